@@ -1,0 +1,21 @@
+//! The contract of kube-request-access: what is stored in the cluster and what travels to webhooks.
+//!
+//! - [`objects`]: `AccessRequest` and `AccessGrant` (group `spreadgroup.com`, version `v1`).
+//! - [`crd`]: their CustomResourceDefinitions, as `deploy/` ships them.
+//! - [`review`]: the AdmissionReview, decoded strictly.
+//! - [`payload`]: the bodies that audit and validation webhooks receive.
+//! - [`convert`]: objects into the values that `decide` works on; the only place where the two meet.
+//!
+//! Everything the original (Go) kube-request-access wrote is read here, and everything written here
+//! can be read by clients and receivers of the original.
+
+pub mod convert;
+pub mod crd;
+pub mod objects;
+pub mod payload;
+pub mod review;
+
+pub use objects::{
+    AccessGrant, AccessGrantSpec, AccessRequest, AccessRequestSpec, AccessRequestStatus, ExecOptions, ForObject,
+    GrantStatus, GroupVersionResource, Phase, UserInfo,
+};

@@ -1,0 +1,338 @@
+//! The stored objects. Field names, types and meanings are those of the original; what was added is optional.
+//!
+//! Every string and list is bounded in the schema: one user must not be able to fill the store, and the API
+//! server refuses CEL rules whose cost it cannot bound.
+
+#![expect(unreachable_pub, reason = "KubeSchema repeats each struct inside a function")]
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// API group of our objects.
+pub const GROUP: &str = "spreadgroup.com";
+/// API version of our objects.
+pub const VERSION: &str = "v1";
+
+/// A request for access to a pod: by whom, to what, to run what, once or for how long.
+///
+/// The spec never changes after creation (a CEL rule, so that it holds while our server is down): what an
+/// approver reads is what is granted.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "spreadgroup.com",
+    version = "v1",
+    kind = "AccessRequest",
+    plural = "accessrequests",
+    shortname = "acr",
+    namespaced,
+    status = "AccessRequestStatus",
+    derive = "PartialEq",
+    derive = "Default",
+    doc = "A request for access to a pod: who asks, for what, to run what, once or for how long.",
+    selectable = ".spec.userInfo.username",
+    printcolumn(name = "User", type_ = "string", json_path = ".spec.userInfo.username"),
+    printcolumn(name = "For", type_ = "string", json_path = ".spec.forObject.name"),
+    printcolumn(name = "Command", type_ = "string", json_path = ".spec.execOptions.command"),
+    printcolumn(name = "Any-Command", type_ = "boolean", json_path = ".spec.anyCommand", priority = 1),
+    printcolumn(name = "Duration", type_ = "string", json_path = ".spec.validFor"),
+    printcolumn(name = "Status", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Container", type_ = "string", json_path = ".spec.execOptions.container", priority = 1),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".spec.reason", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(validation = Rule::new("self == oldSelf").message("a request never changes: file a new one"))]
+#[serde(rename_all = "camelCase")]
+pub struct AccessRequestSpec {
+    /// Who wants the access. Stamped by the server: name, uid and groups as the API server knows them. Only
+    /// always-allowed callers may name somebody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_info: Option<UserInfo>,
+    /// What the access is to.
+    pub for_object: ForObject,
+    /// How long the access lasts from the moment it is granted, in Go's duration syntax (`1h30m`), at most 12h.
+    /// Absent or empty: it may be used once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub valid_for: Option<String>,
+    /// What `kubectl exec` would send. Present on every request; empty for doors other than exec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec_options: Option<ExecOptions>,
+    /// Free keys for the validation webhook and for people, such as a ticket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 32, "additionalProperties" = {"type": "string", "maxLength": 1024}))]
+    pub custom_keys: Option<BTreeMap<String, String>>,
+    /// Why the access is needed, for whoever approves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub reason: Option<String>,
+    /// Says aloud that any command may be run. Without it a command is required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub any_command: Option<bool>,
+    /// Who filed the request. Stamped by the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<UserInfo>,
+}
+
+/// Who somebody is, as `authentication.k8s.io/v1` UserInfo has it, with bounds.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub struct UserInfo {
+    /// The name, without the prefix that `--username-prefix` names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub username: Option<String>,
+    /// The unique id, where the authenticator gives one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub uid: Option<String>,
+    /// The groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512), inner(length(max = 512)))]
+    pub groups: Option<Vec<String>>,
+    /// Whatever else the authenticator says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 32, "additionalProperties" = {
+        "type": "array", "maxItems": 64, "nullable": true, "items": {"type": "string", "maxLength": 1024}
+    }))]
+    pub extra: Option<BTreeMap<String, Option<Vec<String>>>>,
+}
+
+impl UserInfo {
+    /// The name, or the empty string where none is written.
+    pub fn name(&self) -> &str {
+        self.username.as_deref().unwrap_or_default()
+    }
+}
+
+/// What a request is for.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ForObject {
+    /// `pods`, or a workload: `deployments`, `statefulsets`, `daemonsets`, `jobs`.
+    pub resource: GroupVersionResource,
+    /// The door: `exec`.
+    #[schemars(length(max = 63))]
+    pub sub_resource: String,
+    /// Name of the pod or workload.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Its namespace. Empty, or the request's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub namespace: Option<String>,
+    /// UID of the pod or workload. Stamped by the server: one re-created under the same name is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub uid: Option<String>,
+}
+
+/// A resource, as `meta.k8s.io/v1` has it.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub struct GroupVersionResource {
+    /// API group, empty for core.
+    #[schemars(length(max = 253))]
+    #[serde(default)]
+    pub group: String,
+    /// API version.
+    #[schemars(length(max = 63))]
+    #[serde(default)]
+    pub version: String,
+    /// Plural name.
+    #[schemars(length(max = 63))]
+    pub resource: String,
+}
+
+impl GroupVersionResource {
+    /// `v1/pods`.
+    pub fn pods() -> Self {
+        Self { group: String::new(), version: "v1".to_owned(), resource: "pods".to_owned() }
+    }
+}
+
+/// core/v1 `PodExecOptions`, as the API server sends it and the original stores it: false booleans are left out.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExecOptions {
+    /// `PodExecOptions`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub kind: Option<String>,
+    /// `v1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub api_version: Option<String>,
+    /// Whether standard input is passed on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<bool>,
+    /// Whether standard output comes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdout: Option<bool>,
+    /// Whether standard error comes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stderr: Option<bool>,
+    /// Whether a terminal is allocated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tty: Option<bool>,
+    /// Name of the container. Where it is left out, the server fills in the pod's default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub container: Option<String>,
+    /// The command, one element an argument. At most 256 arguments of 4 KiB, 32 KiB in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256), inner(length(max = 4096)))]
+    pub command: Option<Vec<String>>,
+}
+
+impl ExecOptions {
+    /// The options as `kubectl exec` would send them, with `kind` and `apiVersion` written inside.
+    pub fn new(container: Option<String>, command: Vec<String>, stdin: bool, tty: bool) -> Self {
+        Self {
+            kind: Some("PodExecOptions".to_owned()),
+            api_version: Some("v1".to_owned()),
+            stdin: stdin.then_some(true),
+            stdout: Some(true),
+            // With a terminal the two streams are one (kubectl does the same).
+            stderr: (!tty).then_some(true),
+            tty: tty.then_some(true),
+            container,
+            command: Some(command),
+        }
+    }
+}
+
+/// What became of a request. Written by the server alone.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessRequestStatus {
+    /// Where the request stands, for display.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// The uses of a single-use request: at most one. A use is written here before the command starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub uses: Vec<Use>,
+    /// Set when somebody denied the request. Final.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denied: Option<Denied>,
+    /// Who granted it, for display.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 512)))]
+    pub granted_by: Vec<String>,
+    /// When the access ends or ended, for display; decisions compute it from the grants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// `Granted`, `Denied`, `Used`, `Expired`, for `kubectl wait --for=condition=Granted`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub conditions: Vec<Condition>,
+}
+
+/// Where a request stands.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum Phase {
+    /// Nobody has granted or denied it.
+    Pending,
+    /// It can be used.
+    Granted,
+    /// Somebody denied it.
+    Denied,
+    /// It was used.
+    Used,
+    /// Its time is over.
+    Expired,
+}
+
+/// One use of a single-use request.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Use {
+    /// UID of the AdmissionReview that spent it.
+    #[serde(rename = "reviewUID")]
+    #[schemars(length(max = 64))]
+    pub review_uid: String,
+    /// When.
+    pub at: Time,
+    /// Name of the pod.
+    #[schemars(length(max = 253))]
+    pub pod: String,
+    /// UID of the pod.
+    #[serde(rename = "podUID")]
+    #[schemars(length(max = 64))]
+    pub pod_uid: String,
+}
+
+/// Who denied a request, and when.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+pub struct Denied {
+    /// Name of who denied it.
+    #[schemars(length(max = 512))]
+    pub by: String,
+    /// When.
+    pub at: Time,
+    /// Why, where it was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub reason: Option<String>,
+}
+
+/// The answer to a request: granted or denied, by whom.
+///
+/// Its `status` is a string at the top level, as in the original, and so the object has no status subresource.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "spreadgroup.com",
+    version = "v1",
+    kind = "AccessGrant",
+    plural = "accessgrants",
+    shortname = "acg",
+    namespaced,
+    status = "GrantStatus",
+    derive = "PartialEq",
+    derive = "Default",
+    doc = "The answer to an AccessRequest: granted or denied, by whom.",
+    selectable = ".spec.grantFor",
+    validation = Rule::new("has(self.status) && has(oldSelf.status) && self.status == oldSelf.status")
+        .message("the answer to a request never changes: to end an access, delete the request or the grant"),
+    printcolumn(name = "Request", type_ = "string", json_path = ".spec.grantFor"),
+    printcolumn(name = "Granted by", type_ = "string", json_path = ".spec.grantedBy.username"),
+    printcolumn(name = "Status", type_ = "string", json_path = ".status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".spec.reason", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(validation = Rule::new("self == oldSelf").message("a grant never changes: delete it, and create another"))]
+#[serde(rename_all = "camelCase")]
+pub struct AccessGrantSpec {
+    /// Name of the AccessRequest, in the same namespace.
+    #[schemars(length(min = 1, max = 253))]
+    pub grant_for: String,
+    /// Who answered. Stamped by the server, always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted_by: Option<UserInfo>,
+    /// UID of the request that the approver read. Compared with the live request and refused when different;
+    /// stamped only where neither it nor an ownerReference says which request was meant.
+    #[serde(rename = "requestUID", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub request_uid: Option<String>,
+    /// A shorter validity than the request asks for, in Go's duration syntax. For a single-use request: how long
+    /// it stays usable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub valid_for: Option<String>,
+    /// Why, for whoever asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub reason: Option<String>,
+}
+
+/// The answer.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GrantStatus {
+    /// Access is granted.
+    Granted,
+    /// Access is denied, for good.
+    Denied,
+}

@@ -1,0 +1,22 @@
+//! Every decision of kube-request-access, as pure functions: no kube client, no tokio, no clock.
+//!
+//! ```text
+//! Attempt + Candidates + now ──decide──▶ Verdict   (best match, or the nearest miss with its reason)
+//! ```
+//!
+//! - [`attempt`]: what somebody tries to do, and who she is.
+//! - [`access`]: requests and grants as values, and whether a request gives access now.
+//! - [`verdict`]: the decision itself.
+//! - [`lifecycle`]: where a request stands, for its status, its role binding and the clean-up.
+//! - [`rules`]: what a request may ask for at all.
+//! - [`identity`]: names, with and without the authenticator's prefix.
+//! - [`duration`], [`argv`]: durations in Go's syntax, and commands shown so that no two look the same.
+
+pub mod access;
+pub mod argv;
+pub mod attempt;
+pub mod duration;
+pub mod identity;
+pub mod lifecycle;
+pub mod rules;
+pub mod verdict;
