@@ -1,1 +1,257 @@
-//! To come.
+//! Objects into the values that `decide` works on.
+//!
+//! What cannot be converted gives no access to anybody, and stands in nobody's way.
+
+use decide::{
+    access::{Answer, Command, Denial, Grant, Request, Target, TargetKind, Use, Validity},
+    attempt::{Attempt, Exec},
+    duration::{self, DurationError},
+    identity::{Caller, Person},
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+
+use crate::{
+    objects::{self, AccessGrant, AccessRequest, ExecOptions, ForObject, GroupVersionResource, UserInfo},
+    review::{AdmissionRequest, StrictExecOptions},
+};
+
+/// Why an object means nothing to us. The texts are for whoever wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConvertError {
+    /// A field that the API server or our own admission always fills is missing.
+    #[error("{field} is missing")]
+    Missing {
+        /// Which.
+        field: &'static str,
+    },
+    /// A request for something elsewhere.
+    #[error("forObject.namespace is {asked:?}, but a request acts in its own namespace {own:?} only")]
+    OtherNamespace {
+        /// The namespace asked for.
+        asked: String,
+        /// The request's own.
+        own: String,
+    },
+    /// A kind that nobody can be let into.
+    #[error(
+        "forObject.resource {resource:?} of group {group:?} cannot be asked for: \
+         name a pod, deployment, statefulset, daemonset or job"
+    )]
+    UnknownTarget {
+        /// The API group.
+        group: String,
+        /// The plural.
+        resource: String,
+    },
+    /// A door that cannot be asked for.
+    #[error("forObject.subResource {door:?} cannot be asked for: only \"exec\" can")]
+    UnknownDoor {
+        /// The door.
+        door: String,
+    },
+    /// No command, and not said aloud that any is meant.
+    #[error("execOptions.command is missing: name a command, or say anyCommand: true (--any-command)")]
+    NoCommand,
+    /// A command, and any command.
+    #[error("execOptions.command and anyCommand: true exclude each other")]
+    CommandAndAny,
+    /// `validFor` is not a duration.
+    #[error("validFor: {0}")]
+    Duration(DurationError),
+    /// A grant that names two different requests.
+    #[error("the grant's requestUID {uid:?} and its ownerReference {owner:?} name different requests")]
+    TwoRequests {
+        /// `spec.requestUID`.
+        uid: String,
+        /// UID of the ownerReference.
+        owner: String,
+    },
+}
+
+/// Somebody, as a review names her.
+pub fn caller(user: &UserInfo) -> Caller {
+    Caller {
+        username: user.name().to_owned(),
+        uid: user.uid.clone().filter(|uid| !uid.is_empty()),
+        groups: user.groups.clone().unwrap_or_default(),
+    }
+}
+
+/// Somebody, as an object names her.
+pub fn person(user: &UserInfo) -> Option<Person> {
+    let name = user.username.clone().filter(|name| !name.is_empty())?;
+    Some(Person { name, uid: user.uid.clone().filter(|uid| !uid.is_empty()) })
+}
+
+/// An attempt, from a CONNECT review of `pods/exec` and its options.
+///
+/// # Errors
+/// A review without pod or namespace.
+pub fn attempt(request: &AdmissionRequest, options: StrictExecOptions) -> Result<Attempt, ConvertError> {
+    let filled = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+    Ok(Attempt {
+        review_uid: request.uid.clone(),
+        caller: caller(&request.user_info),
+        namespace: filled(&request.namespace).ok_or(ConvertError::Missing { field: "namespace" })?,
+        pod: filled(&request.name).ok_or(ConvertError::Missing { field: "name" })?,
+        exec: Exec {
+            container: filled(&options.container),
+            command: options.command.unwrap_or_default(),
+            stdin: options.stdin,
+            tty: options.tty,
+        },
+    })
+}
+
+/// A request, as stored.
+///
+/// # Errors
+/// Says which field makes it meaningless.
+pub fn request(object: &AccessRequest) -> Result<Request, ConvertError> {
+    let meta = Meta::of(&object.metadata)?;
+    let spec = &object.spec;
+    let options = spec.exec_options.clone().unwrap_or_default();
+    let status = object.status.clone().unwrap_or_default();
+    check_namespace(&spec.for_object, &meta.namespace)?;
+    if spec.for_object.sub_resource != "exec" {
+        return Err(ConvertError::UnknownDoor { door: spec.for_object.sub_resource.clone() });
+    }
+    Ok(Request {
+        uid: meta.uid,
+        namespace: meta.namespace,
+        name: meta.name,
+        user: spec.user_info.as_ref().and_then(person).ok_or(ConvertError::Missing { field: "userInfo.username" })?,
+        created_by: spec.created_by.as_ref().and_then(person),
+        target: target(&spec.for_object)?,
+        container: options.container.clone().filter(|container| !container.is_empty()),
+        command: command(&options, spec.any_command == Some(true))?,
+        stdin: options.stdin == Some(true),
+        tty: options.tty == Some(true),
+        validity: valid_for(spec.valid_for.as_deref())?.map_or(Validity::Once, Validity::For),
+        created: meta.created,
+        being_deleted: object.metadata.deletion_timestamp.is_some(),
+        uses: status.uses.iter().map(use_).collect(),
+        denied: status.denied.as_ref().map(denial),
+    })
+}
+
+/// A grant, as stored.
+///
+/// # Errors
+/// Says which field makes it meaningless.
+pub fn grant(object: &AccessGrant) -> Result<Grant, ConvertError> {
+    let meta = Meta::of(&object.metadata)?;
+    Ok(Grant {
+        name: meta.name,
+        answer: match object.status.ok_or(ConvertError::Missing { field: "status" })? {
+            objects::GrantStatus::Granted => Answer::Granted,
+            objects::GrantStatus::Denied => Answer::Denied,
+        },
+        by: object.spec.granted_by.as_ref().and_then(person),
+        request_uid: meant_request(object)?,
+        valid_for: valid_for(object.spec.valid_for.as_deref())?,
+        reason: object.spec.reason.clone().filter(|reason| !reason.is_empty()),
+        created: meta.created,
+        being_deleted: object.metadata.deletion_timestamp.is_some(),
+    })
+}
+
+/// UID of the request that whoever answered had read: by `requestUID`, or by the ownerReference that the original
+/// client sets.
+///
+/// # Errors
+/// Both are there and differ.
+pub fn meant_request(object: &AccessGrant) -> Result<Option<String>, ConvertError> {
+    let owners = object.metadata.owner_references.iter().flatten();
+    let owner = owners.filter(|owner| owner.kind == "AccessRequest").map(|owner| owner.uid.clone()).next();
+    match (object.spec.request_uid.clone().filter(|uid| !uid.is_empty()), owner) {
+        (Some(uid), Some(owner)) if uid != owner => Err(ConvertError::TwoRequests { uid, owner }),
+        (uid, owner) => Ok(uid.or(owner)),
+    }
+}
+
+/// `validFor`, where it says anything: absent and empty mean a single use.
+///
+/// # Errors
+/// Not a duration that we take.
+pub fn valid_for(text: Option<&str>) -> Result<Option<std::time::Duration>, ConvertError> {
+    let text = text.filter(|text| !text.is_empty());
+    text.map(|text| duration::parse(text, duration::LONGEST)).transpose().map_err(ConvertError::Duration)
+}
+
+/// The resource of a target, as kubectl and the original write it.
+pub fn resource_of(kind: TargetKind) -> GroupVersionResource {
+    let (group, resource) = match kind {
+        TargetKind::Pod => ("", "pods"),
+        TargetKind::Deployment => ("apps", "deployments"),
+        TargetKind::StatefulSet => ("apps", "statefulsets"),
+        TargetKind::DaemonSet => ("apps", "daemonsets"),
+        TargetKind::Job => ("batch", "jobs"),
+    };
+    GroupVersionResource { group: group.to_owned(), version: "v1".to_owned(), resource: resource.to_owned() }
+}
+
+fn check_namespace(object: &ForObject, own: &str) -> Result<(), ConvertError> {
+    match object.namespace.as_deref() {
+        None | Some("") => Ok(()),
+        Some(asked) if asked == own => Ok(()),
+        Some(asked) => Err(ConvertError::OtherNamespace { asked: asked.to_owned(), own: own.to_owned() }),
+    }
+}
+
+fn target(object: &ForObject) -> Result<Target, ConvertError> {
+    let resource = &object.resource;
+    let kind = match (resource.group.as_str(), resource.resource.as_str()) {
+        ("", "pods") => TargetKind::Pod,
+        ("apps", "deployments") => TargetKind::Deployment,
+        ("apps", "statefulsets") => TargetKind::StatefulSet,
+        ("apps", "daemonsets") => TargetKind::DaemonSet,
+        ("batch", "jobs") => TargetKind::Job,
+        (group, resource) => {
+            return Err(ConvertError::UnknownTarget { group: group.to_owned(), resource: resource.to_owned() });
+        }
+    };
+    Ok(Target { kind, name: object.name.clone(), uid: object.uid.clone().filter(|uid| !uid.is_empty()) })
+}
+
+fn command(options: &ExecOptions, any: bool) -> Result<Command, ConvertError> {
+    match options.command.clone().unwrap_or_default() {
+        argv if argv.is_empty() && any => Ok(Command::Any),
+        argv if argv.is_empty() => Err(ConvertError::NoCommand),
+        _ if any => Err(ConvertError::CommandAndAny),
+        argv => Ok(Command::Exactly(argv)),
+    }
+}
+
+fn use_(spent: &objects::Use) -> Use {
+    Use { review_uid: spent.review_uid.clone(), at: spent.at.0 }
+}
+
+fn denial(denied: &objects::Denied) -> Denial {
+    Denial { by: denied.by.clone(), at: denied.at.0, reason: denied.reason.clone() }
+}
+
+/// What every stored object has.
+struct Meta {
+    uid: String,
+    namespace: String,
+    name: String,
+    created: Timestamp,
+}
+
+impl Meta {
+    fn of(meta: &ObjectMeta) -> Result<Self, ConvertError> {
+        let filled = |value: &Option<String>, field| {
+            value.clone().filter(|value| !value.is_empty()).ok_or(ConvertError::Missing { field })
+        };
+        let Time(created) =
+            meta.creation_timestamp.clone().ok_or(ConvertError::Missing { field: "metadata.creationTimestamp" })?;
+        Ok(Self {
+            uid: filled(&meta.uid, "metadata.uid")?,
+            namespace: filled(&meta.namespace, "metadata.namespace")?,
+            name: filled(&meta.name, "metadata.name")?,
+            created,
+        })
+    }
+}

@@ -4,6 +4,7 @@
 //! server refuses CEL rules whose cost it cannot bound.
 
 #![expect(unreachable_pub, reason = "KubeSchema repeats each struct inside a function")]
+#![expect(clippy::duplicated_attributes, reason = "every printer column has a type and a path")]
 
 use std::collections::BTreeMap;
 

@@ -1,1 +1,331 @@
-//! To come.
+//! The AdmissionReview, decoded strictly and on one and the same bytes.
+//!
+//! kube's own type takes the last of two equal keys and lets unknown ones pass: whoever can write a request by hand
+//! could show one command to us and another to the kubelet. Here a duplicate key anywhere refuses the whole review,
+//! and an unknown key in the options refuses the attempt.
+
+use std::{collections::HashSet, fmt};
+
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use crate::objects::{GroupVersionResource, UserInfo};
+
+const API_VERSION: &str = "admission.k8s.io/v1";
+const KIND: &str = "AdmissionReview";
+
+/// Why bytes are not a review that we answer. Such bytes get an HTTP error, not an admission answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ReviewError {
+    /// Not UTF-8, not JSON, nested too deeply, or with a duplicate key.
+    #[error("the body is not an AdmissionReview that can be read safely")]
+    Malformed(#[source] serde_json::Error),
+    /// Another kind or version.
+    #[error("expected {KIND} of {API_VERSION}, got {kind:?} of {api_version:?}")]
+    OtherKind {
+        /// The kind, as sent.
+        kind: String,
+        /// The version, as sent.
+        api_version: String,
+    },
+    /// No `request`.
+    #[error("the AdmissionReview has no request")]
+    NoRequest,
+    /// No `uid` to answer with.
+    #[error("the AdmissionReview's request has no uid")]
+    NoUid,
+}
+
+/// A review: the request, and its bytes as they came, which is what webhooks get to see.
+#[derive(Debug, Clone)]
+pub struct Review {
+    /// The request.
+    pub request: AdmissionRequest,
+    /// The request as it came.
+    pub raw: Box<RawValue>,
+}
+
+/// What the API server asks, as far as it is used here (admission.k8s.io/v1 AdmissionRequest).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AdmissionRequest {
+    /// To be sent back. New for every attempt, the same over another transport included.
+    pub uid: String,
+    /// What `object` is.
+    pub kind: Kind,
+    /// What is acted on.
+    pub resource: GroupVersionResource,
+    /// `exec`, `status`, …; absent for the object itself.
+    #[serde(default)]
+    pub sub_resource: Option<String>,
+    /// Name; absent on deletecollection.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Namespace; absent for what is cluster-scoped.
+    #[serde(default)]
+    pub namespace: Option<String>,
+    /// What is done.
+    pub operation: Operation,
+    /// By whom.
+    pub user_info: UserInfo,
+    /// The object as it will be.
+    #[serde(default)]
+    pub object: Option<Box<RawValue>>,
+    /// The object as it was.
+    #[serde(default)]
+    pub old_object: Option<Box<RawValue>>,
+    /// Whether nothing will be stored.
+    #[serde(default)]
+    pub dry_run: Option<bool>,
+}
+
+impl AdmissionRequest {
+    /// Whether nothing will be stored.
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run == Some(true)
+    }
+}
+
+/// A kind, as `meta.k8s.io/v1` has it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Kind {
+    /// API group, empty for core.
+    #[serde(default)]
+    pub group: String,
+    /// API version.
+    pub version: String,
+    /// Kind.
+    pub kind: String,
+}
+
+/// What is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Operation {
+    /// An object is created.
+    Create,
+    /// An object is changed.
+    Update,
+    /// An object is deleted.
+    Delete,
+    /// A connection is opened.
+    Connect,
+}
+
+/// Reads a review.
+///
+/// # Errors
+/// Anything but one whole, unambiguous AdmissionReview of v1 with a request and a uid.
+pub fn decode(body: &[u8]) -> Result<Review, ReviewError> {
+    check_unambiguous(body).map_err(ReviewError::Malformed)?;
+    let envelope: Envelope = serde_json::from_slice(body).map_err(ReviewError::Malformed)?;
+    if envelope.kind != KIND || envelope.api_version != API_VERSION {
+        return Err(ReviewError::OtherKind { kind: envelope.kind, api_version: envelope.api_version });
+    }
+    let raw = envelope.request.ok_or(ReviewError::NoRequest)?;
+    let request: AdmissionRequest = serde_json::from_str(raw.get()).map_err(ReviewError::Malformed)?;
+    if request.uid.is_empty() {
+        return Err(ReviewError::NoUid);
+    }
+    Ok(Review { request, raw })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope {
+    #[serde(default)]
+    kind: String,
+    #[serde(default)]
+    api_version: String,
+    #[serde(default)]
+    request: Option<Box<RawValue>>,
+}
+
+/// Options of an exec, decoded strictly: what we do not know could change what runs (`env` is about to come).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StrictExecOptions {
+    kind: String,
+    api_version: String,
+    /// Standard input.
+    #[serde(default)]
+    pub stdin: bool,
+    /// Standard output.
+    #[serde(default)]
+    pub stdout: bool,
+    /// Standard error.
+    #[serde(default)]
+    pub stderr: bool,
+    /// A terminal.
+    #[serde(default)]
+    pub tty: bool,
+    /// The container.
+    #[serde(default)]
+    pub container: Option<String>,
+    /// The command; a raw client may send `null`.
+    #[serde(default)]
+    pub command: Option<Vec<String>>,
+}
+
+impl StrictExecOptions {
+    /// Reads the object of a CONNECT review of `pods/exec`.
+    ///
+    /// # Errors
+    /// Unknown keys, other types, another kind.
+    pub fn decode(object: &RawValue) -> Result<Self, serde_json::Error> {
+        let options: Self = serde_json::from_str(object.get())?;
+        if options.kind != "PodExecOptions" || options.api_version != "v1" {
+            return Err(serde_json::Error::custom(format_args!("not v1 PodExecOptions but {:?}", options.kind)));
+        }
+        Ok(options)
+    }
+}
+
+/// Refuses a body in which any object has the same key twice.
+fn check_unambiguous(body: &[u8]) -> Result<(), serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    Unambiguous.deserialize(&mut deserializer)?;
+    deserializer.end()
+}
+
+/// Walks over any JSON value and keeps nothing of it but the keys of the objects it is in.
+struct Unambiguous;
+
+impl<'de> DeserializeSeed<'de> for Unambiguous {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Unambiguous {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON without duplicate keys")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
+        while sequence.next_element_seed(Self)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut keys = HashSet::new();
+        while let Some(key) = map.next_key::<String>()? {
+            map.next_value_seed(Self)?;
+            if !keys.insert(key.clone()) {
+                return Err(A::Error::custom(format_args!("duplicate key {key:?}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Our answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    api_version: &'static str,
+    kind: &'static str,
+    /// The answer proper.
+    pub response: AdmissionResponse,
+}
+
+/// admission.k8s.io/v1 AdmissionResponse.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AdmissionResponse {
+    /// That of the request.
+    pub uid: String,
+    /// The decision.
+    pub allowed: bool,
+    /// What the caller reads; on denials only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+    /// A JSON patch in base64; never on a validating path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patch: Option<String>,
+    /// `JSONPatch` beside a patch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patch_type: Option<&'static str>,
+    /// Land in the API server's audit event, allowed or denied.
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub audit_annotations: std::collections::BTreeMap<String, String>,
+}
+
+/// meta/v1 Status, as far as the API server passes it on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// HTTP status code. Without one the client would read 400.
+    pub code: u16,
+    /// Machine-readable reason.
+    pub reason: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+impl Answer {
+    /// The request may proceed.
+    pub fn allow(uid: &str) -> Self {
+        Self::new(uid, true, None)
+    }
+
+    /// The request may not proceed, and `message` says why.
+    pub fn deny(uid: &str, message: impl Into<String>) -> Self {
+        Self::new(uid, false, Some(Status { code: 403, reason: "Forbidden", message: message.into() }))
+    }
+
+    /// Adds what the API server's audit event should carry.
+    #[must_use]
+    pub fn annotated(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.response.audit_annotations.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Adds a JSON patch, in base64.
+    #[must_use]
+    pub fn patched(mut self, patch: String) -> Self {
+        self.response.patch = Some(patch);
+        self.response.patch_type = Some("JSONPatch");
+        self
+    }
+
+    fn new(uid: &str, allowed: bool, status: Option<Status>) -> Self {
+        Self {
+            api_version: API_VERSION,
+            kind: KIND,
+            response: AdmissionResponse {
+                uid: uid.to_owned(),
+                allowed,
+                status,
+                patch: None,
+                patch_type: None,
+                audit_annotations: std::collections::BTreeMap::new(),
+            },
+        }
+    }
+}

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 /// The longest access anybody can ask for.
-pub const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
+pub const LONGEST: Duration = Duration::from_hours(12);
 
 /// Units from large to small, with their length in seconds.
 const UNITS: [(char, u64); 3] = [('h', 3600), ('m', 60), ('s', 1)];

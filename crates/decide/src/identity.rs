@@ -1,1 +1,173 @@
-//! To come.
+//! Who somebody is, by what the API server says of her; never by what she writes herself.
+
+/// Somebody, as a review names her.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Caller {
+    /// The user name as the authenticator gives it, with its prefix.
+    pub username: String,
+    /// The unique id, where the authenticator gives one.
+    pub uid: Option<String>,
+    /// The groups.
+    pub groups: Vec<String>,
+}
+
+/// Somebody, as our objects name her: without the authenticator's prefix.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Person {
+    /// The name.
+    pub name: String,
+    /// The unique id, where there is one.
+    pub uid: Option<String>,
+}
+
+impl Person {
+    /// Whether two names may belong to one human: the same name, or the same unique id.
+    ///
+    /// For refusing only (nobody grants her own request): it errs towards yes.
+    pub fn may_be(&self, other: &Self) -> bool {
+        self.name == other.name || (self.uid.is_some() && self.uid == other.uid)
+    }
+
+    /// Whether this is certainly the person meant by `stored`: the same name, byte for byte, and the same unique
+    /// id where one was stored. The same name from another authenticator is somebody else.
+    pub fn is(&self, stored: &Self) -> bool {
+        self.name == stored.name && stored.uid.as_ref().is_none_or(|uid| self.uid.as_ref() == Some(uid))
+    }
+}
+
+/// The prefix that the cluster's authenticator puts before names (`--username-prefix`).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NamePrefix(String);
+
+/// Names of the system's own users, which no authenticator prefixes.
+const SYSTEM: &str = "system:";
+
+impl NamePrefix {
+    /// A prefix; empty for none.
+    pub fn new(prefix: impl Into<String>) -> Self {
+        Self(prefix.into())
+    }
+
+    /// The name under which objects carry a user that a review names, or `None` where no object can be hers: the
+    /// prefix is missing, or taking it away would make a system name of it.
+    ///
+    /// ```
+    /// # use kra_decide::identity::NamePrefix;
+    /// let prefix = NamePrefix::new("oidc:");
+    /// assert_eq!(prefix.stored("oidc:jane"), Some("jane"));
+    /// assert_eq!(prefix.stored("jane"), None);
+    /// assert_eq!(prefix.stored("system:serviceaccount:ci:bot"), Some("system:serviceaccount:ci:bot"));
+    /// assert_eq!(prefix.stored("oidc:system:admin"), None);
+    /// ```
+    pub fn stored<'a>(&self, username: &'a str) -> Option<&'a str> {
+        if self.0.is_empty() || username.starts_with(SYSTEM) {
+            return Some(username).filter(|name| !name.is_empty());
+        }
+        let name = username.strip_prefix(self.0.as_str())?;
+        Some(name).filter(|name| !name.is_empty() && !name.starts_with(SYSTEM))
+    }
+
+    /// A name that somebody wrote, with the prefix or without it, as objects carry it.
+    pub fn written<'a>(&self, name: &'a str) -> &'a str {
+        name.strip_prefix(self.0.as_str()).unwrap_or(name)
+    }
+
+    /// The user name that RBAC knows: the stored name with the prefix back before it.
+    pub fn subject(&self, stored: &str) -> String {
+        if stored.starts_with(SYSTEM) { stored.to_owned() } else { format!("{}{stored}", self.0) }
+    }
+
+    /// The caller as objects name her, or `None` where no object can be hers.
+    pub fn person(&self, caller: &Caller) -> Option<Person> {
+        let name = self.stored(&caller.username)?.to_owned();
+        Some(Person { name, uid: caller.uid.clone() })
+    }
+}
+
+/// Who needs no request (`--always-allowed-user-name`, `--always-allowed-group-name`).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AlwaysAllowed {
+    /// User names, with the authenticator's prefix or without it.
+    pub users: Vec<String>,
+    /// Group names, exactly as the authenticator gives them.
+    pub groups: Vec<String>,
+}
+
+impl AlwaysAllowed {
+    /// Whether the caller is one of them: byte for byte, never by part of a name.
+    pub fn includes(&self, caller: &Caller, prefix: &NamePrefix) -> bool {
+        let user = |entry: &String| {
+            !entry.is_empty() && (*entry == caller.username || prefix.subject(entry) == caller.username)
+        };
+        let group = |entry: &String| !entry.is_empty() && caller.groups.contains(entry);
+        self.users.iter().any(user) || self.groups.iter().any(group)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    fn person(name: &str, uid: Option<&str>) -> Person {
+        Person { name: name.to_owned(), uid: uid.map(str::to_owned) }
+    }
+
+    #[rstest]
+    #[case("", "jane", Some("jane"))]
+    #[case("", "", None)]
+    #[case("oidc:", "oidc:", None)]
+    #[case("oidc:", "oidc:oidc:jane", Some("oidc:jane"))]
+    #[case("oidc:", "jane-oidc:", None)]
+    fn a_prefix_is_taken_away_only_where_it_is_one(
+        #[case] prefix: &str,
+        #[case] username: &str,
+        #[case] stored: Option<&str>,
+    ) {
+        assert_eq!(NamePrefix::new(prefix).stored(username), stored);
+    }
+
+    #[test]
+    fn the_same_name_from_another_authenticator_is_somebody_else() {
+        assert!(person("jane", Some("1")).is(&person("jane", Some("1"))));
+        assert!(person("jane", Some("1")).is(&person("jane", None)));
+        assert!(!person("jane", Some("2")).is(&person("jane", Some("1"))));
+        assert!(!person("jane", None).is(&person("jane", Some("1"))));
+    }
+
+    #[test]
+    fn the_same_uid_under_another_name_may_be_the_same_human() {
+        assert!(person("jane", Some("1")).may_be(&person("janet", Some("1"))));
+        assert!(!person("jane", None).may_be(&person("janet", None)));
+    }
+
+    #[rstest]
+    #[case("admin", &[], true)]
+    #[case("oidc:admin", &[], true)]
+    #[case("admins", &[], false)]
+    #[case("x-admin", &[], false)]
+    #[case("jane", &["sre"], true)]
+    #[case("jane", &["SRE"], false)]
+    #[case("jane", &["sre "], false)]
+    fn always_allowed_is_compared_byte_for_byte(#[case] username: &str, #[case] groups: &[&str], #[case] is: bool) {
+        let always = AlwaysAllowed { users: vec!["admin".into(), String::new()], groups: vec!["sre".into()] };
+        let caller = Caller {
+            username: username.to_owned(),
+            uid: None,
+            groups: groups.iter().map(|&group| group.to_owned()).collect(),
+        };
+        assert_eq!(always.includes(&caller, &NamePrefix::new("oidc:")), is);
+    }
+
+    proptest! {
+        #[test]
+        fn a_stored_name_leads_back_to_the_only_user_it_belongs_to(prefix in "[a-z]{0,4}:?", name in "\\PC{1,20}") {
+            let prefix = NamePrefix::new(prefix);
+            if let Some(stored) = prefix.stored(&name) {
+                prop_assert_eq!(prefix.subject(stored), name);
+            }
+        }
+    }
+}

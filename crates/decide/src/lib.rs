@@ -10,12 +10,14 @@
 //! - [`lifecycle`]: where a request stands, for its status, its role binding and the clean-up.
 //! - [`rules`]: what a request may ask for at all.
 //! - [`identity`]: names, with and without the authenticator's prefix.
+//! - [`explain`]: what a denied caller reads.
 //! - [`duration`], [`argv`]: durations in Go's syntax, and commands shown so that no two look the same.
 
 pub mod access;
 pub mod argv;
 pub mod attempt;
 pub mod duration;
+pub mod explain;
 pub mod identity;
 pub mod lifecycle;
 pub mod rules;

@@ -1,1 +1,56 @@
-//! To come.
+//! Where a request stands, and what the controllers should make of it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::access::{Candidate, Standing, after};
+
+/// How long a role binding outlives the single use: the API server asks RBAC after admission.
+pub const BINDING_AFTER_USE: Duration = Duration::from_mins(1);
+
+/// How long requests are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// Those that nobody answered or used (`--delete-after`).
+    pub unused: Duration,
+    /// Those that are over (`--keep-finished`).
+    pub finished: Duration,
+}
+
+/// What the controllers should make of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Where it stands.
+    pub standing: Standing,
+    /// Whether the user should be bound to the granted role.
+    pub bound: bool,
+    /// When it should be deleted.
+    pub delete_at: Option<Timestamp>,
+    /// When to look at it again because time alone changes it.
+    pub look_again: Option<Timestamp>,
+}
+
+/// What the controllers should make of a request at `now`.
+pub fn plan(candidate: &Candidate, now: Timestamp, keep: Keep) -> Plan {
+    let standing = candidate.standing(now, keep.unused);
+    let created = candidate.request.created;
+    let over = |at: Timestamp| Some(after(at, keep.finished));
+    let (bound_until, delete_at, changes) = match &standing {
+        Standing::Pending => (None, Some(after(created, keep.unused)), Some(after(created, keep.unused))),
+        Standing::Granted(access) => (Some(access.until), None, Some(access.until)),
+        Standing::Denied(denial) => (None, over(denial.at), None),
+        Standing::Used { first, .. } => (Some(after(first.at, BINDING_AFTER_USE)), over(first.at), None),
+        // Nobody used it: it is of no interest to anybody any more.
+        Standing::Expired { at, by } if by.is_empty() || is_single_use(candidate) => (None, Some(*at), None),
+        Standing::Expired { at, .. } => (None, over(*at), None),
+        Standing::Revoked => (None, None, None),
+    };
+    let bound = bound_until.is_some_and(|until| now < until);
+    let look_again = [changes, bound_until, delete_at].into_iter().flatten().filter(|at| *at > now).min();
+    Plan { standing, bound, delete_at, look_again }
+}
+
+fn is_single_use(candidate: &Candidate) -> bool {
+    candidate.request.validity == crate::access::Validity::Once
+}

@@ -1,1 +1,193 @@
-//! To come.
+//! What a request may say at all: bounds, and texts in which nothing hides.
+
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
+
+use crate::{access::Request, verdict::Rules};
+
+/// Most arguments of a command.
+pub const MOST_ARGUMENTS: usize = 256;
+/// Longest argument, in bytes.
+pub const LONGEST_ARGUMENT: usize = 4 * 1024;
+/// Longest command, in bytes, all arguments together.
+pub const LONGEST_COMMAND: usize = 32 * 1024;
+
+/// Why a request is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A command without arguments.
+    #[error("the command is empty: name one, or ask for any with anyCommand: true (--any-command)")]
+    NoCommand,
+    /// Too many arguments.
+    #[error("the command has {count} arguments, and {MOST_ARGUMENTS} are the most")]
+    TooManyArguments {
+        /// How many there are.
+        count: usize,
+    },
+    /// An argument is too long.
+    #[error("argument {number} of the command has {length} bytes, and {LONGEST_ARGUMENT} are the most")]
+    ArgumentTooLong {
+        /// Which, counted from 1.
+        number: usize,
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// All arguments together are too long.
+    #[error("the command has {length} bytes, and {LONGEST_COMMAND} are the most")]
+    CommandTooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// The program's name could be mistaken for another.
+    #[error("the program {program} has letters beyond ASCII, which can look like others: write it in ASCII")]
+    ProgramNotAscii {
+        /// The name, escaped.
+        program: String,
+    },
+    /// Something in a text would not show.
+    #[error("{field} has a character that does not show or changes how text shows (U+{code:04X}): take it out")]
+    Hidden {
+        /// Where.
+        field: String,
+        /// The character's code point.
+        code: u32,
+    },
+    /// Interactive use is switched off.
+    #[error(
+        "standard input and terminals (-i, -t) cannot be granted here: the server runs without --allow-interactive"
+    )]
+    InteractiveOff,
+}
+
+/// Whether a request can be granted and used at all.
+///
+/// # Errors
+/// Says what must change before it can.
+pub fn check(request: &Request, rules: &Rules) -> Result<(), Refusal> {
+    if (request.stdin || request.tty) && !rules.allow_interactive {
+        return Err(Refusal::InteractiveOff);
+    }
+    match &request.command {
+        crate::access::Command::Any => Ok(()),
+        crate::access::Command::Exactly(argv) => check_command(argv),
+    }
+}
+
+fn check_command(argv: &[String]) -> Result<(), Refusal> {
+    let program = argv.first().filter(|program| !program.is_empty()).ok_or(Refusal::NoCommand)?;
+    if argv.len() > MOST_ARGUMENTS {
+        return Err(Refusal::TooManyArguments { count: argv.len() });
+    }
+    for (number, argument) in (1..).zip(argv) {
+        if argument.len() > LONGEST_ARGUMENT {
+            return Err(Refusal::ArgumentTooLong { number, length: argument.len() });
+        }
+        let lines = |c: char| c == '\n' || c == '\t';
+        visible(&format!("argument {number} of the command"), argument, lines)?;
+    }
+    let length = argv.iter().map(String::len).sum();
+    if length > LONGEST_COMMAND {
+        return Err(Refusal::CommandTooLong { length });
+    }
+    if !program.is_ascii() {
+        return Err(Refusal::ProgramNotAscii { program: crate::argv::quote_json(program) });
+    }
+    Ok(())
+}
+
+/// Whether every character of a text for people (a reason, a key) shows as itself.
+///
+/// # Errors
+/// Names the first character that does not.
+pub fn check_text(field: &str, text: &str) -> Result<(), Refusal> {
+    // What makes an emoji of a letter is no place to hide.
+    visible(field, text, |c| c == '\u{fe0f}')
+}
+
+fn visible(field: &str, text: &str, except: impl Fn(char) -> bool) -> Result<(), Refusal> {
+    match text.chars().find(|&c| hides(c) && !except(c)) {
+        Some(c) => Err(Refusal::Hidden { field: field.to_owned(), code: u32::from(c) }),
+        None => Ok(()),
+    }
+}
+
+/// Whether a character does not show as itself: controls, format characters (bidi, zero-width, tags), separators
+/// other than the plain space, what Unicode has not assigned or left to private use, fillers that look like
+/// nothing, and the replacement character, which stands for bytes that nobody can read.
+pub fn hides(c: char) -> bool {
+    const FILLERS: [char; 6] = ['\u{fffd}', '\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}', '\u{2800}'];
+    let variation =
+        matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' | '\u{34f}' | '\u{17b4}'..='\u{17b5}');
+    let category = matches!(
+        c.general_category(),
+        GeneralCategory::Control
+            | GeneralCategory::Format
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator
+            | GeneralCategory::PrivateUse
+            | GeneralCategory::Surrogate
+            | GeneralCategory::Unassigned
+    );
+    let space = c != ' ' && c.general_category() == GeneralCategory::SpaceSeparator;
+    category || space || variation || FILLERS.contains(&c)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn argv(arguments: &[&str]) -> Vec<String> {
+        arguments.iter().map(|&argument| argument.to_owned()).collect()
+    }
+
+    #[rstest]
+    #[case(&["sh", "-c", "ls\n\tid"])]
+    #[case(&["echo", "", "Grüße", "\u{0455}h"])]
+    #[case(&["printf", "a  b"])]
+    fn an_ordinary_command_may_be_asked_for(#[case] command: &[&str]) {
+        assert_eq!(check_command(&argv(command)), Ok(()));
+    }
+
+    #[rstest]
+    #[case(&[], Refusal::NoCommand)]
+    #[case(&[""], Refusal::NoCommand)]
+    #[case(&["\u{0455}h"], Refusal::ProgramNotAscii { program: r#""\u0455h""#.to_owned() })]
+    #[case(&["echo", "\u{1b}[2J"], hidden(2, 0x1b))]
+    #[case(&["echo", "\u{9b}2J"], hidden(2, 0x9b))]
+    #[case(&["echo", "a\u{8}b"], hidden(2, 8))]
+    #[case(&["echo", "\0"], hidden(2, 0))]
+    #[case(&["echo", "\r"], hidden(2, 0xd))]
+    #[case(&["echo", "\u{202e}x"], hidden(2, 0x202e))]
+    #[case(&["echo", "\u{200b}"], hidden(2, 0x200b))]
+    #[case(&["echo", "\u{a0}"], hidden(2, 0xa0))]
+    #[case(&["echo", "\u{e0041}"], hidden(2, 0xe0041))]
+    #[case(&["echo", "\u{fffd}"], hidden(2, 0xfffd))]
+    #[case(&["e\u{200d}cho"], hidden(1, 0x200d))]
+    fn a_command_that_hides_something_is_refused(#[case] command: &[&str], #[case] refusal: Refusal) {
+        assert_eq!(check_command(&argv(command)), Err(refusal));
+    }
+
+    fn hidden(number: usize, code: u32) -> Refusal {
+        Refusal::Hidden { field: format!("argument {number} of the command"), code }
+    }
+
+    #[test]
+    fn bounds_are_exact() {
+        let many = |count: usize| vec!["x".to_owned(); count];
+        assert_eq!(check_command(&many(MOST_ARGUMENTS)), Ok(()));
+        assert_eq!(check_command(&many(257)), Err(Refusal::TooManyArguments { count: 257 }));
+        assert_eq!(check_command(&["x".repeat(LONGEST_ARGUMENT)]), Ok(()));
+        let long = ["x".repeat(4097)];
+        assert_eq!(check_command(&long), Err(Refusal::ArgumentTooLong { number: 1, length: 4097 }));
+        assert_eq!(check_command(&vec!["x".repeat(4096); 8]), Ok(()));
+        assert_eq!(check_command(&vec!["x".repeat(4096); 9]), Err(Refusal::CommandTooLong { length: 36864 }));
+    }
+
+    #[test]
+    fn a_reason_may_be_in_any_language_but_hides_nothing() {
+        assert_eq!(check_text("reason", "Störung #42 — 部署失敗 🚒 ⚠\u{fe0f}"), Ok(()));
+        assert!(check_text("reason", "line\nbreak").is_err());
+        assert!(check_text("reason", "\u{202e}evil").is_err());
+    }
+}
