@@ -1,0 +1,272 @@
+//! Builds what a cluster is made of, once, into a cache.
+//!
+//! Each [`Group`] of binaries has a directory of its own in the cache, named by a digest of all that goes into it, written
+//! elsewhere and then renamed: a directory that is there is complete.
+
+mod debian;
+mod go;
+mod images;
+mod parts;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::image::ImageError;
+use crate::node::Node;
+use crate::progress::{Progress, readable};
+use crate::tools::Tool;
+pub(crate) use images::{BUSYBOX as BUSYBOX_IMAGE, BUSYBOX_TAR, PAUSE as PAUSE_IMAGE, PAUSE_TAR};
+use parts::{Group, Part};
+
+/// Why a part of the cluster could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Neither `$KRA_CACHE` nor `$HOME` says where to keep what is built.
+    #[error("there is no place for the cache: set KRA_CACHE or HOME")]
+    NoCache,
+    /// Commands the build needs are not there.
+    #[error("to build the cluster, install first:\n{}", list(.missing))]
+    Tools {
+        /// Each with where to get it.
+        missing: Vec<String>,
+    },
+    /// A file or directory of the cache cannot be used.
+    #[error("cannot write {path}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A command cannot be started.
+    #[error("cannot run {command} to build {part}")]
+    Run {
+        /// What is built.
+        part: &'static str,
+        /// The command.
+        command: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A command has failed.
+    #[error("{command} failed ({status}) building {part}:\n{output}")]
+    Failed {
+        /// What is built.
+        part: &'static str,
+        /// The command.
+        command: String,
+        /// How.
+        status: ExitStatus,
+        /// The end of what it said.
+        output: String,
+    },
+    /// Something expected is not in a downloaded package.
+    #[error("there is no {file} in what was unpacked for {part}")]
+    Absent {
+        /// What is built.
+        part: &'static str,
+        /// The file.
+        file: &'static str,
+    },
+    /// An image cannot be written.
+    #[error("cannot make the image for {part}")]
+    Image {
+        /// What is built.
+        part: &'static str,
+        /// Why.
+        source: ImageError,
+    },
+}
+
+fn list(items: &[String]) -> String {
+    items.iter().map(|item| format!("  {item}")).collect::<Vec<_>>().join("\n")
+}
+
+/// Where the built parts are. Directories a cluster does not need are `None`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Built {
+    /// etcd, kube-apiserver, kube-controller-manager, kubectl, kubelet.
+    pub kubernetes: PathBuf,
+    /// A static busybox, and its image `busybox.tar`.
+    pub busybox: PathBuf,
+    /// containerd, its shim, ctr, runc, the CNI plugins, pause, and pause's image `pause.tar`.
+    pub runtime: Option<PathBuf>,
+    /// The agent that runs pods as plain processes.
+    pub localnode: Option<PathBuf>,
+}
+
+/// Builds whatever of a cluster is not in the cache yet. Another process that builds is waited for.
+///
+/// # Errors
+/// When tools are missing (all are named, before anything is built) or building fails.
+pub fn build(node: Node, progress: Progress) -> Result<Built, BuildError> {
+    let cache = Cache::open()?;
+    let groups = [
+        &parts::KUBERNETES,
+        &parts::BUSYBOX,
+        if node == Node::Containers { &parts::RUNTIME } else { &parts::LOCALNODE },
+    ];
+    let lacking = |cache: &Cache| groups.into_iter().filter(|group| !cache.dir(group).exists()).collect::<Vec<_>>();
+    if !lacking(&cache).is_empty() {
+        let lock = cache.lock(progress)?;
+        build_all(&cache, &lacking(&cache), progress)?;
+        drop(lock);
+    }
+    Ok(Built {
+        kubernetes: cache.dir(&parts::KUBERNETES),
+        busybox: cache.dir(&parts::BUSYBOX),
+        runtime: (node == Node::Containers).then(|| cache.dir(&parts::RUNTIME)),
+        localnode: (node == Node::LocalAgent).then(|| cache.dir(&parts::LOCALNODE)),
+    })
+}
+
+fn build_all(cache: &Cache, groups: &[&Group], progress: Progress) -> Result<(), BuildError> {
+    check_tools(groups)?;
+    let mut count = Count { cache, progress, done: 0, total: groups.iter().map(|group| group.parts.len()).sum() };
+    if count.total > 1 && cache.durations().is_empty() {
+        progress.say("Building a Kubernetes from source, once: about ten minutes on two cores.");
+    }
+    groups.iter().try_for_each(|group| build_group(cache, group, &mut count))
+}
+
+fn check_tools(groups: &[&Group]) -> Result<(), BuildError> {
+    let mut missing: Vec<String> = Vec::new();
+    let tools = groups.iter().flat_map(|group| group.parts).flat_map(Part::tools).copied();
+    for found in tools.filter_map(Tool::missing).chain(groups.iter().filter_map(|group| go::too_old(group))) {
+        if !missing.contains(&found) {
+            missing.push(found);
+        }
+    }
+    if missing.is_empty() { Ok(()) } else { Err(BuildError::Tools { missing }) }
+}
+
+fn build_group(cache: &Cache, group: &Group, count: &mut Count<'_>) -> Result<(), BuildError> {
+    let staging = Staging::new(cache, group)?;
+    for part in group.parts {
+        count.part(part, || part.build(&staging))?;
+    }
+    staging.finish(&cache.dir(group))
+}
+
+/// Where in the whole build we are.
+struct Count<'a> {
+    cache: &'a Cache,
+    progress: Progress,
+    done: usize,
+    total: usize,
+}
+
+impl Count<'_> {
+    fn part(&mut self, part: &Part, build: impl FnOnce() -> Result<(), BuildError>) -> Result<(), BuildError> {
+        self.done = self.done.saturating_add(1);
+        let last = self.cache.durations().get(part.name).map(|seconds| Duration::from_secs_f64(*seconds));
+        let last = last.map(|last| format!(" (took {} last time)", readable(last))).unwrap_or_default();
+        let step = self.progress.long_step(&format!("building {} of {}: {}{last}", self.done, self.total, part.name));
+        build()?;
+        let took = step.done_as(&format!("built {} of {}: {}", self.done, self.total, part.name));
+        self.cache.remember(part.name, took);
+        Ok(())
+    }
+}
+
+/// The directory that is kept over builds.
+struct Cache(PathBuf);
+
+impl Cache {
+    fn open() -> Result<Self, BuildError> {
+        let dir = dir().ok_or(BuildError::NoCache)?;
+        fs::create_dir_all(&dir).map_err(|source| BuildError::File { path: dir.clone(), source })?;
+        Ok(Self(dir))
+    }
+
+    fn dir(&self, group: &Group) -> PathBuf {
+        self.0.join(format!("{}-{}", group.name, group.key()))
+    }
+
+    fn lock(&self, progress: Progress) -> Result<File, BuildError> {
+        let path = self.0.join("build.lock");
+        let failed = |source| BuildError::File { path: path.clone(), source };
+        let file = File::create(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let step = progress.long_step("waiting for another process that builds the cluster");
+                file.lock().map_err(failed)?;
+                step.done();
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        Ok(file)
+    }
+
+    fn durations(&self) -> BTreeMap<String, f64> {
+        let text = fs::read(self.0.join("durations.json")).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    /// Only a convenience for the next build: not keeping it is no failure.
+    fn remember(&self, part: &str, took: Duration) {
+        let mut durations = self.durations();
+        durations.insert(part.to_owned(), took.as_secs_f64());
+        if let Ok(text) = serde_json::to_vec(&durations) {
+            drop(fs::write(self.0.join("durations.json"), text));
+        }
+    }
+}
+
+/// Where built clusters are kept: `$KRA_CACHE`, or `kube-request-access` in the user's cache directory.
+pub fn dir() -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = || variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
+    variable("KRA_CACHE").or_else(|| Some(cache()?.join("kube-request-access")))
+}
+
+/// A group while it is built: sources in `src`, results in `out`. Removed unless finished.
+struct Staging {
+    dir: PathBuf,
+}
+
+impl Staging {
+    /// Held under the build lock, so a directory of this name is a leftover.
+    fn new(cache: &Cache, group: &Group) -> Result<Self, BuildError> {
+        let staging = Self { dir: cache.0.join(format!("{}-being-built", group.name)) };
+        drop(fs::remove_dir_all(&staging.dir));
+        fs::create_dir_all(staging.out()).map_err(|source| BuildError::File { path: staging.out(), source })?;
+        for (name, text) in group.sources {
+            staging.write_source(name, text)?;
+        }
+        Ok(staging)
+    }
+
+    fn write_source(&self, name: &str, text: &str) -> Result<(), BuildError> {
+        let path = self.source(name);
+        let made = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, text));
+        made.map_err(|source| BuildError::File { path, source })
+    }
+
+    fn source(&self, name: &str) -> PathBuf {
+        self.dir.join("src").join(name)
+    }
+
+    fn out(&self) -> PathBuf {
+        self.dir.join("out")
+    }
+
+    fn finish(self, to: &Path) -> Result<(), BuildError> {
+        fs::rename(self.out(), to).map_err(|source| BuildError::File { path: to.to_owned(), source })
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // What stays is removed by the next build.
+        drop(fs::remove_dir_all(&self.dir));
+    }
+}

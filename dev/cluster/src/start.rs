@@ -1,0 +1,411 @@
+//! Starting a cluster, owning it, and ending it.
+
+use std::fs;
+use std::io;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::api::Api;
+use crate::build::{self, BuildError, Built};
+use crate::cgroup::{self, CgroupError};
+use crate::cluster::{ADMIN, Cluster, ClusterError};
+use crate::component::{Component, ComponentError};
+use crate::control_plane::{ControlPlane, ControlPlaneError};
+use crate::keeper::{Init, Keeper, KeeperError, MARK};
+use crate::node::container::{ContainerError, ContainerNode, what_is_missing_for_containers};
+use crate::node::{self, Node, local};
+use crate::ports::Reserved;
+use crate::progress::Progress;
+use crate::registry::{Entry, Registry, RegistryError};
+use crate::run_dir::{RunDir, State};
+use crate::subnet;
+use crate::wait;
+use crate::workload::is_ready;
+
+/// Why a cluster did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Containers were asked for, or left to choose, and this machine cannot have them. The caller may ask whether
+    /// [`NodeChoice::LocalAgent`] will do.
+    #[error("containers cannot be run here; missing: {}", .missing.join(", "))]
+    ContainersImpossible {
+        /// What, in words.
+        missing: Vec<String>,
+    },
+    /// Building failed.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// There is no number left, or the list of clusters cannot be used.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The run directory cannot be used.
+    #[error("cannot use {dir} as the cluster's directory: it must be empty or not exist, and writable")]
+    Dir {
+        /// Which.
+        dir: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The run directory's path is too long for a socket in it.
+    #[error("the path {dir} is too long for a socket in it: choose one of at most {longest} bytes")]
+    LongDir {
+        /// Which.
+        dir: PathBuf,
+        /// The limit.
+        longest: usize,
+    },
+    /// The system gave no port.
+    #[error("the system gave no free port")]
+    Port {
+        /// Why.
+        source: io::Error,
+    },
+    /// The cgroups cannot be made.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    /// The process that cleans up is missing.
+    #[error(transparent)]
+    Keeper(#[from] KeeperError),
+    /// Certificates or files of the control plane are missing.
+    #[error(transparent)]
+    ControlPlane(#[from] ControlPlaneError),
+    /// The container runtime is missing.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// A process has not started or has ended.
+    #[error(transparent)]
+    Component(#[from] ComponentError),
+    /// The cluster does not do what it should.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// Something failed after processes were started; their logs are kept.
+    #[error("the cluster did not start; all logs are in {logs}")]
+    Logged {
+        /// The logs' directory.
+        logs: PathBuf,
+        /// Why.
+        source: Box<StartError>,
+    },
+}
+
+/// What is to run the pods.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum NodeChoice {
+    /// Containers; where they cannot be had, [`StartError::ContainersImpossible`] says why, and the caller decides.
+    #[default]
+    Auto,
+    /// Containers, without looking first whether they can be had.
+    Container,
+    /// Plain processes of this machine, as this user, without isolation.
+    LocalAgent,
+}
+
+/// How a cluster is to be.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// What runs its pods.
+    pub node: NodeChoice,
+    /// Its run directory, empty or not there yet; chosen below the cache when `None`. Removed when the cluster ends.
+    pub dir: Option<PathBuf>,
+    /// Where progress is told.
+    pub progress: Progress,
+}
+
+/// How long each step of the start may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The kernel takes 107 bytes for a socket's path; the longest name in the run directory is `/etcd-peer.sock`.
+const LONGEST_DIR: usize = 107 - 15;
+/// A port may be taken by another process between being chosen and being used.
+const ATTEMPTS: usize = 3;
+
+/// A cluster this process owns: it ends with this value, and with this process however that ends.
+#[derive(Debug)]
+pub struct Running {
+    cluster: Cluster,
+    components: Vec<Component>,
+    keeper: Keeper,
+    // Held for as long as the cluster's number is in use.
+    _entry: Entry,
+}
+
+impl Deref for Running {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        &self.cluster
+    }
+}
+
+impl Cluster {
+    /// Builds what is not built yet and starts a cluster. Returns when its API server, node and default service account are
+    /// ready.
+    ///
+    /// # Errors
+    /// When building or starting fails. What was started is gone then; logs are kept, and the error names them.
+    pub fn start(options: &Options) -> Result<Running, StartError> {
+        let node = options.node.decide()?;
+        let built = build::build(node, options.progress)?;
+        let mut attempts = 1;
+        loop {
+            match Running::start(options, node, &built) {
+                Err(error) if error.is_lost_port() && attempts < ATTEMPTS => attempts = attempts.saturating_add(1),
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+impl NodeChoice {
+    fn decide(self) -> Result<Node, StartError> {
+        match self {
+            Self::LocalAgent => Ok(Node::LocalAgent),
+            Self::Container => Ok(Node::Containers),
+            Self::Auto => match what_is_missing_for_containers() {
+                missing if missing.is_empty() => Ok(Node::Containers),
+                missing => Err(StartError::ContainersImpossible { missing }),
+            },
+        }
+    }
+}
+
+impl StartError {
+    fn is_lost_port(&self) -> bool {
+        match self {
+            Self::Logged { source, .. } => source.is_lost_port(),
+            Self::Component(ComponentError::Ended { tail, .. }) => tail.contains("address already in use"),
+            _ => false,
+        }
+    }
+}
+
+impl Running {
+    fn start(options: &Options, node: Node, built: &Built) -> Result<Self, StartError> {
+        let registry = Registry::of_this_machine()?;
+        registry.sweep();
+        let mut entry = registry.take(&subnet::routes())?;
+        let ports = Ports::reserve(node)?;
+        let dir = run_dir(options, entry.number)?;
+        let state = State {
+            number: entry.number,
+            node,
+            api_port: ports.api.number,
+            kubelet_port: ports.kubelet.number,
+            nginx_port: ports.nginx,
+            built: built.clone(),
+        };
+        entry.describe(dir.path(), state.cgroup().as_deref())?;
+        let mut running = Self::keep(Cluster { dir, state }, entry)?;
+        match running.bring_up(ports, options.progress) {
+            Ok(()) => Ok(running),
+            Err(error) => Err(running.fail(error)),
+        }
+    }
+
+    /// Makes sure that all that comes is cleaned up, and starts the node's namespaces.
+    fn keep(cluster: Cluster, entry: Entry) -> Result<Self, StartError> {
+        let Cluster { dir, state } = &cluster;
+        let cgroup = state.cgroup();
+        let keeper = match ContainerNode::of(dir, state) {
+            Some(node) => {
+                node.configure()?;
+                let init = Init { script: &dir.join("init.sh"), env: &node.init_env() };
+                Keeper::start(dir.path(), cgroup.as_deref(), &entry, Some(&init))?
+            }
+            None => Keeper::start(dir.path(), None, &entry, None)?,
+        };
+        Ok(Self { cluster, components: Vec::new(), keeper, _entry: entry })
+    }
+
+    fn bring_up(&mut self, ports: Ports, progress: Progress) -> Result<(), StartError> {
+        if let Some(name) = self.cluster.state.cgroup() {
+            cgroup::make(&name)?;
+        }
+        ControlPlane { dir: &self.cluster.dir, state: &self.cluster.state }.configure()?;
+        self.cluster.user(ADMIN, &["system:masters"])?;
+        let api = self.cluster.api()?;
+        self.start_servers(&api, ports.api.reserved, progress)?;
+        self.start_rest(ports.kubelet.reserved)?;
+        let step = progress.step("node and default service account are ready");
+        self.wait_for("the node is not ready", || node_is_ready(&api))?;
+        self.wait_for("there is no default service account", || api.is_ok(DEFAULT_ACCOUNT))?;
+        step.done();
+        self.cluster.state.write(&self.cluster.dir).map_err(|source| self.dir_failed(source))
+    }
+
+    fn dir_failed(&self, source: io::Error) -> StartError {
+        StartError::Dir { dir: self.cluster.dir().to_owned(), source }
+    }
+
+    /// etcd and the API server, and at the same time containerd with its images.
+    fn start_servers(&mut self, api: &Api, port: Reserved, progress: Progress) -> Result<(), StartError> {
+        let step = progress.step("API server and container runtime are ready");
+        let cluster = self.cluster.clone();
+        self.await_init()?;
+        let runtime = thread::spawn(move || start_runtime(&cluster));
+        self.start_control_plane("etcd", |plane, etcd| plane.etcd(etcd))?;
+        port.release();
+        self.start_control_plane("kube-apiserver", |plane, server| plane.api_server(server))?;
+        self.wait_for("the API server is not ready", || api.is_ok("/readyz"))?;
+        let runtime = runtime.join().map_err(|_| ClusterError::Late {
+            what: "the container runtime is not ready".to_owned(),
+            seconds: 0,
+            detail: "; the thread that starts it panicked".to_owned(),
+        })??;
+        self.components.extend(runtime);
+        step.done();
+        Ok(())
+    }
+
+    fn await_init(&mut self) -> Result<(), StartError> {
+        match ContainerNode::of(&self.cluster.dir, &self.cluster.state) {
+            Some(node) => Ok(node.await_init(|| self.keeper.is_alive())?),
+            None => Ok(()),
+        }
+    }
+
+    fn start_rest(&mut self, port: Reserved) -> Result<(), StartError> {
+        self.start_control_plane("kube-controller-manager", |plane, manager| plane.controller_manager(manager))?;
+        port.release();
+        let Cluster { dir, state } = &self.cluster;
+        let node = match (ContainerNode::of(dir, state), &state.built.localnode) {
+            (Some(node), _) => Some(node.start_kubelet()?),
+            (None, Some(localnode)) => Some(local::start(dir, state, localnode)?),
+            (None, None) => None,
+        };
+        self.components.extend(node);
+        Ok(())
+    }
+
+    fn start_control_plane(
+        &mut self,
+        name: &'static str,
+        configure: impl Fn(&ControlPlane<'_>, &mut Command),
+    ) -> Result<(), StartError> {
+        let Cluster { dir, state } = &self.cluster;
+        let control_plane = ControlPlane { dir, state };
+        let program = control_plane.binaries().join(name);
+        let mut command = match ContainerNode::of(dir, state) {
+            Some(node) => node.command(&program)?,
+            None => Command::new(program),
+        };
+        configure(&control_plane, &mut command);
+        let component = Component::start(name, command.env(MARK, dir.path()), &dir.logs())?;
+        self.components.push(component);
+        Ok(())
+    }
+
+    fn wait_for(&mut self, what: &str, mut condition: impl FnMut() -> bool) -> Result<(), StartError> {
+        let components = &mut self.components;
+        let happened =
+            wait::until_ok(PATIENCE, || components.iter_mut().try_for_each(Component::check).map(|()| condition()))?;
+        if happened {
+            return Ok(());
+        }
+        Err(ClusterError::Late { what: what.to_owned(), seconds: PATIENCE.as_secs(), detail: String::new() }.into())
+    }
+
+    fn fail(mut self, error: StartError) -> StartError {
+        let logs = self.cluster.logs();
+        self.keep_logs();
+        match self.end() {
+            Ok(()) => StartError::Logged { logs, source: Box::new(error) },
+            Err(slow) => slow.into(),
+        }
+    }
+
+    /// Leaves the logs behind when the cluster ends, as starting it with `KRA_KEEP_LOGS` set does.
+    pub fn keep_logs(&self) {
+        // Without the file the logs go; that is no reason to fail what is failing already.
+        drop(fs::write(self.cluster.dir.join("keep-logs"), ""));
+    }
+
+    /// Ends the cluster and waits until nothing of it is left: no process, cgroup, mount, network link or file.
+    ///
+    /// # Errors
+    /// When something is still there after half a minute.
+    pub fn stop(mut self) -> Result<(), KeeperError> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), KeeperError> {
+        let ended = self.keeper.end();
+        self.components.drain(..).for_each(|mut component| component.reap());
+        ended
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The keeper goes on when it is slow, and there is nobody here to tell.
+        drop(self.end());
+    }
+}
+
+fn start_runtime(cluster: &Cluster) -> Result<Option<Component>, ContainerError> {
+    let Some(node) = ContainerNode::of(&cluster.dir, &cluster.state) else { return Ok(None) };
+    let containerd = node.start_containerd()?;
+    node.load_base_images()?;
+    Ok(Some(containerd))
+}
+
+const DEFAULT_ACCOUNT: &str = "/api/v1/namespaces/default/serviceaccounts/default";
+
+fn node_is_ready(api: &Api) -> bool {
+    api.get(&format!("/api/v1/nodes/{}", node::NAME)).is_ok_and(|node| node.is_some_and(|node| is_ready(&node)))
+}
+
+/// A port and what keeps it ours until it is used.
+struct Port {
+    reserved: Reserved,
+    number: u16,
+}
+
+impl Port {
+    fn reserve() -> io::Result<Self> {
+        let reserved = Reserved::any()?;
+        let number = reserved.number()?;
+        Ok(Self { reserved, number })
+    }
+}
+
+struct Ports {
+    api: Port,
+    kubelet: Port,
+    nginx: u16,
+}
+
+impl Ports {
+    /// In a container the workload has all ports to itself; a plain process shares the machine's.
+    fn reserve(node: Node) -> Result<Self, StartError> {
+        let reserve = || Port::reserve().map_err(|source| StartError::Port { source });
+        let nginx = match node {
+            Node::Containers => 80,
+            Node::LocalAgent => reserve()?.number,
+        };
+        Ok(Self { api: reserve()?, kubelet: reserve()?, nginx })
+    }
+}
+
+fn run_dir(options: &Options, number: u8) -> Result<RunDir, StartError> {
+    let dir = options.dir.clone().map_or_else(|| default_dir(number), Ok)?;
+    let run = RunDir::create(&dir).map_err(|source| StartError::Dir { dir: dir.clone(), source })?;
+    if run.path().as_os_str().len() > LONGEST_DIR {
+        drop(fs::remove_dir_all(run.path()));
+        return Err(StartError::LongDir { dir, longest: LONGEST_DIR });
+    }
+    if std::env::var_os("KRA_KEEP_LOGS").is_some() {
+        drop(fs::write(run.join("keep-logs"), ""));
+    }
+    Ok(run)
+}
+
+/// In the cache, where nobody else can put anything first. The time keeps kept logs apart.
+fn default_dir(number: u8) -> Result<PathBuf, BuildError> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let cache: PathBuf = build::dir().ok_or(BuildError::NoCache)?;
+    Ok(Path::new(&cache).join("clusters").join(format!("{number}-{now}")))
+}
