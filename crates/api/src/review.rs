@@ -147,6 +147,7 @@ struct Envelope {
 /// Options of an exec, decoded strictly: what we do not know could change what runs (`env` is about to come).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "the four streams of core/v1 PodExecOptions")]
 pub struct StrictExecOptions {
     kind: String,
     api_version: String,
