@@ -1,1 +1,124 @@
-//! To come.
+//! The kubectl plugin of kube-request-access: ask for access to a pod, and grant or deny what others ask for.
+//!
+//! ```text
+//! flags + kubeconfig ──connect──▶ Cluster ──verb──▶ Terminal
+//! ```
+//!
+//! One file per verb: [`exec`], [`list`], [`show`], [`grant`], [`deny`], [`completion`]. What they share:
+//!
+//! - [`args`], [`connect`], [`kubeconfig`], [`proxy`]: from the command line to a client, as kubectl does it.
+//! - [`cluster`]: what is asked of the API server, and its errors in kubectl's words.
+//! - [`target`], [`place`], [`container`]: from `deploy/nginx` to a container.
+//! - [`names`], [`answer`], [`summary`]: what is stored, and what an approver reads before.
+//! - [`safe`], [`output`], [`terminal`]: what reaches the screen.
+
+use std::io;
+
+use clap::CommandFactory;
+use jiff::Timestamp;
+
+pub mod answer;
+pub mod args;
+pub mod cluster;
+pub mod completion;
+pub mod connect;
+pub mod container;
+pub mod deny;
+pub mod exec;
+pub mod grant;
+pub mod kubeconfig;
+pub mod list;
+pub mod names;
+pub mod output;
+pub mod place;
+pub mod proxy;
+pub mod safe;
+pub mod show;
+pub mod summary;
+pub mod target;
+pub mod terminal;
+
+use crate::answer::AnswerError;
+use crate::args::{Cli, Verb};
+use crate::cluster::{Cluster, ClusterError};
+use crate::connect::ConnectError;
+use crate::exec::ExecError;
+use crate::list::ListError;
+use crate::place::PlaceError;
+use crate::show::ShowError;
+use crate::terminal::Terminal;
+
+/// Why a verb did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// There is no cluster to talk to.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// `exec` failed.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    /// `list` failed.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// `show` failed.
+    #[error(transparent)]
+    Show(#[from] ShowError),
+    /// `grant` or `deny` failed.
+    #[error(transparent)]
+    Answer(#[from] AnswerError),
+    /// `completion` failed.
+    #[error("cannot write to the terminal")]
+    Completion(#[source] io::Error),
+}
+
+impl Failure {
+    /// The line that tells it, as kubectl would: what the API server said stands alone, all else behind `error: `.
+    pub fn line(&self) -> String {
+        match self.said_by_cluster() {
+            Some(said) => said.to_string(),
+            None => format!("error: {self}"),
+        }
+    }
+
+    fn said_by_cluster(&self) -> Option<&ClusterError> {
+        match self {
+            Self::Exec(ExecError::Cluster(said) | ExecError::Place(PlaceError::Cluster(said)))
+            | Self::List(ListError::Cluster(said))
+            | Self::Show(ShowError::Cluster(said))
+            | Self::Answer(AnswerError::Cluster(said)) => Some(said),
+            _ => None,
+        }
+    }
+}
+
+/// Does what the command line says. `watched`: somebody sees standard error and wants to know what takes so long.
+///
+/// # Errors
+/// When it could not be done; [`Failure::line`] tells why.
+pub async fn run(cli: Cli, terminal: &mut Terminal<'_>, watched: bool) -> Result<(), Failure> {
+    if let Verb::Completion(args) = &cli.verb {
+        return completion::run(args, &mut Cli::command(), terminal).map_err(Failure::Completion);
+    }
+    let cluster = connect::connect(&cli.connection, watched).await?;
+    perform(cli.verb, &cluster, terminal, Timestamp::now()).await
+}
+
+/// Does one verb in a cluster; ages are those at `now`.
+///
+/// # Errors
+/// When it could not be done; [`Failure::line`] tells why.
+pub async fn perform(
+    verb: Verb,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    match verb {
+        Verb::Exec(args) => Ok(exec::run(*args, cluster, terminal).await?),
+        Verb::List(args) => Ok(list::run(args, cluster, terminal, now).await?),
+        Verb::Show(args) => Ok(show::run(args, cluster, terminal).await?),
+        Verb::Grant(args) => Ok(grant::run(args, cluster, terminal).await?),
+        Verb::Deny(args) => Ok(deny::run(args, cluster, terminal).await?),
+        Verb::Completion(args) => completion::run(&args, &mut Cli::command(), terminal).map_err(Failure::Completion),
+    }
+}

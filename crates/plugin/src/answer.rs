@@ -1,0 +1,299 @@
+//! What `grant` and `deny` have in common: read a request, ask, and store the answer to what was read.
+
+use std::io;
+
+use api::objects::GROUP;
+use api::{AccessGrant, AccessGrantSpec, AccessRequest, GrantStatus, Phase};
+use decide::duration::{self, DurationError, LONGEST};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{Resource, ResourceExt};
+
+use crate::cluster::{Cluster, ClusterError};
+use crate::names;
+use crate::safe::{safe, safe_word};
+use crate::summary;
+use crate::terminal::Terminal;
+
+/// An answer before it is stored.
+pub struct Answer {
+    /// Granted or denied.
+    pub status: GrantStatus,
+    /// A shorter validity than was asked for.
+    pub valid_for: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// Why nothing was answered.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// The server refused, or could not be asked.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// Not the name of any request.
+    #[error("{} is not the name of a request: see 'kubectl request list'", safe_word(name))]
+    BadName {
+        /// What was typed.
+        name: String,
+    },
+    /// Somebody denied it.
+    #[error("request {name} was denied {how}. A denial is final: {} can file a new request", user)]
+    Denied {
+        /// Name of the request.
+        name: String,
+        /// By whom, when and why.
+        how: String,
+        /// Who asked.
+        user: String,
+    },
+    /// It is granted.
+    #[error("request {name} is granted already, by {by}. To end the access: kubectl delete acr -n {namespace} {name}")]
+    Granted {
+        /// Name of the request.
+        name: String,
+        /// Its namespace.
+        namespace: String,
+        /// Who granted it.
+        by: String,
+    },
+    /// It was good for one use.
+    #[error("request {name} was for a single use and is used up. {user} can file a new request")]
+    Used {
+        /// Name of the request.
+        name: String,
+        /// Who asked.
+        user: String,
+    },
+    /// Its time is over.
+    #[error("the access of request {name} is over. {user} can file a new request")]
+    Expired {
+        /// Name of the request.
+        name: String,
+        /// Who asked.
+        user: String,
+    },
+    /// It is being deleted.
+    #[error("request {name} is being deleted. {user} can file a new request")]
+    Leaving {
+        /// Name of the request.
+        name: String,
+        /// Who asked.
+        user: String,
+    },
+    /// Between the question and the answer the request was deleted, and perhaps another took its name.
+    #[error("request {name} was deleted while you read it; nothing was stored. See 'kubectl request list'")]
+    Changed {
+        /// Name of the request.
+        name: String,
+    },
+    /// An answer of that name is there.
+    #[error(
+        "request {request} is {what} already, by {by} (accessgrant {grant}). \
+         To take that back: kubectl delete acg -n {namespace} {grant}"
+    )]
+    Answered {
+        /// Name of the request.
+        request: String,
+        /// `granted` or `denied`.
+        what: &'static str,
+        /// By whom.
+        by: String,
+        /// Name of the answer.
+        grant: String,
+        /// Its namespace.
+        namespace: String,
+    },
+    /// An answer of that name is there, to another request that had the same name.
+    #[error(
+        "accessgrant {grant} answers an earlier request of the same name. \
+         Delete it (kubectl delete acg -n {namespace} {grant}) and try again"
+    )]
+    AnsweredAnother {
+        /// Name of the answer.
+        grant: String,
+        /// Its namespace.
+        namespace: String,
+    },
+    /// `--valid-for` is not a duration that we take.
+    #[error("--valid-for: {0}")]
+    ValidFor(#[source] DurationError),
+    /// `--valid-for` is longer than what is asked for.
+    #[error("--valid-for: {given} is longer than the {asked} that request {name} asks for")]
+    Longer {
+        /// What was given.
+        given: String,
+        /// What is asked for.
+        asked: String,
+        /// Name of the request.
+        name: String,
+    },
+    /// The approver did not say yes.
+    #[error("nothing was stored: only y or Y is a yes")]
+    NotConfirmed,
+    /// The request could not be printed.
+    #[error("cannot print the request")]
+    Print(#[source] serde_json::Error),
+    /// A stream failed.
+    #[error("cannot talk to the terminal")]
+    Terminal(#[from] io::Error),
+}
+
+impl Answer {
+    /// Reads the request, and refuses what cannot be answered so any more.
+    ///
+    /// # Errors
+    /// When there is no such request, it is decided, or `valid_for` does not fit.
+    pub async fn read(&self, cluster: &Cluster, name: &str) -> Result<AccessRequest, AnswerError> {
+        self.check_duration()?;
+        if !names::is_object_name(name) {
+            return Err(AnswerError::BadName { name: name.to_owned() });
+        }
+        let request = cluster.request(name).await?;
+        self.refuse_decided(&request)?;
+        self.refuse_longer(&request)?;
+        Ok(request)
+    }
+
+    /// Asks, unless `yes` is given, and makes sure that what was read is still what is there.
+    ///
+    /// # Errors
+    /// When the answer is not yes, or the request was deleted or decided meanwhile.
+    pub async fn confirm(
+        &self,
+        cluster: &Cluster,
+        terminal: &mut Terminal<'_>,
+        request: &AccessRequest,
+        question: &str,
+    ) -> Result<(), AnswerError> {
+        if !terminal.ask(question)? {
+            return Err(AnswerError::NotConfirmed);
+        }
+        let changed = || AnswerError::Changed { name: safe_word(&request.name_any()) };
+        match cluster.request(&request.name_any()).await {
+            Ok(now) if now.uid() == request.uid() => self.refuse_decided(&now),
+            Ok(_another) => Err(changed()),
+            Err(error) if error.is_not_found() => Err(changed()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Stores the answer to exactly this request, and says so.
+    ///
+    /// # Errors
+    /// When there is an answer already, the server refuses, or cannot be asked.
+    pub async fn store(
+        self,
+        cluster: &Cluster,
+        terminal: &mut Terminal<'_>,
+        request: &AccessRequest,
+    ) -> Result<(), AnswerError> {
+        let grant = self.compose(request);
+        match cluster.create_grant(&grant).await {
+            Ok(stored) => Ok(writeln!(terminal.out, "created grant {}", safe(&stored.name_any()))?),
+            Err(error) if error.is_already_exists() => Err(explain(cluster, &grant.name_any(), request, error).await),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Who answered is the server's to say; what was read is ours: the UID pins it.
+    fn compose(self, request: &AccessRequest) -> AccessGrant {
+        let prefix = match self.status {
+            GrantStatus::Granted => "grant-",
+            GrantStatus::Denied => "deny-",
+        };
+        let spec = AccessGrantSpec {
+            grant_for: request.name_any(),
+            request_uid: request.uid(),
+            valid_for: self.valid_for,
+            reason: self.reason,
+            ..AccessGrantSpec::default()
+        };
+        let mut grant = AccessGrant::new(&names::answer_name(prefix, &request.name_any()), spec);
+        grant.metadata.namespace = request.namespace();
+        grant.metadata.owner_references = Some(vec![owner(request)]);
+        grant.status = Some(self.status);
+        grant
+    }
+
+    fn check_duration(&self) -> Result<(), AnswerError> {
+        let checked = self.valid_for.as_deref().map(|text| duration::parse(text, LONGEST)).transpose();
+        checked.map(drop).map_err(AnswerError::ValidFor)
+    }
+
+    fn refuse_longer(&self, request: &AccessRequest) -> Result<(), AnswerError> {
+        let length = |text: Option<&str>| text.and_then(|text| duration::parse(text, LONGEST).ok());
+        match (length(self.valid_for.as_deref()), length(request.spec.valid_for.as_deref())) {
+            (Some(given), Some(asked)) if given > asked => Err(AnswerError::Longer {
+                given: duration::show(given),
+                asked: duration::show(asked),
+                name: safe_word(&request.name_any()),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// A denial may still end what is granted; everything else that is decided stays as it is.
+    fn refuse_decided(&self, request: &AccessRequest) -> Result<(), AnswerError> {
+        let (name, user) = (safe_word(&request.name_any()), summary::user(request));
+        if request.metadata.deletion_timestamp.is_some() {
+            return Err(AnswerError::Leaving { name, user });
+        }
+        match request.status.as_ref().and_then(|status| status.phase) {
+            Some(Phase::Denied) => {
+                Err(AnswerError::Denied { name, how: summary::denied(request).unwrap_or_default(), user })
+            }
+            Some(Phase::Used) => Err(AnswerError::Used { name, user }),
+            Some(Phase::Expired) => Err(AnswerError::Expired { name, user }),
+            Some(Phase::Granted) if self.status == GrantStatus::Granted => Err(AnswerError::Granted {
+                name,
+                namespace: safe_word(&request.namespace().unwrap_or_default()),
+                by: granted_by(request),
+            }),
+            None | Some(Phase::Pending | Phase::Granted) => Ok(()),
+        }
+    }
+}
+
+fn granted_by(request: &AccessRequest) -> String {
+    let by: Vec<String> =
+        request.status.iter().flat_map(|status| &status.granted_by).map(|name| safe_word(name)).collect();
+    if by.is_empty() { "somebody".to_owned() } else { by.join(", ") }
+}
+
+fn owner(request: &AccessRequest) -> OwnerReference {
+    OwnerReference {
+        api_version: AccessRequest::api_version(&()).into_owned(),
+        kind: AccessRequest::kind(&()).into_owned(),
+        name: request.name_any(),
+        uid: request.uid().unwrap_or_default(),
+        ..OwnerReference::default()
+    }
+}
+
+/// Who has answered already, and whether to the same request. What cannot be found out leaves the server's words.
+async fn explain(cluster: &Cluster, grant: &str, request: &AccessRequest, refused: ClusterError) -> AnswerError {
+    let Ok(there) = cluster.grant(grant).await else { return refused.into() };
+    let namespace = safe_word(&request.namespace().unwrap_or_default());
+    let grant = safe_word(grant);
+    if answered_uid(&there) != request.uid() {
+        return AnswerError::AnsweredAnother { grant, namespace };
+    }
+    AnswerError::Answered {
+        request: safe_word(&request.name_any()),
+        what: match there.status {
+            Some(GrantStatus::Granted) => "granted",
+            Some(GrantStatus::Denied) => "denied",
+            None => "answered",
+        },
+        by: there.spec.granted_by.as_ref().map_or_else(|| "somebody".to_owned(), |by| safe_word(by.name())),
+        grant,
+        namespace,
+    }
+}
+
+/// UID of the request that an answer is for; the original writes it only into the owner reference.
+fn answered_uid(grant: &AccessGrant) -> Option<String> {
+    let is_request = |owner: &&OwnerReference| owner.kind == "AccessRequest" && owner.api_version.starts_with(GROUP);
+    let owner = || grant.owner_references().iter().find(is_request).map(|owner| owner.uid.clone());
+    grant.spec.request_uid.clone().or_else(owner)
+}

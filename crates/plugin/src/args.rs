@@ -1,0 +1,164 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+
+use crate::completion::CompletionArgs;
+use crate::connect::ConnectionFlags;
+use crate::deny::DenyArgs;
+use crate::exec::ExecArgs;
+use crate::grant::GrantArgs;
+use crate::list::ListArgs;
+use crate::show::ShowArgs;
+
+/// Version, commit and date of the commit.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("KRA_COMMIT"), ", ", env!("KRA_COMMIT_DATE"), ")");
+
+const EXAMPLES: &str = "\
+Examples:
+  # A developer asks …
+  kubectl request exec deploy/nginx -- ls
+
+  # … somebody grants …
+  kubectl request list
+  kubectl request grant access-exec-jane-x4k2z
+
+  # … and the plain kubectl works
+  kubectl exec deploy/nginx -- ls";
+
+/// Ask for access to a pod, and grant or deny what others ask for
+#[derive(Debug, Parser)]
+#[command(name = "kubectl-request", bin_name = "kubectl request", version = VERSION, after_help = EXAMPLES)]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs", disable_help_subcommand = true)]
+#[command(max_term_width = 120)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// How to reach the cluster.
+    #[command(flatten)]
+    pub connection: ConnectionFlags,
+    /// Log what is asked of the API server, to standard error: from 6 on each call
+    #[arg(short, long = "v", global = true, value_name = "LEVEL", default_value_t = 0, hide_short_help = true)]
+    pub v: u8,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Ask to run a command in a pod
+    Exec(Box<ExecArgs>),
+    /// List requests, and where they stand
+    List(ListArgs),
+    /// Show one request as an approver reads it
+    Show(ShowArgs),
+    /// Grant a request
+    Grant(GrantArgs),
+    /// Deny a request
+    Deny(DenyArgs),
+    /// Print completions for a shell
+    Completion(CompletionArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn exec(line: &[&str]) -> (Cli, ExecArgs) {
+        let mut cli = Cli::try_parse_from([&["kubectl-request"], line].concat()).unwrap();
+        let other = Verb::List(ListArgs { all_namespaces: false, output: crate::list::ListFormat::Table });
+        match std::mem::replace(&mut cli.verb, other) {
+            Verb::Exec(args) => (cli, *args),
+            verb => panic!("{verb:?}"),
+        }
+    }
+
+    fn refused(line: &[&str]) -> ErrorKind {
+        Cli::try_parse_from([&["kubectl-request"], line].concat()).unwrap_err().kind()
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn everything_behind_two_dashes_is_the_command() {
+        let (_, args) = exec(&["exec", "nginx", "-c", "web", "--", "ls", "-l", "--", "-n", "x"]);
+        assert_eq!(args.command, ["ls", "-l", "--", "-n", "x"]);
+        assert_eq!(args.container.as_deref(), Some("web"));
+    }
+
+    #[test]
+    fn without_two_dashes_the_command_starts_with_the_second_word() {
+        let (cli, args) = exec(&["exec", "nginx", "-n", "web", "ls", "-l", "--", "-n", "x"]);
+        assert_eq!(args.command, ["ls", "-l", "--", "-n", "x"]);
+        assert_eq!(cli.connection.namespace.as_deref(), Some("web"));
+    }
+
+    #[test]
+    fn flags_between_pod_and_two_dashes_are_ours() {
+        let (_, args) = exec(&["exec", "nginx", "-it", "--valid-for", "1h", "-k", "a=1", "-k", "b=2", "--", "sh"]);
+        assert!(args.stdin && args.tty);
+        assert_eq!(args.valid_for.as_deref(), Some("1h"));
+        assert_eq!(args.custom_keys, ["a=1", "b=2"]);
+        assert_eq!(args.command, ["sh"]);
+    }
+
+    #[test]
+    fn connection_flags_stand_before_or_after_the_verb() {
+        for line in [
+            &["-n", "web", "--as", "jane", "--as-group", "a", "--as-group", "b", "exec", "nginx", "--", "ls"],
+            &["exec", "-n", "web", "--as", "jane", "--as-group", "a", "--as-group", "b", "nginx", "--", "ls"],
+        ] {
+            let (cli, _) = exec(line);
+            assert_eq!(cli.connection.namespace.as_deref(), Some("web"));
+            assert_eq!(cli.connection.as_user.as_deref(), Some("jane"));
+            assert_eq!(cli.connection.as_group, ["a", "b"]);
+        }
+    }
+
+    #[test]
+    fn a_negative_duration_reaches_the_check_that_explains_it() {
+        let (_, args) = exec(&["exec", "nginx", "-d", "-1h", "--", "ls"]);
+        assert_eq!(args.valid_for.as_deref(), Some("-1h"));
+    }
+
+    #[test]
+    fn booleans_take_a_value_as_kubectl_s_do() {
+        let (cli, _) = exec(&["exec", "--insecure-skip-tls-verify", "nginx", "ls"]);
+        assert_eq!(cli.connection.insecure_skip_tls_verify, Some(true));
+        let (cli, _) = exec(&["exec", "--insecure-skip-tls-verify=false", "nginx", "ls"]);
+        assert_eq!(cli.connection.insecure_skip_tls_verify, Some(false));
+    }
+
+    #[test]
+    fn any_command_and_a_command_exclude_each_other() {
+        assert_eq!(refused(&["exec", "nginx", "--any-command", "--", "ls"]), ErrorKind::ArgumentConflict);
+    }
+
+    #[test]
+    fn a_pod_is_needed() {
+        assert_eq!(refused(&["exec"]), ErrorKind::MissingRequiredArgument);
+    }
+
+    #[test]
+    fn dry_run_alone_means_client() {
+        let (_, args) = exec(&["exec", "--dry-run", "nginx", "ls"]);
+        assert_eq!(args.dry_run, crate::exec::DryRun::Client);
+    }
+
+    #[test]
+    fn help_speaks_of_kubectl_request() {
+        let help = Cli::try_parse_from(["kubectl-request", "exec", "--help"]).unwrap_err().to_string();
+        assert!(help.contains("Usage: kubectl request exec [OPTIONS] <POD | TYPE/NAME> [COMMAND]..."), "{help}");
+    }
+
+    #[test]
+    fn the_version_names_the_commit() {
+        let version = Cli::try_parse_from(["kubectl-request", "--version"]).unwrap_err().to_string();
+        assert!(version.starts_with(concat!("kubectl-request ", env!("CARGO_PKG_VERSION"), " (")), "{version}");
+    }
+}

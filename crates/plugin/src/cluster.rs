@@ -1,0 +1,296 @@
+//! What the verbs ask of the API server, and what went wrong in kubectl's words.
+
+use std::error::Error;
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use api::{AccessGrant, AccessRequest};
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::api::{ListParams, PartialObjectMeta, PostParams};
+use kube::core::{NotUsed, Object, Selector, Status};
+use kube::{Api, Client};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::safe::{safe_lines, safe_word};
+use crate::target;
+
+/// After this long somebody who waits at a terminal is told what for.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Objects that the API server is asked for at a time, as kubectl does.
+const CHUNK: u32 = 500;
+
+/// A cluster, and the place in it that the flags and the kubeconfig name.
+pub struct Cluster {
+    /// The client.
+    pub client: Client,
+    /// Where requests are, unless all namespaces are meant.
+    pub namespace: String,
+    /// Name of the kubeconfig's context, for messages.
+    pub context: String,
+    /// URL of the API server, for messages.
+    pub server: String,
+    /// Whether somebody watches standard error and wants to know what takes so long.
+    pub watched: bool,
+}
+
+/// What is read of a workload: its selector and its pod template.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WorkloadSpec {
+    /// Which pods are its own, as far as labels say.
+    #[serde(default)]
+    pub selector: Option<LabelSelector>,
+    /// What its pods are made from.
+    pub template: PodTemplateSpec,
+}
+
+/// A Deployment, StatefulSet, DaemonSet or Job.
+pub type WorkloadObject = Object<WorkloadSpec, NotUsed>;
+
+/// Why the API server gave no answer, or not the one that was hoped for.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// The custom resources are missing.
+    #[error(
+        "error: kube-request-access is not installed in this cluster (context {}): ask who runs the cluster to \
+         install it, or choose another with --context",
+        safe_word(context)
+    )]
+    NotInstalled {
+        /// The context.
+        context: String,
+    },
+    /// The API server does not know who asks.
+    #[error("error: You must be logged in to the server ({})", safe_lines(&.0.message))]
+    Unauthorized(Box<Status>),
+    /// The API server, or an admission webhook, said no.
+    #[error("Error from server{}: {}", reason_of(.0), safe_lines(&.0.message))]
+    Refused(Box<Status>),
+    /// Nobody listens there.
+    #[error("The connection to the server {server} was refused - did you specify the right host or port?")]
+    ConnectionRefused {
+        /// The server's URL.
+        server: String,
+        /// What the client says.
+        source: kube::Error,
+    },
+    /// No connection, or one that broke.
+    #[error("Unable to connect to the server {server}: {}", root_cause(source))]
+    Unreachable {
+        /// The server's URL.
+        server: String,
+        /// What the client says.
+        source: kube::Error,
+    },
+    /// An answer that is none.
+    #[error("error: cannot understand the answer of the server {server}: {}", safe_lines(&root_cause(source)))]
+    Answer {
+        /// The server's URL.
+        server: String,
+        /// What the client says.
+        source: kube::Error,
+    },
+}
+
+impl ClusterError {
+    /// Whether the server says that there is no such object.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused(status) if status.is_not_found())
+    }
+
+    /// Whether the server says that an object of that name is there already.
+    pub fn is_already_exists(&self) -> bool {
+        matches!(self, Self::Refused(status) if status.is_already_exists())
+    }
+}
+
+impl Cluster {
+    /// One request.
+    ///
+    /// # Errors
+    /// When there is none of that name, or the server cannot be asked.
+    pub async fn request(&self, name: &str) -> Result<AccessRequest, ClusterError> {
+        self.ours(self.here::<AccessRequest>().get(name)).await
+    }
+
+    /// Files a request.
+    ///
+    /// # Errors
+    /// When the server refuses it, or cannot be asked.
+    pub async fn create_request(&self, new: &AccessRequest, dry_run: bool) -> Result<AccessRequest, ClusterError> {
+        let parameters = PostParams { dry_run, ..PostParams::default() };
+        self.ours(self.here().create(&parameters, new)).await
+    }
+
+    /// All requests of the namespace, or of all namespaces.
+    ///
+    /// # Errors
+    /// When the server refuses to tell, or cannot be asked.
+    pub async fn requests(&self, everywhere: bool) -> Result<Vec<AccessRequest>, ClusterError> {
+        let api: Api<AccessRequest> = if everywhere { Api::all(self.client.clone()) } else { self.here() };
+        let mut chunk = ListParams::default().limit(CHUNK);
+        let mut requests = Vec::new();
+        loop {
+            let answer = self.ours(api.list(&chunk)).await?;
+            requests.extend(answer.items);
+            match answer.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => chunk = chunk.continue_token(&token),
+                None => return Ok(requests),
+            }
+        }
+    }
+
+    /// One grant.
+    ///
+    /// # Errors
+    /// When there is none of that name, or the server cannot be asked.
+    pub async fn grant(&self, name: &str) -> Result<AccessGrant, ClusterError> {
+        self.ours(self.here::<AccessGrant>().get(name)).await
+    }
+
+    /// Stores an answer to a request.
+    ///
+    /// # Errors
+    /// When the server refuses it, or cannot be asked.
+    pub async fn create_grant(&self, new: &AccessGrant) -> Result<AccessGrant, ClusterError> {
+        self.ours(self.here().create(&PostParams::default(), new)).await
+    }
+
+    /// One pod.
+    ///
+    /// # Errors
+    /// When there is none of that name, or the server cannot be asked.
+    pub async fn pod(&self, name: &str) -> Result<Pod, ClusterError> {
+        self.call(self.here::<Pod>().get(name)).await
+    }
+
+    /// The pods that a selector matches.
+    ///
+    /// # Errors
+    /// When the server refuses to tell, or cannot be asked.
+    pub async fn pods(&self, selector: &Selector) -> Result<Vec<Pod>, ClusterError> {
+        let parameters = ListParams::default().labels_from(selector);
+        Ok(self.call(self.here::<Pod>().list(&parameters)).await?.items)
+    }
+
+    /// One workload.
+    ///
+    /// # Errors
+    /// When there is none of that name, or the server cannot be asked.
+    pub async fn workload(&self, kind: target::Workload, name: &str) -> Result<WorkloadObject, ClusterError> {
+        let api = Api::namespaced_with(self.client.clone(), &self.namespace, &kind.api_resource());
+        self.call(api.get(name)).await
+    }
+
+    /// Metadata of a ReplicaSet, which stands between a Deployment and its pods.
+    ///
+    /// # Errors
+    /// When there is none of that name, or the server cannot be asked.
+    pub async fn replica_set(
+        &self,
+        name: &str,
+    ) -> Result<PartialObjectMeta<k8s_openapi::api::apps::v1::ReplicaSet>, ClusterError> {
+        self.call(self.here::<k8s_openapi::api::apps::v1::ReplicaSet>().get_metadata(name)).await
+    }
+
+    /// Who we are, as the API server knows us. `None`: it does not say.
+    ///
+    /// # Errors
+    /// When the server cannot be asked at all.
+    pub async fn whoami(&self) -> Result<Option<String>, ClusterError> {
+        let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
+        match self.call(api.create(&PostParams::default(), &SelfSubjectReview::default())).await {
+            Ok(review) => Ok(review.status.and_then(|status| status.user_info).and_then(|user| user.username)),
+            Err(ClusterError::Refused(_)) => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
+    fn here<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// A call about our own objects: that there is no such path means that we are not installed.
+    async fn ours<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, ClusterError> {
+        match self.call(call).await {
+            Err(ClusterError::Refused(status)) if names_no_object(&status) => {
+                Err(ClusterError::NotInstalled { context: self.context.clone() })
+            }
+            answer => answer,
+        }
+    }
+
+    async fn call<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, ClusterError> {
+        let mut call = pin!(call);
+        let answer = match tokio::time::timeout(PATIENCE, &mut call).await {
+            Ok(answer) => answer,
+            Err(_elapsed) => {
+                self.tell_what_takes_so_long();
+                call.await
+            }
+        };
+        answer.map_err(|error| self.explain(error))
+    }
+
+    fn tell_what_takes_so_long(&self) {
+        if self.watched {
+            anstream::eprintln!("waiting for {} …", self.server);
+        }
+    }
+
+    fn explain(&self, error: kube::Error) -> ClusterError {
+        let server = self.server.clone();
+        match error {
+            kube::Error::Api(status) if status.code == 401 => ClusterError::Unauthorized(status),
+            kube::Error::Api(status) => ClusterError::Refused(status),
+            source if is_refused(&source) => ClusterError::ConnectionRefused { server, source },
+            source @ (kube::Error::SerdeError(_) | kube::Error::FromUtf8(_)) => ClusterError::Answer { server, source },
+            source => ClusterError::Unreachable { server, source },
+        }
+    }
+}
+
+/// A 404 about a path, not about an object: the resource itself is missing.
+fn names_no_object(status: &Status) -> bool {
+    let names = status.details.as_ref().is_some_and(|details| !details.name.is_empty());
+    status.code == 404 && !names
+}
+
+/// ` (Forbidden)`, or nothing where the answer came from no API server.
+fn reason_of(status: &Status) -> String {
+    let is_reason = !status.reason.is_empty() && status.reason.chars().all(|c| c.is_ascii_alphabetic());
+    if is_reason { format!(" ({})", status.reason) } else { String::new() }
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+fn is_refused(error: &kube::Error) -> bool {
+    causes(error)
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+/// The innermost cause: the client repeats it in the text of each layer around it.
+pub(crate) fn root_cause(error: &(dyn Error + 'static)) -> String {
+    causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_no_status_shows_no_invented_reason() {
+        let status = Status::failure("<html>\u{1b}[2J", "Failed to parse error data").with_code(502);
+        let error = ClusterError::Refused(status.boxed());
+        assert_eq!(error.to_string(), "Error from server: <html>\\u{1b}[2J");
+    }
+}

@@ -1,0 +1,33 @@
+//! `kubectl request completion`: completions for a shell.
+
+use std::io;
+
+use clap::{Args, Command};
+use clap_complete::Shell;
+
+use crate::terminal::Terminal;
+
+const EXAMPLES: &str = "\
+Examples:
+  # In this shell
+  source <(kubectl request completion bash)
+
+The completions are for the command kubectl-request.";
+
+/// What `completion` is asked for on the command line.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct CompletionArgs {
+    /// The shell
+    pub shell: Shell,
+}
+
+/// Writes the completions of `command`.
+///
+/// # Errors
+/// When the stream fails.
+pub fn run(args: &CompletionArgs, command: &mut Command, terminal: &mut Terminal<'_>) -> io::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, command, "kubectl-request", &mut script);
+    terminal.out.write_all(&script)
+}

@@ -1,0 +1,143 @@
+//! Names of our objects, made from names of people.
+
+use sha2::{Digest, Sha256};
+
+/// What a name that the API server makes random letters for may have before them.
+const LONGEST_PREFIX: usize = 58;
+/// The start of every request's name, as the original writes it.
+const EXEC_PREFIX: &str = "access-exec-";
+/// A DNS subdomain (RFC 1123), as names of objects are.
+const LONGEST_NAME: usize = 253;
+/// Hexadecimal digits of a short hash.
+const HASH: usize = 8;
+/// Stands for whoever the API server does not name.
+pub const NOBODY: &str = "user";
+
+/// A user's name in lower-case letters, digits and dashes: valid in a label and in [`generate_name`].
+///
+/// A name that had to change gets a short hash, so that two users do not look like one; others stay as they are.
+pub fn slug(user: &str) -> String {
+    let longest = LONGEST_PREFIX.saturating_sub(EXEC_PREFIX.len()).saturating_sub(1);
+    let plain = dashed(user);
+    if plain == user && !user.is_empty() && user.len() <= longest {
+        return plain;
+    }
+    let stem = if plain.is_empty() { NOBODY } else { &plain };
+    shorten(stem, user, longest)
+}
+
+/// The `generateName` of a request: `access-exec-jane-`.
+pub fn generate_name(slug: &str) -> String {
+    format!("{EXEC_PREFIX}{slug}-")
+}
+
+/// The name of an answer: `grant-` or `deny-`, and the name of the request.
+pub fn answer_name(prefix: &str, request: &str) -> String {
+    let name = format!("{prefix}{request}");
+    if name.len() <= LONGEST_NAME { name } else { shorten(&name, request, LONGEST_NAME) }
+}
+
+/// Whether an object may be called so: anything else would reach into the path of the URL.
+pub fn is_object_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    name.len() <= LONGEST_NAME
+        && name.chars().all(allowed)
+        && edge(name.chars().next())
+        && edge(name.chars().next_back())
+}
+
+/// Lower case, one dash for whatever is not a letter or digit, none at the ends.
+fn dashed(text: &str) -> String {
+    let lower = text.to_lowercase();
+    let words: Vec<&str> = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    words.join("-")
+}
+
+/// `stem`, cut so that it fits with the short hash of `whole` behind it. The stem is ASCII.
+fn shorten(stem: &str, whole: &str, longest: usize) -> String {
+    let room = longest.saturating_sub(HASH).saturating_sub(1);
+    let cut = stem.get(..room).unwrap_or(stem).trim_end_matches(['-', '.']);
+    format!("{cut}-{}", short_hash(whole))
+}
+
+fn short_hash(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>().chars().take(HASH).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("jane", "access-exec-jane-")]
+    #[case("jane-2", "access-exec-jane-2-")]
+    fn a_plain_name_stays_as_in_the_original(#[case] user: &str, #[case] name: &str) {
+        assert_eq!(generate_name(&slug(user)), name);
+    }
+
+    #[rstest]
+    #[case("jane@corp.com", "jane-corp-com-")]
+    #[case("Jane", "jane-")]
+    #[case("arn:aws:iam::1234:role/dev", "arn-aws-iam-1234-role-dev-")]
+    #[case("system:serviceaccount:ns:robot", "system-serviceaccount-ns-robot-")]
+    #[case("李雷", "user-")]
+    #[case("", "user-")]
+    #[case("a--b", "a-b-")]
+    fn a_name_that_changed_gets_a_hash(#[case] user: &str, #[case] start: &str) {
+        let slug = slug(user);
+        assert_eq!(slug.strip_prefix(start).map(str::len), Some(HASH), "{slug}");
+    }
+
+    #[test]
+    fn two_users_whose_names_look_alike_get_different_names() {
+        assert_ne!(slug("jane@corp.com"), slug("jane-corp.com"));
+        assert_ne!(slug(&"a".repeat(200)), slug(&"a".repeat(201)));
+    }
+
+    #[test]
+    fn an_answer_is_named_after_the_request() {
+        assert_eq!(answer_name("grant-", "access-exec-jane-x"), "grant-access-exec-jane-x");
+        let long = answer_name("grant-", &"a".repeat(253));
+        assert_eq!(long.len(), 253);
+        assert!(is_object_name(&long));
+    }
+
+    #[rstest]
+    #[case("nginx", true)]
+    #[case("a.b-c", true)]
+    #[case("", false)]
+    #[case("..", false)]
+    #[case("-a", false)]
+    #[case("a/b", false)]
+    #[case("a?watch=1", false)]
+    #[case("Nginx", false)]
+    fn only_names_of_objects_pass(#[case] name: &str, #[case] valid: bool) {
+        assert_eq!(is_object_name(name), valid);
+    }
+
+    fn is_label_value(text: &str) -> bool {
+        text.len() <= 63 && is_object_name(text)
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_user_is_called_her_label_and_name_are_valid(user in "\\PC{0,300}") {
+            let slug = slug(&user);
+            prop_assert!(is_label_value(&slug), "{slug}");
+            let prefix = generate_name(&slug);
+            prop_assert!(prefix.len() <= LONGEST_PREFIX);
+            let name = format!("{prefix}x4k2z");
+            prop_assert!(is_object_name(&name), "{name}");
+        }
+
+        #[test]
+        fn an_answer_has_a_valid_name(request in "[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?") {
+            prop_assert!(is_object_name(&answer_name("grant-", &request)));
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! What an approver reads of a request: who, where, what, for how long, why, and what approving means.
+
+use std::fmt::Write as _;
+
+use api::{AccessRequest, ExecOptions, Phase};
+use decide::argv;
+use decide::duration::{self, LONGEST};
+use kube::ResourceExt;
+
+use crate::safe::{safe, safe_word};
+use crate::target::Workload;
+
+/// Groups are shown when they take no more room than this.
+const SHORT: usize = 80;
+/// Width of the labels.
+const LABEL: usize = 12;
+
+/// The summary of a request, ending in one sentence that says what approving it means.
+///
+/// `shorter` is the validity that the approver gives instead of the one that is asked for.
+pub fn of(request: &AccessRequest, shorter: Option<&str>) -> String {
+    let spec = &request.spec;
+    let mut lines = Lines::default();
+    lines.add("Who", &who(request));
+    lines.add_some("Filed by", filed_by_another(request).as_deref());
+    lines.add_some("Door", other_door(request).as_deref());
+    lines.add(place_label(request), &safe_word(&spec.for_object.name));
+    lines.add("Container", &container(request));
+    lines.add("Namespace", &namespace(request));
+    lines.add("Command", &command(request));
+    lines.add_some("Interactive", interactive(request));
+    lines.add("How long", &how_long(request, shorter));
+    lines.add_some("Reason", spec.reason.as_deref().map(safe).as_deref());
+    lines.add_some("Keys", keys(request).as_deref());
+    lines.text + "\n" + &sentence(request, shorter) + "\n"
+}
+
+/// Where a request stands, in the same layout.
+pub fn standing(request: &AccessRequest) -> String {
+    let mut lines = Lines::default();
+    lines.add("Status", phase(request));
+    let Some(status) = &request.status else { return lines.text };
+    let by: Vec<String> = status.granted_by.iter().map(|name| safe_word(name)).collect();
+    lines.add_some("Granted by", (!by.is_empty()).then(|| by.join(", ")).as_deref());
+    lines.add_some("Ends", status.expires_at.as_ref().map(|at| at.0.to_string()).as_deref());
+    for spent in &status.uses {
+        lines.add("Used", &format!("{} in pod {}", spent.at.0, safe_word(&spent.pod)));
+    }
+    lines.add_some("Denied", denied(request).as_deref());
+    lines.text
+}
+
+/// The phase as a word. One that nobody has looked at yet is pending.
+pub fn phase(request: &AccessRequest) -> &'static str {
+    match request.status.as_ref().and_then(|status| status.phase) {
+        None | Some(Phase::Pending) => "Pending",
+        Some(Phase::Granted) => "Granted",
+        Some(Phase::Denied) => "Denied",
+        Some(Phase::Used) => "Used",
+        Some(Phase::Expired) => "Expired",
+    }
+}
+
+/// `by amy at 2026-01-01T00:00:00Z: not in production`.
+pub fn denied(request: &AccessRequest) -> Option<String> {
+    let denied = request.status.as_ref()?.denied.as_ref()?;
+    let reason = denied.reason.as_deref().map(|reason| format!(": {}", safe(reason))).unwrap_or_default();
+    Some(format!("by {} at {}{reason}", safe_word(&denied.by), denied.at.0))
+}
+
+/// Name of who asks.
+pub fn user(request: &AccessRequest) -> String {
+    match request.spec.user_info.as_ref().map(api::UserInfo::name).unwrap_or_default() {
+        "" => "(nobody)".to_owned(),
+        name => safe_word(name),
+    }
+}
+
+/// `deploy/nginx`, or the name of a pod.
+pub fn target(request: &AccessRequest) -> String {
+    let object = &request.spec.for_object;
+    let name = safe_word(&object.name);
+    match Workload::of(&object.resource) {
+        Some(workload) => format!("{}/{name}", workload.short()),
+        None if is_pod(request) => name,
+        None => format!("{}/{name}", safe_word(&object.resource.resource)),
+    }
+}
+
+/// The container, as far as the request names one.
+pub fn container(request: &AccessRequest) -> String {
+    let named = request.spec.exec_options.as_ref().and_then(|options| options.container.as_deref());
+    named.filter(|name| !name.is_empty()).map_or_else(|| "(the default one)".to_owned(), safe_word)
+}
+
+/// The command on one line, in printable ASCII.
+pub fn command_line(request: &AccessRequest) -> String {
+    if is_any_command(request) { "ANY command".to_owned() } else { argv::show(argv_of(request)) }
+}
+
+/// `once`, or how long the access lasts: `1h`.
+pub fn validity(request: &AccessRequest) -> String {
+    match request.spec.valid_for.as_deref().filter(|text| !text.is_empty()) {
+        None => "once".to_owned(),
+        Some(text) => shown_duration(text),
+    }
+}
+
+/// A duration as people write it; one that is none, as it stands.
+fn shown_duration(text: &str) -> String {
+    duration::parse(text, LONGEST).map_or_else(|_| safe_word(text), duration::show)
+}
+
+fn is_once(request: &AccessRequest) -> bool {
+    request.spec.valid_for.as_deref().unwrap_or_default().is_empty()
+}
+
+fn is_pod(request: &AccessRequest) -> bool {
+    let resource = &request.spec.for_object.resource;
+    resource.group.is_empty() && resource.resource == "pods"
+}
+
+fn is_any_command(request: &AccessRequest) -> bool {
+    request.spec.any_command == Some(true)
+}
+
+fn argv_of(request: &AccessRequest) -> &[String] {
+    request.spec.exec_options.as_ref().and_then(|options| options.command.as_deref()).unwrap_or_default()
+}
+
+fn who(request: &AccessRequest) -> String {
+    let groups = request.spec.user_info.as_ref().and_then(|user| user.groups.as_deref()).unwrap_or_default();
+    let shown = groups.iter().map(|group| safe_word(group)).collect::<Vec<_>>().join(", ");
+    match groups.len() {
+        0 => user(request),
+        _ if shown.len() <= SHORT => format!("{} (groups: {shown})", user(request)),
+        count => format!("{} ({count} groups)", user(request)),
+    }
+}
+
+fn filed_by_another(request: &AccessRequest) -> Option<String> {
+    let by = request.spec.created_by.as_ref()?.name();
+    let whom = request.spec.user_info.as_ref().map(api::UserInfo::name).unwrap_or_default();
+    (!by.is_empty() && by != whom).then(|| safe_word(by))
+}
+
+fn other_door(request: &AccessRequest) -> Option<String> {
+    let door = request.spec.for_object.sub_resource.as_str();
+    (door != "exec").then(|| format!("{} (this version of the plugin knows only exec)", safe_word(door)))
+}
+
+fn place_label(request: &AccessRequest) -> &'static str {
+    match Workload::of(&request.spec.for_object.resource) {
+        Some(Workload::Deployment) => "Deployment",
+        Some(Workload::StatefulSet) => "StatefulSet",
+        Some(Workload::DaemonSet) => "DaemonSet",
+        Some(Workload::Job) => "Job",
+        None if is_pod(request) => "Pod",
+        None => "Object",
+    }
+}
+
+fn place(request: &AccessRequest) -> String {
+    let object = &request.spec.for_object;
+    let kind = match Workload::of(&object.resource) {
+        Some(workload) => workload.singular().to_owned(),
+        None if is_pod(request) => "pod".to_owned(),
+        None => safe_word(&object.resource.resource),
+    };
+    format!("{kind} {}", safe_word(&object.name))
+}
+
+fn namespace(request: &AccessRequest) -> String {
+    safe_word(&request.namespace().unwrap_or_default())
+}
+
+fn command(request: &AccessRequest) -> String {
+    if is_any_command(request) { "ANY command".to_owned() } else { argv::show_block(argv_of(request)) }
+}
+
+fn interactive(request: &AccessRequest) -> Option<&'static str> {
+    let asked =
+        |flag: fn(&ExecOptions) -> Option<bool>| request.spec.exec_options.as_ref().and_then(flag) == Some(true);
+    match (asked(|options| options.stdin), asked(|options| options.tty)) {
+        (true, true) => Some("STDIN AND TTY"),
+        (true, false) => Some("STDIN"),
+        (false, true) => Some("TTY"),
+        (false, false) => None,
+    }
+}
+
+/// `once`, `for 1h`, and what the approver makes of it.
+fn how_long(request: &AccessRequest, shorter: Option<&str>) -> String {
+    match (is_once(request), shorter) {
+        (true, None) => "once".to_owned(),
+        (true, Some(text)) => format!("once, within {}", shown_duration(text)),
+        (false, None) => format!("for {}", validity(request)),
+        (false, Some(text)) => format!("for {} (asked for {})", shown_duration(text), validity(request)),
+    }
+}
+
+fn keys(request: &AccessRequest) -> Option<String> {
+    let keys = request.spec.custom_keys.as_ref().filter(|keys| !keys.is_empty())?;
+    let pairs: Vec<String> =
+        keys.iter().map(|(key, value)| format!("{}={}", safe_word(key), safe_word(value))).collect();
+    Some(pairs.join(", "))
+}
+
+fn sentence(request: &AccessRequest, shorter: Option<&str>) -> String {
+    let what = if is_any_command(request) { "ANY command" } else { "this" };
+    let how_long = match (is_once(request), shorter) {
+        (true, None) => "once".to_owned(),
+        (true, Some(text)) => format!("once, within {} of the grant", shown_duration(text)),
+        (false, text) => format!("again and again for {}", text.map_or_else(|| validity(request), shown_duration)),
+    };
+    let open = match interactive(request) {
+        Some(_) => " What is typed into it is not limited.",
+        None => "",
+    };
+    let (user, container) = (user(request), container(request));
+    let (place, namespace) = (place(request), namespace(request));
+    format!("{user} can run {what} {how_long}, in container {container} of {place}, in namespace {namespace}.{open}")
+}
+
+/// Lines of labels and values; a value of several lines is indented under its first.
+#[derive(Default)]
+struct Lines {
+    text: String,
+}
+
+impl Lines {
+    fn add(&mut self, label: &str, value: &str) {
+        let value = value.replace('\n', &format!("\n{:LABEL$} ", ""));
+        // Writing to a String cannot fail.
+        let _: std::fmt::Result = writeln!(self.text, "{label:LABEL$} {value}");
+    }
+
+    fn add_some(&mut self, label: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.add(label, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn request(spec: Value) -> AccessRequest {
+        let metadata = json!({"name": "access-exec-jane-x", "namespace": "default"});
+        let object =
+            json!({"apiVersion": "spreadgroup.com/v1", "kind": "AccessRequest", "metadata": metadata, "spec": spec});
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn plain() -> Value {
+        json!({
+            "userInfo": {"username": "jane", "groups": ["developers", "system:authenticated"]},
+            "forObject": {
+                "resource": {"group": "apps", "version": "v1", "resource": "deployments"},
+                "subResource": "exec", "name": "nginx", "namespace": "default"
+            },
+            "execOptions": {"stdout": true, "stderr": true, "container": "nginx", "command": ["cat", "/etc/hostname"]},
+            "createdBy": {"username": "jane"}
+        })
+    }
+
+    #[test]
+    fn a_plain_request_is_read_on_one_screen() {
+        let expected = "\
+Who          jane (groups: developers, system:authenticated)
+Deployment   nginx
+Container    nginx
+Namespace    default
+Command      [\"cat\",\"/etc/hostname\"]
+How long     once
+
+jane can run this once, in container nginx of deployment nginx, in namespace default.
+";
+        assert_eq!(of(&request(plain()), None), expected);
+    }
+
+    #[test]
+    fn what_is_dangerous_is_in_capitals() {
+        let mut spec = plain();
+        spec["anyCommand"] = json!(true);
+        spec["validFor"] = json!("1h0m0s");
+        spec["execOptions"] = json!({"stdin": true, "tty": true, "stdout": true, "container": "nginx"});
+        spec["reason"] = json!("INC-42");
+        spec["customKeys"] = json!({"ticket": "INC-42", "odd key": "a\u{202e}b"});
+        spec["createdBy"] = json!({"username": "robot"});
+        spec["forObject"]["resource"] = json!({"group": "", "version": "v1", "resource": "pods"});
+        let expected = "\
+Who          jane (groups: developers, system:authenticated)
+Filed by     robot
+Pod          nginx
+Container    nginx
+Namespace    default
+Command      ANY command
+Interactive  STDIN AND TTY
+How long     for 1h
+Reason       INC-42
+Keys         \"odd key\"=\"a\\u202eb\", ticket=INC-42
+
+jane can run ANY command again and again for 1h, in container nginx of pod nginx, in namespace default. What is typed \
+into it is not limited.
+";
+        assert_eq!(of(&request(spec), None), expected);
+    }
+
+    #[test]
+    fn a_shorter_validity_is_what_the_sentence_says() {
+        let mut spec = plain();
+        let once = of(&request(spec.clone()), Some("30m"));
+        assert!(once.contains("jane can run this once, within 30m of the grant, in container"), "{once}");
+        spec["validFor"] = json!("2h");
+        let long = of(&request(spec), Some("30m"));
+        assert!(long.contains("How long     for 30m (asked for 2h)\n"), "{long}");
+        assert!(long.contains("jane can run this again and again for 30m, in container"), "{long}");
+    }
+
+    #[test]
+    fn a_hostile_request_cannot_draw_on_the_screen() {
+        let mut spec = plain();
+        spec["userInfo"] = json!({"username": "jane can run ls.\n\u{1b}[2J"});
+        spec["reason"] = json!("x\u{1b}[2J\nWho          root\u{202e}");
+        spec["execOptions"]["command"] = json!(["sh", "-c", "echo \u{1b}[1A"]);
+        let text = of(&request(spec), None);
+        assert!(!text.chars().any(|c| c != '\n' && crate::safe::is_hidden(c)), "{text}");
+        assert_eq!(text.lines().filter(|line| line.starts_with("Who ")).count(), 1, "{text}");
+        assert!(text.contains(r#""jane can run ls.\n\u001b[2J" can run this once"#), "{text}");
+    }
+
+    #[test]
+    fn many_groups_are_counted() {
+        let mut spec = plain();
+        spec["userInfo"]["groups"] = (0..40).map(|n| format!("group-{n}")).collect();
+        assert!(of(&request(spec), None).starts_with("Who          jane (40 groups)\n"));
+    }
+
+    #[test]
+    fn a_request_of_the_original_without_container_says_so() {
+        let mut spec = plain();
+        spec["execOptions"] = json!({"command": ["ls"]});
+        spec["customKeys"] = Value::Null;
+        assert!(of(&request(spec), None).contains("in container (the default one) of deployment nginx"));
+    }
+
+    #[test]
+    fn a_door_that_is_not_known_is_pointed_out() {
+        let mut spec = plain();
+        spec["forObject"]["subResource"] = json!("portforward");
+        assert!(
+            of(&request(spec), None).contains("Door         portforward (this version of the plugin knows only exec)")
+        );
+    }
+
+    #[test]
+    fn where_a_request_stands_is_told() {
+        let mut granted = request(plain());
+        assert_eq!(standing(&granted), "Status       Pending\n");
+        granted.status = Some(
+            serde_json::from_value(json!({
+                "phase": "Denied", "grantedBy": ["amy"],
+                "denied": {"by": "bob", "at": "2026-01-01T00:00:00Z", "reason": "not\u{7} today"},
+            }))
+            .unwrap(),
+        );
+        let expected = "\
+Status       Denied
+Granted by   amy
+Denied       by bob at 2026-01-01T00:00:00Z: not\\u{7} today
+";
+        assert_eq!(standing(&granted), expected);
+    }
+}

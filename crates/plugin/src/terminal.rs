@@ -1,0 +1,55 @@
+//! What a verb reads from and writes to.
+
+use std::io::{self, BufRead, Write};
+
+/// The three streams of a verb: those of the process, or buffers in tests.
+pub struct Terminal<'a> {
+    /// What was asked for. Colours are written always, and stripped by the stream where they are not wanted.
+    pub out: &'a mut dyn Write,
+    /// Notes beside it.
+    pub err: &'a mut dyn Write,
+    /// Answers to questions.
+    pub input: &'a mut dyn BufRead,
+}
+
+impl Terminal<'_> {
+    /// Asks, and takes nothing but `y` or `Y` for a yes: not the end of the input either.
+    ///
+    /// # Errors
+    /// When a stream fails.
+    pub fn ask(&mut self, question: &str) -> io::Result<bool> {
+        write!(self.out, "{question} ")?;
+        self.out.flush()?;
+        let mut answer = String::new();
+        self.input.read_line(&mut answer)?;
+        if !answer.ends_with('\n') {
+            writeln!(self.out)?;
+        }
+        Ok(matches!(answer.trim(), "y" | "Y"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("y\n", true)]
+    #[case("Y\n", true)]
+    #[case("y", true)]
+    #[case("y\r\n", true)]
+    #[case("", false)]
+    #[case("\n", false)]
+    #[case("n\n", false)]
+    #[case("yes\n", false)]
+    #[case("yy\n", false)]
+    #[case("n\ny\n", false)]
+    fn only_a_y_is_a_yes(#[case] typed: &str, #[case] yes: bool) {
+        let mut out = Vec::new();
+        let mut terminal = Terminal { out: &mut out, err: &mut io::sink(), input: &mut typed.as_bytes() };
+        assert_eq!(terminal.ask("Sure ([yN])?").unwrap(), yes);
+        assert!(out.starts_with(b"Sure ([yN])? "));
+    }
+}
