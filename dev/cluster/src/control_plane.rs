@@ -1,7 +1,7 @@
 //! etcd, kube-apiserver and kube-controller-manager.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::json;
@@ -27,6 +27,25 @@ pub enum ControlPlaneError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+/// A process of the control plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Server {
+    Etcd,
+    Api,
+    ControllerManager,
+}
+
+impl Server {
+    /// The name of its command and its log.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::Api => "kube-apiserver",
+            Self::ControllerManager => "kube-controller-manager",
+        }
+    }
 }
 
 /// The control plane of one cluster.
@@ -90,8 +109,17 @@ impl ControlPlane<'_> {
         format!("unix://{}", self.dir.join("etcd.sock").display())
     }
 
+    /// Adds the flags of a server to its command.
+    pub(crate) fn configure_command(&self, server: Server, command: &mut Command) {
+        match server {
+            Server::Etcd => self.etcd(command),
+            Server::Api => self.api_server(command),
+            Server::ControllerManager => self.controller_manager(command),
+        }
+    }
+
     /// etcd on a socket in the run directory: no port to choose, and nobody else's to read.
-    pub(crate) fn etcd(&self, etcd: &mut Command) {
+    fn etcd(&self, etcd: &mut Command) {
         let client = self.etcd_socket();
         let peer = format!("unix://{}", self.dir.join("etcd-peer.sock").display());
         flag(etcd, "data-dir", self.dir.join("etcd").display());
@@ -104,7 +132,7 @@ impl ControlPlane<'_> {
         etcd.arg("--unsafe-no-fsync");
     }
 
-    pub(crate) fn api_server(&self, server: &mut Command) {
+    fn api_server(&self, server: &mut Command) {
         let subnet = Subnet(self.state.number);
         // Pods reach it by their gateway, an address the machine has only while there are pods.
         let bind = if self.state.node == Node::Containers { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
@@ -138,7 +166,7 @@ impl ControlPlane<'_> {
         flag(server, "service-account-signing-key-file", pki("sa.key"));
     }
 
-    pub(crate) fn controller_manager(&self, manager: &mut Command) {
+    fn controller_manager(&self, manager: &mut Command) {
         let pki = |name: &str| self.dir.pki().join(name).display().to_string();
         flag(manager, "kubeconfig", self.dir.users().join("controller-manager.kubeconfig").display());
         flag(manager, "service-account-private-key-file", pki("sa.key"));
@@ -148,13 +176,11 @@ impl ControlPlane<'_> {
         // Each controller has an identity of its own, as in real clusters.
         flag(manager, "use-service-account-credentials", true);
         flag(manager, "controllers", "*,-node-ipam-controller");
+        // Some forty identities are made one after the other at the start, at the default of 20 a second.
+        flag(manager, "kube-api-qps", 500);
+        flag(manager, "kube-api-burst", 1000);
         flag(manager, "leader-elect", false);
         flag(manager, "secure-port", 0);
-    }
-
-    /// Where the binaries are.
-    pub(crate) fn binaries(&self) -> &Path {
-        &self.state.built.kubernetes
     }
 }
 

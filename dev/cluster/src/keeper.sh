@@ -34,7 +34,7 @@ end_tree() {
 
 # Processes of this cluster carry its directory in their environment.
 marked() {
-  grep -lzsx "KRA_CLUSTER_RUN=$run" /proc/[0-9]*/environ | cut -d/ -f3
+  grep -lzsxF "KRA_CLUSTER_RUN=$run" /proc/[0-9]*/environ | cut -d/ -f3
 }
 
 end_marked() {

@@ -4,7 +4,7 @@
 //! in a cache, and started as root in some five seconds. Everything is blocking.
 //!
 //! ```no_run
-//! use cluster::{Cluster, Options};
+//! use kra_cluster::{Cluster, Options};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let cluster = Cluster::start(&Options::default())?;

@@ -11,7 +11,7 @@ use signal_hook::iterator::Signals;
 
 /// A real one-node Kubernetes without Docker: etcd, kube-apiserver, kube-controller-manager, kubelet, containerd, runc.
 ///
-/// Built from source once (about ten minutes), kept in $KRA_CACHE or ~/.cache/kube-request-access, then up in seconds.
+/// Built from source once (about ten minutes), kept in `$KRA_CACHE` or `~/.cache/kube-request-access`, then up in seconds.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -100,7 +100,6 @@ fn build(args: &NodeArgs) -> Result<()> {
 }
 
 fn up(args: UpArgs) -> Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen for signals")?;
     let node = if args.node.local_agent { NodeChoice::LocalAgent } else { NodeChoice::Auto };
     let options = Options { node, dir: args.dir, progress: Progress::Stderr };
     let cluster = match Cluster::start(&options) {
@@ -110,6 +109,8 @@ fn up(args: UpArgs) -> Result<()> {
         outcome => outcome?,
     };
     cluster.deploy_nginx(Progress::Stderr)?;
+    // Only now: until here a signal may end this process as it likes, the cluster goes with it.
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen for signals")?;
     tell(&format!("\n  export KUBECONFIG={}\n", cluster.admin_kubeconfig().display()));
     tell(&format!("Directory {}; ^C ends the cluster.", cluster.dir().display()));
     signals.forever().next();

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::ops::Deref;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -13,7 +14,7 @@ use crate::build::{self, BuildError, Built};
 use crate::cgroup::{self, CgroupError};
 use crate::cluster::{ADMIN, Cluster, ClusterError};
 use crate::component::{Component, ComponentError};
-use crate::control_plane::{ControlPlane, ControlPlaneError};
+use crate::control_plane::{ControlPlane, ControlPlaneError, Server};
 use crate::keeper::{Init, Keeper, KeeperError, MARK};
 use crate::node::container::{ContainerError, ContainerNode, what_is_missing_for_containers};
 use crate::node::{self, Node, local};
@@ -116,7 +117,7 @@ pub struct Options {
 }
 
 /// How long each step of the start may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The kernel takes 107 bytes for a socket's path; the longest name in the run directory is `/etcd-peer.sock`.
 const LONGEST_DIR: usize = 107 - 15;
 /// A port may be taken by another process between being chosen and being used.
@@ -174,11 +175,10 @@ impl NodeChoice {
 
 impl StartError {
     fn is_lost_port(&self) -> bool {
-        match self {
-            Self::Logged { source, .. } => source.is_lost_port(),
-            Self::Component(ComponentError::Ended { tail, .. }) => tail.contains("address already in use"),
-            _ => false,
+        if let Self::Logged { source, .. } = self {
+            return source.is_lost_port();
         }
+        matches!(self, Self::Component(ComponentError::Ended { tail, .. }) if tail.contains("address already in use"))
     }
 }
 
@@ -246,15 +246,11 @@ impl Running {
         let cluster = self.cluster.clone();
         self.await_init()?;
         let runtime = thread::spawn(move || start_runtime(&cluster));
-        self.start_control_plane("etcd", |plane, etcd| plane.etcd(etcd))?;
+        self.start_server(Server::Etcd)?;
         port.release();
-        self.start_control_plane("kube-apiserver", |plane, server| plane.api_server(server))?;
+        self.start_server(Server::Api)?;
         self.wait_for("the API server is not ready", || api.is_ok("/readyz"))?;
-        let runtime = runtime.join().map_err(|_| ClusterError::Late {
-            what: "the container runtime is not ready".to_owned(),
-            seconds: 0,
-            detail: "; the thread that starts it panicked".to_owned(),
-        })??;
+        let runtime = runtime.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         self.components.extend(runtime);
         step.done();
         Ok(())
@@ -268,7 +264,7 @@ impl Running {
     }
 
     fn start_rest(&mut self, port: Reserved) -> Result<(), StartError> {
-        self.start_control_plane("kube-controller-manager", |plane, manager| plane.controller_manager(manager))?;
+        self.start_server(Server::ControllerManager)?;
         port.release();
         let Cluster { dir, state } = &self.cluster;
         let node = match (ContainerNode::of(dir, state), &state.built.localnode) {
@@ -280,20 +276,16 @@ impl Running {
         Ok(())
     }
 
-    fn start_control_plane(
-        &mut self,
-        name: &'static str,
-        configure: impl Fn(&ControlPlane<'_>, &mut Command),
-    ) -> Result<(), StartError> {
+    fn start_server(&mut self, server: Server) -> Result<(), StartError> {
         let Cluster { dir, state } = &self.cluster;
         let control_plane = ControlPlane { dir, state };
-        let program = control_plane.binaries().join(name);
+        let program = state.built.kubernetes.join(server.name());
         let mut command = match ContainerNode::of(dir, state) {
             Some(node) => node.command(&program)?,
             None => Command::new(program),
         };
-        configure(&control_plane, &mut command);
-        let component = Component::start(name, command.env(MARK, dir.path()), &dir.logs())?;
+        control_plane.configure_command(server, &mut command);
+        let component = Component::start(server.name(), command.env(MARK, dir.path()), &dir.logs())?;
         self.components.push(component);
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::node;
 use crate::progress::Progress;
 use crate::wait;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/nginx";
 const PODS: &str = "/api/v1/namespaces/default/pods?labelSelector=app%3Dnginx";
 
@@ -46,25 +46,30 @@ impl Cluster {
     }
 
     fn answers(&self, pods: &Value) -> bool {
-        let pods = pods["items"].as_array().map(Vec::as_slice).unwrap_or_default();
-        pods.iter().any(|pod| is_ready(pod) && self.serves(pod))
+        list(pods, "/items").iter().any(|pod| is_ready(pod) && self.serves(pod))
     }
 
     /// Ready without a probe only means started.
     fn serves(&self, pod: &Value) -> bool {
-        let address = pod["status"]["podIP"].as_str().and_then(|ip| ip.parse().ok());
+        let address = pod.pointer("/status/podIP").and_then(Value::as_str).and_then(|ip| ip.parse().ok());
         let address = address.map(|ip| SocketAddr::new(ip, self.nginx_port()));
         address.is_some_and(|address| TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok())
     }
 }
 
+fn list<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
+    object.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
 pub(crate) fn is_ready(object: &Value) -> bool {
-    let conditions = object["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+    list(object, "/status/conditions").iter().any(|condition| {
+        condition.get("type").is_some_and(|kind| kind == "Ready")
+            && condition.get("status").is_some_and(|status| status == "True")
+    })
 }
 
 fn late(pods: &Value) -> ClusterError {
-    let statuses = pods["items"][0]["status"]["containerStatuses"].to_string();
+    let statuses = pods.pointer("/items/0/status/containerStatuses").unwrap_or(&Value::Null);
     let detail = format!("; its containers: {statuses}");
     ClusterError::Late {
         what: "the pod of the Deployment nginx is not ready".to_owned(),
