@@ -1,7 +1,5 @@
 //! Tells the binary which commit it was built from: asked of git, or given where there is no checkout.
 
-#![expect(clippy::print_stdout, reason = "this is how a build script talks to cargo")]
-
 use std::path::Path;
 use std::process::Command;
 

@@ -69,10 +69,8 @@ mod tests {
     fn exec(line: &[&str]) -> (Cli, ExecArgs) {
         let mut cli = Cli::try_parse_from([&["kubectl-request"], line].concat()).unwrap();
         let other = Verb::List(ListArgs { all_namespaces: false, output: crate::list::ListFormat::Table });
-        match std::mem::replace(&mut cli.verb, other) {
-            Verb::Exec(args) => (cli, *args),
-            verb => panic!("{verb:?}"),
-        }
+        let Verb::Exec(args) = std::mem::replace(&mut cli.verb, other) else { panic!("not exec: {line:?}") };
+        (cli, *args)
     }
 
     fn refused(line: &[&str]) -> ErrorKind {

@@ -46,7 +46,7 @@ pub struct WorkloadSpec {
     pub template: PodTemplateSpec,
 }
 
-/// A Deployment, StatefulSet, DaemonSet or Job.
+/// A workload of any kind that a request can name.
 pub type WorkloadObject = Object<WorkloadSpec, NotUsed>;
 
 /// Why the API server gave no answer, or not the one that was hoped for.
@@ -184,7 +184,7 @@ impl Cluster {
         self.call(api.get(name)).await
     }
 
-    /// Metadata of a ReplicaSet, which stands between a Deployment and its pods.
+    /// Metadata of a `ReplicaSet`, which stands between a Deployment and its pods.
     ///
     /// # Errors
     /// When there is none of that name, or the server cannot be asked.
@@ -246,12 +246,15 @@ impl Cluster {
 
     fn explain(&self, error: kube::Error) -> ClusterError {
         let server = self.server.clone();
-        match error {
-            kube::Error::Api(status) if status.code == 401 => ClusterError::Unauthorized(status),
-            kube::Error::Api(status) => ClusterError::Refused(status),
-            source if is_refused(&source) => ClusterError::ConnectionRefused { server, source },
-            source @ (kube::Error::SerdeError(_) | kube::Error::FromUtf8(_)) => ClusterError::Answer { server, source },
-            source => ClusterError::Unreachable { server, source },
+        if let kube::Error::Api(status) = error {
+            let unknown = status.code == 401;
+            if unknown { ClusterError::Unauthorized(status) } else { ClusterError::Refused(status) }
+        } else if is_refused(&error) {
+            ClusterError::ConnectionRefused { server, source: error }
+        } else if matches!(error, kube::Error::SerdeError(_) | kube::Error::FromUtf8(_)) {
+            ClusterError::Answer { server, source: error }
+        } else {
+            ClusterError::Unreachable { server, source: error }
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::proxy::{Proxies, ProxyError};
 use crate::safe::safe_lines;
 
 /// A day: nobody waits longer for one request.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_TIMEOUT: Duration = Duration::from_hours(24);
 
 /// kubectl's global connection flags. They may stand before or after the verb.
 #[derive(Debug, Clone, Default, Args)]
@@ -171,7 +171,7 @@ async fn place(flags: &ConnectionFlags) -> Result<Place, ConnectError> {
     if kubeconfig::is_empty(&read.kubeconfig) && flags.server.is_none() && flags.context.is_none() {
         return in_cluster(flags, read.looked);
     }
-    let selected = kubeconfig::select(read.kubeconfig, flags)?;
+    let selected = kubeconfig::select(&read.kubeconfig, flags)?;
     from_kubeconfig(selected, flags).await
 }
 
@@ -226,14 +226,11 @@ fn timeout(text: &str) -> Result<Option<Duration>, ConnectError> {
 }
 
 fn explain(context: String, error: kube::Error) -> ConnectError {
-    match error {
-        kube::Error::Auth(AuthError::AuthExecRun { cmd, out }) => ConnectError::Login {
-            command: safe_lines(&cmd),
-            status: out.status,
-            stderr: String::from_utf8_lossy(&out.stderr).into_owned(),
-        },
-        source => ConnectError::Credentials { context, source },
+    if let kube::Error::Auth(AuthError::AuthExecRun { cmd, out }) = error {
+        let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
+        return ConnectError::Login { command: safe_lines(&cmd), status: out.status, stderr };
     }
+    ConnectError::Credentials { context, source: error }
 }
 
 fn told(stderr: &str) -> String {

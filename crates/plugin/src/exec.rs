@@ -38,6 +38,7 @@ plugin's own flags stand before it.";
 /// What `exec` is asked for on the command line.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct ExecArgs {
     /// The pod, or the workload that runs it: POD, pod/NAME, deployment/NAME, statefulset/NAME, daemonset/NAME,
     /// job/NAME (and kubectl's short names)

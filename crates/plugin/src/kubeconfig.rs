@@ -139,19 +139,18 @@ pub fn is_empty(kubeconfig: &Kubeconfig) -> bool {
 ///
 /// # Errors
 /// When the flags name what is not there, or contradict each other.
-pub fn select(kubeconfig: Kubeconfig, flags: &ConnectionFlags) -> Result<Kubeconfig, SelectError> {
-    let (context_name, mut context) = context(&kubeconfig, flags)?;
-    let mut cluster = cluster(&kubeconfig, &context, flags)?;
+pub fn select(kubeconfig: &Kubeconfig, flags: &ConnectionFlags) -> Result<Kubeconfig, SelectError> {
+    let (context_name, context) = context(kubeconfig, flags)?;
+    let mut cluster = cluster(kubeconfig, &context, flags)?;
     override_cluster(&mut cluster, flags)?;
-    let mut user = user(&kubeconfig, &context, flags)?;
+    let mut user = user(kubeconfig, &context, flags)?;
     override_user(&mut user, flags)?;
     let server = cluster.server.take().unwrap_or_default();
     if server.is_empty() {
         return Err(SelectError::NoServer { name: context.cluster });
     }
     cluster.server = Some(with_scheme(&server, &cluster, &user));
-    context.cluster = NAMELESS.to_owned();
-    context.user = Some(NAMELESS.to_owned());
+    let context = Context { cluster: NAMELESS.to_owned(), user: Some(NAMELESS.to_owned()), ..context };
     Ok(Kubeconfig {
         clusters: vec![NamedCluster { name: NAMELESS.to_owned(), cluster: Some(cluster), ..NamedCluster::default() }],
         auth_infos: vec![NamedAuthInfo {
@@ -339,36 +338,36 @@ users:
     }
 
     fn selected(flags: &ConnectionFlags) -> (Cluster, AuthInfo, Context) {
-        let mut kubeconfig = select(two(), flags).unwrap();
+        let mut kubeconfig = select(&two(), flags).unwrap();
         let context = kubeconfig.contexts.remove(0).context.unwrap();
         (kubeconfig.clusters.remove(0).cluster.unwrap(), kubeconfig.auth_infos.remove(0).auth_info.unwrap(), context)
-    }
-
-    fn some(text: &str) -> Option<String> {
-        Some(text.to_owned())
     }
 
     #[test]
     fn the_current_context_is_used() {
         let (cluster, user, context) = selected(&ConnectionFlags::default());
-        assert_eq!(cluster.server, some("https://dev:6443"));
+        assert_eq!(cluster.server, Some("https://dev:6443".to_owned()));
         assert!(user.exec.is_some());
-        assert_eq!(context.namespace, some("web"));
+        assert_eq!(context.namespace, Some("web".to_owned()));
     }
 
     #[test]
     fn context_cluster_and_user_can_be_chosen_one_by_one() {
-        let flags =
-            ConnectionFlags { context: some("dev"), cluster: some("prod"), user: some("amy"), ..Default::default() };
+        let flags = ConnectionFlags {
+            context: Some("dev".to_owned()),
+            cluster: Some("prod".to_owned()),
+            user: Some("amy".to_owned()),
+            ..Default::default()
+        };
         let (cluster, user, context) = selected(&flags);
-        assert_eq!(cluster.server, some("https://prod:6443"));
+        assert_eq!(cluster.server, Some("https://prod:6443".to_owned()));
         assert_eq!(user.token.unwrap().expose_secret(), "amys");
-        assert_eq!(context.namespace, some("web"));
+        assert_eq!(context.namespace, Some("web".to_owned()));
     }
 
     #[test]
     fn a_token_is_instead_of_every_other_credential() {
-        let (_, user, _) = selected(&ConnectionFlags { token: some("secret"), ..Default::default() });
+        let (_, user, _) = selected(&ConnectionFlags { token: Some("secret".to_owned()), ..Default::default() });
         assert_eq!(user.token.as_ref().unwrap().expose_secret(), "secret");
         let rest = AuthInfo { token: None, ..user };
         assert_eq!(serde_json::to_value(rest).unwrap(), serde_json::to_value(AuthInfo::default()).unwrap());
@@ -376,9 +375,13 @@ users:
 
     #[test]
     fn a_server_and_a_token_need_no_kubeconfig() {
-        let flags = ConnectionFlags { server: some("https://other:1"), token: some("secret"), ..Default::default() };
-        let kubeconfig = select(Kubeconfig::default(), &flags).unwrap();
-        assert_eq!(kubeconfig.clusters[0].cluster.as_ref().unwrap().server, some("https://other:1"));
+        let flags = ConnectionFlags {
+            server: Some("https://other:1".to_owned()),
+            token: Some("secret".to_owned()),
+            ..Default::default()
+        };
+        let kubeconfig = select(&Kubeconfig::default(), &flags).unwrap();
+        assert_eq!(kubeconfig.clusters[0].cluster.as_ref().unwrap().server, Some("https://other:1".to_owned()));
         assert!(kubeconfig.auth_infos[0].auth_info.as_ref().unwrap().token.is_some());
     }
 
@@ -391,53 +394,60 @@ users:
 
     #[test]
     fn a_certificate_authority_file_goes_before_the_data_of_the_kubeconfig() {
-        let (cluster, ..) = selected(&ConnectionFlags { certificate_authority: some("ca.crt"), ..Default::default() });
+        let (cluster, ..) =
+            selected(&ConnectionFlags { certificate_authority: Some("ca.crt".to_owned()), ..Default::default() });
         assert_eq!(cluster.certificate_authority_data, None);
-        assert_eq!(cluster.certificate_authority, some("ca.crt"));
+        assert_eq!(cluster.certificate_authority, Some("ca.crt".to_owned()));
     }
 
     #[test]
     fn impersonating_another_leaves_out_the_groups_of_the_one_in_the_kubeconfig() {
-        let flags = ConnectionFlags { context: some("prod"), as_user: some("bob"), ..Default::default() };
+        let flags =
+            ConnectionFlags { context: Some("prod".to_owned()), as_user: Some("bob".to_owned()), ..Default::default() };
         let (_, user, _) = selected(&flags);
-        assert_eq!(user.impersonate, some("bob"));
+        assert_eq!(user.impersonate, Some("bob".to_owned()));
         assert_eq!(user.impersonate_groups, None);
         assert!(user.token.is_some());
     }
 
     #[test]
     fn a_server_without_a_scheme_is_asked_over_tls_where_tls_is_configured() {
-        let (cluster, ..) = selected(&ConnectionFlags { server: some("other:1"), ..Default::default() });
-        assert_eq!(cluster.server, some("https://other:1"));
-        let flags = ConnectionFlags { server: some("other:1"), ..Default::default() };
-        let kubeconfig = select(Kubeconfig::default(), &flags).unwrap();
-        assert_eq!(kubeconfig.clusters[0].cluster.as_ref().unwrap().server, some("http://other:1"));
+        let (cluster, ..) = selected(&ConnectionFlags { server: Some("other:1".to_owned()), ..Default::default() });
+        assert_eq!(cluster.server, Some("https://other:1".to_owned()));
+        let flags = ConnectionFlags { server: Some("other:1".to_owned()), ..Default::default() };
+        let kubeconfig = select(&Kubeconfig::default(), &flags).unwrap();
+        assert_eq!(kubeconfig.clusters[0].cluster.as_ref().unwrap().server, Some("http://other:1".to_owned()));
     }
 
     fn refused(flags: &ConnectionFlags) -> String {
-        select(two(), flags).unwrap_err().to_string()
+        select(&two(), flags).unwrap_err().to_string()
     }
 
     #[test]
     fn what_is_not_there_is_named() {
-        let message = refused(&ConnectionFlags { context: some("tset"), ..Default::default() });
+        let message = refused(&ConnectionFlags { context: Some("tset".to_owned()), ..Default::default() });
         assert!(message.starts_with("context tset does not exist"), "{message}");
-        let message = refused(&ConnectionFlags { cluster: some("tset"), ..Default::default() });
+        let message = refused(&ConnectionFlags { cluster: Some("tset".to_owned()), ..Default::default() });
         assert!(message.starts_with("cluster tset does not exist"), "{message}");
-        let message = refused(&ConnectionFlags { user: some("tset"), ..Default::default() });
+        let message = refused(&ConnectionFlags { user: Some("tset".to_owned()), ..Default::default() });
         assert!(message.starts_with("auth info tset does not exist"), "{message}");
-        let message = select(Kubeconfig::default(), &ConnectionFlags::default()).unwrap_err().to_string();
+        let message = select(&Kubeconfig::default(), &ConnectionFlags::default()).unwrap_err().to_string();
         assert!(message.contains("no current context"), "{message}");
     }
 
     #[test]
     fn flags_that_contradict_each_other_are_refused() {
-        let both = ConnectionFlags { token: some("t"), username: some("u"), password: some("p"), ..Default::default() };
+        let both = ConnectionFlags {
+            token: Some("t".to_owned()),
+            username: Some("u".to_owned()),
+            password: Some("p".to_owned()),
+            ..Default::default()
+        };
         assert!(refused(&both).contains("either --token"));
-        let half = ConnectionFlags { client_key: some("k"), ..Default::default() };
+        let half = ConnectionFlags { client_key: Some("k".to_owned()), ..Default::default() };
         assert_eq!(refused(&half), "--client-key needs --client-certificate");
         let checked = ConnectionFlags {
-            certificate_authority: some("ca"),
+            certificate_authority: Some("ca".to_owned()),
             insecure_skip_tls_verify: Some(true),
             ..Default::default()
         };
@@ -448,8 +458,8 @@ users:
 
     #[test]
     fn the_proxy_is_taken_out() {
-        let mut kubeconfig = select(two(), &ConnectionFlags::default()).unwrap();
-        assert_eq!(take_proxy(&mut kubeconfig), some("http://proxy:3128"));
+        let mut kubeconfig = select(&two(), &ConnectionFlags::default()).unwrap();
+        assert_eq!(take_proxy(&mut kubeconfig), Some("http://proxy:3128".to_owned()));
         assert_eq!(take_proxy(&mut kubeconfig), None);
     }
 
@@ -462,9 +472,9 @@ users:
         let files = ["one", "gone", "two"].map(|name| dir.path().join(name));
         let joined = std::env::join_paths(&files).unwrap();
         let read = merge(usual_files(Some(joined))).unwrap().kubeconfig;
-        assert_eq!(read.current_context, some("dev"));
+        assert_eq!(read.current_context, Some("dev".to_owned()));
         let jane = read.auth_infos[0].auth_info.as_ref().unwrap();
-        assert_eq!(jane.token_file, some(&dir.path().join("jane.token").to_string_lossy()));
+        assert_eq!(jane.token_file, Some(dir.path().join("jane.token").to_string_lossy().into_owned()));
         assert!(jane.token.is_none());
     }
 

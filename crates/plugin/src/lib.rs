@@ -81,13 +81,14 @@ impl Failure {
     }
 
     fn said_by_cluster(&self) -> Option<&ClusterError> {
-        match self {
-            Self::Exec(ExecError::Cluster(said) | ExecError::Place(PlaceError::Cluster(said)))
-            | Self::List(ListError::Cluster(said))
-            | Self::Show(ShowError::Cluster(said))
-            | Self::Answer(AnswerError::Cluster(said)) => Some(said),
-            _ => None,
+        if let Self::Exec(ExecError::Cluster(said) | ExecError::Place(PlaceError::Cluster(said)))
+        | Self::List(ListError::Cluster(said))
+        | Self::Show(ShowError::Cluster(said))
+        | Self::Answer(AnswerError::Cluster(said)) = self
+        {
+            return Some(said);
         }
+        None
     }
 }
 

@@ -99,7 +99,8 @@ fn nothing(args: &ListArgs, cluster: &Cluster) -> String {
 }
 
 fn list(requests: &[AccessRequest]) -> serde_json::Result<Value> {
-    requests.iter().map(output::value_of).collect::<Result<_, _>>().map(output::list_of)
+    let items = requests.iter().map(output::value_of).collect::<serde_json::Result<Vec<Value>>>()?;
+    Ok(output::list_of(&items))
 }
 
 fn object_name(request: &AccessRequest) -> String {

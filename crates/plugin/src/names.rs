@@ -63,7 +63,8 @@ fn shorten(stem: &str, whole: &str, longest: usize) -> String {
 
 fn short_hash(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>().chars().take(HASH).collect()
+    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
+    digits.take(HASH).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 #[cfg(test)]

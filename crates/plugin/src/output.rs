@@ -32,7 +32,7 @@ pub fn value_of(object: &impl Serialize) -> serde_json::Result<Value> {
 }
 
 /// The v1 List that kubectl prints for several objects.
-pub fn list_of(items: Vec<Value>) -> Value {
+pub fn list_of(items: &[Value]) -> Value {
     json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": items})
 }
 
@@ -67,15 +67,27 @@ fn escape_json(text: &str) -> String {
 /// Written here because no library quotes what a terminal would obey or not show.
 pub fn yaml(value: &Value) -> String {
     let mut text = String::new();
-    match value {
-        Value::Object(map) if !map.is_empty() => write_map(map, 0, &mut text),
-        Value::Array(items) if !items.is_empty() => write_items(items, 0, &mut text),
-        other => {
-            write_scalar(other, &mut text);
-            text.push('\n');
-        }
+    match Shape::of(value) {
+        Shape::Map(map) => write_map(map, 0, &mut text),
+        Shape::Items(items) => write_items(items, 0, &mut text),
+        Shape::Scalar(scalar) => write_scalar_line(scalar, &mut text),
     }
     text
+}
+
+/// What a value is laid out as. Empty maps and lists stand on the line of their key, like scalars.
+enum Shape<'a> {
+    Map(&'a Map<String, Value>),
+    Items(&'a [Value]),
+    Scalar(&'a Value),
+}
+
+impl<'a> Shape<'a> {
+    fn of(value: &'a Value) -> Self {
+        let map = value.as_object().filter(|map| !map.is_empty()).map(Self::Map);
+        let items = || value.as_array().filter(|items| !items.is_empty()).map(|items| Self::Items(items));
+        map.or_else(items).unwrap_or(Self::Scalar(value))
+    }
 }
 
 fn write_map(map: &Map<String, Value>, indent: usize, text: &mut String) {
@@ -91,21 +103,20 @@ fn write_map(map: &Map<String, Value>, indent: usize, text: &mut String) {
 
 /// What stands behind `key:`. Items of a list stand as deep as their key.
 fn write_member(value: &Value, indent: usize, text: &mut String) {
-    match value {
-        Value::Object(map) if !map.is_empty() => {
+    match Shape::of(value) {
+        Shape::Map(map) => {
             text.push('\n');
             pad(indent.saturating_add(2), text);
             write_map(map, indent.saturating_add(2), text);
         }
-        Value::Array(items) if !items.is_empty() => {
+        Shape::Items(items) => {
             text.push('\n');
             pad(indent, text);
             write_items(items, indent, text);
         }
-        scalar => {
+        Shape::Scalar(scalar) => {
             text.push(' ');
-            write_scalar(scalar, text);
-            text.push('\n');
+            write_scalar_line(scalar, text);
         }
     }
 }
@@ -116,23 +127,21 @@ fn write_items(items: &[Value], indent: usize, text: &mut String) {
             pad(indent, text);
         }
         text.push_str("- ");
-        match item {
-            Value::Object(map) if !map.is_empty() => write_map(map, indent.saturating_add(2), text),
-            Value::Array(nested) if !nested.is_empty() => write_items(nested, indent.saturating_add(2), text),
-            scalar => {
-                write_scalar(scalar, text);
-                text.push('\n');
-            }
+        match Shape::of(item) {
+            Shape::Map(map) => write_map(map, indent.saturating_add(2), text),
+            Shape::Items(nested) => write_items(nested, indent.saturating_add(2), text),
+            Shape::Scalar(scalar) => write_scalar_line(scalar, text),
         }
     }
 }
 
-fn write_scalar(value: &Value, text: &mut String) {
-    match value {
-        Value::String(string) => write_string(string, text),
+fn write_scalar_line(value: &Value, text: &mut String) {
+    match value.as_str() {
+        Some(string) => write_string(string, text),
         // Empty lists and maps, numbers, booleans and null are the same in both languages.
-        other => push(text, format_args!("{other}")),
+        None => push(text, format_args!("{value}")),
     }
+    text.push('\n');
 }
 
 fn write_string(string: &str, text: &mut String) {

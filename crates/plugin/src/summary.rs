@@ -248,7 +248,7 @@ mod tests {
 
     use super::*;
 
-    fn request(spec: Value) -> AccessRequest {
+    fn request(spec: &Value) -> AccessRequest {
         let metadata = json!({"name": "access-exec-jane-x", "namespace": "default"});
         let object =
             json!({"apiVersion": "spreadgroup.com/v1", "kind": "AccessRequest", "metadata": metadata, "spec": spec});
@@ -279,7 +279,7 @@ How long     once
 
 jane can run this once, in container nginx of deployment nginx, in namespace default.
 ";
-        assert_eq!(of(&request(plain()), None), expected);
+        assert_eq!(of(&request(&plain()), None), expected);
     }
 
     #[test]
@@ -307,16 +307,16 @@ Keys         \"odd key\"=\"a\\u202eb\", ticket=INC-42
 jane can run ANY command again and again for 1h, in container nginx of pod nginx, in namespace default. What is typed \
 into it is not limited.
 ";
-        assert_eq!(of(&request(spec), None), expected);
+        assert_eq!(of(&request(&spec), None), expected);
     }
 
     #[test]
     fn a_shorter_validity_is_what_the_sentence_says() {
         let mut spec = plain();
-        let once = of(&request(spec.clone()), Some("30m"));
+        let once = of(&request(&spec), Some("30m"));
         assert!(once.contains("jane can run this once, within 30m of the grant, in container"), "{once}");
         spec["validFor"] = json!("2h");
-        let long = of(&request(spec), Some("30m"));
+        let long = of(&request(&spec), Some("30m"));
         assert!(long.contains("How long     for 30m (asked for 2h)\n"), "{long}");
         assert!(long.contains("jane can run this again and again for 30m, in container"), "{long}");
     }
@@ -327,7 +327,7 @@ into it is not limited.
         spec["userInfo"] = json!({"username": "jane can run ls.\n\u{1b}[2J"});
         spec["reason"] = json!("x\u{1b}[2J\nWho          root\u{202e}");
         spec["execOptions"]["command"] = json!(["sh", "-c", "echo \u{1b}[1A"]);
-        let text = of(&request(spec), None);
+        let text = of(&request(&spec), None);
         assert!(!text.chars().any(|c| c != '\n' && crate::safe::is_hidden(c)), "{text}");
         assert_eq!(text.lines().filter(|line| line.starts_with("Who ")).count(), 1, "{text}");
         assert!(text.contains(r#""jane can run ls.\n\u001b[2J" can run this once"#), "{text}");
@@ -337,7 +337,7 @@ into it is not limited.
     fn many_groups_are_counted() {
         let mut spec = plain();
         spec["userInfo"]["groups"] = (0..40).map(|n| format!("group-{n}")).collect();
-        assert!(of(&request(spec), None).starts_with("Who          jane (40 groups)\n"));
+        assert!(of(&request(&spec), None).starts_with("Who          jane (40 groups)\n"));
     }
 
     #[test]
@@ -345,7 +345,7 @@ into it is not limited.
         let mut spec = plain();
         spec["execOptions"] = json!({"command": ["ls"]});
         spec["customKeys"] = Value::Null;
-        assert!(of(&request(spec), None).contains("in container (the default one) of deployment nginx"));
+        assert!(of(&request(&spec), None).contains("in container (the default one) of deployment nginx"));
     }
 
     #[test]
@@ -353,13 +353,13 @@ into it is not limited.
         let mut spec = plain();
         spec["forObject"]["subResource"] = json!("portforward");
         assert!(
-            of(&request(spec), None).contains("Door         portforward (this version of the plugin knows only exec)")
+            of(&request(&spec), None).contains("Door         portforward (this version of the plugin knows only exec)")
         );
     }
 
     #[test]
     fn where_a_request_stands_is_told() {
-        let mut granted = request(plain());
+        let mut granted = request(&plain());
         assert_eq!(standing(&granted), "Status       Pending\n");
         granted.status = Some(
             serde_json::from_value(json!({
