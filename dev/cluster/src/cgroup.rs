@@ -20,6 +20,8 @@ pub enum CgroupError {
 
 /// What the kubelet wants to account for and limit.
 const CONTROLLERS: [&str; 4] = ["cpu", "cpuset", "memory", "pids"];
+/// What the kubelet insists on finding in its group on v2 when the machine has it.
+const WHERE_AVAILABLE: [&str; 1] = ["hugetlb"];
 
 /// A mounted hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +76,7 @@ impl Hierarchy {
 
     /// On v2 a group has only the controllers its parent hands down. One that cannot be had is missed by the kubelet, and told.
     fn delegate(&self) {
-        for controller in CONTROLLERS {
+        for controller in CONTROLLERS.into_iter().chain(WHERE_AVAILABLE) {
             if self.has(controller) {
                 drop(fs::write(self.root.join("cgroup.subtree_control"), format!("+{controller}")));
             }

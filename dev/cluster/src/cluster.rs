@@ -101,7 +101,7 @@ impl Cluster {
         let failed = |source| ClusterError::NoState { dir: dir.to_owned(), source };
         let dir_found = RunDir::at(dir.canonicalize().map_err(failed)?);
         let state = State::read(&dir_found).map_err(failed)?;
-        if !Registry::of_this_machine()?.is_alive(state.number) {
+        if !Registry::of_this_machine()?.is_alive(state.number, dir_found.path()) {
             return Err(ClusterError::Ended { dir: dir.to_owned() });
         }
         Ok(Self { dir: dir_found, state })
@@ -172,7 +172,9 @@ impl Cluster {
     /// kubectl with this kubeconfig, and nothing of the caller's own kubectl settings.
     pub fn kubectl(&self, kubeconfig: &Path) -> Command {
         let mut command = Command::new(self.kubectl_path());
-        command.env("KUBECONFIG", kubeconfig);
+        command.env("KUBECONFIG", kubeconfig).env("KUBERC", "off");
+        // Its cache of what the API server serves goes with the cluster: another one may get the same port.
+        command.env("KUBECACHEDIR", self.dir.join("kubectl-cache"));
         command
     }
 

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::registry::Entry;
+use crate::run_dir::RunDir;
 use crate::wait;
 
 pub(crate) const SCRIPT: &str = include_str!("keeper.sh");
@@ -20,14 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeeperError {
-    /// Its script cannot be written to the run directory.
-    #[error("cannot write {path}")]
-    Write {
-        /// The script.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
     /// It cannot be started.
     #[error("cannot start the process that cleans up after the cluster")]
     Start {
@@ -52,25 +45,23 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts the keeper of the cluster in `run`, and with it `init` (a script of the run directory) in namespaces of its own.
+    /// Starts the keeper of the cluster in `dir`, and with it `init` (a script of the run directory) in namespaces of its own.
     pub(crate) fn start(
-        run: &Path,
+        dir: &RunDir,
         cgroup: Option<&str>,
         entry: &Entry,
         init: Option<&Init<'_>>,
     ) -> Result<Self, KeeperError> {
-        let script = run.join("keeper.sh");
-        std::fs::write(&script, SCRIPT).map_err(|source| KeeperError::Write { path: script.clone(), source })?;
         let lock = entry.share().map_err(|source| KeeperError::Start { source })?;
         // A session of its own: it survives the end of the owner's terminal.
         let mut command = Command::new("setsid");
-        command.arg("sh").arg(script).arg("hold").arg(run).arg(cgroup.unwrap_or("-")).arg(&entry.path);
+        command.arg("sh").arg(dir.keeper()).arg("hold").arg(dir.path()).arg(cgroup.unwrap_or("-")).arg(&entry.path);
         if let Some(init) = init {
             command.arg(init.script).envs(init.env.iter().copied());
         }
         let child =
             command.stdin(Stdio::piped()).stdout(lock).spawn().map_err(|source| KeeperError::Start { source })?;
-        Ok(Self { child, run: run.to_owned() })
+        Ok(Self { child, run: dir.path().to_owned() })
     }
 
     /// Whether the keeper runs.

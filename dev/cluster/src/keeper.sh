@@ -4,7 +4,7 @@
 #   keeper.sh hold  RUN CGROUP ENTRY [INIT]   waits until standard input ends (its owner has ended, however), then cleans up
 #   keeper.sh sweep RUN CGROUP ENTRY          cleans up what a killed owner and a killed keeper left
 #
-# RUN     directory of the cluster; removed (its logs/ stay if there is a file keep-logs)
+# RUN     directory of the cluster; removed (but for logs/ and keep-logs, if there is such a file)
 # CGROUP  name of the cluster's cgroup in every hierarchy, or - for none
 # ENTRY   the cluster's entry in the registry, locked through standard output as long as this process lives
 # INIT    script to run as the first process of the node's own mount and PID namespaces
@@ -26,10 +26,18 @@ hold() {
 
 # Init ends by itself when standard input does, and the kernel ends all its namespace with it. unshare waits for that.
 end_tree() {
-  (exec >/dev/null; sleep 5; kill -KILL "$tree") 2>/dev/null &
+  (
+    exec >/dev/null 2>&1
+    trap 'kill "$nap"; exit' USR1
+    sleep 5 &
+    nap=$!
+    wait "$nap"
+    kill -KILL "$tree"
+  ) &
   impatient=$!
   wait "$tree"
-  kill -KILL "$impatient" 2>/dev/null
+  kill -USR1 "$impatient" 2>/dev/null
+  wait "$impatient"
 }
 
 # Processes of this cluster carry its directory in their environment.
@@ -69,7 +77,7 @@ remove_files() {
   # Only what a cluster has made: an entry may be old, and the directory somebody else's by now.
   [ -e "$run/keeper.sh" ] || return 0
   if [ -e "$run/keep-logs" ]; then
-    find "$run" -mindepth 1 -maxdepth 1 ! -name logs -exec rm -rf {} +
+    find "$run" -mindepth 1 -maxdepth 1 ! -name logs ! -name keep-logs -exec rm -rf {} +
   else
     rm -rf "$run"
   fi

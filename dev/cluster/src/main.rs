@@ -101,7 +101,7 @@ fn build(args: &NodeArgs) -> Result<()> {
 
 fn up(args: UpArgs) -> Result<()> {
     let node = if args.node.local_agent { NodeChoice::LocalAgent } else { NodeChoice::Auto };
-    let options = Options { node, dir: args.dir, progress: Progress::Stderr };
+    let options = Options { node, dir: args.dir, ..Options::default() };
     let cluster = match Cluster::start(&options) {
         Err(error @ StartError::ContainersImpossible { .. }) => {
             return Err(error).context("try --local-agent, which needs none of it (pods are then plain processes)");

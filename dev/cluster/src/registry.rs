@@ -100,10 +100,11 @@ impl Registry {
         }
     }
 
-    /// Whether the cluster in `run` has an owner or a keeper.
-    pub(crate) fn is_alive(&self, number: u8) -> bool {
-        File::open(self.dir.join(number.to_string()))
-            .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    /// Whether the cluster with this number is the one in `run`, and has an owner or a keeper.
+    pub(crate) fn is_alive(&self, number: u8, run: &Path) -> bool {
+        let Ok(mut entry) = File::open(self.dir.join(number.to_string())) else { return false };
+        let is_held = matches!(entry.try_lock_shared(), Err(TryLockError::WouldBlock));
+        is_held && estate(&mut entry).is_some_and(|estate| estate.run == run)
     }
 }
 
@@ -173,10 +174,12 @@ mod tests {
     #[test]
     fn two_live_clusters_get_different_numbers() {
         let (_dir, registry) = mk_registry();
-        let first = registry.take(&[]).unwrap();
+        let mut first = registry.take(&[]).unwrap();
         let second = registry.take(&[]).unwrap();
         assert_ne!(first.number, second.number);
-        assert!(registry.is_alive(first.number));
+        first.describe(Path::new("/run/dir"), None).unwrap();
+        assert!(registry.is_alive(first.number, Path::new("/run/dir")));
+        assert!(!registry.is_alive(first.number, Path::new("/another")));
     }
 
     #[test]
@@ -185,7 +188,6 @@ mod tests {
         let first = registry.take(&[]).unwrap();
         let number = first.number;
         drop(first);
-        assert!(!registry.is_alive(number));
         assert_eq!(registry.take(&[]).unwrap().number, number);
     }
 

@@ -112,6 +112,8 @@ pub struct Options {
     pub node: NodeChoice,
     /// Its run directory, empty or not there yet; chosen below the cache when `None`. Removed when the cluster ends.
     pub dir: Option<PathBuf>,
+    /// More flags for kube-apiserver, such as `--feature-gates=…`; given last, so they win.
+    pub api_server_flags: Vec<String>,
     /// Where progress is told.
     pub progress: Progress,
 }
@@ -199,7 +201,7 @@ impl Running {
         };
         entry.describe(dir.path(), state.cgroup().as_deref())?;
         let mut running = Self::keep(Cluster { dir, state }, entry)?;
-        match running.bring_up(ports, options.progress) {
+        match running.bring_up(ports, options) {
             Ok(()) => Ok(running),
             Err(error) => Err(running.fail(error)),
         }
@@ -213,23 +215,23 @@ impl Running {
             Some(node) => {
                 node.configure()?;
                 let init = Init { script: &dir.join("init.sh"), env: &node.init_env() };
-                Keeper::start(dir.path(), cgroup.as_deref(), &entry, Some(&init))?
+                Keeper::start(dir, cgroup.as_deref(), &entry, Some(&init))?
             }
-            None => Keeper::start(dir.path(), None, &entry, None)?,
+            None => Keeper::start(dir, None, &entry, None)?,
         };
         Ok(Self { cluster, components: Vec::new(), keeper, _entry: entry })
     }
 
-    fn bring_up(&mut self, ports: Ports, progress: Progress) -> Result<(), StartError> {
+    fn bring_up(&mut self, ports: Ports, options: &Options) -> Result<(), StartError> {
         if let Some(name) = self.cluster.state.cgroup() {
             cgroup::make(&name)?;
         }
         ControlPlane { dir: &self.cluster.dir, state: &self.cluster.state }.configure()?;
         self.cluster.user(ADMIN, &["system:masters"])?;
         let api = self.cluster.api()?;
-        self.start_servers(&api, ports.api.reserved, progress)?;
+        self.start_servers(&api, ports.api.reserved, options)?;
         self.start_rest(ports.kubelet.reserved)?;
-        let step = progress.step("node and default service account are ready");
+        let step = options.progress.step("node and default service account are ready");
         self.wait_for("the node is not ready", || node_is_ready(&api))?;
         self.wait_for("there is no default service account", || api.is_ok(DEFAULT_ACCOUNT))?;
         step.done();
@@ -241,14 +243,14 @@ impl Running {
     }
 
     /// etcd and the API server, and at the same time containerd with its images.
-    fn start_servers(&mut self, api: &Api, port: Reserved, progress: Progress) -> Result<(), StartError> {
-        let step = progress.step("API server and container runtime are ready");
+    fn start_servers(&mut self, api: &Api, port: Reserved, options: &Options) -> Result<(), StartError> {
+        let step = options.progress.step("API server and container runtime are ready");
         let cluster = self.cluster.clone();
         self.await_init()?;
         let runtime = thread::spawn(move || start_runtime(&cluster));
-        self.start_server(Server::Etcd)?;
+        self.start_server(Server::Etcd, &[])?;
         port.release();
-        self.start_server(Server::Api)?;
+        self.start_server(Server::Api, &options.api_server_flags)?;
         self.wait_for("the API server is not ready", || api.is_ok("/readyz"))?;
         let runtime = runtime.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         self.components.extend(runtime);
@@ -264,7 +266,7 @@ impl Running {
     }
 
     fn start_rest(&mut self, port: Reserved) -> Result<(), StartError> {
-        self.start_server(Server::ControllerManager)?;
+        self.start_server(Server::ControllerManager, &[])?;
         port.release();
         let Cluster { dir, state } = &self.cluster;
         let node = match (ContainerNode::of(dir, state), &state.built.localnode) {
@@ -276,7 +278,7 @@ impl Running {
         Ok(())
     }
 
-    fn start_server(&mut self, server: Server) -> Result<(), StartError> {
+    fn start_server(&mut self, server: Server, more: &[String]) -> Result<(), StartError> {
         let Cluster { dir, state } = &self.cluster;
         let control_plane = ControlPlane { dir, state };
         let program = state.built.kubernetes.join(server.name());
@@ -285,6 +287,7 @@ impl Running {
             None => Command::new(program),
         };
         control_plane.configure_command(server, &mut command);
+        command.args(more);
         let component = Component::start(server.name(), command.env(MARK, dir.path()), &dir.logs())?;
         self.components.push(component);
         Ok(())
@@ -312,7 +315,7 @@ impl Running {
     /// Leaves the logs behind when the cluster ends, as starting it with `KRA_KEEP_LOGS` set does.
     pub fn keep_logs(&self) {
         // Without the file the logs go; that is no reason to fail what is failing already.
-        drop(fs::write(self.cluster.dir.join("keep-logs"), ""));
+        drop(fs::write(self.cluster.dir.keep_logs(), ""));
     }
 
     /// Ends the cluster and waits until nothing of it is left: no process, cgroup, mount, network link or file.
@@ -390,7 +393,7 @@ fn run_dir(options: &Options, number: u8) -> Result<RunDir, StartError> {
         return Err(StartError::LongDir { dir, longest: LONGEST_DIR });
     }
     if std::env::var_os("KRA_KEEP_LOGS").is_some() {
-        drop(fs::write(run.join("keep-logs"), ""));
+        drop(fs::write(run.keep_logs(), ""));
     }
     Ok(run)
 }

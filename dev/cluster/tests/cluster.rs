@@ -1,5 +1,14 @@
 //! Real clusters: side by side, killed, attached to. Needs root; builds the clusters' parts when they are not in the cache.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    reason = "a test fails by panicking"
+)]
+
 mod left;
 
 use std::fs;
@@ -15,7 +24,7 @@ use left::Traces;
 const BINARY: &str = env!("CARGO_BIN_EXE_kra-cluster");
 
 fn mk_cluster(node: NodeChoice) -> Running {
-    let cluster = Cluster::start(&Options { node, dir: None, progress: Progress::Silent }).unwrap();
+    let cluster = Cluster::start(&Options { node, progress: Progress::Silent, ..Options::default() }).unwrap();
     cluster.deploy_nginx(Progress::Silent).unwrap();
     cluster
 }
@@ -89,6 +98,35 @@ fn a_killed_owner_leaves_nothing() {
     let traces = up.traces();
     up.kill();
     traces.are_gone();
+}
+
+#[test]
+fn an_owner_killed_while_its_cluster_starts_leaves_nothing() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("run");
+    let mut child = Command::new(BINARY).arg("up").arg("--dir").arg(&dir).stdout(Stdio::null()).spawn().unwrap();
+    left::until(|| dir.join("logs/kube-apiserver.log").exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    left::until(|| !dir.exists());
+    left::no_process_names(&dir);
+}
+
+#[test]
+fn a_cluster_that_cannot_start_says_why_and_keeps_its_logs() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("run");
+    let api_server_flags = vec!["--no-such-flag".to_owned()];
+    let options =
+        Options { dir: Some(dir.clone()), api_server_flags, progress: Progress::Silent, ..Options::default() };
+    let error = Cluster::start(&options).unwrap_err();
+    let StartError::Logged { logs, source } = error else { panic!("{error}") };
+    assert!(source.to_string().contains("unknown flag: --no-such-flag"), "{source}");
+    assert!(logs.join("etcd.log").exists());
+    left::no_process_names(&dir);
+    let again = Cluster::start(&Options { api_server_flags: Vec::new(), ..options }).unwrap();
+    again.stop().unwrap();
+    assert!(!dir.exists());
 }
 
 #[test]
@@ -175,8 +213,7 @@ fn an_image_loaded_later_runs_and_its_pod_reaches_the_api_server() {
     image::write(&image, &archive).unwrap();
     text(Command::new(BINARY).arg("load").arg(&archive).arg("--dir").arg(cluster.dir()));
     let api = cluster.api_server_for_pods();
-    let script = format!("busybox nc -z {} {} && echo reached", api.ip(), api.port());
-    run_pod(&cluster, &script.replace("busybox", "/busybox"));
+    run_pod(&cluster, &format!("/busybox nc {} {} </dev/null && echo reached", api.ip(), api.port()));
     assert_eq!(text(cluster.kubectl_as_admin().args(["logs", "later"])), "reached\n");
 }
 

@@ -225,7 +225,8 @@ impl Cache {
 pub fn dir() -> Option<PathBuf> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = || variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
-    variable("KRA_CACHE").or_else(|| Some(cache()?.join("kube-request-access")))
+    let dir = variable("KRA_CACHE").or_else(|| Some(cache()?.join("kube-request-access")))?;
+    std::path::absolute(dir).ok()
 }
 
 /// A group while it is built: sources in `src`, results in `out`. Removed unless finished.

@@ -34,7 +34,7 @@ impl Traces {
             let entry = Path::new("/run/kra-cluster").join(&self.number);
             // Another cluster may have taken the number since: then the entry names that one's directory.
             let ours = fs::read_to_string(entry).is_ok_and(|text| text.contains(self.dir.to_str().unwrap()));
-            let files = [self.dir.exists().then(|| "the run directory"), ours.then_some("the registry's entry")];
+            let files = [self.dir.exists().then_some("the run directory"), ours.then_some("the registry's entry")];
             let mut left = self.processes();
             left.extend(self.mounts());
             left.extend(files.into_iter().flatten().map(ToOwned::to_owned));
@@ -56,10 +56,7 @@ impl Traces {
 
     /// Processes that name the run directory, in their arguments or environment.
     fn processes(&self) -> Vec<String> {
-        let dir = self.dir.to_str().unwrap();
-        let names_it = |file: PathBuf| String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).contains(dir);
-        let process = |pid: &PathBuf| names_it(pid.join("cmdline")) || names_it(pid.join("environ"));
-        pids().filter(process).filter(|pid| !is_ours(pid)).map(|pid| describe(&pid)).collect()
+        processes(&self.dir)
     }
 
     fn mounts(&self) -> Vec<String> {
@@ -94,6 +91,23 @@ impl Traces {
         let ours = |line: &&str| line.split('\t').nth(1).is_some_and(|destination| destination.ends_with(&end));
         table.lines().filter(ours).map(ToOwned::to_owned).collect()
     }
+}
+
+fn processes(dir: &Path) -> Vec<String> {
+    let dir = dir.to_str().unwrap();
+    let names_it = |file: PathBuf| String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).contains(dir);
+    let process = |pid: &PathBuf| names_it(pid.join("cmdline")) || names_it(pid.join("environ"));
+    pids().filter(process).filter(|pid| !is_ours(pid)).map(|pid| describe(&pid)).collect()
+}
+
+/// Waits until no process names the directory.
+pub(crate) fn no_process_names(dir: &Path) {
+    become_empty(|| processes(dir));
+}
+
+/// Waits until the condition holds.
+pub(crate) fn until(condition: impl Fn() -> bool) {
+    become_empty(|| if condition() { Vec::new() } else { vec!["the condition does not hold".to_owned()] });
 }
 
 fn pids() -> impl Iterator<Item = PathBuf> {
