@@ -142,15 +142,20 @@ pub fn request(object: &AccessRequest) -> Result<Request, ConvertError> {
 /// Says which field makes it meaningless.
 pub fn grant(object: &AccessGrant) -> Result<Grant, ConvertError> {
     let meta = Meta::of(&object.metadata)?;
+    let answer = match object.status.ok_or(ConvertError::Missing { field: "status" })? {
+        objects::GrantStatus::Granted => Answer::Granted,
+        objects::GrantStatus::Denied => Answer::Denied,
+    };
     Ok(Grant {
         name: meta.name,
-        answer: match object.status.ok_or(ConvertError::Missing { field: "status" })? {
-            objects::GrantStatus::Granted => Answer::Granted,
-            objects::GrantStatus::Denied => Answer::Denied,
-        },
+        answer,
         by: object.spec.granted_by.as_ref().and_then(person),
         request_uid: meant_request(object)?,
-        valid_for: valid_for(object.spec.valid_for.as_deref())?,
+        // A denial is one whatever else it says.
+        valid_for: match answer {
+            Answer::Granted => valid_for(object.spec.valid_for.as_deref())?,
+            Answer::Denied => None,
+        },
         reason: object.spec.reason.clone().filter(|reason| !reason.is_empty()),
         created: meta.created,
         being_deleted: object.metadata.deletion_timestamp.is_some(),
@@ -180,6 +185,23 @@ pub fn valid_for(text: Option<&str>) -> Result<Option<std::time::Duration>, Conv
     text.map(|text| duration::parse(text, duration::LONGEST)).transpose().map_err(ConvertError::Duration)
 }
 
+/// The kind of a target, from its resource.
+///
+/// # Errors
+/// A resource that nobody can be let into.
+pub fn target_kind(resource: &GroupVersionResource) -> Result<TargetKind, ConvertError> {
+    match (resource.group.as_str(), resource.resource.as_str()) {
+        ("", "pods") => Ok(TargetKind::Pod),
+        ("apps", "deployments") => Ok(TargetKind::Deployment),
+        ("apps", "statefulsets") => Ok(TargetKind::StatefulSet),
+        ("apps", "daemonsets") => Ok(TargetKind::DaemonSet),
+        ("batch", "jobs") => Ok(TargetKind::Job),
+        (group, resource) => {
+            Err(ConvertError::UnknownTarget { group: group.to_owned(), resource: resource.to_owned() })
+        }
+    }
+}
+
 /// The resource of a target, as kubectl and the original write it.
 pub fn resource_of(kind: TargetKind) -> GroupVersionResource {
     let (group, resource) = match kind {
@@ -201,17 +223,7 @@ fn check_namespace(object: &ForObject, own: &str) -> Result<(), ConvertError> {
 }
 
 fn target(object: &ForObject) -> Result<Target, ConvertError> {
-    let resource = &object.resource;
-    let kind = match (resource.group.as_str(), resource.resource.as_str()) {
-        ("", "pods") => TargetKind::Pod,
-        ("apps", "deployments") => TargetKind::Deployment,
-        ("apps", "statefulsets") => TargetKind::StatefulSet,
-        ("apps", "daemonsets") => TargetKind::DaemonSet,
-        ("batch", "jobs") => TargetKind::Job,
-        (group, resource) => {
-            return Err(ConvertError::UnknownTarget { group: group.to_owned(), resource: resource.to_owned() });
-        }
-    };
+    let kind = target_kind(&object.resource)?;
     Ok(Target { kind, name: object.name.clone(), uid: object.uid.clone().filter(|uid| !uid.is_empty()) })
 }
 

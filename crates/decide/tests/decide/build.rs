@@ -1,0 +1,133 @@
+//! One attempt that is allowed, in parts: every table changes one of them.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kra_decide::{
+    access::{Answer, Candidate, Command, Grant, Request, Target, TargetKind, Use, Validity},
+    attempt::{Attempt, Exec},
+    identity::{Caller, NamePrefix, Person},
+    verdict::{Container, Pod, Rules, Workload},
+};
+
+/// How long an unused request can be used, in all tables.
+pub(crate) const UNUSED: Duration = Duration::from_hours(48);
+
+/// When the attempt is made: the request was filed at 0 s and granted at 60 s.
+pub(crate) const NOW: i64 = 120;
+
+/// Seconds after some noon.
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_795_435_200 + seconds).unwrap()
+}
+
+pub(crate) fn argv(arguments: &[&str]) -> Vec<String> {
+    arguments.iter().map(|&argument| argument.to_owned()).collect()
+}
+
+pub(crate) fn person(name: &str, uid: Option<&str>) -> Person {
+    Person { name: name.to_owned(), uid: uid.map(str::to_owned) }
+}
+
+pub(crate) fn request() -> Request {
+    Request {
+        uid: "request-1".to_owned(),
+        namespace: "default".to_owned(),
+        name: "access-exec-jane-7f3k".to_owned(),
+        user: person("jane", Some("uid-jane")),
+        created_by: Some(person("jane", Some("uid-jane"))),
+        target: Target { kind: TargetKind::Pod, name: "box".to_owned(), uid: Some("pod-1".to_owned()) },
+        container: Some("main".to_owned()),
+        command: Command::Exactly(argv(&["cat", "/etc/hostname"])),
+        stdin: false,
+        tty: false,
+        validity: Validity::Once,
+        created: at(0),
+        being_deleted: false,
+        uses: Vec::new(),
+        denied: None,
+    }
+}
+
+pub(crate) fn grant() -> Grant {
+    Grant {
+        name: "grant-1".to_owned(),
+        answer: Answer::Granted,
+        by: Some(person("amy", Some("uid-amy"))),
+        request_uid: Some("request-1".to_owned()),
+        valid_for: None,
+        reason: None,
+        created: at(60),
+        being_deleted: false,
+    }
+}
+
+pub(crate) fn candidate() -> Candidate {
+    Candidate { request: request(), grants: vec![grant()] }
+}
+
+/// The same access, for an hour.
+pub(crate) fn for_an_hour() -> Candidate {
+    let mut candidate = candidate();
+    candidate.request.validity = Validity::For(Duration::from_hours(1));
+    candidate
+}
+
+/// The same access, to any pod of a deployment.
+pub(crate) fn for_a_workload() -> Candidate {
+    let mut candidate = candidate();
+    candidate.request.target =
+        Target { kind: TargetKind::Deployment, name: "nginx".to_owned(), uid: Some("deployment-1".to_owned()) };
+    candidate
+}
+
+pub(crate) fn denied_grant() -> Grant {
+    Grant { name: "deny-1".to_owned(), answer: Answer::Denied, created: at(90), ..grant() }
+}
+
+pub(crate) fn used(review_uid: &str) -> Vec<Use> {
+    vec![Use { review_uid: review_uid.to_owned(), at: at(100) }]
+}
+
+pub(crate) fn attempt() -> Attempt {
+    Attempt {
+        review_uid: "review-1".to_owned(),
+        caller: Caller {
+            username: "jane".to_owned(),
+            uid: Some("uid-jane".to_owned()),
+            groups: vec!["system:authenticated".to_owned()],
+        },
+        namespace: "default".to_owned(),
+        pod: "box".to_owned(),
+        exec: Exec {
+            container: Some("main".to_owned()),
+            command: argv(&["cat", "/etc/hostname"]),
+            stdin: false,
+            tty: false,
+        },
+    }
+}
+
+pub(crate) fn container(name: &str) -> Container {
+    Container { name: name.to_owned(), image: "nginx:1".to_owned(), running: true, main: true }
+}
+
+/// The pod of the request, which also belongs to the deployment of [`for_a_workload`].
+pub(crate) fn pod() -> Pod {
+    Pod {
+        uid: "pod-1".to_owned(),
+        being_deleted: false,
+        service_account: "web".to_owned(),
+        containers: vec![container("main")],
+        workloads: vec![Workload {
+            kind: TargetKind::Deployment,
+            uid: "deployment-1".to_owned(),
+            service_account: "web".to_owned(),
+            images: vec![("main".to_owned(), "nginx:1".to_owned())],
+        }],
+    }
+}
+
+pub(crate) fn rules() -> Rules {
+    Rules { allow_interactive: true, unused: UNUSED, prefix: NamePrefix::default() }
+}

@@ -1,0 +1,81 @@
+//! What the controllers should make of a request in every phase.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kra_decide::{
+    access::{Candidate, Standing},
+    lifecycle::{Keep, plan},
+};
+use rstest::rstest;
+
+use crate::build::{UNUSED, at, candidate, denied_grant, for_an_hour, used};
+
+const HOUR: i64 = 3600;
+const UNUSED_ENDS: i64 = 48 * HOUR;
+const KEEP: Keep = Keep { unused: UNUSED, finished: Duration::from_hours(24) };
+const KEPT: i64 = 24 * HOUR;
+
+fn unanswered() -> Candidate {
+    Candidate { grants: Vec::new(), ..candidate() }
+}
+
+fn denied() -> Candidate {
+    Candidate { grants: vec![denied_grant()], ..candidate() }
+}
+
+fn spent() -> Candidate {
+    let mut candidate = candidate();
+    candidate.request.uses = used("review-1");
+    candidate
+}
+
+fn revoked() -> Candidate {
+    let mut candidate = candidate();
+    candidate.request.being_deleted = true;
+    candidate
+}
+
+fn times(seconds: Option<i64>) -> Option<Timestamp> {
+    seconds.map(at)
+}
+
+#[rstest]
+#[case::waits_until_it_lapses(unanswered(), 120, false, Some(UNUSED_ENDS), Some(UNUSED_ENDS))]
+#[case::lapsed_is_deleted_at_once(unanswered(), UNUSED_ENDS, false, Some(UNUSED_ENDS), None)]
+#[case::granted_once_is_bound_until_it_lapses(candidate(), 120, true, None, Some(UNUSED_ENDS))]
+#[case::granted_once_and_lapsed_is_deleted_at_once(candidate(), UNUSED_ENDS, false, Some(UNUSED_ENDS), None)]
+#[case::granted_for_an_hour_is_bound_for_an_hour(for_an_hour(), 120, true, None, Some(60 + HOUR))]
+#[case::ended_is_kept_for_the_record(
+    for_an_hour(), 60 + HOUR, false, Some(60 + HOUR + KEPT), Some(60 + HOUR + KEPT))]
+#[case::denied_is_kept_for_the_record(denied(), 120, false, Some(90 + KEPT), Some(90 + KEPT))]
+#[case::used_is_bound_while_rbac_is_asked(spent(), 120, true, Some(100 + KEPT), Some(160))]
+#[case::used_is_unbound_after_a_minute(spent(), 160, false, Some(100 + KEPT), Some(100 + KEPT))]
+#[case::revoked_is_left_to_its_deletion(revoked(), 120, false, None, None)]
+fn a_request(
+    #[case] candidate: Candidate,
+    #[case] now: i64,
+    #[case] bound: bool,
+    #[case] delete_at: Option<i64>,
+    #[case] look_again: Option<i64>,
+) {
+    let plan = plan(&candidate, at(now), KEEP);
+    assert_eq!(plan.bound, bound, "bound");
+    assert_eq!(plan.delete_at, times(delete_at), "delete_at");
+    assert_eq!(plan.look_again, times(look_again), "look_again");
+}
+
+#[test]
+fn a_denied_grant_binds_nobody_whatever_else_was_granted() {
+    let mut both = candidate();
+    both.grants.push(denied_grant());
+    let plan = plan(&both, at(120), KEEP);
+    assert!(matches!(plan.standing, Standing::Denied(_)) && !plan.bound);
+}
+
+#[test]
+fn a_valid_access_is_not_cleaned_up_and_an_ended_one_is() {
+    let clean = |now| plan(&for_an_hour(), at(now), KEEP).delete_at.is_some_and(|when| when <= at(now));
+    assert!(!clean(60 + HOUR - 1));
+    assert!(clean(60 + HOUR + KEPT));
+}

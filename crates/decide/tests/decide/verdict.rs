@@ -1,0 +1,380 @@
+//! Every way in which an attempt can miss, one at a time.
+
+use std::time::Duration;
+
+use kra_decide::{
+    access::{Answer, Candidate, Command, Denial, Standing, TargetKind, Validity},
+    attempt::Attempt,
+    identity::NamePrefix,
+    verdict::{Denied, Difference, Miss, Permit, Pod, PodMiss, Rules, Screened, Spend, Verdict, confirm, screen},
+};
+use rstest::rstest;
+
+use crate::build::{
+    NOW, argv, at, attempt, candidate, container, denied_grant, for_a_workload, for_an_hour, person, pod, rules, used,
+};
+
+fn confirmed(attempt: &Attempt, candidate: &Candidate, pod: &Pod) -> Verdict {
+    confirm(attempt, candidate, Some(pod), at(NOW), &rules())
+}
+
+fn permit(verdict: Verdict) -> Permit {
+    match verdict {
+        Verdict::Allow(permit) => permit,
+        Verdict::Deny(denied) => panic!("denied: {denied:?}"),
+    }
+}
+
+fn denied(verdict: Verdict) -> Denied {
+    match verdict {
+        Verdict::Allow(permit) => panic!("allowed: {permit:?}"),
+        Verdict::Deny(denied) => denied,
+    }
+}
+
+fn miss(verdict: Verdict) -> Miss {
+    match denied(verdict) {
+        Denied::Near { request, miss } => {
+            assert_eq!(request, "access-exec-jane-7f3k");
+            miss
+        }
+        other => panic!("names no miss: {other:?}"),
+    }
+}
+
+#[test]
+fn a_single_use_is_to_be_spent_first() {
+    let permit = permit(confirmed(&attempt(), &candidate(), &pod()));
+    assert_eq!((permit.use_, permit.request_uid.as_str()), (Spend::SingleUse, "request-1"));
+    assert_eq!((permit.access.by, permit.access.grants), (argv(&["amy"]), argv(&["grant-1"])));
+}
+
+#[test]
+fn an_access_for_a_time_spends_nothing() {
+    let permit = permit(confirmed(&attempt(), &for_an_hour(), &pod()));
+    assert_eq!((permit.use_, permit.access.until), (Spend::Nothing, at(60 + 3600)));
+}
+
+#[test]
+fn the_review_that_spent_the_use_is_allowed_again() {
+    let mut spent = candidate();
+    spent.request.uses = used("review-1");
+    assert_eq!(permit(confirmed(&attempt(), &spent, &pod())).use_, Spend::AlreadySpentByThisReview);
+}
+
+#[test]
+fn a_use_spent_by_another_review_is_over() {
+    let mut spent = candidate();
+    spent.request.uses = used("review-0");
+    assert!(matches!(miss(confirmed(&attempt(), &spent, &pod())), Miss::Over(Standing::Used { .. })));
+}
+
+#[test]
+fn only_the_first_use_counts() {
+    let mut spent = candidate();
+    spent.request.uses = [used("review-0"), used("review-1")].concat();
+    assert!(matches!(miss(confirmed(&attempt(), &spent, &pod())), Miss::Over(Standing::Used { .. })));
+}
+
+#[test]
+fn a_workload_is_matched_by_uid() {
+    let mut attempt = attempt();
+    attempt.pod = "nginx-5d8-x2".to_owned();
+    assert_eq!(permit(confirmed(&attempt, &for_a_workload(), &pod())).use_, Spend::SingleUse);
+}
+
+#[rstest]
+#[case::another_command(|attempt: &mut Attempt| attempt.exec.command = argv(&["id"]), &[Difference::Command])]
+#[case::an_argument_more(
+    |attempt: &mut Attempt| attempt.exec.command.push(String::new()), &[Difference::Command])]
+#[case::an_argument_less(|attempt: &mut Attempt| attempt.exec.command.truncate(1), &[Difference::Command])]
+#[case::an_argument_twice(
+    |attempt: &mut Attempt| attempt.exec.command.push("/etc/hostname".to_owned()), &[Difference::Command])]
+#[case::another_order(|attempt: &mut Attempt| attempt.exec.command.reverse(), &[Difference::Command])]
+#[case::one_argument_of_two(
+    |attempt: &mut Attempt| attempt.exec.command = argv(&["cat /etc/hostname"]), &[Difference::Command])]
+#[case::an_absolute_program(
+    |attempt: &mut Attempt| attempt.exec.command[0] = "/bin/cat".to_owned(), &[Difference::Command])]
+#[case::a_path_that_leads_to_the_same(
+    |attempt: &mut Attempt| attempt.exec.command[1] = "/etc//hostname".to_owned(), &[Difference::Command])]
+#[case::no_command(|attempt: &mut Attempt| attempt.exec.command.clear(), &[Difference::Command])]
+#[case::another_container(
+    |attempt: &mut Attempt| attempt.exec.container = Some("sidecar".to_owned()), &[Difference::Container])]
+#[case::standard_input(|attempt: &mut Attempt| attempt.exec.stdin = true, &[Difference::Stdin])]
+#[case::a_terminal(|attempt: &mut Attempt| attempt.exec.tty = true, &[Difference::Tty])]
+#[case::everything(
+    |attempt: &mut Attempt| {
+        attempt.exec.command = argv(&["sh"]);
+        attempt.exec.container = Some("sidecar".to_owned());
+        (attempt.exec.stdin, attempt.exec.tty) = (true, true);
+    },
+    &[Difference::Command, Difference::Container, Difference::Stdin, Difference::Tty])]
+fn what_differs_is_denied_and_named(#[case] change: fn(&mut Attempt), #[case] differences: &[Difference]) {
+    let mut attempt = attempt();
+    change(&mut attempt);
+    let granted = candidate().request.command;
+    assert_eq!(
+        miss(confirmed(&attempt, &candidate(), &pod())),
+        Miss::Differs { differences: differences.to_vec(), granted }
+    );
+}
+
+#[rstest]
+#[case::no_standard_input(|candidate: &mut Candidate| candidate.request.stdin = true)]
+#[case::no_terminal(|candidate: &mut Candidate| candidate.request.tty = true)]
+#[case::any_command(|candidate: &mut Candidate| candidate.request.command = Command::Any)]
+#[case::no_uid_was_stored(|candidate: &mut Candidate| candidate.request.user.uid = None)]
+#[case::no_filer_was_stored(|candidate: &mut Candidate| candidate.request.created_by = None)]
+fn less_than_was_granted_is_allowed(#[case] change: fn(&mut Candidate)) {
+    let mut candidate = candidate();
+    change(&mut candidate);
+    assert_eq!(permit(confirmed(&attempt(), &candidate, &pod())).use_, Spend::SingleUse);
+}
+
+#[test]
+fn a_stored_request_without_any_argument_matches_nothing() {
+    let (mut candidate, mut attempt) = (candidate(), attempt());
+    candidate.request.command = Command::Exactly(Vec::new());
+    attempt.exec.command.clear();
+    assert!(matches!(miss(confirmed(&attempt, &candidate, &pod())), Miss::Differs { .. }));
+}
+
+#[rstest]
+#[case::gone(|_: &mut Candidate, pod: &mut Option<Pod>| *pod = None, PodMiss::NotTheOne)]
+#[case::being_deleted(|_, pod| change(pod, |pod| pod.being_deleted = true), PodMiss::NotTheOne)]
+#[case::created_again_under_the_same_name(
+    |_, pod| change(pod, |pod| pod.uid = "pod-2".to_owned()), PodMiss::NotTheOne)]
+#[case::never_stamped(|candidate, _| candidate.request.target.uid = None, PodMiss::NotTheOne)]
+#[case::container_not_running(
+    |_, pod| change(pod, |pod| pod.containers[0].running = false), PodMiss::NotRunning)]
+#[case::container_gone(|_, pod| change(pod, |pod| pod.containers.clear()), PodMiss::NotRunning)]
+fn a_pod_that_is_not_the_granted_one_is_denied(
+    #[case] arrange: fn(&mut Candidate, &mut Option<Pod>),
+    #[case] expected: PodMiss,
+) {
+    let (mut candidate, mut pod) = (candidate(), Some(pod()));
+    arrange(&mut candidate, &mut pod);
+    let verdict = confirm(&attempt(), &candidate, pod.as_ref(), at(NOW), &rules());
+    assert_eq!(miss(verdict), Miss::Pod(expected));
+}
+
+fn change(pod: &mut Option<Pod>, change: impl Fn(&mut Pod)) {
+    pod.iter_mut().for_each(change);
+}
+
+#[rstest]
+#[case::of_no_workload(|_: &mut Candidate, pod: &mut Pod| pod.workloads.clear(), PodMiss::NotTheOne)]
+#[case::of_a_workload_created_again(
+    |_, pod| pod.workloads[0].uid = "deployment-2".to_owned(), PodMiss::NotTheOne)]
+#[case::of_another_kind_with_this_uid(
+    |_, pod| pod.workloads[0].kind = TargetKind::StatefulSet, PodMiss::NotTheOne)]
+#[case::never_stamped(|candidate, _| candidate.request.target.uid = None, PodMiss::NotTheOne)]
+#[case::another_image(|_, pod| pod.containers[0].image = "evil:1".to_owned(), PodMiss::NotAsTheTemplate)]
+#[case::another_tag_in_the_template(
+    |_, pod| pod.workloads[0].images[0].1 = "nginx:2".to_owned(), PodMiss::NotAsTheTemplate)]
+#[case::an_image_of_another_container(
+    |_, pod| pod.workloads[0].images[0].0 = "sidecar".to_owned(), PodMiss::NotAsTheTemplate)]
+#[case::a_container_the_template_lacks(|_, pod| pod.workloads[0].images.clear(), PodMiss::NotAsTheTemplate)]
+#[case::another_service_account(
+    |_, pod| pod.service_account = "admin".to_owned(), PodMiss::NotAsTheTemplate)]
+#[case::container_not_running(|_, pod| pod.containers[0].running = false, PodMiss::NotRunning)]
+fn a_pod_that_is_not_of_the_granted_workload_is_denied(
+    #[case] arrange: fn(&mut Candidate, &mut Pod),
+    #[case] expected: PodMiss,
+) {
+    let (mut candidate, mut pod) = (for_a_workload(), pod());
+    arrange(&mut candidate, &mut pod);
+    assert_eq!(miss(confirmed(&attempt(), &candidate, &pod)), Miss::Pod(expected));
+}
+
+#[test]
+fn an_unnamed_container_is_the_only_one() {
+    let mut attempt = attempt();
+    attempt.exec.container = None;
+    assert_eq!(permit(confirmed(&attempt, &candidate(), &pod())).use_, Spend::SingleUse);
+}
+
+#[test]
+fn an_unnamed_container_is_the_only_one_beside_init_and_ephemeral_ones() {
+    let (mut attempt, mut pod) = (attempt(), pod());
+    attempt.exec.container = None;
+    let helper = kra_decide::verdict::Container { main: false, ..container("debugger") };
+    pod.containers.insert(0, helper);
+    assert_eq!(permit(confirmed(&attempt, &candidate(), &pod)).use_, Spend::SingleUse);
+}
+
+#[rstest]
+#[case::of_two(|_: &mut Candidate, pod: &mut Pod| pod.containers.push(container("sidecar")))]
+#[case::that_is_another(|_, pod| pod.containers[0].name = "other".to_owned())]
+#[case::where_none_was_asked_for(|candidate, _| candidate.request.container = None)]
+#[case::of_none(|_, pod| pod.containers.clear())]
+fn an_unnamed_container_is_denied(#[case] arrange: fn(&mut Candidate, &mut Pod)) {
+    let (mut attempt, mut candidate, mut pod) = (attempt(), candidate(), pod());
+    attempt.exec.container = None;
+    arrange(&mut candidate, &mut pod);
+    let miss = miss(confirmed(&attempt, &candidate, &pod));
+    assert!(matches!(miss, Miss::Differs { differences, .. } if differences == [Difference::Container]));
+}
+
+#[rstest]
+#[case::by_name(person("jane", None))]
+#[case::by_uid_under_another_name(person("janet", Some("uid-jane")))]
+#[case::by_the_filer(person("bot", None))]
+#[case::by_the_filer_under_another_name(person("robot", Some("uid-bot")))]
+fn nobody_grants_her_own_request(#[case] by: kra_decide::identity::Person) {
+    let mut candidate = candidate();
+    candidate.request.created_by = Some(person("bot", Some("uid-bot")));
+    candidate.grants[0].by = Some(by);
+    assert_eq!(miss(confirmed(&attempt(), &candidate, &pod())), Miss::Waiting { since: at(0) });
+}
+
+#[rstest]
+#[case::for_another_request_of_that_name(
+    |candidate: &mut Candidate| candidate.grants[0].request_uid = Some("request-0".to_owned()))]
+#[case::for_no_request_in_particular(|candidate| candidate.grants[0].request_uid = None)]
+#[case::from_the_future(|candidate| candidate.grants[0].created = at(NOW + 6))]
+#[case::for_a_request_from_the_future(|candidate| candidate.request.created = at(NOW + 6))]
+#[case::being_deleted(|candidate| candidate.grants[0].being_deleted = true)]
+#[case::by_nobody(|candidate| candidate.grants[0].by = None)]
+fn a_grant_that_does_not_count_leaves_the_request_waiting(#[case] arrange: fn(&mut Candidate)) {
+    let mut candidate = candidate();
+    arrange(&mut candidate);
+    let since = candidate.request.created;
+    assert_eq!(miss(confirmed(&attempt(), &candidate, &pod())), Miss::Waiting { since });
+}
+
+#[test]
+fn a_clock_that_is_five_seconds_ahead_is_believed() {
+    let mut candidate = candidate();
+    (candidate.request.created, candidate.grants[0].created) = (at(NOW + 5), at(NOW + 5));
+    assert_eq!(permit(confirmed(&attempt(), &candidate, &pod())).use_, Spend::SingleUse);
+}
+
+#[rstest]
+#[case::before_the_grant(80)]
+#[case::after_the_grant(30)]
+fn a_denial_wins_whenever_it_came(#[case] granted: i64) {
+    let mut candidate = candidate();
+    candidate.grants[0].created = at(granted);
+    candidate.grants.push(denied_grant());
+    assert!(matches!(miss(confirmed(&attempt(), &candidate, &pod())), Miss::Over(Standing::Denied(_))));
+}
+
+#[test]
+fn a_denial_in_the_status_outlives_its_grant() {
+    let mut candidate = candidate();
+    let denial = Denial { by: "tom".to_owned(), at: at(90), reason: None };
+    candidate.request.denied = Some(denial.clone());
+    assert_eq!(miss(confirmed(&attempt(), &candidate, &pod())), Miss::Over(Standing::Denied(denial)));
+}
+
+#[test]
+fn a_denial_that_is_being_deleted_still_denies() {
+    let mut candidate = candidate();
+    let mut denial = denied_grant();
+    denial.being_deleted = true;
+    candidate.grants.push(denial);
+    assert!(matches!(miss(confirmed(&attempt(), &candidate, &pod())), Miss::Over(Standing::Denied(_))));
+}
+
+#[test]
+fn a_denial_of_another_request_of_that_name_denies_nothing() {
+    let mut candidate = candidate();
+    let mut other = denied_grant();
+    other.request_uid = Some("request-0".to_owned());
+    candidate.grants.push(other);
+    assert_eq!(permit(confirmed(&attempt(), &candidate, &pod())).use_, Spend::SingleUse);
+}
+
+#[rstest]
+#[case::another_namespace(|attempt: &mut Attempt| attempt.namespace = "prod".to_owned())]
+#[case::another_pod(|attempt: &mut Attempt| attempt.pod = "box-2".to_owned())]
+#[case::another_user(|attempt: &mut Attempt| attempt.caller.username = "tom".to_owned())]
+#[case::the_name_in_another_case(|attempt: &mut Attempt| attempt.caller.username = "Jane".to_owned())]
+#[case::the_name_from_another_authenticator(|attempt: &mut Attempt| attempt.caller.uid = Some("uid-2".to_owned()))]
+#[case::the_name_without_its_uid(|attempt: &mut Attempt| attempt.caller.uid = None)]
+#[case::no_name(|attempt: &mut Attempt| attempt.caller.username = String::new())]
+fn what_is_not_about_the_callers_request_says_nothing_of_it(#[case] change: fn(&mut Attempt)) {
+    let mut attempt = attempt();
+    change(&mut attempt);
+    assert_eq!(denied(confirmed(&attempt, &candidate(), &pod())), Denied::NoRequest);
+}
+
+#[test]
+fn a_request_that_is_being_deleted_says_nothing() {
+    let mut candidate = candidate();
+    candidate.request.being_deleted = true;
+    assert_eq!(denied(confirmed(&attempt(), &candidate, &pod())), Denied::NoRequest);
+}
+
+#[rstest]
+#[case("oidc:jane", true)]
+#[case("jane", false)]
+#[case("oidc:oidc:jane", false)]
+#[case("jane:oidc:", false)]
+#[case("OIDC:jane", false)]
+fn a_prefix_is_mandatory_where_it_is_configured(#[case] username: &str, #[case] allowed: bool) {
+    let mut attempt = attempt();
+    attempt.caller.username = username.to_owned();
+    let rules = Rules { prefix: NamePrefix::new("oidc:"), ..rules() };
+    let verdict = confirm(&attempt, &candidate(), Some(&pod()), at(NOW), &rules);
+    assert_eq!(matches!(verdict, Verdict::Allow(_)), allowed);
+}
+
+#[rstest]
+#[case::standard_input(true, false)]
+#[case::a_terminal(false, true)]
+fn interactive_use_is_denied_where_it_is_off_whatever_was_granted(#[case] stdin: bool, #[case] tty: bool) {
+    let (mut attempt, mut candidate) = (attempt(), candidate());
+    (attempt.exec.stdin, attempt.exec.tty) = (stdin, tty);
+    (candidate.request.stdin, candidate.request.tty) = (true, true);
+    let rules = Rules { allow_interactive: false, ..rules() };
+    let screened = screen(&attempt, std::slice::from_ref(&candidate), at(NOW), &rules);
+    assert_eq!(screened, Screened::Denied(Denied::InteractiveOff));
+    assert_eq!(denied(confirm(&attempt, &candidate, Some(&pod()), at(NOW), &rules)), Denied::InteractiveOff);
+}
+
+#[test]
+fn what_lasts_is_tried_before_what_is_used_up() {
+    let (once, mut lasting) = (candidate(), for_an_hour());
+    lasting.request.uid = "request-2".to_owned();
+    lasting.grants[0].request_uid = Some("request-2".to_owned());
+    let Screened::Promising(tried) = screen(&attempt(), &[once, lasting], at(NOW), &rules()) else {
+        panic!("nothing is promising");
+    };
+    assert_eq!(
+        tried.iter().map(|candidate| candidate.request.uid.as_str()).collect::<Vec<_>>(),
+        ["request-2", "request-1"]
+    );
+}
+
+#[test]
+fn a_later_request_that_was_granted_wins_over_an_earlier_one_that_was_not() {
+    let (mut waiting, mut granted) = (candidate(), candidate());
+    waiting.request.uid = "request-0".to_owned();
+    granted.request.created = at(30);
+    let screened = screen(&attempt(), &[waiting, granted.clone()], at(NOW), &rules());
+    assert_eq!(screened, Screened::Promising(vec![granted]));
+}
+
+#[test]
+fn a_request_that_waits_is_told_before_one_that_is_over() {
+    let (mut waiting, mut over) = (candidate(), candidate());
+    waiting.grants.clear();
+    over.request.uid = "request-2".to_owned();
+    over.request.created = at(30);
+    over.request.denied = Some(Denial { by: "tom".to_owned(), at: at(40), reason: None });
+    let screened = screen(&attempt(), &[over, waiting], at(NOW), &rules());
+    let miss = Miss::Waiting { since: at(0) };
+    assert_eq!(screened, Screened::Denied(Denied::Near { request: "access-exec-jane-7f3k".to_owned(), miss }));
+}
+
+#[rstest]
+#[case::of_a_denial(Answer::Denied, None)]
+#[case::of_a_grant_with_a_shorter_validity(Answer::Granted, Some(Duration::from_mins(1)))]
+fn the_time_is_over_at_the_end(#[case] answer: Answer, #[case] valid_for: Option<Duration>) {
+    let mut candidate = candidate();
+    candidate.request.validity = Validity::For(Duration::from_hours(1));
+    (candidate.grants[0].answer, candidate.grants[0].valid_for) = (answer, valid_for);
+    assert!(matches!(miss(confirmed(&attempt(), &candidate, &pod())), Miss::Over(_)));
+}

@@ -1,0 +1,211 @@
+//! Worlds that are mostly right, so that both allows and every kind of denial come up often.
+
+use std::time::Duration;
+
+use kra_decide::{
+    access::{Answer, Candidate, Command, Denial, Grant, Request, Target, TargetKind, Use, Validity},
+    attempt::{Attempt, Exec},
+    identity::{Caller, NamePrefix, Person},
+    verdict::{Container, Pod, Rules, Screened, Verdict, Workload, confirm, screen},
+};
+use proptest::{prelude::*, sample::select};
+
+use crate::build::{UNUSED, argv, at};
+
+/// Everything a decision depends on.
+#[derive(Debug, Clone)]
+pub(crate) struct World {
+    pub(crate) attempt: Attempt,
+    pub(crate) candidates: Vec<Candidate>,
+    pub(crate) pod: Option<Pod>,
+    /// In seconds, as [`at`] has them.
+    pub(crate) now: i64,
+    pub(crate) rules: Rules,
+}
+
+impl World {
+    /// The whole decision, both steps.
+    pub(crate) fn permits(&self) -> bool {
+        match screen(&self.attempt, &self.candidates, at(self.now), &self.rules) {
+            Screened::Denied(_) => false,
+            Screened::Promising(candidates) => {
+                candidates.iter().any(|candidate| matches!(self.confirm(candidate), Verdict::Allow(_)))
+            }
+        }
+    }
+
+    pub(crate) fn confirm(&self, candidate: &Candidate) -> Verdict {
+        confirm(&self.attempt, candidate, self.pod.as_ref(), at(self.now), &self.rules)
+    }
+}
+
+/// Usually `right`, else one of `wrong`.
+fn mostly<T: Clone + std::fmt::Debug + 'static>(right: T, wrong: &[T]) -> impl Strategy<Value = T> + use<T> {
+    prop_oneof![12 => Just(right), 1 => select(wrong.to_vec())]
+}
+
+fn text(right: &str, wrong: &[&str]) -> impl Strategy<Value = String> + use<> {
+    mostly(right.to_owned(), &argv(wrong))
+}
+
+fn maybe(right: &str, wrong: &[&str]) -> impl Strategy<Value = Option<String>> + use<> {
+    let wrong: Vec<Option<String>> =
+        std::iter::once(None).chain(wrong.iter().map(|&wrong| Some(wrong.to_owned()))).collect();
+    mostly(Some(right.to_owned()), &wrong)
+}
+
+fn command(right: &[&str]) -> impl Strategy<Value = Vec<String>> + use<> {
+    mostly(argv(right), &[argv(&["id"]), argv(&["cat"]), argv(&["cat", "/etc/hostname", ""]), Vec::new()])
+}
+
+fn person(name: &'static str, uid: &'static str) -> impl Strategy<Value = Person> + use<> {
+    (text(name, &["jane", "amy", "tom"]), maybe(uid, &["u-jane", "u-amy"])).prop_map(|(name, uid)| Person { name, uid })
+}
+
+fn exec() -> impl Strategy<Value = Exec> {
+    (maybe("main", &["sidecar"]), command(&["cat", "/etc/hostname"]), mostly(false, &[true]), mostly(false, &[true]))
+        .prop_map(|(container, command, stdin, tty)| Exec { container, command, stdin, tty })
+}
+
+fn attempt() -> impl Strategy<Value = Attempt> {
+    let caller = (text("jane", &["tom", "oidc:jane", ""]), maybe("u-jane", &["u-amy"]))
+        .prop_map(|(username, uid)| Caller { username, uid, groups: Vec::new() });
+    (text("review-1", &["review-2"]), caller, text("default", &["prod"]), text("box", &["nginx-1"]), exec())
+        .prop_map(|(review_uid, caller, namespace, pod, exec)| Attempt { review_uid, caller, namespace, pod, exec })
+}
+
+fn target() -> impl Strategy<Value = Target> {
+    let pod = (text("box", &["nginx-1"]), maybe("pod-1", &["pod-2", "deployment-1"])).prop_map(|(name, uid)| Target {
+        kind: TargetKind::Pod,
+        name,
+        uid,
+    });
+    let kind = mostly(TargetKind::Deployment, &[TargetKind::StatefulSet, TargetKind::DaemonSet, TargetKind::Job]);
+    let workload = (kind, maybe("deployment-1", &["deployment-2", "pod-1"])).prop_map(|(kind, uid)| Target {
+        kind,
+        name: "nginx".to_owned(),
+        uid,
+    });
+    prop_oneof![2 => pod, 1 => workload]
+}
+
+fn validity() -> impl Strategy<Value = Validity> {
+    prop_oneof![
+        Just(Validity::Once),
+        (1u64..7200).prop_map(|seconds| Validity::For(Duration::from_secs(seconds))),
+        Just(Validity::For(Duration::from_hours(12))),
+    ]
+}
+
+fn uses() -> impl Strategy<Value = Vec<Use>> {
+    let one = select(argv(&["review-1", "review-2"])).prop_map(|review_uid| Use { review_uid, at: at(0) });
+    prop_oneof![5 => Just(Vec::new()), 1 => prop::collection::vec(one, 1..3)]
+}
+
+fn denial() -> impl Strategy<Value = Option<Denial>> {
+    mostly(None, &[Some(Denial { by: "tom".to_owned(), at: at(0), reason: None })])
+}
+
+fn request(uid: String) -> impl Strategy<Value = Request> {
+    let who = (person("jane", "u-jane"), prop::option::of(person("jane", "u-jane")), text("default", &["prod"]));
+    let what = (
+        target(),
+        maybe("main", &["sidecar"]),
+        prop_oneof![4 => command(&["cat", "/etc/hostname"]).prop_map(Command::Exactly), 1 => Just(Command::Any)],
+        any::<bool>(),
+        any::<bool>(),
+    );
+    let state = (validity(), -300i64..300, mostly(false, &[true]), uses(), denial());
+    (who, what, state).prop_map(move |(who, what, state)| {
+        let (user, created_by, namespace) = who;
+        let (target, container, command, stdin, tty) = what;
+        let (validity, created, being_deleted, uses, denied) = state;
+        let (uid, name, created) = (uid.clone(), format!("access-{uid}"), at(created));
+        Request {
+            uid,
+            namespace,
+            name,
+            user,
+            created_by,
+            target,
+            container,
+            command,
+            stdin,
+            tty,
+            validity,
+            created,
+            being_deleted,
+            uses,
+            denied,
+        }
+    })
+}
+
+fn grant(request_uid: &str) -> impl Strategy<Value = Grant> + use<> {
+    let valid_for = prop_oneof![3 => Just(None), 1 => (1u64..7200).prop_map(|s| Some(Duration::from_secs(s)))];
+    let rest = (valid_for, -300i64..300, mostly(false, &[true]));
+    let answer = mostly(Answer::Granted, &[Answer::Denied]);
+    let by = prop_oneof![20 => person("amy", "u-amy").prop_map(Some), 1 => Just(None)];
+    ("grant-[a-z]{8}", answer, by, maybe(request_uid, &["request-9"]), rest).prop_map(
+        |(name, answer, by, request_uid, (valid_for, created, being_deleted))| Grant {
+            name,
+            answer,
+            by,
+            request_uid,
+            valid_for,
+            reason: None,
+            created: at(created),
+            being_deleted,
+        },
+    )
+}
+
+pub(crate) fn candidate(uid: String) -> impl Strategy<Value = Candidate> {
+    let grants = prop::collection::vec(grant(&uid), 0..4);
+    (request(uid), grants).prop_map(|(request, grants)| Candidate { request, grants })
+}
+
+fn container(name: &'static str) -> impl Strategy<Value = Container> + use<> {
+    (text("nginx:1", &["evil:1"]), mostly(true, &[false]), mostly(true, &[false]))
+        .prop_map(move |(image, running, main)| Container { name: name.to_owned(), image, running, main })
+}
+
+fn pod() -> impl Strategy<Value = Option<Pod>> {
+    let containers = prop_oneof![
+        2 => (container("main")).prop_map(|main| vec![main]),
+        1 => (container("sidecar"), container("main")).prop_map(|(sidecar, main)| vec![sidecar, main]),
+        1 => (container("sidecar")).prop_map(|sidecar| vec![sidecar]),
+    ];
+    let workload =
+        (text("deployment-1", &["deployment-2"]), text("web", &["admin"])).prop_map(|(uid, account)| Workload {
+            kind: TargetKind::Deployment,
+            uid,
+            service_account: account,
+            images: vec![("main".to_owned(), "nginx:1".to_owned())],
+        });
+    let pod = (text("pod-1", &["pod-2"]), mostly(false, &[true]), containers, prop::collection::vec(workload, 0..3))
+        .prop_map(|(uid, being_deleted, containers, workloads)| Pod {
+            uid,
+            being_deleted,
+            service_account: "web".to_owned(),
+            containers,
+            workloads,
+        });
+    prop_oneof![20 => pod.prop_map(Some), 1 => Just(None)]
+}
+
+fn rules() -> impl Strategy<Value = Rules> {
+    (mostly(true, &[false]), text("", &["oidc:"])).prop_map(|(allow_interactive, prefix)| Rules {
+        allow_interactive,
+        unused: UNUSED,
+        prefix: NamePrefix::new(prefix),
+    })
+}
+
+pub(crate) fn world() -> impl Strategy<Value = World> {
+    let candidates = (0usize..4).prop_flat_map(|count| {
+        (0..count).map(|number| candidate(format!("request-{number}")).boxed()).collect::<Vec<_>>()
+    });
+    (attempt(), candidates, pod(), prop_oneof![4 => 0i64..600, 1 => 0i64..200_000], rules())
+        .prop_map(|(attempt, candidates, pod, now, rules)| World { attempt, candidates, pod, now, rules })
+}

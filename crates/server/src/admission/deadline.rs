@@ -1,0 +1,39 @@
+//! How long a review may take.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// What the API server waits where it does not say.
+const DEFAULT: Duration = Duration::from_secs(10);
+/// The longest that it ever waits.
+const LONGEST: Duration = Duration::from_secs(30);
+/// Kept for our answer's way back.
+const WAY_BACK: Duration = Duration::from_millis(300);
+/// With less than this left no spend is begun: its answer might come too late, and the use would be lost.
+const SPEND: Duration = Duration::from_secs(1);
+
+/// When the API server stops waiting for an answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline {
+    ends: Instant,
+}
+
+impl Deadline {
+    /// From the `timeout` in the query that the API server adds, such as `10s`.
+    pub fn from_query(query: Option<&str>, now: Instant) -> Self {
+        let said = query.into_iter().flat_map(|query| query.split('&')).find_map(|pair| pair.strip_prefix("timeout="));
+        let timeout = said.and_then(|text| decide::duration::parse(text, LONGEST).ok()).unwrap_or(DEFAULT);
+        Self { ends: now.checked_add(timeout).unwrap_or(now) }
+    }
+
+    /// When our answer must be on its way.
+    pub fn answer_by(self) -> Instant {
+        self.ends.checked_sub(WAY_BACK).unwrap_or(self.ends)
+    }
+
+    /// Whether there is time enough to begin a spend.
+    pub fn allows_spend(self) -> bool {
+        self.ends.saturating_duration_since(Instant::now()) >= SPEND
+    }
+}

@@ -1,0 +1,297 @@
+//! An attempt to run a command in a pod, from its review to its answer.
+//!
+//! Nothing here allows by default: the only ways to [`Outcome::Allowed`] are an always-allowed caller, and a permit
+//! that [`decide::verdict::confirm`] gave on what was just read, after it was recorded and, if it is for one use,
+//! spent.
+
+use api::{
+    ExecOptions, UserInfo, convert,
+    review::{Answer, Review, StrictExecOptions},
+};
+use decide::{
+    access::Candidate,
+    argv,
+    attempt::Attempt,
+    explain::{self, Context},
+    verdict::{self, Denied, Miss, Permit, Pod, PodMiss, Screened, Spend, Verdict},
+};
+use tracing::{error, info, warn};
+
+use super::{Admission, Deadline, failure::Failure};
+use crate::{
+    audit::Exec,
+    cluster::{
+        ledger::{self, Live, Spent},
+        pods,
+        rights::{self, Right},
+    },
+};
+
+/// So many candidates are read live before the attempt is denied: a user has few grants for one command.
+const MOST_READS: usize = 8;
+
+/// What becomes of an attempt.
+#[derive(Debug)]
+enum Outcome {
+    /// It may proceed.
+    Allowed(Basis),
+    /// It may not, and this is the nearest miss.
+    Denied(Denied),
+    /// RBAC would refuse it after us, so nothing was spent.
+    NoRight,
+    /// The options cannot be understood in full, so nobody knows what they would run.
+    Unclear(String),
+    /// We could not do our part.
+    Failed(Failure),
+}
+
+/// Why an attempt may proceed.
+#[derive(Debug)]
+enum Basis {
+    /// The caller needs no request.
+    AlwaysAllowed,
+    /// By a request.
+    Permit(Permit),
+}
+
+/// A permit, and what it was confirmed on.
+struct Confirmed {
+    permit: Permit,
+    live: Live,
+    pod: Pod,
+}
+
+/// What confirming came to.
+enum Confirmation {
+    Permitted(Box<Confirmed>),
+    Denied(Denied),
+}
+
+impl Admission {
+    /// Decides on an attempt, records it, and spends what it uses up.
+    pub(super) async fn exec(&self, review: &Review, deadline: Deadline) -> Answer {
+        let (attempt, options) = match read(review) {
+            Ok(read) => read,
+            Err(unclear) => return self.conclude(review, None, Outcome::Unclear(unclear)),
+        };
+        let outcome = match self.decide(review, &attempt, &options, deadline).await {
+            Ok(outcome) => outcome,
+            Err(failure) => Outcome::Failed(failure),
+        };
+        if !matches!(outcome, Outcome::Allowed(_)) {
+            self.record_denial(review, &options, deadline).await;
+        }
+        self.conclude(review, Some(&attempt), outcome)
+    }
+
+    async fn decide(
+        &self,
+        review: &Review,
+        attempt: &Attempt,
+        options: &ExecOptions,
+        deadline: Deadline,
+    ) -> Result<Outcome, Failure> {
+        if self.is_always_allowed(&attempt.caller) {
+            let exec = Exec { allowed: true, always_allowed: true, options };
+            self.extensions.exec(review, &exec, deadline.answer_by()).await?;
+            return Ok(Outcome::Allowed(Basis::AlwaysAllowed));
+        }
+        let candidates = match self.rules.prefix.person(&attempt.caller) {
+            Some(person) => self.index.candidates(&attempt.namespace, &person),
+            None => Vec::new(),
+        };
+        let promising = match verdict::screen(attempt, &candidates, self.now(), &self.rules) {
+            Screened::Denied(denied) => return Ok(Outcome::Denied(denied)),
+            Screened::Promising(promising) => promising,
+        };
+        match self.confirm(attempt, &promising).await? {
+            Confirmation::Denied(denied) => Ok(Outcome::Denied(denied)),
+            Confirmation::Permitted(confirmed) => self.carry_out(review, attempt, options, *confirmed, deadline).await,
+        }
+    }
+
+    /// Reads the promising candidates and the pod from the API server, and decides again on what it says now.
+    async fn confirm(&self, attempt: &Attempt, promising: &[Candidate]) -> Result<Confirmation, Failure> {
+        let mut nearest = Denied::NoRequest;
+        for known in promising.iter().take(MOST_READS) {
+            let workload = known.request.target.kind != decide::access::TargetKind::Pod;
+            let pod = pods::read(self.ledger.client(), &attempt.namespace, &attempt.pod, workload);
+            let (live, pod) = tokio::try_join!(self.ledger.read(known), pod)?;
+            let Some(live) = live else { continue };
+            let verdict = verdict::confirm(attempt, &live.candidate, pod.as_ref(), self.now(), &self.rules);
+            match (verdict, pod) {
+                (Verdict::Allow(permit), Some(pod)) => {
+                    return Ok(Confirmation::Permitted(Box::new(Confirmed { permit, live, pod })));
+                }
+                (Verdict::Allow(_), None) => {
+                    let request = known.request.name.clone();
+                    nearest = Denied::Near { request, miss: Miss::Pod(PodMiss::NotTheOne) };
+                }
+                (Verdict::Deny(denied), _) => nearest = denied,
+            }
+        }
+        Ok(Confirmation::Denied(nearest))
+    }
+
+    /// Records the intent, then spends the single use; in this order, so that nothing is used up unrecorded.
+    async fn carry_out(
+        &self,
+        review: &Review,
+        attempt: &Attempt,
+        options: &ExecOptions,
+        confirmed: Confirmed,
+        deadline: Deadline,
+    ) -> Result<Outcome, Failure> {
+        let single = confirmed.permit.use_ == Spend::SingleUse;
+        if single && !self.may_exec(&review.request.user_info, attempt).await? {
+            return Ok(Outcome::NoRight);
+        }
+        let exec = Exec { allowed: true, always_allowed: false, options };
+        self.extensions.exec(review, &exec, deadline.answer_by()).await?;
+        if single {
+            self.spend(attempt, &confirmed, deadline).await
+        } else {
+            Ok(Outcome::Allowed(Basis::Permit(confirmed.permit)))
+        }
+    }
+
+    /// Whether RBAC will let the caller through after us: it is asked before anything is spent.
+    async fn may_exec(&self, user: &UserInfo, attempt: &Attempt) -> Result<bool, kube::Error> {
+        rights::has(self.ledger.client(), user, &attempt.namespace, Right::Exec { pod: &attempt.pod }).await
+    }
+
+    async fn spend(&self, attempt: &Attempt, confirmed: &Confirmed, deadline: Deadline) -> Result<Outcome, Failure> {
+        if !deadline.allows_spend() {
+            return Err(Failure::Late);
+        }
+        let use_ = ledger::use_of(&attempt.review_uid, &attempt.pod, &confirmed.pod.uid, self.now());
+        let still = |candidate: &Candidate| {
+            let verdict = verdict::confirm(attempt, candidate, Some(&confirmed.pod), self.now(), &self.rules);
+            matches!(verdict, Verdict::Allow(_))
+        };
+        match self.ledger.spend(&confirmed.live, &use_, still).await? {
+            Spent::Ours => Ok(Outcome::Allowed(Basis::Permit(confirmed.permit.clone()))),
+            Spent::Lost => {
+                warn!(uid = attempt.review_uid, request = confirmed.permit.request, "another attempt was first");
+                Ok(Outcome::Denied(self.lost(attempt, confirmed).await?))
+            }
+        }
+    }
+
+    /// The miss of an attempt that another was faster than.
+    async fn lost(&self, attempt: &Attempt, confirmed: &Confirmed) -> Result<Denied, kube::Error> {
+        let Some(live) = self.ledger.read(&confirmed.live.candidate).await? else { return Ok(Denied::NoRequest) };
+        let verdict = verdict::confirm(attempt, &live.candidate, Some(&confirmed.pod), self.now(), &self.rules);
+        Ok(match verdict {
+            Verdict::Deny(denied) => denied,
+            Verdict::Allow(_) => Denied::NoRequest,
+        })
+    }
+
+    /// Tells the audit webhook of a denial. Where it fails, the denial stands.
+    async fn record_denial(&self, review: &Review, options: &ExecOptions, deadline: Deadline) {
+        let exec = Exec { allowed: false, always_allowed: false, options };
+        if let Err(error) = self.extensions.exec(review, &exec, deadline.answer_by()).await {
+            error!(
+                uid = review.request.uid,
+                error = crate::chain(&error),
+                "the audit webhook was not told of a denial"
+            );
+        }
+    }
+
+    /// Writes the decision to the log, and the answer.
+    fn conclude(&self, review: &Review, attempt: Option<&Attempt>, outcome: Outcome) -> Answer {
+        let uid = &review.request.uid;
+        let decision = outcome.name();
+        log(review, attempt, &outcome);
+        let request = outcome.request().map(str::to_owned);
+        let answer = match outcome {
+            Outcome::Allowed(_) => Answer::allow(uid),
+            Outcome::Denied(denied) => Answer::deny(uid, self.explain(&denied, attempt)),
+            Outcome::NoRight => Answer::deny(uid, NO_RIGHT),
+            Outcome::Unclear(text) => Answer::deny(uid, text),
+            Outcome::Failed(failure) => Answer::deny(uid, failure.text(uid)),
+        };
+        let answer = answer.annotated("review-uid", uid.as_str()).annotated("decision", decision);
+        match request {
+            Some(request) => answer.annotated("request", request),
+            None => answer,
+        }
+    }
+
+    fn explain(&self, denied: &Denied, attempt: Option<&Attempt>) -> String {
+        let context = Context { cluster: &self.cluster_name, now: self.now() };
+        attempt.map_or_else(String::new, |attempt| explain::denial(denied, attempt, context))
+    }
+}
+
+const NO_RIGHT: &str = "your request is granted, but RBAC does not let you create pods/exec here, so nothing was used up.\n\
+    Ask your administrators for the ClusterRole kube-request-access-requester, or try again in a few seconds \
+    where rights come with each grant.";
+
+impl Outcome {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Allowed(Basis::AlwaysAllowed) => "always-allowed",
+            Self::Allowed(Basis::Permit(_)) => "granted",
+            Self::Denied(Denied::InteractiveOff) => "denied-interactive",
+            Self::Denied(Denied::NoRequest) => "denied-no-request",
+            Self::Denied(Denied::Near { .. }) => "denied-near-miss",
+            Self::NoRight => "denied-no-right",
+            Self::Unclear(_) => "denied-unclear",
+            Self::Failed(_) => "denied-failure",
+        }
+    }
+
+    fn request(&self) -> Option<&str> {
+        match self {
+            Self::Allowed(Basis::Permit(permit)) => Some(&permit.request),
+            Self::Denied(Denied::Near { request, .. }) => Some(request),
+            Self::Allowed(Basis::AlwaysAllowed)
+            | Self::Denied(Denied::InteractiveOff | Denied::NoRequest)
+            | Self::NoRight
+            | Self::Unclear(_)
+            | Self::Failed(_) => None,
+        }
+    }
+}
+
+/// The attempt, and its options as webhooks get to see them.
+fn read(review: &Review) -> Result<(Attempt, ExecOptions), String> {
+    let object = review.request.object.as_deref().ok_or("the review has no options: nothing is allowed")?;
+    let options = StrictExecOptions::decode(object).map_err(|error| {
+        format!("the options of this exec are not understood in full, so nothing is allowed: {error}")
+    })?;
+    let shown = shown(&options);
+    let attempt = convert::attempt(&review.request, options)
+        .map_err(|error| format!("the review is incomplete, so nothing is allowed: {error}"))?;
+    Ok((attempt, shown))
+}
+
+fn shown(options: &StrictExecOptions) -> ExecOptions {
+    ExecOptions {
+        kind: Some("PodExecOptions".to_owned()),
+        api_version: Some("v1".to_owned()),
+        stdin: options.stdin.then_some(true),
+        stdout: options.stdout.then_some(true),
+        stderr: options.stderr.then_some(true),
+        tty: options.tty.then_some(true),
+        container: options.container.clone(),
+        command: options.command.clone(),
+    }
+}
+
+fn log(review: &Review, attempt: Option<&Attempt>, outcome: &Outcome) {
+    let request = &review.request;
+    let (uid, user, decision) = (&request.uid, request.user_info.name(), outcome.name());
+    let (namespace, pod) =
+        (request.namespace.as_deref().unwrap_or_default(), request.name.as_deref().unwrap_or_default());
+    let command = attempt.map(|attempt| argv::show(&attempt.exec.command)).unwrap_or_default();
+    let container = attempt.and_then(|attempt| attempt.exec.container.as_deref()).unwrap_or_default();
+    let by = outcome.request().unwrap_or_default();
+    if let Outcome::Failed(failure) = outcome {
+        error!(uid, error = crate::chain(failure), "could not decide, and denied");
+    }
+    info!(target: "audit", uid, user, namespace, pod, container, command, decision, request = by, "exec");
+}

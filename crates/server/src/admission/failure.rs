@@ -1,0 +1,112 @@
+//! Why something is refused: because of what was asked, or because we could not do our part.
+//!
+//! The caller reads what she can act on; internals go to the log, under the review's uid.
+
+use api::{
+    convert::ConvertError,
+    review::{Answer, Review},
+};
+use decide::rules::Refusal;
+use tracing::{error, info};
+
+use crate::{audit::WebhookError, cluster::ledger::SpendError};
+
+/// Why something is refused.
+#[derive(Debug)]
+pub enum Refused {
+    /// Because of what was asked; the text says what to do.
+    Because(String),
+    /// Because we could not do our part.
+    Failed(Failure),
+}
+
+/// What we could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Read from the API server.
+    #[error("the API server could not be asked")]
+    Api(#[from] kube::Error),
+    /// Post to a webhook.
+    #[error("a webhook failed")]
+    Webhook(#[from] WebhookError),
+    /// Spend a single use.
+    #[error("a single use could not be spent for certain")]
+    Spend(#[from] SpendError),
+    /// Answer in time.
+    #[error("there was not enough time left")]
+    Late,
+    /// Write a patch.
+    #[error("the patch could not be written")]
+    Patch(#[source] serde_json::Error),
+}
+
+impl Failure {
+    /// What the caller reads.
+    fn public(&self) -> &'static str {
+        match self {
+            Self::Api(_) => "the cluster could not be asked, so nothing was allowed or used up",
+            Self::Webhook(_) => "the audit or validation webhook failed, so nothing was allowed or used up",
+            Self::Spend(_) => {
+                "your single use could not be recorded for certain, so nothing was allowed, and it may be lost"
+            }
+            Self::Late => "there was not enough time left to do it safely, so nothing was allowed or used up",
+            Self::Patch(_) => "the object could not be completed, so nothing was stored",
+        }
+    }
+
+    /// The text for the caller, with the id under which the log has the cause.
+    pub fn text(&self, review_uid: &str) -> String {
+        format!("{} (id {review_uid}).\nTry again; if it stays so, give the id to your administrators.", self.public())
+    }
+}
+
+impl Refused {
+    /// Refused because of what was asked.
+    pub fn because(text: impl Into<String>) -> Self {
+        Self::Because(text.into())
+    }
+}
+
+impl<E: Into<Failure>> From<E> for Refused {
+    fn from(failure: E) -> Self {
+        Self::Failed(failure.into())
+    }
+}
+
+/// A refusal because of a text or bound.
+pub fn refusal(refusal: &Refusal) -> Refused {
+    Refused::Because(refusal.to_string())
+}
+
+/// A refusal because an object makes no sense.
+pub fn nonsense(error: &ConvertError) -> Refused {
+    Refused::Because(error.to_string())
+}
+
+/// A refusal because an object cannot be read.
+pub fn unreadable(error: &serde_json::Error) -> Refused {
+    Refused::Because(format!("the object cannot be read: {error}"))
+}
+
+/// The answer to a write of one of our objects.
+pub fn answer(review: &Review, result: Result<Answer, Refused>) -> Answer {
+    let request = &review.request;
+    let (uid, user) = (&request.uid, request.user_info.name());
+    let (kind, name) = (&request.kind.kind, request.name.as_deref().unwrap_or_default());
+    let namespace = request.namespace.as_deref().unwrap_or_default();
+    let operation = format!("{:?}", request.operation);
+    match result {
+        Ok(answer) => {
+            info!(uid, user, operation, kind, namespace, name, dry_run = request.is_dry_run(), "admitted");
+            answer
+        }
+        Err(Refused::Because(text)) => {
+            info!(uid, user, operation, kind, namespace, name, text, "refused");
+            Answer::deny(uid, text)
+        }
+        Err(Refused::Failed(failure)) => {
+            error!(uid, user, operation, kind, namespace, name, error = crate::chain(&failure), "failed, and refused");
+            Answer::deny(uid, failure.text(uid))
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Answering a request.
+
+use api::{AccessGrant, AccessRequest, convert, objects::GrantStatus, review::Review};
+use decide::{
+    access::{Candidate, Request, Standing, Validity},
+    identity::Person,
+    rules,
+};
+use kube::Api;
+
+use super::{
+    Admission, Deadline,
+    failure::{self, Refused},
+    metadata,
+    requests::unstamped,
+    stamp,
+};
+
+impl Admission {
+    /// Admits a grant or denial: of a live request that somebody else filed, as whoever answers read it.
+    pub(super) async fn create_grant(&self, review: &Review, deadline: Deadline) -> Result<(), Refused> {
+        let grant: AccessGrant = stamp::object(review)?;
+        metadata::check_finalizers(&grant.metadata)?;
+        rules::check_text("reason", grant.spec.reason.as_deref().unwrap_or_default())
+            .map_err(|refusal| failure::refusal(&refusal))?;
+        let caller = Self::caller(review);
+        let person = self.person(&caller);
+        if grant.spec.granted_by.as_ref() != Some(&stamp::stamped(&person, &caller)) {
+            return Err(unstamped("grantedBy"));
+        }
+        let value = convert::grant(&grant).map_err(|error| failure::nonsense(&error))?;
+        let object = self.meant_request(&grant, review).await?;
+        metadata::check_owners(&grant.metadata, &object)?;
+        let request = convert::request(&object).map_err(|error| failure::nonsense(&error))?;
+        check_approver(&person, &request)?;
+        let denies = grant.status == Some(GrantStatus::Denied);
+        self.check_open(&request, denies).await?;
+        check_shorter(value.valid_for, &request)?;
+        if review.request.is_dry_run() {
+            return Ok(());
+        }
+        if denies {
+            self.ledger.suspect(&request.namespace, &request.name);
+        } else {
+            self.extensions.granted(review, &object, &grant, deadline.answer_by()).await?;
+        }
+        Ok(())
+    }
+
+    /// The live request that the grant names, if it is the one that whoever answers read.
+    async fn meant_request(&self, grant: &AccessGrant, review: &Review) -> Result<AccessRequest, Refused> {
+        let namespace = review.request.namespace.as_deref().unwrap_or_default();
+        let name = &grant.spec.grant_for;
+        let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), namespace);
+        let request = api
+            .get_opt(name)
+            .await?
+            .ok_or_else(|| Refused::because(format!("there is no accessrequest {name:?} in namespace {namespace}")))?;
+        if request.metadata.deletion_timestamp.is_some() {
+            return Err(Refused::because(format!("accessrequest {name:?} is being deleted")));
+        }
+        let meant = convert::meant_request(grant).map_err(|error| failure::nonsense(&error))?;
+        if meant.is_none() || meant != request.metadata.uid {
+            return Err(Refused::because(format!(
+                "accessrequest {name:?} is no longer the request you read: it was deleted and filed again. Read it again before you answer"
+            )));
+        }
+        Ok(request)
+    }
+
+    /// A request that is over cannot be granted, and one that was denied or used cannot be denied either.
+    async fn check_open(&self, request: &Request, denies: bool) -> Result<(), Refused> {
+        let grants = self.ledger.list_grants(&request.namespace, &request.name).await?;
+        let grants = grants.iter().filter_map(|grant| convert::grant(grant).ok()).collect();
+        let candidate = Candidate { request: request.clone(), grants };
+        let name = &request.name;
+        match candidate.standing(self.now(), self.rules.unused) {
+            Standing::Pending | Standing::Granted(_) => Ok(()),
+            Standing::Expired { .. } if denies => Ok(()),
+            Standing::Denied(denial) => {
+                Err(Refused::because(format!("accessrequest {name:?} was denied by {}: a denial is final", denial.by)))
+            }
+            Standing::Used { .. } => Err(Refused::because(format!("accessrequest {name:?} was used already"))),
+            Standing::Expired { .. } => {
+                Err(Refused::because(format!("accessrequest {name:?} is over: its time has passed")))
+            }
+            Standing::Revoked => Err(Refused::because(format!("accessrequest {name:?} is being deleted"))),
+        }
+    }
+}
+
+/// Nobody answers her own request, nor one that she filed for somebody else.
+fn check_approver(approver: &Person, request: &Request) -> Result<(), Refused> {
+    let name = &request.name;
+    if approver.may_be(&request.user) {
+        return Err(Refused::because(format!("accessrequest {name:?} is your own: somebody else must answer it")));
+    }
+    if request.created_by.as_ref().is_some_and(|filer| approver.may_be(filer)) {
+        return Err(Refused::because(format!(
+            "you filed accessrequest {name:?} yourself: somebody else must answer it"
+        )));
+    }
+    Ok(())
+}
+
+/// Whoever grants may shorten the access, never prolong it.
+fn check_shorter(granted: Option<std::time::Duration>, request: &Request) -> Result<(), Refused> {
+    match (granted, request.validity) {
+        (Some(granted), Validity::For(asked)) if granted > asked => Err(Refused::because(format!(
+            "validFor of the grant is {}, longer than the {} that were asked for",
+            decide::duration::show(granted),
+            decide::duration::show(asked)
+        ))),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,93 @@
+//! Metadata that would give an object a life of its own: finalizers keep what was deleted, owner references delete
+//! or keep it on another's behalf.
+
+use api::{
+    objects::{AccessRequest, GROUP, VERSION},
+    review::AdmissionRequest,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::failure::{self, Refused};
+
+/// The cluster's own controllers, which clean up behind deletions.
+const CONTROLLERS: [&str; 3] = [
+    "system:kube-controller-manager",
+    "system:serviceaccount:kube-system:generic-garbage-collector",
+    "system:serviceaccount:kube-system:namespace-controller",
+];
+
+/// Whether somebody is one of the cluster's own controllers.
+pub(super) fn is_controller(username: &str) -> bool {
+    CONTROLLERS.contains(&username)
+}
+
+/// Refuses finalizers and owner references on something new.
+pub(super) fn check_new(metadata: &ObjectMeta) -> Result<(), Refused> {
+    check_finalizers(metadata)?;
+    match metadata.owner_references.as_deref() {
+        None | Some([]) => Ok(()),
+        Some(_) => Err(Refused::because("ownerReferences are not taken: take them out")),
+    }
+}
+
+/// Refuses finalizers on something new.
+pub(super) fn check_finalizers(metadata: &ObjectMeta) -> Result<(), Refused> {
+    match metadata.finalizers.as_deref() {
+        None | Some([]) => Ok(()),
+        Some(_) => Err(Refused::because("finalizers are not taken: they would keep what was revoked")),
+    }
+}
+
+/// Refuses every owner of a grant but the request that it is for.
+pub(super) fn check_owners(metadata: &ObjectMeta, request: &AccessRequest) -> Result<(), Refused> {
+    let ours = |owner: &OwnerReference| {
+        owner.api_version == format!("{GROUP}/{VERSION}")
+            && owner.kind == "AccessRequest"
+            && Some(&owner.name) == request.metadata.name.as_ref()
+            && Some(&owner.uid) == request.metadata.uid.as_ref()
+            && owner.block_owner_deletion != Some(true)
+    };
+    match metadata.owner_references.as_deref() {
+        None | Some([]) => Ok(()),
+        Some([owner]) if ours(owner) => Ok(()),
+        Some(_) => Err(Refused::because(
+            "the grant's ownerReferences may name its own request only, by name and uid, without blockOwnerDeletion",
+        )),
+    }
+}
+
+/// An object whose content stays as it is.
+#[derive(Deserialize)]
+struct Partial {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: serde_json::Value,
+    #[serde(default)]
+    status: serde_json::Value,
+}
+
+/// An update may change labels and annotations; finalizers and owners only by the cluster's own controllers. That the
+/// spec stays is a CEL rule of the CRD too, which holds while we are down.
+pub(super) fn check_update(request: &AdmissionRequest) -> Result<(), Refused> {
+    let (old, new) = (partial(request.old_object.as_deref())?, partial(request.object.as_deref())?);
+    let is_grant = request.resource.resource == "accessgrants";
+    if old.spec != new.spec || (is_grant && old.status != new.status) {
+        return Err(Refused::because("the content never changes after creation: delete it and create another"));
+    }
+    let same = lists(&old.metadata) == lists(&new.metadata);
+    if same || is_controller(request.user_info.name()) {
+        return Ok(());
+    }
+    Err(Refused::because("finalizers and ownerReferences may be changed by the cluster's own controllers only"))
+}
+
+fn lists(metadata: &ObjectMeta) -> (&[String], &[OwnerReference]) {
+    (metadata.finalizers.as_deref().unwrap_or_default(), metadata.owner_references.as_deref().unwrap_or_default())
+}
+
+fn partial(object: Option<&RawValue>) -> Result<Partial, Refused> {
+    let object = object.ok_or_else(|| Refused::because("the review of an update has no object"))?;
+    serde_json::from_str(object.get()).map_err(|error| failure::unreadable(&error))
+}

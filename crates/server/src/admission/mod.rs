@@ -1,0 +1,121 @@
+//! From the bytes of a review to the bytes of its answer.
+//!
+//! ```text
+//! bytes ─decode→ Review ─identify→ Caller ─look up→ Candidates ─screen→ Promising ─read, confirm→ Permit ─record, spend→ Answer
+//! ```
+//!
+//! - [`router`]: HTTP in and out; a panic becomes a denial.
+//! - [`exec`]: an attempt to run a command in a pod.
+//! - [`requests`], [`grants`], [`removal`]: writes to our own objects.
+//! - [`stamp`]: what the server itself writes into new objects.
+
+pub mod deadline;
+pub mod exec;
+pub mod failure;
+pub mod grants;
+pub mod metadata;
+pub mod removal;
+pub mod requests;
+pub mod router;
+pub mod stamp;
+
+use std::sync::Arc;
+
+use api::{
+    objects::GROUP,
+    review::{Answer, Operation, Review},
+};
+use decide::{
+    identity::{AlwaysAllowed, Caller, Person},
+    verdict::Rules,
+};
+use jiff::Timestamp;
+
+use crate::{
+    audit::Extensions,
+    cluster::{index::Index, ledger::Ledger},
+};
+pub use deadline::Deadline;
+pub use failure::{Failure, Refused};
+
+/// Everything that answers a review.
+pub struct Admission {
+    /// What may say no.
+    pub index: Arc<Index>,
+    /// What may say yes.
+    pub ledger: Ledger,
+    /// Who must be told.
+    pub extensions: Arc<Extensions>,
+    /// What decisions go by.
+    pub rules: Rules,
+    /// Who needs no request.
+    pub always_allowed: AlwaysAllowed,
+    /// `--cluster-name`
+    pub cluster_name: String,
+    /// The name of this server's own account.
+    pub own_name: String,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// A clock, so that tests can turn it.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+impl Admission {
+    /// Answers a review on a validating path: allows or denies, never patches.
+    pub async fn validate(&self, review: &Review, deadline: Deadline) -> Answer {
+        let request = &review.request;
+        let resource = &request.resource;
+        let what = (resource.group.as_str(), resource.resource.as_str(), request.sub_resource.as_deref().unwrap_or(""));
+        let result = match (what, request.operation) {
+            (("", "pods", "exec"), Operation::Connect) => return self.exec(review, deadline).await,
+            ((GROUP, "accessrequests", ""), Operation::Create) => self.create_request(review, deadline).await,
+            ((GROUP, "accessgrants", ""), Operation::Create) => self.create_grant(review, deadline).await,
+            ((GROUP, "accessrequests" | "accessgrants", ""), Operation::Update) => metadata::check_update(request),
+            ((GROUP, "accessrequests", ""), Operation::Delete) => self.delete_request(review).await,
+            ((GROUP, "accessgrants", ""), Operation::Delete) => self.delete_grant(review).await,
+            _ => Err(unexpected(review)),
+        };
+        failure::answer(review, result.map(|()| Answer::allow(&request.uid)))
+    }
+
+    /// Answers a review on the mutating path: stamps new objects.
+    pub async fn mutate(&self, review: &Review) -> Answer {
+        let resource = &review.request.resource;
+        let result = match (resource.group.as_str(), resource.resource.as_str(), review.request.operation) {
+            (GROUP, "accessrequests", Operation::Create) => self.stamp_request(review).await,
+            (GROUP, "accessgrants", Operation::Create) => self.stamp_grant(review).await,
+            _ => Err(unexpected(review)),
+        };
+        failure::answer(review, result)
+    }
+
+    /// Who acts, as a review names her.
+    fn caller(review: &Review) -> Caller {
+        api::convert::caller(&review.request.user_info)
+    }
+
+    /// Who acts, as objects name her. A name without the mandatory prefix stays whole: no request can be hers.
+    fn person(&self, caller: &Caller) -> Person {
+        let whole = || Person { name: caller.username.clone(), uid: caller.uid.clone() };
+        self.rules.prefix.person(caller).unwrap_or_else(whole)
+    }
+
+    fn is_always_allowed(&self, caller: &Caller) -> bool {
+        self.always_allowed.includes(caller, &self.rules.prefix)
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+}
+
+fn unexpected(review: &Review) -> Refused {
+    let request = &review.request;
+    Refused::because(format!(
+        "kube-request-access does not answer for {:?} of {}/{}: the rules of its webhook configuration are not the ones it ships",
+        request.operation,
+        request.resource.resource,
+        request.sub_resource.as_deref().unwrap_or_default(),
+    ))
+}

@@ -1,0 +1,111 @@
+//! Deleting requests and grants, which ends the access at once.
+//!
+//! RBAC alone is not enough: a third person could destroy the trail, or somebody's access.
+
+use api::{AccessGrant, AccessRequest, convert, objects::GrantStatus, review::Review};
+use decide::{
+    access::{Candidate, Request, Standing},
+    identity::Person,
+};
+use kube::Api;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use tracing::info;
+
+use super::{
+    Admission,
+    failure::{self, Refused},
+    metadata,
+};
+use crate::cluster::rights::{self, Right};
+
+impl Admission {
+    /// Admits the deletion of a request.
+    pub(super) async fn delete_request(&self, review: &Review) -> Result<(), Refused> {
+        let request: Option<AccessRequest> = old(review)?;
+        let name = review_name(review, request.as_ref().and_then(|request| request.metadata.name.as_deref()));
+        let hers = match &request {
+            Some(request) => self.is_hers(review, request) && !self.is_denied(request).await?,
+            None => false,
+        };
+        self.check_remover(review, hers, "request").await?;
+        self.removed(review, &name);
+        Ok(())
+    }
+
+    /// Admits the deletion of a grant.
+    pub(super) async fn delete_grant(&self, review: &Review) -> Result<(), Refused> {
+        let grant: Option<AccessGrant> = old(review)?;
+        let hers = match &grant {
+            Some(grant) if grant.status == Some(GrantStatus::Granted) => self.is_for_her(review, grant).await?,
+            Some(_) | None => false,
+        };
+        self.check_remover(review, hers, "grant").await?;
+        self.removed(review, grant.as_ref().map(|grant| grant.spec.grant_for.as_str()).unwrap_or_default());
+        Ok(())
+    }
+
+    /// The requester, whoever could grant, the always allowed, ourselves, and the cluster's own controllers.
+    async fn check_remover(&self, review: &Review, hers: bool, what: &str) -> Result<(), Refused> {
+        let caller = Self::caller(review);
+        let own = caller.username == self.own_name;
+        if hers || own || metadata::is_controller(&caller.username) || self.is_always_allowed(&caller) {
+            return Ok(());
+        }
+        let namespace = review.request.namespace.as_deref().unwrap_or_default();
+        if rights::has(self.ledger.client(), &review.request.user_info, namespace, Right::Grant).await? {
+            return Ok(());
+        }
+        Err(Refused::because(format!(
+            "this {what} is not yours to delete: its requester may (unless it was denied), and whoever may grant in namespace {namespace}"
+        )))
+    }
+
+    fn is_hers(&self, review: &Review, request: &AccessRequest) -> bool {
+        let user = request.spec.user_info.as_ref().and_then(convert::person);
+        let caller: Person = self.person(&Self::caller(review));
+        user.is_some_and(|user| caller.is(&user))
+    }
+
+    async fn is_denied(&self, request: &AccessRequest) -> Result<bool, Refused> {
+        let Ok(value) = convert::request(request) else { return Ok(false) };
+        let grants = self.ledger.list_grants(&value.namespace, &value.name).await?;
+        let grants = grants.iter().filter_map(|grant| convert::grant(grant).ok()).collect();
+        let candidate = Candidate { request: Request { being_deleted: false, ..value }, grants };
+        Ok(matches!(candidate.standing(self.now(), self.rules.unused), Standing::Denied(_)))
+    }
+
+    /// Whether a grant is for a request of the caller.
+    async fn is_for_her(&self, review: &Review, grant: &AccessGrant) -> Result<bool, Refused> {
+        let namespace = review.request.namespace.as_deref().unwrap_or_default();
+        let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), namespace);
+        let request = api.get_opt(&grant.spec.grant_for).await?;
+        Ok(request.is_some_and(|request| self.is_hers(review, &request)))
+    }
+
+    /// Keeps the whole object in the log, and remembers that memory may not know of the deletion yet.
+    fn removed(&self, review: &Review, request: &str) {
+        if review.request.is_dry_run() {
+            return;
+        }
+        let namespace = review.request.namespace.as_deref().unwrap_or_default();
+        self.ledger.suspect(namespace, request);
+        let object = review.request.old_object.as_deref().map(RawValue::get).unwrap_or_default();
+        let user = review.request.user_info.name();
+        info!(target: "audit", uid = review.request.uid, user, namespace, request, object, "deletion admitted");
+    }
+}
+
+/// The object that is deleted; `None` where it means nothing to us (then its requester is nobody).
+fn old<T: DeserializeOwned>(review: &Review) -> Result<Option<T>, Refused> {
+    let object = review.request.old_object.as_deref();
+    let object = object.ok_or_else(|| Refused::because("the review of a deletion has no oldObject"))?;
+    // It must be JSON; what it says may be of another time.
+    let _: serde_json::Value = serde_json::from_str(object.get()).map_err(|error| failure::unreadable(&error))?;
+    Ok(serde_json::from_str(object.get()).ok())
+}
+
+/// deletecollection sends no name.
+fn review_name(review: &Review, object: Option<&str>) -> String {
+    object.or(review.request.name.as_deref()).unwrap_or_default().to_owned()
+}

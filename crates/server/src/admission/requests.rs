@@ -1,0 +1,81 @@
+//! Filing a request.
+
+use api::{AccessRequest, UserInfo, convert, review::Review};
+use decide::{access::Request, rules};
+
+use super::{
+    Admission, Deadline,
+    failure::{self, Failure, Refused},
+    metadata, stamp,
+};
+
+/// How far a creation may lie in the future: the API server's clock and ours differ a little.
+const CLOCK_SKEW: std::time::Duration = std::time::Duration::from_secs(5);
+
+impl Admission {
+    /// Admits a new request: complete, stamped with the truth, and nothing hidden in it.
+    pub(super) async fn create_request(&self, review: &Review, deadline: Deadline) -> Result<(), Refused> {
+        let object: AccessRequest = stamp::object(review)?;
+        metadata::check_new(&object.metadata)?;
+        let request = convert::request(&object).map_err(|error| failure::nonsense(&error))?;
+        rules::check(&request, &self.rules).map_err(|refusal| failure::refusal(&refusal))?;
+        check_texts(&object)?;
+        self.check_stamps(review, &object, &request)?;
+        let latest = self.now().checked_add(CLOCK_SKEW).unwrap_or(request.created);
+        if request.created > latest {
+            return Err(Refused::because("the creationTimestamp lies in the future"));
+        }
+        if review.request.is_dry_run() {
+            return Ok(());
+        }
+        let by = deadline.answer_by();
+        let invalid = self.extensions.validate(review, &object, by).await.map_err(Failure::from)?;
+        if let Some(message) = invalid {
+            return Err(Refused::because(format!("the request is not valid: {message}")));
+        }
+        self.extensions.created(review, &object, by).await?;
+        Ok(())
+    }
+
+    /// Whether everything that `/mutate` stamps is there and true. It is checked here because a mutating webhook can
+    /// be missing, and others may have changed the object after it.
+    fn check_stamps(&self, review: &Review, object: &AccessRequest, request: &Request) -> Result<(), Refused> {
+        let caller = Self::caller(review);
+        let own = stamp::stamped(&self.person(&caller), &caller);
+        if object.spec.created_by.as_ref() != Some(&own) {
+            return Err(unstamped("createdBy"));
+        }
+        if request.target.uid.is_none() {
+            return Err(unstamped("forObject.uid"));
+        }
+        if request.container.is_none() {
+            return Err(unstamped("execOptions.container"));
+        }
+        let user = object.spec.user_info.clone().unwrap_or_default();
+        if user.name() != own.name() {
+            let only_name = UserInfo { username: user.username.clone(), ..UserInfo::default() };
+            let may = self.is_always_allowed(&caller) && user == only_name;
+            return if may { Ok(()) } else { Err(stamp::other_user(user.name(), own.name())) };
+        }
+        if user == own { Ok(()) } else { Err(unstamped("userInfo")) }
+    }
+}
+
+/// Texts that people read must show as they are.
+fn check_texts(object: &AccessRequest) -> Result<(), Refused> {
+    let spec = &object.spec;
+    let user = spec.user_info.as_ref().map(UserInfo::name).unwrap_or_default();
+    let keys = spec.custom_keys.iter().flatten().flat_map(|(key, value)| [("customKeys", key), ("customKeys", value)]);
+    let texts = [("userInfo.username", user), ("reason", spec.reason.as_deref().unwrap_or_default())];
+    for (field, text) in texts.into_iter().chain(keys.map(|(field, text)| (field, text.as_str()))) {
+        rules::check_text(field, text).map_err(|refusal| failure::refusal(&refusal))?;
+    }
+    Ok(())
+}
+
+pub(super) fn unstamped(field: &str) -> Refused {
+    Refused::because(format!(
+        "spec.{field} is not what the server stamps: is its MutatingWebhookConfiguration installed, \
+         and does no other webhook change the object after it?"
+    ))
+}

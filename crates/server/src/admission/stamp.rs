@@ -1,0 +1,141 @@
+//! What the server itself writes into new objects: who somebody is, and which pod, workload or request is meant.
+//! Side effects: none, but reads.
+
+use api::{
+    AccessGrant, AccessRequest, UserInfo, convert,
+    objects::ExecOptions,
+    review::{Answer, Review},
+};
+use base64::Engine as _;
+use decide::identity::{Caller, Person};
+use kube::Api;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+use super::{
+    Admission,
+    failure::{self, Failure, Refused},
+};
+use crate::cluster::pods::{self, Target};
+
+impl Admission {
+    /// Completes a new request: who asks, who files, what exactly is meant.
+    pub(super) async fn stamp_request(&self, review: &Review) -> Result<Answer, Refused> {
+        let mut object: AccessRequest = object(review)?;
+        let caller = Self::caller(review);
+        let written = object.spec.user_info.clone().unwrap_or_default();
+        object.spec.user_info = Some(self.requester(&written, &caller)?);
+        object.spec.created_by = Some(stamped(&self.person(&caller), &caller));
+        self.stamp_target(&mut object, review.request.namespace.as_deref().unwrap_or_default()).await?;
+        patch(review, &object)
+    }
+
+    /// Who the access is for: the caller, or whom an always-allowed caller names.
+    fn requester(&self, written: &UserInfo, caller: &Caller) -> Result<UserInfo, Refused> {
+        let own = self.person(caller);
+        let name = self.rules.prefix.written(written.name());
+        if name.is_empty() || name == own.name {
+            return Ok(stamped(&own, caller));
+        }
+        if self.is_always_allowed(caller) {
+            // Whatever else is written of her could be wrong: only the name is taken.
+            return Ok(UserInfo { username: Some(name.to_owned()), ..UserInfo::default() });
+        }
+        Err(other_user(name, &own.name))
+    }
+
+    /// Writes down which pod or workload is meant, and which container where none is named.
+    async fn stamp_target(&self, object: &mut AccessRequest, namespace: &str) -> Result<(), Refused> {
+        let kind = convert::target_kind(&object.spec.for_object.resource).map_err(|error| failure::nonsense(&error))?;
+        let for_object = &mut object.spec.for_object;
+        let asked = for_object.namespace.get_or_insert_default();
+        if asked.is_empty() {
+            namespace.clone_into(asked);
+        }
+        let target = pods::read_target(self.ledger.client(), namespace, kind, &for_object.name).await?;
+        let resource = &for_object.resource.resource;
+        let target = target.ok_or_else(|| {
+            Refused::because(format!("{resource} {:?} not found in namespace {namespace}", for_object.name))
+        })?;
+        check_uid(for_object.uid.as_deref(), &target, &for_object.name)?;
+        for_object.uid = Some(target.uid.clone());
+        let name = for_object.name.clone();
+        stamp_container(object.spec.exec_options.get_or_insert_default(), &target, &name)
+    }
+
+    /// Completes a new grant: who answers, and which request was read.
+    pub(super) async fn stamp_grant(&self, review: &Review) -> Result<Answer, Refused> {
+        let mut object: AccessGrant = object(review)?;
+        let caller = Self::caller(review);
+        object.spec.granted_by = Some(stamped(&self.person(&caller), &caller));
+        let meant = convert::meant_request(&object).map_err(|error| failure::nonsense(&error))?;
+        if meant.is_none() {
+            let namespace = review.request.namespace.as_deref().unwrap_or_default();
+            let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), namespace);
+            let request = api.get_opt(&object.spec.grant_for).await?;
+            object.spec.request_uid = request.and_then(|request| request.metadata.uid);
+        }
+        patch(review, &object)
+    }
+}
+
+/// A caller as objects carry her. Her extra fields name credentials and are left out.
+pub(super) fn stamped(person: &Person, caller: &Caller) -> UserInfo {
+    let groups = Some(caller.groups.clone()).filter(|groups| !groups.is_empty());
+    UserInfo { username: Some(person.name.clone()), uid: person.uid.clone(), groups, extra: None }
+}
+
+pub(super) fn other_user(asked: &str, own: &str) -> Refused {
+    Refused::because(format!(
+        "the request is for {asked:?}, but you are {own:?}: only always-allowed users may file requests for others"
+    ))
+}
+
+fn check_uid(written: Option<&str>, target: &Target, name: &str) -> Result<(), Refused> {
+    match written {
+        None | Some("") => Ok(()),
+        Some(uid) if uid == target.uid => Ok(()),
+        Some(uid) => Err(Refused::because(format!(
+            "forObject.uid is {uid:?}, but {name:?} has {:?}: it was re-created meanwhile",
+            target.uid
+        ))),
+    }
+}
+
+fn stamp_container(options: &mut ExecOptions, target: &Target, name: &str) -> Result<(), Refused> {
+    let known = || target.containers.join(", ");
+    match options.container.as_deref().filter(|container| !container.is_empty()) {
+        Some(container) if target.containers.iter().any(|known| known == container) => Ok(()),
+        Some(container) => {
+            Err(Refused::because(format!("container {container:?} not found in {name:?}: it has {}", known())))
+        }
+        None => {
+            let default = target.default_container.clone();
+            options.container = Some(
+                default.ok_or_else(|| Refused::because(format!("{name:?} has no containers to run a command in")))?,
+            );
+            Ok(())
+        }
+    }
+}
+
+/// The new object of a review.
+pub(super) fn object<T: DeserializeOwned>(review: &Review) -> Result<T, Refused> {
+    serde_json::from_str(raw(review)?.get()).map_err(|error| failure::unreadable(&error))
+}
+
+fn raw(review: &Review) -> Result<&RawValue, Refused> {
+    review.request.object.as_deref().ok_or_else(|| Refused::because("the review of a creation has no object"))
+}
+
+/// The answer that turns the object as it came into the stamped one. Only its spec: nothing else is ours to write.
+fn patch(review: &Review, stamped: &impl Serialize) -> Result<Answer, Refused> {
+    let before: serde_json::Value = serde_json::from_str(raw(review)?.get()).map_err(Failure::Patch)?;
+    let mut after = before.clone();
+    let spec = serde_json::to_value(stamped).map_err(Failure::Patch)?.get("spec").cloned().unwrap_or_default();
+    if let Some(object) = after.as_object_mut() {
+        object.insert("spec".to_owned(), spec);
+    }
+    let operations = serde_json::to_vec(&json_patch::diff(&before, &after)).map_err(Failure::Patch)?;
+    Ok(Answer::allow(&review.request.uid).patched(base64::engine::general_purpose::STANDARD.encode(operations)))
+}

@@ -1,0 +1,200 @@
+//! Flags, as the original has them and a few more; each can be given in the environment too.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::Parser;
+use decide::{
+    duration,
+    identity::{AlwaysAllowed, NamePrefix},
+    lifecycle::Keep,
+    verdict::Rules,
+};
+use http::Uri;
+
+/// Longest time that requests are kept: ten years.
+const LONGEST_KEEP: Duration = Duration::from_hours(24 * 3650);
+
+/// Lets developers ask for `kubectl exec`, and allows just what was granted.
+///
+/// An admission webhook of the API server: it refuses `kubectl exec` until an AccessRequest for exactly this was
+/// granted by somebody else, and explains in the developer's terminal how to ask.
+///
+/// Two access models. Standing rights (the default): RBAC lets developers `get` and `create` pods/exec, and this
+/// server is the lock. Granted role (--granted-role-name): developers have no such right, and are bound to the named
+/// Role in the request's namespace for as long as a grant lasts.
+///
+/// The cluster is found by $KUBECONFIG or ~/.kube/config if present, else in-cluster.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "kube-request-access", version = env!("KRA_VERSION"), max_term_width = 110)]
+pub struct Args {
+    /// Address to listen on, for HTTPS
+    #[arg(short, long, env = "KRA_ADDRESS", default_value = "localhost:8443", value_name = "HOST:PORT")]
+    pub address: String,
+
+    /// File with the certificate of this server and its intermediates, in PEM; read again when it changes
+    #[arg(short, long, env = "KRA_CERT_FILE", value_name = "FILE")]
+    pub cert_file: PathBuf,
+
+    /// File with the certificate's private key, in PEM; read again when it changes
+    #[arg(short, long, env = "KRA_KEY_FILE", value_name = "FILE")]
+    pub key_file: PathBuf,
+
+    /// How often to look for requests to delete
+    #[arg(long, env = "KRA_CLEANUP_INTERVAL", default_value = "5m", value_parser = any_duration, value_name = "DURATION")]
+    pub cleanup_interval: Duration,
+
+    /// Delete requests that nobody answered or used after this time; until then a single use stays usable
+    #[arg(long, env = "KRA_DELETE_AFTER", default_value = "48h", value_parser = any_duration, value_name = "DURATION")]
+    pub delete_after: Duration,
+
+    /// Delete requests that were used, denied or expired after this time
+    #[arg(long, env = "KRA_KEEP_FINISHED", default_value = "168h", value_parser = any_duration, value_name = "DURATION")]
+    pub keep_finished: Duration,
+
+    /// Bind the user to this Role of the request's namespace while a grant lasts, for clusters where developers have
+    /// no standing right to exec. The Role must exist and allow `get` and `create` on pods/exec
+    #[arg(long, env = "KRA_GRANTED_ROLE_NAME", value_name = "ROLE")]
+    pub granted_role_name: Option<String>,
+
+    /// Members of this group need no request (repeatable, or separated by commas)
+    #[arg(long, env = "KRA_ALWAYS_ALLOWED_GROUP_NAME", value_delimiter = ',', value_name = "GROUP")]
+    pub always_allowed_group_name: Vec<String>,
+
+    /// This user needs no request (repeatable, or separated by commas)
+    #[arg(long, env = "KRA_ALWAYS_ALLOWED_USER_NAME", value_delimiter = ',', value_name = "USER")]
+    pub always_allowed_user_name: Vec<String>,
+
+    /// What the cluster's authenticator puts before user names; objects carry names without it
+    #[arg(long, env = "KRA_USERNAME_PREFIX", default_value = "", value_name = "PREFIX")]
+    pub username_prefix: String,
+
+    /// Let requests ask for standard input and terminals (kubectl exec -i, -t)
+    #[arg(long, env = "KRA_ALLOW_INTERACTIVE")]
+    pub allow_interactive: bool,
+
+    /// Name of this cluster, for denials and audit
+    #[arg(long, env = "KRA_CLUSTER_NAME", default_value = "", value_name = "NAME")]
+    pub cluster_name: String,
+
+    /// Post every attempt, request and grant to this URL; when it does not answer 200, the action is refused
+    #[arg(long, env = "KRA_AUDIT_WEBHOOK_URL", value_parser = https, value_name = "URL")]
+    pub audit_webhook_url: Option<Uri>,
+
+    /// File with the certificates to trust for the audit webhook, in PEM (default: the system's)
+    #[arg(long, env = "KRA_AUDIT_WEBHOOK_CA_BUNDLE", requires = "audit_webhook_url", value_name = "FILE")]
+    pub audit_webhook_ca_bundle: Option<PathBuf>,
+
+    /// Ask this URL whether a new request is valid
+    #[arg(long, env = "KRA_EXTENDED_VALIDATION_WEBHOOK_URL", value_parser = https, value_name = "URL")]
+    pub extended_validation_webhook_url: Option<Uri>,
+
+    /// File with the certificates to trust for the validation webhook, in PEM (default: the system's)
+    #[arg(
+        long,
+        env = "KRA_EXTENDED_VALIDATION_WEBHOOK_CA_BUNDLE",
+        requires = "extended_validation_webhook_url",
+        value_name = "FILE"
+    )]
+    pub extended_validation_webhook_ca_bundle: Option<PathBuf>,
+
+    /// How much to log: 0 to 10 as in Kubernetes, or error, warn, info, debug, trace
+    #[arg(short = 'v', long = "v", env = "KRA_LOG_LEVEL", default_value = "info", value_parser = level, value_name = "LEVEL")]
+    pub log_level: tracing::Level,
+}
+
+impl Args {
+    /// What the decisions go by.
+    pub fn rules(&self) -> Rules {
+        Rules {
+            allow_interactive: self.allow_interactive,
+            unused: self.delete_after,
+            prefix: NamePrefix::new(self.username_prefix.as_str()),
+        }
+    }
+
+    /// Who needs no request.
+    pub fn always_allowed(&self) -> AlwaysAllowed {
+        AlwaysAllowed { users: self.always_allowed_user_name.clone(), groups: self.always_allowed_group_name.clone() }
+    }
+
+    /// How long requests are kept.
+    pub fn keep(&self) -> Keep {
+        Keep { unused: self.delete_after, finished: self.keep_finished }
+    }
+}
+
+fn any_duration(text: &str) -> Result<Duration, duration::DurationError> {
+    duration::parse(text, LONGEST_KEEP)
+}
+
+fn https(text: &str) -> Result<Uri, String> {
+    let url: Uri = text.parse().map_err(|error| format!("{error}"))?;
+    match (url.scheme_str(), url.host()) {
+        (Some("https"), Some(_)) => Ok(url),
+        _ => Err("only https:// URLs are taken: what is sent there decides over access".to_owned()),
+    }
+}
+
+/// Kubernetes' numbers: 0 to 3 are for operators, 4 and 5 for debugging, from 6 on everything.
+fn level(text: &str) -> Result<tracing::Level, String> {
+    match text.parse::<u8>() {
+        Ok(0..=3) => Ok(tracing::Level::INFO),
+        Ok(4..=5) => Ok(tracing::Level::DEBUG),
+        Ok(6..=10) => Ok(tracing::Level::TRACE),
+        Ok(_) => Err("levels go from 0 to 10".to_owned()),
+        Err(_) => text.parse().map_err(|error| format!("{error}")),
+    }
+}
+
+/// The addresses that `HOST:PORT` stands for.
+///
+/// # Errors
+/// The host has no address, or the text is not of this form.
+pub async fn resolve(address: &str) -> std::io::Result<Vec<SocketAddr>> {
+    Ok(tokio::net::lookup_host(address).await?.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn parse(extra: &[&str]) -> Result<Args, clap::Error> {
+        let all = ["kube-request-access", "--cert-file=c", "--key-file=k"].iter().chain(extra);
+        Args::try_parse_from(all)
+    }
+
+    #[test]
+    fn the_flags_of_the_original_have_its_defaults() {
+        let args = parse(&[]).unwrap();
+        assert_eq!(args.address, "localhost:8443");
+        assert_eq!(args.cleanup_interval, Duration::from_mins(5));
+        assert_eq!(args.delete_after, Duration::from_hours(48));
+        assert_eq!(args.keep_finished, Duration::from_hours(168));
+    }
+
+    #[test]
+    fn lists_are_repeated_or_separated_by_commas() {
+        let args = parse(&["--always-allowed-group-name=a,b", "--always-allowed-group-name=c"]).unwrap();
+        assert_eq!(args.always_allowed_group_name, ["a", "b", "c"]);
+    }
+
+    #[rstest]
+    #[case("--audit-webhook-url=http://audit.example/")]
+    #[case("--audit-webhook-url=audit.example")]
+    #[case("--audit-webhook-ca-bundle=ca.crt")]
+    #[case("--cleanup-interval=0s")]
+    #[case("--delete-after=-1h")]
+    #[case("--delete-after=")]
+    #[case("-v=11")]
+    fn what_makes_no_sense_is_refused(#[case] flag: &str) {
+        assert!(parse(&[flag]).is_err());
+    }
+
+    #[test]
+    fn missing_files_are_named() {
+        let error = Args::try_parse_from(["kube-request-access"]).unwrap_err().to_string();
+        assert!(error.contains("--cert-file") && error.contains("--key-file"), "{error}");
+    }
+}

@@ -1,0 +1,102 @@
+//! What leaves the cluster's door: posts to the audit webhook and the validation webhook, and the log's audit lines.
+
+pub mod trust;
+pub mod webhook;
+
+use api::{
+    AccessGrant, AccessRequest, ExecOptions,
+    payload::{AuditCreated, AuditExec, AuditGranted, Validation, ValidationAnswer, Validity},
+    review::Review,
+};
+use tokio::time::Instant;
+
+pub use webhook::{Webhook, WebhookError};
+
+/// The configured webhooks. Where one is not configured its posts succeed at once.
+#[derive(Debug, Default)]
+pub struct Extensions {
+    /// `--audit-webhook-url`
+    pub audit: Option<Webhook>,
+    /// `--extended-validation-webhook-url`
+    pub validation: Option<Webhook>,
+}
+
+impl Extensions {
+    /// Tells that somebody tried a door, before anything is spent.
+    ///
+    /// # Errors
+    /// The webhook did not answer 200 in time; then the attempt must be refused.
+    pub async fn exec(&self, review: &Review, exec: &Exec<'_>, deadline: Instant) -> Result<(), WebhookError> {
+        let Some(webhook) = &self.audit else { return Ok(()) };
+        let body = AuditExec {
+            request: &review.raw,
+            is_allowed: exec.allowed,
+            exec_options: exec.options,
+            is_admin: exec.always_allowed,
+        };
+        webhook.post("audit-exec", &body, deadline).await.map(drop)
+    }
+
+    /// Tells that somebody files a request.
+    ///
+    /// # Errors
+    /// The webhook did not answer 200 in time; then the request must be refused.
+    pub async fn created(
+        &self,
+        review: &Review,
+        request: &AccessRequest,
+        deadline: Instant,
+    ) -> Result<(), WebhookError> {
+        let Some(webhook) = &self.audit else { return Ok(()) };
+        let body = AuditCreated { request: &review.raw, access_request: request };
+        webhook.post("audit-created", &body, deadline).await.map(drop)
+    }
+
+    /// Tells that somebody grants a request.
+    ///
+    /// # Errors
+    /// The webhook did not answer 200 in time; then the grant must be refused.
+    pub async fn granted(
+        &self,
+        review: &Review,
+        request: &AccessRequest,
+        grant: &AccessGrant,
+        deadline: Instant,
+    ) -> Result<(), WebhookError> {
+        let Some(webhook) = &self.audit else { return Ok(()) };
+        let body = AuditGranted { request: &review.raw, access_request: request, access_grant: grant };
+        webhook.post("audit-granted", &body, deadline).await.map(drop)
+    }
+
+    /// Asks whether a new request is valid: `Ok(None)` if it is, `Ok(Some(message))` if not.
+    ///
+    /// # Errors
+    /// The webhook did not answer 200 with a status in time; then the request must be refused.
+    pub async fn validate(
+        &self,
+        review: &Review,
+        request: &AccessRequest,
+        deadline: Instant,
+    ) -> Result<Option<String>, WebhookError> {
+        let Some(webhook) = &self.validation else { return Ok(None) };
+        let body = Validation { request: &review.raw, access_request: request };
+        let answer = webhook.post("", &body, deadline).await?;
+        let answer: ValidationAnswer = serde_json::from_slice(&answer)
+            .map_err(|source| WebhookError::Answer { url: webhook.url().to_string(), source })?;
+        Ok(match answer.status {
+            Validity::Valid => None,
+            Validity::Invalid => Some(answer.message.unwrap_or_default()),
+        })
+    }
+}
+
+/// An attempt, as the audit webhook is told of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Exec<'a> {
+    /// Whether it may proceed.
+    pub allowed: bool,
+    /// Whether the caller is always allowed.
+    pub always_allowed: bool,
+    /// The options.
+    pub options: &'a ExecOptions,
+}

@@ -1,0 +1,216 @@
+//! A webhook: JSON over HTTPS, answered with 200 in time or failed.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use rustls::{ClientConfig, crypto::CryptoProvider};
+use rustls_platform_verifier::BuilderVerifierExt as _;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::trust::{Bundle, BundleError};
+use crate::serve::pem::{self, PemError};
+
+/// As the original names itself.
+const USER_AGENT: &str = "kube-request-access";
+/// Longest time a webhook may take: a person waits at a prompt.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest answer that is read, in bytes.
+const LONGEST_ANSWER: usize = 1024 * 1024;
+
+type HttpsClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// A webhook that is configured.
+#[derive(Debug)]
+pub struct Webhook {
+    url: Uri,
+    ca_bundle: Option<PathBuf>,
+    client: ArcSwap<HttpsClient>,
+    provider: Arc<CryptoProvider>,
+}
+
+/// Why a webhook did not do its part. For the log: callers are told only that it failed.
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookError {
+    /// The body cannot be written as JSON.
+    #[error("cannot write the body for {url}")]
+    Body {
+        /// The webhook.
+        url: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The URL with its query is no URL.
+    #[error("cannot build a request to {url}")]
+    Request {
+        /// The webhook.
+        url: String,
+        /// Why.
+        source: http::Error,
+    },
+    /// No answer: refused, reset, or its certificate is not believed.
+    #[error("cannot post to {url}")]
+    Post {
+        /// The webhook.
+        url: String,
+        /// Why.
+        source: hyper_util::client::legacy::Error,
+    },
+    /// No answer in time.
+    #[error("{url} did not answer in time")]
+    Timeout {
+        /// The webhook.
+        url: String,
+    },
+    /// Another answer than 200.
+    #[error("{url} answered {status}")]
+    Status {
+        /// The webhook.
+        url: String,
+        /// Its answer.
+        status: StatusCode,
+    },
+    /// The answer's body broke off or is too long.
+    #[error("cannot read the answer of {url}")]
+    Read {
+        /// The webhook.
+        url: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The answer makes no sense.
+    #[error("cannot understand the answer of {url}")]
+    Answer {
+        /// The webhook.
+        url: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+/// Why a webhook cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The bundle's file.
+    #[error(transparent)]
+    Pem(#[from] PemError),
+    /// The bundle's content.
+    #[error("cannot use the CA bundle {path}")]
+    Bundle {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: BundleError,
+    },
+    /// TLS.
+    #[error("cannot set up TLS for {url}")]
+    Tls {
+        /// The webhook.
+        url: String,
+        /// Why.
+        source: rustls::Error,
+    },
+}
+
+impl Webhook {
+    /// Sets up a webhook that is trusted by a bundle, or by the system's roots where there is none.
+    ///
+    /// # Errors
+    /// The bundle cannot be read or used.
+    pub fn new(url: Uri, ca_bundle: Option<PathBuf>, provider: Arc<CryptoProvider>) -> Result<Self, SetupError> {
+        let client = ArcSwap::from_pointee(connect(&url, ca_bundle.as_deref(), &provider)?);
+        Ok(Self { url, ca_bundle, client, provider })
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &Uri {
+        &self.url
+    }
+
+    /// The file that must be watched.
+    pub fn ca_bundle(&self) -> Option<&Path> {
+        self.ca_bundle.as_deref()
+    }
+
+    /// Reads the bundle again.
+    ///
+    /// # Errors
+    /// It cannot be read or used; then the one before stays in use.
+    pub fn reload(&self) -> Result<(), SetupError> {
+        self.client.store(Arc::new(connect(&self.url, self.ca_bundle.as_deref(), &self.provider)?));
+        Ok(())
+    }
+
+    /// Posts a body and returns the answer's, until 2 s have passed or `deadline` is reached. `kind` becomes
+    /// `?type=…` where it is not empty.
+    ///
+    /// # Errors
+    /// Anything but an answer of 200 in time.
+    pub async fn post(&self, kind: &str, body: &impl Serialize, deadline: Instant) -> Result<Bytes, WebhookError> {
+        let deadline = deadline.min(Instant::now().checked_add(TIMEOUT).unwrap_or(deadline));
+        let exchange = self.exchange(self.request(kind, body)?);
+        match tokio::time::timeout_at(deadline, exchange).await {
+            Ok(answer) => answer,
+            Err(_elapsed) => Err(WebhookError::Timeout { url: self.url.to_string() }),
+        }
+    }
+
+    fn request(&self, kind: &str, body: &impl Serialize) -> Result<Request<Full<Bytes>>, WebhookError> {
+        let body =
+            serde_json::to_vec(body).map_err(|source| WebhookError::Body { url: self.url.to_string(), source })?;
+        Request::post(with_type(&self.url, kind))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::USER_AGENT, USER_AGENT)
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|source| WebhookError::Request { url: self.url.to_string(), source })
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Bytes, WebhookError> {
+        let url = || self.url.to_string();
+        let client = HttpsClient::clone(&self.client.load());
+        let response = client.request(request).await.map_err(|source| WebhookError::Post { url: url(), source })?;
+        if response.status() != StatusCode::OK {
+            return Err(WebhookError::Status { url: url(), status: response.status() });
+        }
+        let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
+        body.map(http_body_util::Collected::to_bytes).map_err(|source| WebhookError::Read { url: url(), source })
+    }
+}
+
+/// The URL, with `type` added to whatever query it has.
+fn with_type(url: &Uri, kind: &str) -> String {
+    match (kind, url.query()) {
+        ("", _) => url.to_string(),
+        (kind, Some(_)) => format!("{url}&type={kind}"),
+        (kind, None) => format!("{url}?type={kind}"),
+    }
+}
+
+fn connect(url: &Uri, ca_bundle: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<HttpsClient, SetupError> {
+    let failed = |source| SetupError::Tls { url: url.to_string(), source };
+    let builder = ClientConfig::builder_with_provider(Arc::clone(provider))
+        .with_safe_default_protocol_versions()
+        .map_err(failed)?;
+    let config = match ca_bundle {
+        None => builder.with_platform_verifier().map_err(failed)?.with_no_client_auth(),
+        Some(path) => {
+            let bundle = Bundle::new(pem::certificates(path)?, provider)
+                .map_err(|source| SetupError::Bundle { path: path.to_owned(), source })?;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(bundle)).with_no_client_auth()
+        }
+    };
+    let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1().build();
+    Ok(Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(30)).build(connector))
+}

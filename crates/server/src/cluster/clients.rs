@@ -1,0 +1,83 @@
+//! Clients of the API server, each for one purpose.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use kube::{Client, Config, client::ClientBuilder};
+use tokio::time::Instant;
+use tower::util::MapResponseLayer;
+
+/// How long a watch may stay silent: it asks the API server to end it after this time, and begins anew.
+pub const WATCH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The clients.
+#[derive(Clone)]
+pub struct Clients {
+    /// For reviews: no retry (kube's would repeat a 504 for minutes, and turn our own spend into a lost race).
+    pub decisions: Client,
+    /// For watches: each answer is a sign of life.
+    pub watches: Client,
+    /// For controllers: kube's defaults.
+    pub controllers: Client,
+    /// When the watches last heard of the API server.
+    pub pulse: Pulse,
+}
+
+impl Clients {
+    /// Sets up all of them.
+    ///
+    /// # Errors
+    /// The configuration cannot be used.
+    pub fn new(config: Config) -> Result<Self, kube::Error> {
+        let mut decisions = config.clone();
+        decisions.default_retry = false;
+        let pulse = Pulse::new();
+        let beat = pulse.clone();
+        let watches = ClientBuilder::try_from(config.clone())?
+            .with_layer(&MapResponseLayer::new(move |response: http::Response<_>| {
+                if response.status().is_success() {
+                    beat.beat();
+                }
+                response
+            }))
+            .build();
+        Ok(Self { decisions: Client::try_from(decisions)?, watches, controllers: Client::try_from(config)?, pulse })
+    }
+}
+
+/// When the watches last heard of the API server.
+#[derive(Debug, Clone)]
+pub struct Pulse {
+    start: Instant,
+    /// Milliseconds after `start`.
+    last: Arc<AtomicU64>,
+}
+
+impl Pulse {
+    fn new() -> Self {
+        Self { start: Instant::now(), last: Arc::new(AtomicU64::new(0)) }
+    }
+
+    /// A sign of life.
+    pub fn beat(&self) {
+        let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last.fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// Whether there was none for longer than a live watch can be silent.
+    pub fn is_weak(&self) -> bool {
+        let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
+        self.start.elapsed().saturating_sub(last) > WATCH_TIMEOUT.saturating_add(Duration::from_secs(5))
+    }
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,189 @@
+//! Live reads and the spending of single uses: the only way to an allow.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use api::{AccessGrant, AccessRequest, convert, objects};
+use decide::access::{Answer, Candidate};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{
+    Api, Client,
+    api::{ListParams, PostParams},
+    core::DeserializeGuard,
+};
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::{clients::Pulse, index::Key};
+
+/// How often a spend that collided with a write of our own controllers is tried again.
+const TRIES: usize = 3;
+/// A denial or deletion that this replica admitted is remembered this long: longer than any watch can lag unnoticed.
+const REMEMBER: Duration = Duration::from_mins(5);
+
+/// Reads and spends.
+pub struct Ledger {
+    client: Client,
+    pulse: Pulse,
+    /// Requests (by namespace and name) about which this replica admitted a denial or deletion, and when.
+    suspects: Mutex<HashMap<Key, Instant>>,
+}
+
+/// A request as it was just read, with its grants.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// The object, for the compare-and-swap.
+    pub object: AccessRequest,
+    /// What decisions are made on.
+    pub candidate: Candidate,
+}
+
+/// What became of a spend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spent {
+    /// The use is ours.
+    Ours,
+    /// Somebody else's review used it, or the request does not give access any more.
+    Lost,
+}
+
+/// Why a use could not be spent, or not for certain. Then the attempt is denied, and the use may be lost.
+#[derive(Debug, thiserror::Error)]
+pub enum SpendError {
+    /// The API server did not take the write, and its next answer did not show it.
+    #[error("cannot write the use into the status of the request")]
+    Write(#[source] kube::Error),
+    /// What became of the write could not be read.
+    #[error("cannot read whether the use was written")]
+    Read(#[source] kube::Error),
+    /// Our own controllers wrote at the same time, again and again.
+    #[error("the status of the request changed {TRIES} times meanwhile")]
+    Contended,
+}
+
+impl Ledger {
+    /// A ledger on a client that does not retry.
+    pub fn new(client: Client, pulse: Pulse) -> Self {
+        Self { client, pulse, suspects: Mutex::default() }
+    }
+
+    /// The client, for other reads of the same decision.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Remembers that this replica admitted a denial or deletion about a request, which its watch may not show yet.
+    pub fn suspect(&self, namespace: &str, request: &str) {
+        let now = Instant::now();
+        let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+        suspects.retain(|_, since| now.duration_since(*since) < REMEMBER);
+        suspects.insert((namespace.to_owned(), request.to_owned()), now);
+    }
+
+    /// Reads a request and the grants that are known to grant it, by name; all of its grants where memory may have
+    /// missed a denial. `None`: it is gone, or is another of the same name.
+    ///
+    /// # Errors
+    /// The API server did not answer.
+    pub async fn read(&self, known: &Candidate) -> Result<Option<Live>, kube::Error> {
+        let (object, grants) = tokio::try_join!(self.read_request(known), self.read_grants(known))?;
+        Ok(object.and_then(|object| live(object, &known.request.uid, &grants)))
+    }
+
+    async fn read_request(&self, known: &Candidate) -> Result<Option<AccessRequest>, kube::Error> {
+        self.requests(&known.request.namespace).get_opt(&known.request.name).await
+    }
+
+    async fn read_grants(&self, known: &Candidate) -> Result<Vec<AccessGrant>, kube::Error> {
+        let request = &known.request;
+        if self.is_suspect(&(request.namespace.clone(), request.name.clone())) || self.pulse.is_weak() {
+            return self.list_grants(&request.namespace, &request.name).await;
+        }
+        let api: Api<AccessGrant> = Api::namespaced(self.client.clone(), &request.namespace);
+        let granting = known.grants.iter().filter(|grant| grant.answer == Answer::Granted);
+        let reads = granting.map(|grant| api.get_opt(&grant.name));
+        let grants = futures::future::try_join_all(reads).await?;
+        Ok(grants.into_iter().flatten().filter(|grant| grant.spec.grant_for == request.name).collect())
+    }
+
+    /// All grants that name a request, read from the API server.
+    ///
+    /// # Errors
+    /// The API server did not answer.
+    pub async fn list_grants(&self, namespace: &str, request: &str) -> Result<Vec<AccessGrant>, kube::Error> {
+        let api: Api<DeserializeGuard<AccessGrant>> = Api::namespaced(self.client.clone(), namespace);
+        let list = api.list(&ListParams::default().fields(&format!("spec.grantFor={request}"))).await?;
+        Ok(list.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
+    }
+
+    fn is_suspect(&self, key: &Key) -> bool {
+        let suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+        suspects.get(key).is_some_and(|since| since.elapsed() < REMEMBER)
+    }
+
+    /// Spends the single use by compare-and-swap on the request's status. `still` says of a request that was read
+    /// again whether it would still give the access.
+    ///
+    /// # Errors
+    /// It is not known to be ours; then the attempt must be denied.
+    pub async fn spend(
+        &self,
+        live: &Live,
+        use_: &objects::Use,
+        still: impl Fn(&Candidate) -> bool,
+    ) -> Result<Spent, SpendError> {
+        let mut current = live.clone();
+        for _ in 0..TRIES {
+            let Err(error) = self.write_use(&current.object, use_).await else { return Ok(Spent::Ours) };
+            let read = self.read(&live.candidate).await.map_err(SpendError::Read)?;
+            let Some(now) = read else { return Ok(Spent::Lost) };
+            let spent = &now.candidate.request.uses;
+            if spent.iter().any(|one| one.review_uid == use_.review_uid) {
+                return Ok(Spent::Ours);
+            }
+            if !spent.is_empty() || !still(&now.candidate) {
+                return Ok(Spent::Lost);
+            }
+            // Anything but a conflict may still be carried out after we looked: it must not be sent again.
+            if !is_conflict(&error) {
+                return Err(SpendError::Write(error));
+            }
+            warn!(request = live.candidate.request.name, "the status changed meanwhile; spending again");
+            current = now;
+        }
+        Err(SpendError::Contended)
+    }
+
+    /// A PUT with uid and resourceVersion: a merge patch with a wrong uid would succeed.
+    async fn write_use(&self, object: &AccessRequest, use_: &objects::Use) -> Result<(), kube::Error> {
+        let mut object = object.clone();
+        object.status.get_or_insert_default().uses.push(use_.clone());
+        let api = self.requests(object.metadata.namespace.as_deref().unwrap_or_default());
+        let name = object.metadata.name.clone().unwrap_or_default();
+        api.replace_status(&name, &PostParams::default(), &object).await.map(drop)
+    }
+
+    fn requests(&self, namespace: &str) -> Api<AccessRequest> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+}
+
+/// The use that a review makes of a request.
+pub fn use_of(review_uid: &str, pod: &str, pod_uid: &str, at: Timestamp) -> objects::Use {
+    objects::Use { review_uid: review_uid.to_owned(), at: Time(at), pod: pod.to_owned(), pod_uid: pod_uid.to_owned() }
+}
+
+/// A request with its grants as values; `None` where it is not the one with this UID, or means nothing.
+pub fn live(object: AccessRequest, uid: &str, grants: &[AccessGrant]) -> Option<Live> {
+    let request = convert::request(&object).ok().filter(|request| request.uid == uid)?;
+    let grants = grants.iter().filter_map(|grant| convert::grant(grant).ok()).collect();
+    Some(Live { object, candidate: Candidate { request, grants } })
+}
+
+fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409)
+}

@@ -1,0 +1,8 @@
+//! What is known of the cluster: an index in memory that may only say no, and live reads that may say yes.
+
+pub mod clients;
+pub mod index;
+pub mod ledger;
+pub mod pods;
+pub mod rights;
+pub mod watch;

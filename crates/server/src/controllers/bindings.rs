@@ -1,0 +1,86 @@
+//! The second access model: while a grant lasts, its user is bound to the role that `--granted-role-name` names.
+
+use std::collections::BTreeMap;
+
+use api::{UserInfo, objects};
+use decide::{access::Request, lifecycle::Plan};
+use k8s_openapi::{
+    api::rbac::v1::{RoleBinding, RoleRef, Subject},
+    apimachinery::pkg::apis::meta::v1::OwnerReference,
+};
+use kube::{
+    Api,
+    api::{DeleteParams, ObjectMeta, PostParams},
+};
+
+use super::Context;
+use crate::cluster::rights::{self, Right};
+
+/// Marks the bindings that are ours.
+const LABEL: (&str, &str) = ("app.kubernetes.io/managed-by", "kube-request-access");
+
+/// Makes or removes the binding of a request. Answers whether what the plan says can be used: without this model
+/// always, else once the binding exists and RBAC knows of it.
+///
+/// # Errors
+/// The API server did not answer.
+pub async fn reconcile(request: &Request, plan: &Plan, context: &Context) -> Result<bool, kube::Error> {
+    let Some(role) = &context.role else { return Ok(true) };
+    let api: Api<RoleBinding> = Api::namespaced(context.client.clone(), &request.namespace);
+    if !plan.bound {
+        return remove(&api, request).await.map(|()| true);
+    }
+    create(&api, &binding(request, role, context)).await?;
+    let user = UserInfo { username: Some(context.prefix.subject(&request.user.name)), ..UserInfo::default() };
+    let pod = if request.target.kind == decide::access::TargetKind::Pod { request.target.name.as_str() } else { "" };
+    rights::has(&context.client, &user, &request.namespace, Right::Exec { pod }).await
+}
+
+async fn create(api: &Api<RoleBinding>, binding: &RoleBinding) -> Result<(), kube::Error> {
+    match api.create(&PostParams::default(), binding).await {
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+async fn remove(api: &Api<RoleBinding>, request: &Request) -> Result<(), kube::Error> {
+    match api.delete(&name(request), &DeleteParams::default()).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// By UID: a request that is filed again under the same name has another binding.
+fn name(request: &Request) -> String {
+    format!("access-{}", request.uid)
+}
+
+fn binding(request: &Request, role: &str, context: &Context) -> RoleBinding {
+    RoleBinding {
+        metadata: ObjectMeta {
+            name: Some(name(request)),
+            namespace: Some(request.namespace.clone()),
+            labels: Some(BTreeMap::from([(LABEL.0.to_owned(), LABEL.1.to_owned())])),
+            // Should we be down when the request is deleted, the garbage collector takes the binding with it.
+            owner_references: Some(vec![OwnerReference {
+                api_version: format!("{}/{}", objects::GROUP, objects::VERSION),
+                kind: "AccessRequest".to_owned(),
+                name: request.name.clone(),
+                uid: request.uid.clone(),
+                ..OwnerReference::default()
+            }]),
+            ..ObjectMeta::default()
+        },
+        role_ref: RoleRef {
+            api_group: "rbac.authorization.k8s.io".to_owned(),
+            kind: "Role".to_owned(),
+            name: role.to_owned(),
+        },
+        subjects: Some(vec![Subject {
+            api_group: Some("rbac.authorization.k8s.io".to_owned()),
+            kind: "User".to_owned(),
+            name: context.prefix.subject(&request.user.name),
+            namespace: None,
+        }]),
+    }
+}

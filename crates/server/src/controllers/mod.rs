@@ -1,0 +1,66 @@
+//! What happens because objects are stored: status, role bindings, clean-up. Idempotent: every replica runs all of
+//! it, names derive from UIDs, and writes carry the version that they are based on.
+
+pub mod bindings;
+pub mod cleanup;
+pub mod observe;
+pub mod status;
+
+use std::{sync::Arc, time::Duration};
+
+use api::{AccessGrant, AccessRequest};
+use decide::{identity::NamePrefix, lifecycle::Keep};
+use futures::StreamExt as _;
+use kube::{
+    Api, Client, ResourceExt as _,
+    runtime::{
+        controller::{Action, Controller},
+        reflector::ObjectRef,
+        watcher,
+    },
+};
+use tracing::{debug, warn};
+
+use crate::admission::Clock;
+
+/// What controllers work with.
+pub struct Context {
+    /// A client with kube's defaults.
+    pub client: Client,
+    /// `--granted-role-name`
+    pub role: Option<String>,
+    /// `--username-prefix`
+    pub prefix: NamePrefix,
+    /// How long requests are kept.
+    pub keep: Keep,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// Keeps the status and the role binding of every request as its grants and the time want them. Never ends.
+pub async fn run(context: Arc<Context>) {
+    let requests: Api<AccessRequest> = Api::all(context.client.clone());
+    let grants: Api<AccessGrant> = Api::all(context.client.clone());
+    let config = || watcher::Config::default().timeout(30);
+    Controller::new(requests, config())
+        .watches(grants, config(), |grant: AccessGrant| {
+            let request = ObjectRef::new(&grant.spec.grant_for);
+            Some(request.within(&grant.namespace().unwrap_or_default()))
+        })
+        .run(status::reconcile, |_request, error, _context| again(error), context)
+        .for_each(|result| async {
+            if let Err(error) = result {
+                debug!(error = crate::chain(&error), "not reconciled yet");
+            }
+        })
+        .await;
+}
+
+fn again(error: &status::ReconcileError) -> Action {
+    if error.is_conflict() {
+        // Somebody else wrote first, and the event of that write is on its way.
+        return Action::requeue(Duration::from_millis(200));
+    }
+    warn!(error = crate::chain(error), "cannot reconcile; trying again");
+    Action::requeue(Duration::from_secs(5))
+}

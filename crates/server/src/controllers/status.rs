@@ -1,0 +1,151 @@
+//! The status of a request: where it stands, for people and for `kubectl wait`.
+
+use std::{sync::Arc, time::Duration};
+
+use api::{AccessRequest, AccessRequestStatus, Phase, objects::Denied};
+use decide::{
+    access::Standing,
+    lifecycle::{self, Plan},
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{Api, api::PostParams, runtime::controller::Action};
+
+use super::{Context, bindings, observe};
+
+/// Why a request could not be brought into order now.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// The API server did not take or give something.
+    #[error("the API server could not be asked")]
+    Api(#[from] kube::Error),
+}
+
+impl ReconcileError {
+    /// Whether somebody else wrote first.
+    pub fn is_conflict(&self) -> bool {
+        let Self::Api(error) = self;
+        matches!(error, kube::Error::Api(status) if status.code == 409)
+    }
+}
+
+/// Brings a request into order.
+///
+/// # Errors
+/// The API server did not answer, or somebody else wrote first.
+pub async fn reconcile(request: Arc<AccessRequest>, context: Arc<Context>) -> Result<Action, ReconcileError> {
+    let Some(live) = observe::with_grants(&context.client, AccessRequest::clone(&request)).await? else {
+        return Ok(Action::await_change());
+    };
+    let now = (context.clock)();
+    let plan = lifecycle::plan(&live.candidate, now, context.keep);
+    let usable = bindings::reconcile(&live.candidate.request, &plan, &context).await?;
+    let old = live.object.status.clone().unwrap_or_default();
+    let new = status(&old, &plan, usable, now);
+    if new != old && plan.standing != Standing::Revoked {
+        write(&live.object, new, &context).await?;
+    }
+    Ok(next(&plan, usable, now))
+}
+
+/// When to look again: when time alone changes something, or soon where RBAC does not know of a binding yet.
+fn next(plan: &Plan, usable: bool, now: Timestamp) -> Action {
+    if !usable {
+        return Action::requeue(Duration::from_secs(1));
+    }
+    let wait = plan.look_again.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
+    wait.map_or_else(Action::await_change, |wait| Action::requeue(wait.saturating_add(Duration::from_millis(50))))
+}
+
+/// A PUT with uid and resourceVersion, so that a use that was spent meanwhile is never overwritten.
+async fn write(object: &AccessRequest, status: AccessRequestStatus, context: &Context) -> Result<(), kube::Error> {
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    let api: Api<AccessRequest> = Api::namespaced(context.client.clone(), namespace);
+    let object = AccessRequest { status: Some(status), ..object.clone() };
+    match api.replace_status(name, &PostParams::default(), &object).await {
+        // Deleted meanwhile: nothing to bring into order any more.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// The new status, with the old one's uses and denial: neither is ever taken back.
+fn status(old: &AccessRequestStatus, plan: &Plan, usable: bool, now: Timestamp) -> AccessRequestStatus {
+    let denied = match &plan.standing {
+        Standing::Denied(denial) => {
+            Some(Denied { by: denial.by.clone(), at: Time(denial.at), reason: denial.reason.clone() })
+        }
+        Standing::Pending
+        | Standing::Granted(_)
+        | Standing::Used { .. }
+        | Standing::Expired { .. }
+        | Standing::Revoked => old.denied.clone(),
+    };
+    let (phase, granted_by, expires_at) = shown(&plan.standing, usable);
+    AccessRequestStatus {
+        phase: Some(phase),
+        uses: old.uses.clone(),
+        denied,
+        granted_by,
+        expires_at: expires_at.map(Time),
+        conditions: conditions(old, phase, &plan.standing, now),
+    }
+}
+
+fn shown(standing: &Standing, usable: bool) -> (Phase, Vec<String>, Option<Timestamp>) {
+    match standing {
+        // The binding is on its way.
+        Standing::Granted(access) if !usable => (Phase::Pending, access.by.clone(), Some(access.until)),
+        Standing::Granted(access) => (Phase::Granted, access.by.clone(), Some(access.until)),
+        Standing::Pending | Standing::Revoked => (Phase::Pending, Vec::new(), None),
+        Standing::Denied(_) => (Phase::Denied, Vec::new(), None),
+        Standing::Used { by, .. } => (Phase::Used, by.clone(), None),
+        Standing::Expired { at, by } => (Phase::Expired, by.clone(), Some(*at)),
+    }
+}
+
+fn conditions(old: &AccessRequestStatus, phase: Phase, standing: &Standing, now: Timestamp) -> Vec<Condition> {
+    let all = [
+        ("Granted", phase == Phase::Granted),
+        ("Denied", phase == Phase::Denied),
+        ("Used", phase == Phase::Used),
+        ("Expired", phase == Phase::Expired),
+    ];
+    // `Granted` always stands there, to be waited for; the others once they are true.
+    let shown = all.into_iter().filter(|(kind, is)| *kind == "Granted" || *is);
+    shown.map(|(kind, is)| condition(old, kind, is, phase, &message(standing), now)).collect()
+}
+
+fn condition(
+    old: &AccessRequestStatus,
+    kind: &str,
+    is: bool,
+    phase: Phase,
+    message: &str,
+    now: Timestamp,
+) -> Condition {
+    let status = if is { "True" } else { "False" };
+    let before = old.conditions.iter().find(|condition| condition.type_ == kind && condition.status == status);
+    Condition {
+        type_: kind.to_owned(),
+        status: status.to_owned(),
+        reason: format!("{phase:?}"),
+        message: message.to_owned(),
+        last_transition_time: before.map_or(Time(now), |condition| condition.last_transition_time.clone()),
+        observed_generation: None,
+    }
+}
+
+fn message(standing: &Standing) -> String {
+    let by = |by: &[String]| by.join(", ");
+    match standing {
+        Standing::Pending => "nobody has answered yet".to_owned(),
+        Standing::Revoked => "it is being deleted".to_owned(),
+        Standing::Granted(access) => format!("granted by {} until {}", by(&access.by), access.until),
+        Standing::Denied(denial) => format!("denied by {}", denial.by),
+        Standing::Used { first, .. } => format!("used at {}", first.at),
+        Standing::Expired { at, by: nobody } if nobody.is_empty() => format!("nobody answered until {at}"),
+        Standing::Expired { at, .. } => format!("ended at {at}"),
+    }
+}

@@ -1,0 +1,69 @@
+//! What Prometheus reads at `/metrics`.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use api::review::Answer;
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+/// The metrics, and how they are written out.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    reviews: Family<Labels, Counter>,
+    seconds: Family<Labels, Histogram>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    /// `validate` or `mutate`.
+    path: &'static str,
+    /// What was decided: one of a fixed few, never a text of a caller's.
+    decision: String,
+}
+
+impl Metrics {
+    /// Registers all metrics.
+    pub fn new() -> Self {
+        let reviews = Family::<Labels, Counter>::default();
+        let seconds =
+            Family::<Labels, Histogram>::new_with_constructor(|| Histogram::new(exponential_buckets(0.0005, 2.0, 15)));
+        let mut registry = Registry::with_prefix("kube_request_access");
+        registry.register("reviews", "Answered reviews by decision", reviews.clone());
+        registry.register("review_seconds", "Time to an answer, in seconds", seconds.clone());
+        Self { registry: Arc::new(registry), reviews, seconds }
+    }
+
+    /// Counts an answer.
+    pub fn answered(&self, mutate: bool, answer: &Answer, took: Duration) {
+        let response = &answer.response;
+        let plain = if response.allowed { "admitted" } else { "refused" };
+        let decision = response.audit_annotations.get("decision").map_or(plain, String::as_str).to_owned();
+        let labels = Labels { path: if mutate { "mutate" } else { "validate" }, decision };
+        self.reviews.get_or_create(&labels).inc();
+        self.seconds.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// All metrics in the `OpenMetrics` text format.
+    ///
+    /// # Errors
+    /// Never in practice: writing to a string.
+    pub fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}

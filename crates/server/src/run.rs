@@ -1,0 +1,218 @@
+//! Wiring: settings in, components running, a graceful end.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use api::{AccessGrant, AccessRequest};
+use jiff::Timestamp;
+use kube::{Api, Client, Config, api::ListParams, core::PartialObjectMeta};
+use rustls::crypto::CryptoProvider;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    time::sleep,
+};
+use tracing::{info, warn};
+
+use crate::{
+    admission::{Admission, Clock, router::Service},
+    args::{Args, resolve},
+    audit::{Extensions, Webhook},
+    cluster::{clients::Clients, index::Index, ledger::Ledger, rights, watch as watches},
+    controllers::{self, cleanup},
+    metrics::Metrics,
+    serve::{self, reload, tls::Tls},
+};
+
+/// The oldest API server that is supported: its CEL and policies are what our objects are guarded by.
+const OLDEST_MINOR: u32 = 33;
+/// How long an API server that does not answer is tried at start.
+const START: Duration = Duration::from_mins(1);
+/// How long reviews are still taken after we were told to stop.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// Logs as JSON, one event a line, to standard error.
+pub fn log(level: tracing::Level) {
+    let filter =
+        tracing_subscriber::EnvFilter::new(format!("{level},hyper=warn,hyper_util=warn,rustls=warn,tower=warn"));
+    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// Something it needs is missing or wrong at start: files, flags, the cluster, its version, its CRDs.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    // kube looks for the process's default; a second install cannot happen here.
+    let _: Result<(), Arc<CryptoProvider>> = CryptoProvider::clone(&provider).install_default();
+    let tls = Arc::new(Tls::load(args.cert_file.clone(), args.key_file.clone(), Arc::clone(&provider))?);
+    let extensions = Arc::new(extensions(&args, &provider)?);
+    let addresses =
+        resolve(&args.address).await.with_context(|| format!("cannot resolve --address {}", args.address))?;
+    let clients = Clients::new(config().await?).context("cannot set up a client for the API server")?;
+    let own_name = check_cluster(&clients.controllers).await?;
+    let listener = serve::listen(&addresses).await.with_context(|| format!("cannot listen on {}", args.address))?;
+    info!(address = %listener.local_addr()?, version = env!("KRA_VERSION"), own_name, cluster = args.cluster_name, "started");
+
+    let (ready, is_ready) = watch::channel(false);
+    let index = Arc::new(Index::default());
+    let admission = Arc::new(admission(&args, &clients, &index, &extensions, own_name));
+    reload_files(&tls, &extensions);
+    spawn_controllers(&args, &clients, &index, &admission.clock);
+    let synced = spawn_watches(&clients, &index);
+    tokio::spawn(announce(synced, ready.clone()));
+    let router = Service::new(admission, is_ready, Metrics::new()).router();
+    serve::serve(listener, tls, router, stopping(ready)).await;
+    info!("stopped");
+    Ok(())
+}
+
+fn admission(
+    args: &Args,
+    clients: &Clients,
+    index: &Arc<Index>,
+    extensions: &Arc<Extensions>,
+    own_name: String,
+) -> Admission {
+    let clock: Clock = Arc::new(Timestamp::now);
+    Admission {
+        index: Arc::clone(index),
+        ledger: Ledger::new(clients.decisions.clone(), clients.pulse.clone()),
+        extensions: Arc::clone(extensions),
+        rules: args.rules(),
+        always_allowed: args.always_allowed(),
+        cluster_name: args.cluster_name.clone(),
+        own_name,
+        clock,
+    }
+}
+
+/// The original's rule: `$KUBECONFIG` or `~/.kube/config` if present, else in-cluster.
+async fn config() -> anyhow::Result<Config> {
+    let home = std::env::home_dir().map(|home| home.join(".kube/config"));
+    let given = std::env::var_os("KUBECONFIG").is_some_and(|value| !value.is_empty());
+    if given || home.is_some_and(|file| Path::is_file(&file)) {
+        let config = Config::from_kubeconfig(&kube::config::KubeConfigOptions::default()).await;
+        return config.context("cannot use the kubeconfig");
+    }
+    Config::incluster().context("there is no kubeconfig, and this is not a pod with a service account")
+}
+
+fn extensions(args: &Args, provider: &Arc<CryptoProvider>) -> anyhow::Result<Extensions> {
+    let webhook = |url: &Option<http::Uri>, bundle: &Option<std::path::PathBuf>| {
+        url.clone().map(|url| Webhook::new(url, bundle.clone(), Arc::clone(provider))).transpose()
+    };
+    Ok(Extensions {
+        audit: webhook(&args.audit_webhook_url, &args.audit_webhook_ca_bundle).context("--audit-webhook-url")?,
+        validation: webhook(&args.extended_validation_webhook_url, &args.extended_validation_webhook_ca_bundle)
+            .context("--extended-validation-webhook-url")?,
+    })
+}
+
+/// Whether the cluster has what we need; answers with our own name there.
+async fn check_cluster(client: &Client) -> anyhow::Result<String> {
+    let version = patiently(client).await?;
+    let minor: String = version.minor.chars().take_while(char::is_ascii_digit).collect();
+    if version.major == "1" && minor.parse::<u32>().is_ok_and(|minor| minor < OLDEST_MINOR) {
+        bail!(
+            "this API server is {}, and kube-request-access needs 1.{OLDEST_MINOR} or newer: upgrade the cluster",
+            version.git_version
+        );
+    }
+    check_crd::<AccessRequest>(client).await?;
+    check_crd::<AccessGrant>(client).await?;
+    let own_name = rights::own_name(client).await.context("cannot ask the API server who we are")?;
+    own_name.context("the API server does not say who we are: is this server's account authenticated?")
+}
+
+/// The API server's version; it may still be starting, as we are.
+async fn patiently(client: &Client) -> anyhow::Result<k8s_openapi::apimachinery::pkg::version::Info> {
+    let started = tokio::time::Instant::now();
+    loop {
+        match client.apiserver_version().await {
+            Ok(version) => return Ok(version),
+            Err(error) if started.elapsed() >= START => {
+                return Err(error).context("the API server cannot be reached: check the kubeconfig, and that it runs");
+            }
+            Err(error) => {
+                warn!(error = crate::chain(&error), "the API server cannot be reached; trying again");
+                sleep(Duration::from_secs(2)).await;
+            }
+        }
+    }
+}
+
+async fn check_crd<K>(client: &Client) -> anyhow::Result<()>
+where
+    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + std::fmt::Debug + Clone,
+{
+    let api: Api<PartialObjectMeta<K>> = Api::all(client.clone());
+    let plural = K::plural(&());
+    match api.list_metadata(&ListParams::default().limit(1)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            bail!(
+                "the CustomResourceDefinition {plural}.{} is not installed: apply deploy/crds first",
+                api::objects::GROUP
+            )
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot list {plural}: check this server's ClusterRole")),
+    }
+}
+
+fn spawn_watches(clients: &Clients, index: &Arc<Index>) -> watch::Receiver<watches::Synced> {
+    let (synced, is_synced) = watch::channel(watches::Synced::default());
+    tokio::spawn(watches::run(clients.watches.clone(), Arc::clone(index), synced));
+    is_synced
+}
+
+fn spawn_controllers(args: &Args, clients: &Clients, index: &Arc<Index>, clock: &Clock) {
+    let context = Arc::new(controllers::Context {
+        client: clients.controllers.clone(),
+        role: args.granted_role_name.clone(),
+        prefix: args.rules().prefix,
+        keep: args.keep(),
+        clock: Arc::clone(clock),
+    });
+    tokio::spawn(controllers::run(Arc::clone(&context)));
+    tokio::spawn(cleanup::run(context, Arc::clone(index), args.cleanup_interval));
+}
+
+fn reload_files(tls: &Arc<Tls>, extensions: &Arc<Extensions>) {
+    let own = Arc::clone(tls);
+    tokio::spawn(reload::on_change(tls.files(), move || own.reload()));
+    let all = Arc::clone(extensions);
+    let bundles: Vec<_> = webhooks(extensions).filter_map(|webhook| Some(webhook.ca_bundle()?.to_owned())).collect();
+    tokio::spawn(reload::on_change(bundles, move || webhooks(&all).try_for_each(Webhook::reload)));
+}
+
+fn webhooks(extensions: &Extensions) -> impl Iterator<Item = &Webhook> {
+    extensions.audit.iter().chain(&extensions.validation)
+}
+
+/// Ready once the index knows all that there was.
+async fn announce(mut synced: watch::Receiver<watches::Synced>, ready: watch::Sender<bool>) {
+    if synced.wait_for(|synced| synced.is_complete()).await.is_ok() {
+        info!("ready");
+        ready.send_replace(true);
+    }
+}
+
+/// Completes on SIGTERM or SIGINT, after readiness is taken back; a second signal ends the process at once.
+async fn stopping(ready: watch::Sender<bool>) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        warn!("signals cannot be listened to; only SIGKILL stops this server");
+        return std::future::pending().await;
+    };
+    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    ready.send_replace(false);
+    info!("told to stop: taking no more reviews in a moment");
+    tokio::spawn(async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        std::process::exit(1);
+    });
+    // Until every node knows that we are not ready, reviews still come here; a refused connection would deny them.
+    sleep(LINGER).await;
+}

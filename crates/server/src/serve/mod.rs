@@ -1,0 +1,79 @@
+//! HTTPS: listening, TLS that is swapped when its files change, readiness, and an end that lets reviews finish.
+
+pub mod pem;
+pub mod reload;
+pub mod tls;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::Router;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tracing::{debug, info, warn};
+
+use tls::Tls;
+
+/// A client that has not finished its TLS handshake or sent its headers by then is dropped.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Reviews that are under way may take this long to finish: longer than any webhook timeout of ours.
+const DRAIN: Duration = Duration::from_secs(15);
+
+/// Listens on the first address that can be had.
+///
+/// # Errors
+/// None can.
+pub async fn listen(addresses: &[SocketAddr]) -> std::io::Result<TcpListener> {
+    TcpListener::bind(addresses).await
+}
+
+/// Serves until `stop` completes; then takes no more connections, and gives those under way [`DRAIN`] to finish.
+pub async fn serve(listener: TcpListener, tls: Arc<Tls>, router: Router, stop: impl Future<Output = ()>) {
+    let connections = GracefulShutdown::new();
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, from)) => spawn(stream, from, &tls, &router, &connections),
+                // Out of file descriptors, mostly: time to let some go.
+                Err(error) => {
+                    warn!(%error, "cannot accept a connection");
+                    sleep(Duration::from_millis(100)).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    info!(open = connections.count(), "stopping: reviews under way may finish");
+    if timeout(DRAIN, connections.shutdown()).await.is_err() {
+        warn!("stopped with reviews still under way");
+    }
+}
+
+fn spawn(stream: TcpStream, from: SocketAddr, tls: &Tls, router: &Router, connections: &GracefulShutdown) {
+    let acceptor = TlsAcceptor::from(tls.config());
+    let service = TowerToHyperService::new(router.clone());
+    let watcher = connections.watcher();
+    tokio::spawn(async move {
+        let stream = match timeout(PATIENCE, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return debug!(%from, %error, "no TLS"),
+            Err(_elapsed) => return debug!(%from, "no TLS handshake in time"),
+        };
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+        builder.http2().timer(TokioTimer::new());
+        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        if let Err(error) = watcher.watch(connection).await {
+            debug!(%from, error, "connection ended");
+        }
+    });
+}
