@@ -1,0 +1,127 @@
+//! `kubectl request list` and `completion`.
+
+use http::Method;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::fake::{Fake, REQUESTS};
+
+const EVERYWHERE: &str = "/apis/spreadgroup.com/v1/accessrequests";
+
+fn request(name: &str, created: &str, spec: &Value, status: &Value) -> Value {
+    json!({
+        "apiVersion": "spreadgroup.com/v1", "kind": "AccessRequest",
+        "metadata": {"name": name, "namespace": "default", "creationTimestamp": created},
+        "spec": spec, "status": status,
+    })
+}
+
+fn spec(kind: (&str, &str), command: &[&str]) -> Value {
+    json!({
+        "userInfo": {"username": "jane"},
+        "forObject": {
+            "resource": {"group": kind.0, "version": "v1", "resource": kind.1},
+            "subResource": "exec", "name": "nginx",
+        },
+        "execOptions": {"container": "web", "command": command},
+    })
+}
+
+fn two() -> Fake {
+    let mut long = spec(("apps", "deployments"), &["sh", "-c", "echo one; echo two; echo three; echo four"]);
+    long["validFor"] = json!("1h0m0s");
+    let short = spec(("", "pods"), &["ls"]);
+    Fake::new()
+        .with(&format!("{REQUESTS}/a"), request("a", "2026-01-01T00:00:00Z", &long, &json!({"phase": "Granted"})))
+        .with(&format!("{REQUESTS}/b"), request("b", "2026-01-01T00:59:30Z", &short, &Value::Null))
+}
+
+#[tokio::test]
+async fn requests_are_listed_in_a_table() {
+    let outcome = two().run(&["list"], "").await;
+    let expected = r#"NAME   USER   TARGET         CONTAINER   COMMAND                                    FOR    STATUS    AGE
+a      jane   deploy/nginx   web         ["sh","-c","echo one; echo two; echo th…   1h     Granted   60m
+b      jane   nginx          web         ["ls"]                                     once   Pending   30s
+"#;
+    assert_eq!(outcome.out, expected);
+    assert_eq!(outcome.err, "");
+}
+
+#[tokio::test]
+async fn wide_cuts_nothing_and_all_namespaces_are_named() {
+    let fake = two();
+    let outcome = fake.run(&["list", "-A", "-o", "wide"], "").await;
+    assert!(outcome.out.starts_with("NAMESPACE   NAME   USER"), "{}", outcome.out);
+    assert!(outcome.out.contains(r#"["sh","-c","echo one; echo two; echo three; echo four"]"#), "{}", outcome.out);
+    assert!(fake.calls().iter().all(|call| call.path == EVERYWHERE));
+}
+
+#[rstest]
+#[case("json", "{\n    \"apiVersion\": \"v1\",\n    \"kind\": \"List\",\n")]
+#[case(
+    "yaml",
+    "apiVersion: v1\nkind: List\nmetadata:\n  resourceVersion: \"\"\nitems:\n- apiVersion: spreadgroup.com/v1\n"
+)]
+#[case("name", "accessrequest.spreadgroup.com/a\naccessrequest.spreadgroup.com/b\n")]
+#[tokio::test]
+async fn requests_are_printed_as_asked(#[case] format: &str, #[case] start: &str) {
+    let outcome = two().run(&["list", "-o", format], "").await;
+    assert!(outcome.out.starts_with(start), "{}", outcome.out);
+}
+
+#[rstest]
+#[case(&["list"], "", "no requests in namespace default\n")]
+#[case(&["list", "-A"], "", "no requests in any namespace\n")]
+#[case(&["list", "-o", "yaml"], "apiVersion: v1\nkind: List\nmetadata:\n  resourceVersion: \"\"\nitems: []\n", "")]
+#[tokio::test]
+async fn that_there_are_none_is_said_beside_the_output(#[case] line: &[&str], #[case] out: &str, #[case] err: &str) {
+    let outcome = Fake::new().run(line, "").await;
+    assert_eq!((outcome.out.as_str(), outcome.err.as_str()), (out, err));
+    assert_eq!(outcome.failure, None);
+}
+
+#[tokio::test]
+async fn many_requests_are_fetched_piece_by_piece() {
+    let first = json!({
+        "apiVersion": "spreadgroup.com/v1", "kind": "AccessRequestList", "metadata": {"continue": "next"},
+        "items": [request("a", "2026-01-01T00:00:00Z", &spec(("", "pods"), &["ls"]), &Value::Null)],
+    });
+    let fake = Fake::new().answering_in_turn(
+        REQUESTS,
+        &[first.clone(), {
+            let mut last = first;
+            last["metadata"]["continue"] = json!("");
+            last["items"][0]["metadata"]["name"] = json!("b");
+            last
+        }],
+    );
+    let outcome = fake.run(&["list", "-o", "name"], "").await;
+    assert_eq!(outcome.out, "accessrequest.spreadgroup.com/a\naccessrequest.spreadgroup.com/b\n");
+    let queries: Vec<String> = fake.calls().into_iter().map(|call| call.query).collect();
+    assert!(queries[1].contains("continue=next"), "{queries:?}");
+}
+
+#[tokio::test]
+async fn a_cluster_without_our_resources_is_told_apart() {
+    let fake = Fake::new().answering(Method::GET, REQUESTS, 404, "404 page not found");
+    let failure = fake.run(&["list"], "").await.failure.unwrap();
+    assert!(
+        failure.starts_with("error: kube-request-access is not installed in this cluster (context dev)"),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_is_none_is_told_apart() {
+    let fake = Fake::new().answering(Method::GET, REQUESTS, 200, "<html>");
+    let failure = fake.run(&["list"], "").await.failure.unwrap();
+    assert!(failure.starts_with("error: cannot understand the answer of the server https://fake:6443: "), "{failure}");
+}
+
+#[rstest]
+#[tokio::test]
+async fn completions_are_written_for_every_shell(#[values("bash", "zsh", "fish", "powershell", "elvish")] shell: &str) {
+    let outcome = Fake::new().run(&["completion", shell], "").await;
+    assert!(outcome.out.contains("kubectl-request"), "{}", outcome.out);
+    assert!(outcome.out.contains("valid-for"), "{}", outcome.out);
+}

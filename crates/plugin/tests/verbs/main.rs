@@ -1,0 +1,6 @@
+//! The verbs against an API server in memory.
+
+mod answers;
+mod exec;
+mod fake;
+mod lists;
