@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
@@ -60,12 +61,17 @@ enum Kind {
 }
 
 /// The body is read as bytes and not with axum's `Json`, which insists on a `Content-Type` that not every server
-/// sends.
+/// sends. A wrong type is refused only after the body is read: an answer that comes while the caller is still
+/// sending may be lost.
 async fn receive(
     State(journal): State<Arc<Journal>>,
-    Query(Event { kind }): Query<Event>,
+    event: Result<Query<Event>, QueryRejection>,
     body: Bytes,
 ) -> Result<(), (StatusCode, String)> {
+    let Query(Event { kind }) = event.map_err(|why| {
+        tracing::warn!(%why, "refused a type that is not known");
+        (why.status(), why.body_text())
+    })?;
     let record = record(kind, &body).map_err(|why| {
         tracing::warn!(?kind, %why, "refused a body that cannot be read");
         (StatusCode::BAD_REQUEST, format!("the body is not an event of this type: {why}"))

@@ -172,9 +172,9 @@ async fn converse(
     connection: Watcher,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let stream = timeout(HANDSHAKE, tls.accept(stream)).await??;
-    let mut http = auto::Builder::new(TokioExecutor::new());
+    // Without HTTP/2, whose resets can overtake an early answer such as 413.
+    let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
     // With a timer hyper gives up on callers that do not finish their headers.
     http.http1().timer(TokioTimer::new());
-    http.http2().timer(TokioTimer::new());
     connection.watch(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))).await
 }
