@@ -4,7 +4,6 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    clippy::panic,
     clippy::arithmetic_side_effects,
     reason = "a test fails by panicking"
 )]

@@ -119,6 +119,7 @@ pub fn build(node: Node, progress: Progress) -> Result<Built, BuildError> {
         build_all(&cache, &lacking(&cache), progress)?;
         drop(lock);
     }
+    groups.iter().for_each(|group| cache.mark_used(group));
     Ok(Built {
         kubernetes: cache.dir(&parts::KUBERNETES),
         busybox: cache.dir(&parts::BUSYBOX),
@@ -152,7 +153,9 @@ fn build_group(cache: &Cache, group: &Group, count: &mut Count<'_>) -> Result<()
     for part in group.parts {
         count.part(part, || part.build(&staging))?;
     }
-    staging.finish(&cache.dir(group))
+    staging.finish(&cache.dir(group))?;
+    cache.remove_unused(group);
+    Ok(())
 }
 
 /// Where in the whole build we are.
@@ -206,6 +209,20 @@ impl Cache {
         Ok(file)
     }
 
+    /// The time of the last use is the time of a file in the directory. Best effort, as is the removal it serves.
+    fn mark_used(&self, group: &Group) {
+        drop(fs::write(self.dir(group).join(USED), ""));
+    }
+
+    /// Removes other versions of a group that nobody has used for long.
+    fn remove_unused(&self, group: &Group) {
+        let others = fs::read_dir(&self.0).into_iter().flatten().flatten().map(|entry| entry.path());
+        let others = others.filter(|dir| is_version_of(dir, group.name) && *dir != self.dir(group));
+        for dir in others.filter(|dir| was_last_used_before(dir, KEPT_UNUSED)) {
+            drop(fs::remove_dir_all(dir));
+        }
+    }
+
     fn durations(&self) -> BTreeMap<String, f64> {
         let text = fs::read(self.0.join("durations.json")).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
@@ -219,6 +236,20 @@ impl Cache {
             drop(fs::write(self.0.join("durations.json"), text));
         }
     }
+}
+
+const USED: &str = "last-used";
+/// How long a version stays in the cache that nobody uses.
+const KEPT_UNUSED: Duration = Duration::from_hours(30 * 24);
+
+fn is_version_of(dir: &Path, group: &str) -> bool {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    name.strip_prefix(group).and_then(|rest| rest.strip_prefix('-')).is_some_and(|key| key.len() == parts::KEY_LENGTH)
+}
+
+fn was_last_used_before(dir: &Path, age: Duration) -> bool {
+    let used = fs::metadata(dir.join(USED)).and_then(|file| file.modified());
+    used.is_ok_and(|used| used.elapsed().is_ok_and(|elapsed| elapsed > age))
 }
 
 /// Where built clusters are kept: `$KRA_CACHE`, or `kube-request-access` in the user's cache directory.
@@ -269,5 +300,45 @@ impl Drop for Staging {
     fn drop(&mut self) {
         // What stays is removed by the next build.
         drop(fs::remove_dir_all(&self.dir));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    fn mk_version(cache: &Cache, name: &str, age: Duration) -> PathBuf {
+        let dir = cache.0.join(name);
+        fs::create_dir(&dir).unwrap();
+        let used = File::create(dir.join(USED)).unwrap();
+        used.set_modified(SystemTime::now() - age).unwrap();
+        dir
+    }
+
+    #[test]
+    fn versions_long_unused_are_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache(dir.path().to_owned());
+        let old = KEPT_UNUSED + Duration::from_hours(1);
+        let unused = mk_version(&cache, "busybox-0123456789abcdef", old);
+        let kept = [
+            mk_version(&cache, "busybox-fedcba9876543210", Duration::ZERO),
+            mk_version(&cache, &format!("busybox-{}", parts::BUSYBOX.key()), old),
+            mk_version(&cache, "runtime-0123456789abcdef", old),
+            mk_version(&cache, "clusters", old),
+        ];
+        cache.remove_unused(&parts::BUSYBOX);
+        assert!(!unused.exists());
+        assert!(kept.iter().all(|dir| dir.exists()));
+    }
+
+    #[test]
+    fn an_unfinished_build_leaves_nothing_that_looks_finished() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache(dir.path().to_owned());
+        drop(Staging::new(&cache, &parts::RUNTIME).unwrap());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

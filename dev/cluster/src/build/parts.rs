@@ -13,6 +13,9 @@ pub(super) struct Group {
     pub(super) parts: &'static [Part],
 }
 
+/// How much of a digest is in a directory's name.
+pub(super) const KEY_LENGTH: usize = 16;
+
 /// One line of the build's progress.
 #[derive(Debug)]
 pub(super) struct Part {
@@ -59,7 +62,7 @@ impl Group {
             format!("{} {:?} {} {}", std::env::consts::ARCH, self.parts, images::VERSION, super::go::LINK_FLAGS);
         let sources = self.sources.iter().flat_map(|(name, text)| [*name, *text]);
         let all = sources.chain([flags.as_str()]).collect::<Vec<_>>().join("\0");
-        digest::hex(all.as_bytes()).chars().take(16).collect()
+        digest::hex(all.as_bytes()).chars().take(KEY_LENGTH).collect()
     }
 }
 
@@ -160,7 +163,7 @@ mod tests {
     #[test]
     fn groups_have_keys_of_their_own() {
         let keys = [KUBERNETES.key(), RUNTIME.key(), BUSYBOX.key(), LOCALNODE.key()];
-        assert!(keys.iter().all(|key| key.len() == 16));
+        assert!(keys.iter().all(|key| key.len() == KEY_LENGTH));
         assert_eq!(keys.iter().collect::<std::collections::BTreeSet<_>>().len(), keys.len());
     }
 }
