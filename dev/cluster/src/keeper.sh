@@ -73,6 +73,11 @@ remove_cgroups() {
   [ -z "$left" ] || [ -z "$(cgroups)" ] || echo "kra-cluster: these cgroups could not be removed:" $left >&2
 }
 
+remove_bridge() {
+  [ -e "$run/keeper.sh" ] && [ -s "$run/bridge" ] || return 0
+  ip link delete "$(cat "$run/bridge")" 2>/dev/null || :
+}
+
 remove_files() {
   # Only what a cluster has made: an entry may be old, and the directory somebody else's by now.
   [ -e "$run/keeper.sh" ] || return 0
@@ -86,5 +91,6 @@ remove_files() {
 [ "$mode" = sweep ] || hold
 end_marked
 remove_cgroups
+remove_bridge
 remove_files
 rm -f "$entry"

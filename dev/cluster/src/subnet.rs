@@ -18,7 +18,12 @@ impl Subnet {
         format!("10.{}.1.0/24", self.0)
     }
 
-    /// The host's address on every pod's link.
+    /// Name of the bridge that connects the pods and the host.
+    pub(crate) fn bridge(self) -> String {
+        format!("kra{}", self.0)
+    }
+
+    /// The host's address on the bridge.
     pub(crate) fn gateway(self) -> Ipv4Addr {
         Ipv4Addr::new(10, self.0, 0, 1)
     }

@@ -119,7 +119,9 @@ pub fn build(node: Node, progress: Progress) -> Result<Built, BuildError> {
         build_all(&cache, &lacking(&cache), progress)?;
         drop(lock);
     }
-    groups.iter().for_each(|group| cache.mark_used(group));
+    for group in groups {
+        cache.mark_used(group);
+    }
     Ok(Built {
         kubernetes: cache.dir(&parts::KUBERNETES),
         busybox: cache.dir(&parts::BUSYBOX),
@@ -313,7 +315,7 @@ mod tests {
         let dir = cache.0.join(name);
         fs::create_dir(&dir).unwrap();
         let used = File::create(dir.join(USED)).unwrap();
-        used.set_modified(SystemTime::now() - age).unwrap();
+        used.set_modified(SystemTime::now().checked_sub(age).unwrap()).unwrap();
         dir
     }
 
@@ -321,7 +323,7 @@ mod tests {
     fn versions_long_unused_are_removed_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache(dir.path().to_owned());
-        let old = KEPT_UNUSED + Duration::from_hours(1);
+        let old = KEPT_UNUSED.saturating_add(Duration::from_hours(1));
         let unused = mk_version(&cache, "busybox-0123456789abcdef", old);
         let kept = [
             mk_version(&cache, "busybox-fedcba9876543210", Duration::ZERO),

@@ -121,7 +121,9 @@ impl<'a> ContainerNode<'a> {
         self.write("containerd.toml", &self.containerd_config())?;
         let cni = self.dir.join("cni");
         fs::create_dir(&cni).map_err(|source| ContainerError::File { path: cni, source })?;
-        self.write("cni/10-ptp.conflist", &self.network_config())?;
+        self.write("cni/10-bridge.conflist", &self.network_config())?;
+        // For the keeper, which removes it: unlike the pods' links it does not end with their namespaces.
+        self.write("bridge", &Subnet(self.state.number).bridge())?;
         self.write("kubelet.json", &self.kubelet_config())
     }
 
@@ -164,14 +166,17 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt",
         )
     }
 
-    /// One veth pair a pod: the host reaches the pod, and the pod reaches the host.
+    /// A bridge: the host and the pods reach each other, also where the machine forwards no packets.
     fn network_config(&self) -> String {
+        let subnet = Subnet(self.state.number);
         let ipam = json!({
             "type": "host-local", "dataDir": "/run/cni-ipam",
-            "ranges": [[{"subnet": Subnet(self.state.number).pods()}]],
+            "ranges": [[{"subnet": subnet.pods()}]],
             "routes": [{"dst": "0.0.0.0/0"}],
         });
-        let plugin = json!({"type": "ptp", "ipMasq": false, "ipam": ipam});
+        let plugin = json!({
+            "type": "bridge", "bridge": subnet.bridge(), "isGateway": true, "ipMasq": false, "hairpinMode": true, "ipam": ipam,
+        });
         json!({"cniVersion": "1.0.0", "name": "kra", "plugins": [plugin]}).to_string()
     }
 

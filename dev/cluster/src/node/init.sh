@@ -25,7 +25,7 @@ bring_back "$KUBERNETES" 6
 exec 4<&- 5<&- 6<&-
 mount --bind "$RUN/logs" /var/log
 
-# The kubelet and the ptp plugin would set these for the whole machine; let them see what they want to see.
+# The kubelet and the bridge plugin would set these for the whole machine; let them see what they want to see.
 count=0
 mkdir "$RUN/sysctls"
 hide() {
