@@ -1,26 +1,30 @@
 //! From kubectl's connection flags and the kubeconfig to a client.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use decide::duration;
-use http::Uri;
+use http::header::InvalidHeaderValue;
+use http::uri::InvalidUri;
+use http::{HeaderName, HeaderValue, Uri};
 use kube::client::AuthError;
-use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{ExecAuthCluster, ExecConfig, InClusterError, KubeconfigError};
 use kube::{Client, Config};
 
+use crate::authority::{self, AuthorityError};
 use crate::cluster::{Cluster, root_cause};
-use crate::kubeconfig::{self, ReadError, SelectError};
+use crate::kubeconfig::{self, ReadError, SelectError, Selected};
 use crate::proxy::{Proxies, ProxyError};
-use crate::safe::safe_lines;
+use crate::safe::{safe_lines, safe_word};
 
 /// A day: nobody waits longer for one request.
 const LONGEST_TIMEOUT: Duration = Duration::from_hours(24);
 
 /// kubectl's global connection flags. They may stand before or after the verb.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Connection, as kubectl's flags (all: --help)")]
+#[command(next_help_heading = "Connection: all of kubectl's flags")]
 pub struct ConnectionFlags {
     /// The namespace
     #[arg(short, long, global = true)]
@@ -95,6 +99,25 @@ pub enum ConnectError {
     /// The kubeconfig does not have what the flags name, or the flags contradict each other.
     #[error(transparent)]
     Select(#[from] SelectError),
+    /// The server's address is none.
+    #[error("cannot use the server {}: it is not a URL like https://cluster:6443", safe_word(server))]
+    Server {
+        /// What is configured.
+        server: String,
+        /// What is wrong with it.
+        source: InvalidUri,
+    },
+    /// The certificate authority cannot be read.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// A name that no header can have.
+    #[error("cannot impersonate {}: the name has control characters", safe_word(name))]
+    Impersonate {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        source: InvalidHeaderValue,
+    },
     /// The kubeconfig's entries are of no use.
     #[error("cannot use context {context} of the kubeconfig: {}", safe_lines(&source.to_string()))]
     Use {
@@ -124,7 +147,7 @@ pub enum ConnectError {
         text: String,
     },
     /// The program that logs in failed.
-    #[error("getting credentials: {} failed with {}{}", command, status, told(stderr))]
+    #[error("getting credentials: {command} failed with {status}{}", told(stderr))]
     Login {
         /// The program.
         command: String,
@@ -132,6 +155,16 @@ pub enum ConnectError {
         status: std::process::ExitStatus,
         /// What it said.
         stderr: String,
+    },
+    /// The program that logs in cannot be started.
+    #[error("getting credentials: cannot run {command}: {source}{}", told(hint))]
+    NoLogin {
+        /// The program.
+        command: String,
+        /// What the kubeconfig says about installing it.
+        hint: String,
+        /// Why it did not start.
+        source: io::Error,
     },
     /// Credentials or certificates that cannot be used.
     #[error("cannot connect with the credentials of context {context}: {}", safe_lines(&root_cause(source)))]
@@ -153,48 +186,76 @@ struct Place {
 ///
 /// # Errors
 /// When the flags or the kubeconfig are of no use, or a login plugin fails.
-pub async fn connect(flags: &ConnectionFlags, watched: bool) -> Result<Cluster, ConnectError> {
-    let Place { mut config, context } = place(flags).await?;
+pub fn connect(flags: &ConnectionFlags, watched: bool) -> Result<Cluster, ConnectError> {
+    let Place { mut config, context } = place(flags)?;
+    if let Some(namespace) = given(flags.namespace.as_ref()) {
+        config.default_namespace = namespace;
+    }
     if let Some(text) = &flags.request_timeout {
         set_timeouts(&mut config, timeout(text)?);
     }
     // A create that is repeated after a 504 could file the same request twice.
     config.default_retry = false;
+    move_impersonation(&mut config)?;
     let (namespace, server) = (config.default_namespace.clone(), config.cluster_url.to_string());
-    let client = Client::try_from(config).map_err(|source| explain(context.clone(), source))?;
+    let login = config.auth_info.exec.clone();
+    let client = Client::try_from(config).map_err(|source| explain(context.clone(), login, source))?;
     let server = server.trim_end_matches('/').to_owned();
     Ok(Cluster { client, namespace, context, server, watched })
 }
 
-async fn place(flags: &ConnectionFlags) -> Result<Place, ConnectError> {
+fn place(flags: &ConnectionFlags) -> Result<Place, ConnectError> {
     let read = kubeconfig::read(flags.kubeconfig.as_deref())?;
     if kubeconfig::is_empty(&read.kubeconfig) && flags.server.is_none() && flags.context.is_none() {
         return in_cluster(flags, read.looked);
     }
     let selected = kubeconfig::select(&read.kubeconfig, flags)?;
-    from_kubeconfig(selected, flags).await
+    let context = selected.context.clone();
+    Ok(Place { config: configure(selected, &Proxies::from_env())?, context })
 }
 
-async fn from_kubeconfig(mut selected: Kubeconfig, flags: &ConnectionFlags) -> Result<Place, ConnectError> {
-    let context = selected.current_context.clone().unwrap_or_default();
-    // Taken out, because kube would match NO_PROXY against the proxy itself.
-    let proxy_url = kubeconfig::take_proxy(&mut selected);
-    let config = Config::from_custom_kubeconfig(selected, &KubeConfigOptions::default()).await;
-    let mut config = config.map_err(|source| ConnectError::Use { context: context.clone(), source })?;
-    if let Some(namespace) = given(flags.namespace.as_ref()) {
+/// Built field by field, because kube's own way from a kubeconfig stops at entries of `NO_PROXY` that kubectl takes,
+/// and matches them against the proxy.
+fn configure(selected: Selected, proxies: &Proxies) -> Result<Config, ConnectError> {
+    let Selected { context, namespace, cluster, mut user } = selected;
+    let server = cluster.server.clone().unwrap_or_default();
+    let url: Uri = server.parse().map_err(|source| ConnectError::Server { server, source })?;
+    let login = user.exec.as_mut().filter(|login| login.provide_cluster_info);
+    if let Some(login) = login {
+        let info = ExecAuthCluster::try_from(&cluster);
+        login.cluster = Some(info.map_err(|source| ConnectError::Use { context, source })?);
+    }
+    let mut config = Config::new(url);
+    config.proxy_url = proxies.for_server(&config.cluster_url, cluster.proxy_url.as_deref())?;
+    config.root_cert = authority::load(&cluster)?;
+    config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or_default();
+    config.disable_compression = cluster.disable_compression.unwrap_or_default();
+    config.tls_server_name = cluster.tls_server_name.filter(|name| !name.is_empty());
+    config.auth_info = user;
+    if let Some(namespace) = namespace.filter(|namespace| !namespace.is_empty()) {
         config.default_namespace = namespace;
     }
-    config.proxy_url = Proxies::from_env().for_server(&config.cluster_url, proxy_url.as_deref())?;
-    Ok(Place { config, context })
+    Ok(config)
 }
 
 fn in_cluster(flags: &ConnectionFlags, looked: String) -> Result<Place, ConnectError> {
     let mut config = Config::incluster().map_err(|source| ConnectError::NoCluster { looked, source })?;
     kubeconfig::override_user(&mut config.auth_info, flags)?;
-    if let Some(namespace) = given(flags.namespace.as_ref()) {
-        config.default_namespace = namespace;
-    }
     Ok(Place { config, context: "in-cluster".to_owned() })
+}
+
+/// Writes the headers of impersonation, because kube writes only those in ASCII: kubectl sends any name.
+fn move_impersonation(config: &mut Config) -> Result<(), ConnectError> {
+    let user = config.auth_info.impersonate.take().map(|name| ("impersonate-user", name));
+    let uid = config.auth_info.impersonate_uid.take().map(|uid| ("impersonate-uid", uid));
+    let groups = config.auth_info.impersonate_groups.take().into_iter().flatten();
+    let groups = groups.map(|group| ("impersonate-group", group));
+    for (name, value) in user.into_iter().chain(uid).chain(groups) {
+        let written = HeaderValue::from_bytes(value.as_bytes());
+        let written = written.map_err(|source| ConnectError::Impersonate { name: value, source })?;
+        config.headers.push((HeaderName::from_static(name), written));
+    }
+    Ok(())
 }
 
 /// A flag that says something: kubectl takes an empty one for none.
@@ -225,12 +286,20 @@ fn timeout(text: &str) -> Result<Option<Duration>, ConnectError> {
     duration::parse(text, LONGEST_TIMEOUT).map(Some).map_err(|_error| malformed())
 }
 
-fn explain(context: String, error: kube::Error) -> ConnectError {
-    if let kube::Error::Auth(AuthError::AuthExecRun { cmd, out }) = error {
-        let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
-        return ConnectError::Login { command: safe_lines(&cmd), status: out.status, stderr };
+#[expect(clippy::wildcard_enum_match_arm, reason = "kube has many errors, and more of them later")]
+fn explain(context: String, login: Option<ExecConfig>, error: kube::Error) -> ConnectError {
+    let login = login.unwrap_or_default();
+    let command = safe_word(&login.command.unwrap_or_default());
+    match error {
+        kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => {
+            let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
+            ConnectError::Login { command, status: out.status, stderr }
+        }
+        kube::Error::Auth(AuthError::AuthExecStart(source)) => {
+            ConnectError::NoLogin { command, hint: login.install_hint.unwrap_or_default(), source }
+        }
+        source => ConnectError::Credentials { context, source },
     }
-    ConnectError::Credentials { context, source: error }
 }
 
 fn told(stderr: &str) -> String {
@@ -266,5 +335,42 @@ mod tests {
     #[case("ms")]
     fn what_is_no_timeout_is_refused(#[case] text: &str) {
         assert!(matches!(timeout(text), Err(ConnectError::Timeout { .. })));
+    }
+
+    fn configured(server: &str, proxies: &Proxies) -> Result<Config, ConnectError> {
+        let cluster = kube::config::Cluster { server: Some(server.to_owned()), ..Default::default() };
+        let (context, user) = ("dev".to_owned(), kube::config::AuthInfo::default());
+        configure(Selected { context, namespace: Some(String::new()), cluster, user }, proxies)
+    }
+
+    #[test]
+    fn a_context_without_a_namespace_means_default() {
+        assert_eq!(configured("https://api:6443", &Proxies::default()).unwrap().default_namespace, "default");
+    }
+
+    #[test]
+    fn a_server_that_is_no_url_is_refused() {
+        let message = configured("https://a b", &Proxies::default()).unwrap_err().to_string();
+        assert_eq!(message, "cannot use the server \"https://a b\": it is not a URL like https://cluster:6443");
+    }
+
+    #[test]
+    fn any_name_can_be_impersonated() {
+        let mut config = configured("https://api:6443", &Proxies::default()).unwrap();
+        config.auth_info.impersonate = Some("jürgen".to_owned());
+        config.auth_info.impersonate_groups = Some(vec!["a".to_owned(), "b".to_owned()]);
+        move_impersonation(&mut config).unwrap();
+        let written: Vec<_> = config.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        let groups = [("impersonate-group", b"a".as_slice()), ("impersonate-group", b"b".as_slice())];
+        assert_eq!(written[0], ("impersonate-user", "jürgen".as_bytes()));
+        assert_eq!(written[1..], groups);
+    }
+
+    #[test]
+    fn a_name_with_a_line_break_is_not_impersonated() {
+        let mut config = configured("https://api:6443", &Proxies::default()).unwrap();
+        config.auth_info.impersonate = Some("a\nb".to_owned());
+        let message = move_impersonation(&mut config).unwrap_err().to_string();
+        assert_eq!(message, "cannot impersonate \"a\\nb\": the name has control characters");
     }
 }

@@ -133,30 +133,36 @@ pub enum ExecError {
 }
 
 /// What was asked for, checked as far as it can be without a cluster.
-struct Order {
+pub struct Order {
+    args: ExecArgs,
     target: Target,
     custom_keys: Option<BTreeMap<String, String>>,
 }
 
 impl Order {
-    fn check(args: &ExecArgs) -> Result<Self, ExecError> {
+    /// Checks what was typed.
+    ///
+    /// # Errors
+    /// When there is no command, or a duration, key or target is none.
+    pub fn check(args: ExecArgs) -> Result<Self, ExecError> {
         if args.command.iter().all(String::is_empty) && !args.any_command {
             return Err(ExecError::NoCommand);
         }
         if let Some(text) = &args.valid_for {
             duration::parse(text, duration::LONGEST).map_err(ExecError::ValidFor)?;
         }
-        Ok(Self { target: Target::parse(&args.target)?, custom_keys: custom_keys(&args.custom_keys)? })
+        let (target, custom_keys) = (Target::parse(&args.target)?, custom_keys(&args.custom_keys)?);
+        Ok(Self { args, target, custom_keys })
     }
 }
 
 /// Files the request.
 ///
 /// # Errors
-/// When the order makes no sense, the target is not there, or the server refuses.
-pub async fn run(args: ExecArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), ExecError> {
-    let order = Order::check(&args)?;
-    let place = place::find(cluster, &order.target, args.container.as_deref(), args.pin_pod).await?;
+/// When the target is not there, or the server refuses.
+pub async fn run(order: Order, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), ExecError> {
+    let Order { args, target, custom_keys } = order;
+    let place = place::find(cluster, &target, args.container.as_deref(), args.pin_pod).await?;
     if let Some(note) = &place.container.note {
         writeln!(terminal.err, "{note}")?;
     }
@@ -164,7 +170,7 @@ pub async fn run(args: ExecArgs, cluster: &Cluster, terminal: &mut Terminal<'_>)
         Some(user) => user.clone(),
         None => cluster.whoami().await?.unwrap_or_else(|| NOBODY.to_owned()),
     };
-    let request = compose(&args, order.custom_keys, place, &user, &cluster.namespace);
+    let request = compose(&args, custom_keys, place, &user, &cluster.namespace);
     let filed = match args.dry_run {
         DryRun::Client => request,
         DryRun::Server => cluster.create_request(&request, true).await?,

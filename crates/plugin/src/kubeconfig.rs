@@ -3,15 +3,13 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use kube::config::{
-    AuthInfo, Cluster, Context, Kubeconfig, KubeconfigError, NamedAuthInfo, NamedCluster, NamedContext,
-};
+use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, KubeconfigError};
 use secrecy::SecretString;
 
 use crate::connect::{ConnectionFlags, given};
 use crate::safe::{safe, safe_word};
 
-/// Stands for the context, cluster and user of a command line that needs no kubeconfig.
+/// Stands for the context of a command line that needs none.
 const NAMELESS: &str = "(none)";
 
 /// A kubeconfig, and where it was looked for.
@@ -135,39 +133,32 @@ pub fn is_empty(kubeconfig: &Kubeconfig) -> bool {
     kubeconfig.contexts.is_empty() && kubeconfig.clusters.is_empty() && kubeconfig.auth_infos.is_empty()
 }
 
-/// The kubeconfig with nothing in it but the context, cluster and user that the flags mean, changed as they say.
+/// What the flags mean: one cluster, one way to log in, one namespace.
+#[derive(Debug, Clone)]
+pub struct Selected {
+    /// Name of the context, for messages.
+    pub context: String,
+    /// Namespace of the context.
+    pub namespace: Option<String>,
+    /// The cluster. Its server is set.
+    pub cluster: Cluster,
+    /// How to log in.
+    pub user: AuthInfo,
+}
+
+/// The context, cluster and user that the flags mean, changed as they say.
 ///
 /// # Errors
 /// When the flags name what is not there, or contradict each other.
-pub fn select(kubeconfig: &Kubeconfig, flags: &ConnectionFlags) -> Result<Kubeconfig, SelectError> {
-    let (context_name, context) = context(kubeconfig, flags)?;
+pub fn select(kubeconfig: &Kubeconfig, flags: &ConnectionFlags) -> Result<Selected, SelectError> {
+    let (name, context) = context(kubeconfig, flags)?;
     let mut cluster = cluster(kubeconfig, &context, flags)?;
     override_cluster(&mut cluster, flags)?;
     let mut user = user(kubeconfig, &context, flags)?;
     override_user(&mut user, flags)?;
-    let server = cluster.server.take().unwrap_or_default();
-    if server.is_empty() {
-        return Err(SelectError::NoServer { name: context.cluster });
-    }
+    let server = given(cluster.server.as_ref()).ok_or(SelectError::NoServer { name: context.cluster })?;
     cluster.server = Some(with_scheme(&server, &cluster, &user));
-    let context = Context { cluster: NAMELESS.to_owned(), user: Some(NAMELESS.to_owned()), ..context };
-    Ok(Kubeconfig {
-        clusters: vec![NamedCluster { name: NAMELESS.to_owned(), cluster: Some(cluster), ..NamedCluster::default() }],
-        auth_infos: vec![NamedAuthInfo {
-            name: NAMELESS.to_owned(),
-            auth_info: Some(user),
-            ..NamedAuthInfo::default()
-        }],
-        contexts: vec![NamedContext { name: context_name.clone(), context: Some(context), ..NamedContext::default() }],
-        current_context: Some(context_name),
-        ..Kubeconfig::default()
-    })
-}
-
-/// Takes the proxy out of a kubeconfig with one cluster.
-pub fn take_proxy(selected: &mut Kubeconfig) -> Option<String> {
-    let clusters = selected.clusters.iter_mut().filter_map(|named| named.cluster.as_mut());
-    clusters.filter_map(|cluster| cluster.proxy_url.take()).find(|url| !url.is_empty())
+    Ok(Selected { context: name, namespace: context.namespace, cluster, user })
 }
 
 fn context(kubeconfig: &Kubeconfig, flags: &ConnectionFlags) -> Result<(String, Context), SelectError> {
@@ -337,18 +328,16 @@ users:
         Kubeconfig::from_yaml(TWO).unwrap()
     }
 
-    fn selected(flags: &ConnectionFlags) -> (Cluster, AuthInfo, Context) {
-        let mut kubeconfig = select(&two(), flags).unwrap();
-        let context = kubeconfig.contexts.remove(0).context.unwrap();
-        (kubeconfig.clusters.remove(0).cluster.unwrap(), kubeconfig.auth_infos.remove(0).auth_info.unwrap(), context)
+    fn selected(flags: &ConnectionFlags) -> Selected {
+        select(&two(), flags).unwrap()
     }
 
     #[test]
     fn the_current_context_is_used() {
-        let (cluster, user, context) = selected(&ConnectionFlags::default());
+        let Selected { cluster, user, namespace, .. } = selected(&ConnectionFlags::default());
         assert_eq!(cluster.server, Some("https://dev:6443".to_owned()));
         assert!(user.exec.is_some());
-        assert_eq!(context.namespace, Some("web".to_owned()));
+        assert_eq!(namespace, Some("web".to_owned()));
     }
 
     #[test]
@@ -359,15 +348,16 @@ users:
             user: Some("amy".to_owned()),
             ..Default::default()
         };
-        let (cluster, user, context) = selected(&flags);
+        let Selected { cluster, user, namespace, .. } = selected(&flags);
         assert_eq!(cluster.server, Some("https://prod:6443".to_owned()));
         assert_eq!(user.token.unwrap().expose_secret(), "amys");
-        assert_eq!(context.namespace, Some("web".to_owned()));
+        assert_eq!(namespace, Some("web".to_owned()));
     }
 
     #[test]
     fn a_token_is_instead_of_every_other_credential() {
-        let (_, user, _) = selected(&ConnectionFlags { token: Some("secret".to_owned()), ..Default::default() });
+        let Selected { user, .. } =
+            selected(&ConnectionFlags { token: Some("secret".to_owned()), ..Default::default() });
         assert_eq!(user.token.as_ref().unwrap().expose_secret(), "secret");
         let rest = AuthInfo { token: None, ..user };
         assert_eq!(serde_json::to_value(rest).unwrap(), serde_json::to_value(AuthInfo::default()).unwrap());
@@ -380,21 +370,22 @@ users:
             token: Some("secret".to_owned()),
             ..Default::default()
         };
-        let kubeconfig = select(&Kubeconfig::default(), &flags).unwrap();
-        assert_eq!(kubeconfig.clusters[0].cluster.as_ref().unwrap().server, Some("https://other:1".to_owned()));
-        assert!(kubeconfig.auth_infos[0].auth_info.as_ref().unwrap().token.is_some());
+        let selected = select(&Kubeconfig::default(), &flags).unwrap();
+        assert_eq!(selected.cluster.server, Some("https://other:1".to_owned()));
+        assert!(selected.user.token.is_some());
     }
 
     #[test]
     fn not_checking_the_certificate_drops_the_certificate_authority() {
-        let (cluster, ..) = selected(&ConnectionFlags { insecure_skip_tls_verify: Some(true), ..Default::default() });
+        let Selected { cluster, .. } =
+            selected(&ConnectionFlags { insecure_skip_tls_verify: Some(true), ..Default::default() });
         assert_eq!(cluster.certificate_authority_data, None);
         assert_eq!(cluster.insecure_skip_tls_verify, Some(true));
     }
 
     #[test]
     fn a_certificate_authority_file_goes_before_the_data_of_the_kubeconfig() {
-        let (cluster, ..) =
+        let Selected { cluster, .. } =
             selected(&ConnectionFlags { certificate_authority: Some("ca.crt".to_owned()), ..Default::default() });
         assert_eq!(cluster.certificate_authority_data, None);
         assert_eq!(cluster.certificate_authority, Some("ca.crt".to_owned()));
@@ -404,7 +395,7 @@ users:
     fn impersonating_another_leaves_out_the_groups_of_the_one_in_the_kubeconfig() {
         let flags =
             ConnectionFlags { context: Some("prod".to_owned()), as_user: Some("bob".to_owned()), ..Default::default() };
-        let (_, user, _) = selected(&flags);
+        let Selected { user, .. } = selected(&flags);
         assert_eq!(user.impersonate, Some("bob".to_owned()));
         assert_eq!(user.impersonate_groups, None);
         assert!(user.token.is_some());
@@ -412,11 +403,12 @@ users:
 
     #[test]
     fn a_server_without_a_scheme_is_asked_over_tls_where_tls_is_configured() {
-        let (cluster, ..) = selected(&ConnectionFlags { server: Some("other:1".to_owned()), ..Default::default() });
+        let Selected { cluster, .. } =
+            selected(&ConnectionFlags { server: Some("other:1".to_owned()), ..Default::default() });
         assert_eq!(cluster.server, Some("https://other:1".to_owned()));
         let flags = ConnectionFlags { server: Some("other:1".to_owned()), ..Default::default() };
-        let kubeconfig = select(&Kubeconfig::default(), &flags).unwrap();
-        assert_eq!(kubeconfig.clusters[0].cluster.as_ref().unwrap().server, Some("http://other:1".to_owned()));
+        let selected = select(&Kubeconfig::default(), &flags).unwrap();
+        assert_eq!(selected.cluster.server, Some("http://other:1".to_owned()));
     }
 
     fn refused(flags: &ConnectionFlags) -> String {
@@ -454,13 +446,6 @@ users:
         assert!(refused(&checked).contains("either --certificate-authority"));
         let nobody = ConnectionFlags { as_group: vec!["g".to_owned()], ..Default::default() };
         assert!(refused(&nobody).contains("need --as"));
-    }
-
-    #[test]
-    fn the_proxy_is_taken_out() {
-        let mut kubeconfig = select(&two(), &ConnectionFlags::default()).unwrap();
-        assert_eq!(take_proxy(&mut kubeconfig), Some("http://proxy:3128".to_owned()));
-        assert_eq!(take_proxy(&mut kubeconfig), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //!
 //! One file per verb: [`exec`], [`list`], [`show`], [`grant`], [`deny`], [`completion`]. What they share:
 //!
-//! - [`args`], [`connect`], [`kubeconfig`], [`proxy`]: from the command line to a client, as kubectl does it.
+//! - [`args`], [`connect`], [`kubeconfig`], [`authority`], [`proxy`]: from the command line to a client, as kubectl does it.
 //! - [`cluster`]: what is asked of the API server, and its errors in kubectl's words.
 //! - [`target`], [`place`], [`container`]: from `deploy/nginx` to a container.
 //! - [`names`], [`answer`], [`summary`]: what is stored, and what an approver reads before.
@@ -19,6 +19,7 @@ use jiff::Timestamp;
 
 pub mod answer;
 pub mod args;
+pub mod authority;
 pub mod cluster;
 pub mod completion;
 pub mod connect;
@@ -42,7 +43,7 @@ use crate::answer::AnswerError;
 use crate::args::{Cli, Verb};
 use crate::cluster::{Cluster, ClusterError};
 use crate::connect::ConnectError;
-use crate::exec::ExecError;
+use crate::exec::{ExecError, Order};
 use crate::list::ListError;
 use crate::place::PlaceError;
 use crate::show::ShowError;
@@ -97,29 +98,32 @@ impl Failure {
 /// # Errors
 /// When it could not be done; [`Failure::line`] tells why.
 pub async fn run(cli: Cli, terminal: &mut Terminal<'_>, watched: bool) -> Result<(), Failure> {
-    if let Verb::Completion(args) = &cli.verb {
-        return completion::run(args, &mut Cli::command(), terminal).map_err(Failure::Completion);
-    }
-    let cluster = connect::connect(&cli.connection, watched).await?;
-    perform(cli.verb, &cluster, terminal, Timestamp::now()).await
+    let reach = || connect::connect(&cli.connection, watched);
+    perform(cli.verb, reach, terminal, Timestamp::now()).await
 }
 
-/// Does one verb in a cluster; ages are those at `now`.
+/// Does one verb in the cluster that `reach` connects to, once what was typed makes sense; ages are those at `now`.
 ///
 /// # Errors
 /// When it could not be done; [`Failure::line`] tells why.
 pub async fn perform(
     verb: Verb,
-    cluster: &Cluster,
+    reach: impl FnOnce() -> Result<Cluster, ConnectError>,
     terminal: &mut Terminal<'_>,
     now: Timestamp,
 ) -> Result<(), Failure> {
     match verb {
-        Verb::Exec(args) => Ok(exec::run(*args, cluster, terminal).await?),
-        Verb::List(args) => Ok(list::run(args, cluster, terminal, now).await?),
-        Verb::Show(args) => Ok(show::run(args, cluster, terminal).await?),
-        Verb::Grant(args) => Ok(grant::run(args, cluster, terminal).await?),
-        Verb::Deny(args) => Ok(deny::run(args, cluster, terminal).await?),
-        Verb::Completion(args) => completion::run(&args, &mut Cli::command(), terminal).map_err(Failure::Completion),
+        Verb::Exec(args) => {
+            let order = Order::check(*args)?;
+            exec::run(order, &reach()?, terminal).await?;
+        }
+        Verb::List(args) => list::run(args, &reach()?, terminal, now).await?,
+        Verb::Show(args) => show::run(args, &reach()?, terminal).await?,
+        Verb::Grant(args) => grant::run(args, &reach()?, terminal).await?,
+        Verb::Deny(args) => deny::run(args, &reach()?, terminal).await?,
+        Verb::Completion(args) => {
+            completion::run(&args, &mut Cli::command(), terminal).map_err(Failure::Completion)?;
+        }
     }
+    Ok(())
 }

@@ -35,5 +35,5 @@ fn log(level: u8) {
         6..=7 => "kube_client=debug",
         8.. => "kube_client=trace,hyper_util=debug,rustls=debug",
     };
-    tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(anstream::stderr).init();
 }

@@ -244,7 +244,7 @@ async fn a_grant_of_an_earlier_request_of_the_same_name_is_told_apart() {
 #[tokio::test]
 async fn what_the_server_refuses_is_told_in_its_words() {
     let message = "admission webhook \"access\" denied the request: nobody grants her own request";
-    let fake = with_request().answering(Method::POST, GRANTS, 403, status(403, "Forbidden", message, ""));
+    let fake = with_request().answering(Method::POST, GRANTS, 403, &status(403, "Forbidden", message, ""));
     let outcome = fake.run(&["grant", NAME], "y\n").await;
     assert_eq!(outcome.failure, Some(format!("Error from server (Forbidden): {message}")));
 }

@@ -161,7 +161,7 @@ async fn a_name_that_fits_no_label_still_gives_a_valid_request() {
 #[tokio::test]
 async fn where_the_server_does_not_say_who_we_are_the_request_is_filed_all_the_same() {
     let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
-    let fake = with_pod().answering(Method::POST, path, 403, status(403, "Forbidden", "no", ""));
+    let fake = with_pod().answering(Method::POST, path, 403, &status(403, "Forbidden", "no", ""));
     assert_eq!(fake.run(&["exec", "nginx", "ls"], "").await.failure, None);
     assert_eq!(fake.posted(REQUESTS)[0]["metadata"]["generateName"], "access-exec-user-");
 }
@@ -252,7 +252,7 @@ async fn bad_input_is_refused_and_nothing_is_stored(#[case] line: &[&str], #[cas
 #[tokio::test]
 async fn what_the_server_refuses_is_told_in_its_words() {
     let message = "admission webhook \"access\" denied the request: anyCommand is not allowed here\nask \u{1b}[2Jamy";
-    let fake = with_pod().answering(Method::POST, REQUESTS, 403, status(403, "Forbidden", message, ""));
+    let fake = with_pod().answering(Method::POST, REQUESTS, 403, &status(403, "Forbidden", message, ""));
     let failure = "Error from server (Forbidden): admission webhook \"access\" denied the request: anyCommand is not \
                    allowed here\nask \\u{1b}[2Jamy";
     ended(&fake.run(&["exec", "nginx", "ls"], "").await, failure);
@@ -263,7 +263,7 @@ async fn what_the_server_refuses_is_told_in_its_words() {
 #[case(status(404, "NotFound", "the server could not find the requested resource", "").to_string())]
 #[tokio::test]
 async fn a_cluster_without_our_resources_is_told_apart(#[case] body: String) {
-    let fake = with_pod().answering(Method::POST, REQUESTS, 404, body);
+    let fake = with_pod().answering(Method::POST, REQUESTS, 404, &body);
     let failure = "error: kube-request-access is not installed in this cluster (context dev): ask who runs the \
                    cluster to install it, or choose another with --context";
     ended(&fake.run(&["exec", "nginx", "ls"], "").await, failure);
@@ -272,7 +272,7 @@ async fn a_cluster_without_our_resources_is_told_apart(#[case] body: String) {
 #[tokio::test]
 async fn a_namespace_that_is_missing_is_not_a_missing_installation() {
     let missing = status(404, "NotFound", "namespaces \"default\" not found", "default");
-    let fake = with_pod().answering(Method::POST, REQUESTS, 404, missing);
+    let fake = with_pod().answering(Method::POST, REQUESTS, 404, &missing);
     let outcome = fake.run(&["exec", "nginx", "ls"], "").await;
     ended(&outcome, "Error from server (NotFound): namespaces \"default\" not found");
 }
@@ -280,7 +280,7 @@ async fn a_namespace_that_is_missing_is_not_a_missing_installation() {
 #[tokio::test]
 async fn who_is_not_logged_in_is_told_so() {
     let path = format!("{POD}/nginx");
-    let fake = with_pod().answering(Method::GET, &path, 401, status(401, "Unauthorized", "Unauthorized", ""));
+    let fake = with_pod().answering(Method::GET, &path, 401, &status(401, "Unauthorized", "Unauthorized", ""));
     let outcome = fake.run(&["exec", "nginx", "ls"], "").await;
     ended(&outcome, "error: You must be logged in to the server (Unauthorized)");
 }

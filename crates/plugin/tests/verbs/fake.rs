@@ -67,7 +67,7 @@ impl Fake {
     }
 
     /// Makes the server answer so instead.
-    pub(crate) fn answering(self, method: Method, path: &str, code: u16, body: impl ToString) -> Self {
+    pub(crate) fn answering(self, method: Method, path: &str, code: u16, body: &impl ToString) -> Self {
         let answer = VecDeque::from([(code, body.to_string())]);
         self.change(|state| state.answers.insert((method, path.to_owned()), answer));
         self
@@ -82,7 +82,7 @@ impl Fake {
 
     /// Who we are.
     pub(crate) fn known_as(self, user: &str) -> Self {
-        self.change(|state| state.user = user.to_owned());
+        self.change(|state| user.clone_into(&mut state.user));
         self
     }
 
@@ -120,7 +120,7 @@ impl Fake {
         let (mut out, mut err) = (anstream::StripStream::new(Vec::new()), Vec::new());
         let mut terminal = Terminal { out: &mut out, err: &mut err, input };
         let now = "2026-01-01T01:00:00Z".parse().unwrap();
-        let failure = plugin::perform(cli.verb, &self.cluster(), &mut terminal, now).await.err();
+        let failure = plugin::perform(cli.verb, || Ok(self.cluster()), &mut terminal, now).await.err();
         Outcome {
             out: String::from_utf8(out.into_inner()).unwrap(),
             err: String::from_utf8(err).unwrap(),

@@ -103,7 +103,7 @@ async fn many_requests_are_fetched_piece_by_piece() {
 
 #[tokio::test]
 async fn a_cluster_without_our_resources_is_told_apart() {
-    let fake = Fake::new().answering(Method::GET, REQUESTS, 404, "404 page not found");
+    let fake = Fake::new().answering(Method::GET, REQUESTS, 404, &"404 page not found");
     let failure = fake.run(&["list"], "").await.failure.unwrap();
     assert!(
         failure.starts_with("error: kube-request-access is not installed in this cluster (context dev)"),
@@ -113,7 +113,7 @@ async fn a_cluster_without_our_resources_is_told_apart() {
 
 #[tokio::test]
 async fn an_answer_that_is_none_is_told_apart() {
-    let fake = Fake::new().answering(Method::GET, REQUESTS, 200, "<html>");
+    let fake = Fake::new().answering(Method::GET, REQUESTS, 200, &"<html>");
     let failure = fake.run(&["list"], "").await.failure.unwrap();
     assert!(failure.starts_with("error: cannot understand the answer of the server https://fake:6443: "), "{failure}");
 }
