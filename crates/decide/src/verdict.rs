@@ -208,7 +208,7 @@ pub fn confirm(attempt: &Attempt, candidate: &Candidate, pod: Option<&Pod>, now:
     match (candidate.standing(now, rules.unused), request.validity) {
         (Standing::Granted(access), Validity::Once) => permit(Spend::SingleUse, access),
         (Standing::Granted(access), Validity::For(_)) => permit(Spend::Nothing, access),
-        (Standing::Used { first, by }, Validity::Once) if first.review_uid == attempt.review_uid => {
+        (Standing::Used { first, by }, Validity::Once) if is_its_own(&first, &by, attempt) => {
             permit(Spend::AlreadySpentByThisReview, spent(&first, by))
         }
         (standing, _) => near(Miss::Over(standing)),
@@ -234,10 +234,15 @@ fn may_name(target: &Target, pod: &str) -> bool {
 fn gives_access(candidate: &Candidate, standing: &Standing, attempt: &Attempt) -> bool {
     let stands = match standing {
         Standing::Granted(_) => true,
-        Standing::Used { first, .. } => first.review_uid == attempt.review_uid,
+        Standing::Used { first, by } => is_its_own(first, by, attempt),
         Standing::Pending | Standing::Denied(_) | Standing::Expired { .. } | Standing::Revoked => false,
     };
     stands && differences(candidate, attempt).is_empty()
+}
+
+/// Whether this very review spent the use, and the access was not revoked meanwhile.
+fn is_its_own(first: &Use, by: &[String], attempt: &Attempt) -> bool {
+    first.review_uid == attempt.review_uid && !by.is_empty()
 }
 
 /// In what an attempt differs from a request, as far as memory can tell. Less than was asked for (no terminal, no
@@ -316,7 +321,9 @@ fn miss(candidate: &Candidate, standing: &Standing, attempt: &Attempt) -> Option
 fn pod_matches(attempt: &Attempt, candidate: &Candidate, pod: Option<&Pod>) -> Result<(), Miss> {
     let request = &candidate.request;
     let miss = |miss| Err(Miss::Pod(miss));
-    let Some(pod) = pod.filter(|pod| !pod.being_deleted) else { return miss(PodMiss::NotTheOne) };
+    // Which pod it is comes first: of any other one, not even its containers are spoken of.
+    let meant = pod.filter(|pod| !pod.being_deleted && is_meant(&request.target, pod));
+    let Some(pod) = meant else { return miss(PodMiss::NotTheOne) };
     // Where the client names no container, the API server takes the only one, and refuses where there are more.
     let named = attempt.exec.container.as_deref().or_else(|| only_container(pod));
     let differs = || Miss::Differs { differences: vec![Difference::Container], granted: request.command.clone() };
@@ -324,12 +331,8 @@ fn pod_matches(attempt: &Attempt, candidate: &Candidate, pod: Option<&Pod>) -> R
     let Some(container) = pod.containers.iter().find(|container| container.name == name) else {
         return miss(PodMiss::NotRunning);
     };
-    match request.target.kind {
-        TargetKind::Pod if request.target.uid.as_deref() == Some(pod.uid.as_str()) => {}
-        TargetKind::Pod => return miss(PodMiss::NotTheOne),
-        TargetKind::Deployment | TargetKind::StatefulSet | TargetKind::DaemonSet | TargetKind::Job => {
-            belongs(&request.target, pod, container).map_err(Miss::Pod)?;
-        }
+    if workload(&request.target, pod).is_some_and(|workload| !is_as_the_template(workload, pod, container)) {
+        return miss(PodMiss::NotAsTheTemplate);
     }
     if container.running { Ok(()) } else { miss(PodMiss::NotRunning) }
 }
@@ -340,10 +343,23 @@ fn only_container(pod: &Pod) -> Option<&str> {
     main.next().is_none().then_some(first.name.as_str())
 }
 
-/// Whether a pod belongs to a workload by UID, and is what the workload's template says.
-fn belongs(target: &Target, pod: &Pod, container: &Container) -> Result<(), PodMiss> {
+/// Whether a pod is the one that was granted, or belongs to the workload that was: each by UID.
+fn is_meant(target: &Target, pod: &Pod) -> bool {
+    match target.kind {
+        TargetKind::Pod => target.uid.as_ref() == Some(&pod.uid),
+        TargetKind::Deployment | TargetKind::StatefulSet | TargetKind::DaemonSet | TargetKind::Job => {
+            workload(target, pod).is_some()
+        }
+    }
+}
+
+fn workload<'a>(target: &Target, pod: &'a Pod) -> Option<&'a Workload> {
     let is_target = |workload: &&Workload| workload.kind == target.kind && Some(&workload.uid) == target.uid.as_ref();
-    let workload = pod.workloads.iter().find(is_target).ok_or(PodMiss::NotTheOne)?;
+    pod.workloads.iter().find(is_target)
+}
+
+/// Whether a pod's container runs what the workload's template says, and as whom.
+fn is_as_the_template(workload: &Workload, pod: &Pod, container: &Container) -> bool {
     let same_image = workload.images.iter().any(|(name, image)| *name == container.name && *image == container.image);
-    if same_image && workload.service_account == pod.service_account { Ok(()) } else { Err(PodMiss::NotAsTheTemplate) }
+    same_image && workload.service_account == pod.service_account
 }
