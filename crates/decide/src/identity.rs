@@ -96,8 +96,10 @@ pub struct AlwaysAllowed {
 impl AlwaysAllowed {
     /// Whether the caller is one of them: byte for byte, never by part of a name.
     pub fn includes(&self, caller: &Caller, prefix: &NamePrefix) -> bool {
+        // An entry that carries the prefix is whole: with a second one it would be whoever chose such a name.
         let user = |entry: &String| {
-            !entry.is_empty() && (*entry == caller.username || prefix.subject(entry) == caller.username)
+            let whole = entry.starts_with(prefix.0.as_str());
+            !entry.is_empty() && (*entry == caller.username || (!whole && prefix.subject(entry) == caller.username))
         };
         let group = |entry: &String| !entry.is_empty() && caller.groups.contains(entry);
         self.users.iter().any(user) || self.groups.iter().any(group)
@@ -158,6 +160,16 @@ mod tests {
             uid: None,
             groups: groups.iter().map(|&group| group.to_owned()).collect(),
         };
+        assert_eq!(always.includes(&caller, &NamePrefix::new("oidc:")), is);
+    }
+
+    #[rstest]
+    #[case("oidc:admin", true)]
+    #[case("oidc:oidc:admin", false)]
+    #[case("admin", false)]
+    fn an_always_allowed_name_with_the_prefix_gets_no_second_one(#[case] username: &str, #[case] is: bool) {
+        let always = AlwaysAllowed { users: vec!["oidc:admin".into()], groups: Vec::new() };
+        let caller = Caller { username: username.to_owned(), ..Caller::default() };
         assert_eq!(always.includes(&caller, &NamePrefix::new("oidc:")), is);
     }
 
