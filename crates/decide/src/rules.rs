@@ -66,6 +66,8 @@ pub fn check(request: &Request, rules: &Rules) -> Result<(), Refusal> {
     if (request.stdin || request.tty) && !rules.allow_interactive {
         return Err(Refusal::InteractiveOff);
     }
+    check_text("forObject.name", &request.target.name)?;
+    check_text("execOptions.container", request.container.as_deref().unwrap_or_default())?;
     match &request.command {
         crate::access::Command::Any => Ok(()),
         crate::access::Command::Exactly(argv) => check_command(argv),
