@@ -236,7 +236,7 @@ impl Candidate {
     fn denial(&self) -> Option<Denial> {
         let said = |grant: &&Grant| grant.answer == Answer::Denied && self.is_for_this(grant);
         self.request.denied.clone().or_else(|| {
-            let grant = self.grants.iter().filter(said).min_by_key(|grant| grant.created)?;
+            let grant = self.grants.iter().filter(said).min_by_key(|grant| (grant.created, &grant.name))?;
             let by = grant.by.as_ref().map(|by| by.name.clone()).unwrap_or_default();
             Some(Denial { by, at: grant.created, reason: grant.reason.clone() })
         })

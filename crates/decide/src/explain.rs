@@ -70,7 +70,8 @@ fn over(request: &str, standing: &Standing, context: Context<'_>) -> String {
     match standing {
         Standing::Denied(denial) => {
             let reason = denial.reason.as_ref().map(|reason| format!(" ({})", safe(reason))).unwrap_or_default();
-            format!("{} denied your request {request} {} ago{reason}", safe(&denial.by), span(denial.at, context.now))
+            let by = if denial.by.is_empty() { "somebody".to_owned() } else { safe(&denial.by) };
+            format!("{by} denied your request {request} {} ago{reason}", span(denial.at, context.now))
         }
         Standing::Used { first, by } => {
             format!("your request {request}{} was for one use, and was used at {}", granted_by(by), clock(first.at))
@@ -146,8 +147,7 @@ fn ask(attempt: &Attempt) -> String {
     let container = exec.container.as_deref().unwrap_or("CONTAINER");
     let names = [attempt.namespace.as_str(), &attempt.pod, container];
     let hidden = names.into_iter().chain(exec.command.iter().map(String::as_str)).any(|word| word.chars().any(hides));
-    let length: usize = exec.command.iter().map(String::len).sum();
-    if hidden || length > LONGEST_LINE {
+    if hidden || argv::shell_line(&exec.command).len() > LONGEST_LINE {
         return "  type your line again with `kubectl request exec` in place of `kubectl exec`".to_owned();
     }
     let mut words: Vec<&str> = vec!["kubectl", "request", "exec", "-n", &attempt.namespace];
