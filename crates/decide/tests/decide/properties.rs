@@ -12,14 +12,11 @@ use proptest::{prelude::*, sample::Index, strategy::ValueTree, test_runner::Test
 
 use crate::{
     build::{UNUSED, at, denied_grant},
-    worlds::{World, world},
+    worlds::{NEWEST, World, world},
 };
 
-/// Seconds beyond which no creation time of a world lies.
-const NEWEST: i64 = 300;
-
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn the_order_of_candidates_never_matters(world in world(), shuffled in any::<prop::sample::Index>()) {

@@ -63,6 +63,14 @@ fn the_review_that_spent_the_use_is_allowed_again() {
 }
 
 #[test]
+fn the_review_that_spent_the_use_is_denied_once_its_grant_is_gone() {
+    let mut spent = candidate();
+    spent.request.uses = used("review-1");
+    spent.grants.clear();
+    assert!(matches!(miss(confirmed(&attempt(), &spent, &pod())), Miss::Over(Standing::Used { .. })));
+}
+
+#[test]
 fn a_use_spent_by_another_review_is_over() {
     let mut spent = candidate();
     spent.request.uses = used("review-0");
@@ -141,13 +149,13 @@ fn a_stored_request_without_any_argument_matches_nothing() {
 
 #[rstest]
 #[case::gone(|_: &mut Candidate, pod: &mut Option<Pod>| *pod = None, PodMiss::NotTheOne)]
-#[case::being_deleted(|_, pod| change(pod, |pod| pod.being_deleted = true), PodMiss::NotTheOne)]
+#[case::being_deleted(|_: &mut Candidate, pod: &mut Option<Pod>| change(pod, |pod| pod.being_deleted = true), PodMiss::NotTheOne)]
 #[case::created_again_under_the_same_name(
-    |_, pod| change(pod, |pod| pod.uid = "pod-2".to_owned()), PodMiss::NotTheOne)]
-#[case::never_stamped(|candidate, _| candidate.request.target.uid = None, PodMiss::NotTheOne)]
+    |_: &mut Candidate, pod: &mut Option<Pod>| change(pod, |pod| pod.uid = "pod-2".to_owned()), PodMiss::NotTheOne)]
+#[case::never_stamped(|candidate: &mut Candidate, _: &mut Option<Pod>| candidate.request.target.uid = None, PodMiss::NotTheOne)]
 #[case::container_not_running(
-    |_, pod| change(pod, |pod| pod.containers[0].running = false), PodMiss::NotRunning)]
-#[case::container_gone(|_, pod| change(pod, |pod| pod.containers.clear()), PodMiss::NotRunning)]
+    |_: &mut Candidate, pod: &mut Option<Pod>| change(pod, |pod| pod.containers[0].running = false), PodMiss::NotRunning)]
+#[case::container_gone(|_: &mut Candidate, pod: &mut Option<Pod>| change(pod, |pod| pod.containers.clear()), PodMiss::NotRunning)]
 fn a_pod_that_is_not_the_granted_one_is_denied(
     #[case] arrange: fn(&mut Candidate, &mut Option<Pod>),
     #[case] expected: PodMiss,
@@ -165,19 +173,19 @@ fn change(pod: &mut Option<Pod>, change: impl Fn(&mut Pod)) {
 #[rstest]
 #[case::of_no_workload(|_: &mut Candidate, pod: &mut Pod| pod.workloads.clear(), PodMiss::NotTheOne)]
 #[case::of_a_workload_created_again(
-    |_, pod| pod.workloads[0].uid = "deployment-2".to_owned(), PodMiss::NotTheOne)]
+    |_: &mut Candidate, pod: &mut Pod| pod.workloads[0].uid = "deployment-2".to_owned(), PodMiss::NotTheOne)]
 #[case::of_another_kind_with_this_uid(
-    |_, pod| pod.workloads[0].kind = TargetKind::StatefulSet, PodMiss::NotTheOne)]
-#[case::never_stamped(|candidate, _| candidate.request.target.uid = None, PodMiss::NotTheOne)]
-#[case::another_image(|_, pod| pod.containers[0].image = "evil:1".to_owned(), PodMiss::NotAsTheTemplate)]
+    |_: &mut Candidate, pod: &mut Pod| pod.workloads[0].kind = TargetKind::StatefulSet, PodMiss::NotTheOne)]
+#[case::never_stamped(|candidate: &mut Candidate, _: &mut Pod| candidate.request.target.uid = None, PodMiss::NotTheOne)]
+#[case::another_image(|_: &mut Candidate, pod: &mut Pod| pod.containers[0].image = "evil:1".to_owned(), PodMiss::NotAsTheTemplate)]
 #[case::another_tag_in_the_template(
-    |_, pod| pod.workloads[0].images[0].1 = "nginx:2".to_owned(), PodMiss::NotAsTheTemplate)]
+    |_: &mut Candidate, pod: &mut Pod| pod.workloads[0].images[0].1 = "nginx:2".to_owned(), PodMiss::NotAsTheTemplate)]
 #[case::an_image_of_another_container(
-    |_, pod| pod.workloads[0].images[0].0 = "sidecar".to_owned(), PodMiss::NotAsTheTemplate)]
-#[case::a_container_the_template_lacks(|_, pod| pod.workloads[0].images.clear(), PodMiss::NotAsTheTemplate)]
+    |_: &mut Candidate, pod: &mut Pod| pod.workloads[0].images[0].0 = "sidecar".to_owned(), PodMiss::NotAsTheTemplate)]
+#[case::a_container_the_template_lacks(|_: &mut Candidate, pod: &mut Pod| pod.workloads[0].images.clear(), PodMiss::NotAsTheTemplate)]
 #[case::another_service_account(
-    |_, pod| pod.service_account = "admin".to_owned(), PodMiss::NotAsTheTemplate)]
-#[case::container_not_running(|_, pod| pod.containers[0].running = false, PodMiss::NotRunning)]
+    |_: &mut Candidate, pod: &mut Pod| pod.service_account = "admin".to_owned(), PodMiss::NotAsTheTemplate)]
+#[case::container_not_running(|_: &mut Candidate, pod: &mut Pod| pod.containers[0].running = false, PodMiss::NotRunning)]
 fn a_pod_that_is_not_of_the_granted_workload_is_denied(
     #[case] arrange: fn(&mut Candidate, &mut Pod),
     #[case] expected: PodMiss,
@@ -204,10 +212,31 @@ fn an_unnamed_container_is_the_only_one_beside_init_and_ephemeral_ones() {
 }
 
 #[rstest]
+#[case::gone(|_: &mut Pod| {}, true)]
+#[case::there(|_: &mut Pod| {}, false)]
+#[case::with_the_container_stopped(|pod: &mut Pod| pod.containers[0].running = false, false)]
+#[case::without_the_container(|pod: &mut Pod| pod.containers.clear(), false)]
+#[case::with_another_image(|pod: &mut Pod| pod.containers[0].image = "other:1".to_owned(), false)]
+#[case::with_two_containers(|pod: &mut Pod| pod.containers.push(container("sidecar")), false)]
+fn of_a_pod_that_was_not_granted_nothing_is_said(
+    #[values(candidate(), for_a_workload())] candidate: Candidate,
+    #[values(None, Some("main".to_owned()))] named: Option<String>,
+    #[case] change: fn(&mut Pod),
+    #[case] gone: bool,
+) {
+    let (mut attempt, mut other) = (attempt(), Pod { uid: "pod-2".to_owned(), workloads: Vec::new(), ..pod() });
+    attempt.exec.container = named;
+    change(&mut other);
+    let pod = (!gone).then_some(&other);
+    let verdict = confirm(&attempt, &candidate, pod, at(NOW), &rules());
+    assert_eq!(miss(verdict), Miss::Pod(PodMiss::NotTheOne));
+}
+
+#[rstest]
 #[case::of_two(|_: &mut Candidate, pod: &mut Pod| pod.containers.push(container("sidecar")))]
-#[case::that_is_another(|_, pod| pod.containers[0].name = "other".to_owned())]
-#[case::where_none_was_asked_for(|candidate, _| candidate.request.container = None)]
-#[case::of_none(|_, pod| pod.containers.clear())]
+#[case::that_is_another(|_: &mut Candidate, pod: &mut Pod| pod.containers[0].name = "other".to_owned())]
+#[case::where_none_was_asked_for(|candidate: &mut Candidate, _: &mut Pod| candidate.request.container = None)]
+#[case::of_none(|_: &mut Candidate, pod: &mut Pod| pod.containers.clear())]
 fn an_unnamed_container_is_denied(#[case] arrange: fn(&mut Candidate, &mut Pod)) {
     let (mut attempt, mut candidate, mut pod) = (attempt(), candidate(), pod());
     attempt.exec.container = None;
@@ -231,11 +260,11 @@ fn nobody_grants_her_own_request(#[case] by: kra_decide::identity::Person) {
 #[rstest]
 #[case::for_another_request_of_that_name(
     |candidate: &mut Candidate| candidate.grants[0].request_uid = Some("request-0".to_owned()))]
-#[case::for_no_request_in_particular(|candidate| candidate.grants[0].request_uid = None)]
-#[case::from_the_future(|candidate| candidate.grants[0].created = at(NOW + 6))]
-#[case::for_a_request_from_the_future(|candidate| candidate.request.created = at(NOW + 6))]
-#[case::being_deleted(|candidate| candidate.grants[0].being_deleted = true)]
-#[case::by_nobody(|candidate| candidate.grants[0].by = None)]
+#[case::for_no_request_in_particular(|candidate: &mut Candidate| candidate.grants[0].request_uid = None)]
+#[case::from_the_future(|candidate: &mut Candidate| candidate.grants[0].created = at(NOW + 6))]
+#[case::for_a_request_from_the_future(|candidate: &mut Candidate| candidate.request.created = at(NOW + 6))]
+#[case::being_deleted(|candidate: &mut Candidate| candidate.grants[0].being_deleted = true)]
+#[case::by_nobody(|candidate: &mut Candidate| candidate.grants[0].by = None)]
 fn a_grant_that_does_not_count_leaves_the_request_waiting(#[case] arrange: fn(&mut Candidate)) {
     let mut candidate = candidate();
     arrange(&mut candidate);
@@ -377,4 +406,17 @@ fn the_time_is_over_at_the_end(#[case] answer: Answer, #[case] valid_for: Option
     candidate.request.validity = Validity::For(Duration::from_hours(1));
     (candidate.grants[0].answer, candidate.grants[0].valid_for) = (answer, valid_for);
     assert!(matches!(miss(confirmed(&attempt(), &candidate, &pod())), Miss::Over(_)));
+}
+
+#[test]
+fn of_two_denials_in_one_second_the_same_is_told_in_any_order() {
+    let (mut one, mut other) = (candidate(), candidate());
+    let by = |name: &str| kra_decide::access::Grant {
+        name: format!("deny-{name}"),
+        by: Some(person(name, None)),
+        ..denied_grant()
+    };
+    one.grants = vec![by("amy"), by("tom")];
+    other.grants = vec![by("tom"), by("amy")];
+    assert_eq!(confirmed(&attempt(), &one, &pod()), confirmed(&attempt(), &other, &pod()));
 }

@@ -12,6 +12,9 @@ use proptest::{prelude::*, sample::select};
 
 use crate::build::{UNUSED, argv, at};
 
+/// Seconds beyond which nothing in a world was created.
+pub(crate) const NEWEST: i64 = 300;
+
 /// Everything a decision depends on.
 #[derive(Debug, Clone)]
 pub(crate) struct World {
@@ -41,7 +44,7 @@ impl World {
 
 /// Usually `right`, else one of `wrong`.
 fn mostly<T: Clone + std::fmt::Debug + 'static>(right: T, wrong: &[T]) -> impl Strategy<Value = T> + use<T> {
-    prop_oneof![12 => Just(right), 1 => select(wrong.to_vec())]
+    prop_oneof![40 => Just(right), 1 => select(wrong.to_vec())]
 }
 
 fn text(right: &str, wrong: &[&str]) -> impl Strategy<Value = String> + use<> {
@@ -97,9 +100,14 @@ fn validity() -> impl Strategy<Value = Validity> {
     ]
 }
 
+/// Before most attempts, up to [`NEWEST`].
+fn created() -> impl Strategy<Value = i64> {
+    prop_oneof![20 => -300i64..0, 1 => 0..=NEWEST]
+}
+
 fn uses() -> impl Strategy<Value = Vec<Use>> {
     let one = select(argv(&["review-1", "review-2"])).prop_map(|review_uid| Use { review_uid, at: at(0) });
-    prop_oneof![5 => Just(Vec::new()), 1 => prop::collection::vec(one, 1..3)]
+    prop_oneof![8 => Just(Vec::new()), 1 => prop::collection::vec(one, 1..3)]
 }
 
 fn denial() -> impl Strategy<Value = Option<Denial>> {
@@ -115,9 +123,9 @@ fn request(uid: String) -> impl Strategy<Value = Request> {
         any::<bool>(),
         any::<bool>(),
     );
-    let state = (validity(), -300i64..300, mostly(false, &[true]), uses(), denial());
+    let state = (validity(), created(), mostly(false, &[true]), uses(), denial());
     (who, what, state).prop_map(move |(who, what, state)| {
-        let (user, created_by, namespace) = who;
+        let (person, created_by, namespace) = who;
         let (target, container, command, stdin, tty) = what;
         let (validity, created, being_deleted, uses, denied) = state;
         let (uid, name, created) = (uid.clone(), format!("access-{uid}"), at(created));
@@ -125,7 +133,7 @@ fn request(uid: String) -> impl Strategy<Value = Request> {
             uid,
             namespace,
             name,
-            user,
+            user: person,
             created_by,
             target,
             container,
@@ -143,7 +151,7 @@ fn request(uid: String) -> impl Strategy<Value = Request> {
 
 fn grant(request_uid: &str) -> impl Strategy<Value = Grant> + use<> {
     let valid_for = prop_oneof![3 => Just(None), 1 => (1u64..7200).prop_map(|s| Some(Duration::from_secs(s)))];
-    let rest = (valid_for, -300i64..300, mostly(false, &[true]));
+    let rest = (valid_for, created(), mostly(false, &[true]));
     let answer = mostly(Answer::Granted, &[Answer::Denied]);
     let by = prop_oneof![20 => person("amy", "u-amy").prop_map(Some), 1 => Just(None)];
     ("grant-[a-z]{8}", answer, by, maybe(request_uid, &["request-9"]), rest).prop_map(
@@ -172,7 +180,7 @@ fn container(name: &'static str) -> impl Strategy<Value = Container> + use<> {
 
 fn pod() -> impl Strategy<Value = Option<Pod>> {
     let containers = prop_oneof![
-        2 => (container("main")).prop_map(|main| vec![main]),
+        6 => (container("main")).prop_map(|main| vec![main]),
         1 => (container("sidecar"), container("main")).prop_map(|(sidecar, main)| vec![sidecar, main]),
         1 => (container("sidecar")).prop_map(|sidecar| vec![sidecar]),
     ];
