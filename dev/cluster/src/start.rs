@@ -144,8 +144,8 @@ impl Deref for Running {
 }
 
 impl Cluster {
-    /// Builds what is not built yet and starts a cluster. Returns when its API server, node and default service account are
-    /// ready.
+    /// Builds what is not built yet and starts a cluster. Returns when its API server and node are ready and
+    /// the namespace `default` can take pods.
     ///
     /// # Errors
     /// When building or starting fails. What was started is gone then; logs are kept, and the error names them.
@@ -231,10 +231,11 @@ impl Running {
         let api = self.cluster.api()?;
         self.start_servers(&api, ports.api.reserved, options)?;
         self.start_rest(ports.kubelet.reserved)?;
-        let step = options.progress.step("node and default service account are ready");
+        let step = options.progress.step("waiting for the node and the namespace default");
         self.wait_for("the node is not ready", || node_is_ready(&api))?;
-        self.wait_for("there is no default service account", || api.is_ok(DEFAULT_ACCOUNT))?;
-        step.done();
+        // A pod of before is mounted with these only at a second attempt, seconds later.
+        self.wait_for("the namespace default is not set up", || NEEDED_BY_PODS.iter().all(|path| api.is_ok(path)))?;
+        step.done_as("node and namespace default are ready");
         self.cluster.state.write(&self.cluster.dir).map_err(|source| self.dir_failed(source))
     }
 
@@ -244,7 +245,7 @@ impl Running {
 
     /// etcd and the API server, and at the same time containerd with its images.
     fn start_servers(&mut self, api: &Api, port: Reserved, options: &Options) -> Result<(), StartError> {
-        let step = options.progress.step("API server and container runtime are ready");
+        let step = options.progress.step("starting the API server and the container runtime");
         let cluster = self.cluster.clone();
         self.await_init()?;
         let runtime = thread::spawn(move || start_runtime(&cluster));
@@ -254,7 +255,7 @@ impl Running {
         self.wait_for("the API server is not ready", || api.is_ok("/readyz"))?;
         let runtime = runtime.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         self.components.extend(runtime);
-        step.done();
+        step.done_as("API server and container runtime are ready");
         Ok(())
     }
 
@@ -347,7 +348,9 @@ fn start_runtime(cluster: &Cluster) -> Result<Option<Component>, ContainerError>
     Ok(Some(containerd))
 }
 
-const DEFAULT_ACCOUNT: &str = "/api/v1/namespaces/default/serviceaccounts/default";
+/// What every pod of the namespace `default` is given.
+const NEEDED_BY_PODS: [&str; 2] =
+    ["/api/v1/namespaces/default/serviceaccounts/default", "/api/v1/namespaces/default/configmaps/kube-root-ca.crt"];
 
 fn node_is_ready(api: &Api) -> bool {
     api.get(&format!("/api/v1/nodes/{}", node::NAME)).is_ok_and(|node| node.is_some_and(|node| is_ready(&node)))

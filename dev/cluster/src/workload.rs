@@ -28,7 +28,7 @@ impl Cluster {
     /// # Errors
     /// When the API server refuses it or the pod is not ready within a minute.
     pub fn deploy_nginx(&self, progress: Progress) -> Result<(), ClusterError> {
-        let step = progress.step("Deployment nginx is ready");
+        let step = progress.step("waiting for the Deployment nginx");
         let api = self.api()?;
         api.apply(DEPLOYMENT, &deployment(self.nginx_port()))?;
         let ready =
@@ -36,7 +36,7 @@ impl Cluster {
         if !ready {
             return Err(late(&api.get(PODS)?.unwrap_or_default()));
         }
-        step.done();
+        step.done_as("Deployment nginx is ready");
         Ok(())
     }
 

@@ -118,7 +118,7 @@ pub(super) const RUNTIME: Group = Group {
                 dir: "runtime",
                 packages: &[
                     "github.com/containernetworking/plugins/plugins/main/loopback",
-                    "github.com/containernetworking/plugins/plugins/main/ptp",
+                    "github.com/containernetworking/plugins/plugins/main/bridge",
                     "github.com/containernetworking/plugins/plugins/ipam/host-local",
                 ],
                 tags: "",
