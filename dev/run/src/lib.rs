@@ -1,1 +1,23 @@
-//! To come.
+//! Builds kube-request-access and installs it in a cluster of [`cluster`], as `deploy/` describes it and with what a
+//! development cluster needs on top: certificates of its own, images without a registry, users to try it as.
+//!
+//! - [`binaries`]: what is built.
+//! - [`manifests`]: `deploy/` rendered, and changed for the cluster; pure.
+//! - [`install`]: all of it applied, until the server is ready.
+
+pub mod binaries;
+pub mod certificates;
+pub mod install;
+pub mod kubectl;
+pub mod local;
+pub mod manifests;
+
+pub use binaries::Binaries;
+pub use install::{Installed, Place, Settings, install};
+
+use std::path::{Path, PathBuf};
+
+/// The checkout that this was built from.
+pub fn checkout() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}

@@ -1,0 +1,344 @@
+//! kube-request-access in a development cluster: images, certificates, receivers, server, webhooks, people.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use cluster::{Cluster, ClusterError, Node, Progress, image};
+use serde_json::Value;
+
+use crate::{
+    Binaries,
+    certificates::{Authority, Pair},
+    kubectl::{self, KubectlError},
+    local::{self, Process, ProcessError},
+    manifests::{self, GRANTED_ROLE, NAME, NAMESPACE, Pods},
+};
+
+const SERVER_IMAGE: &str = "localhost/kube-request-access:dev";
+const RECEIVERS_IMAGE: &str = "localhost/kube-request-access-receivers:dev";
+/// The name that the node of a development cluster has.
+const NODE: &str = "127.0.0.1";
+/// Names under which the receivers' certificate is valid.
+const RECEIVERS: [&str; 2] =
+    ["audit-receiver.kube-request-access.svc", "validation-receiver.kube-request-access.svc"];
+
+/// Where the server runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// As a Deployment.
+    Cluster,
+    /// As a process on this machine.
+    Local,
+}
+
+/// What is installed.
+#[derive(Debug, Clone)]
+pub struct Settings<'a> {
+    /// The binaries.
+    pub binaries: &'a Binaries,
+    /// Where the server runs.
+    pub place: Place,
+    /// More flags for the server.
+    pub flags: Vec<String>,
+    /// The second access model: no standing rights, a RoleBinding per grant.
+    pub role_model: bool,
+    /// How many replicas, in the cluster.
+    pub replicas: u32,
+    /// Whether the example receivers are deployed and wired.
+    pub receivers: bool,
+}
+
+/// What was installed. Processes on this machine end when this is dropped.
+#[derive(Debug)]
+pub struct Installed {
+    /// The server, where it is a process.
+    pub server: Option<Process>,
+    /// The receivers, where they are processes: audit and validation.
+    pub receivers: Vec<Process>,
+}
+
+/// Why it is not installed.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// The cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// An image.
+    #[error(transparent)]
+    Image(#[from] image::ImageError),
+    /// A kubectl command.
+    #[error(transparent)]
+    Kubectl(#[from] KubectlError),
+    /// A process.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// A certificate.
+    #[error("cannot make a certificate")]
+    Certificate(#[from] rcgen::Error),
+    /// Rendered manifests.
+    #[error("cannot read what kubectl kustomize prints for {path}")]
+    Manifests {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: serde_saphyr::Error,
+    },
+    /// A file.
+    #[error("cannot write {path}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The server or a receiver did not become ready.
+    #[error("{what} did not become ready: {detail}")]
+    NotReady {
+        /// What.
+        what: String,
+        /// What is known.
+        detail: String,
+    },
+}
+
+/// Installs kube-request-access, and returns when the server is ready.
+///
+/// # Errors
+/// Something cannot be built, applied or started; the error names it.
+pub fn install(cluster: &Cluster, settings: &Settings<'_>, progress: Progress) -> Result<Installed, InstallError> {
+    let step = progress.step("installing kube-request-access");
+    let authority = Authority::new("kube-request-access of a development cluster")?;
+    let setup = Setup { cluster, settings, authority };
+    let installed = match settings.place {
+        Place::Cluster => setup.in_cluster()?,
+        Place::Local => setup.local()?,
+    };
+    step.done_as("kube-request-access is installed and ready");
+    Ok(installed)
+}
+
+struct Setup<'a> {
+    cluster: &'a Cluster,
+    settings: &'a Settings<'a>,
+    authority: Authority,
+}
+
+impl Setup<'_> {
+    fn in_cluster(&self) -> Result<Installed, InstallError> {
+        self.load_images()?;
+        let mut objects = self.render("deploy")?;
+        self.apply(&manifests_of(&objects, "Namespace"))?;
+        let hosts = if self.settings.receivers { self.deploy_receivers()? } else { Vec::new() };
+        let mut flags = self.flags();
+        if self.settings.receivers {
+            let urls = RECEIVERS.map(|name| format!("https://{name}:8443/"));
+            flags.extend(webhook_flags(&urls, "/receivers/ca.crt"));
+            manifests::mount(&mut objects, "receivers-ca", "/receivers");
+        }
+        manifests::place(&mut objects, &self.pods(SERVER_IMAGE, hosts));
+        manifests::configure(&mut objects, &flags, self.settings.replicas);
+        let service = format!("{NAME}.{NAMESPACE}.svc");
+        objects.push(manifests::tls_secret("kube-request-access-tls", &self.authority.serving(&[&service])?));
+        manifests::trust(&mut objects, &self.authority.pem(), None);
+        objects.extend(self.rights()?);
+        self.apply_all(&objects)?;
+        self.wait_for(NAME)?;
+        Ok(Installed { server: None, receivers: Vec::new() })
+    }
+
+    fn local(&self) -> Result<Installed, InstallError> {
+        let dir = self.cluster.dir().join("server");
+        let mut objects = self.render("deploy")?;
+        objects.retain(|object| !manifests::is(object, "Deployment") && !manifests::is(object, "Service"));
+        objects.extend(self.rights()?);
+        let (webhooks, others): (Vec<Value>, Vec<Value>) = objects.into_iter().partition(is_webhook_configuration);
+        self.apply_all(&others)?;
+        let receivers = if self.settings.receivers { self.start_receivers(&dir)? } else { Vec::new() };
+        let server = self.start_server(&dir, &receivers)?;
+        let mut webhooks = webhooks;
+        manifests::trust(&mut webhooks, &self.authority.pem(), Some(&format!("https://{}", server.address)));
+        self.wait_until_listening(&server)?;
+        self.apply(&webhooks)?;
+        Ok(Installed { server: Some(server), receivers })
+    }
+
+    /// Flags of every installation.
+    fn flags(&self) -> Vec<String> {
+        let mut flags = vec!["--always-allowed-group-name=system:masters".to_owned(), "--cluster-name=dev".to_owned()];
+        if self.settings.role_model {
+            flags.push(format!("--granted-role-name={GRANTED_ROLE}"));
+        }
+        flags.extend(self.settings.flags.iter().cloned());
+        flags
+    }
+
+    fn rights(&self) -> Result<Vec<Value>, InstallError> {
+        let mut objects = manifests::people(!self.settings.role_model);
+        if self.settings.role_model {
+            objects.extend(parse(&crate::checkout().join("deploy/role-model.yaml"))?);
+        }
+        Ok(objects)
+    }
+
+    fn load_images(&self) -> Result<(), InstallError> {
+        let binaries = self.settings.binaries;
+        let mut server = image::Image::of_binary(SERVER_IMAGE, &binaries.server());
+        server.user = Some("65532".to_owned());
+        self.load(&server, "server.tar")?;
+        if self.settings.receivers {
+            let copy = |from: PathBuf| {
+                let path = from.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                image::Entry::Copy { path, from }
+            };
+            let entries = vec![copy(binaries.audit_receiver()), copy(binaries.validation_receiver())];
+            let image = image::Image { tag: RECEIVERS_IMAGE.to_owned(), entries, ..image::Image::default() };
+            self.load(&image, "receivers.tar")?;
+        }
+        Ok(())
+    }
+
+    fn load(&self, image: &image::Image, file: &str) -> Result<(), InstallError> {
+        let archive = self.cluster.dir().join(file);
+        image::write(image, &archive)?;
+        self.cluster.load_image(&archive)?;
+        Ok(())
+    }
+
+    /// Deploys the receivers; answers with their names and addresses, since no DNS runs.
+    fn deploy_receivers(&self) -> Result<Vec<(String, String)>, InstallError> {
+        let mut objects = self.render("examples/receivers")?;
+        manifests::place(&mut objects, &self.pods(RECEIVERS_IMAGE, Vec::new()));
+        objects.push(manifests::tls_secret("receivers-tls", &self.authority.serving(&RECEIVERS)?));
+        objects.push(manifests::config_map("receivers-ca", "ca.crt", &self.authority.pem()));
+        self.apply(&objects)?;
+        let address = |name: &str| {
+            let short = name.split('.').next().unwrap_or(name);
+            self.wait_for(short)?;
+            let selector = format!("app.kubernetes.io/name={short}");
+            let path = "jsonpath={.items[0].status.podIP}";
+            let ip = kubectl::output(
+                self.kubectl().args(["get", "pods", "-n", NAMESPACE, "-l", &selector, "-o", path]),
+                None,
+            )?;
+            Ok((name.to_owned(), ip))
+        };
+        RECEIVERS.iter().map(|name| address(name)).collect()
+    }
+
+    fn start_receivers(&self, dir: &Path) -> Result<Vec<Process>, InstallError> {
+        let pair = self.authority.serving(&["127.0.0.1"])?;
+        let binaries = self.settings.binaries;
+        let start = |binary: PathBuf, name: &str| {
+            let (certificate, key) = local::write_pair(&dir.join(name), &pair)?;
+            let mut command = Command::new(binary);
+            command.arg("--address=127.0.0.1:0").arg("--cert-file").arg(certificate).arg("--key-file").arg(key);
+            Process::start(command, dir.join(format!("{name}.log")))
+        };
+        Ok(vec![
+            start(binaries.audit_receiver(), "audit-receiver")?,
+            start(binaries.validation_receiver(), "validation-receiver")?,
+        ])
+    }
+
+    fn start_server(&self, dir: &Path, receivers: &[Process]) -> Result<Process, InstallError> {
+        let pair: Pair = self.authority.serving(&["127.0.0.1", "localhost"])?;
+        let (certificate, key) = local::write_pair(dir, &pair)?;
+        let bundle = local::write(dir, "ca.crt", &self.authority.pem())?;
+        let mut command = Command::new(self.settings.binaries.server());
+        command.arg("--address=127.0.0.1:0").arg("--cert-file").arg(certificate).arg("--key-file").arg(key);
+        command.args(self.flags());
+        let urls: Vec<String> = receivers.iter().map(|receiver| format!("https://{}/", receiver.address)).collect();
+        if let [audit, validation] = urls.as_slice() {
+            command.args(webhook_flags(&[audit.clone(), validation.clone()], &bundle.display().to_string()));
+        }
+        command.env("KUBECONFIG", self.cluster.admin_kubeconfig());
+        Ok(Process::start(command, dir.join("server.log"))?)
+    }
+
+    fn pods(&self, image: &str, hosts: Vec<(String, String)>) -> Pods {
+        let api = self.cluster.api_server_for_pods();
+        Pods {
+            image: image.to_owned(),
+            node: Some(NODE.to_owned()),
+            api_server: Some((api.ip().to_string(), api.port().to_string())),
+            hosts,
+        }
+    }
+
+    fn render(&self, dir: &str) -> Result<Vec<Value>, InstallError> {
+        let path = crate::checkout().join(dir);
+        let yaml = kubectl::output(self.kubectl().arg("kustomize").arg(&path), None)?;
+        serde_saphyr::from_multiple(&yaml).map_err(|source| InstallError::Manifests { path, source })
+    }
+
+    fn apply(&self, objects: &[Value]) -> Result<(), InstallError> {
+        Ok(kubectl::apply(self.kubectl(), objects)?)
+    }
+
+    /// Everything, the definitions first: objects of a kind are taken only once the kind is known. The webhooks last:
+    /// they deny until the server answers.
+    fn apply_all(&self, objects: &[Value]) -> Result<(), InstallError> {
+        let definitions = manifests_of(objects, "CustomResourceDefinition");
+        self.apply(&manifests_of(objects, "Namespace"))?;
+        self.apply(&definitions)?;
+        for definition in &definitions {
+            let name = format!("crd/{}", definition["metadata"]["name"].as_str().unwrap_or_default());
+            kubectl::output(self.kubectl().args(["wait", "--for=condition=Established", "--timeout=30s", &name]), None)?;
+        }
+        self.apply(objects)
+    }
+
+    fn wait_for(&self, deployment: &str) -> Result<(), InstallError> {
+        let name = format!("deployment/{deployment}");
+        let wait = kubectl::output(
+            self.kubectl().args(["rollout", "status", "-n", NAMESPACE, "--timeout=60s", &name]),
+            None,
+        );
+        wait.map(drop).map_err(|error| {
+            let log = kubectl::output(self.kubectl().args(["logs", "-n", NAMESPACE, "--tail=20", &name]), None);
+            let log = log.unwrap_or_else(|error| error.to_string());
+            InstallError::NotReady { what: name, detail: format!("{error}\n{log}") }
+        })
+    }
+
+    fn wait_until_listening(&self, server: &Process) -> Result<(), InstallError> {
+        let url = format!("https://{}/ready", server.address);
+        local::wait_until_ready(&url, &self.authority.pem())
+            .map_err(|detail| InstallError::NotReady { what: url, detail })
+    }
+
+    fn kubectl(&self) -> Command {
+        self.cluster.kubectl_as_admin()
+    }
+}
+
+fn webhook_flags(urls: &[String; 2], bundle: &str) -> Vec<String> {
+    let [audit, validation] = urls;
+    vec![
+        format!("--audit-webhook-url={audit}"),
+        format!("--audit-webhook-ca-bundle={bundle}"),
+        format!("--extended-validation-webhook-url={validation}"),
+        format!("--extended-validation-webhook-ca-bundle={bundle}"),
+    ]
+}
+
+fn manifests_of(objects: &[Value], kind: &str) -> Vec<Value> {
+    objects.iter().filter(|object| manifests::is(object, kind)).cloned().collect()
+}
+
+fn is_webhook_configuration(object: &Value) -> bool {
+    object["kind"].as_str().is_some_and(|kind| kind.ends_with("WebhookConfiguration"))
+}
+
+fn parse(path: &Path) -> Result<Vec<Value>, InstallError> {
+    let yaml = std::fs::read_to_string(path).map_err(|source| InstallError::File { path: path.to_owned(), source })?;
+    serde_saphyr::from_multiple(&yaml).map_err(|source| InstallError::Manifests { path: path.to_owned(), source })
+}
+
+/// Whether containers can run in a cluster; else the server must be a process.
+pub fn can_run_containers(cluster: &Cluster) -> bool {
+    matches!(cluster.node(), Node::Containers)
+}
