@@ -79,7 +79,8 @@ impl Binaries {
 }
 
 fn target_dir() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| crate::checkout().join("target"), |dir| Path::new(&dir).to_owned())
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| crate::checkout().join("target"), |dir| Path::new(&dir).to_owned())
 }
 
 fn run(command: &mut Command, program: &'static str) -> Result<(), BuildError> {

@@ -1,6 +1,9 @@
 //! An authority and serving certificates for one installation.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
+};
 
 /// An authority that signs serving certificates.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);

@@ -22,8 +22,7 @@ const RECEIVERS_IMAGE: &str = "localhost/kube-request-access-receivers:dev";
 /// The name that the node of a development cluster has.
 const NODE: &str = "127.0.0.1";
 /// Names under which the receivers' certificate is valid.
-const RECEIVERS: [&str; 2] =
-    ["audit-receiver.kube-request-access.svc", "validation-receiver.kube-request-access.svc"];
+const RECEIVERS: [&str; 2] = ["audit-receiver.kube-request-access.svc", "validation-receiver.kube-request-access.svc"];
 
 /// Where the server runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +83,7 @@ pub enum InstallError {
         /// The directory.
         path: PathBuf,
         /// Why.
-        source: serde_saphyr::Error,
+        source: Box<serde_saphyr::Error>,
     },
     /// A file.
     #[error("cannot write {path}")]
@@ -271,7 +270,7 @@ impl Setup<'_> {
     fn render(&self, dir: &str) -> Result<Vec<Value>, InstallError> {
         let path = crate::checkout().join(dir);
         let yaml = kubectl::output(self.kubectl().arg("kustomize").arg(&path), None)?;
-        serde_saphyr::from_multiple(&yaml).map_err(|source| InstallError::Manifests { path, source })
+        serde_saphyr::from_multiple(&yaml).map_err(|source| InstallError::Manifests { path, source: Box::new(source) })
     }
 
     fn apply(&self, objects: &[Value]) -> Result<(), InstallError> {
@@ -286,17 +285,18 @@ impl Setup<'_> {
         self.apply(&definitions)?;
         for definition in &definitions {
             let name = format!("crd/{}", definition["metadata"]["name"].as_str().unwrap_or_default());
-            kubectl::output(self.kubectl().args(["wait", "--for=condition=Established", "--timeout=30s", &name]), None)?;
+            kubectl::output(
+                self.kubectl().args(["wait", "--for=condition=Established", "--timeout=30s", &name]),
+                None,
+            )?;
         }
         self.apply(objects)
     }
 
     fn wait_for(&self, deployment: &str) -> Result<(), InstallError> {
         let name = format!("deployment/{deployment}");
-        let wait = kubectl::output(
-            self.kubectl().args(["rollout", "status", "-n", NAMESPACE, "--timeout=60s", &name]),
-            None,
-        );
+        let wait =
+            kubectl::output(self.kubectl().args(["rollout", "status", "-n", NAMESPACE, "--timeout=60s", &name]), None);
         wait.map(drop).map_err(|error| {
             let log = kubectl::output(self.kubectl().args(["logs", "-n", NAMESPACE, "--tail=20", &name]), None);
             let log = log.unwrap_or_else(|error| error.to_string());
@@ -335,7 +335,8 @@ fn is_webhook_configuration(object: &Value) -> bool {
 
 fn parse(path: &Path) -> Result<Vec<Value>, InstallError> {
     let yaml = std::fs::read_to_string(path).map_err(|source| InstallError::File { path: path.to_owned(), source })?;
-    serde_saphyr::from_multiple(&yaml).map_err(|source| InstallError::Manifests { path: path.to_owned(), source })
+    serde_saphyr::from_multiple(&yaml)
+        .map_err(|source| InstallError::Manifests { path: path.to_owned(), source: Box::new(source) })
 }
 
 /// Whether containers can run in a cluster; else the server must be a process.

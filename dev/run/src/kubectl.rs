@@ -36,8 +36,7 @@ pub fn output(command: &mut Command, input: Option<&[u8]>) -> Result<String, Kub
     let shown = format!("{command:?}");
     let failed = |source| KubectlError::Run { command: shown.clone(), source };
     let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
-    let mut child =
-        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(failed)?;
+    let mut child = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(failed)?;
     if let (Some(bytes), Some(mut stdin)) = (input, child.stdin.take()) {
         stdin.write_all(bytes).map_err(failed)?;
     }

@@ -178,7 +178,8 @@ fn address_in(line: &str) -> Option<SocketAddr> {
 pub fn wait_until_ready(url: &str, authority: &str) -> Result<(), String> {
     let certificate = Certificate::from_pem(authority.as_bytes()).map_err(|error| error.to_string())?;
     let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&[certificate])).build();
-    let agent = Agent::config_builder().tls_config(tls).timeout_global(Some(Duration::from_secs(5))).proxy(None).build();
+    let agent =
+        Agent::config_builder().tls_config(tls).timeout_global(Some(Duration::from_secs(5))).proxy(None).build();
     let agent = agent.new_agent();
     let deadline = Instant::now().checked_add(PATIENCE);
     loop {
