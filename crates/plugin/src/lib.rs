@@ -81,6 +81,13 @@ impl Failure {
         }
     }
 
+    /// Whether nobody reads what is written any more: `kubectl request list | head -1`.
+    pub fn is_broken_pipe(&self) -> bool {
+        cluster::causes(self)
+            .filter_map(|cause| cause.downcast_ref::<io::Error>())
+            .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+    }
+
     fn said_by_cluster(&self) -> Option<&ClusterError> {
         if let Self::Exec(ExecError::Cluster(said) | ExecError::Place(PlaceError::Cluster(said)))
         | Self::List(ListError::Cluster(said))

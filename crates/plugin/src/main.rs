@@ -19,6 +19,7 @@ fn main() -> ExitCode {
     let mut terminal = Terminal { out: &mut out, err: &mut err, input: &mut input };
     match runtime.block_on(plugin::run(cli, &mut terminal, io::stderr().is_terminal())) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if failure.is_broken_pipe() => ExitCode::FAILURE,
         Err(failure) => fail(&failure.line()),
     }
 }

@@ -48,6 +48,12 @@ pub enum PlaceError {
         /// What is wrong with it.
         source: ParseExpressionError,
     },
+    /// A pod in which nothing runs any more.
+    #[error("cannot exec into a container in a completed pod; current phase is {phase}")]
+    Completed {
+        /// `Succeeded` or `Failed`.
+        phase: &'static str,
+    },
     /// `--pin-pod` for a pod.
     #[error("--pin-pod chooses a pod of a workload, and {name} is a pod already: leave it out")]
     PinnedAlready {
@@ -76,11 +82,25 @@ pub async fn find(cluster: &Cluster, target: &Target, asked: Option<&str>, pin: 
 }
 
 fn in_pod(pod: &Pod, asked: Option<&str>) -> Result<Place, PlaceError> {
+    refuse_completed(pod)?;
     let name = pod.name_any();
     let none = PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&none);
     let container = container::choose(&format!("pod {name}"), spec, annotated(&pod.metadata), asked)?;
     Ok(Place { resource: GroupVersionResource::pods(), name, container })
+}
+
+/// In kubectl's words: the access could never be used.
+fn refuse_completed(pod: &Pod) -> Result<(), PlaceError> {
+    match phase(pod) {
+        Some("Succeeded") => Err(PlaceError::Completed { phase: "Succeeded" }),
+        Some("Failed") => Err(PlaceError::Completed { phase: "Failed" }),
+        _ => Ok(()),
+    }
+}
+
+fn phase(pod: &Pod) -> Option<&str> {
+    pod.status.as_ref().and_then(|status| status.phase.as_deref())
 }
 
 fn in_workload(kind: Workload, workload: &WorkloadObject, asked: Option<&str>) -> Result<Place, PlaceError> {
@@ -143,8 +163,7 @@ fn is(owner: &OwnerReference, metadata: &ObjectMeta) -> bool {
 }
 
 fn is_running(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    phase == Some("Running") && pod.metadata.deletion_timestamp.is_none()
+    phase(pod) == Some("Running") && pod.metadata.deletion_timestamp.is_none()
 }
 
 fn is_ready(pod: &Pod) -> bool {

@@ -207,6 +207,10 @@ async fn pinning_a_pod_is_refused() {
 #[case(&["exec", "gone", "ls"], "Error from server (NotFound): pods \"gone\" not found")]
 #[case(&["exec", "deploy/gone", "ls"], "Error from server (NotFound): deployments \"gone\" not found")]
 #[case(&["exec", "nginx", "-c", "ngnix", "ls"], "error: container ngnix not found in pod nginx: it has nginx, proxy")]
+#[case(
+    &["exec", "done", "ls"],
+    "error: cannot exec into a container in a completed pod; current phase is Succeeded"
+)]
 #[case(&["exec", "empty", "ls"], "error: pod empty has no containers")]
 #[case(
     &["exec", "svc/nginx", "ls"],
@@ -242,7 +246,9 @@ async fn pinning_a_pod_is_refused() {
 async fn bad_input_is_refused_and_nothing_is_stored(#[case] line: &[&str], #[case] failure: &str) {
     let mut empty = pod("empty");
     empty["spec"]["containers"] = json!([]);
-    let fake = with_pod().with(&format!("{POD}/empty"), empty);
+    let mut done = pod("done");
+    done["status"] = json!({"phase": "Succeeded"});
+    let fake = with_pod().with(&format!("{POD}/empty"), empty).with(&format!("{POD}/done"), done);
     let outcome = fake.run(line, "").await;
     ended(&outcome, failure);
     assert_eq!(outcome.out, "");
