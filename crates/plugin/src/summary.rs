@@ -95,7 +95,7 @@ pub fn container(request: &AccessRequest) -> String {
 
 /// The command on one line, in printable ASCII.
 pub fn command_line(request: &AccessRequest) -> String {
-    if is_any_command(request) { "ANY command".to_owned() } else { argv::show(argv_of(request)) }
+    command_by(request, argv::show)
 }
 
 /// `once`, or how long the access lasts: `1h`.
@@ -175,7 +175,16 @@ fn namespace(request: &AccessRequest) -> String {
 }
 
 fn command(request: &AccessRequest) -> String {
-    if is_any_command(request) { "ANY command".to_owned() } else { argv::show_block(argv_of(request)) }
+    command_by(request, argv::show_block)
+}
+
+/// Requests of the original may have no command; what meant any command there means none here.
+fn command_by(request: &AccessRequest, show: fn(&[String]) -> String) -> String {
+    match argv_of(request) {
+        _ if is_any_command(request) => "ANY command".to_owned(),
+        [] => "(none)".to_owned(),
+        argv => show(argv),
+    }
 }
 
 fn interactive(request: &AccessRequest) -> Option<&'static str> {
@@ -207,7 +216,11 @@ fn keys(request: &AccessRequest) -> Option<String> {
 }
 
 fn sentence(request: &AccessRequest, shorter: Option<&str>) -> String {
-    let what = if is_any_command(request) { "ANY command" } else { "this" };
+    let what = match argv_of(request) {
+        _ if is_any_command(request) => "ANY command",
+        [] => "nothing",
+        _ => "this",
+    };
     let how_long = match (is_once(request), shorter) {
         (true, None) => "once".to_owned(),
         (true, Some(text)) => format!("once, within {} of the grant", shown_duration(text)),
@@ -346,6 +359,15 @@ into it is not limited.
         spec["execOptions"] = json!({"command": ["ls"]});
         spec["customKeys"] = Value::Null;
         assert!(of(&request(&spec), None).contains("in container (the default one) of deployment nginx"));
+    }
+
+    #[test]
+    fn a_request_of_the_original_without_command_gives_nothing() {
+        let mut spec = plain();
+        spec["execOptions"] = json!({"container": "nginx"});
+        let text = of(&request(&spec), None);
+        assert!(text.contains("Command      (none)\n"), "{text}");
+        assert!(text.contains("jane can run nothing once, in container nginx"), "{text}");
     }
 
     #[test]
