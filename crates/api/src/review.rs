@@ -121,12 +121,12 @@ pub enum Operation {
 /// Anything but one whole, unambiguous AdmissionReview of v1 with a request and a uid.
 pub fn decode(body: &[u8]) -> Result<Review, ReviewError> {
     check_unambiguous(body).map_err(ReviewError::Malformed)?;
-    let envelope: Envelope = serde_json::from_slice(body).map_err(ReviewError::Malformed)?;
+    let envelope: Envelope = from_object(body).map_err(ReviewError::Malformed)?;
     if envelope.kind != KIND || envelope.api_version != API_VERSION {
         return Err(ReviewError::OtherKind { kind: envelope.kind, api_version: envelope.api_version });
     }
     let raw = envelope.request.ok_or(ReviewError::NoRequest)?;
-    let request: AdmissionRequest = serde_json::from_str(raw.get()).map_err(ReviewError::Malformed)?;
+    let request: AdmissionRequest = from_object(raw.get().as_bytes()).map_err(ReviewError::Malformed)?;
     if request.uid.is_empty() {
         return Err(ReviewError::NoUid);
     }
@@ -177,11 +177,20 @@ impl StrictExecOptions {
     /// # Errors
     /// Unknown keys, other types, another kind.
     pub fn decode(object: &RawValue) -> Result<Self, serde_json::Error> {
-        let options: Self = serde_json::from_str(object.get())?;
+        let options: Self = from_object(object.get().as_bytes())?;
         if options.kind != "PodExecOptions" || options.api_version != "v1" {
             return Err(serde_json::Error::custom(format_args!("not v1 PodExecOptions but {:?}", options.kind)));
         }
         Ok(options)
+    }
+}
+
+/// Reads a struct from an object. A list of its fields, which serde takes too, has no names that could be checked.
+fn from_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {
+    if json.trim_ascii_start().starts_with(b"{") {
+        serde_json::from_slice(json)
+    } else {
+        Err(serde_json::Error::custom("expected an object"))
     }
 }
 
