@@ -65,6 +65,7 @@ pub struct AccessRequestSpec {
     /// Free keys for the validation webhook and for people, such as a ticket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxProperties" = 32, "additionalProperties" = {"type": "string", "maxLength": 1024}))]
+    #[x_kube(validation = Rule::new("self.all(key, size(key) <= 253)").message("a key has at most 253 characters"))]
     pub custom_keys: Option<BTreeMap<String, String>>,
     /// Why the access is needed, for whoever approves.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -78,6 +78,12 @@ fn every_text_and_list_that_people_write_is_bounded() {
 }
 
 #[test]
+fn the_keys_of_custom_keys_are_bounded_by_a_rule() {
+    let keys = root("accessrequests")["properties"]["spec"]["properties"]["customKeys"].clone();
+    assert_eq!(keys["x-kubernetes-validations"][0]["rule"], "self.all(key, size(key) <= 253)");
+}
+
+#[test]
 fn a_spec_is_required_and_never_changes() {
     for plural in ["accessrequests", "accessgrants"] {
         let root = root(plural);
