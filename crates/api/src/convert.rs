@@ -166,13 +166,15 @@ pub fn grant(object: &AccessGrant) -> Result<Grant, ConvertError> {
 /// client sets.
 ///
 /// # Errors
-/// Both are there and differ.
+/// There are several, and they differ.
 pub fn meant_request(object: &AccessGrant) -> Result<Option<String>, ConvertError> {
     let owners = object.metadata.owner_references.iter().flatten();
-    let owner = owners.filter(|owner| owner.kind == "AccessRequest").map(|owner| owner.uid.clone()).next();
-    match (object.spec.request_uid.clone().filter(|uid| !uid.is_empty()), owner) {
-        (Some(uid), Some(owner)) if uid != owner => Err(ConvertError::TwoRequests { uid, owner }),
-        (uid, owner) => Ok(uid.or(owner)),
+    let owners = owners.filter(|owner| owner.kind == "AccessRequest").map(|owner| owner.uid.clone());
+    let mut named = object.spec.request_uid.clone().filter(|uid| !uid.is_empty()).into_iter().chain(owners);
+    let Some(uid) = named.next() else { return Ok(None) };
+    match named.find(|owner| *owner != uid) {
+        Some(owner) => Err(ConvertError::TwoRequests { uid, owner }),
+        None => Ok(Some(uid)),
     }
 }
 

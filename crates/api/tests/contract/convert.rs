@@ -221,6 +221,16 @@ fn the_request_that_was_read_is_named_by_uid_or_owner(
     assert_eq!(convert::meant_request(&object).unwrap().as_deref(), meant);
 }
 
+#[test]
+fn a_grant_with_two_requests_for_owners_means_neither() {
+    let mut object = grant();
+    set(&mut object, "/spec/requestUID", json!(null));
+    let owners = json!([owner("AccessRequest", "request-1"), owner("AccessRequest", "request-2")]);
+    set(&mut object, "/metadata/ownerReferences", owners);
+    let error = convert::meant_request(&serde_json::from_value(object).unwrap()).unwrap_err();
+    assert_eq!(error, ConvertError::TwoRequests { uid: "request-1".to_owned(), owner: "request-2".to_owned() });
+}
+
 #[rstest]
 #[case("Granted")]
 #[case("")]
