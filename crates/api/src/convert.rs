@@ -150,8 +150,11 @@ pub fn grant(object: &AccessGrant) -> Result<Grant, ConvertError> {
         name: meta.name,
         answer,
         by: object.spec.granted_by.as_ref().and_then(person),
-        request_uid: meant_request(object)?,
-        // A denial is one whatever else it says.
+        request_uid: match answer {
+            Answer::Granted => meant_request(object)?,
+            // A denial is one whatever else it says: of what it was stamped with, nothing can take it away.
+            Answer::Denied => meant_request(object).unwrap_or_else(|_differ| object.spec.request_uid.clone()),
+        },
         valid_for: match answer {
             Answer::Granted => valid_for(object.spec.valid_for.as_deref())?,
             Answer::Denied => None,

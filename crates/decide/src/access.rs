@@ -218,12 +218,9 @@ impl Candidate {
         }
         let end = grants.iter().map(|grant| self.end(grant, unused)).max();
         match end {
-            Some(until) if now < until => Standing::Granted(Access {
-                until,
-                since: grants.iter().map(|grant| grant.created).min().unwrap_or(now),
-                by,
-                grants: grants.iter().map(|grant| grant.name.clone()).collect(),
-            }),
+            Some(until) if now < until => {
+                Standing::Granted(access(until, grants.iter().filter(|grant| now < self.end(grant, unused))))
+            }
             Some(at) => Standing::Expired { at, by },
             None => match after(self.request.created, unused) {
                 at if at <= now => Standing::Expired { at, by },
@@ -246,12 +243,12 @@ impl Candidate {
         grant.request_uid.as_ref() == Some(&self.request.uid)
     }
 
-    /// Whether a grant gives access: for this very request, by somebody else, not deleted, not from the future.
+    /// Whether a grant gives access: for this very request, by another human, not deleted, not from the future.
     fn counts(&self, grant: &Grant, now: Timestamp) -> bool {
         let somebody_else = grant.by.as_ref().is_some_and(|by| {
             let requester = by.may_be(&self.request.user);
             let filer = self.request.created_by.as_ref().is_some_and(|filer| by.may_be(filer));
-            !requester && !filer
+            !requester && !filer && !by.is_service_account()
         });
         let believed = |created: Timestamp| created <= after(now, CLOCK_SKEW);
         grant.answer == Answer::Granted
@@ -269,6 +266,16 @@ impl Candidate {
             Validity::For(duration) => after(grant.created, duration),
         };
         grant.valid_for.map_or(asked, |shorter| asked.min(after(grant.created, shorter)))
+    }
+}
+
+/// The access that grants give together.
+fn access<'a>(until: Timestamp, grants: impl Iterator<Item = &'a &'a Grant> + Clone) -> Access {
+    Access {
+        until,
+        since: grants.clone().map(|grant| grant.created).min().unwrap_or(until),
+        by: grants.clone().filter_map(|grant| Some(grant.by.as_ref()?.name.clone())).collect(),
+        grants: grants.map(|grant| grant.name.clone()).collect(),
     }
 }
 

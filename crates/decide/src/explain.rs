@@ -154,6 +154,9 @@ fn ask(attempt: &Attempt) -> String {
     words.extend(exec.stdin.then_some("-i"));
     words.extend(exec.tty.then_some("-t"));
     words.extend([attempt.pod.as_str(), "-c", container, "--"]);
+    if exec.command.is_empty() {
+        words.push("COMMAND");
+    }
     words.extend(exec.command.iter().map(String::as_str));
     format!("  {}", argv::shell_line(&words))
 }

@@ -28,6 +28,11 @@ impl Person {
         self.name == other.name || (self.uid.is_some() && self.uid == other.uid)
     }
 
+    /// Whether this is a program's account and not a human: it answers nobody's request.
+    pub fn is_service_account(&self) -> bool {
+        self.name.starts_with("system:serviceaccount:")
+    }
+
     /// Whether this is certainly the person meant by `stored`: the same name, byte for byte, and the same unique
     /// id where one was stored. The same name from another authenticator is somebody else.
     pub fn is(&self, stored: &Self) -> bool {

@@ -92,6 +92,9 @@ impl Admission {
 /// Nobody answers her own request, nor one that she filed for somebody else.
 fn check_approver(approver: &Person, request: &Request) -> Result<(), Refused> {
     let name = &request.name;
+    if approver.is_service_account() {
+        return Err(Refused::because("a ServiceAccount answers no requests: a human must"));
+    }
     if approver.may_be(&request.user) {
         return Err(Refused::because(format!("accessrequest {name:?} is your own: somebody else must answer it")));
     }

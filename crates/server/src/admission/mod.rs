@@ -95,7 +95,8 @@ impl Admission {
         api::convert::caller(&review.request.user_info)
     }
 
-    /// Who acts, as objects name her. A name without the mandatory prefix stays whole: no request can be hers.
+    /// Who acts, as objects name her when she answers or files for somebody else. A name without the mandatory prefix
+    /// stays whole; no request can be hers (see [`Self::requester`]).
     fn person(&self, caller: &Caller) -> Person {
         let whole = || Person { name: caller.username.clone(), uid: caller.uid.clone() };
         self.rules.prefix.person(caller).unwrap_or_else(whole)

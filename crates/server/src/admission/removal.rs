@@ -3,10 +3,7 @@
 //! RBAC alone is not enough: a third person could destroy the trail, or somebody's access.
 
 use api::{AccessGrant, AccessRequest, convert, objects::GrantStatus, review::Review};
-use decide::{
-    access::{Candidate, Request, Standing},
-    identity::Person,
-};
+use decide::access::{Candidate, Request, Standing};
 use kube::Api;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -63,8 +60,8 @@ impl Admission {
 
     fn is_hers(&self, review: &Review, request: &AccessRequest) -> bool {
         let user = request.spec.user_info.as_ref().and_then(convert::person);
-        let caller: Person = self.person(&Self::caller(review));
-        user.is_some_and(|user| caller.is(&user))
+        let caller = self.rules.prefix.person(&Self::caller(review));
+        user.zip(caller).is_some_and(|(user, caller)| caller.is(&user))
     }
 
     async fn is_denied(&self, request: &AccessRequest) -> Result<bool, Refused> {

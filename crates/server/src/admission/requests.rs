@@ -52,12 +52,7 @@ impl Admission {
             return Err(unstamped("execOptions.container"));
         }
         let user = object.spec.user_info.clone().unwrap_or_default();
-        if user.name() != own.name() {
-            let only_name = UserInfo { username: user.username.clone(), ..UserInfo::default() };
-            let may = self.is_always_allowed(&caller) && user == only_name;
-            return if may { Ok(()) } else { Err(stamp::other_user(user.name(), own.name())) };
-        }
-        if user == own { Ok(()) } else { Err(unstamped("userInfo")) }
+        if user == self.requester(&user, &caller)? { Ok(()) } else { Err(unstamped("userInfo")) }
     }
 }
 

@@ -7,7 +7,10 @@ use api::{
     review::{Answer, Review},
 };
 use base64::Engine as _;
-use decide::identity::{Caller, Person};
+use decide::{
+    access::TargetKind,
+    identity::{Caller, Person},
+};
 use kube::Api;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -16,7 +19,10 @@ use super::{
     Admission,
     failure::{self, Failure, Refused},
 };
-use crate::cluster::pods::{self, Target};
+use crate::cluster::{
+    pods::{self, Target},
+    rights::{self, Right},
+};
 
 impl Admission {
     /// Completes a new request: who asks, who files, what exactly is meant.
@@ -26,41 +32,61 @@ impl Admission {
         let written = object.spec.user_info.clone().unwrap_or_default();
         object.spec.user_info = Some(self.requester(&written, &caller)?);
         object.spec.created_by = Some(stamped(&self.person(&caller), &caller));
-        self.stamp_target(&mut object, review.request.namespace.as_deref().unwrap_or_default()).await?;
+        let namespace = review.request.namespace.as_deref().unwrap_or_default();
+        self.stamp_target(&mut object, namespace, &review.request.user_info).await?;
         patch(review, &object)
     }
 
     /// Who the access is for: the caller, or whom an always-allowed caller names.
-    fn requester(&self, written: &UserInfo, caller: &Caller) -> Result<UserInfo, Refused> {
-        let own = self.person(caller);
+    pub(super) fn requester(&self, written: &UserInfo, caller: &Caller) -> Result<UserInfo, Refused> {
         let name = self.rules.prefix.written(written.name());
-        if name.is_empty() || name == own.name {
-            return Ok(stamped(&own, caller));
+        match self.rules.prefix.person(caller) {
+            Some(own) if name.is_empty() || name == own.name => Ok(stamped(&own, caller)),
+            _ if !name.is_empty() && self.is_always_allowed(caller) => {
+                // Whatever else is written of her could be wrong: only the name is taken.
+                Ok(UserInfo { username: Some(name.to_owned()), ..UserInfo::default() })
+            }
+            Some(own) => Err(other_user(name, &own.name)),
+            None => Err(no_prefix(&caller.username)),
         }
-        if self.is_always_allowed(caller) {
-            // Whatever else is written of her could be wrong: only the name is taken.
-            return Ok(UserInfo { username: Some(name.to_owned()), ..UserInfo::default() });
-        }
-        Err(other_user(name, &own.name))
     }
 
     /// Writes down which pod or workload is meant, and which container where none is named.
-    async fn stamp_target(&self, object: &mut AccessRequest, namespace: &str) -> Result<(), Refused> {
+    async fn stamp_target(&self, object: &mut AccessRequest, namespace: &str, user: &UserInfo) -> Result<(), Refused> {
         let kind = convert::target_kind(&object.spec.for_object.resource).map_err(|error| failure::nonsense(&error))?;
         let for_object = &mut object.spec.for_object;
         let asked = for_object.namespace.get_or_insert_default();
         if asked.is_empty() {
             namespace.clone_into(asked);
         }
-        let target = pods::read_target(self.ledger.client(), namespace, kind, &for_object.name).await?;
-        let resource = &for_object.resource.resource;
-        let target = target.ok_or_else(|| {
-            Refused::because(format!("{resource} {:?} not found in namespace {namespace}", for_object.name))
-        })?;
+        let target = self.visible_target(user, namespace, kind, &for_object.name).await?;
         check_uid(for_object.uid.as_deref(), &target, &for_object.name)?;
         for_object.uid = Some(target.uid.clone());
         let name = for_object.name.clone();
         stamp_container(object.spec.exec_options.get_or_insert_default(), &target, &name)
+    }
+
+    /// Reads a target, if the caller may: who may not see it learns the same of one that exists and one that does not.
+    async fn visible_target(
+        &self,
+        user: &UserInfo,
+        namespace: &str,
+        kind: TargetKind,
+        name: &str,
+    ) -> Result<Target, Refused> {
+        let client = self.ledger.client();
+        let resource = convert::resource_of(kind);
+        let right = Right::Get { resource: &resource, name };
+        let (visible, target) = tokio::try_join!(
+            rights::has(client, user, namespace, right),
+            pods::read_target(client, namespace, kind, name)
+        )?;
+        target.filter(|_| visible).ok_or_else(|| {
+            let resource = &resource.resource;
+            Refused::because(format!(
+                "{resource} {name:?} not found in namespace {namespace}, or you have no right to get {resource} there"
+            ))
+        })
     }
 
     /// Completes a new grant: who answers, and which request was read.
@@ -69,7 +95,9 @@ impl Admission {
         let caller = Self::caller(review);
         object.spec.granted_by = Some(stamped(&self.person(&caller), &caller));
         let meant = convert::meant_request(&object).map_err(|error| failure::nonsense(&error))?;
-        if meant.is_none() {
+        // In the spec it is frozen; an ownerReference is not.
+        object.spec.request_uid = meant;
+        if object.spec.request_uid.is_none() {
             let namespace = review.request.namespace.as_deref().unwrap_or_default();
             let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), namespace);
             let request = api.get_opt(&object.spec.grant_for).await?;
@@ -88,6 +116,12 @@ pub(super) fn stamped(person: &Person, caller: &Caller) -> UserInfo {
 pub(super) fn other_user(asked: &str, own: &str) -> Refused {
     Refused::because(format!(
         "the request is for {asked:?}, but you are {own:?}: only always-allowed users may file requests for others"
+    ))
+}
+
+fn no_prefix(username: &str) -> Refused {
+    Refused::because(format!(
+        "{username:?} does not begin with --username-prefix, so no request can be yours: log in by the cluster's authenticator"
     ))
 }
 

@@ -13,7 +13,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{
     Api, Client,
     api::{ListParams, PostParams},
-    core::DeserializeGuard,
 };
 use tokio::time::Instant;
 use tracing::warn;
@@ -115,9 +114,7 @@ impl Ledger {
     /// # Errors
     /// The API server did not answer.
     pub async fn list_grants(&self, namespace: &str, request: &str) -> Result<Vec<AccessGrant>, kube::Error> {
-        let api: Api<DeserializeGuard<AccessGrant>> = Api::namespaced(self.client.clone(), namespace);
-        let list = api.list(&ListParams::default().fields(&format!("spec.grantFor={request}"))).await?;
-        Ok(list.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
+        list_grants(&self.client, namespace, request).await
     }
 
     fn is_suspect(&self, key: &Key) -> bool {
@@ -170,6 +167,16 @@ impl Ledger {
     fn requests(&self, namespace: &str) -> Api<AccessRequest> {
         Api::namespaced(self.client.clone(), namespace)
     }
+}
+
+/// All grants that name a request, read from the API server. One of them that cannot be decoded could be a denial, so
+/// it fails the whole list; nobody else's request is concerned.
+///
+/// # Errors
+/// The API server did not answer, or with something that cannot be decoded.
+pub async fn list_grants(client: &Client, namespace: &str, request: &str) -> Result<Vec<AccessGrant>, kube::Error> {
+    let api: Api<AccessGrant> = Api::namespaced(client.clone(), namespace);
+    Ok(api.list(&ListParams::default().fields(&format!("spec.grantFor={request}"))).await?.items)
 }
 
 /// The use that a review makes of a request.

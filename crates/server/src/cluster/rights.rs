@@ -1,6 +1,6 @@
 //! What RBAC says of somebody.
 
-use api::UserInfo;
+use api::{GroupVersionResource, UserInfo};
 use k8s_openapi::api::{
     authentication::v1::SelfSubjectReview,
     authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
@@ -17,6 +17,13 @@ pub enum Right<'a> {
     },
     /// `create` on `accessgrants`.
     Grant,
+    /// `get` on an object.
+    Get {
+        /// Its resource.
+        resource: &'a GroupVersionResource,
+        /// Its name.
+        name: &'a str,
+    },
 }
 
 /// Whether RBAC gives `user` (named as the authenticator does) a right in a namespace.
@@ -24,9 +31,12 @@ pub enum Right<'a> {
 /// # Errors
 /// The API server did not answer.
 pub async fn has(client: &Client, user: &UserInfo, namespace: &str, right: Right<'_>) -> Result<bool, kube::Error> {
-    let (group, resource, subresource, name) = match right {
-        Right::Exec { pod } => ("", "pods", Some("exec".to_owned()), Some(pod.to_owned())),
-        Right::Grant => (api::objects::GROUP, "accessgrants", None, None),
+    let (verb, group, resource, subresource, name) = match right {
+        Right::Exec { pod } => ("create", "", "pods", Some("exec".to_owned()), Some(pod.to_owned())),
+        Right::Grant => ("create", api::objects::GROUP, "accessgrants", None, None),
+        Right::Get { resource, name } => {
+            ("get", resource.group.as_str(), resource.resource.as_str(), None, Some(name.to_owned()))
+        }
     };
     let extra = user
         .extra
@@ -40,7 +50,7 @@ pub async fn has(client: &Client, user: &UserInfo, namespace: &str, right: Right
             extra,
             resource_attributes: Some(ResourceAttributes {
                 namespace: Some(namespace.to_owned()),
-                verb: Some("create".to_owned()),
+                verb: Some(verb.to_owned()),
                 group: Some(group.to_owned()),
                 resource: Some(resource.to_owned()),
                 subresource,

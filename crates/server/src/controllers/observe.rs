@@ -1,9 +1,9 @@
 //! A request with all its grants, as the API server has them now.
 
-use api::{AccessGrant, AccessRequest};
-use kube::{Api, Client, api::ListParams, core::DeserializeGuard};
+use api::AccessRequest;
+use kube::Client;
 
-use crate::cluster::ledger::{Live, live};
+use crate::cluster::ledger::{Live, list_grants, live};
 
 /// Reads the grants of a request. `None`: the request means nothing to us.
 ///
@@ -13,8 +13,6 @@ pub async fn with_grants(client: &Client, request: AccessRequest) -> Result<Opti
     let namespace = request.metadata.namespace.clone().unwrap_or_default();
     let (name, uid) =
         (request.metadata.name.clone().unwrap_or_default(), request.metadata.uid.clone().unwrap_or_default());
-    let api: Api<DeserializeGuard<AccessGrant>> = Api::namespaced(client.clone(), &namespace);
-    let grants = api.list(&ListParams::default().fields(&format!("spec.grantFor={name}"))).await?;
-    let grants: Vec<AccessGrant> = grants.items.into_iter().filter_map(|guard| guard.0.ok()).collect();
+    let grants = list_grants(client, &namespace, &name).await?;
     Ok(live(request, &uid, &grants))
 }
