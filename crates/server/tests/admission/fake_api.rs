@@ -1,0 +1,188 @@
+//! An API server at the seam where kube hands over HTTP requests: objects by path, optimistic concurrency as the real
+//! one has it, a record of every request, and faults on demand.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use kube::{Client, client::Body};
+use serde_json::{Value, json};
+use tower::service_fn;
+
+/// The API server.
+#[derive(Clone, Default)]
+pub(crate) struct FakeApi(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    objects: BTreeMap<String, Value>,
+    version: u64,
+    requests: Vec<(Method, String)>,
+    faults: VecDeque<Fault>,
+    /// Users to whom SubjectAccessReviews say no.
+    without_rights: Vec<String>,
+}
+
+/// What goes wrong with the next matching request.
+pub(crate) struct Fault {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) effect: Effect,
+}
+
+pub(crate) enum Effect {
+    /// Answered with this status; nothing is done.
+    Fails(StatusCode),
+    /// Done, but answered with this status.
+    DoneButFails(StatusCode),
+    /// Somebody else changes the object at this path first.
+    After(String, fn(&mut Value)),
+    /// Never answered.
+    Hangs,
+}
+
+impl FakeApi {
+    pub(crate) fn client(&self) -> Client {
+        let api = self.clone();
+        let service = service_fn(move |request: Request<Body>| {
+            let api = api.clone();
+            async move { Ok::<_, Infallible>(api.answer(request).await) }
+        });
+        Client::new(service, "default")
+    }
+
+    /// Stores an object under its path, as if it had always been there.
+    pub(crate) fn store(&self, path: &str, object: &Value) {
+        let mut state = self.lock();
+        let mut object = object.clone();
+        state.version += 1;
+        object["metadata"]["resourceVersion"] = json!(state.version.to_string());
+        state.objects.insert(path.to_owned(), object);
+    }
+
+    pub(crate) fn remove(&self, path: &str) {
+        self.lock().objects.remove(path);
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Value {
+        self.lock().objects.get(path).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn change(&self, path: &str, change: impl FnOnce(&mut Value)) {
+        let mut object = self.get(path);
+        change(&mut object);
+        self.store(path, &object);
+    }
+
+    pub(crate) fn next_fault(&self, method: Method, path: &'static str, effect: Effect) {
+        self.lock().faults.push_back(Fault { method, path, effect });
+    }
+
+    pub(crate) fn takes_all_rights_of(&self, user: &str) {
+        self.lock().without_rights.push(user.to_owned());
+    }
+
+    /// What was asked, since the last time this was called.
+    pub(crate) fn requests(&self) -> Vec<(Method, String)> {
+        std::mem::take(&mut self.lock().requests)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let (path, query) = (parts.uri.path().to_owned(), parts.uri.query().unwrap_or_default().to_owned());
+        let fault = {
+            let mut state = self.lock();
+            state.requests.push((parts.method.clone(), path.clone()));
+            let at = state.faults.iter().position(|fault| fault.method == parts.method && path.contains(fault.path));
+            at.and_then(|at| state.faults.remove(at)).map(|fault| fault.effect)
+        };
+        match fault {
+            Some(Effect::Fails(code)) => failure(code),
+            Some(Effect::DoneButFails(code)) => {
+                self.carry_out(&parts.method, &path, &query, &body);
+                failure(code)
+            }
+            Some(Effect::After(other, change)) => {
+                self.change(&other, change);
+                self.carry_out(&parts.method, &path, &query, &body)
+            }
+            Some(Effect::Hangs) => std::future::pending().await,
+            None => self.carry_out(&parts.method, &path, &query, &body),
+        }
+    }
+
+    fn carry_out(&self, method: &Method, path: &str, query: &str, body: &Value) -> Response<Body> {
+        match *method {
+            Method::GET if path.ends_with("/accessgrants") => self.list(path, query),
+            Method::GET => self.lock().objects.get(path).map_or_else(|| failure(StatusCode::NOT_FOUND), ok),
+            Method::POST => self.review(body),
+            Method::PUT => self.put(path.trim_end_matches("/status"), body),
+            _ => failure(StatusCode::METHOD_NOT_ALLOWED),
+        }
+    }
+
+    /// Grants by `fieldSelector=spec.grantFor=NAME`.
+    fn list(&self, path: &str, query: &str) -> Response<Body> {
+        let name = query.split(['&', '?']).find_map(|pair| pair.strip_prefix("fieldSelector=spec.grantFor%3D"));
+        let state = self.lock();
+        let items = state
+            .objects
+            .iter()
+            .filter(|(at, object)| at.starts_with(&format!("{path}/")) && object["spec"]["grantFor"].as_str() == name);
+        let items: Vec<&Value> = items.map(|(_, object)| object).collect();
+        ok(&json!({"apiVersion": "spreadgroup.com/v1", "kind": "AccessGrantList", "metadata": {}, "items": items}))
+    }
+
+    fn review(&self, body: &Value) -> Response<Body> {
+        let user = body["spec"]["user"].as_str().unwrap_or_default();
+        let allowed = !self.lock().without_rights.iter().any(|without| without == user);
+        let mut answer = body.clone();
+        answer["metadata"] = json!({});
+        answer["status"] = json!({"allowed": allowed});
+        ok(&answer)
+    }
+
+    /// As the API server: uid and resourceVersion must be those that are stored; only the status changes.
+    fn put(&self, path: &str, body: &Value) -> Response<Body> {
+        let mut state = self.lock();
+        let next = state.version + 1;
+        let Some(stored) = state.objects.get_mut(path) else { return failure(StatusCode::NOT_FOUND) };
+        let same = |field: &str| stored["metadata"][field] == body["metadata"][field];
+        if !same("uid") || !same("resourceVersion") {
+            return failure(StatusCode::CONFLICT);
+        }
+        stored["status"] = body["status"].clone();
+        stored["metadata"]["resourceVersion"] = json!(next.to_string());
+        let answer = ok(stored);
+        state.version = next;
+        answer
+    }
+}
+
+fn ok(object: &Value) -> Response<Body> {
+    Response::new(Body::from(object.to_string().into_bytes()))
+}
+
+fn failure(code: StatusCode) -> Response<Body> {
+    let reason = match code {
+        StatusCode::NOT_FOUND => "NotFound",
+        StatusCode::CONFLICT => "Conflict",
+        _ => "InternalError",
+    };
+    let status = json!({
+        "apiVersion": "v1", "kind": "Status", "status": "Failure", "message": "injected", "reason": reason, "code": code.as_u16(),
+    });
+    let mut response = ok(&status);
+    *response.status_mut() = code;
+    response
+}

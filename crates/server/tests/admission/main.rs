@@ -1,0 +1,11 @@
+//! The second ring of tests: the real router, with reviews recorded from a real API server, on a fake cluster.
+
+#![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+
+mod door;
+mod fake_api;
+mod objects;
+mod reviews;
+mod spending;
+mod webhooks;
+mod world;

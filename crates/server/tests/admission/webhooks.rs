@@ -1,0 +1,283 @@
+//! Audit and validation webhooks, over TLS that the original's receivers use: a self-signed certificate with CA:TRUE,
+//! as `openssl req -x509` makes it.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Json, Router,
+    extract::{RawQuery, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse as _, Response},
+    routing::post,
+};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use rstest::rstest;
+use rustls::crypto::ring;
+use serde_json::{Value, json};
+use server::{
+    audit::{Extensions, Webhook},
+    serve::{self, tls::Tls},
+};
+use tempfile::TempDir;
+
+use crate::world::{REQUEST, Settings, World, recorded};
+
+/// A receiver: what it got, and what it answers.
+struct Receiver {
+    url: String,
+    dir: TempDir,
+    got: Arc<Mutex<Vec<(String, Value)>>>,
+    answer: Arc<Mutex<(StatusCode, Value)>>,
+}
+
+type Shared = (Arc<Mutex<Vec<(String, Value)>>>, Arc<Mutex<(StatusCode, Value)>>);
+
+async fn receive(
+    State((got, answer)): State<Shared>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: String,
+) -> Response {
+    assert_eq!(headers["user-agent"], "kube-request-access");
+    assert_eq!(headers["content-type"], "application/json");
+    got.lock().unwrap().push((query.unwrap_or_default(), serde_json::from_str(&body).unwrap()));
+    let (status, body) = answer.lock().unwrap().clone();
+    (status, Json(body)).into_response()
+}
+
+fn write(dir: &TempDir, name: &str, content: &str) -> PathBuf {
+    let path = dir.path().join(name);
+    std::fs::write(&path, content).unwrap();
+    path
+}
+
+/// A certificate for these names, self-signed and CA:TRUE, and its key.
+fn self_signed(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
+    let mut params = CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    change(&mut params);
+    let key = KeyPair::generate().unwrap();
+    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
+impl Receiver {
+    async fn start() -> Self {
+        let (certificate, key) = self_signed(&["127.0.0.1"], |_| {});
+        Self::start_with(&certificate, &key).await
+    }
+
+    async fn start_with(certificate: &str, key: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (cert_file, key_file) = (write(&dir, "tls.crt", certificate), write(&dir, "tls.key", key));
+        let tls = Arc::new(Tls::load(cert_file, key_file, Arc::new(ring::default_provider())).unwrap());
+        let listener = serve::listen(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
+        let url = format!("https://{}/hook?team=sre", listener.local_addr().unwrap());
+        let (got, answer) = (Arc::default(), Arc::new(Mutex::new((StatusCode::OK, json!({"status": "valid"})))));
+        let shared: Shared = (Arc::clone(&got), Arc::clone(&answer));
+        let router = Router::new().route("/hook", post(receive)).with_state(shared);
+        tokio::spawn(serve::serve(listener, tls, router, std::future::pending()));
+        Self { url, dir, got, answer }
+    }
+
+    /// The webhook as the server is told of it, trusting this certificate.
+    fn webhook_trusting(&self, certificate: &str) -> Webhook {
+        let bundle = write(&self.dir, "bundle.crt", certificate);
+        Webhook::new(self.url.parse().unwrap(), Some(bundle), Arc::new(ring::default_provider())).unwrap()
+    }
+
+    fn webhook(&self) -> Webhook {
+        self.webhook_trusting(&std::fs::read_to_string(self.dir.path().join("tls.crt")).unwrap())
+    }
+
+    fn got(&self) -> Vec<(String, Value)> {
+        std::mem::take(&mut self.got.lock().unwrap())
+    }
+
+    fn will_answer(&self, status: StatusCode, body: Value) {
+        *self.answer.lock().unwrap() = (status, body);
+    }
+}
+
+fn audited(receiver: &Receiver) -> World {
+    let extensions = Extensions { audit: Some(receiver.webhook()), validation: None };
+    World::granted_with(Settings { extensions, ..Settings::default() }, |_| {})
+}
+
+#[tokio::test]
+async fn every_attempt_is_told_once_before_it_is_spent() {
+    let receiver = Receiver::start().await;
+    let world = audited(&receiver);
+    assert!(world.exec("r1", |_| {}).await.allowed());
+    let got = receiver.got();
+    let [(query, body)] = got.as_slice() else { panic!("{got:?}") };
+    assert_eq!(query, "team=sre&type=audit-exec");
+    assert_eq!(body["request"]["uid"], "r1");
+    assert_eq!(body["request"]["object"], recorded("exec-websocket")["request"]["object"], "as it came");
+    assert_eq!((&body["isAllowed"], &body["isAdmin"]), (&json!(true), &json!(false)));
+    assert_eq!(body["execOptions"]["command"], json!(["date"]));
+
+    world.exec("r2", |_| {}).await;
+    assert_eq!(receiver.got()[0].1["isAllowed"], false);
+}
+
+#[rstest]
+#[case(StatusCode::INTERNAL_SERVER_ERROR)]
+#[case(StatusCode::CREATED)]
+#[case(StatusCode::NO_CONTENT)]
+#[tokio::test]
+async fn an_audit_that_fails_denies_and_spends_nothing(#[case] status: StatusCode) {
+    let receiver = Receiver::start().await;
+    let world = audited(&receiver);
+    receiver.will_answer(status, Value::Null);
+    let said = world.exec("r1", |_| {}).await;
+    assert!(
+        said.denial().contains("the audit or validation webhook failed, so nothing was allowed or used up (id r1)")
+    );
+    assert_eq!(world.uses(), 0);
+    receiver.will_answer(StatusCode::OK, Value::Null);
+    assert!(world.exec("r2", |_| {}).await.allowed());
+}
+
+#[tokio::test]
+async fn an_audit_that_cannot_be_reached_denies_the_always_allowed_too() {
+    let receiver = Receiver::start().await;
+    let webhook = Webhook::new(
+        "https://127.0.0.1:1/".parse().unwrap(),
+        Some(receiver.dir.path().join("tls.crt")),
+        Arc::new(ring::default_provider()),
+    );
+    let extensions = Extensions { audit: Some(webhook.unwrap()), validation: None };
+    let world = World::new(Settings { extensions, ..Settings::default() });
+    let said = world.exec("r1", |request| request["userInfo"]["groups"] = json!(["system:masters"])).await;
+    assert!(said.denial().contains("webhook failed"));
+}
+
+#[tokio::test]
+async fn a_spend_that_is_lost_after_the_intent_is_told_as_denied() {
+    let receiver = Receiver::start().await;
+    let world = audited(&receiver);
+    world.api.next_fault(
+        http::Method::PUT,
+        "/ask/status",
+        crate::fake_api::Effect::After(REQUEST.to_owned(), |request| {
+            request["status"]["denied"] = json!({"by": "ann", "at": "2026-11-23T15:00:00Z"});
+        }),
+    );
+    assert!(!world.exec("r1", |_| {}).await.allowed());
+    let told: Vec<Value> = receiver.got().into_iter().map(|(_, body)| body["isAllowed"].clone()).collect();
+    assert_eq!(told, [json!(true), json!(false)]);
+}
+
+#[tokio::test]
+async fn a_renewed_leaf_of_the_bundles_authority_is_believed_and_another_is_not() {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = rcgen::CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    for _renewal in 0..2 {
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+        let receiver = Receiver::start_with(&leaf.pem(), &key.serialize_pem()).await;
+        let extensions = Extensions { audit: Some(receiver.webhook_trusting(&authority.pem())), validation: None };
+        let world = World::granted_with(Settings { extensions, ..Settings::default() }, |_| {});
+        assert!(world.exec("r1", |_| {}).await.allowed());
+    }
+    let receiver = Receiver::start().await;
+    let extensions = Extensions { audit: Some(receiver.webhook_trusting(&authority.pem())), validation: None };
+    let world = World::granted_with(Settings { extensions, ..Settings::default() }, |_| {});
+    assert!(!world.exec("r1", |_| {}).await.allowed());
+    assert!(receiver.got().is_empty());
+}
+
+#[rstest]
+#[case::other_name(&["audit.example"], |_: &mut CertificateParams| {})]
+#[case::expired(&["127.0.0.1"], |params: &mut CertificateParams| params.not_after = rcgen::date_time_ymd(2020, 1, 1))]
+#[case::not_yet(&["127.0.0.1"], |params: &mut CertificateParams| params.not_before = rcgen::date_time_ymd(4000, 1, 1))]
+#[tokio::test]
+async fn a_certificate_of_the_bundle_is_believed_with_its_own_name_and_dates_only(
+    #[case] names: &[&str],
+    #[case] change: fn(&mut CertificateParams),
+) {
+    let (certificate, key) = self_signed(names, change);
+    let receiver = Receiver::start_with(&certificate, &key).await;
+    let world = audited(&receiver);
+    assert!(!world.exec("r1", |_| {}).await.allowed());
+    assert!(receiver.got().is_empty());
+}
+
+#[tokio::test]
+async fn a_bundle_that_is_swapped_counts_after_it_is_read_again() {
+    let receiver = Receiver::start().await;
+    let (other, _key) = self_signed(&["127.0.0.1"], |_| {});
+    let webhook = receiver.webhook_trusting(&other);
+    let deadline = || tokio::time::Instant::now() + std::time::Duration::from_secs(5);
+    assert!(webhook.post("x", &json!({}), deadline()).await.is_err());
+    write(&receiver.dir, "bundle.crt", &std::fs::read_to_string(receiver.dir.path().join("tls.crt")).unwrap());
+    webhook.reload().unwrap();
+    assert!(webhook.post("x", &json!({}), deadline()).await.is_ok());
+    write(&receiver.dir, "bundle.crt", "nothing");
+    assert!(webhook.reload().is_err());
+    assert!(webhook.post("x", &json!({}), deadline()).await.is_ok(), "what was in use stays in use");
+}
+
+fn filing() -> Value {
+    let mut review = recorded("accessrequest-create");
+    let spec = &mut review["request"]["object"]["spec"];
+    let jane = json!({"username": "jane", "groups": ["devs", "system:authenticated"]});
+    (spec["userInfo"], spec["createdBy"]) = (jane.clone(), jane);
+    spec["forObject"]["uid"] = json!("pod-1");
+    spec["execOptions"]["container"] = json!("nginx");
+    review["request"]["object"]["metadata"]["creationTimestamp"] = json!("2026-11-23T15:00:00Z");
+    review
+}
+
+async fn validated(receiver: &Receiver) -> World {
+    let extensions = Extensions { audit: Some(receiver.webhook()), validation: Some(receiver.webhook()) };
+    World::new(Settings { extensions, ..Settings::default() })
+}
+
+#[tokio::test]
+async fn a_new_request_is_validated_and_then_told() {
+    let receiver = Receiver::start().await;
+    let world = validated(&receiver).await;
+    assert!(world.post("/validate", filing().to_string()).await.allowed());
+    let got = receiver.got();
+    let [(validation, asked), (audit, told)] = got.as_slice() else { panic!("{got:?}") };
+    assert_eq!((validation.as_str(), audit.as_str()), ("team=sre", "team=sre&type=audit-created"));
+    assert_eq!(asked["Request"]["uid"], told["request"]["uid"]);
+    assert_eq!(asked["AccessRequest"]["spec"]["execOptions"]["command"], json!(["date"]));
+    assert_eq!(asked["AccessRequest"], told["accessRequest"]);
+}
+
+#[tokio::test]
+async fn an_invalid_request_is_refused_with_the_webhooks_words() {
+    let receiver = Receiver::start().await;
+    let world = validated(&receiver).await;
+    receiver.will_answer(StatusCode::OK, json!({"status": "invalid", "message": "no ticket"}));
+    assert_eq!(world.post("/validate", filing().to_string()).await.denial(), "the request is not valid: no ticket");
+}
+
+#[rstest]
+#[case::unknown_status(StatusCode::OK, json!({"status": "maybe"}))]
+#[case::no_status(StatusCode::OK, json!({}))]
+#[case::not_json(StatusCode::OK, Value::Null)]
+#[case::failed(StatusCode::BAD_GATEWAY, json!({"status": "valid"}))]
+#[tokio::test]
+async fn a_validation_that_says_nothing_clear_refuses(#[case] status: StatusCode, #[case] body: Value) {
+    let receiver = Receiver::start().await;
+    let world = validated(&receiver).await;
+    receiver.will_answer(status, body);
+    assert!(world.post("/validate", filing().to_string()).await.denial().contains("webhook failed"));
+}
+
+#[tokio::test]
+async fn a_dry_run_is_told_to_nobody() {
+    let receiver = Receiver::start().await;
+    let world = validated(&receiver).await;
+    let mut review = filing();
+    review["request"]["dryRun"] = json!(true);
+    assert!(world.post("/validate", review.to_string()).await.allowed());
+    assert!(receiver.got().is_empty());
+}

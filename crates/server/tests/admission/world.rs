@@ -1,0 +1,208 @@
+//! A server on a fake cluster: namespace `default` with a pod `nginx`, a request of jane's for `date` in it, and amy's
+//! grant. Tests change one thing and look what the door says.
+
+use std::sync::{Arc, Mutex};
+
+use api::{AccessGrant, AccessRequest};
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, StatusCode},
+};
+use decide::{
+    identity::{AlwaysAllowed, NamePrefix},
+    verdict::Rules,
+};
+use http_body_util::BodyExt as _;
+use jiff::{SignedDuration, Timestamp};
+use kube::runtime::watcher::Event;
+use serde_json::{Value, json};
+use server::{
+    admission::{Admission, router::Service},
+    audit::Extensions,
+    cluster::{clients::Pulse, index::Index, ledger::Ledger},
+    metrics::Metrics,
+};
+use tokio::sync::watch;
+use tower::ServiceExt as _;
+
+use crate::fake_api::FakeApi;
+
+pub(crate) const POD: &str = "/api/v1/namespaces/default/pods/nginx";
+pub(crate) const REQUEST: &str = "/apis/spreadgroup.com/v1/namespaces/default/accessrequests/ask";
+pub(crate) const GRANT: &str = "/apis/spreadgroup.com/v1/namespaces/default/accessgrants/grant-ask";
+const START: &str = "2026-11-23T15:00:00Z";
+
+pub(crate) struct World {
+    pub(crate) api: FakeApi,
+    pub(crate) index: Arc<Index>,
+    router: Router,
+    clock: Arc<Mutex<Timestamp>>,
+    _ready: watch::Sender<bool>,
+}
+
+/// What a world starts with.
+pub(crate) struct Settings {
+    pub(crate) extensions: Extensions,
+    pub(crate) allow_interactive: bool,
+    pub(crate) prefix: &'static str,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { extensions: Extensions::default(), allow_interactive: false, prefix: "" }
+    }
+}
+
+/// An answer: the HTTP status, and the body.
+pub(crate) struct Said {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Value,
+}
+
+impl Said {
+    pub(crate) fn allowed(&self) -> bool {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.body);
+        self.body["response"]["allowed"].as_bool().unwrap()
+    }
+
+    /// The text of a denial, which must be one.
+    pub(crate) fn denial(&self) -> &str {
+        assert!(!self.allowed(), "allowed: {}", self.body);
+        assert_eq!(self.body["response"]["status"]["code"], 403);
+        assert_eq!(self.body["response"]["status"]["reason"], "Forbidden");
+        self.body["response"]["status"]["message"].as_str().unwrap()
+    }
+}
+
+impl World {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let api = FakeApi::default();
+        let index = Arc::new(Index::default());
+        let clock = Arc::new(Mutex::new(START.parse::<Timestamp>().unwrap()));
+        let hand = Arc::clone(&clock);
+        let admission = Admission {
+            index: Arc::clone(&index),
+            ledger: Ledger::new(api.client(), Pulse::default()),
+            extensions: Arc::new(settings.extensions),
+            rules: Rules {
+                allow_interactive: settings.allow_interactive,
+                unused: std::time::Duration::from_hours(48),
+                prefix: NamePrefix::new(settings.prefix),
+            },
+            always_allowed: AlwaysAllowed { users: vec![], groups: vec!["system:masters".to_owned()] },
+            cluster_name: "test".to_owned(),
+            own_name: "system:serviceaccount:kube-request-access:kube-request-access".to_owned(),
+            clock: Arc::new(move || *hand.lock().unwrap()),
+        };
+        let (ready, is_ready) = watch::channel(true);
+        let router = Service::new(Arc::new(admission), is_ready, Metrics::new()).router();
+        let world = Self { api, index, router, clock, _ready: ready };
+        world.api.store(POD, &pod("pod-1"));
+        world
+    }
+
+    /// A world in which jane may run `date` once.
+    pub(crate) fn granted() -> Self {
+        Self::granted_with(Settings::default(), |_| {})
+    }
+
+    pub(crate) fn granted_with(settings: Settings, change: impl FnOnce(&mut Value)) -> Self {
+        let world = Self::new(settings);
+        let mut request = request();
+        change(&mut request);
+        world.put_request(&request);
+        world.put_grant(&grant("granted"));
+        world
+    }
+
+    /// Stores a request, and shows it to the watch.
+    pub(crate) fn put_request(&self, request: &Value) {
+        self.api.store(REQUEST, request);
+        self.index.apply_request(Event::Apply(decode::<AccessRequest>(request)));
+    }
+
+    pub(crate) fn put_grant(&self, grant: &Value) {
+        self.api.store(GRANT, grant);
+        self.index.apply_grant(Event::Apply(decode::<AccessGrant>(grant)));
+    }
+
+    pub(crate) fn pass(&self, seconds: i64) {
+        let mut clock = self.clock.lock().unwrap();
+        *clock = clock.checked_add(SignedDuration::from_secs(seconds)).unwrap();
+    }
+
+    /// jane runs a command in the pod.
+    pub(crate) async fn exec(&self, review_uid: &str, change: impl FnOnce(&mut Value)) -> Said {
+        let mut review = recorded("exec-websocket");
+        review["request"]["uid"] = json!(review_uid);
+        change(&mut review["request"]);
+        self.post("/validate?timeout=10s", review.to_string()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: impl Into<Body>) -> Said {
+        let request = Request::post(path).body(body.into()).unwrap();
+        self.send(request).await
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Said {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        let text = || json!(String::from_utf8_lossy(&bytes));
+        Said { status, body: serde_json::from_slice(&bytes).unwrap_or_else(|_not_json| text()) }
+    }
+
+    /// How many uses stand in the stored request.
+    pub(crate) fn uses(&self) -> usize {
+        self.api.get(REQUEST)["status"]["uses"].as_array().map_or(0, Vec::len)
+    }
+}
+
+fn decode<T: serde::de::DeserializeOwned>(value: &Value) -> T {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+/// A review recorded from a real API server.
+pub(crate) fn recorded(name: &str) -> Value {
+    let path = format!("{}/../api/tests/fixtures/reviews/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+pub(crate) fn pod(uid: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "nginx", "namespace": "default", "uid": uid},
+        "spec": {"serviceAccountName": "default", "containers": [{"name": "nginx", "image": "nginx"}]},
+        "status": {"phase": "Running", "containerStatuses": [{
+            "name": "nginx", "image": "nginx", "imageID": "", "ready": true, "restartCount": 0,
+            "state": {"running": {"startedAt": START}},
+        }]},
+    })
+}
+
+pub(crate) fn request() -> Value {
+    json!({
+        "apiVersion": "spreadgroup.com/v1", "kind": "AccessRequest",
+        "metadata": {"name": "ask", "namespace": "default", "uid": "ask-1", "creationTimestamp": START},
+        "spec": {
+            "userInfo": {"username": "jane"},
+            "createdBy": {"username": "jane"},
+            "forObject": {
+                "resource": {"group": "", "version": "v1", "resource": "pods"}, "subResource": "exec",
+                "name": "nginx", "namespace": "default", "uid": "pod-1",
+            },
+            "execOptions": {"kind": "PodExecOptions", "apiVersion": "v1", "stdout": true, "stderr": true,
+                "container": "nginx", "command": ["date"]},
+        },
+    })
+}
+
+pub(crate) fn grant(status: &str) -> Value {
+    json!({
+        "apiVersion": "spreadgroup.com/v1", "kind": "AccessGrant",
+        "metadata": {"name": "grant-ask", "namespace": "default", "uid": "grant-1", "creationTimestamp": START},
+        "spec": {"grantFor": "ask", "requestUID": "ask-1", "grantedBy": {"username": "amy"}},
+        "status": status,
+    })
+}
