@@ -134,7 +134,7 @@ async fn a_silent_watch_makes_every_allow_look_for_denials() {
     let mut denial = grant("denied");
     denial["metadata"]["name"] = json!("deny-ask");
     world.api.store("/apis/spreadgroup.com/v1/namespaces/default/accessgrants/deny-ask", &denial);
-    tokio::time::advance(std::time::Duration::from_secs(60)).await;
+    tokio::time::advance(std::time::Duration::from_mins(1)).await;
     assert!(world.exec("r1", |_| {}).await.denial().contains("denied your request ask"));
 }
 

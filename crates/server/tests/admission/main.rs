@@ -1,6 +1,11 @@
 //! The second ring of tests: the real router, with reviews recorded from a real API server, on a fake cluster.
 
-#![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that panics has failed, as it should"
+)]
 
 mod door;
 mod fake_api;

@@ -258,7 +258,7 @@ async fn an_update_may_change_labels_and_nothing_else() {
         |object| object["metadata"]["finalizers"] = json!(["keep/me"]),
         |object| {
             object["metadata"]["ownerReferences"] =
-                json!([{"apiVersion": "v1", "kind": "Pod", "name": "x", "uid": "y"}])
+                json!([{"apiVersion": "v1", "kind": "Pod", "name": "x", "uid": "y"}]);
         },
     ];
     for change in changes {

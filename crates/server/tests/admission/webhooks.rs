@@ -233,7 +233,7 @@ fn filing() -> Value {
     review
 }
 
-async fn validated(receiver: &Receiver) -> World {
+fn validated(receiver: &Receiver) -> World {
     let extensions = Extensions { audit: Some(receiver.webhook()), validation: Some(receiver.webhook()) };
     World::new(Settings { extensions, ..Settings::default() })
 }
@@ -241,7 +241,7 @@ async fn validated(receiver: &Receiver) -> World {
 #[tokio::test]
 async fn a_new_request_is_validated_and_then_told() {
     let receiver = Receiver::start().await;
-    let world = validated(&receiver).await;
+    let world = validated(&receiver);
     assert!(world.post("/validate", filing().to_string()).await.allowed());
     let got = receiver.got();
     let [(validation, asked), (audit, told)] = got.as_slice() else { panic!("{got:?}") };
@@ -254,7 +254,7 @@ async fn a_new_request_is_validated_and_then_told() {
 #[tokio::test]
 async fn an_invalid_request_is_refused_with_the_webhooks_words() {
     let receiver = Receiver::start().await;
-    let world = validated(&receiver).await;
+    let world = validated(&receiver);
     receiver.will_answer(StatusCode::OK, json!({"status": "invalid", "message": "no ticket"}));
     assert_eq!(world.post("/validate", filing().to_string()).await.denial(), "the request is not valid: no ticket");
 }
@@ -267,7 +267,7 @@ async fn an_invalid_request_is_refused_with_the_webhooks_words() {
 #[tokio::test]
 async fn a_validation_that_says_nothing_clear_refuses(#[case] status: StatusCode, #[case] body: Value) {
     let receiver = Receiver::start().await;
-    let world = validated(&receiver).await;
+    let world = validated(&receiver);
     receiver.will_answer(status, body);
     assert!(world.post("/validate", filing().to_string()).await.denial().contains("webhook failed"));
 }
@@ -275,7 +275,7 @@ async fn a_validation_that_says_nothing_clear_refuses(#[case] status: StatusCode
 #[tokio::test]
 async fn a_dry_run_is_told_to_nobody() {
     let receiver = Receiver::start().await;
-    let world = validated(&receiver).await;
+    let world = validated(&receiver);
     let mut review = filing();
     review["request"]["dryRun"] = json!(true);
     assert!(world.post("/validate", review.to_string()).await.allowed());

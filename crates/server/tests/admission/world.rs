@@ -42,16 +42,11 @@ pub(crate) struct World {
 }
 
 /// What a world starts with.
+#[derive(Default)]
 pub(crate) struct Settings {
     pub(crate) extensions: Extensions,
     pub(crate) allow_interactive: bool,
     pub(crate) prefix: &'static str,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { extensions: Extensions::default(), allow_interactive: false, prefix: "" }
-    }
 }
 
 /// An answer: the HTTP status, and the body.
