@@ -176,3 +176,97 @@ impl State {
 fn key(object: &impl kube::Resource<DynamicType = ()>) -> Key {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn request(name: &str, user: &str) -> AccessRequest {
+        object(&json!({
+            "apiVersion": "spreadgroup.com/v1", "kind": "AccessRequest",
+            "metadata": {"name": name, "namespace": "a", "uid": format!("{name}-uid"), "creationTimestamp": "2026-11-23T15:00:00Z"},
+            "spec": {
+                "userInfo": {"username": user},
+                "forObject": {"resource": {"group": "", "version": "v1", "resource": "pods"}, "subResource": "exec", "name": "p"},
+                "execOptions": {"command": ["date"]},
+            },
+        }))
+    }
+
+    fn grant(name: &str, grant_for: &str) -> AccessGrant {
+        object(&json!({
+            "apiVersion": "spreadgroup.com/v1", "kind": "AccessGrant",
+            "metadata": {"name": name, "namespace": "a", "uid": name, "creationTimestamp": "2026-11-23T15:00:00Z"},
+            "spec": {"grantFor": grant_for}, "status": "granted",
+        }))
+    }
+
+    fn object<T: serde::de::DeserializeOwned>(value: &Value) -> T {
+        serde_json::from_value(value.clone()).unwrap()
+    }
+
+    fn of(index: &Index, user: &str) -> Vec<(String, Vec<String>)> {
+        let person = Person { name: user.to_owned(), uid: None };
+        let candidates = index.candidates("a", &person);
+        candidates.into_iter().map(|c| (c.request.name, c.grants.into_iter().map(|g| g.name).collect())).collect()
+    }
+
+    #[test]
+    fn a_grant_that_comes_before_its_request_is_found_with_it() {
+        let index = Index::default();
+        index.apply_grant(Event::Apply(grant("g", "ask")));
+        assert!(of(&index, "jane").is_empty());
+        index.apply_request(Event::Apply(request("ask", "jane")));
+        assert_eq!(of(&index, "jane"), [("ask".to_owned(), vec!["g".to_owned()])]);
+        assert!(of(&index, "bob").is_empty());
+    }
+
+    #[test]
+    fn what_is_deleted_is_gone() {
+        let index = Index::default();
+        index.apply_request(Event::Apply(request("ask", "jane")));
+        index.apply_grant(Event::Apply(grant("g", "ask")));
+        index.apply_grant(Event::Delete(grant("g", "ask")));
+        assert_eq!(of(&index, "jane"), [("ask".to_owned(), vec![])]);
+        index.apply_request(Event::Delete(request("ask", "jane")));
+        assert!(of(&index, "jane").is_empty() && index.all().is_empty());
+    }
+
+    #[test]
+    fn a_new_list_replaces_the_old_one_only_when_it_is_complete() {
+        let index = Index::default();
+        index.apply_request(Event::Apply(request("old", "jane")));
+        assert!(!index.apply_request(Event::Init));
+        assert!(!index.apply_request(Event::InitApply(request("new", "jane"))));
+        assert_eq!(of(&index, "jane")[0].0, "old");
+        assert!(index.apply_request(Event::InitDone));
+        assert_eq!(of(&index, "jane"), [("new".to_owned(), vec![])]);
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_nobodys_and_stops_nobody() {
+        let index = Index::default();
+        index.apply_request(Event::Apply(request("ask", "jane")));
+        let mut poison = request("poison", "jane");
+        poison.spec.for_object.resource.resource = "services".to_owned();
+        index.apply_request(Event::Apply(poison));
+        assert_eq!(of(&index, "jane").len(), 1);
+        let mut worse = request("ask", "jane");
+        worse.spec.valid_for = Some("for ever".to_owned());
+        index.apply_request(Event::Apply(worse));
+        assert!(of(&index, "jane").is_empty(), "it was valid once, and is not any more");
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_decoded_takes_no_grant_of_that_name_with_it() {
+        let index = Index::default();
+        index.apply_request(Event::Apply(request("same", "jane")));
+        index.apply_grant(Event::Apply(grant("same", "same")));
+        index.forget_grant(&("a".to_owned(), "same".to_owned()));
+        assert_eq!(of(&index, "jane"), [("same".to_owned(), vec![])]);
+        index.forget_request(&("a".to_owned(), "same".to_owned()));
+        assert!(of(&index, "jane").is_empty());
+    }
+}

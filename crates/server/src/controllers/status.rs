@@ -149,3 +149,63 @@ fn message(standing: &Standing) -> String {
         Standing::Expired { at, .. } => format!("ended at {at}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use api::objects::Use;
+    use decide::access::{Access, Denial};
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000_i64.saturating_add(second)).unwrap()
+    }
+
+    fn plan(standing: Standing) -> Plan {
+        Plan { standing, bound: false, delete_at: None, look_again: None }
+    }
+
+    fn granted() -> Standing {
+        Standing::Granted(Access { until: at(60), since: at(0), by: vec!["amy".into()], grants: vec!["g".into()] })
+    }
+
+    fn used() -> AccessRequestStatus {
+        let one = Use { review_uid: "r".into(), at: Time(at(0)), pod: "p".into(), pod_uid: "u".into() };
+        AccessRequestStatus { uses: vec![one], ..AccessRequestStatus::default() }
+    }
+
+    #[test]
+    fn a_use_and_a_denial_are_never_taken_back() {
+        let denied = Denied { by: "ann".into(), at: Time(at(0)), reason: None };
+        let old = AccessRequestStatus { denied: Some(denied), ..used() };
+        for standing in [Standing::Pending, granted(), Standing::Expired { at: at(1), by: vec![] }] {
+            let new = status(&old, &plan(standing), true, at(2));
+            assert_eq!((new.uses, new.denied), (old.uses.clone(), old.denied.clone()));
+        }
+    }
+
+    #[test]
+    fn a_denial_reaches_the_status_with_its_reason() {
+        let denial = Denial { by: "ann".into(), at: at(1), reason: Some("not today".into()) };
+        let new = status(&AccessRequestStatus::default(), &plan(Standing::Denied(denial)), true, at(2));
+        assert_eq!(new.phase, Some(Phase::Denied));
+        assert_eq!(new.denied.unwrap().reason.as_deref(), Some("not today"));
+    }
+
+    #[test]
+    fn a_granted_request_waits_until_its_binding_is_known() {
+        let waiting = status(&AccessRequestStatus::default(), &plan(granted()), false, at(2));
+        assert_eq!(waiting.phase, Some(Phase::Pending));
+        assert_eq!(waiting.conditions[0].status, "False");
+        let usable = status(&waiting, &plan(granted()), true, at(3));
+        assert_eq!(usable.phase, Some(Phase::Granted));
+        assert_eq!((usable.conditions[0].type_.as_str(), usable.conditions[0].status.as_str()), ("Granted", "True"));
+        assert_eq!(usable.expires_at, Some(Time(at(60))));
+    }
+
+    #[test]
+    fn what_did_not_change_is_not_written_again() {
+        let once = status(&used(), &plan(granted()), true, at(2));
+        assert_eq!(status(&once, &plan(granted()), true, at(30)), once);
+    }
+}
