@@ -72,7 +72,10 @@ impl Admission {
     pub(super) async fn exec(&self, review: &Review, deadline: Deadline) -> Answer {
         let (attempt, options) = match read(review) {
             Ok(read) => read,
-            Err(unclear) => return self.conclude(review, None, Outcome::Unclear(unclear)),
+            Err(unclear) => {
+                self.record_denial(review, &ExecOptions::default(), deadline).await;
+                return self.conclude(review, None, Outcome::Unclear(unclear));
+            }
         };
         let outcome = match self.decide(review, &attempt, &options, deadline).await {
             Ok(outcome) => outcome,

@@ -16,6 +16,7 @@ pub mod grants;
 pub mod metadata;
 pub mod removal;
 pub mod requests;
+pub mod room;
 pub mod router;
 pub mod stamp;
 

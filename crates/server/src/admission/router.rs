@@ -5,25 +5,27 @@ use std::sync::Arc;
 use api::review::{self, Answer, Review};
 use axum::{
     Json, Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, RawQuery, State},
+    body::to_bytes,
+    extract::{Request, State},
     http::StatusCode,
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::watch,
     time::{Instant, timeout_at},
 };
 use tracing::{error, warn};
 
-use super::{Admission, Deadline, failure::Failure};
+use super::{
+    Admission, Deadline,
+    failure::Failure,
+    room::{self, Place, Room},
+};
 use crate::metrics::Metrics;
 
 /// Largest review, in bytes: an UPDATE carries an object of 1.5 MiB twice, escaped.
-const LARGEST_REVIEW: usize = 16 * 1024 * 1024;
-/// So many reviews are worked on at once; more are turned away at once, which denies them.
-const MOST_REVIEWS: usize = 256;
+const LARGEST_REVIEW: usize = 8 * 1024 * 1024;
 
 /// What the routes need.
 #[derive(Clone)]
@@ -34,14 +36,14 @@ pub struct Service {
     pub ready: watch::Receiver<bool>,
     /// Counts.
     pub metrics: Metrics,
-    /// Places for reviews.
-    pub places: Arc<Semaphore>,
+    /// How many reviews, and how large, may be worked on at once.
+    pub room: Room,
 }
 
 impl Service {
-    /// A service with all places free.
+    /// A service with all its room free.
     pub fn new(admission: Arc<Admission>, ready: watch::Receiver<bool>, metrics: Metrics) -> Self {
-        Self { admission, ready, metrics, places: Arc::new(Semaphore::new(MOST_REVIEWS)) }
+        Self { admission, ready, metrics, room: Room::new(LARGEST_REVIEW) }
     }
 
     /// The routes.
@@ -52,7 +54,6 @@ impl Service {
             .route("/mutate", post(mutate))
             .route("/ready", get(ready))
             .route("/metrics", get(metrics))
-            .layer(DefaultBodyLimit::max(LARGEST_REVIEW))
             .with_state(self)
     }
 }
@@ -64,31 +65,26 @@ enum Path {
     Mutate,
 }
 
-async fn validate(State(service): State<Service>, RawQuery(query): RawQuery, body: Bytes) -> Response {
-    respond(service, query, body, Path::Validate).await
+async fn validate(State(service): State<Service>, request: Request) -> Response {
+    respond(service, request, Path::Validate).await
 }
 
-async fn mutate(State(service): State<Service>, RawQuery(query): RawQuery, body: Bytes) -> Response {
-    respond(service, query, body, Path::Mutate).await
+async fn mutate(State(service): State<Service>, request: Request) -> Response {
+    respond(service, request, Path::Mutate).await
 }
 
-async fn respond(service: Service, query: Option<String>, body: Bytes, path: Path) -> Response {
+async fn respond(service: Service, request: Request, path: Path) -> Response {
     let arrived = Instant::now();
-    let Ok(place) = Arc::clone(&service.places).try_acquire_owned() else {
-        warn!("overloaded: a review was turned away");
-        return (StatusCode::SERVICE_UNAVAILABLE, "too many reviews at once\n").into_response();
-    };
-    let review = match review::decode(&body) {
-        Ok(review) => review,
-        Err(error) => {
-            let error = crate::chain(&error);
-            warn!(error, "not a review");
-            return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response();
+    let deadline = Deadline::from_query(request.uri().query(), arrived);
+    let (review, place) = match receive(&service, request, deadline).await {
+        Ok(received) => received,
+        Err((status, text)) => {
+            warn!(status = status.as_u16(), text, "turned away");
+            return (status, format!("{text}\n")).into_response();
         }
     };
     let uid = review.request.uid.clone();
     let admission = Arc::clone(&service.admission);
-    let deadline = Deadline::from_query(query.as_deref(), arrived);
     // A task of its own: the API server hangs up when its patience ends, and what was begun must not stop half-way.
     let work = tokio::spawn(async move {
         let _place = place;
@@ -100,6 +96,27 @@ async fn respond(service: Service, query: Option<String>, body: Bytes, path: Pat
     });
     service.metrics.answered(path == Path::Mutate, &answer, arrived.elapsed());
     Json(answer).into_response()
+}
+
+/// Reads a review, where there is room for it; else says with which status it is turned away, and why.
+async fn receive(
+    service: &Service,
+    request: Request,
+    deadline: Deadline,
+) -> Result<(Review, Place), (StatusCode, String)> {
+    let too_large = || (StatusCode::PAYLOAD_TOO_LARGE, format!("a review has at most {LARGEST_REVIEW} bytes"));
+    let length = room::content_length(request.headers());
+    if length.is_some_and(|length| length > LARGEST_REVIEW) {
+        return Err(too_large());
+    }
+    let overload = || (StatusCode::SERVICE_UNAVAILABLE, "too many reviews at once".to_owned());
+    let place = service.room.take(length).ok_or_else(overload)?;
+    let body = timeout_at(deadline.answer_by(), to_bytes(request.into_body(), LARGEST_REVIEW)).await;
+    let body = body
+        .map_err(|_elapsed| (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".to_owned()))?
+        .map_err(|_cut_off| too_large())?;
+    let review = review::decode(&body).map_err(|error| (StatusCode::BAD_REQUEST, crate::chain(&error)))?;
+    Ok((review, place))
 }
 
 async fn decide(admission: &Admission, review: &Review, deadline: Deadline, path: Path) -> Answer {

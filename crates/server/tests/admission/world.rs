@@ -135,9 +135,10 @@ impl World {
         self.post("/validate?timeout=10s", review.to_string()).await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: impl Into<Body>) -> Said {
-        let request = Request::post(path).body(body.into()).unwrap();
-        self.send(request).await
+    pub(crate) async fn post(&self, path: &str, body: impl Into<Vec<u8>>) -> Said {
+        let body = body.into();
+        let request = Request::post(path).header("content-length", body.len());
+        self.send(request.body(Body::from(body)).unwrap()).await
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Said {
