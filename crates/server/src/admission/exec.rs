@@ -1,6 +1,6 @@
 //! An attempt to run a command in a pod, from its review to its answer.
 //!
-//! Nothing here allows by default: the only ways to [`Outcome::Allowed`] are an always-allowed caller, and a permit
+//! Nothing here allows by default: the only ways to `Outcome::Allowed` are an always-allowed caller, and a permit
 //! that [`decide::verdict::confirm`] gave on what was just read, after it was recorded and, if it is for one use,
 //! spent.
 

@@ -34,7 +34,7 @@ pub async fn listen(addresses: &[SocketAddr]) -> std::io::Result<TcpListener> {
     TcpListener::bind(addresses).await
 }
 
-/// Serves until `stop` completes; then takes no more connections, and gives those under way [`DRAIN`] to finish.
+/// Serves until `stop` completes; then takes no more connections, and gives those under way a quarter of a minute.
 pub async fn serve(listener: TcpListener, tls: Arc<Tls>, router: Router, stop: impl Future<Output = ()>) {
     let connections = GracefulShutdown::new();
     tokio::pin!(stop);
