@@ -1,5 +1,7 @@
 //! kube-request-access in a development cluster: images, certificates, receivers, server, webhooks, people.
 
+#![expect(clippy::indexing_slicing, reason = "a JSON value that has no such field is null")]
+
 use std::{
     io,
     path::{Path, PathBuf},
@@ -93,6 +95,14 @@ pub enum InstallError {
         /// Why.
         source: io::Error,
     },
+    /// A cluster of the user's into which nothing can be loaded.
+    #[error(
+        "the image cannot be loaded into {context}, which is neither kind nor k3d: push it, and name it with --image"
+    )]
+    NoLoader {
+        /// The context.
+        context: String,
+    },
     /// The server or a receiver did not become ready.
     #[error("{what} did not become ready: {detail}")]
     NotReady {
@@ -117,6 +127,25 @@ pub fn install(cluster: &Cluster, settings: &Settings<'_>, progress: Progress) -
     };
     step.done_as("kube-request-access is installed and ready");
     Ok(installed)
+}
+
+/// Puts a newly built server into a cluster where it runs as a Deployment, and returns when it is ready.
+///
+/// # Errors
+/// It cannot be loaded, or does not become ready.
+pub fn update(cluster: &Cluster, binaries: &Binaries, generation: u32) -> Result<(), InstallError> {
+    let tag = format!("{SERVER_IMAGE}-{generation}");
+    let archive = cluster.dir().join("server.tar");
+    let mut server = image::Image::of_binary(&tag, &binaries.server());
+    server.user = Some("65532".to_owned());
+    image::write(&server, &archive)?;
+    cluster.load_image(&archive)?;
+    let deployment = format!("deployment/{NAME}");
+    let set = ["set", "image", "-n", NAMESPACE, &deployment, &format!("server={tag}")];
+    kubectl::output(cluster.kubectl_as_admin().args(set), None)?;
+    let rollout = ["rollout", "status", "-n", NAMESPACE, "--timeout=60s", &deployment];
+    kubectl::output(cluster.kubectl_as_admin().args(rollout), None)?;
+    Ok(())
 }
 
 struct Setup<'a> {
@@ -263,6 +292,7 @@ impl Setup<'_> {
         let api = self.cluster.api_server_for_pods();
         Pods {
             image: image.to_owned(),
+            pull_policy: "Never",
             node: Some(NODE.to_owned()),
             api_server: Some((api.ip().to_string(), api.port().to_string())),
             hosts,
@@ -270,9 +300,7 @@ impl Setup<'_> {
     }
 
     fn render(&self, dir: &str) -> Result<Vec<Value>, InstallError> {
-        let path = crate::checkout().join(dir);
-        let yaml = kubectl::output(self.kubectl().arg("kustomize").arg(&path), None)?;
-        serde_saphyr::from_multiple(&yaml).map_err(|source| InstallError::Manifests { path, source: Box::new(source) })
+        render(self.kubectl(), dir)
     }
 
     fn apply(&self, objects: &[Value]) -> Result<(), InstallError> {
@@ -331,7 +359,14 @@ fn manifests_of(objects: &[Value], kind: &str) -> Vec<Value> {
     objects.iter().filter(|object| manifests::is(object, kind)).cloned().collect()
 }
 
-fn is_webhook_configuration(object: &Value) -> bool {
+/// The objects of a kustomize base of this checkout.
+pub(crate) fn render(mut kubectl: Command, dir: &str) -> Result<Vec<Value>, InstallError> {
+    let path = crate::checkout().join(dir);
+    let yaml = kubectl::output(kubectl.arg("kustomize").arg(&path), None)?;
+    serde_saphyr::from_multiple(&yaml).map_err(|source| InstallError::Manifests { path, source: Box::new(source) })
+}
+
+pub(crate) fn is_webhook_configuration(object: &Value) -> bool {
     object["kind"].as_str().is_some_and(|kind| kind.ends_with("WebhookConfiguration"))
 }
 

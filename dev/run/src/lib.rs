@@ -3,7 +3,9 @@
 //!
 //! - [`binaries`]: what is built.
 //! - [`manifests`]: `deploy/` rendered, and changed for the cluster; pure.
-//! - [`install`]: all of it applied, until the server is ready.
+//! - [`mod@install`]: all of it applied, until the server is ready; [`remote`]: the same in a cluster that exists.
+//! - [`story`]: what the project is for, played and checked.
+//! - [`session`]: what `./scripts/run` leaves running.
 
 pub mod binaries;
 pub mod certificates;
@@ -11,6 +13,10 @@ pub mod install;
 pub mod kubectl;
 pub mod local;
 pub mod manifests;
+pub mod remote;
+pub mod session;
+pub mod story;
+pub mod watch;
 
 pub use binaries::Binaries;
 pub use install::{Installed, Place, Settings, install};

@@ -1,5 +1,7 @@
 //! `deploy/` as values, and the changes that a development cluster needs. Pure functions on manifests.
 
+#![expect(clippy::indexing_slicing, reason = "a JSON value that has no such field is null")]
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
@@ -13,8 +15,10 @@ pub const NAME: &str = "kube-request-access";
 /// How a pod of a cluster without scheduler, registry, DNS and kube-proxy must be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pods {
-    /// The image, loaded into the node.
+    /// The image.
     pub image: String,
+    /// `Never` where it was loaded into the node.
+    pub pull_policy: &'static str,
     /// The node's name; `None` where a scheduler runs.
     pub node: Option<String>,
     /// Where the API server is, host and port; `None` where the Service `kubernetes` works.
@@ -37,7 +41,7 @@ pub fn place(objects: &mut [Value], pods: &Pods) {
         let containers = spec.pointer_mut("/containers").and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten() {
             container["image"] = json!(pods.image);
-            container["imagePullPolicy"] = json!("Never");
+            container["imagePullPolicy"] = json!(pods.pull_policy);
             if let Some((host, port)) = &pods.api_server {
                 push(container, "env", json!({"name": "KUBERNETES_SERVICE_HOST", "value": host}));
                 push(container, "env", json!({"name": "KUBERNETES_SERVICE_PORT", "value": port}));

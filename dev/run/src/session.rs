@@ -1,0 +1,189 @@
+//! A running development cluster of this checkout, as `.run/` remembers it: for `--detach`, `--stop` and `create-user`.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use cluster::{Cluster, ClusterError};
+
+/// A session that was told to stop has this long.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// `.run/`
+#[derive(Debug, Clone)]
+pub struct Session {
+    dir: PathBuf,
+}
+
+/// Why a session cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// A file of it.
+    #[error("cannot use {path}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// None runs.
+    #[error("nothing is running here: start it with ./scripts/run")]
+    NotRunning,
+    /// One runs already.
+    #[error("it is running already (process {pid}): use it as .run/ says, or end it with ./scripts/run --stop")]
+    Running {
+        /// Its process.
+        pid: u32,
+    },
+    /// It does not end.
+    #[error("process {pid} does not end; kill it")]
+    Stubborn {
+        /// Its process.
+        pid: u32,
+    },
+    /// The cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+}
+
+impl Session {
+    /// That of this checkout.
+    pub fn here() -> Self {
+        Self { dir: crate::checkout().join(".run") }
+    }
+
+    /// Where it is.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The kubeconfig with all users.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.dir.join("kubeconfig")
+    }
+
+    /// kubectl and the plugin.
+    pub fn bin(&self) -> PathBuf {
+        self.dir.join("bin")
+    }
+
+    /// What a detached session says.
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    /// The process that owns the cluster, while it lives.
+    pub fn owner(&self) -> Option<u32> {
+        let pid: u32 = fs::read_to_string(self.dir.join("pid")).ok()?.trim().parse().ok()?;
+        // Another process may have its number by now.
+        let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        String::from_utf8_lossy(&command).contains("kra-run").then_some(pid)
+    }
+
+    /// Makes this process the owner.
+    ///
+    /// # Errors
+    /// Another process is.
+    pub fn begin(&self) -> Result<(), SessionError> {
+        if let Some(pid) = self.owner() {
+            return Err(SessionError::Running { pid });
+        }
+        for old in ["cluster", "ready"] {
+            // Left by one that crashed, or not there.
+            let _: io::Result<()> = fs::remove_file(self.dir.join(old));
+        }
+        self.write("pid", &std::process::id().to_string())
+    }
+
+    /// Remembers the cluster, and puts kubectl and the plugin where people find them.
+    ///
+    /// # Errors
+    /// Files cannot be written.
+    pub fn remember(&self, cluster: &Cluster, plugin: &Path) -> Result<(), SessionError> {
+        self.write("cluster", &cluster.dir().display().to_string())?;
+        let bin = self.bin();
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| SessionError::File { path, source }
+        };
+        fs::create_dir_all(&bin).map_err(failed(&bin))?;
+        for (name, from) in [("kubectl", cluster.kubectl_path()), ("kubectl-request", plugin.to_owned())] {
+            let to = bin.join(name);
+            let _absent: io::Result<()> = fs::remove_file(&to);
+            fs::copy(&from, &to).map_err(failed(&to))?;
+        }
+        Ok(())
+    }
+
+    /// Says that everything is up.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn announce(&self) -> Result<(), SessionError> {
+        self.write("ready", "")
+    }
+
+    /// Whether everything is up.
+    pub fn is_ready(&self) -> bool {
+        self.dir.join("ready").exists()
+    }
+
+    /// The cluster that runs.
+    ///
+    /// # Errors
+    /// None does.
+    pub fn cluster(&self) -> Result<Cluster, SessionError> {
+        let dir = fs::read_to_string(self.dir.join("cluster")).map_err(|_none| SessionError::NotRunning)?;
+        self.owner().ok_or(SessionError::NotRunning)?;
+        Ok(Cluster::attach(Path::new(&dir))?)
+    }
+
+    /// Ends the session and forgets it. Answers whether one was running.
+    ///
+    /// # Errors
+    /// It does not end, or its files stay.
+    pub fn stop(&self) -> Result<bool, SessionError> {
+        let owner = self.owner();
+        if let Some(pid) = owner {
+            end(pid, || self.owner() != Some(pid))?;
+        }
+        self.forget()?;
+        Ok(owner.is_some())
+    }
+
+    /// Removes `.run/`.
+    ///
+    /// # Errors
+    /// It stays.
+    pub fn forget(&self) -> Result<(), SessionError> {
+        match fs::remove_dir_all(&self.dir) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(SessionError::File { path: self.dir.clone(), source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&self, name: &str, content: &str) -> Result<(), SessionError> {
+        let path = self.dir.join(name);
+        let failed = |source| SessionError::File { path: path.clone(), source };
+        fs::create_dir_all(&self.dir).map_err(failed)?;
+        fs::write(&path, content).map_err(failed)
+    }
+}
+
+fn end(pid: u32, is_gone: impl Fn() -> bool) -> Result<(), SessionError> {
+    let failed = |source| SessionError::File { path: PathBuf::from("kill"), source };
+    Command::new("kill").arg(pid.to_string()).status().map_err(failed)?;
+    let deadline = Instant::now().checked_add(PATIENCE);
+    while !is_gone() {
+        if deadline.is_none_or(|deadline| Instant::now() > deadline) {
+            return Err(SessionError::Stubborn { pid });
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
