@@ -1,0 +1,60 @@
+//! Who may delete what, and what goes with it.
+
+use crate::{
+    scene::Scene,
+    world::{self, eventually},
+};
+
+#[test]
+fn a_third_person_with_the_right_to_delete_may_not() {
+    let scene = Scene::new(world::standing());
+    let (jane, bob, amy) = (scene.developer("jane"), scene.developer("bob"), scene.approver("amy"));
+    let request = jane.ask(&["--valid-for", "1h"], &["date"]);
+    bob.kubectl(["delete", "acr", &request]).is_refused_with("not yours to delete");
+    bob.kubectl(["delete", "acr", "--all"]).is_refused_with("not yours to delete");
+    assert!(scene.exists("accessrequest", &request));
+    amy.kubectl(["delete", "acr", &request]).works_with("deleted");
+}
+
+#[test]
+fn a_requester_withdraws_her_request_but_keeps_what_was_denied() {
+    let scene = Scene::new(world::standing());
+    let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
+    let mine = jane.ask(&[], &["date"]);
+    jane.kubectl(["delete", "acr", &mine]).works_with("deleted");
+    let denied = jane.ask(&[], &["date"]);
+    amy.kubectl(["request", "deny", &denied, "--yes"]).works_with("deny");
+    jane.kubectl(["delete", "acr", &denied]).is_refused_with("not yours to delete");
+    jane.exec(&["date"]).is_refused_with("denied your request");
+}
+
+#[test]
+fn deleting_the_grant_ends_the_access_at_once() {
+    let scene = Scene::new(world::standing());
+    let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
+    let request = jane.ask(&["--valid-for", "1h"], &["date"]);
+    amy.grant(&request);
+    jane.exec(&["date"]).works_with("UTC");
+    amy.kubectl(["delete", "acg", &format!("grant-{request}")]).works_with("deleted");
+    jane.exec(&["date"]).is_refused_with("");
+}
+
+#[test]
+fn the_garbage_collector_takes_the_grant_with_its_request() {
+    let scene = Scene::new(world::standing());
+    let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
+    let request = jane.ask(&["--valid-for", "1h"], &["date"]);
+    amy.grant(&request);
+    jane.kubectl(["delete", "acr", &request]).works_with("deleted");
+    eventually("the end of the grant", || !scene.exists("accessgrant", &format!("grant-{request}")));
+}
+
+#[test]
+fn a_namespace_with_our_objects_in_it_can_be_deleted() {
+    let scene = Scene::new(world::standing());
+    let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
+    amy.grant(&jane.ask(&["--valid-for", "1h"], &["date"]));
+    let denied = jane.ask(&[], &["ls"]);
+    amy.kubectl(["request", "deny", &denied, "--yes"]).works_with("deny");
+    scene.admin(["delete", "namespace", &scene.namespace, "--timeout=60s"]).works_with("deleted");
+}

@@ -1,0 +1,85 @@
+//! Who somebody is.
+
+use crate::{scene::Scene, world};
+
+#[test]
+fn a_service_account_asks_and_uses_like_anybody() {
+    let scene = Scene::new(world::standing());
+    let amy = scene.approver("amy");
+    let account = format!("--serviceaccount={}:bot", scene.namespace);
+    scene.admin(["create", "serviceaccount", "-n", &scene.namespace, "bot"]).works_with("created");
+    for role in ["view", "kube-request-access-requester"] {
+        let role_flag = format!("--clusterrole={role}");
+        scene
+            .admin(["create", "rolebinding", "-n", &scene.namespace, role, &role_flag, &account])
+            .works_with("created");
+    }
+    let token = scene.admin(["create", "token", "-n", &scene.namespace, "bot"]).text.trim().to_owned();
+    let kubeconfig = scene.world.cluster.dir().join(format!("{}-bot.kubeconfig", scene.namespace));
+    let authority = scene.world.cluster.dir().join(format!("{}-ca.crt", scene.namespace));
+    std::fs::write(&authority, scene.world.cluster.authority().unwrap()).unwrap();
+    let bot = scene.person_with("bot", kubeconfig);
+    let set = |words: &[&str]| bot.kubectl(["config"].iter().chain(words)).works_with("");
+    let server = scene.world.cluster.server();
+    set(&[
+        "set-cluster",
+        "c",
+        &format!("--server={server}"),
+        &format!("--certificate-authority={}", authority.display()),
+        "--embed-certs",
+    ]);
+    set(&["set-credentials", "bot", &format!("--token={token}")]);
+    set(&["set-context", "c", "--cluster=c", "--user=bot"]);
+    set(&["use-context", "c"]);
+
+    let request = bot.ask(&[], &["date"]);
+    let user = &scene.get("accessrequest", &request)["spec"]["userInfo"];
+    assert_eq!(user["username"], format!("system:serviceaccount:{}:bot", scene.namespace));
+    assert!(user["uid"].is_string(), "an account that is re-created is another");
+    amy.grant(&request);
+    bot.exec(&["date"]).works_with("UTC");
+    bot.exec(&["date"]).is_refused_with("was for one use");
+}
+
+#[test]
+fn names_are_stored_without_the_prefix_and_match_only_with_it() {
+    let scene = Scene::new(world::prefixed());
+    let (jane, amy) = (scene.person("oidc:jane", &["devs"]), scene.approver("oidc:amy"));
+    let request = jane.ask(&["--valid-for", "1h"], &["date"]);
+    let stored = scene.get("accessrequest", &request);
+    assert_eq!(stored["spec"]["userInfo"]["username"], jane.name.strip_prefix("oidc:").unwrap());
+    amy.grant(&request);
+    jane.exec(&["date"]).works_with("UTC");
+
+    let bare = jane.name.strip_prefix("oidc:").unwrap();
+    let impostor = scene.person_with(bare, scene.world.cluster.user(bare, &["devs"]).unwrap());
+    impostor.exec(&["date"]).is_refused_with("you have not asked");
+    impostor.asks(&[], &["date"]).is_refused_with("does not begin with --username-prefix");
+    impostor.kubectl(["delete", "acr", &request]).is_refused_with("not yours to delete");
+}
+
+#[test]
+fn always_allowed_users_need_no_request() {
+    let scene = Scene::new(world::standing());
+    scene.root().exec(&["date"]).works_with("UTC");
+}
+
+#[test]
+fn who_may_not_see_a_pod_cannot_tell_whether_it_exists() {
+    let scene = Scene::new(world::standing());
+    let blind = scene.person("blind", &["nobodies"]);
+    let flag = format!("--user={}", blind.name);
+    let role = "--clusterrole=kube-request-access-requester";
+    scene.admin(["create", "rolebinding", "-n", &scene.namespace, "blind", role, &flag]).works_with("created");
+    let asking = |pod: &str| {
+        let object = format!(
+            r#"{{"apiVersion":"spreadgroup.com/v1","kind":"AccessRequest","metadata":{{"generateName":"x-"}},"spec":{{
+            "forObject":{{"resource":{{"group":"","version":"v1","resource":"pods"}},"subResource":"exec","name":"{pod}"}},
+            "execOptions":{{"command":["date"]}}}}}}"#
+        );
+        let said = blind.kubectl_with(&object, ["create", "-f", "-"]);
+        said.is_refused_with("or you have no right to get pods there");
+        said.text.replace(pod, "POD")
+    };
+    assert_eq!(asking("box"), asking("nothing"));
+}

@@ -1,0 +1,20 @@
+//! The third ring of tests: a real Kubernetes, the server in it, stock kubectl. Run by `./scripts/test`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, as it should"
+)]
+
+mod answering;
+mod asking;
+mod deleting;
+mod ending;
+mod identity;
+mod outage;
+mod racing;
+mod scene;
+mod story;
+mod targets;
+mod world;

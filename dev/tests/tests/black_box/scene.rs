@@ -1,0 +1,248 @@
+//! A namespace of its own with a pod in it, and people who have no other business: tests do not see each other.
+
+use std::{
+    ffi::OsStr,
+    path::PathBuf,
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use serde_json::{Value, json};
+
+use crate::world::{World, eventually};
+
+/// The node of a development cluster, and an image that it has.
+const NODE: &str = "127.0.0.1";
+const IMAGE: &str = "localhost/busybox:1";
+
+pub(crate) struct Scene {
+    pub(crate) world: &'static World,
+    pub(crate) namespace: String,
+}
+
+/// Somebody with a kubeconfig.
+pub(crate) struct Person<'a> {
+    scene: &'a Scene,
+    pub(crate) name: String,
+    pub(crate) kubeconfig: PathBuf,
+}
+
+/// What a command said, and whether it succeeded.
+pub(crate) struct Said {
+    command: String,
+    pub(crate) success: bool,
+    pub(crate) text: String,
+}
+
+impl Said {
+    #[track_caller]
+    pub(crate) fn works_with(&self, text: &str) {
+        assert!(
+            self.success && self.text.contains(text),
+            "expected success with {text:?}\n$ {}\n{}",
+            self.command,
+            self.text
+        );
+    }
+
+    #[track_caller]
+    pub(crate) fn is_refused_with(&self, text: &str) {
+        assert!(
+            !self.success && self.text.contains(text),
+            "expected a refusal with {text:?}\n$ {}\n{}",
+            self.command,
+            self.text
+        );
+    }
+
+    /// The name of the request that was created.
+    #[track_caller]
+    pub(crate) fn request(&self) -> String {
+        self.works_with("created accessrequest ");
+        self.text.split_whitespace().nth(2).unwrap().to_owned()
+    }
+}
+
+impl Scene {
+    /// A namespace with the pod `box`: containers `main` and `side`, which sleep.
+    pub(crate) fn new(world: &'static World) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let namespace = format!("scene-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let scene = Self { world, namespace };
+        scene.admin(["create", "namespace", &scene.namespace]).works_with("created");
+        if !world.standing_rights {
+            let rule = ["--verb=get,create", "--resource=pods/exec"];
+            scene.admin(["create", "role", "-n", &scene.namespace, "pod-exec", rule[0], rule[1]]).works_with("created");
+        }
+        eventually("the namespace's service account", || {
+            scene.admin(["get", "serviceaccount", "-n", &scene.namespace, "default"]).success
+        });
+        scene.create_pod("box");
+        scene
+    }
+
+    pub(crate) fn create_pod(&self, name: &str) {
+        let sleep = |container: &str| json!({"name": container, "image": IMAGE, "imagePullPolicy": "Never", "command": ["sleep", "100000"]});
+        self.apply(&json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": self.namespace},
+            "spec": {"nodeName": NODE, "terminationGracePeriodSeconds": 0, "containers": [sleep("main"), sleep("side")]},
+        }));
+        let pod = format!("pod/{name}");
+        self.admin(["wait", "-n", &self.namespace, "--for=condition=Ready", "--timeout=60s", &pod]).works_with("met");
+    }
+
+    /// A Deployment of pods like `box`, ready.
+    pub(crate) fn create_deployment(&self, name: &str) {
+        let container =
+            json!({"name": "main", "image": IMAGE, "imagePullPolicy": "Never", "command": ["sleep", "100000"]});
+        let labels = json!({"app": name});
+        self.apply(&json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": self.namespace},
+            "spec": {"selector": {"matchLabels": labels}, "template": {
+                "metadata": {"labels": labels},
+                "spec": {"nodeName": NODE, "terminationGracePeriodSeconds": 0, "containers": [container]},
+            }},
+        }));
+        self.rolled_out(name);
+    }
+
+    pub(crate) fn rolled_out(&self, name: &str) {
+        let deployment = format!("deployment/{name}");
+        self.admin(["rollout", "status", "-n", &self.namespace, "--timeout=60s", &deployment]).works_with("success");
+    }
+
+    #[track_caller]
+    pub(crate) fn apply(&self, object: &Value) {
+        run::kubectl::apply(self.world.cluster.kubectl_as_admin(), std::slice::from_ref(object)).unwrap();
+    }
+
+    /// A developer: jane, for example.
+    pub(crate) fn developer(&self, name: &str) -> Person<'_> {
+        self.person(name, &["devs"])
+    }
+
+    /// Somebody who may grant.
+    pub(crate) fn approver(&self, name: &str) -> Person<'_> {
+        self.person(name, &["approvers"])
+    }
+
+    /// Somebody with these groups; her name is hers alone.
+    pub(crate) fn person(&self, name: &str, groups: &[&str]) -> Person<'_> {
+        let name = format!("{name}-{}", self.namespace);
+        let kubeconfig = self.world.cluster.user(&name, groups).unwrap();
+        Person { scene: self, name, kubeconfig }
+    }
+
+    pub(crate) fn person_with(&self, name: &str, kubeconfig: PathBuf) -> Person<'_> {
+        Person { scene: self, name: name.to_owned(), kubeconfig }
+    }
+
+    /// The administrator, always allowed.
+    pub(crate) fn root(&self) -> Person<'_> {
+        self.person_with("admin", self.world.cluster.admin_kubeconfig())
+    }
+
+    pub(crate) fn admin<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Said {
+        let mut kubectl = self.world.cluster.kubectl_as_admin();
+        kubectl.args(arguments);
+        said(kubectl, "")
+    }
+
+    /// An object of this namespace.
+    pub(crate) fn get(&self, kind: &str, name: &str) -> Value {
+        let said = self.admin(["get", "-n", &self.namespace, kind, name, "-o", "json"]);
+        serde_json::from_str(&said.text).unwrap_or_else(|_absent| panic!("{}", said.text))
+    }
+
+    pub(crate) fn exists(&self, kind: &str, name: &str) -> bool {
+        self.admin(["get", "-n", &self.namespace, kind, name]).success
+    }
+
+    /// How many uses stand in a request.
+    pub(crate) fn uses(&self, request: &str) -> usize {
+        self.get("accessrequest", request)["status"]["uses"].as_array().map_or(0, Vec::len)
+    }
+}
+
+impl Person<'_> {
+    /// `kubectl …` in the scene's namespace.
+    pub(crate) fn kubectl<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Said {
+        self.kubectl_with("", arguments)
+    }
+
+    pub(crate) fn kubectl_with<A: AsRef<OsStr>>(&self, input: &str, arguments: impl IntoIterator<Item = A>) -> Said {
+        said(self.command(arguments), input)
+    }
+
+    fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
+        let mut kubectl = self.scene.world.cluster.kubectl(&self.kubeconfig);
+        kubectl.env("PATH", run::story::path_with(&self.scene.world.plugin_dir));
+        let mut arguments = arguments.into_iter().peekable();
+        // kubectl takes no flags before the name of a plugin.
+        if arguments.peek().is_some_and(|first| first.as_ref() == "request") {
+            arguments.next();
+            kubectl.arg("request");
+        }
+        kubectl.args(["-n", &self.scene.namespace]).args(arguments);
+        kubectl
+    }
+
+    /// `kubectl exec box -c main -- …`, over WebSocket.
+    pub(crate) fn exec(&self, command: &[&str]) -> Said {
+        self.exec_in("box", command)
+    }
+
+    pub(crate) fn exec_in(&self, pod: &str, command: &[&str]) -> Said {
+        self.kubectl(["exec", pod, "-c", "main", "--"].iter().chain(command))
+    }
+
+    pub(crate) fn exec_over_spdy(&self, command: &[&str]) -> Said {
+        let mut kubectl = self.command(["exec", "box", "-c", "main", "--"].iter().chain(command));
+        kubectl.env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false");
+        said(kubectl, "")
+    }
+
+    /// `kubectl request exec … box -c main -- …`; flags first.
+    pub(crate) fn asks(&self, flags: &[&str], command: &[&str]) -> Said {
+        let words = ["request", "exec"].iter().chain(flags).chain(&["box", "-c", "main", "--"]).chain(command);
+        self.kubectl(words)
+    }
+
+    /// Asks for a command in `box`; answers with the request's name.
+    #[track_caller]
+    pub(crate) fn ask(&self, flags: &[&str], command: &[&str]) -> String {
+        self.asks(flags, command).request()
+    }
+
+    /// Grants a request, and waits until it counts.
+    #[track_caller]
+    pub(crate) fn grant(&self, request: &str) {
+        self.kubectl(["request", "grant", request, "--yes"]).works_with("created grant");
+        self.awaits(request, "Granted");
+    }
+
+    /// Waits for a condition of a request.
+    #[track_caller]
+    pub(crate) fn awaits(&self, request: &str, condition: &str) {
+        let (request, condition) = (format!("acr/{request}"), format!("--for=condition={condition}"));
+        self.scene
+            .admin(["wait", "-n", &self.scene.namespace, "--timeout=30s", &condition, &request])
+            .works_with("condition met");
+    }
+}
+
+fn said(mut command: Command, input: &str) -> Said {
+    use std::{io::Write as _, process::Stdio};
+    let mut shown = command.get_program().to_string_lossy().rsplit('/').next().unwrap_or_default().to_owned();
+    for argument in command.get_args() {
+        shown.push(' ');
+        shown.push_str(&argument.to_string_lossy());
+    }
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // Whoever does not read its input may end first.
+    let _early: std::io::Result<()> = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    Said { command: shown, success: output.status.success(), text }
+}

@@ -1,0 +1,102 @@
+//! Clusters with kube-request-access in them, each started once, when the first test needs it. They end with this
+//! process, however it ends.
+
+use std::{
+    path::PathBuf,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use cluster::{Cluster, NodeChoice, Options, Progress, Running};
+use run::{Binaries, Installed, Place, Settings};
+
+/// Whatever is waited for comes within this time, or the test has failed.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+pub(crate) struct World {
+    pub(crate) cluster: Running,
+    pub(crate) installed: Installed,
+    pub(crate) plugin_dir: PathBuf,
+    /// Whether developers have standing rights to exec.
+    pub(crate) standing_rights: bool,
+}
+
+/// What a world differs in.
+#[derive(Default)]
+pub(crate) struct Wish {
+    pub(crate) in_cluster: bool,
+    pub(crate) role_model: bool,
+    pub(crate) flags: Vec<String>,
+}
+
+/// The server as most clusters have it: two replicas as a Deployment, with both receivers.
+pub(crate) fn standing() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| World::start(Wish { in_cluster: true, ..Wish::default() }))
+}
+
+/// Developers without rights of their own, bound to a role while a grant lasts.
+pub(crate) fn role_per_grant() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| World::start(Wish { role_model: true, ..Wish::default() }))
+}
+
+/// An authenticator that prefixes names, and interactive use allowed.
+pub(crate) fn prefixed() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    let flags = vec!["--username-prefix=oidc:".to_owned(), "--allow-interactive".to_owned()];
+    WORLD.get_or_init(|| World::start(Wish { flags, ..Wish::default() }))
+}
+
+/// A server that forgets within seconds.
+pub(crate) fn forgetful() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    let flags = ["--delete-after=6s", "--keep-finished=2s", "--cleanup-interval=1s"].map(str::to_owned).to_vec();
+    WORLD.get_or_init(|| World::start(Wish { flags, ..Wish::default() }))
+}
+
+fn binaries() -> &'static Binaries {
+    static BINARIES: OnceLock<Binaries> = OnceLock::new();
+    BINARIES.get_or_init(|| Binaries::build(Progress::Stderr).unwrap())
+}
+
+impl World {
+    pub(crate) fn start(wish: Wish) -> Self {
+        assert!(
+            std::env::var_os("KRA_BLACK_BOX").is_some(),
+            "these tests need a Kubernetes of their own: run them with ./scripts/test"
+        );
+        let missing = cluster::what_is_missing_for_containers();
+        assert!(missing.is_empty(), "these tests need containers, and here is missing: {}", missing.join("; "));
+        let binaries = binaries();
+        let options = Options { node: NodeChoice::Container, progress: Progress::Silent, ..Options::default() };
+        let cluster = Cluster::start(&options).unwrap();
+        let settings = Settings {
+            binaries,
+            place: if wish.in_cluster { Place::Cluster } else { Place::Local },
+            flags: wish.flags,
+            role_model: wish.role_model,
+            replicas: 2,
+            receivers: wish.in_cluster,
+        };
+        let installed = run::install(&cluster, &settings, Progress::Silent).unwrap();
+        let plugin_dir = binaries.plugin().parent().unwrap().to_owned();
+        Self { cluster, installed, plugin_dir, standing_rights: !wish.role_model }
+    }
+
+    /// What a receiver has logged so far.
+    pub(crate) fn log_of(&self, deployment: &str) -> String {
+        let name = format!("deployment/{deployment}");
+        let mut kubectl = self.cluster.kubectl_as_admin();
+        run::kubectl::output(kubectl.args(["logs", "-n", "kube-request-access", &name]), None).unwrap()
+    }
+}
+
+/// Waits until something is so, and fails with `what` where it does not come about.
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < PATIENCE, "it never came about: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
