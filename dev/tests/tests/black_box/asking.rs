@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     scene::Scene,
-    world::{self},
+    world::{self, eventually},
 };
 
 #[rstest]
@@ -23,7 +23,7 @@ fn a_validity_that_makes_no_sense_is_refused_by_client_and_server(#[case] valid_
 }
 
 /// A request as the original client writes it.
-fn original(scene: &Scene, user: &str) -> serde_json::Value {
+pub(crate) fn original(scene: &Scene, user: &str) -> serde_json::Value {
     json!({
         "apiVersion": "spreadgroup.com/v1", "kind": "AccessRequest",
         "metadata": {
@@ -190,9 +190,28 @@ fn the_columns_are_those_of_the_original() {
     let scene = Scene::new(world::standing());
     let jane = scene.developer("jane");
     jane.ask(&["--valid-for", "1h"], &["date"]);
+    eventually("the controller's first word", || jane.kubectl(["get", "acr"]).text.contains("Pending"));
     let said = jane.kubectl(["get", "acr"]);
     for column in ["USER", "FOR", "COMMAND", "DURATION", "STATUS", "box", "[\"date\"]", "1h", "Pending"] {
         said.works_with(column);
     }
+    let amy = scene.approver("amy");
+    amy.grant(&jane.ask(&[], &["ls"]));
+    let said = amy.kubectl(["get", "acg"]);
+    for column in ["REQUEST", "GRANTED BY", "STATUS", "AGE", &amy.name, "granted"] {
+        said.works_with(column);
+    }
     jane.kubectl(["explain", "accessrequest.spec.anyCommand"]).works_with("any command may be run");
+}
+
+#[test]
+fn what_the_denial_says_can_be_pasted() {
+    let scene = Scene::new(world::standing());
+    let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
+    let command = ["sh", "-c", "echo 'it is' \"$0\"", "a b*"];
+    let denied = jane.exec(&command);
+    let line = denied.text.lines().find_map(|line| line.strip_prefix("  kubectl ")).unwrap();
+    let asked = jane.shell(&format!("kubectl {line}"));
+    amy.grant(&asked.request());
+    jane.exec(&command).works_with("it is a b*\n");
 }

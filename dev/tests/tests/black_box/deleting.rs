@@ -58,3 +58,17 @@ fn a_namespace_with_our_objects_in_it_can_be_deleted() {
     amy.kubectl(["request", "deny", &denied, "--yes"]).works_with("deny");
     scene.admin(["delete", "namespace", &scene.namespace, "--timeout=60s"]).works_with("deleted");
 }
+
+#[test]
+fn a_denial_outlives_the_grant_that_said_it() {
+    let scene = Scene::new(world::standing());
+    let (jane, amy, root) = (scene.developer("jane"), scene.approver("amy"), scene.root());
+    let request = jane.ask(&["--valid-for", "1h"], &["date"]);
+    amy.kubectl(["request", "deny", &request, "--yes"]).works_with("deny");
+    jane.awaits(&request, "Denied");
+    let denial = format!("deny-{request}");
+    jane.kubectl(["delete", "acg", &denial]).is_refused_with("");
+    root.kubectl(["delete", "acg", &denial]).works_with("deleted");
+    amy.kubectl(["request", "grant", &request, "--yes"]).is_refused_with("denied");
+    jane.exec(&["date"]).is_refused_with("denied your request");
+}

@@ -1,5 +1,8 @@
 //! Who somebody is.
 
+use rstest::rstest;
+use serde_json::json;
+
 use crate::{scene::Scene, world};
 
 #[test]
@@ -82,4 +85,30 @@ fn who_may_not_see_a_pod_cannot_tell_whether_it_exists() {
         said.text.replace(pod, "POD")
     };
     assert_eq!(asking("box"), asking("nothing"));
+}
+
+#[rstest]
+#[case::mail("jane@corp.example")]
+#[case::upper_case("Jane Doe")]
+#[case::resource_name("arn:aws:iam::1234:role/dev")]
+#[case::not_ascii("李雷")]
+#[case::long(&"j".repeat(200))]
+fn every_name_that_an_authenticator_gives_can_ask_and_use(#[case] name: &str) {
+    let scene = Scene::new(world::standing());
+    let (jane, amy) = (scene.person(name, &["devs"]), scene.approver("amy"));
+    let request = jane.ask(&[], &["date"]);
+    assert_eq!(scene.get("accessrequest", &request)["spec"]["userInfo"]["username"], json!(jane.name));
+    amy.grant(&request);
+    jane.exec(&["date"]).works_with("UTC");
+    amy.kubectl(["request", "list"]).works_with("Used");
+}
+
+#[test]
+fn groups_that_only_look_like_an_approvers_grant_nothing() {
+    let scene = Scene::new(world::standing());
+    let request = scene.developer("jane").ask(&[], &["date"]);
+    for group in ["Approvers", "approvers ", "x-approvers"] {
+        let mallory = scene.person("mallory", &["devs", group]);
+        mallory.kubectl(["request", "grant", &request, "--yes"]).is_refused_with("cannot create");
+    }
 }

@@ -1,36 +1,135 @@
-//! When something is down, the door is shut, and nothing else is.
+//! When something is down, the door is shut, and nothing else is; when it is back, nothing was lost.
 
-use std::sync::OnceLock;
+use std::{
+    fs,
+    process::Command,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    time::{Duration, Instant},
+};
+
+use run::local::Process;
 
 use crate::{
     scene::Scene,
     world::{Wish, World},
 };
 
-#[test]
-fn an_audit_that_is_down_refuses_and_a_server_that_is_gone_shuts_only_the_door() {
-    static WORLD: OnceLock<World> = OnceLock::new();
-    // Nobody listens on port 1.
-    let bundle = std::env::temp_dir().join(format!("kra-outage-{}.crt", std::process::id()));
-    let pair = run::certificates::Authority::new("nobody").unwrap();
-    std::fs::write(&bundle, pair.pem()).unwrap();
-    let flags = vec![
-        "--audit-webhook-url=https://127.0.0.1:1/".to_owned(),
-        format!("--audit-webhook-ca-bundle={}", bundle.display()),
-    ];
-    let scene = Scene::new(WORLD.get_or_init(|| World::start(Wish { flags, ..Wish::default() })));
-    std::fs::remove_file(&bundle).unwrap();
-    let (jane, root) = (scene.developer("jane"), scene.root());
-    jane.asks(&[], &["date"]).is_refused_with("the audit or validation webhook failed");
-    jane.exec(&["date"]).is_refused_with("you have not asked");
-    root.exec(&["date"]).is_refused_with("the audit or validation webhook failed");
+/// The server in the first one's place, once there is one.
+type Successor = Option<Process>;
 
-    let server = scene.world.installed.server.as_ref().unwrap();
-    let killed = std::process::Command::new("kill").args(["-KILL", &server.id().to_string()]).status().unwrap();
-    assert!(killed.success());
+/// A server and receivers of its own, as processes that can be stopped; for one test at a time.
+fn fragile() -> (&'static World, MutexGuard<'static, Successor>) {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    static TURN: Mutex<Successor> = Mutex::new(None);
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    (WORLD.get_or_init(|| World::start(Wish { receivers: true, ..Wish::default() })), turn)
+}
+
+fn signal(process: &Process, name: &str) {
+    let sent = Command::new("kill").args([name, &process.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// Stopped by the kernel: it takes connections, and answers nobody.
+struct Hung<'a>(&'a Process);
+
+impl<'a> Hung<'a> {
+    fn new(process: &'a Process) -> Self {
+        signal(process, "-STOP");
+        Self(process)
+    }
+}
+
+impl Drop for Hung<'_> {
+    fn drop(&mut self) {
+        signal(self.0, "-CONT");
+    }
+}
+
+#[test]
+fn a_hung_audit_refuses_within_seconds_and_costs_nothing() {
+    let (world, _turn) = fragile();
+    let scene = Scene::new(world);
+    let (jane, amy, root) = (scene.developer("jane"), scene.approver("amy"), scene.root());
+    let granted = jane.ask(&[], &["date"]);
+    amy.grant(&granted);
+    let waiting = jane.ask(&[], &["ls"]);
+    {
+        let _hung = Hung::new(&world.installed.receivers[0]);
+        let began = Instant::now();
+        jane.exec_over_spdy(&["date"]).is_refused_with("nothing was allowed or used up");
+        assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+        jane.exec(&["hostname"]).is_refused_with("you have not asked");
+        root.exec(&["date"]).is_refused_with("the audit or validation webhook failed");
+        jane.asks(&[], &["hostname"]).is_refused_with("the audit or validation webhook failed");
+        amy.kubectl(["request", "grant", &waiting, "--yes"]).is_refused_with("the audit or validation webhook failed");
+        assert!(!scene.exists("accessgrant", &format!("grant-{waiting}")));
+        assert_eq!(scene.uses(&granted), 0);
+    }
+    jane.exec(&["date"]).works_with("UTC");
+}
+
+#[test]
+fn an_object_that_nobody_stamped_is_refused() {
+    let (world, _turn) = fragile();
+    let scene = Scene::new(world);
+    let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
+    let request = jane.ask(&[], &["date"]);
+    let configuration = ["mutatingwebhookconfiguration", "kube-request-access"];
+    let stored = scene.admin(["get", configuration[0], configuration[1], "-o", "json"]).text;
+    scene.admin(["delete", configuration[0], configuration[1]]).works_with("deleted");
+    let asked = jane.asks(&[], &["ls"]);
+    let granted = amy.kubectl(["request", "grant", &request, "--yes"]);
+    let mut stored: serde_json::Value = serde_json::from_str(&stored).unwrap();
+    stored["metadata"] = serde_json::json!({"name": configuration[1], "labels": stored["metadata"]["labels"]});
+    scene.apply(&stored);
+    asked.is_refused_with("is not what the server stamps");
+    granted.is_refused_with("spec.grantedBy is not what the server stamps");
+}
+
+#[test]
+fn a_server_that_is_gone_shuts_only_the_door_and_nothing_is_lost_when_it_is_back() {
+    let (world, mut turn) = fragile();
+    let scene = Scene::new(world);
+    let (jane, amy, root) = (scene.developer("jane"), scene.approver("amy"), scene.root());
+    let granted = jane.ask(&[], &["date"]);
+    amy.grant(&granted);
+    let waiting = jane.ask(&[], &["hostname"]);
+    let server = world.installed.server.as_ref().unwrap();
+    let like_it = like(server, world);
+    signal(server, "-KILL");
+
     jane.exec(&["date"]).is_refused_with("failed calling webhook");
     root.exec(&["date"]).is_refused_with("failed calling webhook");
+    jane.asks(&[], &["ls"]).is_refused_with("failed calling webhook");
+    amy.kubectl(["request", "grant", &waiting, "--yes"]).is_refused_with("failed calling webhook");
+    jane.kubectl(["delete", "acr", &granted]).is_refused_with("failed calling webhook");
+    // The definition's own rule: it needs no server.
+    let patch = r#"{"spec":{"execOptions":{"command":["sh"]}}}"#;
+    root.kubectl(["patch", "acr", &granted, "--type=merge", "-p", patch]).is_refused_with("a request never changes");
+    let patch = r#"{"status":"denied"}"#;
+    let grant = format!("grant-{granted}");
+    root.kubectl(["patch", "acg", &grant, "--type=merge", "-p", patch]).is_refused_with("never changes");
+
     scene.create_pod("another");
     scene.create_deployment("web");
     jane.kubectl(["get", "pods"]).works_with("another");
+
+    *turn = Some(Process::start(like_it, world.cluster.dir().join("server-again.log")).unwrap());
+    crate::world::eventually("the server's return", || jane.exec(&["ls"]).text.contains("you have not asked"));
+    jane.exec(&["hostname"]).is_refused_with(&format!("your request {waiting} waits for a grant"));
+    jane.exec(&["date"]).works_with("UTC");
+    jane.exec(&["date"]).is_refused_with("was for one use");
+    assert_eq!(scene.uses(&granted), 1);
+}
+
+/// The command of a server that listens where this one does.
+fn like(server: &Process, world: &World) -> Command {
+    let line = fs::read(format!("/proc/{}/cmdline", server.id())).unwrap();
+    let words = line.split(|&byte| byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+    let mut words = words.filter(|word| !word.is_empty());
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words.filter(|word| !word.starts_with("--address=")));
+    command.arg(format!("--address={}", server.address)).env("KUBECONFIG", world.cluster.admin_kubeconfig());
+    command
 }

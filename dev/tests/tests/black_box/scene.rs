@@ -187,6 +187,21 @@ impl Person<'_> {
         kubectl
     }
 
+    /// A line as it is typed into a shell.
+    pub(crate) fn shell(&self, line: &str) -> Said {
+        let kubectl = self.command::<&str>([]);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", line]);
+        for (name, value) in kubectl.get_envs().filter_map(|(name, value)| Some((name, value?))) {
+            shell.env(name, value);
+        }
+        let dirs = [self.scene.world.cluster.bin_dir(), &self.scene.world.plugin_dir].map(PathBuf::from);
+        let system = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(dirs.into_iter().chain(std::env::split_paths(&system))).unwrap();
+        shell.env("PATH", path);
+        said(shell, "")
+    }
+
     /// `kubectl exec box -c main -- …`, over WebSocket.
     pub(crate) fn exec(&self, command: &[&str]) -> Said {
         self.exec_in("box", command)

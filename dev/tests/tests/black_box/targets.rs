@@ -85,3 +85,29 @@ fn a_container_that_does_not_run_costs_nothing() {
     jane.exec_in("half", &["date"]).is_refused_with("the container does not run; nothing was used up");
     assert_eq!(scene.uses(&request), 0);
 }
+
+#[test]
+fn a_pinned_request_is_for_that_pod_only() {
+    let scene = Scene::new(world::standing());
+    scene.create_deployment("web");
+    let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
+    let ask = ["request", "exec", "--pin-pod", "--valid-for", "1h", "deploy/web", "--", "hostname"];
+    let request = jane.kubectl(ask).request();
+    let pod = scene.get("accessrequest", &request)["spec"]["forObject"]["name"].as_str().unwrap().to_owned();
+    amy.grant(&request);
+    jane.kubectl(["exec", "deploy/web", "--", "hostname"]).works_with(&pod);
+    scene.admin(["rollout", "restart", "-n", &scene.namespace, "deployment/web"]).works_with("restarted");
+    scene.rolled_out("web");
+    jane.kubectl(["exec", "deploy/web", "--", "hostname"]).is_refused_with("you have not asked");
+}
+
+#[test]
+fn what_fails_in_the_container_is_used_up_once_and_told_as_kubectl_does() {
+    let scene = Scene::new(world::standing());
+    let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
+    let request = jane.ask(&[], &["sh", "-c", "echo seen; exit 7"]);
+    amy.grant(&request);
+    jane.exec(&["sh", "-c", "echo seen; exit 7"]).is_refused_with("command terminated with exit code 7");
+    assert_eq!(scene.uses(&request), 1);
+    jane.exec(&["sh", "-c", "echo seen; exit 7"]).is_refused_with("was for one use");
+}

@@ -26,6 +26,8 @@ pub(crate) struct World {
 pub(crate) struct Wish {
     pub(crate) in_cluster: bool,
     pub(crate) role_model: bool,
+    /// Receivers for a server outside; inside it always has them.
+    pub(crate) receivers: bool,
     pub(crate) flags: Vec<String>,
 }
 
@@ -77,7 +79,7 @@ impl World {
             flags: wish.flags,
             role_model: wish.role_model,
             replicas: 2,
-            receivers: wish.in_cluster,
+            receivers: wish.in_cluster || wish.receivers,
         };
         let installed = run::install(&cluster, &settings, Progress::Silent).unwrap();
         let plugin_dir = binaries.plugin().parent().unwrap().to_owned();
