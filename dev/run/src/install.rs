@@ -95,6 +95,17 @@ pub enum InstallError {
         /// Why.
         source: io::Error,
     },
+    /// A context that is not in the user's kubeconfig, or no kubectl to look.
+    #[error("cannot use the context {context}")]
+    NoContext {
+        /// The context.
+        context: String,
+        /// Why.
+        source: KubectlError,
+    },
+    /// The image was neither built nor named.
+    #[error("there is no image to install")]
+    NoImage,
     /// A cluster of the user's into which nothing can be loaded.
     #[error(
         "the image cannot be loaded into {context}, which is neither kind nor k3d: push it, and name it with --image"
@@ -133,7 +144,8 @@ pub fn install(cluster: &Cluster, settings: &Settings<'_>, progress: Progress) -
 ///
 /// # Errors
 /// It cannot be loaded, or does not become ready.
-pub fn update(cluster: &Cluster, binaries: &Binaries, generation: u32) -> Result<(), InstallError> {
+pub fn update(cluster: &Cluster, binaries: &Binaries, generation: u32, progress: Progress) -> Result<(), InstallError> {
+    let step = progress.step("replacing the server");
     let tag = format!("{SERVER_IMAGE}-{generation}");
     let archive = cluster.dir().join("server.tar");
     let mut server = image::Image::of_binary(&tag, &binaries.server());
@@ -145,6 +157,7 @@ pub fn update(cluster: &Cluster, binaries: &Binaries, generation: u32) -> Result
     kubectl::output(cluster.kubectl_as_admin().args(set), None)?;
     let rollout = ["rollout", "status", "-n", NAMESPACE, "--timeout=60s", &deployment];
     kubectl::output(cluster.kubectl_as_admin().args(rollout), None)?;
+    step.done_as("the new server is ready");
     Ok(())
 }
 
@@ -208,7 +221,7 @@ impl Setup<'_> {
     fn rights(&self) -> Result<Vec<Value>, InstallError> {
         let mut objects = manifests::people(!self.settings.role_model);
         if self.settings.role_model {
-            objects.extend(parse(&crate::checkout().join("deploy/role-model.yaml"))?);
+            objects.extend(role_model()?);
         }
         Ok(objects)
     }
@@ -368,6 +381,11 @@ pub(crate) fn render(mut kubectl: Command, dir: &str) -> Result<Vec<Value>, Inst
 
 pub(crate) fn is_webhook_configuration(object: &Value) -> bool {
     object["kind"].as_str().is_some_and(|kind| kind.ends_with("WebhookConfiguration"))
+}
+
+/// What the server needs for the second access model.
+pub(crate) fn role_model() -> Result<Vec<Value>, InstallError> {
+    parse(&crate::checkout().join("deploy/role-model.yaml"))
 }
 
 fn parse(path: &Path) -> Result<Vec<Value>, InstallError> {

@@ -5,7 +5,7 @@
 //! - [`manifests`]: `deploy/` rendered, and changed for the cluster; pure.
 //! - [`mod@install`]: all of it applied, until the server is ready; [`remote`]: the same in a cluster that exists.
 //! - [`story`]: what the project is for, played and checked.
-//! - [`session`]: what `./scripts/run` leaves running.
+//! - [`session`]: what `./scripts/run` leaves running; [`signals`]: how it ends.
 
 pub mod binaries;
 pub mod certificates;
@@ -15,6 +15,7 @@ pub mod local;
 pub mod manifests;
 pub mod remote;
 pub mod session;
+pub mod signals;
 pub mod story;
 pub mod watch;
 
@@ -25,5 +26,6 @@ use std::path::{Path, PathBuf};
 
 /// The checkout that this was built from.
 pub fn checkout() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_owned()
 }

@@ -62,6 +62,13 @@ pub fn configure(objects: &mut [Value], flags: &[String], replicas: u32) {
     }
 }
 
+/// An annotation on the pods of every Deployment: with another value they are replaced.
+pub fn annotate_pods(objects: &mut [Value], key: &str, value: &str) {
+    for object in objects.iter_mut().filter(|object| is(object, "Deployment")) {
+        object["spec"]["template"]["metadata"]["annotations"][key] = json!(value);
+    }
+}
+
 /// Files of a ConfigMap, mounted into the server's pods.
 pub fn mount(objects: &mut [Value], config_map: &str, path: &str) {
     for object in objects.iter_mut().filter(|object| is(object, "Deployment") && named(object, NAME)) {
@@ -163,5 +170,111 @@ fn push(object: &mut Value, list: &str, item: Value) {
     }
     if let Some(list) = object[list].as_array_mut() {
         list.push(item);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server() -> Value {
+        json!({
+            "kind": "Deployment", "metadata": {"name": NAME},
+            "spec": {"replicas": 1, "template": {"spec": {
+                "containers": [{"name": "server", "image": "x", "args": ["--first"]}],
+            }}},
+        })
+    }
+
+    fn webhooks() -> Value {
+        let client = json!({"service": {"name": NAME, "namespace": NAMESPACE, "path": "/mutate"}});
+        json!({
+            "kind": "MutatingWebhookConfiguration", "metadata": {"name": NAME},
+            "webhooks": [{"name": "stamp", "clientConfig": client}],
+        })
+    }
+
+    fn pods() -> Pods {
+        Pods {
+            image: "localhost/server:dev".to_owned(),
+            pull_policy: "Never",
+            node: Some("127.0.0.1".to_owned()),
+            api_server: Some(("10.1.0.1".to_owned(), "6443".to_owned())),
+            hosts: vec![("audit.svc".to_owned(), "10.1.0.9".to_owned())],
+        }
+    }
+
+    #[test]
+    fn pods_are_told_all_that_a_bare_cluster_does_not_do_for_them() {
+        let mut objects = vec![server()];
+        place(&mut objects, &pods());
+        let spec = &objects[0]["spec"]["template"]["spec"];
+        assert_eq!(spec["nodeName"], "127.0.0.1");
+        assert_eq!(spec["hostAliases"], json!([{"ip": "10.1.0.9", "hostnames": ["audit.svc"]}]));
+        let container = &spec["containers"][0];
+        assert_eq!(container["image"], "localhost/server:dev");
+        assert_eq!(container["imagePullPolicy"], "Never");
+        assert_eq!(container["env"][1], json!({"name": "KUBERNETES_SERVICE_PORT", "value": "6443"}));
+    }
+
+    #[test]
+    fn pods_of_a_whole_cluster_get_nothing_but_their_image() {
+        let mut objects = vec![server()];
+        let pods = Pods { pull_policy: "IfNotPresent", node: None, api_server: None, hosts: Vec::new(), ..pods() };
+        place(&mut objects, &pods);
+        let spec = &objects[0]["spec"]["template"]["spec"];
+        assert_eq!((&spec["nodeName"], &spec["hostAliases"]), (&Value::Null, &Value::Null));
+        assert_eq!(spec["containers"][0]["env"], Value::Null);
+    }
+
+    #[test]
+    fn flags_are_added_after_those_that_are_there() {
+        let mut objects = vec![webhooks(), server()];
+        configure(&mut objects, &["--second".to_owned()], 2);
+        assert_eq!(objects[1]["spec"]["replicas"], 2);
+        assert_eq!(objects[1]["spec"]["template"]["spec"]["containers"][0]["args"], json!(["--first", "--second"]));
+    }
+
+    #[test]
+    fn files_are_mounted_into_the_server() {
+        let mut objects = vec![server()];
+        mount(&mut objects, "receivers-ca", "/receivers");
+        let spec = &objects[0]["spec"]["template"]["spec"];
+        assert_eq!(spec["volumes"][0]["configMap"]["name"], "receivers-ca");
+        assert_eq!(spec["containers"][0]["volumeMounts"][0]["mountPath"], "/receivers");
+    }
+
+    #[test]
+    fn webhooks_reach_a_service_in_the_cluster() {
+        let mut objects = vec![webhooks()];
+        trust(&mut objects, "PEM", None);
+        let client = &objects[0]["webhooks"][0]["clientConfig"];
+        assert_eq!(client["caBundle"], STANDARD.encode("PEM"));
+        assert_eq!(client["service"]["path"], "/mutate");
+    }
+
+    #[test]
+    fn webhooks_reach_a_process_by_url_at_the_same_path() {
+        let mut objects = vec![webhooks()];
+        trust(&mut objects, "PEM", Some("https://127.0.0.1:4711"));
+        let client = &objects[0]["webhooks"][0]["clientConfig"];
+        assert_eq!(*client, json!({"url": "https://127.0.0.1:4711/mutate", "caBundle": STANDARD.encode("PEM")}));
+    }
+
+    #[test]
+    fn another_annotation_replaces_the_pods() {
+        let mut objects = vec![webhooks(), server()];
+        annotate_pods(&mut objects, "at", "1");
+        assert_eq!(objects[1]["spec"]["template"]["metadata"]["annotations"], json!({"at": "1"}));
+        assert_eq!(objects[0], webhooks());
+    }
+
+    #[test]
+    fn developers_may_exec_only_where_their_rights_stand() {
+        let may_exec = |objects: Vec<Value>| {
+            objects.iter().any(|object| object["roleRef"]["name"] == "kube-request-access-requester")
+        };
+        assert!(may_exec(people(true)));
+        assert!(!may_exec(people(false)));
     }
 }

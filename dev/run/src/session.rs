@@ -33,8 +33,12 @@ pub enum SessionError {
     #[error("nothing is running here: start it with ./scripts/run")]
     NotRunning,
     /// One runs already.
-    #[error("it is running already (process {pid}): use it as .run/ says, or end it with ./scripts/run --stop")]
+    #[error(
+        "it is running already (process {pid}): use it with KUBECONFIG={kubeconfig}, or end it with ./scripts/run --stop"
+    )]
     Running {
+        /// Where its users are.
+        kubeconfig: PathBuf,
         /// Its process.
         pid: u32,
     },
@@ -43,6 +47,12 @@ pub enum SessionError {
     Stubborn {
         /// Its process.
         pid: u32,
+    },
+    /// Its cluster does not end.
+    #[error("the cluster in {dir} is still there")]
+    Remains {
+        /// Its directory.
+        dir: PathBuf,
     },
     /// The cluster.
     #[error(transparent)]
@@ -83,14 +93,23 @@ impl Session {
         String::from_utf8_lossy(&command).contains("kra-run").then_some(pid)
     }
 
+    /// Looks whether another may be started.
+    ///
+    /// # Errors
+    /// One runs.
+    pub fn must_be_free(&self) -> Result<(), SessionError> {
+        match self.owner() {
+            Some(pid) => Err(SessionError::Running { kubeconfig: self.kubeconfig(), pid }),
+            None => Ok(()),
+        }
+    }
+
     /// Makes this process the owner.
     ///
     /// # Errors
     /// Another process is.
     pub fn begin(&self) -> Result<(), SessionError> {
-        if let Some(pid) = self.owner() {
-            return Err(SessionError::Running { pid });
-        }
+        self.must_be_free()?;
         for old in ["cluster", "ready"] {
             // Left by one that crashed, or not there.
             let _: io::Result<()> = fs::remove_file(self.dir.join(old));
@@ -141,14 +160,20 @@ impl Session {
         Ok(Cluster::attach(Path::new(&dir))?)
     }
 
-    /// Ends the session and forgets it. Answers whether one was running.
+    /// Ends the session and forgets it, and waits until its cluster is gone. Answers whether one was running.
     ///
     /// # Errors
     /// It does not end, or its files stay.
     pub fn stop(&self) -> Result<bool, SessionError> {
         let owner = self.owner();
+        // Also that of an owner that crashed: it is being removed.
+        let cluster = fs::read_to_string(self.dir.join("cluster")).ok();
         if let Some(pid) = owner {
             end(pid, || self.owner() != Some(pid))?;
+        }
+        if let Some(dir) = cluster {
+            let gone = wait_until(|| Cluster::attach(Path::new(&dir)).is_err());
+            gone.map_err(|Late| SessionError::Remains { dir: dir.into() })?;
         }
         self.forget()?;
         Ok(owner.is_some())
@@ -178,12 +203,57 @@ impl Session {
 fn end(pid: u32, is_gone: impl Fn() -> bool) -> Result<(), SessionError> {
     let failed = |source| SessionError::File { path: PathBuf::from("kill"), source };
     Command::new("kill").arg(pid.to_string()).status().map_err(failed)?;
+    wait_until(is_gone).map_err(|Late| SessionError::Stubborn { pid })
+}
+
+/// Something did not happen in time.
+struct Late;
+
+fn wait_until(condition: impl Fn() -> bool) -> Result<(), Late> {
     let deadline = Instant::now().checked_add(PATIENCE);
-    while !is_gone() {
+    while !condition() {
         if deadline.is_none_or(|deadline| Instant::now() > deadline) {
-            return Err(SessionError::Stubborn { pid });
+            return Err(Late);
         }
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(dir: &tempfile::TempDir) -> Session {
+        Session { dir: dir.path().join(".run") }
+    }
+
+    #[test]
+    fn without_a_session_there_is_nothing_to_stop() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!session(&dir).stop().unwrap());
+        assert!(matches!(session(&dir).cluster(), Err(SessionError::NotRunning)));
+    }
+
+    #[test]
+    fn what_a_crash_left_is_no_session_and_is_removed_by_stop() {
+        let dir = tempfile::tempdir().unwrap();
+        let session = session(&dir);
+        // No process has this number: the kernel gives none above 2^22.
+        session.write("pid", "4194305").unwrap();
+        session.write("cluster", "/nowhere").unwrap();
+        assert_eq!(session.owner(), None);
+        assert!(!session.stop().unwrap());
+        assert!(!session.dir().exists());
+    }
+
+    #[test]
+    fn the_number_of_another_process_is_no_session() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut other = Command::new("sleep").arg("60").spawn().unwrap();
+        session(&dir).write("pid", &other.id().to_string()).unwrap();
+        assert_eq!(session(&dir).owner(), None);
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
 }

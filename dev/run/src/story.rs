@@ -30,8 +30,12 @@ pub enum StoryError {
         source: io::Error,
     },
     /// Something else happened.
-    #[error("{command}: expected {expected}, but it ended with {status} and said:\n{output}")]
+    #[error(
+        "the story went wrong at \"{step}\": {command}: expected {expected}, but it ended with {status} and said:\n{output}"
+    )]
     Unexpected {
+        /// Where in the story.
+        step: String,
         /// The command.
         command: String,
         /// What should have happened.
@@ -63,7 +67,7 @@ enum End<'a> {
 /// # Errors
 /// Something else happened.
 pub fn play(stage: &Stage, to: &mut impl Write) -> Result<(), StoryError> {
-    let mut teller = Teller { stage, to };
+    let mut teller = Teller { stage, to, step: String::new() };
     teller.once()?;
     teller.for_an_hour()?;
     teller.say("The story happened as it should.")
@@ -72,6 +76,8 @@ pub fn play(stage: &Stage, to: &mut impl Write) -> Result<(), StoryError> {
 struct Teller<'a, W> {
     stage: &'a Stage,
     to: &'a mut W,
+    /// What was said last.
+    step: String,
 }
 
 impl<W: Write> Teller<'_, W> {
@@ -93,19 +99,28 @@ impl<W: Write> Teller<'_, W> {
 
     fn for_an_hour(&mut self) -> Result<(), StoryError> {
         self.say("5. For an hour: again and again, but nothing else.")?;
-        let name = self.ask("request --context jane exec deploy/nginx --valid-for 1h -- cat /etc/hostname")?;
+        let name = self.ask("request --context jane exec deploy/nginx --valid-for 1h -- cat www/index.html")?;
         self.kubectl(&format!("request --context amy grant {name} --yes"), None, End::Well("created grant"))?;
         let wait = format!("--context jane wait --for=condition=Granted --timeout=30s acr/{name}");
         self.kubectl(&wait, None, End::Well("condition met"))?;
         for _ in 0..2 {
-            self.kubectl("--context jane exec deploy/nginx -- cat /etc/hostname", None, End::Well("nginx-"))?;
+            self.kubectl("--context jane exec deploy/nginx -- cat www/index.html", None, End::Well("Welcome"))?;
         }
         let other = "--context jane exec deploy/nginx -- cat /etc/passwd";
         self.kubectl(other, None, End::Refused(r#"you ran     ["cat","/etc/passwd"]"#))?;
         self.say("6. Deleting the request ends the access at once.")?;
         self.kubectl(&format!("--context jane delete acr {name}"), None, End::Well("deleted"))?;
-        let again = "--context jane exec deploy/nginx -- cat /etc/hostname";
-        self.kubectl(again, None, End::Refused("")).map(drop)
+        let again = "--context jane exec deploy/nginx -- cat www/index.html";
+        self.kubectl(again, None, End::Refused(self.refusal_at_the_end())).map(drop)
+    }
+
+    /// Without standing rights RBAC may have seen that the binding is gone, or not yet.
+    fn refusal_at_the_end(&self) -> &'static str {
+        if self.stage.standing_rights {
+            "you have not asked for this yet"
+        } else {
+            "error: unable to upgrade connection"
+        }
     }
 
     fn ask(&mut self, line: &str) -> Result<String, StoryError> {
@@ -132,10 +147,12 @@ impl<W: Write> Teller<'_, W> {
             return Ok(said);
         }
         let expected = format!("{} with {text:?}", if success { "success" } else { "a refusal" });
-        Err(StoryError::Unexpected { command, expected, status: output.status.to_string(), output: said })
+        let step = self.step.clone();
+        Err(StoryError::Unexpected { step, command, expected, status: output.status.to_string(), output: said })
     }
 
     fn say(&mut self, text: &str) -> Result<(), StoryError> {
+        text.clone_into(&mut self.step);
         writeln!(self.to, "# {text}").map_err(|source| StoryError::Play { command: text.to_owned(), source })
     }
 }
