@@ -309,6 +309,7 @@ impl Setup<'_> {
             node: Some(NODE.to_owned()),
             api_server: Some((api.ip().to_string(), api.port().to_string())),
             hosts,
+            is_watched: true,
         }
     }
 

@@ -25,6 +25,8 @@ pub struct Pods {
     pub api_server: Option<(String, String)>,
     /// Names and addresses that the pods should know.
     pub hosts: Vec<(String, String)>,
+    /// Whether somebody waits for them to be ready: they are asked every second.
+    pub is_watched: bool,
 }
 
 /// The pods of every Deployment among the objects, rewritten.
@@ -42,6 +44,11 @@ pub fn place(objects: &mut [Value], pods: &Pods) {
         for container in containers.into_iter().flatten() {
             container["image"] = json!(pods.image);
             container["imagePullPolicy"] = json!(pods.pull_policy);
+            if pods.is_watched
+                && let Some(probe) = container.get_mut("readinessProbe")
+            {
+                probe["periodSeconds"] = json!(1);
+            }
             if let Some((host, port)) = &pods.api_server {
                 push(container, "env", json!({"name": "KUBERNETES_SERVICE_HOST", "value": host}));
                 push(container, "env", json!({"name": "KUBERNETES_SERVICE_PORT", "value": port}));
@@ -181,7 +188,9 @@ mod tests {
         json!({
             "kind": "Deployment", "metadata": {"name": NAME},
             "spec": {"replicas": 1, "template": {"spec": {
-                "containers": [{"name": "server", "image": "x", "args": ["--first"]}],
+                "containers": [
+                    {"name": "server", "image": "x", "args": ["--first"], "readinessProbe": {"periodSeconds": 5}},
+                ],
             }}},
         })
     }
@@ -201,6 +210,7 @@ mod tests {
             node: Some("127.0.0.1".to_owned()),
             api_server: Some(("10.1.0.1".to_owned(), "6443".to_owned())),
             hosts: vec![("audit.svc".to_owned(), "10.1.0.9".to_owned())],
+            is_watched: true,
         }
     }
 
@@ -214,17 +224,19 @@ mod tests {
         let container = &spec["containers"][0];
         assert_eq!(container["image"], "localhost/server:dev");
         assert_eq!(container["imagePullPolicy"], "Never");
+        assert_eq!(container["readinessProbe"]["periodSeconds"], 1);
         assert_eq!(container["env"][1], json!({"name": "KUBERNETES_SERVICE_PORT", "value": "6443"}));
     }
 
     #[test]
     fn pods_of_a_whole_cluster_get_nothing_but_their_image() {
         let mut objects = vec![server()];
-        let pods = Pods { pull_policy: "IfNotPresent", node: None, api_server: None, hosts: Vec::new(), ..pods() };
+        let pods = Pods { node: None, api_server: None, hosts: Vec::new(), is_watched: false, ..pods() };
         place(&mut objects, &pods);
         let spec = &objects[0]["spec"]["template"]["spec"];
         assert_eq!((&spec["nodeName"], &spec["hostAliases"]), (&Value::Null, &Value::Null));
         assert_eq!(spec["containers"][0]["env"], Value::Null);
+        assert_eq!(spec["containers"][0]["readinessProbe"]["periodSeconds"], 5);
     }
 
     #[test]

@@ -94,7 +94,14 @@ impl Remote {
 
     /// The server's Deployment as this cluster runs it.
     fn adapt(&self, objects: &mut [Value], installation: &Installation, image: String) {
-        let pods = Pods { image, pull_policy: "IfNotPresent", node: None, api_server: None, hosts: Vec::new() };
+        let pods = Pods {
+            image,
+            pull_policy: "IfNotPresent",
+            node: None,
+            api_server: None,
+            hosts: Vec::new(),
+            is_watched: false,
+        };
         manifests::place(objects, &pods);
         let mut flags = vec![format!("--cluster-name={}", self.context)];
         if installation.role_model {

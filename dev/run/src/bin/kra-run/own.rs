@@ -130,9 +130,7 @@ fn tell_story(run: &Run, session: &Session, out: &mut Out) -> anyhow::Result<()>
     if run.flags.is_empty() {
         return Ok(told?);
     }
-    told.with_context(|| {
-        format!("the story went another way, perhaps because of {} (--no-story leaves it out)", run.flags.join(" "))
-    })
+    told.with_context(|| format!("is it because of {}? --no-story leaves the story out", run.flags.join(" ")))
 }
 
 fn explain(run: &Run, session: &Session, out: &mut Out) -> anyhow::Result<()> {
