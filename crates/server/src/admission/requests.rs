@@ -17,6 +17,9 @@ impl Admission {
     pub(super) async fn create_request(&self, review: &Review, deadline: Deadline) -> Result<(), Refused> {
         let object: AccessRequest = stamp::object(review)?;
         metadata::check_new(&object.metadata)?;
+        if object.spec.user_info.is_none() {
+            return Err(unstamped("userInfo"));
+        }
         let request = convert::request(&object).map_err(|error| failure::nonsense(&error))?;
         rules::check(&request, &self.rules).map_err(|refusal| failure::refusal(&refusal))?;
         check_texts(&object)?;
