@@ -15,3 +15,4 @@ mod objects;
 mod options;
 mod payloads;
 mod reviews;
+mod schemas;
