@@ -92,20 +92,18 @@ impl NamePrefix {
 /// Who needs no request (`--always-allowed-user-name`, `--always-allowed-group-name`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AlwaysAllowed {
-    /// User names, with the authenticator's prefix or without it.
+    /// User names, whole: with the authenticator's prefix where they have one.
     pub users: Vec<String>,
     /// Group names, exactly as the authenticator gives them.
     pub groups: Vec<String>,
 }
 
 impl AlwaysAllowed {
-    /// Whether the caller is one of them: byte for byte, never by part of a name.
-    pub fn includes(&self, caller: &Caller, prefix: &NamePrefix) -> bool {
-        // An entry that carries the prefix is whole: with a second one it would be whoever chose such a name.
-        let user = |entry: &String| {
-            let whole = entry.starts_with(prefix.0.as_str());
-            !entry.is_empty() && (*entry == caller.username || (!whole && prefix.subject(entry) == caller.username))
-        };
+    /// Whether the caller is one of them: byte for byte, and by her whole name. An entry without the authenticator's
+    /// prefix is somebody whom another authenticator knows (a certificate user, a program), never whoever picks
+    /// that name at the identity provider.
+    pub fn includes(&self, caller: &Caller) -> bool {
+        let user = |entry: &String| !entry.is_empty() && *entry == caller.username;
         let group = |entry: &String| !entry.is_empty() && caller.groups.contains(entry);
         self.users.iter().any(user) || self.groups.iter().any(group)
     }
@@ -152,7 +150,7 @@ mod tests {
 
     #[rstest]
     #[case("admin", &[], true)]
-    #[case("oidc:admin", &[], true)]
+    #[case("oidc:admin", &[], false)]
     #[case("admins", &[], false)]
     #[case("x-admin", &[], false)]
     #[case("jane", &["sre"], true)]
@@ -165,7 +163,7 @@ mod tests {
             uid: None,
             groups: groups.iter().map(|&group| group.to_owned()).collect(),
         };
-        assert_eq!(always.includes(&caller, &NamePrefix::new("oidc:")), is);
+        assert_eq!(always.includes(&caller), is);
     }
 
     #[rstest]
@@ -175,7 +173,7 @@ mod tests {
     fn an_always_allowed_name_with_the_prefix_gets_no_second_one(#[case] username: &str, #[case] is: bool) {
         let always = AlwaysAllowed { users: vec!["oidc:admin".into()], groups: Vec::new() };
         let caller = Caller { username: username.to_owned(), ..Caller::default() };
-        assert_eq!(always.includes(&caller, &NamePrefix::new("oidc:")), is);
+        assert_eq!(always.includes(&caller), is);
     }
 
     proptest! {

@@ -47,6 +47,10 @@ pub struct Args {
     #[arg(long, env = "KRA_DELETE_AFTER", default_value = "48h", value_parser = any_duration, value_name = "DURATION")]
     pub delete_after: Duration,
 
+    /// How many requests of one user in one namespace may be waiting or granted at once
+    #[arg(long, env = "KRA_MAX_OPEN_REQUESTS", default_value_t = 50, value_name = "COUNT")]
+    pub max_open_requests: usize,
+
     /// Delete requests that were used, denied or expired after this time
     #[arg(long, env = "KRA_KEEP_FINISHED", default_value = "168h", value_parser = any_duration, value_name = "DURATION")]
     pub keep_finished: Duration,
@@ -60,7 +64,8 @@ pub struct Args {
     #[arg(long, env = "KRA_ALWAYS_ALLOWED_GROUP_NAME", value_delimiter = ',', value_name = "GROUP")]
     pub always_allowed_group_name: Vec<String>,
 
-    /// This user needs no request (repeatable, or separated by commas)
+    /// This user needs no request (repeatable, or separated by commas). The whole name, with the authenticator's prefix
+    /// where it has one
     #[arg(long, env = "KRA_ALWAYS_ALLOWED_USER_NAME", value_delimiter = ',', value_name = "USER")]
     pub always_allowed_user_name: Vec<String>,
 

@@ -10,6 +10,7 @@ use rustls::crypto::CryptoProvider;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
+    task::JoinHandle,
     time::sleep,
 };
 use tracing::{info, warn};
@@ -31,10 +32,11 @@ const START: Duration = Duration::from_mins(1);
 /// How long reviews are still taken after we were told to stop.
 const LINGER: Duration = Duration::from_secs(3);
 
-/// Logs as JSON, one event a line, to standard error.
+/// Logs as JSON, one event a line, to standard error. The audit lines are part of it at every level.
 pub fn log(level: tracing::Level) {
-    let filter =
-        tracing_subscriber::EnvFilter::new(format!("{level},hyper=warn,hyper_util=warn,rustls=warn,tower=warn"));
+    let filter = tracing_subscriber::EnvFilter::new(format!(
+        "{level},audit=info,hyper=warn,hyper_util=warn,rustls=warn,tower=warn"
+    ));
     tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
@@ -59,11 +61,16 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let index = Arc::new(Index::default());
     let admission = Arc::new(admission(&args, &clients, &index, &extensions, own_name));
     reload_files(&tls, &extensions);
-    spawn_controllers(&args, &clients, &index, &admission.clock);
-    let synced = spawn_watches(&clients, &index);
+    let controlling = spawn_controllers(&args, &clients, &index, &admission.clock);
+    let (watching, synced) = spawn_watches(&clients, &index);
     tokio::spawn(announce(synced, ready.clone()));
     let router = Service::new(admission, is_ready, Metrics::new()).router();
-    serve::serve(listener, tls, router, stopping(ready)).await;
+    tokio::select! {
+        () = serve::serve(listener, tls, router, stopping(ready)) => {}
+        // They never end by themselves: without them decisions would go on in the dark.
+        ended = watching => bail!("the watches ended: {ended:?}"),
+        ended = controlling => bail!("the controllers ended: {ended:?}"),
+    }
     info!("stopped");
     Ok(())
 }
@@ -82,6 +89,7 @@ fn admission(
         extensions: Arc::clone(extensions),
         rules: args.rules(),
         always_allowed: args.always_allowed(),
+        max_open_requests: args.max_open_requests,
         cluster_name: args.cluster_name.clone(),
         own_name,
         clock,
@@ -161,13 +169,12 @@ where
     }
 }
 
-fn spawn_watches(clients: &Clients, index: &Arc<Index>) -> watch::Receiver<watches::Synced> {
+fn spawn_watches(clients: &Clients, index: &Arc<Index>) -> (JoinHandle<()>, watch::Receiver<watches::Synced>) {
     let (synced, is_synced) = watch::channel(watches::Synced::default());
-    tokio::spawn(watches::run(clients.watches.clone(), Arc::clone(index), synced));
-    is_synced
+    (tokio::spawn(watches::run(clients.clone(), Arc::clone(index), synced)), is_synced)
 }
 
-fn spawn_controllers(args: &Args, clients: &Clients, index: &Arc<Index>, clock: &Clock) {
+fn spawn_controllers(args: &Args, clients: &Clients, index: &Arc<Index>, clock: &Clock) -> JoinHandle<()> {
     let context = Arc::new(controllers::Context {
         client: clients.controllers.clone(),
         role: args.granted_role_name.clone(),
@@ -175,8 +182,10 @@ fn spawn_controllers(args: &Args, clients: &Clients, index: &Arc<Index>, clock: 
         keep: args.keep(),
         clock: Arc::clone(clock),
     });
-    tokio::spawn(controllers::run(Arc::clone(&context)));
-    tokio::spawn(cleanup::run(context, Arc::clone(index), args.cleanup_interval));
+    let (index, every) = (Arc::clone(index), args.cleanup_interval);
+    tokio::spawn(async move {
+        tokio::join!(controllers::run(Arc::clone(&context)), cleanup::run(context, index, every));
+    })
 }
 
 fn reload_files(tls: &Arc<Tls>, extensions: &Arc<Extensions>) {

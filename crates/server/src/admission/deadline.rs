@@ -10,6 +10,8 @@ const DEFAULT: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(30);
 /// Kept for our answer's way back.
 const WAY_BACK: Duration = Duration::from_millis(300);
+/// Kept for recording what came of a decision that took too long.
+const RECORD: Duration = Duration::from_millis(500);
 /// With less than this left no spend is begun: its answer might come too late, and the use would be lost.
 const SPEND: Duration = Duration::from_secs(1);
 
@@ -30,6 +32,11 @@ impl Deadline {
     /// When our answer must be on its way.
     pub fn answer_by(self) -> Instant {
         self.ends.checked_sub(WAY_BACK).unwrap_or(self.ends)
+    }
+
+    /// When a decision must have been made: early enough to record what came of it.
+    pub fn decide_by(self) -> Instant {
+        self.answer_by().checked_sub(RECORD).unwrap_or(self.ends)
     }
 
     /// Whether there is time enough to begin a spend.

@@ -15,6 +15,7 @@ use decide::{
     explain::{self, Context},
     verdict::{self, Denied, Miss, Permit, Pod, PodMiss, Screened, Spend, Verdict},
 };
+use tokio::time::timeout_at;
 use tracing::{error, info, warn};
 
 use super::{Admission, Deadline, failure::Failure};
@@ -77,9 +78,12 @@ impl Admission {
                 return self.conclude(review, None, Outcome::Unclear(unclear));
             }
         };
-        let outcome = match self.decide(review, &attempt, &options, deadline).await {
-            Ok(outcome) => outcome,
-            Err(failure) => Outcome::Failed(failure),
+        // Bounded here, so that an attempt that takes too long is recorded like any other.
+        let decided = timeout_at(deadline.decide_by(), self.decide(review, &attempt, &options, deadline)).await;
+        let outcome = match decided {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(failure)) => Outcome::Failed(failure),
+            Err(_elapsed) => Outcome::Failed(Failure::Timeout),
         };
         if !matches!(outcome, Outcome::Allowed(_)) {
             self.record_denial(review, &options, deadline).await;

@@ -32,9 +32,12 @@ pub enum Failure {
     /// Spend a single use.
     #[error("a single use could not be spent for certain")]
     Spend(#[from] SpendError),
-    /// Answer in time.
+    /// Begin in time.
     #[error("there was not enough time left")]
     Late,
+    /// Finish in time.
+    #[error("the decision took too long")]
+    Timeout,
     /// Write a patch.
     #[error("the patch could not be written")]
     Patch(#[source] serde_json::Error),
@@ -48,6 +51,9 @@ impl Failure {
             Self::Webhook(_) => "the audit or validation webhook failed, so nothing was allowed or used up",
             Self::Spend(_) => {
                 "your single use could not be recorded for certain, so nothing was allowed, and it may be lost"
+            }
+            Self::Timeout => {
+                "it took too long, so nothing was allowed; a single use that was being recorded may be lost"
             }
             Self::Late => "there was not enough time left to do it safely, so nothing was allowed or used up",
             Self::Patch(_) => "the object could not be completed, so nothing was stored",

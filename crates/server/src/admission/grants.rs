@@ -3,6 +3,7 @@
 use api::{AccessGrant, AccessRequest, convert, objects::GrantStatus, review::Review};
 use decide::{
     access::{Candidate, Request, Standing, Validity},
+    explain::safe,
     identity::Person,
     rules,
 };
@@ -77,9 +78,10 @@ impl Admission {
         match candidate.standing(self.now(), self.rules.unused) {
             Standing::Pending | Standing::Granted(_) => Ok(()),
             Standing::Expired { .. } if denies => Ok(()),
-            Standing::Denied(denial) => {
-                Err(Refused::because(format!("accessrequest {name:?} was denied by {}: a denial is final", denial.by)))
-            }
+            Standing::Denied(denial) => Err(Refused::because(format!(
+                "accessrequest {name:?} was denied by {}: a denial is final",
+                safe(&denial.by)
+            ))),
             Standing::Used { .. } => Err(Refused::because(format!("accessrequest {name:?} was used already"))),
             Standing::Expired { .. } => {
                 Err(Refused::because(format!("accessrequest {name:?} is over: its time has passed")))

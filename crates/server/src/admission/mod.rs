@@ -51,6 +51,8 @@ pub struct Admission {
     pub rules: Rules,
     /// Who needs no request.
     pub always_allowed: AlwaysAllowed,
+    /// `--max-open-requests`
+    pub max_open_requests: usize,
     /// `--cluster-name`
     pub cluster_name: String,
     /// The name of this server's own account.
@@ -104,7 +106,7 @@ impl Admission {
     }
 
     fn is_always_allowed(&self, caller: &Caller) -> bool {
-        self.always_allowed.includes(caller, &self.rules.prefix)
+        self.always_allowed.includes(caller)
     }
 
     fn now(&self) -> Timestamp {

@@ -25,7 +25,8 @@ impl Admission {
             Some(request) => self.is_hers(review, request) && !self.is_denied(request).await?,
             None => false,
         };
-        self.check_remover(review, hers, "request").await?;
+        let stake = request.as_ref().is_some_and(|request| self.has_a_stake(review, request));
+        self.check_remover(review, hers, stake, "request").await?;
         self.removed(review, &name);
         Ok(())
     }
@@ -33,24 +34,29 @@ impl Admission {
     /// Admits the deletion of a grant.
     pub(super) async fn delete_grant(&self, review: &Review) -> Result<(), Refused> {
         let grant: Option<AccessGrant> = old(review)?;
-        let hers = match &grant {
-            Some(grant) if grant.status == Some(GrantStatus::Granted) => self.is_for_her(review, grant).await?,
-            Some(_) | None => false,
+        let request = match &grant {
+            Some(grant) => self.request_of(review, grant).await?,
+            None => None,
         };
-        self.check_remover(review, hers, "grant").await?;
+        let granted = grant.as_ref().is_some_and(|grant| grant.status == Some(GrantStatus::Granted));
+        let hers = granted && request.as_ref().is_some_and(|request| self.is_hers(review, request));
+        let stake = request.as_ref().is_some_and(|request| self.has_a_stake(review, request));
+        self.check_remover(review, hers, stake, "grant").await?;
         self.removed(review, grant.as_ref().map(|grant| grant.spec.grant_for.as_str()).unwrap_or_default());
         Ok(())
     }
 
-    /// The requester, whoever could grant, the always allowed, ourselves, and the cluster's own controllers.
-    async fn check_remover(&self, review: &Review, hers: bool, what: &str) -> Result<(), Refused> {
+    /// The requester, whoever could grant it (a human who neither asked nor filed), the always allowed, ourselves, and
+    /// the cluster's own controllers.
+    async fn check_remover(&self, review: &Review, hers: bool, stake: bool, what: &str) -> Result<(), Refused> {
         let caller = Self::caller(review);
         let own = caller.username == self.own_name;
         if hers || own || metadata::is_controller(&caller.username) || self.is_always_allowed(&caller) {
             return Ok(());
         }
         let namespace = review.request.namespace.as_deref().unwrap_or_default();
-        if rights::has(self.ledger.client(), &review.request.user_info, namespace, Right::Grant).await? {
+        let neutral = !stake && !self.person(&caller).is_service_account();
+        if neutral && rights::has(self.ledger.client(), &review.request.user_info, namespace, Right::Grant).await? {
             return Ok(());
         }
         Err(Refused::because(format!(
@@ -65,19 +71,26 @@ impl Admission {
     }
 
     async fn is_denied(&self, request: &AccessRequest) -> Result<bool, Refused> {
-        let Ok(value) = convert::request(request) else { return Ok(false) };
+        // What cannot be understood may have been denied.
+        let Ok(value) = convert::request(request) else { return Ok(true) };
         let grants = self.ledger.list_grants(&value.namespace, &value.name).await?;
         let grants = grants.iter().filter_map(|grant| convert::grant(grant).ok()).collect();
         let candidate = Candidate { request: Request { being_deleted: false, ..value }, grants };
         Ok(matches!(candidate.standing(self.now(), self.rules.unused), Standing::Denied(_)))
     }
 
-    /// Whether a grant is for a request of the caller.
-    async fn is_for_her(&self, review: &Review, grant: &AccessGrant) -> Result<bool, Refused> {
+    /// Whether the caller asked, or filed for whoever asked: then her right to grant is none for this request.
+    fn has_a_stake(&self, review: &Review, request: &AccessRequest) -> bool {
+        let person = self.person(&Self::caller(review));
+        let sides = [&request.spec.user_info, &request.spec.created_by];
+        sides.into_iter().flatten().filter_map(convert::person).any(|side| person.may_be(&side))
+    }
+
+    /// The request that a grant names, if it is still there.
+    async fn request_of(&self, review: &Review, grant: &AccessGrant) -> Result<Option<AccessRequest>, Refused> {
         let namespace = review.request.namespace.as_deref().unwrap_or_default();
         let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), namespace);
-        let request = api.get_opt(&grant.spec.grant_for).await?;
-        Ok(request.is_some_and(|request| self.is_hers(review, &request)))
+        Ok(api.get_opt(&grant.spec.grant_for).await?)
     }
 
     /// Keeps the whole object in the log, and remembers that memory may not know of the deletion yet.

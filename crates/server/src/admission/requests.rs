@@ -1,7 +1,11 @@
 //! Filing a request.
 
 use api::{AccessRequest, UserInfo, convert, review::Review};
-use decide::{access::Request, rules};
+use decide::{
+    access::{Candidate, Request, Standing},
+    explain::safe,
+    rules,
+};
 
 use super::{
     Admission, Deadline,
@@ -24,6 +28,8 @@ impl Admission {
         rules::check(&request, &self.rules).map_err(|refusal| failure::refusal(&refusal))?;
         check_texts(&object)?;
         self.check_stamps(review, &object, &request)?;
+        self.check_open_requests(&request)?;
+        self.check_target(review, &request).await?;
         let latest = self.now().checked_add(CLOCK_SKEW).unwrap_or(request.created);
         if request.created > latest {
             return Err(Refused::because("the creationTimestamp lies in the future"));
@@ -34,7 +40,10 @@ impl Admission {
         let by = deadline.answer_by();
         let invalid = self.extensions.validate(review, &object, by).await.map_err(Failure::from)?;
         if let Some(message) = invalid {
-            return Err(Refused::because(format!("the request is not valid: {message}")));
+            return Err(Refused::because(format!(
+                "the request is not valid: {}",
+                safe(&message.chars().take(1024).collect::<String>())
+            )));
         }
         self.extensions.created(review, &object, by).await?;
         Ok(())
@@ -56,6 +65,33 @@ impl Admission {
         }
         let user = object.spec.user_info.clone().unwrap_or_default();
         if user == self.requester(&user, &caller)? { Ok(()) } else { Err(unstamped("userInfo")) }
+    }
+
+    /// Whether the user has few enough requests open: nobody fills the store, or our memory.
+    fn check_open_requests(&self, request: &Request) -> Result<(), Refused> {
+        let candidates = self.index.candidates(&request.namespace, &request.user);
+        let open = |candidate: &&Candidate| {
+            matches!(candidate.standing(self.now(), self.rules.unused), Standing::Pending | Standing::Granted(_))
+        };
+        let (count, most) = (candidates.iter().filter(open).count(), self.max_open_requests);
+        if count < most {
+            return Ok(());
+        }
+        Err(Refused::because(format!(
+            "{:?} has {count} open requests in namespace {}, and {most} are the most: delete those that nobody needs any more",
+            request.user.name, request.namespace
+        )))
+    }
+
+    /// Whether the stamped UID and container are those of what is named: the approver reads the name.
+    async fn check_target(&self, review: &Review, request: &Request) -> Result<(), Refused> {
+        let (kind, name) = (request.target.kind, &request.target.name);
+        let target = self.visible_target(&review.request.user_info, &request.namespace, kind, name).await?;
+        if request.target.uid.as_ref() != Some(&target.uid) {
+            return Err(unstamped("forObject.uid"));
+        }
+        let known = request.container.as_ref().is_some_and(|container| target.containers.contains(container));
+        if known { Ok(()) } else { Err(unstamped("execOptions.container")) }
     }
 }
 

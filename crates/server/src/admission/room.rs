@@ -1,43 +1,47 @@
 //! How much is worked on at once: more is turned away at once, which denies it, instead of filling the memory.
+//!
+//! Small reviews (every exec is one) have places of their own, so that large ones, or clients that only say that they
+//! will send one, never take theirs.
 
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// So many reviews at once.
-const MOST_REVIEWS: usize = 256;
-/// So many bytes of reviews at once, in KiB. Decoded, a review takes a few times its length.
-const MOST_KIB: usize = 32 * 1024;
+/// A review of at most so many bytes is small: the longest command that can be granted, and its envelope, are.
+const SMALL: usize = 64 * 1024;
+/// So many small reviews at once: 16 MiB.
+const MOST_SMALL: usize = 256;
+/// So many large ones.
+const MOST_LARGE: usize = 4;
 
 /// Room for reviews.
 #[derive(Debug, Clone)]
 pub struct Room {
-    reviews: Arc<Semaphore>,
-    kib: Arc<Semaphore>,
-    largest: usize,
+    small: Arc<Semaphore>,
+    large: Arc<Semaphore>,
 }
 
 /// The room that one review takes; free again when this is dropped.
 #[derive(Debug)]
 pub struct Place {
-    _review: OwnedSemaphorePermit,
-    _kib: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
+    /// The most bytes that it may have.
+    pub most: usize,
 }
 
 impl Room {
-    /// Room for reviews of at most `largest` bytes each.
-    pub fn new(largest: usize) -> Self {
-        Self { reviews: Arc::new(Semaphore::new(MOST_REVIEWS)), kib: Arc::new(Semaphore::new(MOST_KIB)), largest }
-    }
-
     /// Takes room for a review of this length, in bytes; one that does not say its length may be the largest.
-    pub fn take(&self, length: Option<usize>) -> Option<Place> {
-        let kib = u32::try_from(length.unwrap_or(self.largest).div_ceil(1024)).ok()?;
-        Some(Place {
-            _review: Arc::clone(&self.reviews).try_acquire_owned().ok()?,
-            _kib: Arc::clone(&self.kib).try_acquire_many_owned(kib).ok()?,
-        })
+    pub fn take(&self, length: Option<usize>, largest: usize) -> Option<Place> {
+        let small = length.is_some_and(|length| length <= SMALL);
+        let (places, most) = if small { (&self.small, SMALL) } else { (&self.large, largest) };
+        Some(Place { _permit: Arc::clone(places).try_acquire_owned().ok()?, most })
+    }
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { small: Arc::new(Semaphore::new(MOST_SMALL)), large: Arc::new(Semaphore::new(MOST_LARGE)) }
     }
 }
 
@@ -51,14 +55,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_is_taken_by_number_and_by_length_and_given_back() {
-        let room = Room::new(8 * 1024 * 1024);
-        let large: Vec<Place> = (0..4).map(|_| room.take(None).unwrap()).collect();
-        assert!(room.take(Some(1)).is_none());
-        drop(large);
-        let small: Vec<Place> = (0..MOST_REVIEWS).map(|_| room.take(Some(1000)).unwrap()).collect();
-        assert!(room.take(Some(1)).is_none());
-        drop(small);
-        assert!(room.take(None).is_some());
+    fn large_reviews_never_take_the_places_of_small_ones() {
+        let room = Room::default();
+        let large: Vec<Place> = (0..4).map(|_| room.take(None, 1 << 23).unwrap()).collect();
+        assert!(room.take(Some(1 << 20), 1 << 23).is_none());
+        let small: Vec<Place> = (0..MOST_SMALL).map(|_| room.take(Some(1000), 1 << 23).unwrap()).collect();
+        assert!(room.take(Some(1000), 1 << 23).is_none());
+        drop((large, small));
+        assert!(room.take(None, 1 << 23).is_some() && room.take(Some(1), 1 << 23).is_some());
     }
 }

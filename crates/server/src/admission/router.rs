@@ -1,13 +1,13 @@
 //! HTTP: reviews in, answers out.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use api::review::{self, Answer, Review};
 use axum::{
     Json, Router,
     body::to_bytes,
     extract::{Request, State},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
@@ -26,6 +26,8 @@ use crate::metrics::Metrics;
 
 /// Largest review, in bytes: an UPDATE carries an object of 1.5 MiB twice, escaped.
 const LARGEST_REVIEW: usize = 8 * 1024 * 1024;
+/// A body must arrive within this time.
+const BODY: Duration = Duration::from_secs(2);
 
 /// What the routes need.
 #[derive(Clone)]
@@ -43,7 +45,7 @@ pub struct Service {
 impl Service {
     /// A service with all its room free.
     pub fn new(admission: Arc<Admission>, ready: watch::Receiver<bool>, metrics: Metrics) -> Self {
-        Self { admission, ready, metrics, room: Room::new(LARGEST_REVIEW) }
+        Self { admission, ready, metrics, room: Room::default() }
     }
 
     /// The routes.
@@ -80,7 +82,8 @@ async fn respond(service: Service, request: Request, path: Path) -> Response {
         Ok(received) => received,
         Err((status, text)) => {
             warn!(status = status.as_u16(), text, "turned away");
-            return (status, format!("{text}\n")).into_response();
+            // client-go tries again after that many seconds, within the webhook's timeout.
+            return (status, [(header::RETRY_AFTER, "1")], format!("{text}\n")).into_response();
         }
     };
     let uid = review.request.uid.clone();
@@ -110,8 +113,9 @@ async fn receive(
         return Err(too_large());
     }
     let overload = || (StatusCode::SERVICE_UNAVAILABLE, "too many reviews at once".to_owned());
-    let place = service.room.take(length).ok_or_else(overload)?;
-    let body = timeout_at(deadline.answer_by(), to_bytes(request.into_body(), LARGEST_REVIEW)).await;
+    let place = service.room.take(length, LARGEST_REVIEW).ok_or_else(overload)?;
+    let patience = Instant::now().checked_add(BODY).unwrap_or_else(|| deadline.answer_by());
+    let body = timeout_at(patience.min(deadline.answer_by()), to_bytes(request.into_body(), place.most)).await;
     let body = body
         .map_err(|_elapsed| (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".to_owned()))?
         .map_err(|_cut_off| too_large())?;

@@ -20,11 +20,13 @@ pub const WATCH_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Clients {
     /// For reviews: no retry (kube's would repeat a 504 for minutes, and turn our own spend into a lost race).
     pub decisions: Client,
-    /// For watches: each answer is a sign of life.
-    pub watches: Client,
+    /// For the watch on requests.
+    pub requests: Client,
+    /// For the watch on grants: each answer is a sign of life of that watch, and of no other.
+    pub grants: Client,
     /// For controllers: kube's defaults.
     pub controllers: Client,
-    /// When the watches last heard of the API server.
+    /// When the watch on grants, by which denials come, last heard of the API server.
     pub pulse: Pulse,
 }
 
@@ -38,7 +40,7 @@ impl Clients {
         decisions.default_retry = false;
         let pulse = Pulse::new();
         let beat = pulse.clone();
-        let watches = ClientBuilder::try_from(config.clone())?
+        let grants = ClientBuilder::try_from(config.clone())?
             .with_layer(&MapResponseLayer::new(move |response: http::Response<_>| {
                 if response.status().is_success() {
                     beat.beat();
@@ -46,11 +48,18 @@ impl Clients {
                 response
             }))
             .build();
-        Ok(Self { decisions: Client::try_from(decisions)?, watches, controllers: Client::try_from(config)?, pulse })
+        let requests = Client::try_from(config.clone())?;
+        Ok(Self {
+            decisions: Client::try_from(decisions)?,
+            requests,
+            grants,
+            controllers: Client::try_from(config)?,
+            pulse,
+        })
     }
 }
 
-/// When the watches last heard of the API server.
+/// When a watch last heard of the API server.
 #[derive(Debug, Clone)]
 pub struct Pulse {
     start: Instant,

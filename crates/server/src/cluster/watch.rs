@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::{
-    clients::WATCH_TIMEOUT,
+    clients::{Clients, WATCH_TIMEOUT},
     index::{Index, Key},
 };
 
@@ -36,9 +36,10 @@ impl Synced {
 }
 
 /// Drains both watches into the index, and tells when their lists are complete. Never ends.
-pub async fn run(client: Client, index: Arc<Index>, synced: watch::Sender<Synced>) {
-    let requests = drain::<AccessRequest>(&client, &index, || synced.send_modify(|synced| synced.requests = true));
-    let grants = drain::<AccessGrant>(&client, &index, || synced.send_modify(|synced| synced.grants = true));
+pub async fn run(clients: Clients, index: Arc<Index>, synced: watch::Sender<Synced>) {
+    let requests =
+        drain::<AccessRequest>(&clients.requests, &index, || synced.send_modify(|synced| synced.requests = true));
+    let grants = drain::<AccessGrant>(&clients.grants, &index, || synced.send_modify(|synced| synced.grants = true));
     tokio::join!(requests, grants);
 }
 

@@ -13,8 +13,9 @@ use decide::{identity::NamePrefix, lifecycle::Keep};
 use futures::StreamExt as _;
 use kube::{
     Api, Client, ResourceExt as _,
+    core::{DeserializeGuard, PartialObjectMeta},
     runtime::{
-        controller::{Action, Controller},
+        controller::{self, Action, Controller},
         reflector::ObjectRef,
         watcher,
     },
@@ -22,6 +23,9 @@ use kube::{
 use tracing::{debug, warn};
 
 use crate::admission::Clock;
+
+/// So many requests are looked at at once: after a start all are, and the API server has other work too.
+const MOST_AT_ONCE: u16 = 8;
 
 /// What controllers work with.
 pub struct Context {
@@ -39,14 +43,16 @@ pub struct Context {
 
 /// Keeps the status and the role binding of every request as its grants and the time want them. Never ends.
 pub async fn run(context: Arc<Context>) {
-    let requests: Api<AccessRequest> = Api::all(context.client.clone());
-    let grants: Api<AccessGrant> = Api::all(context.client.clone());
+    // Only what each object is called: one that cannot be decoded must not stop the others.
+    let requests: Api<PartialObjectMeta<AccessRequest>> = Api::all(context.client.clone());
+    let grants: Api<DeserializeGuard<AccessGrant>> = Api::all(context.client.clone());
     let config = || watcher::Config::default().timeout(30);
     Controller::new(requests, config())
-        .watches(grants, config(), |grant: AccessGrant| {
-            let request = ObjectRef::new(&grant.spec.grant_for);
-            Some(request.within(&grant.namespace().unwrap_or_default()))
+        .watches(grants, config(), |DeserializeGuard(grant)| {
+            let grant = grant.ok()?;
+            Some(ObjectRef::new(&grant.spec.grant_for).within(&grant.namespace()?))
         })
+        .with_config(controller::Config::default().concurrency(MOST_AT_ONCE))
         .run(status::reconcile, |_request, error, _context| again(error), context)
         .for_each(|result| async {
             if let Err(error) = result {

@@ -9,7 +9,7 @@ use decide::{
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::{Api, api::PostParams, runtime::controller::Action};
+use kube::{Api, ResourceExt as _, api::PostParams, core::PartialObjectMeta, runtime::controller::Action};
 
 use super::{Context, bindings, observe};
 
@@ -33,18 +33,27 @@ impl ReconcileError {
 ///
 /// # Errors
 /// The API server did not answer, or somebody else wrote first.
-pub async fn reconcile(request: Arc<AccessRequest>, context: Arc<Context>) -> Result<Action, ReconcileError> {
-    let Some(live) = observe::with_grants(&context.client, AccessRequest::clone(&request)).await? else {
+pub async fn reconcile(
+    request: Arc<PartialObjectMeta<AccessRequest>>,
+    context: Arc<Context>,
+) -> Result<Action, ReconcileError> {
+    let namespace = request.namespace().unwrap_or_default();
+    let api: Api<AccessRequest> = Api::namespaced(context.client.clone(), &namespace);
+    let Some(object) = api.get_opt(&request.name_any()).await? else { return Ok(Action::await_change()) };
+    let Some(live) = observe::with_grants(&context.client, object).await? else {
         return Ok(Action::await_change());
     };
     let now = (context.clock)();
     let plan = lifecycle::plan(&live.candidate, now, context.keep);
-    let usable = bindings::reconcile(&live.candidate.request, &plan, &context).await?;
+    // A denial must reach the status even where the role cannot be bound.
+    let bound = bindings::reconcile(&live.candidate.request, &plan, &context).await;
+    let usable = *bound.as_ref().unwrap_or(&false);
     let old = live.object.status.clone().unwrap_or_default();
     let new = status(&old, &plan, usable, now);
     if new != old && plan.standing != Standing::Revoked {
         write(&live.object, new, &context).await?;
     }
+    bound?;
     Ok(next(&plan, usable, now))
 }
 
@@ -96,8 +105,10 @@ fn status(old: &AccessRequestStatus, plan: &Plan, usable: bool, now: Timestamp) 
 fn shown(standing: &Standing, usable: bool) -> (Phase, Vec<String>, Option<Timestamp>) {
     match standing {
         // The binding is on its way.
-        Standing::Granted(access) if !usable => (Phase::Pending, access.by.clone(), Some(access.until)),
-        Standing::Granted(access) => (Phase::Granted, access.by.clone(), Some(access.until)),
+        Standing::Granted(access) if !usable => {
+            (Phase::Pending, access.by.iter().take(64).cloned().collect(), Some(access.until))
+        }
+        Standing::Granted(access) => (Phase::Granted, access.by.iter().take(64).cloned().collect(), Some(access.until)),
         Standing::Pending | Standing::Revoked => (Phase::Pending, Vec::new(), None),
         Standing::Denied(_) => (Phase::Denied, Vec::new(), None),
         Standing::Used { by, .. } => (Phase::Used, by.clone(), None),

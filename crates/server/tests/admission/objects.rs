@@ -183,6 +183,54 @@ async fn who_lacks_the_mandatory_prefix_files_nothing() {
 }
 
 #[tokio::test]
+async fn one_user_cannot_fill_the_store() {
+    let world = World::new(Settings::default());
+    for name in ["one", "two"] {
+        assert!(file(&world, &filing()).await.allowed());
+        let mut open = request();
+        open["metadata"]["name"] = json!(name);
+        world.index.apply_request(kube::runtime::watcher::Event::Apply(serde_json::from_value(open).unwrap()));
+    }
+    assert!(
+        file(&world, &filing()).await.denial().contains("has 2 open requests in namespace default, and 2 are the most")
+    );
+}
+
+#[tokio::test]
+async fn the_patch_is_one_operation_however_long_the_lists_are() {
+    let world = World::new(Settings::default());
+    let mut review = filing();
+    review["request"]["object"]["spec"]["userInfo"]["groups"] = json!(vec![""; 20_000]);
+    let said = world.post("/mutate", review.to_string()).await;
+    let patch = said.body["response"]["patch"].as_str().unwrap();
+    let patch: Value =
+        serde_json::from_slice(&base64::engine::general_purpose::STANDARD.decode(patch).unwrap()).unwrap();
+    assert_eq!(patch.as_array().unwrap().len(), 1);
+    assert_eq!(patch[0]["value"]["userInfo"]["groups"], json!(["devs", "system:authenticated"]));
+}
+
+#[tokio::test]
+async fn a_target_that_was_swapped_after_the_stamp_is_refused() {
+    let world = World::new(Settings::default());
+    let mut stamped = stamp(&world, &filing()).await.unwrap();
+    stamped["request"]["object"]["spec"]["forObject"]["uid"] = json!("another");
+    assert!(world.post("/validate", stamped.to_string()).await.denial().contains("forObject.uid is not what"));
+}
+
+#[tokio::test]
+async fn who_asked_or_filed_cannot_delete_a_denial_by_her_right_to_grant() {
+    let world = World::granted();
+    world.put_grant(&grant("denied"));
+    for by in ["jane", "system:serviceaccount:ci:bot"] {
+        for review in [deleting(by, &request(), "accessrequests"), deleting(by, &grant("denied"), "accessgrants")] {
+            assert!(world.post("/validate", review.to_string()).await.denial().contains("not yours to delete"));
+        }
+    }
+    let by_another = deleting("ann", &request(), "accessrequests");
+    assert!(world.post("/validate", by_another.to_string()).await.allowed());
+}
+
+#[tokio::test]
 async fn a_request_from_the_future_is_refused() {
     let world = World::new(Settings::default());
     let mut review = filing();

@@ -86,6 +86,7 @@ impl World {
                 prefix: NamePrefix::new(settings.prefix),
             },
             always_allowed: AlwaysAllowed { users: vec![], groups: vec!["system:masters".to_owned()] },
+            max_open_requests: 2,
             cluster_name: "test".to_owned(),
             own_name: "system:serviceaccount:kube-request-access:kube-request-access".to_owned(),
             clock: Arc::new(move || *hand.lock().unwrap()),
