@@ -122,10 +122,19 @@ impl Remote {
         let (webhooks, others): (Vec<Value>, Vec<Value>) = others.into_iter().partition(is_webhook_configuration);
         kubectl::apply(self.kubectl(), &definitions)?;
         kubectl::apply(self.kubectl(), &others)?;
-        let deployment = format!("deployment/{NAME}");
-        let rollout = ["rollout", "status", "-n", NAMESPACE, "--timeout=120s", &deployment];
-        kubectl::output(self.kubectl().args(rollout), None)?;
+        self.wait_until_ready()?;
         Ok(kubectl::apply(self.kubectl(), &webhooks)?)
+    }
+
+    fn wait_until_ready(&self) -> Result<(), InstallError> {
+        let what = format!("deployment/{NAME}");
+        let rollout = ["rollout", "status", "-n", NAMESPACE, "--timeout=120s", &what];
+        let Err(error) = kubectl::output(self.kubectl().args(rollout), None) else { return Ok(()) };
+        // An image that cannot be pulled is in the first, a server that cannot start in the second.
+        let known = [&["get", "pods", "-n", NAMESPACE][..], &["logs", "-n", NAMESPACE, "--tail=5", &what]];
+        let known = known
+            .map(|args| kubectl::output(self.kubectl().args(args), None).unwrap_or_else(|error| format!("{error}\n")));
+        Err(InstallError::NotReady { what, detail: format!("{error}\n{}", known.concat()) })
     }
 
     /// Removes all that [`Self::install`] applied: the webhooks first, so that nothing waits for a server that is gone.
