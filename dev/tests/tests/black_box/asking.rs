@@ -14,12 +14,26 @@ use crate::{
 #[case::twice("1h1h", "is not a duration")]
 #[case::over_the_limit("13h", "longer than the 12h")]
 fn a_validity_that_makes_no_sense_is_refused_by_client_and_server(#[case] valid_for: &str, #[case] text: &str) {
-    let scene = Scene::new(world::standing());
+    let scene = Scene::shared();
     let jane = scene.developer("jane");
     jane.asks(&[&format!("--valid-for={valid_for}")], &["date"]).is_refused_with(text);
-    let mut object = original(&scene, &jane.name);
+    let mut object = original(scene, &jane.name);
     object["spec"]["validFor"] = json!(valid_for);
     jane.kubectl_with(&object.to_string(), ["create", "-f", "-"]).is_refused_with(text);
+}
+
+#[test]
+fn twelve_hours_can_be_asked_for_and_an_empty_validity_means_once() {
+    let scene = Scene::new(world::standing());
+    let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
+    jane.ask(&["--valid-for=12h"], &["ls"]);
+    let mut object = original(&scene, &jane.name);
+    object["metadata"] = json!({"name": "once"});
+    object["spec"]["validFor"] = json!("");
+    jane.kubectl_with(&object.to_string(), ["create", "-f", "-"]).works_with("created");
+    amy.grant("once");
+    jane.exec(&["date"]).works_with("UTC");
+    jane.exec(&["date"]).is_refused_with("was for one use");
 }
 
 /// A request as the original client writes it.
@@ -125,13 +139,37 @@ fn a_dry_run_leaves_nothing() {
     assert!(!about.is_empty() && about.iter().all(|line| line.contains("audit-exec")), "{about:?}");
 }
 
+#[test]
+fn a_dry_run_of_an_answer_or_a_deletion_changes_nothing() {
+    let scene = Scene::new(world::standing());
+    let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
+    let request = jane.ask(&["--valid-for=1h"], &["date"]);
+    let dry = |status: &str| {
+        let grant = json!({
+            "apiVersion": "spreadgroup.com/v1", "kind": "AccessGrant", "metadata": {"name": "dry"},
+            "spec": {"grantFor": request}, "status": status,
+        });
+        let said = amy.kubectl_with(&grant.to_string(), ["create", "--dry-run=server", "-f", "-"]);
+        said.works_with("server dry run");
+    };
+    dry("granted");
+    jane.exec(&["date"]).is_refused_with("waits for a grant");
+    amy.grant(&request);
+    dry("denied");
+    jane.kubectl(["delete", "acr", &request, "--dry-run=server"]).works_with("server dry run");
+    jane.exec(&["date"]).works_with("UTC");
+    let log = scene.world.log_of("audit-receiver");
+    let granted = log.lines().filter(|line| line.contains(&request) && line.contains("audit-granted"));
+    assert_eq!(granted.count(), 1, "the dry runs are not told");
+}
+
 #[rstest]
 #[case::escape_sequence(&["echo", "\u{1b}[2J"], "U+001B")]
 #[case::right_to_left(&["echo", "\u{202e}x"], "U+202E")]
 #[case::lookalike(&["\u{0455}h"], "beyond ASCII")]
 #[case::too_many_arguments(&["x"; 257], "256")]
 fn a_command_that_hides_something_is_refused(#[case] command: &[&str], #[case] text: &str) {
-    let scene = Scene::new(world::standing());
+    let scene = Scene::shared();
     scene.developer("jane").asks(&[], command).is_refused_with(text);
 }
 

@@ -34,8 +34,8 @@ fn a_request_with_something_wrong_in_it_is_refused_by_the_server(
     #[case] value: Value,
     #[case] text: &str,
 ) {
-    let scene = Scene::new(world::standing());
-    let said = create(&scene, |object| {
+    let scene = Scene::shared();
+    let said = create(scene, |object| {
         let (parent, field) = path.rsplit_once('/').unwrap();
         object.pointer_mut(parent).unwrap()[field] = value;
     });
@@ -99,4 +99,18 @@ fn labels_on_a_namespace_open_no_door() {
     let labels = ["control-plane=true", "admission.gatekeeper.sh/ignore=yes", "kube-request-access=ignore"];
     scene.admin(["label", "namespace", &scene.namespace].iter().chain(&labels)).works_with("labeled");
     scene.developer("jane").exec(&["date"]).is_refused_with("you have not asked");
+}
+
+#[test]
+fn an_edited_request_is_refused_in_the_editor_too() {
+    let scene = Scene::new(world::standing());
+    let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
+    let request = jane.ask(&[], &["date"]);
+    amy.grant(&request);
+    // kubectl tells the reason in the editor, and gives up when nothing is changed there any more.
+    let dir = scene.world.cluster.dir().display().to_string();
+    let editor = format!("TMPDIR={dir} KUBE_EDITOR=\"sed -i 's/- date/- sh/'\"");
+    let edit = format!("{editor} kubectl edit -n {} acr {request}", scene.namespace);
+    scene.root().shell(&edit).is_refused_with("is invalid");
+    jane.exec(&["date"]).works_with("UTC");
 }

@@ -4,7 +4,10 @@ use std::{
     ffi::OsStr,
     path::PathBuf,
     process::Command,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use serde_json::{Value, json};
@@ -63,7 +66,20 @@ impl Said {
     }
 }
 
+impl Drop for Scene {
+    fn drop(&mut self) {
+        // A node takes 110 pods. Where the server is gone on purpose, the namespace stays.
+        self.admin(["delete", "namespace", &self.namespace, "--wait=false", "--ignore-not-found"]);
+    }
+}
+
 impl Scene {
+    /// One for many tests that leave nothing in it.
+    pub(crate) fn shared() -> &'static Self {
+        static SCENE: OnceLock<Scene> = OnceLock::new();
+        SCENE.get_or_init(|| Self::new(crate::world::standing()))
+    }
+
     /// A namespace with the pod `box`: containers `main` and `side`, which sleep.
     pub(crate) fn new(world: &'static World) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
