@@ -53,7 +53,7 @@ pub(crate) fn prefixed() -> &'static World {
 /// A server that forgets within seconds.
 pub(crate) fn forgetful() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
-    let flags = ["--delete-after=6s", "--keep-finished=2s", "--cleanup-interval=1s"].map(str::to_owned).to_vec();
+    let flags = ["--delete-after=12s", "--keep-finished=2s", "--cleanup-interval=1s"].map(str::to_owned).to_vec();
     WORLD.get_or_init(|| World::start(Wish { flags, ..Wish::default() }))
 }
 
