@@ -13,10 +13,10 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Builds kube-request-access and a Kubernetes to run it in, shows what it does, and leaves it running
-    #[command(name = "run", bin_name = "./scripts/run")]
+    #[command(name = "run", override_usage = "./scripts/run [OPTIONS] [-- SERVER-FLAGS…]")]
     Run(Box<Run>),
     /// Adds a user to the cluster that ./scripts/run left running
-    #[command(name = "create-user", bin_name = "./scripts/create-user")]
+    #[command(name = "create-user", override_usage = "./scripts/create-user NAME [--group GROUP]…")]
     CreateUser(CreateUser),
     /// Fails with what is missing where containers cannot run
     CanRunContainers,
