@@ -225,3 +225,79 @@ async fn stopping(ready: watch::Sender<bool>) {
     // Until every node knows that we are not ready, reviews still come here; a refused connection would deny them.
     sleep(LINGER).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::{Request, Response, StatusCode};
+    use kube::client::Body;
+    use serde_json::{Value, json};
+    use tower::service_fn;
+
+    use super::*;
+
+    /// A cluster of this version, in which every list is answered with this status.
+    fn cluster(git_version: &'static str, lists: StatusCode) -> Client {
+        let minor = git_version.split('.').nth(1).unwrap_or_default();
+        let version = json!({"major": "1", "minor": minor, "gitVersion": git_version, "gitCommit": "", "gitTreeState": "",
+            "buildDate": "", "goVersion": "", "compiler": "", "platform": ""});
+        let answer = move |path: &str| -> (StatusCode, Value) {
+            match path {
+                "/version" => (StatusCode::OK, version.clone()),
+                path if path.ends_with("selfsubjectreviews") => {
+                    (StatusCode::OK, json!({"metadata": {}, "status": {"userInfo": {"username": "server"}}}))
+                }
+                _ if lists == StatusCode::OK => (lists, json!({"metadata": {}, "items": []})),
+                _ => (lists, json!({"status": "Failure", "message": "no", "reason": "no", "code": lists.as_u16()})),
+            }
+        };
+        let service = service_fn(move |request: Request<Body>| {
+            let (status, body) = answer(request.uri().path());
+            let mut response = Response::new(Body::from(body.to_string().into_bytes()));
+            *response.status_mut() = status;
+            async move { Ok::<_, Infallible>(response) }
+        });
+        Client::new(service, "default")
+    }
+
+    async fn refused(git_version: &'static str, lists: StatusCode) -> String {
+        format!("{:#}", check_cluster(&cluster(git_version, lists)).await.unwrap_err())
+    }
+
+    #[tokio::test]
+    async fn a_cluster_with_all_that_is_needed_tells_our_name() {
+        for version in ["v1.33.0", "v1.37.2", "v1.37+"] {
+            assert_eq!(check_cluster(&cluster(version, StatusCode::OK)).await.unwrap(), "server");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_api_server_that_is_too_old_is_refused() {
+        assert!(
+            refused("v1.32.9", StatusCode::OK)
+                .await
+                .contains("is v1.32.9, and kube-request-access needs 1.33 or newer")
+        );
+    }
+
+    #[tokio::test]
+    async fn missing_definitions_and_rights_are_named() {
+        let missing = refused("v1.37.2", StatusCode::NOT_FOUND).await;
+        assert!(
+            missing.contains("accessrequests.spreadgroup.com is not installed: apply deploy/crds first"),
+            "{missing}"
+        );
+        assert!(refused("v1.37.2", StatusCode::FORBIDDEN).await.contains("check this server's ClusterRole"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_cannot_be_reached_is_tried_for_a_minute() {
+        let service =
+            service_fn(|_: Request<Body>| async { Err::<Response<Body>, _>(std::io::Error::other("refused")) });
+        let began = tokio::time::Instant::now();
+        let error = check_cluster(&Client::new(service, "default")).await.unwrap_err();
+        assert!(format!("{error:#}").contains("the API server cannot be reached"));
+        assert!(began.elapsed() >= START);
+    }
+}
