@@ -250,7 +250,7 @@ impl Candidate {
             let filer = self.request.created_by.as_ref().is_some_and(|filer| by.may_be(filer));
             !requester && !filer && !by.is_service_account()
         });
-        let believed = |created: Timestamp| created <= after(now, CLOCK_SKEW);
+        let believed = |created: Timestamp| !is_from_the_future(created, now);
         grant.answer == Answer::Granted
             && self.is_for_this(grant)
             && somebody_else
@@ -277,6 +277,11 @@ fn access<'a>(until: Timestamp, grants: impl Iterator<Item = &'a &'a Grant> + Cl
         by: grants.clone().filter_map(|grant| Some(grant.by.as_ref()?.name.clone())).collect(),
         grants: grants.map(|grant| grant.name.clone()).collect(),
     }
+}
+
+/// Whether a creation time lies further ahead than clocks differ: then it is not believed.
+pub fn is_from_the_future(created: Timestamp, now: Timestamp) -> bool {
+    created > after(now, CLOCK_SKEW)
 }
 
 /// A time plus a duration; the start itself where that leaves the calendar, so that an overflow ends an access

@@ -69,7 +69,7 @@ pub enum Spend {
 pub enum Denied {
     /// Interactive use cannot be granted on this server.
     InteractiveOff,
-    /// No command, which only an explicit any-command request covers.
+    /// No request of the caller comes near.
     NoRequest,
     /// A request of the caller comes near.
     Near {

@@ -2,7 +2,7 @@
 
 use api::{AccessRequest, UserInfo, convert, review::Review};
 use decide::{
-    access::{Candidate, Request, Standing},
+    access::{Candidate, Request, Standing, is_from_the_future},
     explain::safe,
     rules,
 };
@@ -12,9 +12,6 @@ use super::{
     failure::{self, Failure, Refused},
     metadata, stamp,
 };
-
-/// How far a creation may lie in the future: the API server's clock and ours differ a little.
-const CLOCK_SKEW: std::time::Duration = std::time::Duration::from_secs(5);
 
 impl Admission {
     /// Admits a new request: complete, stamped with the truth, and nothing hidden in it.
@@ -30,8 +27,7 @@ impl Admission {
         self.check_stamps(review, &object, &request)?;
         self.check_open_requests(&request)?;
         self.check_target(review, &request).await?;
-        let latest = self.now().checked_add(CLOCK_SKEW).unwrap_or(request.created);
-        if request.created > latest {
+        if is_from_the_future(request.created, self.now()) {
             return Err(Refused::because("the creationTimestamp lies in the future"));
         }
         if review.request.is_dry_run() {
