@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::identity::Person;
+use crate::{attempt::Door, copy::Copy, debug::DebugContainer, identity::Person, verdict::Rules};
 
 /// How far the clock of the API server may be ahead of ours before a creation time is not believed.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
@@ -24,14 +24,8 @@ pub struct Request {
     pub created_by: Option<Person>,
     /// What it is for.
     pub target: Target,
-    /// The container.
-    pub container: Option<String>,
-    /// The command.
-    pub command: Command,
-    /// Whether standard input was asked for.
-    pub stdin: bool,
-    /// Whether a terminal was asked for.
-    pub tty: bool,
+    /// Through which door, to do what.
+    pub ask: Ask,
     /// How often or how long.
     pub validity: Validity,
     /// When it was created.
@@ -83,6 +77,87 @@ impl TargetKind {
     }
 }
 
+/// What a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// To run a command.
+    Exec(ExecAsk),
+    /// To copy with `kubectl cp`.
+    Copy(Copy),
+    /// To attach to what runs.
+    Attach(AttachAsk),
+    /// To forward ports: whichever.
+    PortForward,
+    /// To add an ephemeral container.
+    Debug(DebugAsk),
+}
+
+/// A command that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecAsk {
+    /// The container.
+    pub container: Option<String>,
+    /// The command.
+    pub command: Command,
+    /// Whether standard input was asked for.
+    pub stdin: bool,
+    /// Whether a terminal was asked for.
+    pub tty: bool,
+}
+
+/// How somebody asks to attach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttachAsk {
+    /// The container.
+    pub container: Option<String>,
+    /// Whether standard input was asked for.
+    pub stdin: bool,
+    /// Whether a terminal was asked for.
+    pub tty: bool,
+}
+
+/// An ephemeral container that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DebugAsk {
+    /// The container.
+    pub container: DebugContainer,
+    /// Whether the same user may then attach to that container.
+    pub attach: bool,
+}
+
+impl Ask {
+    /// The door.
+    pub fn door(&self) -> Door {
+        match self {
+            Self::Exec(_) | Self::Copy(_) => Door::Exec,
+            Self::Attach(_) => Door::Attach,
+            Self::PortForward => Door::PortForward,
+            Self::Debug(_) => Door::EphemeralContainers,
+        }
+    }
+
+    /// Whether somebody could type into it. What `kubectl cp` sends is not typed.
+    pub fn is_interactive(&self) -> bool {
+        match self {
+            Self::Exec(ask) => ask.stdin || ask.tty,
+            Self::Attach(ask) => ask.stdin || ask.tty,
+            Self::Debug(ask) => ask.container.is_interactive(),
+            Self::Copy(_) | Self::PortForward => false,
+        }
+    }
+
+    /// The container that is meant; for an ephemeral one that whose processes it sees.
+    pub fn container(&self) -> Option<&str> {
+        match self {
+            Self::Exec(ask) => ask.container.as_deref(),
+            Self::Copy(copy) => copy.container.as_deref(),
+            Self::Attach(ask) => ask.container.as_deref(),
+            Self::Debug(ask) => ask.container.target.as_deref(),
+            Self::PortForward => None,
+        }
+    }
+}
+
 /// Which commands a request is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -108,6 +183,12 @@ pub struct Use {
     pub review_uid: String,
     /// When.
     pub at: Timestamp,
+    /// The door.
+    pub door: Door,
+    /// UID of the pod.
+    pub pod_uid: String,
+    /// The container: of an ephemeral one that was added its name.
+    pub container: Option<String>,
 }
 
 /// A denial by somebody.
@@ -136,10 +217,30 @@ pub struct Grant {
     pub valid_for: Option<Duration>,
     /// Why.
     pub reason: Option<String>,
-    /// When.
+    /// When the object was created.
     pub created: Timestamp,
+    /// When the answer was admitted, as its seal says.
+    pub sealed_at: Option<Timestamp>,
+    /// Whether this server's key sealed it.
+    pub seal: Seal,
     /// Whether its deletion has begun.
     pub being_deleted: bool,
+}
+
+impl Grant {
+    /// Since when it counts: an object that is created anew from an old one's content lasts no longer than that did.
+    pub fn since(&self) -> Timestamp {
+        self.sealed_at.map_or(self.created, |sealed| sealed.min(self.created))
+    }
+}
+
+/// What a grant's seal proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seal {
+    /// It was admitted by a server with our key, or this server seals nothing.
+    Good,
+    /// It was not, or not with this content, or not for this request: it grants nothing.
+    Broken,
 }
 
 /// Granted or denied.
@@ -169,10 +270,10 @@ pub enum Standing {
     Granted(Access),
     /// Somebody denied it.
     Denied(Denial),
-    /// It was used.
+    /// It was used up.
     Used {
         /// By which review, and when.
-        first: Use,
+        last: Use,
         /// Who had granted it.
         by: Vec<String>,
     },
@@ -200,21 +301,37 @@ pub struct Access {
     pub grants: Vec<String>,
 }
 
+impl Request {
+    /// The use that used a single-use request up. One for a debug container and for attaching to it takes two.
+    fn used_up(&self) -> Option<&Use> {
+        match &self.ask {
+            Ask::Debug(ask) if ask.attach => self.used(Door::Attach),
+            Ask::Exec(_) | Ask::Copy(_) | Ask::Attach(_) | Ask::PortForward | Ask::Debug(_) => self.uses.first(),
+        }
+    }
+
+    /// The first use of a door.
+    pub fn used(&self, door: Door) -> Option<&Use> {
+        self.uses.iter().find(|one| one.door == door)
+    }
+}
+
 impl Candidate {
-    /// Where the request stands at `now`, when requests that nobody used are kept for `unused`.
+    /// Where the request stands at `now`.
     ///
     /// A denial wins over everything but deletion, whenever it came. The end of an access is itself not part of it.
-    pub fn standing(&self, now: Timestamp, unused: Duration) -> Standing {
+    pub fn standing(&self, now: Timestamp, rules: &Rules) -> Standing {
+        let unused = rules.unused;
         if self.request.being_deleted {
             return Standing::Revoked;
         }
         if let Some(denial) = self.denial() {
             return Standing::Denied(denial);
         }
-        let grants: Vec<&Grant> = self.grants.iter().filter(|grant| self.counts(grant, now)).collect();
+        let grants: Vec<&Grant> = self.grants.iter().filter(|grant| self.counts(grant, now, rules)).collect();
         let by: Vec<String> = grants.iter().filter_map(|grant| Some(grant.by.as_ref()?.name.clone())).collect();
-        if let (Validity::Once, Some(first)) = (self.request.validity, self.request.uses.first()) {
-            return Standing::Used { first: first.clone(), by };
+        if let (Validity::Once, Some(last)) = (self.request.validity, self.request.used_up()) {
+            return Standing::Used { last: last.clone(), by };
         }
         let end = grants.iter().map(|grant| self.end(grant, unused)).max();
         match end {
@@ -243,15 +360,17 @@ impl Candidate {
         grant.request_uid.as_ref() == Some(&self.request.uid)
     }
 
-    /// Whether a grant gives access: for this very request, by another human, not deleted, not from the future.
-    fn counts(&self, grant: &Grant, now: Timestamp) -> bool {
+    /// Whether a grant gives access: sealed, for this very request, by somebody else who may answer, not deleted, not
+    /// from the future.
+    fn counts(&self, grant: &Grant, now: Timestamp, rules: &Rules) -> bool {
         let somebody_else = grant.by.as_ref().is_some_and(|by| {
             let requester = by.may_be(&self.request.user);
             let filer = self.request.created_by.as_ref().is_some_and(|filer| by.may_be(filer));
-            !requester && !filer && !by.is_service_account()
+            !requester && !filer && rules.approvers.may_be_one(by)
         });
         let believed = |created: Timestamp| !is_from_the_future(created, now);
         grant.answer == Answer::Granted
+            && grant.seal == Seal::Good
             && self.is_for_this(grant)
             && somebody_else
             && !grant.being_deleted
@@ -263,9 +382,9 @@ impl Candidate {
     fn end(&self, grant: &Grant, unused: Duration) -> Timestamp {
         let asked = match self.request.validity {
             Validity::Once => after(self.request.created, unused),
-            Validity::For(duration) => after(grant.created, duration),
+            Validity::For(duration) => after(grant.since(), duration),
         };
-        grant.valid_for.map_or(asked, |shorter| asked.min(after(grant.created, shorter)))
+        grant.valid_for.map_or(asked, |shorter| asked.min(after(grant.since(), shorter)))
     }
 }
 
@@ -273,7 +392,7 @@ impl Candidate {
 fn access<'a>(until: Timestamp, grants: impl Iterator<Item = &'a &'a Grant> + Clone) -> Access {
     Access {
         until,
-        since: grants.clone().map(|grant| grant.created).min().unwrap_or(until),
+        since: grants.clone().map(|grant| grant.since()).min().unwrap_or(until),
         by: grants.clone().filter_map(|grant| Some(grant.by.as_ref()?.name.clone())).collect(),
         grants: grants.map(|grant| grant.name.clone()).collect(),
     }

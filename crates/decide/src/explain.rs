@@ -1,17 +1,20 @@
 //! What a denied caller reads in her terminal: what happened, the nearest miss, and what to type next.
 //!
 //! kubectl puts `error: unable to upgrade connection: admission webhook "…" denied the request: ` before the first
-//! line. At most six lines; the texts speak of the caller's own requests only.
+//! line. A few lines; the texts speak of the caller's own requests only.
 
 use jiff::Timestamp;
 
 use crate::{
-    access::{Command, Standing},
+    access::{Ask, Command, Standing},
     argv,
-    attempt::Attempt,
+    attempt::{Action, Attempt, Door, Exec},
+    copy,
+    debug::{DebugContainer, Profile, SECURITY_CONTEXT},
     duration,
+    matching::Difference,
     rules::hides,
-    verdict::{Denied, Difference, Miss, PodMiss},
+    verdict::{Denied, Miss, PodMiss},
 };
 
 /// Longest command, in bytes, that is repeated in a denial.
@@ -30,19 +33,32 @@ pub struct Context<'a> {
 pub fn denial(denied: &Denied, attempt: &Attempt, context: Context<'_>) -> String {
     let ask = ask(attempt);
     match denied {
-        Denied::InteractiveOff => {
-            "interactive commands (-i, -t) cannot be granted here: the server runs without --allow-interactive.\n\
-             Run the command without -i and -t, or ask your administrators."
-                .to_owned()
-        }
-        Denied::NoRequest if attempt.exec.command.is_empty() => {
+        Denied::InteractiveOff => format!(
+            "interactive access (-i, -t) cannot be granted here: the server runs without --allow-interactive.\n\
+             Run kubectl {} without -i and -t, or ask your administrators.",
+            attempt.door().verb()
+        ),
+        Denied::NoRequest if is_without_command(attempt) => {
             format!("no command was sent, and you have no access to run any{}.", place(attempt, context))
         }
         Denied::NoRequest => format!(
-            "you have not asked for this yet{}.\n{ask}\nOnce somebody grants it, the same kubectl exec works.",
-            place(attempt, context)
+            "you have not asked for this yet{}.\n{ask}\nOnce somebody grants it, the same kubectl {} works.",
+            place(attempt, context),
+            verb(attempt),
         ),
         Denied::Near { request, miss } => near(request, miss, attempt, context, &ask),
+    }
+}
+
+fn is_without_command(attempt: &Attempt) -> bool {
+    matches!(&attempt.action, Action::Exec(exec) if exec.command.is_empty())
+}
+
+/// What was typed behind `kubectl`, as far as it can be told.
+fn verb(attempt: &Attempt) -> &'static str {
+    match &attempt.action {
+        Action::Exec(exec) if exec.looks_like_copy() || copy::packed(&exec.command).is_some() => "cp",
+        Action::Exec(_) | Action::Attach(_) | Action::PortForward | Action::Debug(_) => attempt.door().verb(),
     }
 }
 
@@ -73,8 +89,8 @@ fn over(request: &str, standing: &Standing, context: Context<'_>) -> String {
             let by = if denial.by.is_empty() { "somebody".to_owned() } else { safe(&denial.by) };
             format!("{by} denied your request {request} {} ago{reason}", span(denial.at, context.now))
         }
-        Standing::Used { first, by } => {
-            format!("your request {request}{} was for one use, and was used at {}", granted_by(by), clock(first.at))
+        Standing::Used { last, by } => {
+            format!("your request {request}{} was for one use, and was used at {}", granted_by(by), clock(last.at))
         }
         Standing::Expired { at, by } if by.is_empty() => {
             format!("your request {request} was never answered, and lapsed {} ago", span(*at, context.now))
@@ -108,26 +124,57 @@ fn pod(request: &str, miss: &PodMiss) -> String {
     }
 }
 
-fn differs(request: &str, differences: &[Difference], granted: &Command, attempt: &Attempt, ask: &str) -> String {
+fn differs(request: &str, differences: &[Difference], granted: &Ask, attempt: &Attempt, ask: &str) -> String {
     let mut lines = vec![format!("what you ran is not what was granted with your request {request}:")];
-    if let (true, Command::Exactly(granted)) = (differences.contains(&Difference::Command), granted) {
-        lines.extend(compare(granted, &attempt.exec.command));
+    if differences.contains(&Difference::Command)
+        && let (Some(granted), Action::Exec(exec)) = (command(granted), &attempt.action)
+    {
+        lines.extend(compare(&granted, &exec.command));
     }
-    let others: Vec<&str> = differences.iter().filter_map(|difference| other(*difference)).collect();
+    let others: Vec<&str> = differences.iter().filter_map(other).collect();
     if !others.is_empty() {
         lines.push(format!("  {}", others.join(", ")));
     }
+    lines.extend(differences.iter().filter_map(|difference| field(difference, granted, attempt)));
     lines.push(format!("To ask for what you ran:\n{ask}"));
     lines.join("\n")
 }
 
-fn other(difference: Difference) -> Option<&'static str> {
+/// The one command that was granted.
+fn command(granted: &Ask) -> Option<Vec<String>> {
+    match granted {
+        Ask::Exec(ask) => match &ask.command {
+            Command::Exactly(argv) => Some(argv.clone()),
+            Command::Any => None,
+        },
+        Ask::Copy(copy) => Some(copy.command()),
+        Ask::Attach(_) | Ask::PortForward | Ask::Debug(_) => None,
+    }
+}
+
+fn other(difference: &Difference) -> Option<&'static str> {
     match difference {
-        Difference::Command => None,
+        Difference::Command | Difference::Field(_) => None,
         Difference::Container => Some("another container"),
         Difference::Stdin => Some("standard input (-i) was not asked for"),
         Difference::Tty => Some("a terminal (-t) was not asked for"),
     }
+}
+
+/// A field of an ephemeral container, as granted and as sent.
+fn field(difference: &Difference, granted: &Ask, attempt: &Attempt) -> Option<String> {
+    let Difference::Field(name) = difference else { return None };
+    let sent = match (granted, &attempt.action) {
+        (Ask::Debug(ask), Action::Debug(addition)) => Some((ask.container.field(name), addition.container.field(name))),
+        _ => None,
+    };
+    let name = safe(name);
+    Some(match sent {
+        Some((granted, sent)) if granted.len().max(sent.len()) <= LONGEST_LINE => {
+            format!("  {name}: granted is {}, you sent {}", safe(&granted), safe(&sent))
+        }
+        Some(_) | None => format!("  another {name}"),
+    })
 }
 
 /// Both commands where they are short, else the first argument in which they differ. Never a part of one.
@@ -141,24 +188,87 @@ fn compare(granted: &[String], ran: &[String]) -> Vec<String> {
     vec![format!("  argument {first} differs ({} were granted, you sent {})", granted.len(), ran.len())]
 }
 
-/// The line that asks for exactly this, to paste; where the command is long or would not show, how to make it.
+/// The line that asks for exactly this, to paste; where it would be long or not show, how to make it.
 fn ask(attempt: &Attempt) -> String {
-    let exec = &attempt.exec;
+    let words = match &attempt.action {
+        Action::Exec(exec) if exec.looks_like_copy() => None,
+        Action::Exec(exec) => Some(ask_exec(attempt, exec)),
+        Action::Attach(attach) => Some(attach_words(attempt, attach.container.as_deref(), attach.stdin, attach.tty)),
+        Action::PortForward => Some(beginning(attempt, "port-forward")),
+        Action::Debug(addition) => ask_debug(attempt, &addition.container),
+    };
+    let line = words.map(|words| (words.iter().any(|word| word.chars().any(hides)), argv::shell_line(&words)));
+    match line {
+        Some((false, line)) if line.len() <= LONGEST_LINE => format!("  {line}"),
+        Some(_) | None => {
+            let verb = verb(attempt);
+            format!("  type your line again with `kubectl request {verb}` in place of `kubectl {verb}`")
+        }
+    }
+}
+
+/// `kubectl request VERB -n NAMESPACE POD`, and whatever follows the verb.
+fn words(attempt: &Attempt, verb: &str, flags: &[&str], pod: &str) -> Vec<String> {
+    let before = ["kubectl", "request", verb, "-n", &attempt.namespace];
+    before.iter().chain(flags).chain([&pod]).map(|&word| word.to_owned()).collect()
+}
+
+fn beginning(attempt: &Attempt, verb: &str) -> Vec<String> {
+    words(attempt, verb, &[], &attempt.pod)
+}
+
+fn typed(stdin: bool, tty: bool) -> Vec<&'static str> {
+    [stdin.then_some("-i"), tty.then_some("-t")].into_iter().flatten().collect()
+}
+
+fn ask_exec(attempt: &Attempt, exec: &Exec) -> Vec<String> {
     let container = exec.container.as_deref().unwrap_or("CONTAINER");
-    let names = [attempt.namespace.as_str(), &attempt.pod, container];
-    let hidden = names.into_iter().chain(exec.command.iter().map(String::as_str)).any(|word| word.chars().any(hides));
-    if hidden || argv::shell_line(&exec.command).len() > LONGEST_LINE {
-        return "  type your line again with `kubectl request exec` in place of `kubectl exec`".to_owned();
+    if let Some(path) = copy::packed(&exec.command).filter(|_| !exec.stdin && !exec.tty) {
+        let mut line = words(attempt, "cp", &["-c", container], &format!("{}:{path}", attempt.pod));
+        line.push(".".to_owned());
+        return line;
     }
-    let mut words: Vec<&str> = vec!["kubectl", "request", "exec", "-n", &attempt.namespace];
-    words.extend(exec.stdin.then_some("-i"));
-    words.extend(exec.tty.then_some("-t"));
-    words.extend([attempt.pod.as_str(), "-c", container, "--"]);
+    let mut line = words(attempt, Door::Exec.verb(), &typed(exec.stdin, exec.tty), &attempt.pod);
+    line.extend(["-c", container, "--"].map(str::to_owned));
     if exec.command.is_empty() {
-        words.push("COMMAND");
+        line.push("COMMAND".to_owned());
     }
-    words.extend(exec.command.iter().map(String::as_str));
-    format!("  {}", argv::shell_line(&words))
+    line.extend(exec.command.iter().cloned());
+    line
+}
+
+fn attach_words(attempt: &Attempt, container: Option<&str>, stdin: bool, tty: bool) -> Vec<String> {
+    let mut line = words(attempt, Door::Attach.verb(), &typed(stdin, tty), &attempt.pod);
+    line.extend(["-c", container.unwrap_or("CONTAINER")].map(str::to_owned));
+    line
+}
+
+/// `None` where flags of `kubectl debug` cannot say what was sent.
+fn ask_debug(attempt: &Attempt, container: &DebugContainer) -> Option<Vec<String>> {
+    let profile = container.profile()?;
+    let more = container.others.keys().any(|field| field != SECURITY_CONTEXT);
+    if more || (!container.command.is_empty() && !container.args.is_empty()) {
+        return None;
+    }
+    let mut line =
+        words(attempt, Door::EphemeralContainers.verb(), &typed(container.stdin, container.tty), &attempt.pod);
+    line.push(format!("--image={}", container.image));
+    line.extend(container.target.iter().map(|target| format!("--target={target}")));
+    if profile != Profile::General {
+        line.push(format!("--profile={}", profile.name()));
+    }
+    // kubectl makes up another such name each time.
+    let own = container.name.iter().filter(|name| !name.starts_with("debugger-"));
+    line.extend(own.flat_map(|name| ["-c".to_owned(), name.clone()]));
+    if !container.args.is_empty() {
+        line.push("--arguments-only".to_owned());
+    }
+    let command = container.command.iter().chain(&container.args);
+    if !container.command.is_empty() || !container.args.is_empty() {
+        line.push("--".to_owned());
+    }
+    line.extend(command.cloned());
+    Some(line)
 }
 
 fn place(attempt: &Attempt, context: Context<'_>) -> String {

@@ -109,6 +109,49 @@ impl AlwaysAllowed {
     }
 }
 
+/// Who may answer requests, beside what RBAC says (`--approver-group`, `--approver-service-account`).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Approvers {
+    /// Only members of these groups, where they are configured: with an empty list nobody.
+    pub groups: Option<Vec<String>>,
+    /// The programs that may answer, whole names of ServiceAccounts: no other program ever does.
+    pub programs: Vec<String>,
+}
+
+/// Why somebody may not answer requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoApprover {
+    /// A program that is not listed.
+    Program,
+    /// Not a member of any of the groups.
+    Group,
+}
+
+impl Approvers {
+    /// Whether somebody who has answered may be believed to be an approver: a human, or a listed program. Her groups
+    /// were looked at when she answered.
+    pub fn may_be_one(&self, person: &Person) -> bool {
+        !person.is_service_account() || self.lists(&person.name)
+    }
+
+    /// Whether the caller may answer requests: names and groups are compared byte for byte.
+    ///
+    /// # Errors
+    /// She may not.
+    pub fn check(&self, caller: &Caller, person: &Person) -> Result<(), NoApprover> {
+        if person.is_service_account() {
+            return if self.lists(&person.name) { Ok(()) } else { Err(NoApprover::Program) };
+        }
+        let member =
+            |groups: &Vec<String>| groups.iter().any(|group| !group.is_empty() && caller.groups.contains(group));
+        if self.groups.as_ref().is_none_or(member) { Ok(()) } else { Err(NoApprover::Group) }
+    }
+
+    fn lists(&self, program: &str) -> bool {
+        self.programs.iter().any(|listed| listed == program)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -174,6 +217,38 @@ mod tests {
         let always = AlwaysAllowed { users: vec!["oidc:admin".into()], groups: Vec::new() };
         let caller = Caller { username: username.to_owned(), ..Caller::default() };
         assert_eq!(always.includes(&caller), is);
+    }
+
+    #[rstest]
+    #[case::no_groups_are_configured(None, &["devs"], Ok(()))]
+    #[case::a_member(Some(&["sre", "oncall"][..]), &["oncall"], Ok(()))]
+    #[case::no_member(Some(&["sre"][..]), &["devs"], Err(NoApprover::Group))]
+    #[case::another_case(Some(&["sre"][..]), &["SRE"], Err(NoApprover::Group))]
+    #[case::a_space(Some(&["sre"][..]), &["sre "], Err(NoApprover::Group))]
+    #[case::an_empty_list(Some(&[][..]), &["sre"], Err(NoApprover::Group))]
+    #[case::an_empty_name(Some(&[""][..]), &["", "sre"], Err(NoApprover::Group))]
+    fn approvers_are_members_of_a_configured_group(
+        #[case] configured: Option<&[&str]>,
+        #[case] groups: &[&str],
+        #[case] outcome: Result<(), NoApprover>,
+    ) {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<String>>();
+        let approvers = Approvers { groups: configured.map(owned), programs: Vec::new() };
+        let caller = Caller { username: "amy".to_owned(), uid: None, groups: owned(groups) };
+        assert_eq!(approvers.check(&caller, &person("amy", None)), outcome);
+    }
+
+    #[test]
+    fn programs_answer_only_where_they_are_listed() {
+        let bot = person("system:serviceaccount:ci:bot", None);
+        let caller = Caller { username: bot.name.clone(), ..Caller::default() };
+        let mut approvers = Approvers { groups: Some(vec!["sre".to_owned()]), programs: Vec::new() };
+        assert_eq!(approvers.check(&caller, &bot), Err(NoApprover::Program));
+        assert!(!approvers.may_be_one(&bot));
+        approvers.programs = vec![bot.name.clone()];
+        assert_eq!(approvers.check(&caller, &bot), Ok(()));
+        assert!(approvers.may_be_one(&bot));
+        assert!(!approvers.may_be_one(&person("system:serviceaccount:ci:bot2", None)));
     }
 
     proptest! {

@@ -5,8 +5,10 @@
 //! ```
 //!
 //! - [`attempt`]: what somebody tries to do, and who she is.
+//! - [`debug`], [`copy`]: what `kubectl debug` adds and `kubectl cp` runs.
 //! - [`access`]: requests and grants as values, and whether a request gives access now.
-//! - [`verdict`]: the decision itself.
+//! - [`verdict`]: the decision itself; [`matching`] compares what is tried with what was asked for.
+//! - [`proxy`]: the doors that nobody can ask for.
 //! - [`lifecycle`]: where a request stands, for its status, its role binding and the clean-up.
 //! - [`rules`]: what a request may ask for at all.
 //! - [`identity`]: names, with and without the authenticator's prefix.
@@ -16,9 +18,13 @@
 pub mod access;
 pub mod argv;
 pub mod attempt;
+pub mod copy;
+pub mod debug;
 pub mod duration;
 pub mod explain;
 pub mod identity;
 pub mod lifecycle;
+pub mod matching;
+pub mod proxy;
 pub mod rules;
 pub mod verdict;

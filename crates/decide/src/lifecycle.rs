@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::access::{Candidate, Standing, after};
+use crate::{
+    access::{Candidate, Standing, after},
+    verdict::Rules,
+};
 
 /// How long a role binding outlives the single use: the API server asks RBAC after admission.
 pub const BINDING_AFTER_USE: Duration = Duration::from_mins(1);
@@ -12,9 +15,7 @@ pub const BINDING_AFTER_USE: Duration = Duration::from_mins(1);
 /// How long requests are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
-    /// Those that nobody answered or used (`--delete-after`).
-    pub unused: Duration,
-    /// Those that are over (`--keep-finished`).
+    /// Those that are over (`--keep-finished`). Those that nobody answered or used are kept as long as they can be used.
     pub finished: Duration,
 }
 
@@ -32,15 +33,15 @@ pub struct Plan {
 }
 
 /// What the controllers should make of a request at `now`.
-pub fn plan(candidate: &Candidate, now: Timestamp, keep: Keep) -> Plan {
-    let standing = candidate.standing(now, keep.unused);
+pub fn plan(candidate: &Candidate, now: Timestamp, keep: Keep, rules: &Rules) -> Plan {
+    let standing = candidate.standing(now, rules);
     let created = candidate.request.created;
     let over = |at: Timestamp| Some(after(at, keep.finished));
     let (bound_until, delete_at, changes) = match &standing {
-        Standing::Pending => (None, Some(after(created, keep.unused)), Some(after(created, keep.unused))),
+        Standing::Pending => (None, Some(after(created, rules.unused)), Some(after(created, rules.unused))),
         Standing::Granted(access) => (Some(access.until), None, Some(access.until)),
         Standing::Denied(denial) => (None, over(denial.at), None),
-        Standing::Used { first, .. } => (Some(after(first.at, BINDING_AFTER_USE)), over(first.at), None),
+        Standing::Used { last, .. } => (Some(after(last.at, BINDING_AFTER_USE)), over(last.at), None),
         // Nobody used it: it is of no interest to anybody any more.
         Standing::Expired { at, by } if by.is_empty() || is_single_use(candidate) => (None, Some(*at), None),
         Standing::Expired { at, .. } => (None, over(*at), None),

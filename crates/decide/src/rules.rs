@@ -2,7 +2,12 @@
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
-use crate::{access::Request, verdict::Rules};
+use crate::{
+    access::{Ask, Command, Request},
+    copy::Copy,
+    debug::DebugContainer,
+    verdict::Rules,
+};
 
 /// Most arguments of a command.
 pub const MOST_ARGUMENTS: usize = 256;
@@ -51,6 +56,15 @@ pub enum Refusal {
         /// The character's code point.
         code: u32,
     },
+    /// Files would be unpacked where `kubectl cp` would not.
+    #[error(
+        "copy.directory must be copy.path itself or the directory that it is in, and copy.path as kubectl cp sends it, \
+         without a slash at the end"
+    )]
+    CopyElsewhere,
+    /// An ephemeral container without an image.
+    #[error("ephemeralContainer.image is missing: name the image to debug with")]
+    NoImage,
     /// Interactive use is switched off.
     #[error(
         "standard input and terminals (-i, -t) cannot be granted here: the server runs without --allow-interactive"
@@ -63,15 +77,46 @@ pub enum Refusal {
 /// # Errors
 /// Says what must change before it can.
 pub fn check(request: &Request, rules: &Rules) -> Result<(), Refusal> {
-    if (request.stdin || request.tty) && !rules.allow_interactive {
+    if request.ask.is_interactive() && !rules.allow_interactive {
         return Err(Refusal::InteractiveOff);
     }
     check_text("forObject.name", &request.target.name)?;
-    check_text("execOptions.container", request.container.as_deref().unwrap_or_default())?;
-    match &request.command {
-        crate::access::Command::Any => Ok(()),
-        crate::access::Command::Exactly(argv) => check_command(argv),
+    check_text("container", request.ask.container().unwrap_or_default())?;
+    match &request.ask {
+        Ask::Exec(ask) => match &ask.command {
+            Command::Any => Ok(()),
+            Command::Exactly(argv) => check_command(argv),
+        },
+        Ask::Copy(copy) => check_copy(copy),
+        Ask::Debug(ask) => check_debug(&ask.container),
+        Ask::Attach(_) | Ask::PortForward => Ok(()),
     }
+}
+
+fn check_copy(copy: &Copy) -> Result<(), Refusal> {
+    check_text("copy.path", &copy.path)?;
+    check_text("copy.directory", &copy.directory)?;
+    if !copy.is_consistent() {
+        return Err(Refusal::CopyElsewhere);
+    }
+    check_command(&copy.command())
+}
+
+fn check_debug(container: &DebugContainer) -> Result<(), Refusal> {
+    if container.image.is_empty() {
+        return Err(Refusal::NoImage);
+    }
+    check_text("ephemeralContainer.image", &container.image)?;
+    check_text("ephemeralContainer.name", container.name.as_deref().unwrap_or_default())?;
+    for argv in [&container.command, &container.args] {
+        if !argv.is_empty() {
+            check_command(argv)?;
+        }
+    }
+    for (field, json) in &container.others {
+        check_text(&format!("ephemeralContainer.{field}"), json)?;
+    }
+    Ok(())
 }
 
 fn check_command(argv: &[String]) -> Result<(), Refusal> {

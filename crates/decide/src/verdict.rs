@@ -6,9 +6,11 @@ use std::{cmp::Reverse, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    access::{Access, Candidate, Command, Standing, Target, TargetKind, Use, Validity},
-    attempt::Attempt,
-    identity::{NamePrefix, Person},
+    access::{Access, Ask, Candidate, Request, Standing, Target, TargetKind, Use, Validity},
+    attempt::{Action, Attempt},
+    debug::DebugContainer,
+    identity::{Approvers, NamePrefix, Person},
+    matching::{self, Difference, Left, Part},
 };
 
 /// What the server was told at its start.
@@ -20,6 +22,8 @@ pub struct Rules {
     pub unused: Duration,
     /// The prefix before user names.
     pub prefix: NamePrefix,
+    /// Who may answer requests, beside what RBAC says.
+    pub approvers: Approvers,
 }
 
 /// What memory says of an attempt. There is no allow here.
@@ -94,24 +98,11 @@ pub enum Miss {
     Differs {
         /// In what.
         differences: Vec<Difference>,
-        /// The command that was granted.
-        granted: Command,
+        /// What was granted.
+        granted: Ask,
     },
     /// It is granted for this, but what the pod is has changed or cannot run it.
     Pod(PodMiss),
-}
-
-/// In what an attempt differs from a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Difference {
-    /// Another command.
-    Command,
-    /// Another container.
-    Container,
-    /// Standard input was not asked for.
-    Stdin,
-    /// A terminal was not asked for.
-    Tty,
 }
 
 /// What is wrong with the pod.
@@ -151,6 +142,8 @@ pub struct Container {
     pub running: bool,
     /// Whether it is one of the pod's own containers (not an init or ephemeral one).
     pub main: bool,
+    /// Of an ephemeral one all that it is; `None` for others, and for one that is not understood.
+    pub ephemeral: Option<DebugContainer>,
 }
 
 /// What was just read of a workload that controls a pod.
@@ -170,171 +163,214 @@ pub struct Workload {
 ///
 /// Compares everything but what only the live pod can tell: UIDs, and the pods of a workload.
 pub fn screen(attempt: &Attempt, candidates: &[Candidate], now: Timestamp, rules: &Rules) -> Screened {
-    if attempt.exec.is_interactive() && !rules.allow_interactive {
+    if attempt.action.is_interactive() && !rules.allow_interactive {
         return Screened::Denied(Denied::InteractiveOff);
     }
     let Some(caller) = rules.prefix.person(&attempt.caller) else {
         return Screened::Denied(Denied::NoRequest);
     };
-    let mut hers: Vec<(&Candidate, Standing)> = candidates
-        .iter()
-        .filter(|candidate| is_about(candidate, attempt, &caller))
-        .map(|candidate| (candidate, candidate.standing(now, rules.unused)))
-        .collect();
-    hers.sort_by_key(|(candidate, standing)| preference(candidate, standing));
-    let promising: Vec<Candidate> = hers
-        .iter()
-        .filter(|(candidate, standing)| gives_access(candidate, standing, attempt))
-        .map(|(candidate, _)| (*candidate).clone())
-        .collect();
-    if promising.is_empty() { Screened::Denied(nearest(&hers, attempt)) } else { Screened::Promising(promising) }
+    let mut hers: Vec<Hers<'_>> =
+        candidates.iter().filter_map(|candidate| Hers::of(candidate, attempt, &caller, now, rules)).collect();
+    hers.sort_by_key(Hers::preference);
+    let promising: Vec<Candidate> =
+        hers.iter().filter(|hers| hers.gives_access()).map(|hers| hers.candidate.clone()).collect();
+    if promising.is_empty() { Screened::Denied(nearest(&hers)) } else { Screened::Promising(promising) }
 }
 
 /// Decides on what was just read from the API server: the request, its grants, and the pod (`None`: there is none).
 pub fn confirm(attempt: &Attempt, candidate: &Candidate, pod: Option<&Pod>, now: Timestamp, rules: &Rules) -> Verdict {
-    let live = match screen(attempt, std::slice::from_ref(candidate), now, rules) {
-        Screened::Denied(denied) => return Verdict::Deny(denied),
-        Screened::Promising(live) => live,
-    };
-    let [candidate] = live.as_slice() else { return Verdict::Deny(Denied::NoRequest) };
+    if let Screened::Denied(denied) = screen(attempt, std::slice::from_ref(candidate), now, rules) {
+        return Verdict::Deny(denied);
+    }
+    let hers = rules.prefix.person(&attempt.caller);
+    let hers = hers.and_then(|caller| Hers::of(candidate, attempt, &caller, now, rules));
+    let Some(hers) = hers.filter(Hers::gives_access) else { return Verdict::Deny(Denied::NoRequest) };
     let request = &candidate.request;
     let near = |miss| Verdict::Deny(Denied::Near { request: request.name.clone(), miss });
-    if let Err(miss) = pod_matches(attempt, candidate, pod) {
+    if let Err(miss) = pod_matches(attempt, candidate, hers.part, pod) {
         return near(miss);
     }
     let permit = |use_, access| {
         Verdict::Allow(Permit { request_uid: request.uid.clone(), request: request.name.clone(), use_, access })
     };
-    match (candidate.standing(now, rules.unused), request.validity) {
-        (Standing::Granted(access), Validity::Once) => permit(Spend::SingleUse, access),
-        (Standing::Granted(access), Validity::For(_)) => permit(Spend::Nothing, access),
-        (Standing::Used { first, by }, Validity::Once) if is_its_own(&first, &by, attempt) => {
-            permit(Spend::AlreadySpentByThisReview, spent(&first, by))
+    match (hers.left, hers.standing) {
+        (Left::ToSpend, Standing::Granted(access)) => permit(Spend::SingleUse, access),
+        (Left::Free, Standing::Granted(access)) => permit(Spend::Nothing, access),
+        (Left::Own, Standing::Granted(access)) => permit(Spend::AlreadySpentByThisReview, access),
+        (Left::Own, Standing::Used { last, by }) if !by.is_empty() => {
+            permit(Spend::AlreadySpentByThisReview, spent(&last, by))
         }
-        (standing, _) => near(Miss::Over(standing)),
+        (_, standing) => near(Miss::Over(standing)),
     }
 }
 
-fn spent(first: &Use, by: Vec<String>) -> Access {
-    Access { until: first.at, since: first.at, by, grants: Vec::new() }
+fn spent(last: &Use, by: Vec<String>) -> Access {
+    Access { until: last.at, since: last.at, by, grants: Vec::new() }
 }
 
-/// Whether a request of the caller names the pod of the attempt, or may do so as one of a workload.
-fn is_about(candidate: &Candidate, attempt: &Attempt, caller: &Person) -> bool {
-    let request = &candidate.request;
-    caller.is(&request.user) && request.namespace == attempt.namespace && may_name(&request.target, &attempt.pod)
+/// A request of the caller that is about the attempt.
+struct Hers<'a> {
+    candidate: &'a Candidate,
+    standing: Standing,
+    part: Part,
+    differences: Vec<Difference>,
+    left: Left,
+}
+
+impl<'a> Hers<'a> {
+    /// `None` where the request is somebody else's, or for another pod or door.
+    fn of(candidate: &'a Candidate, attempt: &Attempt, caller: &Person, now: Timestamp, rules: &Rules) -> Option<Self> {
+        let request = &candidate.request;
+        let about = caller.is(&request.user)
+            && request.namespace == attempt.namespace
+            && may_name(&request.target, &attempt.pod);
+        // What was granted before interactive use was switched off opens nothing any more.
+        let copies = matches!(request.ask, Ask::Copy(_));
+        let possible = rules.allow_interactive || copies || !attempt.action.takes_input();
+        let part = matching::part(&request.ask, &attempt.action).filter(|_| about && possible)?;
+        let standing = candidate.standing(now, rules);
+        let left = matching::left(candidate, &standing, part, attempt);
+        // Of a container that this request did not add, it says nothing.
+        if left == Left::Nothing && part == Part::Attach {
+            return None;
+        }
+        let differences = matching::differences(&request.ask, &attempt.action);
+        Some(Self { candidate, standing, part, differences, left })
+    }
+
+    /// Whether the attempt could proceed under this request: it matches, and the request stands granted and has
+    /// something left, or was spent by this very attempt and not revoked since.
+    fn gives_access(&self) -> bool {
+        let granted = match &self.standing {
+            Standing::Granted(_) => matches!(self.left, Left::ToSpend | Left::Free | Left::Own),
+            Standing::Used { by, .. } => self.left == Left::Own && !by.is_empty(),
+            Standing::Pending | Standing::Denied(_) | Standing::Expired { .. } | Standing::Revoked => false,
+        };
+        granted && self.differences.is_empty()
+    }
+
+    /// The order in which candidates are tried and misses are told: whatever ends last or is newest first, then by
+    /// UID, so that the order in which they came never matters. What lasts for a time goes before what is used up.
+    fn preference(&self) -> (bool, Reverse<Timestamp>, Reverse<Timestamp>, String) {
+        let request = &self.candidate.request;
+        let until = match &self.standing {
+            Standing::Granted(access) => access.until,
+            Standing::Pending
+            | Standing::Denied(_)
+            | Standing::Used { .. }
+            | Standing::Expired { .. }
+            | Standing::Revoked => Timestamp::MIN,
+        };
+        (request.validity == Validity::Once, Reverse(until), Reverse(request.created), request.uid.clone())
+    }
+
+    fn miss(&self) -> Option<(usize, Miss)> {
+        let request = &self.candidate.request;
+        // For a workload's request memory cannot tell whether it is about this pod: do not speak of what is over.
+        let over = if request.target.kind == TargetKind::Pod { 1 } else { 2 };
+        match (&self.standing, &self.left) {
+            (Standing::Pending, _) if self.differences.is_empty() => {
+                Some((0, Miss::Waiting { since: request.created }))
+            }
+            (Standing::Granted(access), Left::Spent(one)) if self.differences.is_empty() => {
+                let standing = Standing::Used { last: one.clone(), by: access.by.clone() };
+                Some((over, Miss::Over(standing)))
+            }
+            (Standing::Granted(_), _) if !self.differences.is_empty() => {
+                let differences = self.differences.clone();
+                let rank = differences.len().saturating_add(1);
+                Some((rank, Miss::Differs { differences, granted: request.ask.clone() }))
+            }
+            (Standing::Denied(_) | Standing::Used { .. } | Standing::Expired { .. }, _)
+                if self.differences.is_empty() =>
+            {
+                Some((over, Miss::Over(self.standing.clone())))
+            }
+            (
+                Standing::Pending
+                | Standing::Granted(_)
+                | Standing::Denied(_)
+                | Standing::Used { .. }
+                | Standing::Expired { .. }
+                | Standing::Revoked,
+                _,
+            ) => None,
+        }
+    }
 }
 
 fn may_name(target: &Target, pod: &str) -> bool {
     target.kind != TargetKind::Pod || target.name == pod
 }
 
-/// Whether the attempt could proceed under this request: it matches, and the request stands granted, or was spent
-/// by this very review.
-fn gives_access(candidate: &Candidate, standing: &Standing, attempt: &Attempt) -> bool {
-    let stands = match standing {
-        Standing::Granted(_) => true,
-        Standing::Used { first, by } => is_its_own(first, by, attempt),
-        Standing::Pending | Standing::Denied(_) | Standing::Expired { .. } | Standing::Revoked => false,
-    };
-    stands && differences(candidate, attempt).is_empty()
-}
-
-/// Whether this very review spent the use, and the access was not revoked meanwhile.
-fn is_its_own(first: &Use, by: &[String], attempt: &Attempt) -> bool {
-    first.review_uid == attempt.review_uid && !by.is_empty()
-}
-
-/// In what an attempt differs from a request, as far as memory can tell. Less than was asked for (no terminal, no
-/// standard input) is no difference.
-fn differences(candidate: &Candidate, attempt: &Attempt) -> Vec<Difference> {
-    let (request, exec) = (&candidate.request, &attempt.exec);
-    let command = match &request.command {
-        Command::Any => false,
-        Command::Exactly(argv) => argv.is_empty() || *argv != exec.command,
-    };
-    // Which container an unnamed one is, only the live pod can tell.
-    let container = exec.container.is_some() && exec.container != request.container;
-    [
-        (command, Difference::Command),
-        (container, Difference::Container),
-        (exec.stdin && !request.stdin, Difference::Stdin),
-        (exec.tty && !request.tty, Difference::Tty),
-    ]
-    .into_iter()
-    .filter_map(|(differs, difference)| differs.then_some(difference))
-    .collect()
-}
-
-/// The order in which candidates are tried and misses are told: whatever ends last or is newest first, then by UID,
-/// so that the order in which they came never matters. What lasts for a time goes before what is used up.
-fn preference(candidate: &Candidate, standing: &Standing) -> (bool, Reverse<Timestamp>, Reverse<Timestamp>, String) {
-    let request = &candidate.request;
-    let until = match standing {
-        Standing::Granted(access) => access.until,
-        Standing::Pending
-        | Standing::Denied(_)
-        | Standing::Used { .. }
-        | Standing::Expired { .. }
-        | Standing::Revoked => Timestamp::MIN,
-    };
-    (request.validity == Validity::Once, Reverse(until), Reverse(request.created), request.uid.clone())
-}
-
 /// The nearest miss: what waits for exactly this, then what was for exactly this and is over (the newest), then
 /// what is granted and differs least.
-fn nearest(hers: &[(&Candidate, Standing)], attempt: &Attempt) -> Denied {
-    let ranked = hers.iter().filter_map(|(candidate, standing)| {
-        let (rank, miss) = miss(candidate, standing, attempt)?;
-        Some(((rank, Reverse(candidate.request.created), candidate.request.uid.clone()), candidate, miss))
+fn nearest(hers: &[Hers<'_>]) -> Denied {
+    let ranked = hers.iter().filter_map(|hers| {
+        let (rank, miss) = hers.miss()?;
+        let request = &hers.candidate.request;
+        Some(((rank, Reverse(request.created), request.uid.clone()), request, miss))
     });
-    ranked.min_by(|(a, ..), (b, ..)| a.cmp(b)).map_or(Denied::NoRequest, |(_, candidate, miss)| Denied::Near {
-        request: candidate.request.name.clone(),
-        miss,
-    })
+    ranked
+        .min_by(|(a, ..), (b, ..)| a.cmp(b))
+        .map_or(Denied::NoRequest, |(_, request, miss)| Denied::Near { request: request.name.clone(), miss })
 }
 
-fn miss(candidate: &Candidate, standing: &Standing, attempt: &Attempt) -> Option<(usize, Miss)> {
+/// Whether the live pod is the one that was granted, and what is tried can run there.
+fn pod_matches(attempt: &Attempt, candidate: &Candidate, part: Part, pod: Option<&Pod>) -> Result<(), Miss> {
     let request = &candidate.request;
-    let differences = differences(candidate, attempt);
-    // For a workload's request memory cannot tell whether it is about this pod: do not speak of what is over.
-    let surely_this_pod = request.target.kind == TargetKind::Pod;
-    match standing {
-        Standing::Pending if differences.is_empty() => Some((0, Miss::Waiting { since: request.created })),
-        Standing::Granted(_) if !differences.is_empty() => {
-            Some((differences.len().saturating_add(1), Miss::Differs { differences, granted: request.command.clone() }))
-        }
-        Standing::Denied(_) | Standing::Used { .. } | Standing::Expired { .. } if differences.is_empty() => {
-            let rank = if surely_this_pod { 1 } else { 2 };
-            Some((rank, Miss::Over(standing.clone())))
-        }
-        Standing::Pending
-        | Standing::Granted(_)
-        | Standing::Denied(_)
-        | Standing::Used { .. }
-        | Standing::Expired { .. }
-        | Standing::Revoked => None,
-    }
-}
-
-/// Whether the live pod is the one that was granted, and its container runs.
-fn pod_matches(attempt: &Attempt, candidate: &Candidate, pod: Option<&Pod>) -> Result<(), Miss> {
-    let request = &candidate.request;
-    let miss = |miss| Err(Miss::Pod(miss));
     // Which pod it is comes first: of any other one, not even its containers are spoken of.
     let meant = pod.filter(|pod| !pod.being_deleted && is_meant(&request.target, pod));
-    let Some(pod) = meant else { return miss(PodMiss::NotTheOne) };
-    // Where the client names no container, the API server takes the only one, and refuses where there are more.
-    let named = attempt.exec.container.as_deref().or_else(|| only_container(pod));
-    let differs = || Miss::Differs { differences: vec![Difference::Container], granted: request.command.clone() };
-    let name = named.filter(|name| request.container.as_deref() == Some(*name)).ok_or_else(differs)?;
-    let Some(container) = pod.containers.iter().find(|container| container.name == name) else {
-        return miss(PodMiss::NotRunning);
-    };
-    if workload(&request.target, pod).is_some_and(|workload| !is_as_the_template(workload, pod, container)) {
-        return miss(PodMiss::NotAsTheTemplate);
+    let pod = meant.ok_or(Miss::Pod(PodMiss::NotTheOne))?;
+    match (&attempt.action, part) {
+        (Action::Debug(addition), _) if addition.pod_uid != pod.uid => Err(Miss::Pod(PodMiss::NotTheOne)),
+        // They reach every container.
+        (Action::PortForward | Action::Debug(_), _) => whole_pod(request, pod),
+        (Action::Attach(_), Part::Attach) => debug_container(attempt, request, pod),
+        (Action::Exec(_) | Action::Attach(_), _) => one_container(attempt, request, pod),
     }
-    if container.running { Ok(()) } else { miss(PodMiss::NotRunning) }
+}
+
+/// The container that is named, or the only one, is the one that was granted, as the template has it, and runs.
+fn one_container(attempt: &Attempt, request: &Request, pod: &Pod) -> Result<(), Miss> {
+    let differs = || Miss::Differs { differences: vec![Difference::Container], granted: request.ask.clone() };
+    // Where the client names no container, the API server takes the only one, and refuses where there are more.
+    let named = attempt.action.container().or_else(|| only_container(pod));
+    let name = named.filter(|name| request.ask.container() == Some(*name)).ok_or_else(differs)?;
+    let container = pod.containers.iter().find(|container| container.name == name);
+    let container = container.ok_or(Miss::Pod(PodMiss::NotRunning))?;
+    check_template(request, pod, std::slice::from_ref(container))?;
+    if container.running { Ok(()) } else { Err(Miss::Pod(PodMiss::NotRunning)) }
+}
+
+/// All containers are as the template has them, and something runs.
+fn whole_pod(request: &Request, pod: &Pod) -> Result<(), Miss> {
+    let main: Vec<Container> = pod.containers.iter().filter(|container| container.main).cloned().collect();
+    check_template(request, pod, &main)?;
+    if main.iter().any(|container| container.running) { Ok(()) } else { Err(Miss::Pod(PodMiss::NotRunning)) }
+}
+
+/// The container that is attached to is an ephemeral one, and all that was asked for.
+fn debug_container(attempt: &Attempt, request: &Request, pod: &Pod) -> Result<(), Miss> {
+    let Ask::Debug(ask) = &request.ask else { return Err(Miss::Pod(PodMiss::NotTheOne)) };
+    let differs = |fields: Vec<String>| Miss::Differs {
+        differences: fields.into_iter().map(Difference::Field).collect(),
+        granted: request.ask.clone(),
+    };
+    let named = |container: &&Container| Some(container.name.as_str()) == attempt.action.container();
+    let container = pod.containers.iter().find(named).ok_or(Miss::Pod(PodMiss::NotRunning))?;
+    let ephemeral = container.ephemeral.as_ref().ok_or_else(|| differs(vec!["name".to_owned()]))?;
+    let fields = ask.container.differences(ephemeral);
+    if !fields.is_empty() {
+        return Err(differs(fields));
+    }
+    if container.running { Ok(()) } else { Err(Miss::Pod(PodMiss::NotRunning)) }
+}
+
+fn check_template(request: &Request, pod: &Pod, containers: &[Container]) -> Result<(), Miss> {
+    let Some(workload) = workload(&request.target, pod) else { return Ok(()) };
+    let same = containers.iter().all(|container| is_as_the_template(workload, pod, container));
+    if same { Ok(()) } else { Err(Miss::Pod(PodMiss::NotAsTheTemplate)) }
 }
 
 fn only_container(pod: &Pod) -> Option<&str> {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kra_decide::{
-    access::{Answer, Candidate, Command, Grant, Request, Target, TargetKind, Use, Validity},
-    attempt::{Attempt, Exec},
-    identity::{Caller, NamePrefix, Person},
+    access::{Answer, Ask, Candidate, Command, ExecAsk, Grant, Request, Seal, Target, TargetKind, Use, Validity},
+    attempt::{Action, Attempt, Door, Exec},
+    identity::{Approvers, Caller, NamePrefix, Person},
     verdict::{Container, Pod, Rules, Workload},
 };
 
@@ -37,10 +37,12 @@ pub(crate) fn request() -> Request {
         user: person("jane", Some("uid-jane")),
         created_by: Some(person("jane", Some("uid-jane"))),
         target: Target { kind: TargetKind::Pod, name: "box".to_owned(), uid: Some("pod-1".to_owned()) },
-        container: Some("main".to_owned()),
-        command: Command::Exactly(argv(&["cat", "/etc/hostname"])),
-        stdin: false,
-        tty: false,
+        ask: Ask::Exec(ExecAsk {
+            container: Some("main".to_owned()),
+            command: Command::Exactly(argv(&["cat", "/etc/hostname"])),
+            stdin: false,
+            tty: false,
+        }),
         validity: Validity::Once,
         created: at(0),
         being_deleted: false,
@@ -58,6 +60,8 @@ pub(crate) fn grant() -> Grant {
         valid_for: None,
         reason: None,
         created: at(60),
+        sealed_at: None,
+        seal: Seal::Good,
         being_deleted: false,
     }
 }
@@ -86,7 +90,43 @@ pub(crate) fn denied_grant() -> Grant {
 }
 
 pub(crate) fn used(review_uid: &str) -> Vec<Use> {
-    vec![Use { review_uid: review_uid.to_owned(), at: at(100) }]
+    vec![use_of(Door::Exec, review_uid, "main")]
+}
+
+pub(crate) fn use_of(door: Door, review_uid: &str, container: &str) -> Use {
+    Use {
+        review_uid: review_uid.to_owned(),
+        at: at(100),
+        door,
+        pod_uid: "pod-1".to_owned(),
+        container: Some(container.to_owned()),
+    }
+}
+
+/// What is run, to be changed by a table.
+pub(crate) trait ExecMut {
+    type Exec;
+    fn exec(&mut self) -> &mut Self::Exec;
+}
+
+impl ExecMut for Attempt {
+    type Exec = Exec;
+    fn exec(&mut self) -> &mut Exec {
+        match &mut self.action {
+            Action::Exec(exec) => exec,
+            other => panic!("no exec: {other:?}"),
+        }
+    }
+}
+
+impl ExecMut for Request {
+    type Exec = ExecAsk;
+    fn exec(&mut self) -> &mut ExecAsk {
+        match &mut self.ask {
+            Ask::Exec(exec) => exec,
+            other => panic!("no exec: {other:?}"),
+        }
+    }
 }
 
 pub(crate) fn attempt() -> Attempt {
@@ -99,17 +139,17 @@ pub(crate) fn attempt() -> Attempt {
         },
         namespace: "default".to_owned(),
         pod: "box".to_owned(),
-        exec: Exec {
+        action: Action::Exec(Exec {
             container: Some("main".to_owned()),
             command: argv(&["cat", "/etc/hostname"]),
             stdin: false,
             tty: false,
-        },
+        }),
     }
 }
 
 pub(crate) fn container(name: &str) -> Container {
-    Container { name: name.to_owned(), image: "nginx:1".to_owned(), running: true, main: true }
+    Container { name: name.to_owned(), image: "nginx:1".to_owned(), running: true, main: true, ephemeral: None }
 }
 
 /// The pod of the request, which also belongs to the deployment of [`for_a_workload`].
@@ -129,5 +169,5 @@ pub(crate) fn pod() -> Pod {
 }
 
 pub(crate) fn rules() -> Rules {
-    Rules { allow_interactive: true, unused: UNUSED, prefix: NamePrefix::default() }
+    Rules { allow_interactive: true, unused: UNUSED, prefix: NamePrefix::default(), approvers: Approvers::default() }
 }

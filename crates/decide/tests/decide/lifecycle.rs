@@ -9,11 +9,11 @@ use kra_decide::{
 };
 use rstest::rstest;
 
-use crate::build::{UNUSED, at, candidate, denied_grant, for_an_hour, used};
+use crate::build::{at, candidate, denied_grant, for_an_hour, rules, used};
 
 const HOUR: i64 = 3600;
 const UNUSED_ENDS: i64 = 48 * HOUR;
-const KEEP: Keep = Keep { unused: UNUSED, finished: Duration::from_hours(24) };
+const KEEP: Keep = Keep { finished: Duration::from_hours(24) };
 const KEPT: i64 = 24 * HOUR;
 
 fn unanswered() -> Candidate {
@@ -59,7 +59,7 @@ fn a_request(
     #[case] delete_at: Option<i64>,
     #[case] look_again: Option<i64>,
 ) {
-    let plan = plan(&candidate, at(now), KEEP);
+    let plan = plan(&candidate, at(now), KEEP, &rules());
     assert_eq!(plan.bound, bound, "bound");
     assert_eq!(plan.delete_at, times(delete_at), "delete_at");
     assert_eq!(plan.look_again, times(look_again), "look_again");
@@ -69,13 +69,13 @@ fn a_request(
 fn a_denied_grant_binds_nobody_whatever_else_was_granted() {
     let mut both = candidate();
     both.grants.push(denied_grant());
-    let plan = plan(&both, at(120), KEEP);
+    let plan = plan(&both, at(120), KEEP, &rules());
     assert!(matches!(plan.standing, Standing::Denied(_)) && !plan.bound);
 }
 
 #[test]
 fn a_valid_access_is_not_cleaned_up_and_an_ended_one_is() {
-    let clean = |now| plan(&for_an_hour(), at(now), KEEP).delete_at.is_some_and(|when| when <= at(now));
+    let clean = |now| plan(&for_an_hour(), at(now), KEEP, &rules()).delete_at.is_some_and(|when| when <= at(now));
     assert!(!clean(60 + HOUR - 1));
     assert!(clean(60 + HOUR + KEPT));
 }

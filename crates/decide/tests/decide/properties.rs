@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kra_decide::{
-    access::{Answer, Candidate, Command, Grant, Standing, TargetKind, Validity},
+    access::{Answer, Ask, Candidate, Command, Grant, Request, Seal, Standing, TargetKind, Use, Validity},
+    attempt::{Action, Door},
+    copy::Direction,
+    debug::DebugContainer,
     identity::Person,
-    verdict::{Denied, Screened, Spend, Verdict, screen},
+    verdict::{Container, Denied, Pod, Screened, Spend, Verdict, Workload, screen},
 };
 use proptest::{prelude::*, sample::Index, strategy::ValueTree, test_runner::TestRunner};
 
 use crate::{
-    build::{UNUSED, at, denied_grant},
+    build::{UNUSED, at, denied_grant, use_of},
     worlds::{NEWEST, World, world},
 };
 
@@ -62,8 +65,8 @@ proptest! {
     fn what_has_expired_stays_expired(mut world in world(), later in 0i64..1_000_000) {
         world.now = world.now.max(NEWEST);
         for candidate in &world.candidates {
-            if let Standing::Expired { at: end, .. } = candidate.standing(at(world.now), UNUSED) {
-                let standing = candidate.standing(at(world.now + later), UNUSED);
+            if let Standing::Expired { at: end, .. } = candidate.standing(at(world.now), &world.rules) {
+                let standing = candidate.standing(at(world.now + later), &world.rules);
                 prop_assert!(matches!(standing, Standing::Expired { at, .. } if at == end), "{:?}", standing);
             }
         }
@@ -107,7 +110,7 @@ proptest! {
     fn a_use_by_another_review_never_allows(world in world()) {
         let mut spent = world.clone();
         for candidate in &mut spent.candidates {
-            candidate.request.uses.insert(0, kra_decide::access::Use { review_uid: "other".to_owned(), at: at(0) });
+            candidate.request.uses.insert(0, use_of(world.attempt.door(), "other", "another"));
         }
         prop_assert!(world.permits() || !spent.permits());
     }
@@ -151,8 +154,9 @@ proptest! {
             if let Verdict::Allow(permit) = world.confirm(candidate) {
                 prop_assert_eq!(&permit.request_uid, &candidate.request.uid);
                 let once = candidate.request.validity == Validity::Once;
-                prop_assert_eq!(permit.use_ == Spend::Nothing, !once);
-                prop_assert_eq!(permit.use_ == Spend::SingleUse, once && candidate.request.uses.is_empty());
+                prop_assert_eq!(permit.use_ == Spend::Nothing, !once || is_question(&world, candidate));
+                let used = candidate.request.used(world.attempt.door()).is_some();
+                prop_assert!(permit.use_ != Spend::SingleUse || !used);
                 prop_assert!(!permit.access.by.contains(&candidate.request.user.name));
             }
         }
@@ -184,38 +188,103 @@ fn hers(world: &World, candidate: &Candidate) -> bool {
 
 /// Whether there is something to say of a request: it is granted, or for exactly this.
 fn comes_near(world: &World, candidate: &Candidate) -> bool {
-    let standing = candidate.standing(at(world.now), UNUSED);
+    let standing = candidate.standing(at(world.now), &world.rules);
     let exactly = covers(world, candidate);
     let granted = matches!(standing, Standing::Granted(_));
-    hers(world, candidate) && standing != Standing::Revoked && (granted || exactly)
+    let same_door = candidate.request.ask.door() == world.attempt.door();
+    let typed = world.attempt.action.takes_input() && !matches!(candidate.request.ask, Ask::Copy(_));
+    let possible = world.rules.allow_interactive || !typed;
+    hers(world, candidate) && same_door && possible && standing != Standing::Revoked && (granted || exactly)
 }
 
+/// Whether what is tried is what was asked for, as far as memory can tell.
 fn covers(world: &World, candidate: &Candidate) -> bool {
-    let (request, exec) = (&candidate.request, &world.attempt.exec);
-    let command = match &request.command {
-        Command::Any => true,
-        Command::Exactly(argv) => !argv.is_empty() && *argv == exec.command,
-    };
-    let container = exec.container.is_none() || exec.container == request.container;
-    command && container && (request.stdin || !exec.stdin) && (request.tty || !exec.tty)
+    let wanted = |container: &Option<String>, asked: &Option<String>| container.is_none() || container == asked;
+    match (&candidate.request.ask, &world.attempt.action) {
+        (Ask::Exec(ask), Action::Exec(exec)) => {
+            let command = match &ask.command {
+                Command::Any => true,
+                Command::Exactly(argv) => !argv.is_empty() && *argv == exec.command,
+            };
+            command && wanted(&exec.container, &ask.container) && (ask.stdin || !exec.stdin) && (ask.tty || !exec.tty)
+        }
+        (Ask::Copy(copy), Action::Exec(exec)) => {
+            let packs = copy.direction == Direction::From && exec.command == ["tar", "cf", "-", copy.path.as_str()];
+            let to = copy.direction == Direction::To;
+            let unpacks = to && exec.command == ["tar", "-xmf", "-", "-C", copy.directory.as_str()];
+            let command = (packs && !exec.stdin) || unpacks || is_question(world, candidate);
+            command && !exec.tty && wanted(&exec.container, &copy.container)
+        }
+        (Ask::Attach(ask), Action::Attach(attach)) => {
+            wanted(&attach.container, &ask.container) && (ask.stdin || !attach.stdin) && (ask.tty || !attach.tty)
+        }
+        (Ask::PortForward, Action::PortForward) => true,
+        (Ask::Debug(ask), Action::Debug(added)) => is_what_was_asked_for(&ask.container, &added.container),
+        (Ask::Debug(ask), Action::Attach(attach)) => {
+            ask.attach && (ask.container.stdin || !attach.stdin) && (ask.container.tty || !attach.tty)
+        }
+        _ => false,
+    }
+}
+
+fn is_what_was_asked_for(asked: &DebugContainer, there: &DebugContainer) -> bool {
+    let as_asked = DebugContainer { stdin: there.stdin, tty: there.tty, name: there.name.clone(), ..asked.clone() };
+    as_asked == *there && (asked.stdin || !there.stdin) && (asked.tty || !there.tty)
+}
+
+fn is_question(world: &World, candidate: &Candidate) -> bool {
+    match (&candidate.request.ask, &world.attempt.action) {
+        (Ask::Copy(copy), Action::Exec(exec)) => {
+            copy.direction == Direction::To
+                && exec.command == ["test", "-d", copy.path.as_str()]
+                && !exec.stdin
+                && !exec.tty
+        }
+        _ => false,
+    }
 }
 
 /// The rule in one place, written without looking at the code: who, what, where, granted by somebody else and in
 /// time, not spent.
 fn reference(world: &World, candidate: &Candidate) -> bool {
-    let (request, exec) = (&candidate.request, &world.attempt.exec);
-    let interactive = !exec.stdin && !exec.tty || world.rules.allow_interactive;
+    let request = &candidate.request;
+    let typed = world.attempt.action.takes_input() && !matches!(request.ask, Ask::Copy(_));
     let final_no = request.being_deleted
         || request.denied.is_some()
         || candidate.grants.iter().any(|g| g.answer == Answer::Denied && names(g, candidate));
     let grants = || candidate.grants.iter().filter(|grant| is_good(grant, world, candidate));
     let in_time = grants().any(|grant| at(world.now) < ends(grant, candidate));
-    let spent_here = request.uses.first().is_some_and(|spent| spent.review_uid == world.attempt.review_uid);
-    let granted = match (request.validity, request.uses.is_empty()) {
-        (Validity::For(_), _) | (Validity::Once, true) => in_time,
-        (Validity::Once, false) => spent_here && grants().next().is_some(),
+    let granted = match request.validity {
+        Validity::For(_) => in_time,
+        Validity::Once => unspent(world, candidate, in_time, grants().next().is_some()),
     };
-    interactive && hers(world, candidate) && covers(world, candidate) && !final_no && granted && runs(world, candidate)
+    (!typed || world.rules.allow_interactive)
+        && hers(world, candidate)
+        && covers(world, candidate)
+        && !final_no
+        && granted
+        && runs(world, candidate)
+}
+
+/// Of a single use: whether it is there, or was taken by this very attempt and its grant is still there.
+fn unspent(world: &World, candidate: &Candidate, in_time: bool, granted: bool) -> bool {
+    let (request, attempt) = (&candidate.request, &world.attempt);
+    let first = |door| request.uses.iter().find(|one| one.door == door);
+    let by_this = |one: &Use| one.review_uid == attempt.review_uid;
+    let added = first(Door::EphemeralContainers);
+    match (&request.ask, &attempt.action) {
+        (Ask::Copy(_), _) if is_question(world, candidate) => in_time && request.uses.is_empty(),
+        (Ask::Debug(ask), Action::Debug(addition)) => {
+            let used_up = if ask.attach { first(Door::Attach).is_some() } else { !request.uses.is_empty() };
+            let same = |one: &Use| one.pod_uid == addition.pod_uid && one.container == addition.container.name;
+            added.map_or(!used_up, same) && if used_up { granted } else { in_time }
+        }
+        (Ask::Debug(_), Action::Attach(attach)) => {
+            let to_it = added.is_some_and(|one| one.container.is_some() && one.container == attach.container);
+            to_it && first(Door::Attach).map_or(in_time, |one| by_this(one) && granted)
+        }
+        _ => request.uses.first().map_or(in_time, |one| by_this(one) && granted),
+    }
 }
 
 fn names(grant: &Grant, candidate: &Candidate) -> bool {
@@ -228,29 +297,60 @@ fn is_good(grant: &Grant, world: &World, candidate: &Candidate) -> bool {
     let (Some(by), newest) = (&grant.by, at(world.now + 5)) else { return false };
     let involved = std::iter::once(&request.user).chain(&request.created_by).any(|person| same(by, person));
     let past = grant.created <= newest && request.created <= newest;
-    grant.answer == Answer::Granted && names(grant, candidate) && !grant.being_deleted && !involved && past
+    let valid = grant.answer == Answer::Granted && grant.seal == Seal::Good && names(grant, candidate);
+    valid && !grant.being_deleted && !involved && past
 }
 
 fn ends(grant: &Grant, candidate: &Candidate) -> Timestamp {
+    let since = grant.sealed_at.unwrap_or(grant.created).min(grant.created);
     let (from, length) = match candidate.request.validity {
         Validity::Once => (candidate.request.created, UNUSED),
-        Validity::For(duration) => (grant.created, duration),
+        Validity::For(duration) => (since, duration),
     };
-    (from + length).min(grant.created + grant.valid_for.unwrap_or(Duration::from_hours(9999)))
+    (from + length).min(since + grant.valid_for.unwrap_or(Duration::from_hours(9999)))
 }
 
 fn runs(world: &World, candidate: &Candidate) -> bool {
-    let (Some(pod), target) = (&world.pod, &candidate.request.target) else { return false };
-    let only: Vec<_> = pod.containers.iter().filter(|container| container.main).collect();
-    let name = world.attempt.exec.container.clone().or((only.len() == 1).then(|| only[0].name.clone()));
-    let Some(container) = pod.containers.iter().find(|c| Some(&c.name) == name.as_ref()) else { return false };
-    let right = match target.kind {
-        TargetKind::Pod => target.uid.as_ref() == Some(&pod.uid),
-        kind => pod.workloads.iter().find(|w| w.kind == kind && Some(&w.uid) == target.uid.as_ref()).is_some_and(|w| {
-            let image = (container.name.clone(), container.image.clone());
-            w.service_account == pod.service_account && w.images.contains(&image)
-        }),
+    let (Some(pod), request) = (&world.pod, &candidate.request) else { return false };
+    let main: Vec<_> = pod.containers.iter().filter(|container| container.main).collect();
+    let only = || (main.len() == 1).then(|| main[0].name.clone());
+    let named = |name: &Option<String>| pod.containers.iter().find(|c| Some(&c.name) == name.as_ref());
+    let right = |containers: &[&Container]| match request.target.kind {
+        TargetKind::Pod => request.target.uid.as_ref() == Some(&pod.uid),
+        kind => {
+            let meant = |w: &&Workload| w.kind == kind && Some(&w.uid) == request.target.uid.as_ref();
+            let image = |w: &Workload, c: &Container| w.images.contains(&(c.name.clone(), c.image.clone()));
+            let template = |w: &Workload| {
+                w.service_account == pod.service_account && containers.iter().all(|container| image(w, container))
+            };
+            pod.workloads.iter().find(meant).is_some_and(template)
+        }
     };
-    let asked = name.is_some() && name == candidate.request.container;
-    asked && right && container.running && !pod.being_deleted
+    let one = |tried: &Option<String>, asked: &Option<String>| {
+        let name = tried.clone().or_else(only);
+        named(&name).is_some_and(|container| name == *asked && right(&[container]) && container.running)
+    };
+    let whole = || right(&main) && main.iter().any(|container| container.running);
+    let there = match (&request.ask, &world.attempt.action) {
+        (Ask::Exec(ask), Action::Exec(exec)) => one(&exec.container, &ask.container),
+        (Ask::Copy(copy), Action::Exec(exec)) => one(&exec.container, &copy.container),
+        (Ask::Attach(ask), Action::Attach(attach)) => one(&attach.container, &ask.container),
+        (Ask::PortForward, Action::PortForward) => whole(),
+        (Ask::Debug(_), Action::Debug(addition)) => addition.pod_uid == pod.uid && whole(),
+        (Ask::Debug(ask), Action::Attach(attach)) => named(&attach.container).is_some_and(|container| {
+            let ephemeral = container.ephemeral.as_ref();
+            let same = ephemeral.is_some_and(|there| is_what_was_asked_for(&ask.container, there));
+            same && container.running && belongs(pod, request)
+        }),
+        _ => false,
+    };
+    there && !pod.being_deleted
+}
+
+/// Whether a pod is the one that is meant: its ephemeral containers stand in no template.
+fn belongs(pod: &Pod, request: &Request) -> bool {
+    match request.target.kind {
+        TargetKind::Pod => request.target.uid.as_ref() == Some(&pod.uid),
+        kind => pod.workloads.iter().any(|w| w.kind == kind && Some(&w.uid) == request.target.uid.as_ref()),
+    }
 }

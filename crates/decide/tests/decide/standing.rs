@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use kra_decide::access::{Access, Standing, Validity};
+use kra_decide::{
+    access::{Access, Standing, Validity},
+    verdict::Rules,
+};
 use rstest::rstest;
 
-use crate::build::{UNUSED, argv, at, candidate, for_an_hour, grant};
+use crate::build::{UNUSED, argv, at, candidate, for_an_hour, grant, rules};
 
 const HOUR: i64 = 3600;
 const UNUSED_ENDS: i64 = 48 * HOUR;
@@ -23,7 +26,7 @@ fn expired(end: i64, by: &[&str]) -> Standing {
 #[case::at_the_end(60 + HOUR, expired(60 + HOUR, &["amy"]))]
 #[case::a_second_after(60 + HOUR + 1, expired(60 + HOUR, &["amy"]))]
 fn the_end_of_a_timed_access_is_not_part_of_it(#[case] now: i64, #[case] standing: Standing) {
-    assert_eq!(for_an_hour().standing(at(now), UNUSED), standing);
+    assert_eq!(for_an_hour().standing(at(now), &rules()), standing);
 }
 
 #[rstest]
@@ -31,7 +34,7 @@ fn the_end_of_a_timed_access_is_not_part_of_it(#[case] now: i64, #[case] standin
 #[case::at_the_end(UNUSED_ENDS, expired(UNUSED_ENDS, &["amy"]))]
 #[case::a_second_after(UNUSED_ENDS + 1, expired(UNUSED_ENDS, &["amy"]))]
 fn a_single_use_lapses_counted_from_the_request(#[case] now: i64, #[case] standing: Standing) {
-    assert_eq!(candidate().standing(at(now), UNUSED), standing);
+    assert_eq!(candidate().standing(at(now), &rules()), standing);
 }
 
 #[rstest]
@@ -40,7 +43,7 @@ fn a_single_use_lapses_counted_from_the_request(#[case] now: i64, #[case] standi
 fn a_request_that_nobody_answers_lapses(#[case] now: i64, #[case] standing: Standing) {
     let mut unanswered = candidate();
     unanswered.grants.clear();
-    assert_eq!(unanswered.standing(at(now), UNUSED), standing);
+    assert_eq!(unanswered.standing(at(now), &rules()), standing);
 }
 
 #[rstest]
@@ -50,8 +53,8 @@ fn a_request_that_nobody_answers_lapses(#[case] now: i64, #[case] standing: Stan
 fn a_grant_can_only_shorten_a_timed_access(#[case] valid_for: Duration, #[case] end: i64) {
     let mut candidate = for_an_hour();
     candidate.grants[0].valid_for = Some(valid_for);
-    assert_eq!(candidate.standing(at(end - 1), UNUSED), access(end));
-    assert_eq!(candidate.standing(at(end), UNUSED), expired(end, &["amy"]));
+    assert_eq!(candidate.standing(at(end - 1), &rules()), access(end));
+    assert_eq!(candidate.standing(at(end), &rules()), expired(end, &["amy"]));
 }
 
 #[rstest]
@@ -60,8 +63,8 @@ fn a_grant_can_only_shorten_a_timed_access(#[case] valid_for: Duration, #[case] 
 fn a_grant_can_only_shorten_a_single_use(#[case] valid_for: Duration, #[case] end: i64) {
     let mut candidate = candidate();
     candidate.grants[0].valid_for = Some(valid_for);
-    assert_eq!(candidate.standing(at(end - 1), UNUSED), access(end));
-    assert_eq!(candidate.standing(at(end), UNUSED), expired(end, &["amy"]));
+    assert_eq!(candidate.standing(at(end - 1), &rules()), access(end));
+    assert_eq!(candidate.standing(at(end), &rules()), expired(end, &["amy"]));
 }
 
 #[test]
@@ -69,8 +72,8 @@ fn of_two_grants_the_one_that_ends_last_decides() {
     let mut candidate = for_an_hour();
     candidate.grants[0].valid_for = Some(Duration::from_mins(1));
     candidate.grants.push(grant());
-    assert!(matches!(candidate.standing(at(60 + HOUR - 1), UNUSED), Standing::Granted(_)));
-    assert!(matches!(candidate.standing(at(60 + HOUR), UNUSED), Standing::Expired { .. }));
+    assert!(matches!(candidate.standing(at(60 + HOUR - 1), &rules()), Standing::Granted(_)));
+    assert!(matches!(candidate.standing(at(60 + HOUR), &rules()), Standing::Expired { .. }));
 }
 
 #[rstest]
@@ -79,12 +82,12 @@ fn of_two_grants_the_one_that_ends_last_decides() {
 fn a_time_beyond_the_calendar_ends_an_access(#[case] validity: Validity, #[case] unused: Duration) {
     let mut candidate = candidate();
     candidate.request.validity = validity;
-    assert!(matches!(candidate.standing(at(61), unused), Standing::Expired { .. }));
+    assert!(matches!(candidate.standing(at(61), &Rules { unused, ..rules() }), Standing::Expired { .. }));
 }
 
 #[test]
 fn a_validity_beyond_the_calendar_in_a_grant_ends_its_access() {
     let mut candidate = for_an_hour();
     candidate.grants[0].valid_for = Some(Duration::MAX);
-    assert!(matches!(candidate.standing(at(61), UNUSED), Standing::Expired { .. }));
+    assert!(matches!(candidate.standing(at(61), &rules()), Standing::Expired { .. }));
 }

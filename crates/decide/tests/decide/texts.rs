@@ -1,16 +1,18 @@
 //! What a denied caller reads, word for word.
 
 use kra_decide::{
-    access::{Command, Denial, Standing},
-    attempt::Attempt,
+    access::{Ask, Command, DebugAsk, Denial, ExecAsk, Standing},
+    attempt::{Action, Addition, Attach, Attempt},
+    debug::{DebugContainer, SECURITY_CONTEXT},
     explain::{Context, denial},
+    matching::Difference,
     rules::hides,
-    verdict::{Denied, Difference, Miss, PodMiss},
+    verdict::{Denied, Miss, PodMiss},
 };
 use proptest::{prelude::*, sample::select};
 use rstest::rstest;
 
-use crate::build::{argv, at, attempt, used};
+use crate::build::{ExecMut as _, argv, at, attempt, used};
 
 const DEV: Context<'static> = Context { cluster: "dev", now: jiff::Timestamp::constant(1_795_435_200 + 7200, 0) };
 
@@ -27,7 +29,11 @@ fn denied_by(reason: Option<&str>) -> Standing {
 }
 
 fn differs(differences: &[Difference], granted: &[&str]) -> Denied {
-    near(Miss::Differs { differences: differences.to_vec(), granted: Command::Exactly(argv(granted)) })
+    near(Miss::Differs { differences: differences.to_vec(), granted: exec_ask(Command::Exactly(argv(granted))) })
+}
+
+fn exec_ask(command: Command) -> Ask {
+    Ask::Exec(ExecAsk { container: None, command, stdin: false, tty: false })
 }
 
 #[rstest]
@@ -40,7 +46,7 @@ fn differs(differences: &[Difference], granted: &[&str]) -> Denied {
     "denied_by_nobody_known",
     over(Standing::Denied(Denial { by: String::new(), at: at(6900), reason: None }))
 )]
-#[case("used", over(Standing::Used { first: used("review-0").remove(0), by: argv(&["amy"]) }))]
+#[case("used", over(Standing::Used { last: used("review-0").remove(0), by: argv(&["amy"]) }))]
 #[case("never_answered", over(Standing::Expired { at: at(3600), by: Vec::new() }))]
 #[case("ended", over(Standing::Expired { at: at(7080), by: argv(&["amy", "bob"]) }))]
 #[case("differs_in_command", differs(&[Difference::Command], &["cat", "/etc/passwd"]))]
@@ -58,22 +64,80 @@ fn a_denial_reads(#[case] name: &str, #[case] denied: Denied) {
 #[test]
 fn an_attempt_without_a_command_reads() {
     let mut attempt = attempt();
-    attempt.exec.command.clear();
+    attempt.exec().command.clear();
     insta::assert_snapshot!(denial(&Denied::NoRequest, &attempt, DEV));
 }
 
 #[test]
 fn an_attempt_with_everything_reads() {
     let mut attempt = attempt();
-    attempt.exec.command = argv(&["sh", "-c", "echo 'it is' $(id)"]);
-    (attempt.exec.stdin, attempt.exec.tty, attempt.exec.container) = (true, true, None);
+    attempt.exec().command = argv(&["sh", "-c", "echo 'it is' $(id)"]);
+    (attempt.exec().stdin, attempt.exec().tty, attempt.exec().container) = (true, true, None);
     insta::assert_snapshot!(denial(&Denied::NoRequest, &attempt, Context { cluster: "", ..DEV }));
+}
+
+fn tries(action: Action) -> Attempt {
+    Attempt { action, ..attempt() }
+}
+
+fn added(change: fn(&mut DebugContainer)) -> Action {
+    let mut container = DebugContainer {
+        name: Some("debugger-x4k2z".to_owned()),
+        image: "busybox".to_owned(),
+        target: Some("main".to_owned()),
+        command: argv(&["sh"]),
+        stdin: true,
+        tty: true,
+        ..DebugContainer::default()
+    };
+    container.others.insert(SECURITY_CONTEXT.to_owned(), r#"{"capabilities":{"add":["SYS_PTRACE"]}}"#.to_owned());
+    change(&mut container);
+    Action::Debug(Addition { pod_uid: "pod-1".to_owned(), container })
+}
+
+fn copies(command: &[&str], stdin: bool) -> Action {
+    let mut attempt = attempt();
+    (attempt.exec().command, attempt.exec().stdin) = (argv(command), stdin);
+    attempt.action
+}
+
+#[rstest]
+#[case("attach", Action::Attach(Attach { container: Some("main".to_owned()), stdin: true, tty: true }))]
+#[case("port_forward", Action::PortForward)]
+#[case("debug", added(|_| ()))]
+#[case("debug_named_and_privileged", added(|container| {
+    container.name = Some("mine".to_owned());
+    container.others.insert(SECURITY_CONTEXT.to_owned(), r#"{"privileged":true}"#.to_owned());
+}))]
+#[case("debug_that_flags_cannot_say", added(|container| {
+    container.others.insert("volumeMounts".to_owned(), r#"[{"mountPath":"/host","name":"x"}]"#.to_owned());
+}))]
+#[case("cp_into_a_pod", copies(&["tar", "-xmf", "-", "-C", "/srv"], true))]
+#[case("cp_out_of_a_pod", copies(&["tar", "cf", "-", "/etc/hostname"], false))]
+fn a_denial_of_another_door_reads(#[case] name: &str, #[case] action: Action) {
+    insta::assert_snapshot!(name, denial(&Denied::NoRequest, &tries(action), DEV));
+}
+
+#[test]
+fn a_debug_container_that_differs_reads() {
+    let (Action::Debug(asked), sent) = (
+        added(|_| ()),
+        added(|container| {
+            container.image = "evil".to_owned();
+            container.others.clear();
+        }),
+    ) else {
+        panic!("not a debug container");
+    };
+    let granted = Ask::Debug(DebugAsk { container: asked.container, attach: true });
+    let differences = ["image", SECURITY_CONTEXT].map(|field| Difference::Field(field.to_owned())).to_vec();
+    insta::assert_snapshot!(denial(&near(Miss::Differs { differences, granted }), &tries(sent), DEV));
 }
 
 #[test]
 fn long_commands_that_differ_read() {
     let mut attempt = attempt();
-    attempt.exec.command = argv(&["sh", "-c", &"x".repeat(1100)]);
+    attempt.exec().command = argv(&["sh", "-c", &"x".repeat(1100)]);
     let granted = ["sh", "-c", &"y".repeat(1100), "more"];
     insta::assert_snapshot!(denial(&differs(&[Difference::Command], &granted), &attempt, DEV));
 }
@@ -87,7 +151,7 @@ fn long_commands_that_differ_read() {
 #[case::a_line_break(argv(&["sh", "-c", "ls\nid"]))]
 fn a_command_that_is_not_repeated_is_to_be_typed_again(#[case] command: Vec<String>) {
     let mut attempt = attempt();
-    attempt.exec.command = command;
+    attempt.exec().command = command;
     let text = denial(&Denied::NoRequest, &attempt, DEV);
     assert!(text.contains("type your line again with `kubectl request exec`"), "{text}");
     assert!(!text.contains("xx") && text.len() < 400, "{text}");
@@ -98,7 +162,7 @@ fn standing() -> impl Strategy<Value = Standing> {
     prop_oneof![
         (any::<String>(), any::<Option<String>>(), -9000i64..9000)
             .prop_map(|(by, reason, when)| Standing::Denied(Denial { by, at: at(when), reason })),
-        by().prop_map(|by| Standing::Used { first: used("review-0").remove(0), by }),
+        by().prop_map(|by| Standing::Used { last: used("review-0").remove(0), by }),
         (by(), -9_000_000i64..9000).prop_map(|(by, when)| Standing::Expired { at: at(when), by }),
         Just(Standing::Revoked),
         Just(Standing::Pending),
@@ -112,7 +176,8 @@ fn miss() -> impl Strategy<Value = Miss> {
     prop_oneof![
         (-9_000_000i64..9000).prop_map(|since| Miss::Waiting { since: at(since) }),
         standing().prop_map(Miss::Over),
-        (differences, granted).prop_map(|(differences, granted)| Miss::Differs { differences, granted }),
+        (differences, granted)
+            .prop_map(|(differences, granted)| Miss::Differs { differences, granted: exec_ask(granted) }),
         select(vec![PodMiss::NotTheOne, PodMiss::NotAsTheTemplate, PodMiss::NotRunning]).prop_map(Miss::Pod),
     ]
 }
@@ -136,8 +201,8 @@ fn told() -> impl Strategy<Value = (Denied, Attempt)> {
     let exec = (long_argv(), any::<bool>(), any::<bool>());
     (prop_oneof![nothing, near], exec).prop_map(|((denied, (namespace, pod, container)), (command, stdin, tty))| {
         let mut attempt = Attempt { namespace, pod, ..attempt() };
-        (attempt.exec.container, attempt.exec.command) = (container, command);
-        (attempt.exec.stdin, attempt.exec.tty) = (stdin, tty);
+        (attempt.exec().container, attempt.exec().command) = (container, command);
+        (attempt.exec().stdin, attempt.exec().tty) = (stdin, tty);
         (denied, attempt)
     })
 }
@@ -157,7 +222,7 @@ proptest! {
     #[test]
     fn the_line_to_paste_runs_what_was_tried(command in prop::collection::vec("[ -~]{0,20}", 1..4)) {
         let mut attempt = attempt();
-        attempt.exec.command.clone_from(&command);
+        attempt.exec().command.clone_from(&command);
         let text = denial(&Denied::NoRequest, &attempt, DEV);
         let line = text.lines().nth(1).unwrap();
         let words = words(line.trim_start());

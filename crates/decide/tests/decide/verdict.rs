@@ -3,15 +3,21 @@
 use std::time::Duration;
 
 use kra_decide::{
-    access::{Answer, Candidate, Command, Denial, Standing, TargetKind, Validity},
-    attempt::Attempt,
+    access::{
+        Answer, Ask, AttachAsk, Candidate, Command, DebugAsk, Denial, ExecAsk, Seal, Standing, TargetKind, Validity,
+    },
+    attempt::{Action, Addition, Attach, Attempt, Door},
+    copy::{Copy, Direction},
+    debug::DebugContainer,
     identity::NamePrefix,
-    verdict::{Denied, Difference, Miss, Permit, Pod, PodMiss, Rules, Screened, Spend, Verdict, confirm, screen},
+    matching::Difference,
+    verdict::{Container, Denied, Miss, Permit, Pod, PodMiss, Rules, Screened, Spend, Verdict, confirm, screen},
 };
 use rstest::rstest;
 
 use crate::build::{
-    NOW, argv, at, attempt, candidate, container, denied_grant, for_a_workload, for_an_hour, person, pod, rules, used,
+    ExecMut as _, NOW, argv, at, attempt, candidate, container, denied_grant, for_a_workload, for_an_hour, person, pod,
+    rules, use_of, used,
 };
 
 fn confirmed(attempt: &Attempt, candidate: &Candidate, pod: &Pod) -> Verdict {
@@ -92,35 +98,35 @@ fn a_workload_is_matched_by_uid() {
 }
 
 #[rstest]
-#[case::another_command(|attempt: &mut Attempt| attempt.exec.command = argv(&["id"]), &[Difference::Command])]
+#[case::another_command(|attempt: &mut Attempt| attempt.exec().command = argv(&["id"]), &[Difference::Command])]
 #[case::an_argument_more(
-    |attempt: &mut Attempt| attempt.exec.command.push(String::new()), &[Difference::Command])]
-#[case::an_argument_less(|attempt: &mut Attempt| attempt.exec.command.truncate(1), &[Difference::Command])]
+    |attempt: &mut Attempt| attempt.exec().command.push(String::new()), &[Difference::Command])]
+#[case::an_argument_less(|attempt: &mut Attempt| attempt.exec().command.truncate(1), &[Difference::Command])]
 #[case::an_argument_twice(
-    |attempt: &mut Attempt| attempt.exec.command.push("/etc/hostname".to_owned()), &[Difference::Command])]
-#[case::another_order(|attempt: &mut Attempt| attempt.exec.command.reverse(), &[Difference::Command])]
+    |attempt: &mut Attempt| attempt.exec().command.push("/etc/hostname".to_owned()), &[Difference::Command])]
+#[case::another_order(|attempt: &mut Attempt| attempt.exec().command.reverse(), &[Difference::Command])]
 #[case::one_argument_of_two(
-    |attempt: &mut Attempt| attempt.exec.command = argv(&["cat /etc/hostname"]), &[Difference::Command])]
+    |attempt: &mut Attempt| attempt.exec().command = argv(&["cat /etc/hostname"]), &[Difference::Command])]
 #[case::an_absolute_program(
-    |attempt: &mut Attempt| attempt.exec.command[0] = "/bin/cat".to_owned(), &[Difference::Command])]
+    |attempt: &mut Attempt| attempt.exec().command[0] = "/bin/cat".to_owned(), &[Difference::Command])]
 #[case::a_path_that_leads_to_the_same(
-    |attempt: &mut Attempt| attempt.exec.command[1] = "/etc//hostname".to_owned(), &[Difference::Command])]
-#[case::no_command(|attempt: &mut Attempt| attempt.exec.command.clear(), &[Difference::Command])]
+    |attempt: &mut Attempt| attempt.exec().command[1] = "/etc//hostname".to_owned(), &[Difference::Command])]
+#[case::no_command(|attempt: &mut Attempt| attempt.exec().command.clear(), &[Difference::Command])]
 #[case::another_container(
-    |attempt: &mut Attempt| attempt.exec.container = Some("sidecar".to_owned()), &[Difference::Container])]
-#[case::standard_input(|attempt: &mut Attempt| attempt.exec.stdin = true, &[Difference::Stdin])]
-#[case::a_terminal(|attempt: &mut Attempt| attempt.exec.tty = true, &[Difference::Tty])]
+    |attempt: &mut Attempt| attempt.exec().container = Some("sidecar".to_owned()), &[Difference::Container])]
+#[case::standard_input(|attempt: &mut Attempt| attempt.exec().stdin = true, &[Difference::Stdin])]
+#[case::a_terminal(|attempt: &mut Attempt| attempt.exec().tty = true, &[Difference::Tty])]
 #[case::everything(
     |attempt: &mut Attempt| {
-        attempt.exec.command = argv(&["sh"]);
-        attempt.exec.container = Some("sidecar".to_owned());
-        (attempt.exec.stdin, attempt.exec.tty) = (true, true);
+        attempt.exec().command = argv(&["sh"]);
+        attempt.exec().container = Some("sidecar".to_owned());
+        (attempt.exec().stdin, attempt.exec().tty) = (true, true);
     },
     &[Difference::Command, Difference::Container, Difference::Stdin, Difference::Tty])]
 fn what_differs_is_denied_and_named(#[case] change: fn(&mut Attempt), #[case] differences: &[Difference]) {
     let mut attempt = attempt();
     change(&mut attempt);
-    let granted = candidate().request.command;
+    let granted = candidate().request.ask;
     assert_eq!(
         miss(confirmed(&attempt, &candidate(), &pod())),
         Miss::Differs { differences: differences.to_vec(), granted }
@@ -128,9 +134,9 @@ fn what_differs_is_denied_and_named(#[case] change: fn(&mut Attempt), #[case] di
 }
 
 #[rstest]
-#[case::no_standard_input(|candidate: &mut Candidate| candidate.request.stdin = true)]
-#[case::no_terminal(|candidate: &mut Candidate| candidate.request.tty = true)]
-#[case::any_command(|candidate: &mut Candidate| candidate.request.command = Command::Any)]
+#[case::no_standard_input(|candidate: &mut Candidate| candidate.request.exec().stdin = true)]
+#[case::no_terminal(|candidate: &mut Candidate| candidate.request.exec().tty = true)]
+#[case::any_command(|candidate: &mut Candidate| candidate.request.exec().command = Command::Any)]
 #[case::no_uid_was_stored(|candidate: &mut Candidate| candidate.request.user.uid = None)]
 #[case::no_filer_was_stored(|candidate: &mut Candidate| candidate.request.created_by = None)]
 fn less_than_was_granted_is_allowed(#[case] change: fn(&mut Candidate)) {
@@ -142,8 +148,8 @@ fn less_than_was_granted_is_allowed(#[case] change: fn(&mut Candidate)) {
 #[test]
 fn a_stored_request_without_any_argument_matches_nothing() {
     let (mut candidate, mut attempt) = (candidate(), attempt());
-    candidate.request.command = Command::Exactly(Vec::new());
-    attempt.exec.command.clear();
+    candidate.request.exec().command = Command::Exactly(Vec::new());
+    attempt.exec().command.clear();
     assert!(matches!(miss(confirmed(&attempt, &candidate, &pod())), Miss::Differs { .. }));
 }
 
@@ -198,14 +204,14 @@ fn a_pod_that_is_not_of_the_granted_workload_is_denied(
 #[test]
 fn an_unnamed_container_is_the_only_one() {
     let mut attempt = attempt();
-    attempt.exec.container = None;
+    attempt.exec().container = None;
     assert_eq!(permit(confirmed(&attempt, &candidate(), &pod())).use_, Spend::SingleUse);
 }
 
 #[test]
 fn an_unnamed_container_is_the_only_one_beside_init_and_ephemeral_ones() {
     let (mut attempt, mut pod) = (attempt(), pod());
-    attempt.exec.container = None;
+    attempt.exec().container = None;
     let helper = kra_decide::verdict::Container { main: false, ..container("debugger") };
     pod.containers.insert(0, helper);
     assert_eq!(permit(confirmed(&attempt, &candidate(), &pod)).use_, Spend::SingleUse);
@@ -225,7 +231,7 @@ fn of_a_pod_that_was_not_granted_nothing_is_said(
     #[case] gone: bool,
 ) {
     let (mut attempt, mut other) = (attempt(), Pod { uid: "pod-2".to_owned(), workloads: Vec::new(), ..pod() });
-    attempt.exec.container = named;
+    attempt.exec().container = named;
     change(&mut other);
     let pod = (!gone).then_some(&other);
     let verdict = confirm(&attempt, &candidate, pod, at(NOW), &rules());
@@ -235,11 +241,11 @@ fn of_a_pod_that_was_not_granted_nothing_is_said(
 #[rstest]
 #[case::of_two(|_: &mut Candidate, pod: &mut Pod| pod.containers.push(container("sidecar")))]
 #[case::that_is_another(|_: &mut Candidate, pod: &mut Pod| pod.containers[0].name = "other".to_owned())]
-#[case::where_none_was_asked_for(|candidate: &mut Candidate, _: &mut Pod| candidate.request.container = None)]
+#[case::where_none_was_asked_for(|candidate: &mut Candidate, _: &mut Pod| candidate.request.exec().container = None)]
 #[case::of_none(|_: &mut Candidate, pod: &mut Pod| pod.containers.clear())]
 fn an_unnamed_container_is_denied(#[case] arrange: fn(&mut Candidate, &mut Pod)) {
     let (mut attempt, mut candidate, mut pod) = (attempt(), candidate(), pod());
-    attempt.exec.container = None;
+    attempt.exec().container = None;
     arrange(&mut candidate, &mut pod);
     let miss = miss(confirmed(&attempt, &candidate, &pod));
     assert!(matches!(miss, Miss::Differs { differences, .. } if differences == [Difference::Container]));
@@ -355,8 +361,8 @@ fn a_prefix_is_mandatory_where_it_is_configured(#[case] username: &str, #[case] 
 #[case::a_terminal(false, true)]
 fn interactive_use_is_denied_where_it_is_off_whatever_was_granted(#[case] stdin: bool, #[case] tty: bool) {
     let (mut attempt, mut candidate) = (attempt(), candidate());
-    (attempt.exec.stdin, attempt.exec.tty) = (stdin, tty);
-    (candidate.request.stdin, candidate.request.tty) = (true, true);
+    (attempt.exec().stdin, attempt.exec().tty) = (stdin, tty);
+    (candidate.request.exec().stdin, candidate.request.exec().tty) = (true, true);
     let rules = Rules { allow_interactive: false, ..rules() };
     let screened = screen(&attempt, std::slice::from_ref(&candidate), at(NOW), &rules);
     assert_eq!(screened, Screened::Denied(Denied::InteractiveOff));
@@ -419,4 +425,183 @@ fn of_two_denials_in_one_second_the_same_is_told_in_any_order() {
     one.grants = vec![by("amy"), by("tom")];
     other.grants = vec![by("tom"), by("amy")];
     assert_eq!(confirmed(&attempt(), &one, &pod()), confirmed(&attempt(), &other, &pod()));
+}
+
+fn ephemeral(name: Option<&str>) -> DebugContainer {
+    DebugContainer {
+        name: name.map(str::to_owned),
+        image: "busybox".to_owned(),
+        target: Some("main".to_owned()),
+        stdin: true,
+        ..DebugContainer::default()
+    }
+}
+
+/// A debug container that its user attaches to, granted once.
+fn to_debug() -> Candidate {
+    let mut candidate = candidate();
+    candidate.request.ask = Ask::Debug(DebugAsk { container: ephemeral(None), attach: true });
+    candidate
+}
+
+fn adds(pod_uid: &str, name: &str) -> Attempt {
+    let container = ephemeral(Some(name));
+    Attempt { action: Action::Debug(Addition { pod_uid: pod_uid.to_owned(), container }), ..attempt() }
+}
+
+fn attaches(container: &str, stdin: bool) -> Attempt {
+    Attempt { action: Action::Attach(Attach { container: Some(container.to_owned()), stdin, tty: false }), ..attempt() }
+}
+
+fn pod_with_debugger(name: &str) -> Pod {
+    let mut pod = pod();
+    let debugger = Container { ephemeral: Some(ephemeral(Some(name))), main: false, ..container(name) };
+    pod.containers.push(debugger);
+    pod
+}
+
+fn every_ask() -> Vec<Ask> {
+    let container = Some("main".to_owned());
+    let exec = ExecAsk { container: container.clone(), command: Command::Any, stdin: true, tty: true };
+    let copy = |direction| Copy {
+        container: container.clone(),
+        direction,
+        path: "/srv/x".to_owned(),
+        directory: "/srv".to_owned(),
+        no_preserve: false,
+    };
+    vec![
+        Ask::Exec(exec),
+        Ask::Copy(copy(Direction::To)),
+        Ask::Copy(copy(Direction::From)),
+        Ask::Attach(AttachAsk { container: container.clone(), stdin: true, tty: true }),
+        Ask::PortForward,
+        Ask::Debug(DebugAsk { container: ephemeral(None), attach: false }),
+    ]
+}
+
+// A4
+#[test]
+fn a_grant_for_one_door_opens_no_other() {
+    let actions =
+        [attempt().action, attaches("main", false).action, Action::PortForward, adds("pod-1", "debugger-1").action];
+    for ask in every_ask() {
+        for action in &actions {
+            let attempt = Attempt { action: action.clone(), ..attempt() };
+            if attempt.door() == ask.door() {
+                continue;
+            }
+            let mut candidate = candidate();
+            candidate.request.ask = ask.clone();
+            let verdict = confirmed(&attempt, &candidate, &pod_with_debugger("debugger-1"));
+            assert_eq!(denied(verdict), Denied::NoRequest, "{ask:?} {action:?}");
+        }
+    }
+}
+
+#[test]
+fn a_copy_is_a_question_that_costs_nothing_and_a_command_that_is_the_use() {
+    let mut candidate = candidate();
+    candidate.request.ask = every_ask().remove(1);
+    let run = |command: &[&str], stdin: bool| {
+        let mut attempt = attempt();
+        (attempt.exec().command, attempt.exec().stdin) = (argv(command), stdin);
+        attempt
+    };
+    let rules = Rules { allow_interactive: false, ..rules() };
+    let verdict = |attempt: &Attempt, candidate: &Candidate| confirm(attempt, candidate, Some(&pod()), at(NOW), &rules);
+    let (question, unpack) = (run(&["test", "-d", "/srv/x"], false), run(&["tar", "-xmf", "-", "-C", "/srv"], true));
+    assert_eq!(permit(verdict(&question, &candidate)).use_, Spend::Nothing);
+    assert_eq!(permit(verdict(&unpack, &candidate)).use_, Spend::SingleUse);
+    for (command, stdin) in [
+        (&["tar", "-xmf", "-", "-C", "/"][..], true),
+        (&["test", "-d", "/etc"], false),
+        (&["test", "-d", "/srv/x"], true),
+        (&["tar", "cf", "-", "/srv/x"], false),
+    ] {
+        denied(verdict(&run(command, stdin), &candidate));
+    }
+    candidate.request.uses = used("review-0");
+    denied(verdict(&question, &candidate));
+    denied(verdict(&unpack, &candidate));
+}
+
+#[test]
+fn an_exec_that_unpacks_is_interactive_unless_a_copy_was_granted() {
+    let (mut candidate, mut attempt) = (candidate(), attempt());
+    (candidate.request.exec().command, candidate.request.exec().stdin) = (Command::Any, true);
+    attempt.exec().command = argv(&["tar", "-xmf", "-", "-C", "/"]);
+    attempt.exec().stdin = true;
+    let rules = Rules { allow_interactive: false, ..rules() };
+    denied(confirm(&attempt, &candidate, Some(&pod()), at(NOW), &rules));
+}
+
+#[test]
+fn a_debug_container_is_added_once_and_attached_to_once() {
+    let mut candidate = to_debug();
+    let pod = pod_with_debugger("debugger-1");
+    assert_eq!(denied(confirmed(&attaches("debugger-1", true), &candidate, &pod)), Denied::NoRequest, "not yet added");
+    assert_eq!(permit(confirmed(&adds("pod-1", "debugger-1"), &candidate, &pod)).use_, Spend::SingleUse);
+
+    candidate.request.uses = vec![use_of(Door::EphemeralContainers, "review-0", "debugger-1")];
+    let again = permit(confirmed(&adds("pod-1", "debugger-1"), &candidate, &pod));
+    assert_eq!(again.use_, Spend::AlreadySpentByThisReview, "the API server asks again under another review");
+    let another = miss(confirmed(&adds("pod-1", "debugger-2"), &candidate, &pod));
+    assert!(matches!(another, Miss::Over(Standing::Used { .. })), "{another:?}");
+    assert_eq!(permit(confirmed(&attaches("debugger-1", true), &candidate, &pod)).use_, Spend::SingleUse);
+    assert_eq!(denied(confirmed(&attaches("main", true), &candidate, &pod)), Denied::NoRequest);
+
+    candidate.request.uses.push(use_of(Door::Attach, "review-9", "debugger-1"));
+    let attached = miss(confirmed(&attaches("debugger-1", true), &candidate, &pod));
+    assert!(matches!(attached, Miss::Over(Standing::Used { .. })), "{attached:?}");
+}
+
+#[test]
+fn nobody_attaches_to_a_container_that_only_has_the_name_of_the_one_that_was_asked_for() {
+    let mut candidate = to_debug();
+    candidate.request.uses = vec![use_of(Door::EphemeralContainers, "review-0", "debugger-1")];
+    let mut other = pod_with_debugger("debugger-1");
+    other.containers[1].ephemeral.as_mut().unwrap().image = "another".to_owned();
+    let differs = miss(confirmed(&attaches("debugger-1", true), &candidate, &other));
+    assert!(matches!(differs, Miss::Differs { .. }), "{differs:?}");
+    let mut main = pod();
+    main.containers.push(container("debugger-1"));
+    let differs = miss(confirmed(&attaches("debugger-1", true), &candidate, &main));
+    assert!(matches!(differs, Miss::Differs { .. }), "{differs:?}");
+}
+
+// D15
+#[test]
+fn a_debug_container_for_a_pod_that_was_re_created_meanwhile_is_denied() {
+    let verdict = confirmed(&adds("pod-0", "debugger-1"), &to_debug(), &pod());
+    assert_eq!(miss(verdict), Miss::Pod(PodMiss::NotTheOne));
+}
+
+#[rstest]
+#[case::exec(every_ask().remove(0), attempt().action)]
+#[case::attach(every_ask().remove(3), attaches("main", true).action)]
+#[case::port_forward(Ask::PortForward, Action::PortForward)]
+#[case::debug(every_ask().remove(5), adds("pod-1", "debugger-1").action)]
+fn a_grant_whose_seal_is_broken_grants_nothing(#[case] ask: Ask, #[case] action: Action) {
+    let (mut candidate, attempt) = (candidate(), Attempt { action, ..attempt() });
+    candidate.request.ask = ask;
+    permit(confirmed(&attempt, &candidate, &pod()));
+    candidate.grants[0].seal = Seal::Broken;
+    assert_eq!(miss(confirmed(&attempt, &candidate, &pod())), Miss::Waiting { since: at(0) });
+}
+
+#[test]
+fn a_denial_counts_even_where_its_seal_is_broken() {
+    let mut candidate = candidate();
+    candidate.grants.push(kra_decide::access::Grant { seal: Seal::Broken, ..denied_grant() });
+    assert!(matches!(miss(confirmed(&attempt(), &candidate, &pod())), Miss::Over(Standing::Denied(_))));
+}
+
+#[test]
+fn a_grant_that_was_stored_again_lasts_no_longer_than_the_first() {
+    let mut candidate = for_an_hour();
+    candidate.grants[0].sealed_at = Some(at(NOW - 3599));
+    candidate.grants[0].created = at(NOW);
+    let permit = permit(confirmed(&attempt(), &candidate, &pod()));
+    assert_eq!(permit.access.until, at(NOW + 1));
 }

@@ -1,11 +1,16 @@
 //! Worlds that are mostly right, so that both allows and every kind of denial come up often.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use kra_decide::{
-    access::{Answer, Candidate, Command, Denial, Grant, Request, Target, TargetKind, Use, Validity},
-    attempt::{Attempt, Exec},
-    identity::{Caller, NamePrefix, Person},
+    access::{
+        Answer, Ask, AttachAsk, Candidate, Command, DebugAsk, Denial, ExecAsk, Grant, Request, Seal, Target,
+        TargetKind, Use, Validity,
+    },
+    attempt::{Action, Addition, Attach, Attempt, Door, Exec},
+    copy::{Copy, Direction},
+    debug::DebugContainer,
+    identity::{Approvers, Caller, NamePrefix, Person},
     verdict::{Container, Pod, Rules, Screened, Verdict, Workload, confirm, screen},
 };
 use proptest::{prelude::*, sample::select};
@@ -70,11 +75,70 @@ fn exec() -> impl Strategy<Value = Exec> {
         .prop_map(|(container, command, stdin, tty)| Exec { container, command, stdin, tty })
 }
 
+/// Usually something that one of the asks below allows.
+fn action() -> impl Strategy<Value = Action> {
+    let attach = (maybe("main", &["sidecar", "debugger-1"]), mostly(false, &[true]), mostly(false, &[true]))
+        .prop_map(|(container, stdin, tty)| Action::Attach(Attach { container, stdin, tty }));
+    let addition = (text("pod-1", &["pod-2"]), debug_container(Some("debugger-1")))
+        .prop_map(|(pod_uid, container)| Action::Debug(Addition { pod_uid, container }));
+    let copied = select(vec![copy(Direction::To).command(), copy(Direction::From).command(), question()]);
+    let copied = (copied, any::<bool>()).prop_map(|(command, stdin)| {
+        Action::Exec(Exec { container: Some("main".to_owned()), command, stdin, tty: false })
+    });
+    let to_debug = Just(Action::Attach(Attach { container: Some("debugger-1".to_owned()), stdin: true, tty: false }));
+    prop_oneof![4 => exec().prop_map(Action::Exec), 1 => copied, 1 => attach, 1 => Just(Action::PortForward),
+        1 => addition, 1 => to_debug]
+}
+
+fn copy(direction: Direction) -> Copy {
+    Copy {
+        container: Some("main".to_owned()),
+        direction,
+        path: "/srv/x".to_owned(),
+        directory: "/srv".to_owned(),
+        no_preserve: false,
+    }
+}
+
+fn question() -> Vec<String> {
+    copy(Direction::To).question().unwrap()
+}
+
+fn debug_container(name: Option<&str>) -> impl Strategy<Value = DebugContainer> + use<> {
+    let name = name.map(str::to_owned);
+    let others = mostly(BTreeMap::new(), &[BTreeMap::from([("env".to_owned(), "[]".to_owned())])]);
+    (text("busybox", &["evil"]), command(&["sh"]), mostly(true, &[false]), others).prop_map(
+        move |(image, command, stdin, others)| DebugContainer {
+            name: name.clone(),
+            image,
+            target: None,
+            command,
+            args: Vec::new(),
+            stdin,
+            tty: false,
+            others,
+        },
+    )
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
+    let command =
+        prop_oneof![4 => command(&["cat", "/etc/hostname"]).prop_map(Command::Exactly), 1 => Just(Command::Any)];
+    let exec = (maybe("main", &["sidecar"]), command, any::<bool>(), any::<bool>())
+        .prop_map(|(container, command, stdin, tty)| Ask::Exec(ExecAsk { container, command, stdin, tty }));
+    let attach = (maybe("main", &["sidecar"]), any::<bool>(), any::<bool>())
+        .prop_map(|(container, stdin, tty)| Ask::Attach(AttachAsk { container, stdin, tty }));
+    let debug = (debug_container(None), any::<bool>())
+        .prop_map(|(container, attach)| Ask::Debug(DebugAsk { container, attach }));
+    let copied = select(vec![copy(Direction::To), copy(Direction::From)]).prop_map(Ask::Copy);
+    prop_oneof![4 => exec, 1 => copied, 1 => attach, 1 => Just(Ask::PortForward), 2 => debug]
+}
+
 fn attempt() -> impl Strategy<Value = Attempt> {
     let caller = (text("jane", &["tom", "oidc:jane", ""]), maybe("u-jane", &["u-amy"]))
         .prop_map(|(username, uid)| Caller { username, uid, groups: Vec::new() });
-    (text("review-1", &["review-2"]), caller, text("default", &["prod"]), text("box", &["nginx-1"]), exec())
-        .prop_map(|(review_uid, caller, namespace, pod, exec)| Attempt { review_uid, caller, namespace, pod, exec })
+    (text("review-1", &["review-2"]), caller, text("default", &["prod"]), text("box", &["nginx-1"]), action())
+        .prop_map(|(review_uid, caller, namespace, pod, action)| Attempt { review_uid, caller, namespace, pod, action })
 }
 
 fn target() -> impl Strategy<Value = Target> {
@@ -106,7 +170,15 @@ fn created() -> impl Strategy<Value = i64> {
 }
 
 fn uses() -> impl Strategy<Value = Vec<Use>> {
-    let one = select(argv(&["review-1", "review-2"])).prop_map(|review_uid| Use { review_uid, at: at(0) });
+    let doors = [(Door::Exec, "main"), (Door::EphemeralContainers, "debugger-1"), (Door::Attach, "debugger-1")];
+    let one =
+        (select(argv(&["review-1", "review-2"])), select(doors.to_vec())).prop_map(|(review_uid, (door, name))| Use {
+            review_uid,
+            at: at(0),
+            door,
+            pod_uid: "pod-1".to_owned(),
+            container: Some(name.to_owned()),
+        });
     prop_oneof![8 => Just(Vec::new()), 1 => prop::collection::vec(one, 1..3)]
 }
 
@@ -116,17 +188,11 @@ fn denial() -> impl Strategy<Value = Option<Denial>> {
 
 fn request(uid: String) -> impl Strategy<Value = Request> {
     let who = (person("jane", "u-jane"), prop::option::of(person("jane", "u-jane")), text("default", &["prod"]));
-    let what = (
-        target(),
-        maybe("main", &["sidecar"]),
-        prop_oneof![4 => command(&["cat", "/etc/hostname"]).prop_map(Command::Exactly), 1 => Just(Command::Any)],
-        any::<bool>(),
-        any::<bool>(),
-    );
+    let what = (target(), ask());
     let state = (validity(), created(), mostly(false, &[true]), uses(), denial());
     (who, what, state).prop_map(move |(who, what, state)| {
         let (person, created_by, namespace) = who;
-        let (target, container, command, stdin, tty) = what;
+        let (target, ask) = what;
         let (validity, created, being_deleted, uses, denied) = state;
         let (uid, name, created) = (uid.clone(), format!("access-{uid}"), at(created));
         Request {
@@ -136,10 +202,7 @@ fn request(uid: String) -> impl Strategy<Value = Request> {
             user: person,
             created_by,
             target,
-            container,
-            command,
-            stdin,
-            tty,
+            ask,
             validity,
             created,
             being_deleted,
@@ -151,11 +214,12 @@ fn request(uid: String) -> impl Strategy<Value = Request> {
 
 fn grant(request_uid: &str) -> impl Strategy<Value = Grant> + use<> {
     let valid_for = prop_oneof![3 => Just(None), 1 => (1u64..7200).prop_map(|s| Some(Duration::from_secs(s)))];
-    let rest = (valid_for, created(), mostly(false, &[true]));
+    let seal = (mostly(Seal::Good, &[Seal::Broken]), prop::option::of(created()));
+    let rest = (valid_for, created(), mostly(false, &[true]), seal);
     let answer = mostly(Answer::Granted, &[Answer::Denied]);
     let by = prop_oneof![20 => person("amy", "u-amy").prop_map(Some), 1 => Just(None)];
     ("grant-[a-z]{8}", answer, by, maybe(request_uid, &["request-9"]), rest).prop_map(
-        |(name, answer, by, request_uid, (valid_for, created, being_deleted))| Grant {
+        |(name, answer, by, request_uid, (valid_for, created, being_deleted, (seal, sealed_at)))| Grant {
             name,
             answer,
             by,
@@ -163,6 +227,8 @@ fn grant(request_uid: &str) -> impl Strategy<Value = Grant> + use<> {
             valid_for,
             reason: None,
             created: at(created),
+            sealed_at: sealed_at.map(at),
+            seal,
             being_deleted,
         },
     )
@@ -174,8 +240,9 @@ pub(crate) fn candidate(uid: String) -> impl Strategy<Value = Candidate> {
 }
 
 fn container(name: &'static str) -> impl Strategy<Value = Container> + use<> {
-    (text("nginx:1", &["evil:1"]), mostly(true, &[false]), mostly(true, &[false]))
-        .prop_map(move |(image, running, main)| Container { name: name.to_owned(), image, running, main })
+    (text("nginx:1", &["evil:1"]), mostly(true, &[false]), mostly(true, &[false])).prop_map(
+        move |(image, running, main)| Container { name: name.to_owned(), image, running, main, ephemeral: None },
+    )
 }
 
 fn pod() -> impl Strategy<Value = Option<Pod>> {
@@ -184,6 +251,15 @@ fn pod() -> impl Strategy<Value = Option<Pod>> {
         1 => (container("sidecar"), container("main")).prop_map(|(sidecar, main)| vec![sidecar, main]),
         1 => (container("sidecar")).prop_map(|sidecar| vec![sidecar]),
     ];
+    let debugger = debug_container(Some("debugger-1")).prop_map(|container| Container {
+        name: "debugger-1".to_owned(),
+        image: container.image.clone(),
+        running: true,
+        main: false,
+        ephemeral: Some(container),
+    });
+    let containers = (containers, prop::option::of(debugger))
+        .prop_map(|(containers, debugger)| containers.into_iter().chain(debugger).collect::<Vec<_>>());
     let workload =
         (text("deployment-1", &["deployment-2"]), text("web", &["admin"])).prop_map(|(uid, account)| Workload {
             kind: TargetKind::Deployment,
@@ -207,6 +283,7 @@ fn rules() -> impl Strategy<Value = Rules> {
         allow_interactive,
         unused: UNUSED,
         prefix: NamePrefix::new(prefix),
+        approvers: Approvers::default(),
     })
 }
 
