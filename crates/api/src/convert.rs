@@ -3,8 +3,12 @@
 //! What cannot be converted gives no access to anybody, and stands in nobody's way.
 
 use decide::{
-    access::{Answer, Command, Denial, Grant, Request, Target, TargetKind, Use, Validity},
-    attempt::{Attempt, Exec},
+    access::{
+        Answer, Ask, AttachAsk, Command, DebugAsk, Denial, ExecAsk, Grant, Request, Seal, Target, TargetKind, Use,
+        Validity,
+    },
+    attempt::{Action, Addition, Attach, Attempt, Door, Exec},
+    copy::{self, Copy},
     duration::{self, DurationError},
     identity::{Caller, Person},
 };
@@ -12,8 +16,12 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 use crate::{
-    objects::{self, AccessGrant, AccessRequest, ExecOptions, ForObject, GroupVersionResource, UserInfo},
-    review::{AdmissionRequest, StrictExecOptions},
+    objects::{
+        self, AccessGrant, AccessRequest, AccessRequestSpec, AttachOptions, CopyDirection, ExecOptions, ForObject,
+        GroupVersionResource, UserInfo,
+    },
+    pod_update::{self, PodUpdateError},
+    review::{AdmissionRequest, StrictAttachOptions, StrictExecOptions},
 };
 
 /// Why an object means nothing to us. The texts are for whoever wrote it.
@@ -45,7 +53,10 @@ pub enum ConvertError {
         resource: String,
     },
     /// A door that cannot be asked for.
-    #[error("forObject.subResource {door:?} cannot be asked for: only \"exec\" can")]
+    #[error(
+        "forObject.subResource {door:?} cannot be asked for: name \"exec\", \"attach\", \"portforward\" or \
+         \"ephemeralcontainers\""
+    )]
     UnknownDoor {
         /// The door.
         door: String,
@@ -53,6 +64,20 @@ pub enum ConvertError {
     /// No command, and not said aloud that any is meant.
     #[error("execOptions.command is missing: name a command, or say anyCommand: true (--any-command)")]
     NoCommand,
+    /// A field that says something of another door.
+    #[error("{field} says nothing of {door:?}: leave it out, or name another forObject.subResource")]
+    OtherDoor {
+        /// The field.
+        field: &'static str,
+        /// The door.
+        door: &'static str,
+    },
+    /// A copy whose command is another one.
+    #[error("execOptions.command is not what kubectl cp runs for this copy: leave it out, the server writes it")]
+    CopyCommand,
+    /// An ephemeral container that is not understood.
+    #[error("ephemeralContainer: {0}")]
+    EphemeralContainer(PodUpdateError),
     /// A command, and any command.
     #[error("execOptions.command and anyCommand: true exclude each other")]
     CommandAndAny,
@@ -84,24 +109,49 @@ pub fn person(user: &UserInfo) -> Option<Person> {
     Some(Person { name, uid: user.uid.clone().filter(|uid| !uid.is_empty()) })
 }
 
-/// An attempt, from a CONNECT review of `pods/exec` and its options.
+/// An attempt, from a review and what is tried.
 ///
 /// # Errors
 /// A review without pod or namespace.
-pub fn attempt(request: &AdmissionRequest, options: StrictExecOptions) -> Result<Attempt, ConvertError> {
-    let filled = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+pub fn attempt(request: &AdmissionRequest, action: Action) -> Result<Attempt, ConvertError> {
+    let filled = |value: &Option<String>, field| {
+        value.clone().filter(|value| !value.is_empty()).ok_or(ConvertError::Missing { field })
+    };
     Ok(Attempt {
         review_uid: request.uid.clone(),
         caller: caller(&request.user_info),
-        namespace: filled(&request.namespace).ok_or(ConvertError::Missing { field: "namespace" })?,
-        pod: filled(&request.name).ok_or(ConvertError::Missing { field: "name" })?,
-        exec: Exec {
-            container: filled(&options.container),
-            command: options.command.unwrap_or_default(),
-            stdin: options.stdin,
-            tty: options.tty,
-        },
+        namespace: filled(&request.namespace, "namespace")?,
+        pod: filled(&request.name, "name")?,
+        action,
     })
+}
+
+/// What an exec tries.
+pub fn exec(options: StrictExecOptions) -> Action {
+    Action::Exec(Exec {
+        container: filled(options.container),
+        command: options.command.unwrap_or_default(),
+        stdin: options.stdin,
+        tty: options.tty,
+    })
+}
+
+/// What an attach tries.
+pub fn attach(options: StrictAttachOptions) -> Action {
+    Action::Attach(Attach { container: filled(options.container), stdin: options.stdin, tty: options.tty })
+}
+
+/// What an update of a pod's ephemeral containers tries.
+///
+/// # Errors
+/// It does not add exactly one container and nothing else.
+pub fn debug(request: &AdmissionRequest) -> Result<Action, PodUpdateError> {
+    let (pod_uid, container) = pod_update::addition(request.old_object.as_deref(), request.object.as_deref())?;
+    Ok(Action::Debug(Addition { pod_uid, container }))
+}
+
+fn filled(value: Option<String>) -> Option<String> {
+    value.filter(|value| !value.is_empty())
 }
 
 /// A request, as stored.
@@ -111,12 +161,8 @@ pub fn attempt(request: &AdmissionRequest, options: StrictExecOptions) -> Result
 pub fn request(object: &AccessRequest) -> Result<Request, ConvertError> {
     let meta = Meta::of(&object.metadata)?;
     let spec = &object.spec;
-    let options = spec.exec_options.clone().unwrap_or_default();
     let status = object.status.clone().unwrap_or_default();
     check_namespace(&spec.for_object, &meta.namespace)?;
-    if spec.for_object.sub_resource != "exec" {
-        return Err(ConvertError::UnknownDoor { door: spec.for_object.sub_resource.clone() });
-    }
     Ok(Request {
         uid: meta.uid,
         namespace: meta.namespace,
@@ -124,10 +170,7 @@ pub fn request(object: &AccessRequest) -> Result<Request, ConvertError> {
         user: spec.user_info.as_ref().and_then(person).ok_or(ConvertError::Missing { field: "userInfo.username" })?,
         created_by: spec.created_by.as_ref().and_then(person),
         target: target(&spec.for_object)?,
-        container: options.container.clone().filter(|container| !container.is_empty()),
-        command: command(&options, spec.any_command == Some(true))?,
-        stdin: options.stdin == Some(true),
-        tty: options.tty == Some(true),
+        ask: ask(spec)?,
         validity: valid_for(spec.valid_for.as_deref())?.map_or(Validity::Once, Validity::For),
         created: meta.created,
         being_deleted: object.metadata.deletion_timestamp.is_some(),
@@ -136,11 +179,96 @@ pub fn request(object: &AccessRequest) -> Result<Request, ConvertError> {
     })
 }
 
-/// A grant, as stored.
+/// What a request asks for.
 ///
 /// # Errors
 /// Says which field makes it meaningless.
-pub fn grant(object: &AccessGrant) -> Result<Grant, ConvertError> {
+pub fn ask(spec: &AccessRequestSpec) -> Result<Ask, ConvertError> {
+    let unknown = || ConvertError::UnknownDoor { door: spec.for_object.sub_resource.clone() };
+    let door = Door::of(&spec.for_object.sub_resource).ok_or_else(unknown)?;
+    check_fields(spec, door)?;
+    let options = spec.exec_options.clone().unwrap_or_default();
+    match (door, &spec.copy) {
+        (Door::Exec, Some(asked)) => copy_ask(asked, &options),
+        (Door::Exec, None) => Ok(Ask::Exec(ExecAsk {
+            command: command(&options, spec.any_command == Some(true))?,
+            container: filled(options.container),
+            stdin: options.stdin == Some(true),
+            tty: options.tty == Some(true),
+        })),
+        (Door::Attach, _) => Ok(Ask::Attach(attach_ask(&spec.attach_options.clone().unwrap_or_default()))),
+        (Door::PortForward, _) => Ok(Ask::PortForward),
+        (Door::EphemeralContainers, _) => {
+            let container = spec.ephemeral_container.as_ref();
+            let container = container.ok_or(ConvertError::Missing { field: "ephemeralContainer" })?;
+            let container = pod_update::asked(container).map_err(ConvertError::EphemeralContainer)?;
+            Ok(Ask::Debug(DebugAsk { container, attach: spec.attach == Some(true) }))
+        }
+    }
+}
+
+/// Whether nothing is written that an approver could take for a part of what she grants, and that is none.
+fn check_fields(spec: &AccessRequestSpec, door: Door) -> Result<(), ConvertError> {
+    let options = spec.exec_options.as_ref();
+    let exec = options.is_some_and(|options| {
+        let some = |flag: Option<bool>| flag == Some(true);
+        let command = options.command.as_ref().is_some_and(|command| !command.is_empty());
+        command || some(options.stdin) || some(options.tty) || options.container.as_ref().is_some_and(|c| !c.is_empty())
+    });
+    let fields = [
+        ("execOptions", Door::Exec, exec),
+        ("anyCommand", Door::Exec, spec.any_command == Some(true)),
+        ("copy", Door::Exec, spec.copy.is_some()),
+        ("attachOptions", Door::Attach, spec.attach_options.is_some()),
+        ("portForwardOptions", Door::PortForward, spec.port_forward_options.is_some()),
+        ("ephemeralContainer", Door::EphemeralContainers, spec.ephemeral_container.is_some()),
+        ("attach", Door::EphemeralContainers, spec.attach == Some(true)),
+    ];
+    let other = fields.into_iter().find(|(_, of, is_there)| *is_there && *of != door);
+    match other {
+        Some((field, ..)) => Err(ConvertError::OtherDoor { field, door: door.subresource() }),
+        None if spec.copy.is_some() && spec.any_command == Some(true) => Err(ConvertError::CommandAndAny),
+        None => Ok(()),
+    }
+}
+
+fn copy_ask(asked: &objects::Copy, options: &ExecOptions) -> Result<Ask, ConvertError> {
+    let copy = copy_of(asked, options.container.clone());
+    // Clients and approvers of the original read the command: it must be the one that will run.
+    let command = options.command.clone().unwrap_or_default();
+    if (!command.is_empty() && command != copy.command()) || options.tty == Some(true) {
+        return Err(ConvertError::CopyCommand);
+    }
+    Ok(Ask::Copy(copy))
+}
+
+/// What `kubectl cp` copies, as a value.
+pub fn copy_of(asked: &objects::Copy, container: Option<String>) -> Copy {
+    Copy {
+        container: filled(container),
+        direction: match asked.direction {
+            CopyDirection::To => copy::Direction::To,
+            CopyDirection::From => copy::Direction::From,
+        },
+        path: asked.path.clone(),
+        directory: asked.directory.clone().unwrap_or_default(),
+        no_preserve: asked.no_preserve == Some(true),
+    }
+}
+
+fn attach_ask(options: &AttachOptions) -> AttachAsk {
+    AttachAsk {
+        container: filled(options.container.clone()),
+        stdin: options.stdin == Some(true),
+        tty: options.tty == Some(true),
+    }
+}
+
+/// A grant, as stored; whether its seal is good is the caller's to say.
+///
+/// # Errors
+/// Says which field makes it meaningless.
+pub fn grant(object: &AccessGrant, seal: Seal) -> Result<Grant, ConvertError> {
     let meta = Meta::of(&object.metadata)?;
     let answer = match object.status.ok_or(ConvertError::Missing { field: "status" })? {
         objects::GrantStatus::Granted => Answer::Granted,
@@ -161,6 +289,8 @@ pub fn grant(object: &AccessGrant) -> Result<Grant, ConvertError> {
         },
         reason: object.spec.reason.clone().filter(|reason| !reason.is_empty()),
         created: meta.created,
+        sealed_at: object.spec.seal.as_ref().map(|seal| seal.at.0),
+        seal,
         being_deleted: object.metadata.deletion_timestamp.is_some(),
     })
 }
@@ -242,7 +372,14 @@ fn command(options: &ExecOptions, any: bool) -> Result<Command, ConvertError> {
 }
 
 fn use_(spent: &objects::Use) -> Use {
-    Use { review_uid: spent.review_uid.clone(), at: spent.at.0 }
+    Use {
+        review_uid: spent.review_uid.clone(),
+        at: spent.at.0,
+        // What an older version wrote, or a newer one, was some use: of a door that is always there.
+        door: spent.sub_resource.as_deref().and_then(Door::of).unwrap_or(Door::Exec),
+        pod_uid: spent.pod_uid.clone(),
+        container: spent.container.clone(),
+    }
 }
 
 fn denial(denied: &objects::Denied) -> Denial {

@@ -3,6 +3,7 @@
 //! - [`objects`]: `AccessRequest` and `AccessGrant` (group `spreadgroup.com`, version `v1`).
 //! - [`crd`]: their CustomResourceDefinitions, as `deploy/` ships them.
 //! - [`review`]: the AdmissionReview, decoded strictly.
+//! - [`pod_update`]: what an update of a pod's ephemeral containers adds, and that nothing rides along.
 //! - [`payload`]: the bodies that audit and validation webhooks receive.
 //! - [`convert`]: objects into the values that `decide` works on; the only place where the two meet.
 //!
@@ -13,9 +14,10 @@ pub mod convert;
 pub mod crd;
 pub mod objects;
 pub mod payload;
+pub mod pod_update;
 pub mod review;
 
 pub use objects::{
-    AccessGrant, AccessGrantSpec, AccessRequest, AccessRequestSpec, AccessRequestStatus, ExecOptions, ForObject,
-    GrantStatus, GroupVersionResource, Phase, UserInfo,
+    AccessGrant, AccessGrantSpec, AccessRequest, AccessRequestSpec, AccessRequestStatus, AttachOptions, CopyDirection,
+    EphemeralContainer, ExecOptions, ForObject, GrantStatus, GroupVersionResource, Phase, PortForwardOptions, UserInfo,
 };

@@ -62,6 +62,24 @@ pub struct AccessRequestSpec {
     /// What `kubectl exec` would send. Present on every request; empty for doors other than exec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exec_options: Option<ExecOptions>,
+    /// With `subResource: exec`, for `kubectl cp`: what is copied. `execOptions.command` is then the command that
+    /// kubectl runs for it, written by the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<Copy>,
+    /// With `subResource: attach`: what `kubectl attach` would send.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attach_options: Option<AttachOptions>,
+    /// With `subResource: portforward`: which ports are wanted, for people. They cannot be limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port_forward_options: Option<PortForwardOptions>,
+    /// With `subResource: ephemeralcontainers`: the container that `kubectl debug` would add. Without a name any name
+    /// will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ephemeral_container: Option<EphemeralContainer>,
+    /// With `subResource: ephemeralcontainers`: the same user may attach to that container, once, without another
+    /// request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attach: Option<bool>,
     /// Free keys for the validation webhook and for people, such as a ticket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxProperties" = 32, "additionalProperties" = {"type": "string", "maxLength": 1024}))]
@@ -77,6 +95,10 @@ pub struct AccessRequestSpec {
     /// Who filed the request. Stamped by the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<UserInfo>,
+    /// Name of an earlier request, of the same user, that this one repeats or goes on with; for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub follows: Option<String>,
 }
 
 /// Who somebody is, as `authentication.k8s.io/v1` UserInfo has it, with bounds.
@@ -115,7 +137,7 @@ impl UserInfo {
 pub struct ForObject {
     /// `pods`, or a workload: `deployments`, `statefulsets`, `daemonsets`, `jobs`.
     pub resource: GroupVersionResource,
-    /// The door: `exec`.
+    /// The door: `exec`, `attach`, `portforward` or `ephemeralcontainers`.
     #[schemars(length(max = 63))]
     pub sub_resource: String,
     /// Name of the pod or workload.
@@ -205,6 +227,206 @@ impl ExecOptions {
     }
 }
 
+/// What `kubectl cp` copies. It is exec as kubectl makes it: `test -d PATH` and `tar -xmf - -C DIRECTORY` into a
+/// container, `tar cf - PATH` out of it.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Copy {
+    /// Into the container or out of it.
+    pub direction: CopyDirection,
+    /// The path in the container, without a slash at the end.
+    #[schemars(length(min = 1, max = 4096))]
+    pub path: String,
+    /// Into the container: where files are unpacked, which is `path` itself or the directory that it is in. Whoever
+    /// copies can write any file below it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub directory: Option<String>,
+    /// Into the container: leave owners and permissions behind (`kubectl cp --no-preserve`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_preserve: Option<bool>,
+}
+
+/// Which way is copied.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CopyDirection {
+    /// Into the container.
+    To,
+    /// Out of the container.
+    From,
+}
+
+/// core/v1 `PodAttachOptions`: false booleans are left out.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttachOptions {
+    /// Whether standard input is passed on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<bool>,
+    /// Whether standard output comes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdout: Option<bool>,
+    /// Whether standard error comes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stderr: Option<bool>,
+    /// Whether a terminal is allocated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tty: Option<bool>,
+    /// Name of the container. Where it is left out, the server fills in the pod's default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub container: Option<String>,
+}
+
+/// core/v1 `PodPortForwardOptions`.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PortForwardOptions {
+    /// The ports that are wanted. Admission does not see which ones are used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), inner(range(min = 1, max = 65535)))]
+    pub ports: Option<Vec<i32>>,
+}
+
+/// core/v1 `EphemeralContainer`, as far as it can be asked for. Fields that are not here are refused when it is added.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EphemeralContainer {
+    /// Its name. Left out, any will do: kubectl makes one up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub name: Option<String>,
+    /// The image.
+    #[schemars(length(min = 1, max = 1024))]
+    pub image: String,
+    /// When the image is pulled. Only `Never` is compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub image_pull_policy: Option<String>,
+    /// The entrypoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256), inner(length(max = 4096)))]
+    pub command: Option<Vec<String>>,
+    /// The arguments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256), inner(length(max = 4096)))]
+    pub args: Option<Vec<String>>,
+    /// The working directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub working_dir: Option<String>,
+    /// Environment variables, each with a value written out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub env: Option<Vec<EnvVar>>,
+    /// The container whose processes it sees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub target_container_name: Option<String>,
+    /// Its rights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security_context: Option<SecurityContext>,
+    /// The pod's volumes that it sees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub volume_mounts: Option<Vec<VolumeMount>>,
+    /// Whether standard input is kept open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<bool>,
+    /// Whether it has a terminal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tty: Option<bool>,
+}
+
+/// core/v1 `EnvVar` with a value.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub struct EnvVar {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Its value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub value: Option<String>,
+}
+
+/// core/v1 `VolumeMount`.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeMount {
+    /// Name of the pod's volume.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Where it is seen.
+    #[schemars(length(min = 1, max = 4096))]
+    pub mount_path: String,
+    /// Whether nothing can be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_only: Option<bool>,
+    /// The part of the volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub sub_path: Option<String>,
+}
+
+/// core/v1 `SecurityContext`, as far as it can be asked for.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecurityContext {
+    /// Whether a process can gain more rights than its parent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_privilege_escalation: Option<bool>,
+    /// Capabilities that are added and dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Capabilities>,
+    /// Whether it is root on the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privileged: Option<bool>,
+    /// Whether its root file system cannot be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_only_root_filesystem: Option<bool>,
+    /// The group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as_group: Option<i64>,
+    /// Whether it must not be root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as_non_root: Option<bool>,
+    /// The user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as_user: Option<i64>,
+    /// The seccomp profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seccomp_profile: Option<SeccompProfile>,
+}
+
+/// core/v1 `Capabilities`.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub struct Capabilities {
+    /// Added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), inner(length(max = 64)))]
+    pub add: Option<Vec<String>>,
+    /// Dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), inner(length(max = 64)))]
+    pub drop: Option<Vec<String>>,
+}
+
+/// core/v1 `SeccompProfile`.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SeccompProfile {
+    /// `RuntimeDefault`, `Unconfined` or `Localhost`.
+    #[serde(rename = "type")]
+    #[schemars(length(max = 63))]
+    pub type_: String,
+    /// The file, with `Localhost`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub localhost_profile: Option<String>,
+}
+
 /// What became of a request. Written by the server alone.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -212,7 +434,7 @@ pub struct AccessRequestStatus {
     /// Where the request stands, for display.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
-    /// The uses of a single-use request: at most one. A use is written here before the command starts.
+    /// The uses of a single-use request: at most one of each door. A use is written here before what it is for starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub uses: Vec<Use>,
@@ -264,6 +486,26 @@ pub struct Use {
     #[serde(rename = "podUID")]
     #[schemars(length(max = 64))]
     pub pod_uid: String,
+    /// The door. Absent: `exec`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub sub_resource: Option<String>,
+    /// The container; of an ephemeral one that was added its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub container: Option<String>,
+    /// What is known of the answer to that review: `Answered` once it was given. Without it the use may be lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+}
+
+/// What is known of the answer to a review that spent a use.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum Outcome {
+    /// The API server was answered in time that the attempt may proceed.
+    Answered,
+    /// The API server was not answered in time, for all that is known: the use is lost.
+    Lost,
 }
 
 /// Who denied a request, and when.
@@ -327,6 +569,19 @@ pub struct AccessGrantSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub reason: Option<String>,
+    /// Proof that this answer was admitted by the server. Stamped by it, always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<Seal>,
+}
+
+/// Proof that an answer was admitted: a grant without it, or whose content or request is another, grants nothing.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+pub struct Seal {
+    /// When the answer was admitted.
+    pub at: Time,
+    /// HMAC-SHA256, in hexadecimal, of what the answer says and of the request's spec, under the server's key.
+    #[schemars(length(max = 64))]
+    pub mac: String,
 }
 
 /// The answer.

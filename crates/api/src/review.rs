@@ -178,11 +178,99 @@ impl StrictExecOptions {
     /// Unknown keys, other types, another kind.
     pub fn decode(object: &RawValue) -> Result<Self, serde_json::Error> {
         let options: Self = from_object(object.get().as_bytes())?;
-        if options.kind != "PodExecOptions" || options.api_version != "v1" {
-            return Err(serde_json::Error::custom(format_args!("not v1 PodExecOptions but {:?}", options.kind)));
-        }
+        check_kind(&options.kind, &options.api_version, "PodExecOptions")?;
         Ok(options)
     }
+}
+
+/// Options of an attach, decoded strictly.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "the four streams of core/v1 PodAttachOptions")]
+pub struct StrictAttachOptions {
+    kind: String,
+    api_version: String,
+    /// Standard input.
+    #[serde(default)]
+    pub stdin: bool,
+    /// Standard output.
+    #[serde(default)]
+    pub stdout: bool,
+    /// Standard error.
+    #[serde(default)]
+    pub stderr: bool,
+    /// A terminal.
+    #[serde(default)]
+    pub tty: bool,
+    /// The container.
+    #[serde(default)]
+    pub container: Option<String>,
+}
+
+impl StrictAttachOptions {
+    /// Reads the object of a CONNECT review of `pods/attach`.
+    ///
+    /// # Errors
+    /// Unknown keys, other types, another kind.
+    pub fn decode(object: &RawValue) -> Result<Self, serde_json::Error> {
+        let options: Self = from_object(object.get().as_bytes())?;
+        check_kind(&options.kind, &options.api_version, "PodAttachOptions")?;
+        Ok(options)
+    }
+}
+
+/// Options of a port-forward, decoded strictly.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StrictPortForwardOptions {
+    kind: String,
+    api_version: String,
+    /// Ports that a client names in the query; kubectl names none, and nothing holds a client to them.
+    #[serde(default)]
+    pub ports: Option<Vec<i32>>,
+}
+
+impl StrictPortForwardOptions {
+    /// Reads the object of a CONNECT review of `pods/portforward`.
+    ///
+    /// # Errors
+    /// Unknown keys, other types, another kind.
+    pub fn decode(object: &RawValue) -> Result<Self, serde_json::Error> {
+        let options: Self = from_object(object.get().as_bytes())?;
+        check_kind(&options.kind, &options.api_version, "PodPortForwardOptions")?;
+        Ok(options)
+    }
+}
+
+/// Options of a proxy, decoded strictly.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StrictProxyOptions {
+    kind: String,
+    api_version: String,
+    /// The path behind the proxy, which the API server has decoded once.
+    #[serde(default)]
+    pub path: Option<String>,
+}
+
+impl StrictProxyOptions {
+    /// Reads the object of a CONNECT review of `pods/proxy`, `services/proxy` or `nodes/proxy`; `kind` is
+    /// `PodProxyOptions`, `ServiceProxyOptions` or `NodeProxyOptions`.
+    ///
+    /// # Errors
+    /// Unknown keys, other types, another kind.
+    pub fn decode(object: &RawValue, kind: &str) -> Result<Self, serde_json::Error> {
+        let options: Self = from_object(object.get().as_bytes())?;
+        check_kind(&options.kind, &options.api_version, kind)?;
+        Ok(options)
+    }
+}
+
+fn check_kind(kind: &str, api_version: &str, expected: &str) -> Result<(), serde_json::Error> {
+    if kind == expected && api_version == "v1" {
+        return Ok(());
+    }
+    Err(serde_json::Error::custom(format_args!("not v1 {expected} but {kind:?}")))
 }
 
 /// Reads a struct from an object. A list of its fields, which serde takes too, has no names that could be checked.

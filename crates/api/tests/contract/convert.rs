@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use decide::{
-    access::{Answer, Command, TargetKind, Validity},
+    access::{Answer, Ask, AttachAsk, Command, DebugAsk, ExecAsk, Seal, TargetKind, Validity},
+    attempt::{Action, Attach},
+    copy::{Copy, Direction},
+    debug::Profile,
     duration::DurationError,
 };
 use kra_api::{
     AccessGrant, AccessRequest, UserInfo,
     convert::{self, ConvertError},
-    review::{StrictExecOptions, decode},
+    review::{Review, StrictAttachOptions, StrictExecOptions, StrictPortForwardOptions, StrictProxyOptions, decode},
 };
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -70,7 +73,7 @@ fn converted(pointer: &str, value: Value) -> Result<decide::access::Request, Con
 fn converted_grant(pointer: &str, value: Value) -> Result<decide::access::Grant, ConvertError> {
     let mut object = grant();
     set(&mut object, pointer, value);
-    convert::grant(&serde_json::from_value::<AccessGrant>(object).unwrap())
+    convert::grant(&serde_json::from_value::<AccessGrant>(object).unwrap(), Seal::Good)
 }
 
 #[test]
@@ -81,7 +84,13 @@ fn every_field_of_a_request_arrives() {
     let filer = request.created_by.unwrap();
     assert_eq!((filer.name.as_str(), filer.uid), ("bot", None));
     assert_eq!(request.target.uid.as_deref(), Some("pod-1"));
-    assert!(request.stdin && request.tty && !request.being_deleted);
+    let exec = ExecAsk {
+        container: Some("main".to_owned()),
+        command: Command::Exactly(vec!["ls".to_owned()]),
+        stdin: true,
+        tty: true,
+    };
+    assert_eq!((request.ask, request.being_deleted), (Ask::Exec(exec), false));
     assert_eq!(request.validity, Validity::For(Duration::from_mins(90)));
     assert_eq!(request.created.to_string(), "2026-11-23T12:00:00Z");
     assert_eq!(request.uses[0].review_uid, "review-1");
@@ -99,9 +108,22 @@ fn every_field_of_a_request_arrives() {
 #[case("/spec/forObject/namespace", json!("prod"),
     "forObject.namespace is \"prod\", but a request acts in its own namespace \"default\" only")]
 #[case("/spec/forObject/subResource", json!("attach"),
-    "forObject.subResource \"attach\" cannot be asked for: only \"exec\" can")]
+    "execOptions says nothing of \"attach\": leave it out, or name another forObject.subResource")]
 #[case("/spec/forObject/subResource", json!("Exec"),
-    "forObject.subResource \"Exec\" cannot be asked for: only \"exec\" can")]
+    "forObject.subResource \"Exec\" cannot be asked for: name \"exec\", \"attach\", \"portforward\" or \
+     \"ephemeralcontainers\"")]
+#[case("/spec/forObject/subResource", json!("proxy"),
+    "forObject.subResource \"proxy\" cannot be asked for: name \"exec\", \"attach\", \"portforward\" or \
+     \"ephemeralcontainers\"")]
+#[case("/spec/attachOptions", json!({}),
+    "attachOptions says nothing of \"exec\": leave it out, or name another forObject.subResource")]
+#[case("/spec/portForwardOptions", json!({}),
+    "portForwardOptions says nothing of \"exec\": leave it out, or name another forObject.subResource")]
+#[case("/spec/ephemeralContainer", json!({"image": "x"}),
+    "ephemeralContainer says nothing of \"exec\": leave it out, or name another forObject.subResource")]
+#[case("/spec/attach", json!(true), "attach says nothing of \"exec\": leave it out, or name another forObject.subResource")]
+#[case("/spec/copy", json!({"direction": "from", "path": "/x"}),
+    "execOptions.command is not what kubectl cp runs for this copy: leave it out, the server writes it")]
 #[case("/spec/forObject/resource/resource", json!("nodes"),
     "forObject.resource \"nodes\" of group \"\" cannot be asked for: \
      name a pod, deployment, statefulset, daemonset or job")]
@@ -122,6 +144,13 @@ fn a_request_that_means_nothing_says_why(#[case] pointer: &str, #[case] value: V
     assert_eq!(converted(pointer, value).unwrap_err().to_string(), text);
 }
 
+fn command_of(request: &decide::access::Request) -> Command {
+    match &request.ask {
+        Ask::Exec(exec) => exec.command.clone(),
+        other => panic!("no exec: {other:?}"),
+    }
+}
+
 #[test]
 fn any_command_is_said_aloud() {
     let mut object = request();
@@ -133,7 +162,7 @@ fn any_command_is_said_aloud() {
     ] {
         set(&mut object, "/spec/anyCommand", any);
         let object: AccessRequest = serde_json::from_value(object.clone()).unwrap();
-        assert_eq!(convert::request(&object).map(|request| request.command), expected);
+        assert_eq!(convert::request(&object).map(|request| command_of(&request)), expected);
     }
 }
 
@@ -196,7 +225,7 @@ fn a_denial_counts_whatever_else_it_says() {
     let mut object = grant();
     set(&mut object, "/status", json!("denied"));
     set(&mut object, "/spec/validFor", json!("nonsense"));
-    let denial = convert::grant(&serde_json::from_value::<AccessGrant>(object).unwrap()).unwrap();
+    let denial = convert::grant(&serde_json::from_value::<AccessGrant>(object).unwrap(), Seal::Good).unwrap();
     assert_eq!((denial.answer, denial.valid_for), (Answer::Denied, None));
 }
 
@@ -241,14 +270,108 @@ fn another_answer_is_not_read(#[case] status: &str) {
     assert!(serde_json::from_value::<AccessGrant>(object).is_err());
 }
 
+/// A request with another spec, for the same pod.
+fn asks(door: &str, more: Value) -> Result<Ask, ConvertError> {
+    let mut object = request();
+    set(&mut object, "/spec/forObject/subResource", json!(door));
+    set(&mut object, "/spec/execOptions", json!(null));
+    for (field, value) in more.as_object().unwrap() {
+        object["spec"][field] = value.clone();
+    }
+    convert::request(&serde_json::from_value::<AccessRequest>(object).unwrap()).map(|request| request.ask)
+}
+
+#[test]
+fn every_door_has_a_request_of_its_own() {
+    let container = || Some("main".to_owned());
+    assert_eq!(
+        asks("attach", json!({"attachOptions": {"container": "main", "stdin": true}})),
+        Ok(Ask::Attach(AttachAsk { container: container(), stdin: true, tty: false }))
+    );
+    assert_eq!(asks("portforward", json!({"portForwardOptions": {"ports": [80]}})), Ok(Ask::PortForward));
+    let copy = Copy {
+        container: container(),
+        direction: Direction::To,
+        path: "/srv/x".to_owned(),
+        directory: "/srv".to_owned(),
+        no_preserve: false,
+    };
+    let asked = json!({"direction": "to", "path": "/srv/x", "directory": "/srv"});
+    for command in [json!(null), json!(["tar", "-xmf", "-", "-C", "/srv"])] {
+        let options = json!({"container": "main", "command": command, "stdin": true});
+        assert_eq!(asks("exec", json!({"copy": asked, "execOptions": options})), Ok(Ask::Copy(copy.clone())));
+    }
+    let debug = asks(
+        "ephemeralcontainers",
+        json!({"attach": true, "ephemeralContainer": {"image": "busybox", "command": ["sh"], "stdin": true,
+            "targetContainerName": "main", "imagePullPolicy": "Always",
+            "securityContext": {"capabilities": {"add": ["SYS_PTRACE"]}}}}),
+    );
+    let Ok(Ask::Debug(DebugAsk { container, attach: true })) = debug else { panic!("{debug:?}") };
+    assert_eq!((container.name.as_deref(), container.image.as_str()), (None, "busybox"));
+    assert_eq!(container.profile(), Some(Profile::General));
+    assert_eq!(asks("ephemeralcontainers", json!({})), Err(ConvertError::Missing { field: "ephemeralContainer" }));
+}
+
+#[test]
+fn the_profiles_of_kubectl_debug_are_compared_as_they_are_stored() {
+    let stored = [
+        (json!({"capabilities": {"add": ["SYS_PTRACE"]}}), Profile::General),
+        (json!(null), Profile::Baseline),
+        (
+            json!({"runAsNonRoot": true, "capabilities": {"drop": ["ALL"]}, "allowPrivilegeEscalation": false,
+                "seccompProfile": {"type": "RuntimeDefault"}}),
+            Profile::Restricted,
+        ),
+        (json!({"capabilities": {"add": ["NET_ADMIN", "NET_RAW"]}}), Profile::Netadmin),
+        (json!({"privileged": true}), Profile::Sysadmin),
+    ];
+    for (context, profile) in stored {
+        let asked =
+            asks("ephemeralcontainers", json!({"ephemeralContainer": {"image": "x", "securityContext": context}}));
+        let Ok(Ask::Debug(ask)) = asked else { panic!("{asked:?}") };
+        assert_eq!(ask.container.profile(), Some(profile));
+    }
+}
+
+fn exec(review: &Review) -> Action {
+    convert::exec(StrictExecOptions::decode(review.request.object.as_deref().unwrap()).unwrap())
+}
+
 #[test]
 fn an_attempt_is_what_the_review_says() {
     let review = decode(fixtures::read("reviews/exec-stdin.json").as_bytes()).unwrap();
-    let options = StrictExecOptions::decode(review.request.object.as_deref().unwrap()).unwrap();
-    let attempt = convert::attempt(&review.request, options).unwrap();
+    let attempt = convert::attempt(&review.request, exec(&review)).unwrap();
     assert_eq!((attempt.caller.username.as_str(), attempt.namespace.as_str()), ("jane", "default"));
     assert_eq!(attempt.review_uid, review.request.uid);
-    assert!(attempt.exec.stdin && !attempt.exec.command.is_empty());
+    let Action::Exec(exec) = attempt.action else { panic!("no exec") };
+    assert!(exec.stdin && !exec.command.is_empty());
+}
+
+#[test]
+fn the_options_of_other_doors_are_what_clients_send() {
+    let object = |name: &str| {
+        let review = decode(fixtures::read(&format!("reviews/{name}.json")).as_bytes()).unwrap();
+        review.request.object.unwrap()
+    };
+    for (name, stdin) in [("attach-websocket", false), ("attach-spdy", false), ("attach-stdin", true)] {
+        let options = StrictAttachOptions::decode(&object(name)).unwrap();
+        let attach = Attach { container: Some("nginx".to_owned()), stdin, tty: false };
+        assert_eq!(convert::attach(options), Action::Attach(attach), "{name}");
+    }
+    for name in ["portforward-websocket", "portforward-spdy", "portforward-service"] {
+        assert_eq!(StrictPortForwardOptions::decode(&object(name)).unwrap().ports, None, "{name}");
+    }
+    let named = StrictPortForwardOptions::decode(&object("portforward-query-ports")).unwrap();
+    assert_eq!(named.ports, Some(vec![8080, 9090]));
+    for (name, kind, path) in [
+        ("podproxy-get", "PodProxyOptions", "/x"),
+        ("serviceproxy-post", "ServiceProxyOptions", "/a/b"),
+        ("nodeproxy-exec-post", "NodeProxyOptions", "/run/default/nginx/nginx"),
+    ] {
+        assert_eq!(StrictProxyOptions::decode(&object(name), kind).unwrap().path.as_deref(), Some(path), "{name}");
+        assert!(StrictProxyOptions::decode(&object(name), "OtherOptions").is_err());
+    }
 }
 
 #[rstest]
@@ -258,8 +381,7 @@ fn an_attempt_at_no_pod_is_refused(#[case] field: &'static str) {
     let mut review = fixtures::json("reviews/exec-websocket.json");
     review["request"][field] = json!("");
     let review = decode(review.to_string().as_bytes()).unwrap();
-    let options = StrictExecOptions::decode(review.request.object.as_deref().unwrap()).unwrap();
-    assert_eq!(convert::attempt(&review.request, options), Err(ConvertError::Missing { field }));
+    assert_eq!(convert::attempt(&review.request, exec(&review)), Err(ConvertError::Missing { field }));
 }
 
 #[test]

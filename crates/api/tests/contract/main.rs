@@ -14,5 +14,6 @@ mod fixtures;
 mod objects;
 mod options;
 mod payloads;
+mod pod_updates;
 mod reviews;
 mod schemas;

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use decide::access::{Answer, Command, TargetKind, Validity};
+use decide::access::{Answer, Ask, Command, ExecAsk, Seal, TargetKind, Validity};
 use kra_api::{
     AccessGrant, AccessRequest,
     convert::{self, ConvertError},
@@ -41,9 +41,13 @@ fn a_single_use_request_of_the_original_means_what_it_meant() {
     assert_eq!((request.name.as_str(), request.namespace.as_str()), ("access-exec-jane-97b59", "default"));
     assert_eq!((request.user.name.as_str(), request.user.uid), ("jane", None));
     assert_eq!((request.target.kind, request.target.name.as_str()), (TargetKind::Pod, "box"));
-    assert_eq!(request.container.as_deref(), Some("main"));
-    assert_eq!(request.command, Command::Exactly(vec!["ls".into(), "-l".into(), "/".into()]));
-    assert_eq!((request.stdin, request.tty, request.validity), (false, false, Validity::Once));
+    let exec = ExecAsk {
+        container: Some("main".to_owned()),
+        command: Command::Exactly(vec!["ls".into(), "-l".into(), "/".into()]),
+        stdin: false,
+        tty: false,
+    };
+    assert_eq!((request.ask, request.validity), (Ask::Exec(exec), Validity::Once));
 }
 
 #[test]
@@ -66,7 +70,7 @@ fn a_request_of_the_original_without_a_command_means_nothing_any_more() {
 fn a_grant_of_the_original_names_its_request_by_its_owner() {
     let stored = stored();
     let object: AccessGrant = serde_json::from_value(stored[3].clone()).unwrap();
-    let grant = convert::grant(&object).unwrap();
+    let grant = convert::grant(&object, Seal::Good).unwrap();
     assert_eq!(grant.answer, Answer::Granted);
     assert_eq!(grant.request_uid.as_deref(), Some("f47af65d-7b5e-4188-ab74-75da55639cfc"));
     assert_eq!(grant.by.unwrap().name, "amy");
@@ -109,7 +113,7 @@ fn the_example_objects_say_what_they_should() {
             (convert::request(&request).map(drop), serde_json::to_value(request.spec).unwrap())
         } else {
             let grant: AccessGrant = serde_json::from_value(object).unwrap();
-            (convert::grant(&grant).map(drop), serde_json::to_value(grant.spec).unwrap())
+            (convert::grant(&grant, Seal::Good).map(drop), serde_json::to_value(grant.spec).unwrap())
         };
         assert_eq!(read, Ok(()), "{}", path.display());
         assert_eq!(kept, written, "{}: a field is not ours", path.display());
