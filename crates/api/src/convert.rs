@@ -174,6 +174,7 @@ pub fn request(object: &AccessRequest) -> Result<Request, ConvertError> {
         validity: valid_for(spec.valid_for.as_deref())?.map_or(Validity::Once, Validity::For),
         created: meta.created,
         being_deleted: object.metadata.deletion_timestamp.is_some(),
+        size: serde_json::to_vec(spec).map_or(usize::MAX, |json| json.len()),
         uses: status.uses.iter().map(use_).collect(),
         denied: status.denied.as_ref().map(denial),
     })

@@ -32,6 +32,8 @@ pub struct Request {
     pub created: Timestamp,
     /// Whether its deletion has begun, which already counts.
     pub being_deleted: bool,
+    /// How much room it takes: its spec in bytes, as JSON.
+    pub size: usize,
     /// The uses of a single-use request.
     pub uses: Vec<Use>,
     /// Set once somebody denied it.

@@ -50,7 +50,7 @@ impl DebugContainer {
             ("tty", other.tty && !self.tty),
         ];
         let mut differences: Vec<String> =
-            fields.into_iter().filter_map(|(field, differs)| differs.then(|| field.to_owned())).collect();
+            fields.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field.to_owned()).collect();
         let names = self.others.keys().chain(other.others.keys().filter(|name| !self.others.contains_key(*name)));
         differences.extend(names.filter(|name| self.others.get(*name) != other.others.get(*name)).cloned());
         differences

@@ -114,7 +114,7 @@ impl AlwaysAllowed {
 pub struct Approvers {
     /// Only members of these groups, where they are configured: with an empty list nobody.
     pub groups: Option<Vec<String>>,
-    /// The programs that may answer, whole names of ServiceAccounts: no other program ever does.
+    /// The programs that may answer, whole names of service accounts: no other program ever does.
     pub programs: Vec<String>,
 }
 

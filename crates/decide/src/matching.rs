@@ -38,11 +38,10 @@ pub enum Part {
 /// debug container may say that its user attaches to it.
 pub fn part(ask: &Ask, action: &Action) -> Option<Part> {
     match (ask, action) {
-        (Ask::Exec(_), Action::Exec(_))
+        (Ask::Copy(copy), Action::Exec(exec)) if is_question(copy, exec) => Some(Part::Question),
+        (Ask::Exec(_) | Ask::Copy(_), Action::Exec(_))
         | (Ask::Attach(_), Action::Attach(_))
         | (Ask::PortForward, Action::PortForward) => Some(Part::Whole),
-        (Ask::Copy(copy), Action::Exec(exec)) if is_question(copy, exec) => Some(Part::Question),
-        (Ask::Copy(_), Action::Exec(_)) => Some(Part::Whole),
         (Ask::Debug(_), Action::Debug(_)) => Some(Part::Container),
         (Ask::Debug(ask), Action::Attach(_)) if ask.attach => Some(Part::Attach),
         (
@@ -141,8 +140,7 @@ pub fn left(candidate: &Candidate, standing: &Standing, part: Part, attempt: &At
     let request = &candidate.request;
     let granted = matches!(standing, Standing::Granted(_));
     match (request.validity, part) {
-        (Validity::For(_), _) if granted => Left::Free,
-        (Validity::Once, Part::Question) if granted => Left::Free,
+        (Validity::For(_), _) | (Validity::Once, Part::Question) if granted => Left::Free,
         (Validity::Once, Part::Whole) => of(request.uses.first(), granted, |one| one.review_uid == attempt.review_uid),
         (Validity::Once, Part::Container) => {
             of(request.used(Door::EphemeralContainers), granted, |one| is_same_container(one, &attempt.action))

@@ -99,7 +99,7 @@ pub enum Miss {
         /// In what.
         differences: Vec<Difference>,
         /// What was granted.
-        granted: Ask,
+        granted: Box<Ask>,
     },
     /// It is granted for this, but what the pod is has changed or cannot run it.
     Pod(PodMiss),
@@ -279,7 +279,7 @@ impl<'a> Hers<'a> {
             (Standing::Granted(_), _) if !self.differences.is_empty() => {
                 let differences = self.differences.clone();
                 let rank = differences.len().saturating_add(1);
-                Some((rank, Miss::Differs { differences, granted: request.ask.clone() }))
+                Some((rank, Miss::Differs { differences, granted: Box::new(request.ask.clone()) }))
             }
             (Standing::Denied(_) | Standing::Used { .. } | Standing::Expired { .. }, _)
                 if self.differences.is_empty() =>
@@ -333,7 +333,7 @@ fn pod_matches(attempt: &Attempt, candidate: &Candidate, part: Part, pod: Option
 
 /// The container that is named, or the only one, is the one that was granted, as the template has it, and runs.
 fn one_container(attempt: &Attempt, request: &Request, pod: &Pod) -> Result<(), Miss> {
-    let differs = || Miss::Differs { differences: vec![Difference::Container], granted: request.ask.clone() };
+    let differs = || Miss::Differs { differences: vec![Difference::Container], granted: Box::new(request.ask.clone()) };
     // Where the client names no container, the API server takes the only one, and refuses where there are more.
     let named = attempt.action.container().or_else(|| only_container(pod));
     let name = named.filter(|name| request.ask.container() == Some(*name)).ok_or_else(differs)?;
@@ -355,7 +355,7 @@ fn debug_container(attempt: &Attempt, request: &Request, pod: &Pod) -> Result<()
     let Ask::Debug(ask) = &request.ask else { return Err(Miss::Pod(PodMiss::NotTheOne)) };
     let differs = |fields: Vec<String>| Miss::Differs {
         differences: fields.into_iter().map(Difference::Field).collect(),
-        granted: request.ask.clone(),
+        granted: Box::new(request.ask.clone()),
     };
     let named = |container: &&Container| Some(container.name.as_str()) == attempt.action.container();
     let container = pod.containers.iter().find(named).ok_or(Miss::Pod(PodMiss::NotRunning))?;

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::Parser;
 use decide::{
     duration,
-    identity::{AlwaysAllowed, NamePrefix},
+    identity::{AlwaysAllowed, Approvers, NamePrefix},
     lifecycle::Keep,
     verdict::Rules,
 };
@@ -69,6 +69,26 @@ pub struct Args {
     #[arg(long, env = "KRA_ALWAYS_ALLOWED_USER_NAME", value_delimiter = ',', value_name = "USER")]
     pub always_allowed_user_name: Vec<String>,
 
+    /// Only members of this group may answer requests, besides having the right to create accessgrants (repeatable, or
+    /// separated by commas; an empty value lets nobody) [default: whoever has the right]
+    #[arg(long, env = "KRA_APPROVER_GROUP", value_delimiter = ',', value_name = "GROUP")]
+    pub approver_group: Option<Vec<String>>,
+
+    /// This ServiceAccount may answer requests: no other does (repeatable, or separated by commas)
+    #[arg(
+        long,
+        env = "KRA_APPROVER_SERVICE_ACCOUNT",
+        value_delimiter = ',',
+        value_parser = service_account,
+        value_name = "NAMESPACE:NAME"
+    )]
+    pub approver_service_account: Vec<String>,
+
+    /// File with the keys that seal grants, one a line, each of 32 characters or more: the first one seals, all are
+    /// believed; read again when it changes. Without it grants that were written while the webhooks were away count
+    #[arg(long, env = "KRA_SEAL_KEY_FILE", value_name = "FILE")]
+    pub seal_key_file: Option<PathBuf>,
+
     /// What the cluster's authenticator puts before user names; objects carry names without it
     #[arg(long, env = "KRA_USERNAME_PREFIX", default_value = "", value_name = "PREFIX")]
     pub username_prefix: String,
@@ -114,6 +134,10 @@ impl Args {
             allow_interactive: self.allow_interactive,
             unused: self.delete_after,
             prefix: NamePrefix::new(self.username_prefix.as_str()),
+            approvers: Approvers {
+                groups: self.approver_group.clone(),
+                programs: self.approver_service_account.clone(),
+            },
         }
     }
 
@@ -124,12 +148,21 @@ impl Args {
 
     /// How long requests are kept.
     pub fn keep(&self) -> Keep {
-        Keep { unused: self.delete_after, finished: self.keep_finished }
+        Keep { finished: self.keep_finished }
     }
 }
 
 fn any_duration(text: &str) -> Result<Duration, duration::DurationError> {
     duration::parse(text, LONGEST_KEEP)
+}
+
+/// The user name of a ServiceAccount, which may be written whole too.
+fn service_account(text: &str) -> Result<String, String> {
+    const PREFIX: &str = "system:serviceaccount:";
+    match text.strip_prefix(PREFIX).unwrap_or(text).split(':').collect::<Vec<_>>().as_slice() {
+        [namespace, name] if !namespace.is_empty() && !name.is_empty() => Ok(format!("{PREFIX}{namespace}:{name}")),
+        _ => Err("write it as NAMESPACE:NAME".to_owned()),
+    }
 }
 
 fn https(text: &str) -> Result<Uri, String> {
@@ -195,6 +228,26 @@ mod tests {
     #[case("-v=11")]
     fn what_makes_no_sense_is_refused(#[case] flag: &str) {
         assert!(parse(&[flag]).is_err());
+    }
+
+    #[test]
+    fn an_empty_approver_group_is_an_empty_list_and_none_is_no_list() {
+        assert_eq!(parse(&[]).unwrap().rules().approvers.groups, None);
+        let nobody = parse(&["--approver-group="]).unwrap().rules().approvers;
+        assert_eq!(nobody.groups, Some(vec![String::new()]));
+        let both = parse(&["--approver-group=a,b"]).unwrap().rules().approvers;
+        assert_eq!(both.groups, Some(vec!["a".to_owned(), "b".to_owned()]));
+    }
+
+    #[test]
+    fn a_service_account_is_written_whole_or_short() {
+        for written in ["ci:bot", "system:serviceaccount:ci:bot"] {
+            let args = parse(&["--approver-service-account", written]).unwrap();
+            assert_eq!(args.approver_service_account, ["system:serviceaccount:ci:bot"]);
+        }
+        for wrong in ["bot", "ci:", ":bot", "a:b:c", ""] {
+            assert!(parse(&["--approver-service-account", wrong]).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::{
     admission::{Admission, Clock, router::Service},
     args::{Args, resolve},
     audit::{Extensions, Webhook},
-    cluster::{clients::Clients, index::Index, ledger::Ledger, rights, watch as watches},
+    cluster::{clients::Clients, index::Index, ledger::Ledger, rights, seal::Sealer, watch as watches},
     controllers::{self, cleanup},
     metrics::Metrics,
     serve::{self, reload, tls::Tls},
@@ -50,6 +50,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let _: Result<(), Arc<CryptoProvider>> = CryptoProvider::clone(&provider).install_default();
     let tls = Arc::new(Tls::load(args.cert_file.clone(), args.key_file.clone(), Arc::clone(&provider))?);
     let extensions = Arc::new(extensions(&args, &provider)?);
+    let sealer = sealer(&args)?;
     let addresses =
         resolve(&args.address).await.with_context(|| format!("cannot resolve --address {}", args.address))?;
     let clients = Clients::new(config().await?).context("cannot set up a client for the API server")?;
@@ -59,9 +60,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     let (ready, is_ready) = watch::channel(false);
     let index = Arc::new(Index::default());
-    let admission = Arc::new(admission(&args, &clients, &index, &extensions, own_name));
-    reload_files(&tls, &extensions);
-    let controlling = spawn_controllers(&args, &clients, &index, &admission.clock);
+    let admission = Arc::new(admission(&args, &clients, &index, &extensions, &sealer, own_name));
+    reload_files(&tls, &extensions, &sealer);
+    let controlling = spawn_controllers(&args, &clients, &index, &admission.clock, &sealer);
     let (watching, synced) = spawn_watches(&clients, &index);
     tokio::spawn(announce(synced, ready.clone()));
     let router = Service::new(admission, is_ready, Metrics::new()).router();
@@ -75,17 +76,27 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What seals grants; without keys it warns.
+fn sealer(args: &Args) -> anyhow::Result<Arc<Sealer>> {
+    let Some(file) = &args.seal_key_file else {
+        warn!("without --seal-key-file, grants that were written while the webhooks were away count");
+        return Ok(Arc::new(Sealer::off()));
+    };
+    Ok(Arc::new(Sealer::load(file.clone())?))
+}
+
 fn admission(
     args: &Args,
     clients: &Clients,
     index: &Arc<Index>,
     extensions: &Arc<Extensions>,
+    sealer: &Arc<Sealer>,
     own_name: String,
 ) -> Admission {
     let clock: Clock = Arc::new(Timestamp::now);
     Admission {
         index: Arc::clone(index),
-        ledger: Ledger::new(clients.decisions.clone(), clients.pulse.clone()),
+        ledger: Ledger::new(clients.decisions.clone(), clients.pulse.clone(), Arc::clone(sealer)),
         extensions: Arc::clone(extensions),
         rules: args.rules(),
         always_allowed: args.always_allowed(),
@@ -174,11 +185,18 @@ fn spawn_watches(clients: &Clients, index: &Arc<Index>) -> (JoinHandle<()>, watc
     (tokio::spawn(watches::run(clients.clone(), Arc::clone(index), synced)), is_synced)
 }
 
-fn spawn_controllers(args: &Args, clients: &Clients, index: &Arc<Index>, clock: &Clock) -> JoinHandle<()> {
+fn spawn_controllers(
+    args: &Args,
+    clients: &Clients,
+    index: &Arc<Index>,
+    clock: &Clock,
+    sealer: &Arc<Sealer>,
+) -> JoinHandle<()> {
     let context = Arc::new(controllers::Context {
         client: clients.controllers.clone(),
         role: args.granted_role_name.clone(),
-        prefix: args.rules().prefix,
+        rules: args.rules(),
+        sealer: Arc::clone(sealer),
         keep: args.keep(),
         clock: Arc::clone(clock),
     });
@@ -188,7 +206,10 @@ fn spawn_controllers(args: &Args, clients: &Clients, index: &Arc<Index>, clock: 
     })
 }
 
-fn reload_files(tls: &Arc<Tls>, extensions: &Arc<Extensions>) {
+fn reload_files(tls: &Arc<Tls>, extensions: &Arc<Extensions>, sealer: &Arc<Sealer>) {
+    let keys = Arc::clone(sealer);
+    let files: Vec<_> = sealer.file().map(Path::to_owned).into_iter().collect();
+    tokio::spawn(reload::on_change(files, move || keys.reload()));
     let own = Arc::clone(tls);
     tokio::spawn(reload::on_change(tls.files(), move || own.reload()));
     let all = Arc::clone(extensions);

@@ -46,6 +46,7 @@ pub(crate) fn request() -> Request {
         validity: Validity::Once,
         created: at(0),
         being_deleted: false,
+        size: 100,
         uses: Vec::new(),
         denied: None,
     }

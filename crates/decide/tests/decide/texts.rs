@@ -29,7 +29,10 @@ fn denied_by(reason: Option<&str>) -> Standing {
 }
 
 fn differs(differences: &[Difference], granted: &[&str]) -> Denied {
-    near(Miss::Differs { differences: differences.to_vec(), granted: exec_ask(Command::Exactly(argv(granted))) })
+    near(Miss::Differs {
+        differences: differences.to_vec(),
+        granted: Box::new(exec_ask(Command::Exactly(argv(granted)))),
+    })
 }
 
 fn exec_ask(command: Command) -> Ask {
@@ -129,7 +132,7 @@ fn a_debug_container_that_differs_reads() {
     ) else {
         panic!("not a debug container");
     };
-    let granted = Ask::Debug(DebugAsk { container: asked.container, attach: true });
+    let granted = Box::new(Ask::Debug(DebugAsk { container: asked.container, attach: true }));
     let differences = ["image", SECURITY_CONTEXT].map(|field| Difference::Field(field.to_owned())).to_vec();
     insta::assert_snapshot!(denial(&near(Miss::Differs { differences, granted }), &tries(sent), DEV));
 }
@@ -177,7 +180,7 @@ fn miss() -> impl Strategy<Value = Miss> {
         (-9_000_000i64..9000).prop_map(|since| Miss::Waiting { since: at(since) }),
         standing().prop_map(Miss::Over),
         (differences, granted)
-            .prop_map(|(differences, granted)| Miss::Differs { differences, granted: exec_ask(granted) }),
+            .prop_map(|(differences, granted)| Miss::Differs { differences, granted: Box::new(exec_ask(granted)) }),
         select(vec![PodMiss::NotTheOne, PodMiss::NotAsTheTemplate, PodMiss::NotRunning]).prop_map(Miss::Pod),
     ]
 }

@@ -126,7 +126,7 @@ fn a_workload_is_matched_by_uid() {
 fn what_differs_is_denied_and_named(#[case] change: fn(&mut Attempt), #[case] differences: &[Difference]) {
     let mut attempt = attempt();
     change(&mut attempt);
-    let granted = candidate().request.ask;
+    let granted = Box::new(candidate().request.ask);
     assert_eq!(
         miss(confirmed(&attempt, &candidate(), &pod())),
         Miss::Differs { differences: differences.to_vec(), granted }

@@ -206,6 +206,7 @@ fn request(uid: String) -> impl Strategy<Value = Request> {
             validity,
             created,
             being_deleted,
+            size: 100,
             uses,
             denied,
         }

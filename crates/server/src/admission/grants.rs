@@ -2,9 +2,9 @@
 
 use api::{AccessGrant, AccessRequest, convert, objects::GrantStatus, review::Review};
 use decide::{
-    access::{Candidate, Request, Standing, Validity},
+    access::{Candidate, Request, Seal, Standing, Validity},
     explain::safe,
-    identity::Person,
+    identity::{Caller, NoApprover, Person},
     rules,
 };
 use kube::Api;
@@ -29,13 +29,17 @@ impl Admission {
         if grant.spec.granted_by.as_ref() != Some(&stamp::stamped(&person, &caller)) {
             return Err(unstamped("grantedBy"));
         }
-        let value = convert::grant(&grant).map_err(|error| failure::nonsense(&error))?;
         let object = self.meant_request(&grant, review).await?;
+        let seal = self.ledger.sealer().check(&grant, &object);
+        let value = convert::grant(&grant, seal).map_err(|error| failure::nonsense(&error))?;
+        if seal == Seal::Broken {
+            return Err(unstamped("seal"));
+        }
         metadata::check_owners(&grant.metadata, &object)?;
         let request = convert::request(&object).map_err(|error| failure::nonsense(&error))?;
-        check_approver(&person, &request)?;
+        self.check_approver(&caller, &person, &request)?;
         let denies = grant.status == Some(GrantStatus::Denied);
-        self.check_open(&request, denies).await?;
+        self.check_open(&object, &request, denies).await?;
         check_shorter(value.valid_for, &request)?;
         if review.request.is_dry_run() {
             return Ok(());
@@ -70,12 +74,13 @@ impl Admission {
     }
 
     /// A request that is over cannot be granted, and one that was denied or used cannot be denied either.
-    async fn check_open(&self, request: &Request, denies: bool) -> Result<(), Refused> {
+    async fn check_open(&self, object: &AccessRequest, request: &Request, denies: bool) -> Result<(), Refused> {
         let grants = self.ledger.list_grants(&request.namespace, &request.name).await?;
-        let grants = grants.iter().filter_map(|grant| convert::grant(grant).ok()).collect();
-        let candidate = Candidate { request: request.clone(), grants };
+        let sealer = self.ledger.sealer();
+        let value = |grant| convert::grant(grant, sealer.check(grant, object)).ok();
+        let candidate = Candidate { request: request.clone(), grants: grants.iter().filter_map(value).collect() };
         let name = &request.name;
-        match candidate.standing(self.now(), self.rules.unused) {
+        match candidate.standing(self.now(), &self.rules) {
             Standing::Pending | Standing::Granted(_) => Ok(()),
             Standing::Expired { .. } if denies => Ok(()),
             Standing::Denied(denial) => Err(Refused::because(format!(
@@ -89,23 +94,28 @@ impl Admission {
             Standing::Revoked => Err(Refused::because(format!("accessrequest {name:?} is being deleted"))),
         }
     }
-}
 
-/// Nobody answers her own request, nor one that she filed for somebody else.
-fn check_approver(approver: &Person, request: &Request) -> Result<(), Refused> {
-    let name = &request.name;
-    if approver.is_service_account() {
-        return Err(Refused::because("a ServiceAccount answers no requests: a human must"));
+    /// Nobody answers her own request, nor one that she filed for somebody else; and only approvers answer.
+    fn check_approver(&self, caller: &Caller, approver: &Person, request: &Request) -> Result<(), Refused> {
+        let name = &request.name;
+        self.rules.approvers.check(caller, approver).map_err(|no| {
+            Refused::because(match no {
+                NoApprover::Program => {
+                    "a ServiceAccount answers no requests, unless --approver-service-account names it"
+                }
+                NoApprover::Group => "you are in none of the groups that answer requests here (--approver-group)",
+            })
+        })?;
+        if approver.may_be(&request.user) {
+            return Err(Refused::because(format!("accessrequest {name:?} is your own: somebody else must answer it")));
+        }
+        if request.created_by.as_ref().is_some_and(|filer| approver.may_be(filer)) {
+            return Err(Refused::because(format!(
+                "you filed accessrequest {name:?} yourself: somebody else must answer it"
+            )));
+        }
+        Ok(())
     }
-    if approver.may_be(&request.user) {
-        return Err(Refused::because(format!("accessrequest {name:?} is your own: somebody else must answer it")));
-    }
-    if request.created_by.as_ref().is_some_and(|filer| approver.may_be(filer)) {
-        return Err(Refused::because(format!(
-            "you filed accessrequest {name:?} yourself: somebody else must answer it"
-        )));
-    }
-    Ok(())
 }
 
 /// Whoever grants may shorten the access, never prolong it.

@@ -5,15 +5,16 @@
 //! ```
 //!
 //! - [`router`]: HTTP in and out; a panic becomes a denial.
-//! - [`exec`]: an attempt to run a command in a pod.
+//! - [`door`]: an attempt to get into a pod. [`proxy`]: the doors that nobody can ask for.
 //! - [`requests`], [`grants`], [`removal`]: writes to our own objects.
 //! - [`stamp`]: what the server itself writes into new objects.
 
 pub mod deadline;
-pub mod exec;
+pub mod door;
 pub mod failure;
 pub mod grants;
 pub mod metadata;
+pub mod proxy;
 pub mod removal;
 pub mod requests;
 pub mod room;
@@ -27,6 +28,7 @@ use api::{
     review::{Answer, Operation, Review},
 };
 use decide::{
+    attempt::Door,
     identity::{AlwaysAllowed, Caller, Person},
     verdict::Rules,
 };
@@ -71,7 +73,17 @@ impl Admission {
         let resource = &request.resource;
         let what = (resource.group.as_str(), resource.resource.as_str(), request.sub_resource.as_deref().unwrap_or(""));
         let result = match (what, request.operation) {
-            (("", "pods", "exec"), Operation::Connect) => return self.exec(review, deadline).await,
+            (("", "pods", "exec"), Operation::Connect) => return self.attempt(review, Door::Exec, deadline).await,
+            (("", "pods", "attach"), Operation::Connect) => return self.attempt(review, Door::Attach, deadline).await,
+            (("", "pods", "portforward"), Operation::Connect) => {
+                return self.attempt(review, Door::PortForward, deadline).await;
+            }
+            (("", "pods", "ephemeralcontainers"), Operation::Update) => {
+                return self.attempt(review, Door::EphemeralContainers, deadline).await;
+            }
+            (("", "pods" | "services" | "nodes", "proxy"), Operation::Connect) => {
+                return self.proxy(review, deadline).await;
+            }
             ((GROUP, "accessrequests", ""), Operation::Create) => self.create_request(review, deadline).await,
             ((GROUP, "accessgrants", ""), Operation::Create) => self.create_grant(review, deadline).await,
             ((GROUP, "accessrequests" | "accessgrants", ""), Operation::Update) => metadata::check_update(request),

@@ -3,7 +3,7 @@
 //! RBAC alone is not enough: a third person could destroy the trail, or somebody's access.
 
 use api::{AccessGrant, AccessRequest, convert, objects::GrantStatus, review::Review};
-use decide::access::{Candidate, Request, Standing};
+use decide::access::{Candidate, Request, Seal, Standing};
 use kube::Api;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -46,7 +46,7 @@ impl Admission {
         Ok(())
     }
 
-    /// The requester, whoever could grant it (a human who neither asked nor filed), the always allowed, ourselves, and
+    /// The requester, whoever could grant it (an approver who neither asked nor filed), the always allowed, ourselves, and
     /// the cluster's own controllers.
     async fn check_remover(&self, review: &Review, hers: bool, stake: bool, what: &str) -> Result<(), Refused> {
         let caller = Self::caller(review);
@@ -55,7 +55,7 @@ impl Admission {
             return Ok(());
         }
         let namespace = review.request.namespace.as_deref().unwrap_or_default();
-        let neutral = !stake && !self.person(&caller).is_service_account();
+        let neutral = !stake && self.rules.approvers.check(&caller, &self.person(&caller)).is_ok();
         if neutral && rights::has(self.ledger.client(), &review.request.user_info, namespace, Right::Grant).await? {
             return Ok(());
         }
@@ -74,9 +74,10 @@ impl Admission {
         // What cannot be understood may have been denied.
         let Ok(value) = convert::request(request) else { return Ok(true) };
         let grants = self.ledger.list_grants(&value.namespace, &value.name).await?;
-        let grants = grants.iter().filter_map(|grant| convert::grant(grant).ok()).collect();
+        // Of denials the seal does not matter.
+        let grants = grants.iter().filter_map(|grant| convert::grant(grant, Seal::Broken).ok()).collect();
         let candidate = Candidate { request: Request { being_deleted: false, ..value }, grants };
-        Ok(matches!(candidate.standing(self.now(), self.rules.unused), Standing::Denied(_)))
+        Ok(matches!(candidate.standing(self.now(), &self.rules), Standing::Denied(_)))
     }
 
     /// Whether the caller asked, or filed for whoever asked: then her right to grant is none for this request.

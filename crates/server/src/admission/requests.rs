@@ -2,7 +2,7 @@
 
 use api::{AccessRequest, UserInfo, convert, review::Review};
 use decide::{
-    access::{Candidate, Request, Standing, is_from_the_future},
+    access::{Ask, Candidate, Request, Standing, is_from_the_future},
     explain::safe,
     rules,
 };
@@ -12,6 +12,9 @@ use super::{
     failure::{self, Failure, Refused},
     metadata, stamp,
 };
+
+/// The most bytes that the open requests of one user in one namespace may take together.
+const MOST_OPEN_BYTES: usize = 1024 * 1024;
 
 impl Admission {
     /// Admits a new request: complete, stamped with the truth, and nothing hidden in it.
@@ -56,8 +59,17 @@ impl Admission {
         if request.target.uid.is_none() {
             return Err(unstamped("forObject.uid"));
         }
-        if request.container.is_none() {
+        let named = matches!(request.ask, Ask::Exec(_) | Ask::Copy(_) | Ask::Attach(_));
+        if named && request.ask.container().is_none() {
             return Err(unstamped("execOptions.container"));
+        }
+        if object.spec.exec_options.is_none() {
+            return Err(unstamped("execOptions"));
+        }
+        let copy = matches!(request.ask, Ask::Copy(_));
+        let command = object.spec.exec_options.as_ref().and_then(|options| options.command.as_ref());
+        if copy && command.is_none_or(Vec::is_empty) {
+            return Err(unstamped("execOptions.command"));
         }
         let user = object.spec.user_info.clone().unwrap_or_default();
         if user == self.requester(&user, &caller)? { Ok(()) } else { Err(unstamped("userInfo")) }
@@ -67,9 +79,17 @@ impl Admission {
     fn check_open_requests(&self, request: &Request) -> Result<(), Refused> {
         let candidates = self.index.candidates(&request.namespace, &request.user);
         let open = |candidate: &&Candidate| {
-            matches!(candidate.standing(self.now(), self.rules.unused), Standing::Pending | Standing::Granted(_))
+            matches!(candidate.standing(self.now(), &self.rules), Standing::Pending | Standing::Granted(_))
         };
-        let (count, most) = (candidates.iter().filter(open).count(), self.max_open_requests);
+        let open: Vec<&Candidate> = candidates.iter().filter(open).collect();
+        let bytes = open.iter().fold(request.size, |bytes, candidate| bytes.saturating_add(candidate.request.size));
+        if bytes > MOST_OPEN_BYTES {
+            return Err(Refused::because(format!(
+                "the open requests of {:?} in namespace {} would take {bytes} bytes, and {MOST_OPEN_BYTES} are the most: delete those that nobody needs any more",
+                request.user.name, request.namespace
+            )));
+        }
+        let (count, most) = (open.len(), self.max_open_requests);
         if count < most {
             return Ok(());
         }
@@ -86,7 +106,7 @@ impl Admission {
         if request.target.uid.as_ref() != Some(&target.uid) {
             return Err(unstamped("forObject.uid"));
         }
-        let known = request.container.as_ref().is_some_and(|container| target.containers.contains(container));
+        let known = request.ask.container().is_none_or(|name| target.containers.iter().any(|known| known == name));
         if known { Ok(()) } else { Err(unstamped("execOptions.container")) }
     }
 }

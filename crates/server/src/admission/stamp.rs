@@ -2,13 +2,14 @@
 //! Side effects: none, but reads.
 
 use api::{
-    AccessGrant, AccessRequest, UserInfo, convert,
-    objects::ExecOptions,
+    AccessGrant, AccessRequest, AccessRequestSpec, UserInfo, convert,
     review::{Answer, Review},
 };
 use base64::Engine as _;
 use decide::{
     access::TargetKind,
+    attempt::Door,
+    copy::Direction,
     identity::{Caller, Person},
 };
 use kube::Api;
@@ -51,7 +52,7 @@ impl Admission {
         }
     }
 
-    /// Writes down which pod or workload is meant, and which container where none is named.
+    /// Writes down which pod or workload is meant, which container where none is named, and what runs.
     async fn stamp_target(&self, object: &mut AccessRequest, namespace: &str, user: &UserInfo) -> Result<(), Refused> {
         let kind = convert::target_kind(&object.spec.for_object.resource).map_err(|error| failure::nonsense(&error))?;
         let for_object = &mut object.spec.for_object;
@@ -63,7 +64,24 @@ impl Admission {
         check_uid(for_object.uid.as_deref(), &target, &for_object.name)?;
         for_object.uid = Some(target.uid.clone());
         let name = for_object.name.clone();
-        stamp_container(object.spec.exec_options.get_or_insert_default(), &target, &name)
+        let door = Door::of(&for_object.sub_resource);
+        // Clients of the original read these of every request.
+        let options = object.spec.exec_options.get_or_insert_default();
+        match door {
+            Some(Door::Exec) => {
+                stamp_container(&mut options.container, &target, &name)?;
+                stamp_copy(&mut object.spec);
+                Ok(())
+            }
+            Some(Door::Attach) => {
+                stamp_container(&mut object.spec.attach_options.get_or_insert_default().container, &target, &name)
+            }
+            Some(Door::EphemeralContainers) => {
+                let asked = object.spec.ephemeral_container.as_ref();
+                check_container(asked.and_then(|asked| asked.target_container_name.as_deref()), &target, &name)
+            }
+            Some(Door::PortForward) | None => Ok(()),
+        }
     }
 
     /// Reads a target, if the caller may: who may not see it learns the same of one that exists and one that does not.
@@ -95,14 +113,15 @@ impl Admission {
         let caller = Self::caller(review);
         object.spec.granted_by = Some(stamped(&self.person(&caller), &caller));
         let meant = convert::meant_request(&object).map_err(|error| failure::nonsense(&error))?;
+        let namespace = review.request.namespace.as_deref().unwrap_or_default();
+        let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), namespace);
+        let request = api.get_opt(&object.spec.grant_for).await?;
         // In the spec it is frozen; an ownerReference is not.
-        object.spec.request_uid = meant;
-        if object.spec.request_uid.is_none() {
-            let namespace = review.request.namespace.as_deref().unwrap_or_default();
-            let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), namespace);
-            let request = api.get_opt(&object.spec.grant_for).await?;
-            object.spec.request_uid = request.and_then(|request| request.metadata.uid);
-        }
+        object.spec.request_uid = meant.or_else(|| request.as_ref()?.metadata.uid.clone());
+        // Only what was read can be sealed: for another request of that name, `validate` says what is wrong.
+        let sealed = request.filter(|request| request.metadata.uid == object.spec.request_uid);
+        object.metadata.namespace = Some(namespace.to_owned());
+        object.spec.seal = sealed.and_then(|request| self.ledger.sealer().seal(&object, &request, self.now()));
         patch(review, &object)
     }
 }
@@ -136,20 +155,32 @@ fn check_uid(written: Option<&str>, target: &Target, name: &str) -> Result<(), R
     }
 }
 
-fn stamp_container(options: &mut ExecOptions, target: &Target, name: &str) -> Result<(), Refused> {
-    let known = || target.containers.join(", ");
-    match options.container.as_deref().filter(|container| !container.is_empty()) {
-        Some(container) if target.containers.iter().any(|known| known == container) => Ok(()),
-        Some(container) => {
-            Err(Refused::because(format!("container {container:?} not found in {name:?}: it has {}", known())))
-        }
-        None => {
-            let default = target.default_container.clone();
-            options.container = Some(
-                default.ok_or_else(|| Refused::because(format!("{name:?} has no containers to run a command in")))?,
-            );
-            Ok(())
-        }
+fn stamp_container(container: &mut Option<String>, target: &Target, name: &str) -> Result<(), Refused> {
+    if container.as_deref().is_some_and(|container| !container.is_empty()) {
+        return check_container(container.as_deref(), target, name);
+    }
+    let none = || Refused::because(format!("{name:?} has no containers to run a command in"));
+    *container = Some(target.default_container.clone().ok_or_else(none)?);
+    Ok(())
+}
+
+fn check_container(container: Option<&str>, target: &Target, name: &str) -> Result<(), Refused> {
+    let Some(container) = container.filter(|container| !container.is_empty()) else { return Ok(()) };
+    if target.containers.iter().any(|known| known == container) {
+        return Ok(());
+    }
+    let known = target.containers.join(", ");
+    Err(Refused::because(format!("container {container:?} not found in {name:?}: it has {known}")))
+}
+
+/// Writes down the command that `kubectl cp` runs, for whoever reads it with a client of the original.
+fn stamp_copy(spec: &mut AccessRequestSpec) {
+    let Some(asked) = &spec.copy else { return };
+    let options = spec.exec_options.get_or_insert_default();
+    if options.command.as_ref().is_none_or(Vec::is_empty) {
+        let copy = convert::copy_of(asked, None);
+        options.command = Some(copy.command());
+        options.stdin = (copy.direction == Direction::To).then_some(true);
     }
 }
 

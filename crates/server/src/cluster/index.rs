@@ -8,7 +8,7 @@ use std::{
 
 use api::{AccessGrant, AccessRequest, convert};
 use decide::{
-    access::{Candidate, Grant, Request},
+    access::{Candidate, Grant, Request, Seal},
     identity::Person,
 };
 use kube::{ResourceExt as _, runtime::watcher::Event};
@@ -151,7 +151,8 @@ impl State {
     fn put_grant(&mut self, object: &AccessGrant) {
         let key = key(object);
         self.remove_grant(&key);
-        match convert::grant(object) {
+        // Seals are looked at where grants are read live: memory only promises.
+        match convert::grant(object, Seal::Good) {
             Ok(grant) => {
                 let request = (key.0.clone(), object.spec.grant_for.clone());
                 self.grants.entry(request).or_default().insert(key.1.clone(), grant);

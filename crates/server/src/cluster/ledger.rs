@@ -2,12 +2,15 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use api::{AccessGrant, AccessRequest, convert, objects};
-use decide::access::{Answer, Candidate};
+use decide::{
+    access::{Answer, Candidate},
+    attempt::Attempt,
+};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{
@@ -17,7 +20,7 @@ use kube::{
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{clients::Pulse, index::Key};
+use super::{clients::Pulse, index::Key, seal::Sealer};
 
 /// How often a spend that collided with a write of our own controllers is tried again.
 const TRIES: usize = 3;
@@ -28,6 +31,7 @@ const REMEMBER: Duration = Duration::from_mins(5);
 pub struct Ledger {
     client: Client,
     pulse: Pulse,
+    sealer: Arc<Sealer>,
     /// Requests (by namespace and name) about which this replica admitted a denial or deletion, and when.
     suspects: Mutex<HashMap<Key, Instant>>,
 }
@@ -66,8 +70,13 @@ pub enum SpendError {
 
 impl Ledger {
     /// A ledger on a client that does not retry.
-    pub fn new(client: Client, pulse: Pulse) -> Self {
-        Self { client, pulse, suspects: Mutex::default() }
+    pub fn new(client: Client, pulse: Pulse, sealer: Arc<Sealer>) -> Self {
+        Self { client, pulse, sealer, suspects: Mutex::default() }
+    }
+
+    /// What seals grants, and looks at seals.
+    pub fn sealer(&self) -> &Sealer {
+        &self.sealer
     }
 
     /// The client, for other reads of the same decision.
@@ -90,7 +99,7 @@ impl Ledger {
     /// The API server did not answer.
     pub async fn read(&self, known: &Candidate) -> Result<Option<Live>, kube::Error> {
         let (object, grants) = tokio::try_join!(self.read_request(known), self.read_grants(known))?;
-        Ok(object.and_then(|object| live(object, &known.request.uid, &grants)))
+        Ok(object.and_then(|object| live(object, &known.request.uid, &grants, &self.sealer)))
     }
 
     async fn read_request(&self, known: &Candidate) -> Result<Option<AccessRequest>, kube::Error> {
@@ -138,11 +147,13 @@ impl Ledger {
             let Err(error) = self.write_use(&current.object, use_).await else { return Ok(Spent::Ours) };
             let read = self.read(&live.candidate).await.map_err(SpendError::Read)?;
             let Some(now) = read else { return Ok(Spent::Lost) };
-            let spent = &now.candidate.request.uses;
+            let spent_in = |object: &AccessRequest| object.status.clone().unwrap_or_default().uses;
+            let spent = spent_in(&now.object);
             if spent.iter().any(|one| one.review_uid == use_.review_uid) {
                 return Ok(Spent::Ours);
             }
-            if !spent.is_empty() || !still(&now.candidate) {
+            // Nothing but the same uses will do: another review's, of whichever door, was faster.
+            if !is_same(&spent, &spent_in(&live.object)) || !still(&now.candidate) {
                 return Ok(Spent::Lost);
             }
             // Anything but a conflict may still be carried out after we looked: it must not be sent again.
@@ -179,16 +190,29 @@ pub async fn list_grants(client: &Client, namespace: &str, request: &str) -> Res
     Ok(api.list(&ListParams::default().fields(&format!("spec.grantFor={request}"))).await?.items)
 }
 
-/// The use that a review makes of a request.
-pub fn use_of(review_uid: &str, pod: &str, pod_uid: &str, at: Timestamp) -> objects::Use {
-    objects::Use { review_uid: review_uid.to_owned(), at: Time(at), pod: pod.to_owned(), pod_uid: pod_uid.to_owned() }
+/// The use that an attempt makes of a request.
+pub fn use_of(attempt: &Attempt, pod_uid: &str, at: Timestamp) -> objects::Use {
+    objects::Use {
+        review_uid: attempt.review_uid.clone(),
+        at: Time(at),
+        pod: attempt.pod.clone(),
+        pod_uid: pod_uid.to_owned(),
+        sub_resource: Some(attempt.door().subresource().to_owned()),
+        container: attempt.action.container().map(str::to_owned),
+        outcome: None,
+    }
 }
 
 /// A request with its grants as values; `None` where it is not the one with this UID, or means nothing.
-pub fn live(object: AccessRequest, uid: &str, grants: &[AccessGrant]) -> Option<Live> {
+pub fn live(object: AccessRequest, uid: &str, grants: &[AccessGrant], sealer: &Sealer) -> Option<Live> {
     let request = convert::request(&object).ok().filter(|request| request.uid == uid)?;
-    let grants = grants.iter().filter_map(|grant| convert::grant(grant).ok()).collect();
+    let grants = grants.iter().filter_map(|grant| convert::grant(grant, sealer.check(grant, &object)).ok()).collect();
     Some(Live { object, candidate: Candidate { request, grants } })
+}
+
+/// Whether the uses are the same; what is known of their outcome may have changed.
+fn is_same(one: &[objects::Use], other: &[objects::Use]) -> bool {
+    one.iter().map(|one| &one.review_uid).eq(other.iter().map(|other| &other.review_uid))
 }
 
 fn is_conflict(error: &kube::Error) -> bool {

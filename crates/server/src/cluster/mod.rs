@@ -5,4 +5,5 @@ pub mod index;
 pub mod ledger;
 pub mod pods;
 pub mod rights;
+pub mod seal;
 pub mod watch;

@@ -1,7 +1,11 @@
 //! What a pod is right now: its containers, and the workloads that its controller references lead to, by UID.
 
+use std::collections::BTreeMap;
+
+use api::pod_update;
 use decide::{
     access::TargetKind,
+    debug::DebugContainer,
     verdict::{Container, Pod, Workload},
 };
 use k8s_openapi::{
@@ -35,17 +39,25 @@ pub struct Target {
 /// # Errors
 /// The API server did not answer, or with something else.
 pub async fn read(client: &Client, namespace: &str, name: &str, chain: bool) -> Result<Option<Pod>, kube::Error> {
-    let api: Api<v1::Pod> = Api::namespaced(client.clone(), namespace);
-    let Some(pod) = api.get_opt(name).await? else { return Ok(None) };
+    let Some(object) = get(client, namespace, &resource(TargetKind::Pod), name).await? else { return Ok(None) };
+    let Some((pod, ephemeral)) = typed(&object) else { return Ok(None) };
     let workloads =
         if chain { workloads(client, namespace, controller(pod.owner_references())).await? } else { vec![] };
     Ok(Some(Pod {
         uid: pod.uid().unwrap_or_default(),
         being_deleted: pod.metadata.deletion_timestamp.is_some(),
         service_account: service_account(pod.spec.as_ref()),
-        containers: containers(&pod),
+        containers: containers(&pod, &ephemeral),
         workloads,
     }))
+}
+
+/// A pod as far as typed structs know it, and its ephemeral containers with every field that they have. `None`: what
+/// the API server sent is no pod.
+fn typed(object: &DynamicObject) -> Option<(v1::Pod, BTreeMap<String, DebugContainer>)> {
+    let value = serde_json::to_value(object).ok()?;
+    let ephemeral = pod_update::stored(&value);
+    Some((serde_json::from_value(value).ok()?, ephemeral))
 }
 
 /// Reads what a request is filed for. `None`: there is no such thing.
@@ -86,7 +98,7 @@ fn target(uid: String, spec: Option<&PodSpec>, annotation: Option<String>) -> Ta
 }
 
 /// The containers of a pod, each with its image and whether it runs.
-fn containers(pod: &v1::Pod) -> Vec<Container> {
+fn containers(pod: &v1::Pod, added: &BTreeMap<String, DebugContainer>) -> Vec<Container> {
     let status = pod.status.as_ref();
     let running: Vec<&str> = status
         .into_iter()
@@ -103,11 +115,16 @@ fn containers(pod: &v1::Pod) -> Vec<Container> {
         image: image.cloned().unwrap_or_default(),
         running: running.contains(&name),
         main,
+        ephemeral: None,
     };
     let Some(spec) = &pod.spec else { return Vec::new() };
     let main = spec.containers.iter().map(|c| container(&c.name, c.image.as_ref(), true));
     let init = spec.init_containers.iter().flatten().map(|c| container(&c.name, c.image.as_ref(), false));
-    let ephemeral = spec.ephemeral_containers.iter().flatten().map(|c| container(&c.name, c.image.as_ref(), false));
+    let ephemeral = spec
+        .ephemeral_containers
+        .iter()
+        .flatten()
+        .map(|c| Container { ephemeral: added.get(&c.name).cloned(), ..container(&c.name, c.image.as_ref(), false) });
     main.chain(init).chain(ephemeral).collect()
 }
 

@@ -1,6 +1,7 @@
 //! What RBAC says of somebody.
 
 use api::{GroupVersionResource, UserInfo};
+use decide::attempt::Door;
 use k8s_openapi::api::{
     authentication::v1::SelfSubjectReview,
     authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
@@ -10,10 +11,12 @@ use kube::{Api, Client, api::PostParams};
 /// What somebody may or may not do.
 #[derive(Debug, Clone, Copy)]
 pub enum Right<'a> {
-    /// `create` on `pods/exec` of this pod.
-    Exec {
+    /// What a door asks for, on this pod: `create` to connect, `patch` to add an ephemeral container.
+    Door {
         /// Name of the pod.
         pod: &'a str,
+        /// The door.
+        door: Door,
     },
     /// `create` on `accessgrants`.
     Grant,
@@ -32,7 +35,10 @@ pub enum Right<'a> {
 /// The API server did not answer.
 pub async fn has(client: &Client, user: &UserInfo, namespace: &str, right: Right<'_>) -> Result<bool, kube::Error> {
     let (verb, group, resource, subresource, name) = match right {
-        Right::Exec { pod } => ("create", "", "pods", Some("exec".to_owned()), Some(pod.to_owned())),
+        Right::Door { pod, door } => {
+            let verb = if door == Door::EphemeralContainers { "patch" } else { "create" };
+            (verb, "", "pods", Some(door.subresource().to_owned()), Some(pod.to_owned()))
+        }
         Right::Grant => ("create", api::objects::GROUP, "accessgrants", None, None),
         Right::Get { resource, name } => {
             ("get", resource.group.as_str(), resource.resource.as_str(), None, Some(name.to_owned()))

@@ -33,14 +33,14 @@ pub async fn run(context: Arc<Context>, index: Arc<Index>, every: Duration) {
 }
 
 fn is_due(candidate: &Candidate, now: Timestamp, context: &Context) -> bool {
-    lifecycle::plan(candidate, now, context.keep).delete_at.is_some_and(|at| at <= now)
+    lifecycle::plan(candidate, now, context.keep, &context.rules).delete_at.is_some_and(|at| at <= now)
 }
 
 async fn delete(candidate: &Candidate, now: Timestamp, context: &Context) -> Result<(), kube::Error> {
     let request = &candidate.request;
     let api: Api<AccessRequest> = Api::namespaced(context.client.clone(), &request.namespace);
     let Some(object) = api.get_opt(&request.name).await? else { return Ok(()) };
-    let Some(live) = observe::with_grants(&context.client, object).await? else { return Ok(()) };
+    let Some(live) = observe::with_grants(context, object).await? else { return Ok(()) };
     if live.candidate.request.uid != request.uid || !is_due(&live.candidate, now, context) {
         return Ok(());
     }

@@ -9,7 +9,7 @@ pub mod status;
 use std::{sync::Arc, time::Duration};
 
 use api::{AccessGrant, AccessRequest};
-use decide::{identity::NamePrefix, lifecycle::Keep};
+use decide::{lifecycle::Keep, verdict::Rules};
 use futures::StreamExt as _;
 use kube::{
     Api, Client, ResourceExt as _,
@@ -22,7 +22,7 @@ use kube::{
 };
 use tracing::{debug, warn};
 
-use crate::admission::Clock;
+use crate::{admission::Clock, cluster::seal::Sealer};
 
 /// So many requests are looked at at once: after a start all are, and the API server has other work too.
 const MOST_AT_ONCE: u16 = 8;
@@ -33,8 +33,10 @@ pub struct Context {
     pub client: Client,
     /// `--granted-role-name`
     pub role: Option<String>,
-    /// `--username-prefix`
-    pub prefix: NamePrefix,
+    /// What decisions go by.
+    pub rules: Rules,
+    /// What looks at seals.
+    pub sealer: Arc<Sealer>,
     /// How long requests are kept.
     pub keep: Keep,
     /// The clock.

@@ -1,18 +1,17 @@
 //! A request with all its grants, as the API server has them now.
 
-use api::AccessRequest;
-use kube::Client;
-
+use super::Context;
 use crate::cluster::ledger::{Live, list_grants, live};
+use api::AccessRequest;
 
 /// Reads the grants of a request. `None`: the request means nothing to us.
 ///
 /// # Errors
 /// The API server did not answer.
-pub async fn with_grants(client: &Client, request: AccessRequest) -> Result<Option<Live>, kube::Error> {
+pub async fn with_grants(context: &Context, request: AccessRequest) -> Result<Option<Live>, kube::Error> {
     let namespace = request.metadata.namespace.clone().unwrap_or_default();
     let (name, uid) =
         (request.metadata.name.clone().unwrap_or_default(), request.metadata.uid.clone().unwrap_or_default());
-    let grants = list_grants(client, &namespace, &name).await?;
-    Ok(live(request, &uid, &grants))
+    let grants = list_grants(&context.client, &namespace, &name).await?;
+    Ok(live(request, &uid, &grants, &context.sealer))
 }

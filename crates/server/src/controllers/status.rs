@@ -40,11 +40,11 @@ pub async fn reconcile(
     let namespace = request.namespace().unwrap_or_default();
     let api: Api<AccessRequest> = Api::namespaced(context.client.clone(), &namespace);
     let Some(object) = api.get_opt(&request.name_any()).await? else { return Ok(Action::await_change()) };
-    let Some(live) = observe::with_grants(&context.client, object).await? else {
+    let Some(live) = observe::with_grants(&context, object).await? else {
         return Ok(Action::await_change());
     };
     let now = (context.clock)();
-    let plan = lifecycle::plan(&live.candidate, now, context.keep);
+    let plan = lifecycle::plan(&live.candidate, now, context.keep, &context.rules);
     // A denial must reach the status even where the role cannot be bound.
     let bound = bindings::reconcile(&live.candidate.request, &plan, &context).await;
     let usable = *bound.as_ref().unwrap_or(&false);
@@ -155,7 +155,7 @@ fn message(standing: &Standing) -> String {
         Standing::Revoked => "it is being deleted".to_owned(),
         Standing::Granted(access) => format!("granted by {} until {}", by(&access.by), access.until),
         Standing::Denied(denial) => format!("denied by {}", denial.by),
-        Standing::Used { first, .. } => format!("used at {}", first.at),
+        Standing::Used { last, .. } => format!("used at {}", last.at),
         Standing::Expired { at, by: nobody } if nobody.is_empty() => format!("nobody answered until {at}"),
         Standing::Expired { at, .. } => format!("ended at {at}"),
     }
@@ -181,7 +181,15 @@ mod tests {
     }
 
     fn used() -> AccessRequestStatus {
-        let one = Use { review_uid: "r".into(), at: Time(at(0)), pod: "p".into(), pod_uid: "u".into() };
+        let one = Use {
+            review_uid: "r".into(),
+            at: Time(at(0)),
+            pod: "p".into(),
+            pod_uid: "u".into(),
+            sub_resource: None,
+            container: None,
+            outcome: None,
+        };
         AccessRequestStatus { uses: vec![one], ..AccessRequestStatus::default() }
     }
 

@@ -8,9 +8,11 @@
 )]
 
 mod door;
+mod doors;
 mod fake_api;
 mod objects;
 mod reviews;
+mod seals;
 mod spending;
 mod webhooks;
 mod world;

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use crate::world::{REQUEST, Said, Settings, World, grant, recorded, request};
 
-fn filing() -> Value {
+pub(crate) fn filing() -> Value {
     let mut review = recorded("accessrequest-create");
     review["request"]["object"]["metadata"]["creationTimestamp"] = json!("2026-11-23T15:00:00Z");
     review
 }
 
-fn granting(by: &str) -> Value {
+pub(crate) fn granting(by: &str) -> Value {
     let mut review = recorded("accessgrant-create");
     review["request"]["userInfo"] = json!({"username": by});
     review["request"]["object"] = grant("granted");
@@ -21,7 +21,7 @@ fn granting(by: &str) -> Value {
 }
 
 /// What `/mutate` makes of the object, put back into the review.
-async fn stamp(world: &World, review: &Value) -> Result<Value, String> {
+pub(crate) async fn stamp(world: &World, review: &Value) -> Result<Value, String> {
     let said = world.post("/mutate", review.to_string()).await;
     if !said.allowed() {
         return Err(said.denial().to_owned());
@@ -35,7 +35,7 @@ async fn stamp(world: &World, review: &Value) -> Result<Value, String> {
     Ok(review)
 }
 
-async fn file(world: &World, review: &Value) -> Said {
+pub(crate) async fn file(world: &World, review: &Value) -> Said {
     let stamped = stamp(world, review).await.unwrap();
     world.post("/validate", stamped.to_string()).await
 }
@@ -125,12 +125,15 @@ async fn a_pod_without_containers_cannot_be_asked_for() {
 #[case::twice("/validFor", json!("1h1h"), "is not a duration")]
 #[case::too_long("/validFor", json!("13h"), "longer than the 12h")]
 #[case::elsewhere("/forObject/namespace", json!("kube-system"), "acts in its own namespace")]
-#[case::other_door("/forObject/subResource", json!("attach"), "only \"exec\" can")]
+#[case::other_door("/forObject/subResource", json!("proxy"), "cannot be asked for")]
+#[case::options_of_another_door("/forObject/subResource", json!("attach"), "execOptions says nothing of \"attach\"")]
+#[case::a_copy_of_another_command("/copy", json!({"direction": "from", "path": "/etc"}), "not what kubectl cp runs")]
 #[tokio::test]
 async fn a_request_that_says_what_it_must_not_is_refused(#[case] at: &str, #[case] value: Value, #[case] text: &str) {
     let world = World::new(Settings::default());
     let mut stamped = stamp(&world, &filing()).await.unwrap();
-    *stamped["request"]["object"]["spec"].pointer_mut(at).unwrap() = value;
+    let (parent, field) = at.rsplit_once('/').unwrap();
+    stamped["request"]["object"]["spec"].pointer_mut(parent).unwrap()[field] = value;
     let said = world.post("/validate", stamped.to_string()).await;
     assert!(said.denial().contains(text), "{}", said.denial());
 }

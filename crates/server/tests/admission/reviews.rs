@@ -58,11 +58,6 @@ async fn a_large_update_is_decided() {
 }
 
 #[rstest]
-#[case("attach-websocket")]
-#[case("portforward-spdy")]
-#[case("podproxy-get")]
-#[case("nodeproxy-get")]
-#[case("ephemeral-debug")]
 #[case("accessrequest-status-update")]
 #[tokio::test]
 async fn what_the_shipped_rules_never_send_is_denied(#[case] name: &str) {

@@ -133,5 +133,7 @@ async fn the_use_says_which_review_and_which_pod() {
     let world = World::granted();
     world.exec("r1", |_| {}).await;
     let used = &world.api.get(REQUEST)["status"]["uses"][0];
-    assert_eq!(*used, json!({"reviewUID": "r1", "at": "2026-11-23T15:00:00Z", "pod": "nginx", "podUID": "pod-1"}));
+    let expected = json!({"reviewUID": "r1", "at": "2026-11-23T15:00:00Z", "pod": "nginx", "podUID": "pod-1",
+        "subResource": "exec", "container": "nginx"});
+    assert_eq!(*used, expected);
 }

@@ -10,7 +10,7 @@ use axum::{
     http::{Request, StatusCode},
 };
 use decide::{
-    identity::{AlwaysAllowed, NamePrefix},
+    identity::{AlwaysAllowed, Approvers, NamePrefix},
     verdict::Rules,
 };
 use http_body_util::BodyExt as _;
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use server::{
     admission::{Admission, router::Service},
     audit::Extensions,
-    cluster::{clients::Pulse, index::Index, ledger::Ledger},
+    cluster::{clients::Pulse, index::Index, ledger::Ledger, seal::Sealer},
     metrics::Metrics,
 };
 use tokio::sync::watch;
@@ -47,6 +47,9 @@ pub(crate) struct Settings {
     pub(crate) extensions: Extensions,
     pub(crate) allow_interactive: bool,
     pub(crate) prefix: &'static str,
+    pub(crate) approvers: Approvers,
+    /// Whether grants are sealed.
+    pub(crate) sealed: bool,
 }
 
 /// An answer: the HTTP status, and the body.
@@ -78,12 +81,13 @@ impl World {
         let hand = Arc::clone(&clock);
         let admission = Admission {
             index: Arc::clone(&index),
-            ledger: Ledger::new(api.client(), Pulse::default()),
+            ledger: Ledger::new(api.client(), Pulse::default(), sealer(settings.sealed)),
             extensions: Arc::new(settings.extensions),
             rules: Rules {
                 allow_interactive: settings.allow_interactive,
                 unused: std::time::Duration::from_hours(48),
                 prefix: NamePrefix::new(settings.prefix),
+                approvers: settings.approvers,
             },
             always_allowed: AlwaysAllowed { users: vec![], groups: vec!["system:masters".to_owned()] },
             max_open_requests: 2,
@@ -116,6 +120,11 @@ impl World {
     pub(crate) fn put_request(&self, request: &Value) {
         self.api.store(REQUEST, request);
         self.index.apply_request(Event::Apply(decode::<AccessRequest>(request)));
+    }
+
+    /// Shows the watch what is stored of the request now.
+    pub(crate) fn catch_up(&self) {
+        self.index.apply_request(Event::Apply(decode::<AccessRequest>(&self.api.get(REQUEST))));
     }
 
     pub(crate) fn put_grant(&self, grant: &Value) {
@@ -154,6 +163,16 @@ impl World {
     pub(crate) fn uses(&self) -> usize {
         self.api.get(REQUEST)["status"]["uses"].as_array().map_or(0, Vec::len)
     }
+}
+
+fn sealer(on: bool) -> Arc<Sealer> {
+    if !on {
+        return Arc::new(Sealer::off());
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("key");
+    std::fs::write(&file, "0123456789abcdef0123456789abcdef").unwrap();
+    Arc::new(Sealer::load(file).unwrap())
 }
 
 fn decode<T: serde::de::DeserializeOwned>(value: &Value) -> T {

@@ -1,4 +1,4 @@
-//! An attempt to run a command in a pod, from its review to its answer.
+//! An attempt to get into a pod, through whichever door, from its review to its answer.
 //!
 //! Nothing here allows by default: the only ways to `Outcome::Allowed` are an always-allowed caller, and a permit
 //! that [`decide::verdict::confirm`] gave on what was just read, after it was recorded and, if it is for one use,
@@ -6,12 +6,12 @@
 
 use api::{
     ExecOptions, UserInfo, convert,
-    review::{Answer, Review, StrictExecOptions},
+    review::{Answer, Review, StrictAttachOptions, StrictExecOptions, StrictPortForwardOptions},
 };
 use decide::{
     access::Candidate,
     argv,
-    attempt::Attempt,
+    attempt::{Action, Attempt, Door},
     explain::{self, Context},
     verdict::{self, Denied, Miss, Permit, Pod, PodMiss, Screened, Spend, Verdict},
 };
@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 
 use super::{Admission, Deadline, failure::Failure};
 use crate::{
-    audit::Exec,
+    audit::{Exec, WebhookError},
     cluster::{
         ledger::{self, Live, Spent},
         pods,
@@ -70,8 +70,8 @@ enum Confirmation {
 
 impl Admission {
     /// Decides on an attempt, records it, and spends what it uses up.
-    pub(super) async fn exec(&self, review: &Review, deadline: Deadline) -> Answer {
-        let (attempt, options) = match read(review) {
+    pub(super) async fn attempt(&self, review: &Review, door: Door, deadline: Deadline) -> Answer {
+        let (attempt, options) = match read(review, door) {
             Ok(read) => read,
             Err(unclear) => {
                 self.record_denial(review, &ExecOptions::default(), deadline).await;
@@ -99,8 +99,7 @@ impl Admission {
         deadline: Deadline,
     ) -> Result<Outcome, Failure> {
         if self.is_always_allowed(&attempt.caller) {
-            let exec = Exec { allowed: true, always_allowed: true, options };
-            self.extensions.exec(review, &exec, deadline.answer_by()).await?;
+            self.record(review, &Exec { allowed: true, always_allowed: true, options }, deadline).await?;
             return Ok(Outcome::Allowed(Basis::AlwaysAllowed));
         }
         let candidates = match self.rules.prefix.person(&attempt.caller) {
@@ -149,12 +148,12 @@ impl Admission {
         confirmed: Confirmed,
         deadline: Deadline,
     ) -> Result<Outcome, Failure> {
-        let single = confirmed.permit.use_ == Spend::SingleUse;
-        if single && !self.may_exec(&review.request.user_info, attempt).await? {
+        // Nothing comes of a dry run, and so it costs nothing.
+        let single = confirmed.permit.use_ == Spend::SingleUse && !review.request.is_dry_run();
+        if single && !self.may_connect(&review.request.user_info, attempt).await? {
             return Ok(Outcome::NoRight);
         }
-        let exec = Exec { allowed: true, always_allowed: false, options };
-        self.extensions.exec(review, &exec, deadline.answer_by()).await?;
+        self.record(review, &Exec { allowed: true, always_allowed: false, options }, deadline).await?;
         if single {
             self.spend(attempt, &confirmed, deadline).await
         } else {
@@ -162,16 +161,21 @@ impl Admission {
         }
     }
 
-    /// Whether RBAC will let the caller through after us: it is asked before anything is spent.
-    async fn may_exec(&self, user: &UserInfo, attempt: &Attempt) -> Result<bool, kube::Error> {
-        rights::has(self.ledger.client(), user, &attempt.namespace, Right::Exec { pod: &attempt.pod }).await
+    /// Whether RBAC will let the caller through after us: it is asked before anything is spent. Of an update it was
+    /// asked before us.
+    async fn may_connect(&self, user: &UserInfo, attempt: &Attempt) -> Result<bool, kube::Error> {
+        let door = attempt.door();
+        if door == Door::EphemeralContainers {
+            return Ok(true);
+        }
+        rights::has(self.ledger.client(), user, &attempt.namespace, Right::Door { pod: &attempt.pod, door }).await
     }
 
     async fn spend(&self, attempt: &Attempt, confirmed: &Confirmed, deadline: Deadline) -> Result<Outcome, Failure> {
         if !deadline.allows_spend() {
             return Err(Failure::Late);
         }
-        let use_ = ledger::use_of(&attempt.review_uid, &attempt.pod, &confirmed.pod.uid, self.now());
+        let use_ = ledger::use_of(attempt, &confirmed.pod.uid, self.now());
         let still = |candidate: &Candidate| {
             let verdict = verdict::confirm(attempt, candidate, Some(&confirmed.pod), self.now(), &self.rules);
             matches!(verdict, Verdict::Allow(_))
@@ -195,10 +199,18 @@ impl Admission {
         })
     }
 
+    /// Tells the audit webhook, unless nothing comes of it whatever is answered.
+    async fn record(&self, review: &Review, exec: &Exec<'_>, deadline: Deadline) -> Result<(), WebhookError> {
+        if review.request.is_dry_run() {
+            return Ok(());
+        }
+        self.extensions.exec(review, exec, deadline.answer_by()).await
+    }
+
     /// Tells the audit webhook of a denial. Where it fails, the denial stands.
     async fn record_denial(&self, review: &Review, options: &ExecOptions, deadline: Deadline) {
         let exec = Exec { allowed: false, always_allowed: false, options };
-        if let Err(error) = self.extensions.exec(review, &exec, deadline.answer_by()).await {
+        if let Err(error) = self.record(review, &exec, deadline).await {
             error!(
                 uid = review.request.uid,
                 error = crate::chain(&error),
@@ -216,7 +228,7 @@ impl Admission {
         let answer = match outcome {
             Outcome::Allowed(_) => Answer::allow(uid),
             Outcome::Denied(denied) => Answer::deny(uid, self.explain(&denied, attempt)),
-            Outcome::NoRight => Answer::deny(uid, NO_RIGHT),
+            Outcome::NoRight => Answer::deny(uid, no_right(review)),
             Outcome::Unclear(text) => Answer::deny(uid, text),
             Outcome::Failed(failure) => Answer::deny(uid, failure.text(uid)),
         };
@@ -233,9 +245,14 @@ impl Admission {
     }
 }
 
-const NO_RIGHT: &str = "your request is granted, but RBAC does not let you create pods/exec here, so nothing was used up.\n\
-    Ask your administrators for the ClusterRole kube-request-access-requester, or try again in a few seconds \
-    where rights come with each grant.";
+fn no_right(review: &Review) -> String {
+    format!(
+        "your request is granted, but RBAC does not let you create pods/{} here, so nothing was used up.\n\
+         Ask your administrators for the ClusterRole kube-request-access-requester, or try again in a few seconds \
+         where rights come with each grant.",
+        review.request.sub_resource.as_deref().unwrap_or_default()
+    )
+}
 
 impl Outcome {
     fn name(&self) -> &'static str {
@@ -264,14 +281,28 @@ impl Outcome {
     }
 }
 
-/// The attempt, and its options as webhooks get to see them.
-fn read(review: &Review) -> Result<(Attempt, ExecOptions), String> {
-    let object = review.request.object.as_deref().ok_or("the review has no options: nothing is allowed")?;
-    let options = StrictExecOptions::decode(object).map_err(|error| {
-        format!("the options of this exec are not understood in full, so nothing is allowed: {error}")
-    })?;
-    let shown = shown(&options);
-    let attempt = convert::attempt(&review.request, options)
+/// The attempt, and its options as webhooks of the original get to see them: empty for doors that it did not know.
+fn read(review: &Review, door: Door) -> Result<(Attempt, ExecOptions), String> {
+    let unclear = |error: &dyn std::fmt::Display| {
+        format!("what this {} asks for is not understood in full, so nothing is allowed: {error}", door.verb())
+    };
+    let object = || review.request.object.as_deref().ok_or("the review has no options: nothing is allowed");
+    let mut shown = ExecOptions::default();
+    let action = match door {
+        Door::Exec => {
+            let options = StrictExecOptions::decode(object()?).map_err(|error| unclear(&error))?;
+            shown = self::shown(&options);
+            convert::exec(options)
+        }
+        Door::Attach => convert::attach(StrictAttachOptions::decode(object()?).map_err(|error| unclear(&error))?),
+        Door::PortForward => {
+            // Its ports bind nobody, and are read only so that nothing unknown stands beside them.
+            StrictPortForwardOptions::decode(object()?).map_err(|error| unclear(&error))?;
+            Action::PortForward
+        }
+        Door::EphemeralContainers => convert::debug(&review.request).map_err(|error| unclear(&error))?,
+    };
+    let attempt = convert::attempt(&review.request, action)
         .map_err(|error| format!("the review is incomplete, so nothing is allowed: {error}"))?;
     Ok((attempt, shown))
 }
@@ -294,11 +325,25 @@ fn log(review: &Review, attempt: Option<&Attempt>, outcome: &Outcome) {
     let (uid, user, decision) = (&request.uid, request.user_info.name(), outcome.name());
     let (namespace, pod) =
         (request.namespace.as_deref().unwrap_or_default(), request.name.as_deref().unwrap_or_default());
-    let command = attempt.map(|attempt| argv::show(&attempt.exec.command)).unwrap_or_default();
-    let container = attempt.and_then(|attempt| attempt.exec.container.as_deref()).unwrap_or_default();
-    let by = outcome.request().unwrap_or_default();
+    let door = request.sub_resource.as_deref().unwrap_or_default();
+    let what = attempt.map(|attempt| what(&attempt.action)).unwrap_or_default();
+    let container = attempt.and_then(|attempt| attempt.action.container()).unwrap_or_default();
+    let (by, dry_run) = (outcome.request().unwrap_or_default(), request.is_dry_run());
     if let Outcome::Failed(failure) = outcome {
         error!(uid, error = crate::chain(failure), "could not decide, and denied");
     }
-    info!(target: "audit", uid, user, namespace, pod, container, command, decision, request = by, "exec");
+    info!(target: "audit", uid, user, namespace, pod, door, container, what, decision, request = by, dry_run, "attempt");
+}
+
+/// What is run or added, for the log: as JSON.
+fn what(action: &Action) -> String {
+    match action {
+        Action::Exec(exec) => argv::show(&exec.command),
+        Action::Attach(_) | Action::PortForward => String::new(),
+        Action::Debug(addition) => {
+            let container = &addition.container;
+            let command: Vec<String> = container.command.iter().chain(&container.args).cloned().collect();
+            format!("{} {}", argv::quote_json(&container.image), argv::show(&command))
+        }
+    }
 }
