@@ -354,6 +354,12 @@ fn on_call_passes_while_the_server_is_away_and_leaves_both_names() {
                 && stamped.as_str().is_some_and(|stamped| stamped.contains(&stamp))
         })
     });
+    let metrics = broken.admin(["get", "--raw", "/metrics"]).text;
+    let counted = |line: &str| {
+        line.starts_with("apiserver_validating_admission_policy_check_total{enforcement_action=\"audit\"")
+            && line.contains("policy=\"kube-request-access-bypass\"")
+    };
+    assert!(metrics.lines().any(counted), "no use is counted");
 }
 
 // I24
@@ -383,7 +389,7 @@ fn on_call_opens_the_doors_by_one_command_when_the_configuration_is_gone() {
     eventually("an open door", || bypass(&exec).success);
     // The better way, where the configuration is at hand.
     let configuration = broken.whole[0].to_string();
-    otto.kubectl_with(&configuration, BYPASS.iter().chain(&["create", "-f", "-"])).works_with("created");
+    otto.kubectl_with(&configuration, BYPASS.iter().chain(&["apply", "-f", "-"])).works_with("created");
     eventually("the gate", || broken.developer("jane").exec(&["date"]).text.contains("you have not asked"));
     bypass(&["delete", GUARD]).is_refused_with("cannot delete");
 }
