@@ -29,7 +29,7 @@ const SHUT: &str = "kube-request-access-interlock";
 const DOWN: &str = "failed calling webhook";
 /// How whoever is on call acts in an emergency.
 const BYPASS: [&str; 2] = ["--as=kube-request-access:on-call", "--as-group=kube-request-access:bypass"];
-/// The server's own ServiceAccount.
+/// The server itself.
 const SERVER: &str = "--as=system:serviceaccount:kube-request-access:kube-request-access";
 
 /// A scene in a cluster whose lock may be broken, for one test at a time; mended before the next.
