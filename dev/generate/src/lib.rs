@@ -1,4 +1,4 @@
-//! What is generated from the types of `crates/api`, and whether the files in the repository are still that.
+//! What is generated from the types of `crates/api` and the policies of `deploy/lock`, and whether the files in the repository are still that.
 
 use std::{
     fs, io,
@@ -90,6 +90,13 @@ impl Artefact {
 /// A type has no form in YAML or JSON.
 pub fn all() -> Result<Vec<Artefact>, GenerateError> {
     let mut artefacts = definitions()?;
+    artefacts.extend(
+        [
+            ("guard", include_str!("../../../deploy/lock/guard.yaml")),
+            ("bypass", include_str!("../../../deploy/lock/bypass.yaml")),
+        ]
+        .map(|(name, manifest)| static_policies(name, manifest)),
+    );
     artefacts.extend([
         sent::<AuditExec<'_>>("audit-exec", "Body of ?type=audit-exec: somebody tried a door")?,
         sent::<AuditCreated<'_>>("audit-created", "Body of ?type=audit-created: somebody files a request")?,
@@ -110,6 +117,23 @@ fn definitions() -> Result<Vec<Artefact>, GenerateError> {
         artefacts.push(Artefact { path, text: format!("# {NOTICE}\n{yaml}") });
     }
     Ok(artefacts)
+}
+
+/// The policies of a manifest, as the API server takes them from a file: under names that cannot be had by its API.
+fn static_policies(name: &str, manifest: &str) -> Artefact {
+    let is_policy = |document: &&str| document.lines().any(|line| line.starts_with("kind: ValidatingAdmissionPolicy"));
+    let documents: Vec<String> = manifest.split("\n---\n").filter(is_policy).map(with_static_names).collect();
+    let text = format!("# {NOTICE}\n{}\n", documents.join("\n---\n"));
+    Artefact { path: PathBuf::from(format!("deploy/static/policies/{name}.yaml")), text }
+}
+
+fn with_static_names(document: &str) -> String {
+    let names = ["  name: kube-request-access-", "  policyName: kube-request-access-"];
+    let renamed = document.trim_end().lines().map(|line| {
+        let is_name = names.iter().any(|name| line.starts_with(name));
+        format!("{line}{}", if is_name { ".static.k8s.io" } else { "" })
+    });
+    renamed.collect::<Vec<_>>().join("\n")
 }
 
 /// The JSON Schema (draft 2020-12) of what we send.
@@ -137,6 +161,17 @@ mod tests {
 
     fn artefact(text: &str) -> Artefact {
         Artefact { path: PathBuf::from("deep/down/file.yaml"), text: text.to_owned() }
+    }
+
+    #[test]
+    fn static_policies_differ_only_in_their_names() {
+        let binding = "kind: ValidatingAdmissionPolicyBinding\nmetadata:\n  name: kube-request-access-x\n\
+                       spec:\n  policyName: kube-request-access-x\n";
+        let manifest = format!("# why\n{binding}---\nkind: ClusterRole\nmetadata:\n  name: kube-request-access-y\n");
+        let expected = "# why\nkind: ValidatingAdmissionPolicyBinding\n\
+                        metadata:\n  name: kube-request-access-x.static.k8s.io\n\
+                        spec:\n  policyName: kube-request-access-x.static.k8s.io\n";
+        assert_eq!(static_policies("x", &manifest).text, format!("# {NOTICE}\n{expected}"));
     }
 
     #[test]

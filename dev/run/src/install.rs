@@ -193,7 +193,7 @@ impl Setup<'_> {
     fn local(&self) -> Result<Installed, InstallError> {
         let dir = self.cluster.dir().join("server");
         let mut objects = self.render("deploy")?;
-        // The status guard names the ServiceAccount that the server has in the cluster; here it is the administrator.
+        // The lock is made for a server in the cluster: it knows it by its ServiceAccount and its Service.
         let elsewhere = ["Deployment", "Service", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"];
         objects.retain(|object| !elsewhere.iter().any(|kind| manifests::is(object, kind)));
         objects.extend(self.rights()?);
@@ -321,8 +321,7 @@ impl Setup<'_> {
         Ok(kubectl::apply(self.kubectl(), objects)?)
     }
 
-    /// Everything, the definitions first: objects of a kind are taken only once the kind is known. The webhooks last:
-    /// they deny until the server answers.
+    /// Everything, the definitions first: objects of a kind are taken only once the kind is known.
     fn apply_all(&self, objects: &[Value]) -> Result<(), InstallError> {
         let definitions = manifests_of(objects, "CustomResourceDefinition");
         self.apply(&manifests_of(objects, "Namespace"))?;
@@ -355,7 +354,7 @@ impl Setup<'_> {
     }
 
     fn kubectl(&self) -> Command {
-        self.cluster.kubectl_as_admin()
+        kubectl::as_installer(self.cluster.kubectl_as_admin())
     }
 }
 
@@ -382,6 +381,11 @@ pub(crate) fn render(mut kubectl: Command, dir: &str) -> Result<Vec<Value>, Inst
 
 pub(crate) fn is_webhook_configuration(object: &Value) -> bool {
     object["kind"].as_str().is_some_and(|kind| kind.ends_with("WebhookConfiguration"))
+}
+
+/// A policy of the lock, or what puts it into force.
+pub(crate) fn is_lock(object: &Value) -> bool {
+    object["kind"].as_str().is_some_and(|kind| kind.starts_with("ValidatingAdmissionPolicy"))
 }
 
 /// What the server needs for the second access model.

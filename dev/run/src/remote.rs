@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::{
     Binaries,
     certificates::Authority,
-    install::{InstallError, is_webhook_configuration, role_model},
+    install::{InstallError, is_lock, is_webhook_configuration, role_model},
     kubectl::{self, KubectlError},
     manifests::{self, GRANTED_ROLE, NAME, NAMESPACE, Pods},
 };
@@ -114,16 +114,18 @@ impl Remote {
         manifests::annotate_pods(objects, "kube-request-access/installed", &now.to_string());
     }
 
-    /// The webhooks last: they deny until the server answers.
+    /// The webhooks after the server: they deny until it answers. The lock at the end: it denies until they are there.
     fn apply(&self, objects: Vec<Value>) -> Result<(), InstallError> {
         let (definitions, others): (Vec<Value>, Vec<Value>) = objects.into_iter().partition(|object| {
             manifests::is(object, "Namespace") || manifests::is(object, "CustomResourceDefinition")
         });
         let (webhooks, others): (Vec<Value>, Vec<Value>) = others.into_iter().partition(is_webhook_configuration);
+        let (lock, others): (Vec<Value>, Vec<Value>) = others.into_iter().partition(is_lock);
         kubectl::apply(self.kubectl(), &definitions)?;
         kubectl::apply(self.kubectl(), &others)?;
         self.wait_until_ready()?;
-        Ok(kubectl::apply(self.kubectl(), &webhooks)?)
+        kubectl::apply(self.kubectl(), &webhooks)?;
+        Ok(kubectl::apply(self.kubectl(), &lock)?)
     }
 
     fn wait_until_ready(&self) -> Result<(), InstallError> {
@@ -187,7 +189,7 @@ impl Remote {
     fn kubectl(&self) -> Command {
         let mut kubectl = Command::new("kubectl");
         kubectl.args(["--context", &self.context]);
-        kubectl
+        kubectl::as_installer(kubectl)
     }
 }
 

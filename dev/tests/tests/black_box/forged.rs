@@ -93,10 +93,18 @@ fn replacing_a_granted_request_by_force_loses_the_grant() {
     jane.exec(&["cat", "/etc/passwd"]).is_refused_with("waits for a grant");
 }
 
+// C5
 #[test]
 fn labels_on_a_namespace_open_no_door() {
     let scene = Scene::new(world::standing());
-    let labels = ["control-plane=true", "admission.gatekeeper.sh/ignore=yes", "kube-request-access=ignore"];
+    let labels = [
+        "control-plane=true",
+        "admission.gatekeeper.sh/ignore=yes",
+        "openpolicyagent.org/webhook=ignore",
+        "config.linkerd.io/admission-webhooks=disabled",
+        "pod-security.kubernetes.io/enforce=privileged",
+        "kube-request-access=ignore",
+    ];
     scene.admin(["label", "namespace", &scene.namespace].iter().chain(&labels)).works_with("labeled");
     scene.developer("jane").exec(&["date"]).is_refused_with("you have not asked");
 }

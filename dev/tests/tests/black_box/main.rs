@@ -13,6 +13,7 @@ mod deleting;
 mod ending;
 mod forged;
 mod identity;
+mod lock;
 mod outage;
 mod racing;
 mod scene;

@@ -262,7 +262,8 @@ impl Person<'_> {
     }
 }
 
-fn said(mut command: Command, input: &str) -> Said {
+/// Runs a command with this input.
+pub(crate) fn said(mut command: Command, input: &str) -> Said {
     use std::{io::Write as _, process::Stdio};
     let mut shown = command.get_program().to_string_lossy().rsplit('/').next().unwrap_or_default().to_owned();
     for argument in command.get_args() {

@@ -95,10 +95,15 @@ impl World {
 }
 
 /// Waits until something is so, and fails with `what` where it does not come about.
-pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, is_so: impl FnMut() -> bool) {
+    within(PATIENCE, what, is_so);
+}
+
+/// Waits so long at most until something is so, and fails with `what` where it does not come about.
+pub(crate) fn within(patience: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_so() {
-        assert!(started.elapsed() < PATIENCE, "it never came about: {what}");
+        assert!(started.elapsed() < patience, "it never came about: {what}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }
