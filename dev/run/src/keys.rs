@@ -1,0 +1,151 @@
+//! What only the server, and whoever installs it, may know: the Secret `kube-request-access-keys`.
+//!
+//! What a cluster has already is used again: the webhook configurations of before go on while this is installed anew.
+
+#![expect(clippy::indexing_slicing, reason = "a JSON value that has no such field is null")]
+
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read as _},
+    process::Command,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+use crate::{
+    kubectl::{self, KubectlError},
+    manifests::NAMESPACE,
+};
+
+/// The Secret's name.
+pub const SECRET: &str = "kube-request-access-keys";
+const REVIEW_PATH: &str = "review-path";
+
+/// All keys of an installation.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// The Secret's data, Base64.
+    data: Value,
+    /// What stands last in the path of every review.
+    pub review_path: String,
+}
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// The cluster does not say which it has.
+    #[error(transparent)]
+    Kubectl(#[from] KubectlError),
+    /// What it says cannot be read.
+    #[error("the Secret {SECRET} cannot be read")]
+    Malformed(#[source] serde_json::Error),
+    /// The Secret's review path is none.
+    #[error("the key {REVIEW_PATH} of the Secret {SECRET} is no text: delete it, or mend it")]
+    NoText,
+    /// No random bytes.
+    #[error("there are no random bytes")]
+    Random(#[from] io::Error),
+}
+
+impl Keys {
+    /// New ones.
+    ///
+    /// # Errors
+    /// There are no random bytes.
+    pub fn make() -> Result<Self, KeysError> {
+        Self::complete(&Value::Null)
+    }
+
+    /// Those of a cluster, with new ones for what it has not.
+    ///
+    /// # Errors
+    /// It cannot be asked, or has what is none.
+    pub fn of(mut kubectl: Command) -> Result<Self, KeysError> {
+        let get = ["get", "secret", "-n", NAMESPACE, SECRET, "--ignore-not-found", "-o", "json"];
+        let said = kubectl::output(kubectl.args(get), None)?;
+        if said.trim().is_empty() {
+            return Self::make();
+        }
+        let stored: Value = serde_json::from_str(&said).map_err(KeysError::Malformed)?;
+        Self::complete(&stored["data"])
+    }
+
+    fn complete(data: &Value) -> Result<Self, KeysError> {
+        let mut data = if data.is_object() { data.clone() } else { json!({}) };
+        let review_path = match data.get(REVIEW_PATH) {
+            Some(stored) => first_line(stored).ok_or(KeysError::NoText)?,
+            None => random_hex()?,
+        };
+        if data.get(REVIEW_PATH).is_none() {
+            data[REVIEW_PATH] = json!(STANDARD.encode(&review_path));
+        }
+        Ok(Self { data, review_path })
+    }
+
+    /// The Secret.
+    pub fn secret(&self) -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET, "namespace": NAMESPACE},
+            "data": self.data,
+        })
+    }
+}
+
+/// Of several secrets, the first is the one in use.
+fn first_line(stored: &Value) -> Option<String> {
+    let text = String::from_utf8(STANDARD.decode(stored.as_str()?).ok()?).ok()?;
+    text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+}
+
+/// 32 random bytes.
+fn random_hex() -> io::Result<String> {
+    let mut random = File::open("/dev/urandom")?;
+    let mut half = || {
+        let mut bytes = [0; 16];
+        random.read_exact(&mut bytes).map(|()| u128::from_be_bytes(bytes))
+    };
+    Ok(format!("{:032x}{:032x}", half()?, half()?))
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_keys_are_long_and_never_the_same() {
+        let [first, second] = [Keys::make().unwrap(), Keys::make().unwrap()];
+        assert_eq!(first.review_path.len(), 64);
+        assert_ne!(first.review_path, second.review_path);
+        assert_eq!(first.secret()["data"][REVIEW_PATH], STANDARD.encode(&first.review_path));
+    }
+
+    #[test]
+    fn what_a_cluster_has_is_kept_and_what_it_has_not_is_added() {
+        let stored = json!({"other": "eA==", REVIEW_PATH: STANDARD.encode("\nnew\nold\n")});
+        let keys = Keys::complete(&stored).unwrap();
+        assert_eq!(keys.review_path, "new");
+        assert_eq!(keys.secret()["data"], stored);
+        let keys = Keys::complete(&json!({"other": "eA=="})).unwrap();
+        assert_eq!(keys.review_path.len(), 64);
+        assert_eq!(keys.secret()["data"]["other"], "eA==");
+    }
+
+    #[test]
+    fn an_empty_review_path_is_not_taken_for_none() {
+        assert!(matches!(Keys::complete(&json!({REVIEW_PATH: ""})), Err(KeysError::NoText)));
+    }
+
+    #[test]
+    fn keys_are_not_shown() {
+        let keys = Keys::make().unwrap();
+        assert!(!format!("{keys:?}").contains(&keys.review_path));
+    }
+}
