@@ -1,6 +1,7 @@
 //! What only the server, and whoever installs it, may know: the Secret `kube-request-access-keys`.
 //!
-//! What a cluster has already is used again: the webhook configurations of before go on while this is installed anew.
+//! The path of reviews is new with every installation, as the serving certificate is: while the API server knows only the
+//! certificate of before it tells everybody who asks for access the path of before.
 
 #![expect(clippy::indexing_slicing, reason = "a JSON value that has no such field is null")]
 
@@ -26,7 +27,7 @@ const REVIEW_PATH: &str = "review-path";
 /// All keys of an installation.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Keys {
-    /// The Secret's data, Base64.
+    /// The Secret's data, in Base64.
     data: Value,
     /// What stands last in the path of every review.
     pub review_path: String,
@@ -41,9 +42,6 @@ pub enum KeysError {
     /// What it says cannot be read.
     #[error("the Secret {SECRET} cannot be read")]
     Malformed(#[source] serde_json::Error),
-    /// The Secret's review path is none.
-    #[error("the key {REVIEW_PATH} of the Secret {SECRET} is no text: delete it, or mend it")]
-    NoText,
     /// No random bytes.
     #[error("there are no random bytes")]
     Random(#[from] io::Error),
@@ -55,13 +53,13 @@ impl Keys {
     /// # Errors
     /// There are no random bytes.
     pub fn make() -> Result<Self, KeysError> {
-        Self::complete(&Value::Null)
+        Self::renew(&Value::Null)
     }
 
-    /// Those of a cluster, with new ones for what it has not.
+    /// Those of a cluster, renewed.
     ///
     /// # Errors
-    /// It cannot be asked, or has what is none.
+    /// It cannot be asked.
     pub fn of(mut kubectl: Command) -> Result<Self, KeysError> {
         let get = ["get", "secret", "-n", NAMESPACE, SECRET, "--ignore-not-found", "-o", "json"];
         let said = kubectl::output(kubectl.args(get), None)?;
@@ -69,18 +67,14 @@ impl Keys {
             return Self::make();
         }
         let stored: Value = serde_json::from_str(&said).map_err(KeysError::Malformed)?;
-        Self::complete(&stored["data"])
+        Self::renew(&stored["data"])
     }
 
-    fn complete(data: &Value) -> Result<Self, KeysError> {
-        let mut data = if data.is_object() { data.clone() } else { json!({}) };
-        let review_path = match data.get(REVIEW_PATH) {
-            Some(stored) => first_line(stored).ok_or(KeysError::NoText)?,
-            None => random_hex()?,
-        };
-        if data.get(REVIEW_PATH).is_none() {
-            data[REVIEW_PATH] = json!(STANDARD.encode(&review_path));
-        }
+    /// With a new path of reviews; whatever else there is stays.
+    fn renew(stored: &Value) -> Result<Self, KeysError> {
+        let mut data = if stored.is_object() { stored.clone() } else { json!({}) };
+        let review_path = random_hex()?;
+        data[REVIEW_PATH] = json!(STANDARD.encode(&review_path));
         Ok(Self { data, review_path })
     }
 
@@ -91,12 +85,6 @@ impl Keys {
             "data": self.data,
         })
     }
-}
-
-/// Of several secrets, the first is the one in use.
-fn first_line(stored: &Value) -> Option<String> {
-    let text = String::from_utf8(STANDARD.decode(stored.as_str()?).ok()?).ok()?;
-    text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
 }
 
 /// 32 random bytes.
@@ -128,19 +116,11 @@ mod tests {
     }
 
     #[test]
-    fn what_a_cluster_has_is_kept_and_what_it_has_not_is_added() {
-        let stored = json!({"other": "eA==", REVIEW_PATH: STANDARD.encode("\nnew\nold\n")});
-        let keys = Keys::complete(&stored).unwrap();
-        assert_eq!(keys.review_path, "new");
-        assert_eq!(keys.secret()["data"], stored);
-        let keys = Keys::complete(&json!({"other": "eA=="})).unwrap();
+    fn the_path_is_renewed_and_all_else_is_kept() {
+        let stored = json!({"other": "eA==", REVIEW_PATH: STANDARD.encode("old")});
+        let keys = Keys::renew(&stored).unwrap();
         assert_eq!(keys.review_path.len(), 64);
-        assert_eq!(keys.secret()["data"]["other"], "eA==");
-    }
-
-    #[test]
-    fn an_empty_review_path_is_not_taken_for_none() {
-        assert!(matches!(Keys::complete(&json!({REVIEW_PATH: ""})), Err(KeysError::NoText)));
+        assert_eq!(keys.secret()["data"], json!({"other": "eA==", REVIEW_PATH: STANDARD.encode(&keys.review_path)}));
     }
 
     #[test]
