@@ -234,7 +234,9 @@ fn a_file_without_a_proper_authority_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let load = |content: Option<&str>| {
         let file = dir.path().join("ca.crt");
-        content.map(|content| std::fs::write(&file, content).unwrap());
+        if let Some(content) = content {
+            std::fs::write(&file, content).unwrap();
+        }
         let loaded = ClientAuthority::load(file, vec![], Arc::new(ring::default_provider()));
         server::chain(&loaded.unwrap_err())
     };
