@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::Parser;
+use clap::{Parser, builder::NonEmptyStringValueParser};
 use decide::{
     duration,
     identity::{AlwaysAllowed, Approvers, NamePrefix},
@@ -38,6 +38,30 @@ pub struct Args {
     /// File with the certificate's private key, in PEM; read again when it changes
     #[arg(short, long, env = "KRA_KEY_FILE", value_name = "FILE")]
     pub key_file: PathBuf,
+
+    /// File with the secret of the reviews' paths, 32 characters or more of a-z, A-Z, 0-9, - and _ (`openssl rand -hex
+    /// 32`; the API server takes no upper case and no _ in the path of a Service): reviews are taken at /validate/SECRET,
+    /// /mutate/SECRET and /SECRET, and all else is not found. Several lines are several secrets, to replace one by
+    /// another; read again when it changes
+    #[arg(long, env = "KRA_REVIEW_PATH_FILE", value_name = "FILE")]
+    pub review_path_file: Option<PathBuf>,
+
+    /// File with the authority of the API server's client certificate, in PEM: reviews over connections without such a
+    /// certificate are not found. Best an authority for nothing else: whoever has a certificate of it is believed. With
+    /// --review-path-file, both are needed; read again when it changes
+    #[arg(long, env = "KRA_CLIENT_CA_FILE", value_name = "FILE")]
+    pub client_ca_file: Option<PathBuf>,
+
+    /// Believe only client certificates with this common name (repeatable, or separated by commas)
+    #[arg(
+        long,
+        env = "KRA_CLIENT_ALLOWED_NAME",
+        value_delimiter = ',',
+        requires = "client_ca_file",
+        value_parser = NonEmptyStringValueParser::new(),
+        value_name = "NAME"
+    )]
+    pub client_allowed_name: Vec<String>,
 
     /// How often to look for requests to delete
     #[arg(long, env = "KRA_CLEANUP_INTERVAL", default_value = "5m", value_parser = any_duration, value_name = "DURATION")]
@@ -226,6 +250,9 @@ mod tests {
     #[case("--delete-after=-1h")]
     #[case("--delete-after=")]
     #[case("-v=11")]
+    #[case("--review-path-file=")]
+    #[case("--client-ca-file=")]
+    #[case("--client-allowed-name=kube-apiserver")]
     fn what_makes_no_sense_is_refused(#[case] flag: &str) {
         assert!(parse(&[flag]).is_err());
     }
@@ -248,6 +275,15 @@ mod tests {
         for wrong in ["bot", "ci:", ":bot", "a:b:c", ""] {
             assert!(parse(&["--approver-service-account", wrong]).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_name_that_is_empty_never_means_any_name() {
+        for names in ["--client-allowed-name=", "--client-allowed-name=a,", "--client-allowed-name=,"] {
+            assert!(parse(&["--client-ca-file=ca", names]).is_err(), "{names}");
+        }
+        let args = parse(&["--client-ca-file=ca", "--client-allowed-name=a,b"]).unwrap();
+        assert_eq!(args.client_allowed_name, ["a", "b"]);
     }
 
     #[test]

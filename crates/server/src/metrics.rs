@@ -19,6 +19,7 @@ pub struct Metrics {
     registry: Arc<Registry>,
     reviews: Family<Labels, Counter>,
     seconds: Family<Labels, Histogram>,
+    not_believed: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -35,10 +36,21 @@ impl Metrics {
         let reviews = Family::<Labels, Counter>::default();
         let seconds =
             Family::<Labels, Histogram>::new_with_constructor(|| Histogram::new(exponential_buckets(0.0005, 2.0, 15)));
+        let not_believed = Counter::default();
         let mut registry = Registry::with_prefix("kube_request_access");
         registry.register("reviews", "Answered reviews by decision", reviews.clone());
         registry.register("review_seconds", "Time to an answer, in seconds", seconds.clone());
-        Self { registry: Arc::new(registry), reviews, seconds }
+        registry.register(
+            "not_believed",
+            "POSTs answered 404: other paths, no client certificate",
+            not_believed.clone(),
+        );
+        Self { registry: Arc::new(registry), reviews, seconds, not_believed }
+    }
+
+    /// Counts what was not believed to be a review of the API server's.
+    pub fn not_believed(&self) {
+        self.not_believed.inc();
     }
 
     /// Counts an answer.

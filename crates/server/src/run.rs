@@ -19,10 +19,20 @@ use crate::{
     admission::{Admission, Clock, router::Service},
     args::{Args, resolve},
     audit::{Extensions, Webhook},
-    cluster::{clients::Clients, index::Index, ledger::Ledger, rights, seal::Sealer, watch as watches},
+    cluster::{
+        clients::Clients,
+        index::Index,
+        ledger::Ledger,
+        rights,
+        seal::{SealError, Sealer},
+        watch as watches,
+    },
     controllers::{self, cleanup},
     metrics::Metrics,
-    serve::{self, reload, tls::Tls},
+    serve::{
+        self, authentication::Authentication, client_authority::ClientAuthority, reload, review_path::ReviewPaths,
+        tls::Tls,
+    },
 };
 
 /// The oldest API server that is supported: its CEL and policies are what our objects are guarded by.
@@ -32,10 +42,11 @@ const START: Duration = Duration::from_mins(1);
 /// How long reviews are still taken after we were told to stop.
 const LINGER: Duration = Duration::from_secs(3);
 
-/// Logs as JSON, one event a line, to standard error. The audit lines are part of it at every level.
+/// Logs as JSON, one event a line, to standard error. The audit lines are part of it at every level. What HTTP libraries
+/// have to say is not: it may hold a secret path.
 pub fn log(level: tracing::Level) {
     let filter = tracing_subscriber::EnvFilter::new(format!(
-        "{level},audit=info,hyper=warn,hyper_util=warn,rustls=warn,tower=warn"
+        "{level},audit=info,h2=warn,hyper=warn,hyper_util=warn,rustls=warn,tower=warn"
     ));
     tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
 }
@@ -48,9 +59,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     // kube looks for the process's default; a second install cannot happen here.
     let _: Result<(), Arc<CryptoProvider>> = CryptoProvider::clone(&provider).install_default();
-    let tls = Arc::new(Tls::load(args.cert_file.clone(), args.key_file.clone(), Arc::clone(&provider))?);
-    let extensions = Arc::new(extensions(&args, &provider)?);
-    let sealer = sealer(&args)?;
+    let files = Files::load(&args, &provider)?;
+    // Before anything is waited for: what changes meanwhile is to be seen.
+    files.reload_on_change();
     let addresses =
         resolve(&args.address).await.with_context(|| format!("cannot resolve --address {}", args.address))?;
     let clients = Clients::new(config().await?).context("cannot set up a client for the API server")?;
@@ -60,14 +71,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     let (ready, is_ready) = watch::channel(false);
     let index = Arc::new(Index::default());
-    let admission = Arc::new(admission(&args, &clients, &index, &extensions, &sealer, own_name));
-    reload_files(&tls, &extensions, &sealer);
-    let controlling = spawn_controllers(&args, &clients, &index, &admission.clock, &sealer);
+    let admission = Arc::new(admission(&args, &clients, &index, &files, own_name));
+    let controlling = spawn_controllers(&args, &clients, &index, &admission.clock, &files.sealer);
     let (watching, synced) = spawn_watches(&clients, &index);
     tokio::spawn(announce(synced, ready.clone()));
-    let router = Service::new(admission, is_ready, Metrics::new()).router();
+    let router = Service::new(admission, is_ready, Metrics::new()).believing(files.authentication()).router();
     tokio::select! {
-        () = serve::serve(listener, tls, router, stopping(ready)) => {}
+        () = serve::serve(listener, files.tls, router, stopping(ready)) => {}
         // They never end by themselves: without them decisions would go on in the dark.
         ended = watching => bail!("the watches ended: {ended:?}"),
         ended = controlling => bail!("the controllers ended: {ended:?}"),
@@ -76,28 +86,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What seals grants; without keys it warns.
-fn sealer(args: &Args) -> anyhow::Result<Arc<Sealer>> {
-    let Some(file) = &args.seal_key_file else {
-        warn!("without --seal-key-file, grants that were written while the webhooks were away count");
-        return Ok(Arc::new(Sealer::off()));
-    };
-    Ok(Arc::new(Sealer::load(file.clone())?))
-}
-
-fn admission(
-    args: &Args,
-    clients: &Clients,
-    index: &Arc<Index>,
-    extensions: &Arc<Extensions>,
-    sealer: &Arc<Sealer>,
-    own_name: String,
-) -> Admission {
+fn admission(args: &Args, clients: &Clients, index: &Arc<Index>, files: &Files, own_name: String) -> Admission {
     let clock: Clock = Arc::new(Timestamp::now);
     Admission {
         index: Arc::clone(index),
-        ledger: Ledger::new(clients.decisions.clone(), clients.pulse.clone(), Arc::clone(sealer)),
-        extensions: Arc::clone(extensions),
+        ledger: Ledger::new(clients.decisions.clone(), clients.pulse.clone(), Arc::clone(&files.sealer)),
+        extensions: Arc::clone(&files.extensions),
         rules: args.rules(),
         always_allowed: args.always_allowed(),
         max_open_requests: args.max_open_requests,
@@ -116,6 +110,65 @@ async fn config() -> anyhow::Result<Config> {
         return config.context("cannot use the kubeconfig");
     }
     Config::incluster().context("there is no kubeconfig, and this is not a pod with a service account")
+}
+
+/// What is read from files, and read again when they change.
+struct Files {
+    tls: Arc<Tls>,
+    paths: Option<Arc<ReviewPaths>>,
+    clients: Option<Arc<ClientAuthority>>,
+    extensions: Arc<Extensions>,
+    sealer: Arc<Sealer>,
+}
+
+impl Files {
+    fn load(args: &Args, provider: &Arc<CryptoProvider>) -> anyhow::Result<Self> {
+        let paths = args.review_path_file.clone().map(ReviewPaths::load).transpose().context("--review-path-file")?;
+        let clients = |file| ClientAuthority::load(file, args.client_allowed_name.clone(), Arc::clone(provider));
+        let clients = args.client_ca_file.clone().map(clients).transpose().context("--client-ca-file")?.map(Arc::new);
+        let tls = Tls::load(args.cert_file.clone(), args.key_file.clone(), clients.clone(), Arc::clone(provider))?;
+        let extensions = Arc::new(extensions(args, provider)?);
+        let sealer = Arc::new(sealer(args.seal_key_file.as_deref()).context("--seal-key-file")?);
+        Ok(Self { tls: Arc::new(tls), paths: paths.map(Arc::new), clients, extensions, sealer })
+    }
+
+    fn authentication(&self) -> Authentication {
+        let authentication = Authentication::new(self.paths.clone(), self.clients.clone());
+        if authentication.is_open() {
+            warn!(
+                "every review is believed: whoever reaches this address can use up others' single uses and have false \
+                 attempts recorded. Give --review-path-file or --client-ca-file"
+            );
+        }
+        authentication
+    }
+
+    fn reload_on_change(&self) {
+        let tls = Arc::clone(&self.tls);
+        tokio::spawn(reload::on_change(tls.files(), move || tls.reload()));
+        if let Some(paths) = self.paths.clone() {
+            tokio::spawn(reload::on_change(vec![paths.file().to_owned()], move || paths.reload()));
+        }
+        if let Some(clients) = self.clients.clone() {
+            tokio::spawn(reload::on_change(vec![clients.file().to_owned()], move || clients.reload()));
+        }
+        if let Some(file) = self.sealer.file() {
+            let sealer = Arc::clone(&self.sealer);
+            tokio::spawn(reload::on_change(vec![file.to_owned()], move || sealer.reload()));
+        }
+        let all = Arc::clone(&self.extensions);
+        let bundles: Vec<_> = webhooks(&all).filter_map(|webhook| Some(webhook.ca_bundle()?.to_owned())).collect();
+        tokio::spawn(reload::on_change(bundles, move || webhooks(&all).try_for_each(Webhook::reload)));
+    }
+}
+
+/// What seals grants; without keys it warns.
+fn sealer(file: Option<&Path>) -> Result<Sealer, SealError> {
+    if let Some(file) = file {
+        return Sealer::load(file.to_owned());
+    }
+    warn!("grants are not sealed: those that are written while the webhooks are away will count. Give --seal-key-file");
+    Ok(Sealer::off())
 }
 
 fn extensions(args: &Args, provider: &Arc<CryptoProvider>) -> anyhow::Result<Extensions> {
@@ -204,17 +257,6 @@ fn spawn_controllers(
     tokio::spawn(async move {
         tokio::join!(controllers::run(Arc::clone(&context)), cleanup::run(context, index, every));
     })
-}
-
-fn reload_files(tls: &Arc<Tls>, extensions: &Arc<Extensions>, sealer: &Arc<Sealer>) {
-    let keys = Arc::clone(sealer);
-    let files: Vec<_> = sealer.file().map(Path::to_owned).into_iter().collect();
-    tokio::spawn(reload::on_change(files, move || keys.reload()));
-    let own = Arc::clone(tls);
-    tokio::spawn(reload::on_change(tls.files(), move || own.reload()));
-    let all = Arc::clone(extensions);
-    let bundles: Vec<_> = webhooks(extensions).filter_map(|webhook| Some(webhook.ca_bundle()?.to_owned())).collect();
-    tokio::spawn(reload::on_change(bundles, move || webhooks(&all).try_for_each(Webhook::reload)));
 }
 
 fn webhooks(extensions: &Extensions) -> impl Iterator<Item = &Webhook> {

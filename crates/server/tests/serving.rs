@@ -31,7 +31,7 @@ fn write_pair(dir: &Path) -> CertificateDer<'static> {
 }
 
 fn load(dir: &TempDir) -> Result<Tls, TlsError> {
-    Tls::load(dir.path().join("tls.crt"), dir.path().join("tls.key"), Arc::new(ring::default_provider()))
+    Tls::load(dir.path().join("tls.crt"), dir.path().join("tls.key"), None, Arc::new(ring::default_provider()))
 }
 
 /// GET over a new connection, trusting one certificate.

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::kubeconfig::Kubeconfig;
+use crate::files;
+use crate::kubeconfig::{self, Kubeconfig};
 use crate::node::{self, Node};
 use crate::pki::{self, Authority, Identity, PkiError, Subject};
 use crate::run_dir::{RunDir, State};
@@ -93,6 +94,26 @@ impl ControlPlane<'_> {
             users: vec![(name.to_owned(), identity)],
         };
         kubeconfig.write(&path).map_err(|source| ControlPlaneError::Write { path, source })
+    }
+
+    /// Has the API server show a certificate to admission webhooks at `host`; answers with the flag for it.
+    pub(crate) fn webhook_client(&self, host: &str, identity: &Identity) -> Result<String, ControlPlaneError> {
+        // No context: a current one's user would be shown to every other webhook too.
+        let clients = json!({"apiVersion": "v1", "kind": "Config", "users": [kubeconfig::user(host, identity)]});
+        let path = self.dir.join("webhook-clients.json");
+        files::write_private(&path, clients.to_string().as_bytes())
+            .map_err(|source| ControlPlaneError::Write { path: path.clone(), source })?;
+        let configuration = json!({
+            "apiVersion": "apiserver.config.k8s.io/v1", "kind": "WebhookAdmissionConfiguration",
+            "kubeConfigFile": path,
+        });
+        let plugins = ["ValidatingAdmissionWebhook", "MutatingAdmissionWebhook"]
+            .map(|name| json!({"name": name, "configuration": configuration}));
+        let admission = json!({
+            "apiVersion": "apiserver.config.k8s.io/v1", "kind": "AdmissionConfiguration", "plugins": plugins,
+        });
+        self.write("admission.json", &admission.to_string())?;
+        Ok(format!("--admission-control-config-file={}", self.dir.join("admission.json").display()))
     }
 
     fn write(&self, name: &str, text: &str) -> Result<(), ControlPlaneError> {

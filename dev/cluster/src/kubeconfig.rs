@@ -48,7 +48,7 @@ impl Kubeconfig {
     }
 }
 
-fn user(name: &str, identity: &Identity) -> Value {
+pub(crate) fn user(name: &str, identity: &Identity) -> Value {
     json!({"name": name, "user": {
         "client-certificate-data": BASE64_STANDARD.encode(&identity.certificate),
         "client-key-data": BASE64_STANDARD.encode(&identity.key),

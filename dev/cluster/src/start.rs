@@ -18,6 +18,7 @@ use crate::control_plane::{ControlPlane, ControlPlaneError, Server};
 use crate::keeper::{Init, Keeper, KeeperError, MARK};
 use crate::node::container::{ContainerError, ContainerNode, what_is_missing_for_containers};
 use crate::node::{self, Node, local};
+use crate::pki::Identity;
 use crate::ports::Reserved;
 use crate::progress::Progress;
 use crate::registry::{Entry, Registry, RegistryError};
@@ -114,6 +115,9 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// More flags for kube-apiserver, such as `--feature-gates=…`; given last, so they win.
     pub api_server_flags: Vec<String>,
+    /// Who the API server says it is to an admission webhook: the webhook's host, such as `NAME.NAMESPACE.svc`, or `*` for
+    /// all; and the certificate and key that it shows there.
+    pub webhook_client: Option<(String, Identity)>,
     /// Where progress is told.
     pub progress: Progress,
 }
@@ -251,12 +255,20 @@ impl Running {
         let runtime = thread::spawn(move || start_runtime(&cluster));
         self.start_server(Server::Etcd, &[])?;
         port.release();
-        self.start_server(Server::Api, &options.api_server_flags)?;
+        self.start_server(Server::Api, &self.api_server_flags(options)?)?;
         self.wait_for("the API server is not ready", || api.is_ok("/readyz"))?;
         let runtime = runtime.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         self.components.extend(runtime);
         step.done_as("API server and container runtime are ready");
         Ok(())
+    }
+
+    fn api_server_flags(&self, options: &Options) -> Result<Vec<String>, StartError> {
+        let Cluster { dir, state } = &self.cluster;
+        let control_plane = ControlPlane { dir, state };
+        let client =
+            options.webhook_client.as_ref().map(|(host, identity)| control_plane.webhook_client(host, identity));
+        Ok(client.transpose()?.into_iter().chain(options.api_server_flags.iter().cloned()).collect())
     }
 
     fn await_init(&mut self) -> Result<(), StartError> {

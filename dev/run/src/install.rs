@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::{
     Binaries,
     certificates::{Authority, Pair},
+    keys::{Keys, KeysError},
     kubectl::{self, KubectlError},
     local::{self, Process, ProcessError},
     manifests::{self, GRANTED_ROLE, NAME, NAMESPACE, Pods},
@@ -48,6 +49,8 @@ pub struct Settings<'a> {
     pub role_model: bool,
     /// How many replicas, in the cluster.
     pub replicas: u32,
+    /// Reviews are believed by client certificates of this authority, PEM, instead of by a secret path.
+    pub client_authority: Option<String>,
     /// Whether the example receivers are deployed and wired.
     pub receivers: bool,
 }
@@ -57,6 +60,8 @@ pub struct Settings<'a> {
 pub struct Installed {
     /// The server, where it is a process.
     pub server: Option<Process>,
+    /// What stands last in the path of every review, where that is why it is believed.
+    pub review_path: Option<String>,
     /// The receivers, where they are processes: audit and validation.
     pub receivers: Vec<Process>,
 }
@@ -76,6 +81,9 @@ pub enum InstallError {
     /// A process.
     #[error(transparent)]
     Process(#[from] ProcessError),
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// A certificate.
     #[error("cannot make a certificate")]
     Certificate(#[from] rcgen::Error),
@@ -181,13 +189,28 @@ impl Setup<'_> {
         }
         manifests::place(&mut objects, &self.pods(SERVER_IMAGE, hosts));
         manifests::configure(&mut objects, &flags, self.settings.replicas);
+        let review_path = self.authenticate(&mut objects)?;
         let service = format!("{NAME}.{NAMESPACE}.svc");
         objects.push(manifests::tls_secret("kube-request-access-tls", &self.authority.serving(&[&service])?));
         manifests::trust(&mut objects, &self.authority.pem(), None);
         objects.extend(self.rights()?);
         self.apply_all(&objects)?;
         self.wait_for(NAME)?;
-        Ok(Installed { server: None, receivers: Vec::new() })
+        Ok(Installed { server: None, review_path, receivers: Vec::new() })
+    }
+
+    /// How the server in the cluster knows the API server's reviews; answers with the secret path, where that is how.
+    fn authenticate(&self, objects: &mut Vec<Value>) -> Result<Option<String>, InstallError> {
+        let keys = Keys::of(self.kubectl())?;
+        objects.push(keys.secret());
+        let Some(authority) = &self.settings.client_authority else {
+            manifests::append_to_paths(objects, &keys.review_path);
+            return Ok(Some(keys.review_path));
+        };
+        objects.push(manifests::config_map("webhook-clients", "ca.crt", authority));
+        manifests::mount(objects, "webhook-clients", "/clients");
+        manifests::replace_flag(objects, "--review-path-file", "--client-ca-file=/clients/ca.crt");
+        Ok(None)
     }
 
     fn local(&self) -> Result<Installed, InstallError> {
@@ -200,12 +223,30 @@ impl Setup<'_> {
         let (webhooks, others): (Vec<Value>, Vec<Value>) = objects.into_iter().partition(is_webhook_configuration);
         self.apply_all(&others)?;
         let receivers = if self.settings.receivers { self.start_receivers(&dir)? } else { Vec::new() };
-        let server = self.start_server(&dir, &receivers)?;
         let mut webhooks = webhooks;
+        let (flags, review_path) = self.authenticate_locally(&dir, &mut webhooks)?;
+        let server = self.start_server(&dir, &receivers, &flags)?;
         manifests::trust(&mut webhooks, &self.authority.pem(), Some(&format!("https://{}", server.address)));
         self.wait_until_listening(&server)?;
         self.apply(&webhooks)?;
-        Ok(Installed { server: Some(server), receivers })
+        Ok(Installed { server: Some(server), review_path, receivers })
+    }
+
+    /// The same for a process: its flags, that of the seal among them, and the secret path.
+    fn authenticate_locally(
+        &self,
+        dir: &Path,
+        webhooks: &mut [Value],
+    ) -> Result<(Vec<String>, Option<String>), InstallError> {
+        let keys = Keys::make()?;
+        let file = |name: &str, content: &str| local::write(dir, name, content).map(|file| file.display().to_string());
+        let seal = format!("--seal-key-file={}", file("seal-key", &keys.seal_key()?)?);
+        if let Some(authority) = &self.settings.client_authority {
+            return Ok((vec![seal, format!("--client-ca-file={}", file("clients.crt", authority)?)], None));
+        }
+        manifests::append_to_paths(webhooks, &keys.review_path);
+        let path = format!("--review-path-file={}", file("review-path", &keys.review_path)?);
+        Ok((vec![seal, path], Some(keys.review_path)))
     }
 
     /// Flags of every installation.
@@ -286,13 +327,13 @@ impl Setup<'_> {
         ])
     }
 
-    fn start_server(&self, dir: &Path, receivers: &[Process]) -> Result<Process, InstallError> {
+    fn start_server(&self, dir: &Path, receivers: &[Process], keys: &[String]) -> Result<Process, InstallError> {
         let pair: Pair = self.authority.serving(&["127.0.0.1", "localhost"])?;
         let (certificate, key) = local::write_pair(dir, &pair)?;
         let bundle = local::write(dir, "ca.crt", &self.authority.pem())?;
         let mut command = Command::new(self.settings.binaries.server());
         command.arg("--address=127.0.0.1:0").arg("--cert-file").arg(certificate).arg("--key-file").arg(key);
-        command.args(self.flags());
+        command.args(keys).args(self.flags());
         let urls: Vec<String> = receivers.iter().map(|receiver| format!("https://{}/", receiver.address)).collect();
         if let [audit, validation] = urls.as_slice() {
             command.args(webhook_flags(&[audit.clone(), validation.clone()], &bundle.display().to_string()));

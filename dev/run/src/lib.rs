@@ -3,6 +3,7 @@
 //!
 //! - [`binaries`]: what is built.
 //! - [`manifests`]: `deploy/` rendered, and changed for the cluster; pure.
+//! - [`keys`]: what is secret.
 //! - [`mod@install`]: all of it applied, until the server is ready; [`remote`]: the same in a cluster that exists.
 //! - [`story`]: what the project is for, played and checked.
 //! - [`session`]: what `./scripts/run` leaves running; [`signals`]: how it ends.
@@ -10,6 +11,7 @@
 pub mod binaries;
 pub mod certificates;
 pub mod install;
+pub mod keys;
 pub mod kubectl;
 pub mod local;
 pub mod manifests;

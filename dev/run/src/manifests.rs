@@ -105,6 +105,28 @@ pub fn trust(objects: &mut [Value], authority: &str, local: Option<&str>) {
     }
 }
 
+/// The webhook configurations, with a secret at the end of every path.
+pub fn append_to_paths(objects: &mut [Value], secret: &str) {
+    for object in objects.iter_mut().filter(|object| object["webhooks"].is_array()) {
+        for webhook in object["webhooks"].as_array_mut().into_iter().flatten() {
+            let path = webhook.pointer("/clientConfig/service/path").and_then(Value::as_str).unwrap_or_default();
+            webhook["clientConfig"]["service"]["path"] = json!(format!("{path}/{secret}"));
+        }
+    }
+}
+
+/// The server's Deployment with another flag in the place of one.
+pub fn replace_flag(objects: &mut [Value], flag: &str, other: &str) {
+    for object in objects.iter_mut().filter(|object| is(object, "Deployment") && named(object, NAME)) {
+        let args = object.pointer_mut("/spec/template/spec/containers/0/args").and_then(Value::as_array_mut);
+        for arg in args.into_iter().flatten() {
+            if arg.as_str().is_some_and(|arg| arg.split('=').next() == Some(flag)) {
+                *arg = json!(other);
+            }
+        }
+    }
+}
+
 /// A TLS Secret in the server's namespace.
 pub fn tls_secret(name: &str, pair: &Pair) -> Value {
     json!({
@@ -271,6 +293,25 @@ mod tests {
         trust(&mut objects, "PEM", Some("https://127.0.0.1:4711"));
         let client = &objects[0]["webhooks"][0]["clientConfig"];
         assert_eq!(*client, json!({"url": "https://127.0.0.1:4711/mutate", "caBundle": STANDARD.encode("PEM")}));
+    }
+
+    #[test]
+    fn a_secret_ends_every_path_also_of_urls() {
+        let mut objects = vec![webhooks(), server()];
+        append_to_paths(&mut objects, "secret");
+        assert_eq!(objects[0]["webhooks"][0]["clientConfig"]["service"]["path"], "/mutate/secret");
+        assert_eq!(objects[1], server());
+        trust(&mut objects, "PEM", Some("https://127.0.0.1:4711"));
+        assert_eq!(objects[0]["webhooks"][0]["clientConfig"]["url"], "https://127.0.0.1:4711/mutate/secret");
+    }
+
+    #[test]
+    fn one_flag_takes_the_place_of_another() {
+        let mut objects = vec![server()];
+        configure(&mut objects, &["--first-of-all=1".to_owned()], 1);
+        replace_flag(&mut objects, "--first", "--other=2");
+        let args = &objects[0]["spec"]["template"]["spec"]["containers"][0]["args"];
+        assert_eq!(*args, json!(["--other=2", "--first-of-all=1"]));
     }
 
     #[test]

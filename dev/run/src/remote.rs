@@ -13,6 +13,7 @@ use crate::{
     Binaries,
     certificates::Authority,
     install::{InstallError, is_lock, is_webhook_configuration, role_model},
+    keys::Keys,
     kubectl::{self, KubectlError},
     manifests::{self, GRANTED_ROLE, NAME, NAMESPACE, Pods},
 };
@@ -82,6 +83,9 @@ impl Remote {
         let service = format!("{NAME}.{NAMESPACE}.svc");
         let mut objects = self.render()?;
         objects.push(manifests::tls_secret("kube-request-access-tls", &authority.serving(&[&service])?));
+        let keys = Keys::of(self.kubectl())?;
+        objects.push(keys.secret());
+        manifests::append_to_paths(&mut objects, &keys.review_path);
         manifests::trust(&mut objects, &authority.pem(), None);
         self.adapt(&mut objects, installation, image);
         if installation.role_model {

@@ -7,9 +7,9 @@ use axum::{
     Json, Router,
     body::to_bytes,
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::{Method, StatusCode, header},
     response::{IntoResponse as _, Response},
-    routing::{get, post},
+    routing::get,
 };
 use tokio::{
     sync::watch,
@@ -22,7 +22,10 @@ use super::{
     failure::Failure,
     room::{self, Place, Room},
 };
-use crate::metrics::Metrics;
+use crate::{
+    metrics::Metrics,
+    serve::authentication::{Authentication, Peer, Way},
+};
 
 /// Largest review, in bytes: an UPDATE carries an object of 1.5 MiB twice, escaped.
 const LARGEST_REVIEW: usize = 8 * 1024 * 1024;
@@ -38,44 +41,51 @@ pub struct Service {
     pub ready: watch::Receiver<bool>,
     /// Counts.
     pub metrics: Metrics,
+    /// Which reviews are believed.
+    pub authentication: Authentication,
     /// How many reviews, and how large, may be worked on at once.
     pub room: Room,
 }
 
 impl Service {
-    /// A service with all its room free.
+    /// A service with all its room free, which believes every review.
     pub fn new(admission: Arc<Admission>, ready: watch::Receiver<bool>, metrics: Metrics) -> Self {
-        Self { admission, ready, metrics, room: Room::default() }
+        Self { admission, ready, metrics, authentication: Authentication::open(), room: Room::default() }
+    }
+
+    /// The same, believing only such reviews.
+    #[must_use]
+    pub fn believing(self, authentication: Authentication) -> Self {
+        Self { authentication, ..self }
     }
 
     /// The routes.
     pub fn router(self) -> Router {
         Router::new()
-            .route("/", post(validate))
-            .route("/validate", post(validate))
-            .route("/mutate", post(mutate))
             .route("/ready", get(ready))
             .route("/metrics", get(metrics))
+            // Which paths reviews come on may be secret, and changes while this runs.
+            .fallback(review)
+            .method_not_allowed_fallback(|| async { StatusCode::NOT_FOUND })
             .with_state(self)
     }
 }
 
-/// Which way a review came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Path {
-    Validate,
-    Mutate,
+/// Anything but the paths that everybody may know. What is not believed gets no other answer than what does not exist.
+async fn review(State(service): State<Service>, request: Request) -> Response {
+    if request.method() != Method::POST {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let peer = request.extensions().get::<Peer>();
+    let Some(way) = service.authentication.way(request.uri().path(), peer) else {
+        service.metrics.not_believed();
+        service.authentication.complain(peer);
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    respond(service, request, way).await
 }
 
-async fn validate(State(service): State<Service>, request: Request) -> Response {
-    respond(service, request, Path::Validate).await
-}
-
-async fn mutate(State(service): State<Service>, request: Request) -> Response {
-    respond(service, request, Path::Mutate).await
-}
-
-async fn respond(service: Service, request: Request, path: Path) -> Response {
+async fn respond(service: Service, request: Request, way: Way) -> Response {
     let arrived = Instant::now();
     let deadline = Deadline::from_query(request.uri().query(), arrived);
     let (review, place) = match receive(&service, request, deadline).await {
@@ -91,13 +101,13 @@ async fn respond(service: Service, request: Request, path: Path) -> Response {
     // A task of its own: the API server hangs up when its patience ends, and what was begun must not stop half-way.
     let work = tokio::spawn(async move {
         let _place = place;
-        decide(&admission, &review, deadline, path).await
+        decide(&admission, &review, deadline, way).await
     });
     let answer = work.await.unwrap_or_else(|error| {
         error!(uid, %error, "a panic, and denied");
         Answer::deny(&uid, format!("kube-request-access failed, so nothing was allowed (id {uid})"))
     });
-    service.metrics.answered(path == Path::Mutate, &answer, arrived.elapsed());
+    service.metrics.answered(way == Way::Mutate, &answer, arrived.elapsed());
     Json(answer).into_response()
 }
 
@@ -123,11 +133,11 @@ async fn receive(
     Ok((review, place))
 }
 
-async fn decide(admission: &Admission, review: &Review, deadline: Deadline, path: Path) -> Answer {
+async fn decide(admission: &Admission, review: &Review, deadline: Deadline, way: Way) -> Answer {
     let answer = async {
-        match path {
-            Path::Validate => admission.validate(review, deadline).await,
-            Path::Mutate => admission.mutate(review).await,
+        match way {
+            Way::Validate => admission.validate(review, deadline).await,
+            Way::Mutate => admission.mutate(review).await,
         }
     };
     timeout_at(deadline.answer_by(), answer).await.unwrap_or_else(|_elapsed| {

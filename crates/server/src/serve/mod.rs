@@ -1,11 +1,16 @@
-//! HTTPS: listening, TLS that is swapped when its files change, readiness, and an end that lets reviews finish.
+//! HTTPS: listening, TLS that is swapped when its files change, whose reviews are believed, and an end that lets reviews
+//! finish.
 
+pub mod authentication;
+pub mod client_authority;
 pub mod pem;
 pub mod reload;
+pub mod review_path;
 pub mod tls;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use authentication::Peer;
 use axum::Router;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -16,7 +21,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
 use tls::Tls;
@@ -60,7 +66,7 @@ pub async fn serve(listener: TcpListener, tls: Arc<Tls>, router: Router, stop: i
 
 fn spawn(stream: TcpStream, from: SocketAddr, tls: &Tls, router: &Router, connections: &GracefulShutdown) {
     let acceptor = TlsAcceptor::from(tls.config());
-    let service = TowerToHyperService::new(router.clone());
+    let router = router.clone();
     let watcher = connections.watcher();
     tokio::spawn(async move {
         let stream = match timeout(PATIENCE, acceptor.accept(stream)).await {
@@ -68,6 +74,8 @@ fn spawn(stream: TcpStream, from: SocketAddr, tls: &Tls, router: &Router, connec
             Ok(Err(error)) => return debug!(%from, %error, "no TLS"),
             Err(_elapsed) => return debug!(%from, "no TLS handshake in time"),
         };
+        let peer = peer(&stream, from);
+        let service = TowerToHyperService::new(router.map_request(move |request| introduce(request, &peer)));
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
         builder.http2().timer(TokioTimer::new());
@@ -76,4 +84,16 @@ fn spawn(stream: TcpStream, from: SocketAddr, tls: &Tls, router: &Router, connec
             debug!(%from, error, "connection ended");
         }
     });
+}
+
+fn peer(stream: &TlsStream<TcpStream>, address: SocketAddr) -> Peer {
+    let (_, tls) = stream.get_ref();
+    let certificates = tls.peer_certificates().unwrap_or_default();
+    Peer { address, certificates: certificates.iter().map(|certificate| certificate.clone().into_owned()).collect() }
+}
+
+/// Says in a request who has sent it.
+fn introduce<B>(mut request: http::Request<B>, peer: &Peer) -> http::Request<B> {
+    request.extensions_mut().insert(peer.clone());
+    request
 }

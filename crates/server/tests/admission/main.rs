@@ -7,6 +7,7 @@
     reason = "a test that panics has failed, as it should"
 )]
 
+mod authentication;
 mod door;
 mod doors;
 mod fake_api;

@@ -72,7 +72,7 @@ impl Receiver {
     async fn start_with(certificate: &str, key: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (cert_file, key_file) = (write(&dir, "tls.crt", certificate), write(&dir, "tls.key", key));
-        let tls = Arc::new(Tls::load(cert_file, key_file, Arc::new(ring::default_provider())).unwrap());
+        let tls = Arc::new(Tls::load(cert_file, key_file, None, Arc::new(ring::default_provider())).unwrap());
         let listener = serve::listen(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
         let url = format!("https://{}/hook?team=sre", listener.local_addr().unwrap());
         let (got, answer) = (Arc::default(), Arc::new(Mutex::new((StatusCode::OK, json!({"status": "valid"})))));

@@ -22,6 +22,7 @@ use server::{
     audit::Extensions,
     cluster::{clients::Pulse, index::Index, ledger::Ledger, seal::Sealer},
     metrics::Metrics,
+    serve::authentication::Authentication,
 };
 use tokio::sync::watch;
 use tower::ServiceExt as _;
@@ -50,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) approvers: Approvers,
     /// Whether grants are sealed.
     pub(crate) sealed: bool,
+    /// `None`: every review is believed.
+    pub(crate) authentication: Option<Authentication>,
 }
 
 /// An answer: the HTTP status, and the body.
@@ -96,7 +99,8 @@ impl World {
             clock: Arc::new(move || *hand.lock().unwrap()),
         };
         let (ready, is_ready) = watch::channel(true);
-        let router = Service::new(Arc::new(admission), is_ready, Metrics::new()).router();
+        let service = Service::new(Arc::new(admission), is_ready, Metrics::new());
+        let router = service.believing(settings.authentication.unwrap_or_else(Authentication::open)).router();
         let world = Self { api, index, router, clock, _ready: ready };
         world.api.store(POD, &pod("pod-1"));
         world
@@ -149,6 +153,10 @@ impl World {
         let body = body.into();
         let request = Request::post(path).header("content-length", body.len());
         self.send(request.body(Body::from(body)).unwrap()).await
+    }
+
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Said {

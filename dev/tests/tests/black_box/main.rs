@@ -9,6 +9,7 @@
 
 mod answering;
 mod asking;
+mod authenticated;
 mod deleting;
 mod ending;
 mod forged;

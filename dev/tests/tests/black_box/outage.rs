@@ -100,6 +100,8 @@ fn a_server_that_is_gone_shuts_only_the_door_and_nothing_is_lost_when_it_is_back
     signal(server, "-KILL");
 
     jane.exec(&["date"]).is_refused_with("failed calling webhook");
+    // Expected not stopped: here the API server shows her the secret path, which is to be replaced then.
+    jane.exec(&["date"]).is_refused_with(world.installed.review_path.as_deref().unwrap());
     root.exec(&["date"]).is_refused_with("failed calling webhook");
     jane.asks(&[], &["ls"]).is_refused_with("failed calling webhook");
     amy.kubectl(["request", "grant", &waiting, "--yes"]).is_refused_with("failed calling webhook");
@@ -121,6 +123,36 @@ fn a_server_that_is_gone_shuts_only_the_door_and_nothing_is_lost_when_it_is_back
     jane.exec(&["date"]).works_with("UTC");
     jane.exec(&["date"]).is_refused_with("was for one use");
     assert_eq!(scene.uses(&granted), 1);
+}
+
+// I9
+#[test]
+fn a_server_with_a_certificate_of_another_authority_is_not_believed() {
+    let (world, _turn) = fragile();
+    let scene = Scene::new(world);
+    let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
+    let request = jane.ask(&[], &["date"]);
+    amy.grant(&request);
+    let configuration = ["validatingwebhookconfiguration", "kube-request-access"];
+    let stored = scene.admin(["get", configuration[0], configuration[1], "-o", "json"]).text;
+    let mut stored: serde_json::Value = serde_json::from_str(&stored).unwrap();
+    let trust = |bundle: &serde_json::Value| {
+        let patch =
+            serde_json::json!([{"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": bundle}]);
+        let patch = patch.to_string();
+        scene.admin(["patch", configuration[0], configuration[1], "--type=json", "-p", &patch]).works_with("patched");
+    };
+    // Any certificate but the server's authority: the cluster's.
+    let kubeconfig = std::fs::read_to_string(world.cluster.admin_kubeconfig()).unwrap();
+    let kubeconfig: serde_json::Value = serde_json::from_str(&kubeconfig).unwrap();
+    trust(&kubeconfig["clusters"][0]["cluster"]["certificate-authority-data"]);
+    crate::world::eventually("the other authority", || jane.exec(&["ls"]).text.contains("signed by unknown authority"));
+    let refused = jane.exec(&["date"]);
+    trust(&stored["webhooks"][0]["clientConfig"]["caBundle"].take());
+    refused.is_refused_with("failed calling webhook");
+    assert_eq!(scene.uses(&request), 0);
+    crate::world::eventually("the server's own authority", || jane.exec(&["ls"]).text.contains("what you ran is not"));
+    jane.exec(&["date"]).works_with("UTC");
 }
 
 /// The command of a server that listens where this one does.

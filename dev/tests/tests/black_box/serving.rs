@@ -28,10 +28,11 @@ fn it_is_ready_and_counts_what_it_decides() {
 #[test]
 fn what_is_no_review_is_refused_with_a_reason() {
     let scene = Scene::new(world::standing());
+    let reviews = format!("/validate/{}", scene.world.installed.review_path.as_deref().unwrap());
     let post = |body: &str| {
         let file = scene.world.cluster.dir().join(format!("{}.body", scene.namespace));
         std::fs::write(&file, body).unwrap();
-        scene.admin(["create", "--raw", &path("/validate"), "-f", file.to_str().unwrap()])
+        scene.admin(["create", "--raw", &path(&reviews), "-f", file.to_str().unwrap()])
     };
     for body in ["", "no json", "[]", "{}", r#"{"apiVersion":"admission.k8s.io/v1beta1","kind":"AdmissionReview"}"#] {
         let said = post(body);

@@ -7,8 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cluster::{Cluster, NodeChoice, Options, Progress, Running};
-use run::{Binaries, Installed, Place, Settings};
+use cluster::{Cluster, Identity, NodeChoice, Options, Progress, Running};
+use run::{Binaries, Installed, Place, Settings, certificates::Authority};
 
 /// Whatever is waited for comes within this time, or the test has failed.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -29,6 +29,8 @@ pub(crate) struct Wish {
     /// Receivers for a server outside; inside it always has them.
     pub(crate) receivers: bool,
     pub(crate) flags: Vec<String>,
+    /// Reviews are believed by client certificates of this authority; the API server has one.
+    pub(crate) client_authority: Option<&'static Authority>,
 }
 
 /// The server as most clusters have it: two replicas as a Deployment, with both receivers.
@@ -43,10 +45,10 @@ pub(crate) fn role_per_grant() -> &'static World {
     WORLD.get_or_init(|| World::start(Wish { role_model: true, ..Wish::default() }))
 }
 
-/// An authenticator that prefixes names, and interactive use allowed.
+/// An authenticator that prefixes names, interactive use allowed, and everything logged.
 pub(crate) fn prefixed() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
-    let flags = vec!["--username-prefix=oidc:".to_owned(), "--allow-interactive".to_owned()];
+    let flags = ["--username-prefix=oidc:", "--allow-interactive", "-v=10"].map(str::to_owned).to_vec();
     WORLD.get_or_init(|| World::start(Wish { flags, ..Wish::default() }))
 }
 
@@ -55,6 +57,26 @@ pub(crate) fn forgetful() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     let flags = ["--delete-after=12s", "--keep-finished=2s", "--cleanup-interval=1s"].map(str::to_owned).to_vec();
     WORLD.get_or_init(|| World::start(Wish { flags, ..Wish::default() }))
+}
+
+/// What signs the certificate that the API server of [`certified`] shows.
+pub(crate) fn client_authority() -> &'static Authority {
+    static AUTHORITY: OnceLock<Authority> = OnceLock::new();
+    AUTHORITY.get_or_init(|| Authority::new("webhook clients").unwrap())
+}
+
+/// A server in the cluster that knows the API server by its certificate.
+pub(crate) fn certified() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    let client_authority = Some(client_authority());
+    WORLD.get_or_init(|| World::start(Wish { in_cluster: true, client_authority, ..Wish::default() }))
+}
+
+/// What the API server shows to the server's Service only.
+fn webhook_client(authority: &Authority) -> (String, Identity) {
+    let pair = authority.client("kube-apiserver").unwrap();
+    let identity = Identity { certificate: pair.certificate, key: pair.key };
+    ("kube-request-access.kube-request-access.svc".to_owned(), identity)
 }
 
 fn binaries() -> &'static Binaries {
@@ -71,7 +93,12 @@ impl World {
         let missing = cluster::what_is_missing_for_containers();
         assert!(missing.is_empty(), "these tests need containers, and here is missing: {}", missing.join("; "));
         let binaries = binaries();
-        let options = Options { node: NodeChoice::Container, progress: Progress::Silent, ..Options::default() };
+        let options = Options {
+            node: NodeChoice::Container,
+            webhook_client: wish.client_authority.map(webhook_client),
+            progress: Progress::Silent,
+            ..Options::default()
+        };
         let cluster = Cluster::start(&options).unwrap();
         let settings = Settings {
             binaries,
@@ -79,6 +106,7 @@ impl World {
             flags: wish.flags,
             role_model: wish.role_model,
             replicas: 2,
+            client_authority: wish.client_authority.map(Authority::pem),
             receivers: wish.in_cluster || wish.receivers,
         };
         let installed = run::install(&cluster, &settings, Progress::Silent).unwrap();

@@ -113,6 +113,7 @@ fn settings<'a>(run: &Run, binaries: &'a Binaries, place: Place) -> Settings<'a>
         flags: run.flags.clone(),
         role_model: run.role_model,
         replicas: run.replicas,
+        client_authority: None,
         receivers: true,
     }
 }
