@@ -9,7 +9,7 @@
 //! - [`args`], [`connect`], [`kubeconfig`], [`authority`], [`proxy`]: from the command line to a client, as kubectl does it.
 //! - [`cluster`]: what is asked of the API server, and its errors in kubectl's words.
 //! - [`target`], [`place`], [`container`]: from `deploy/nginx` to a container.
-//! - [`names`], [`answer`], [`summary`]: what is stored, and what an approver reads before.
+//! - [`names`], [`answer`], [`summary`], [`doors`]: what is stored, and what an approver reads before.
 //! - [`safe`], [`output`], [`terminal`]: what reaches the screen.
 
 use std::io;
@@ -25,6 +25,7 @@ pub mod completion;
 pub mod connect;
 pub mod container;
 pub mod deny;
+pub mod doors;
 pub mod exec;
 pub mod grant;
 pub mod kubeconfig;
