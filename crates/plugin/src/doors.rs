@@ -226,7 +226,7 @@ fn debug_lines(ask: &DebugAsk) -> Vec<(String, String)> {
     let of_image = |argv: &[String]| if argv.is_empty() { "(the image's)".to_owned() } else { argv::show_block(argv) };
     let mut lines = vec![
         line("Image", argv::quote_json(&container.image)),
-        line("Named", container.name.as_deref().map_or_else(|| "(as kubectl likes)".to_owned(), safe_word)),
+        line("Named", container.name.as_deref().map_or_else(|| "(any name)".to_owned(), safe_word)),
         line("Sees", sees.unwrap_or_else(|| "its own processes".to_owned())),
         line("Command", of_image(&container.command)),
     ];
