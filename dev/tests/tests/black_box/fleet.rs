@@ -131,7 +131,7 @@ impl Fleet {
                     json!({"op": "replace", "path": at("caBundle"), "value": bundle}),
                 ]
             });
-            let patch = Value::from_iter(patch).to_string();
+            let patch = patch.collect::<Value>().to_string();
             kubectl(&["patch", kind, "kube-request-access", "--type=json", "-p", &patch]);
         }
     }
@@ -252,7 +252,7 @@ impl Somebody {
 
     /// Tries to run a command in the pod `box`, as kubectl does over SPDY, and hangs up once it is let in.
     pub(crate) async fn exec(&self, scene: &Scene, command: &[&str], audit_id: &str) -> Answer {
-        let words: String = command.iter().map(|word| format!("&command={word}")).collect();
+        let words = command.iter().fold(String::new(), |words, word| words + "&command=" + word);
         let namespace = &scene.namespace;
         let path =
             format!("/api/v1/namespaces/{namespace}/pods/box/exec?container=main&stdout=true&stderr=true{words}");
