@@ -73,7 +73,7 @@ pub enum ConvertError {
         door: &'static str,
     },
     /// A copy whose command is another one.
-    #[error("execOptions.command is not what kubectl cp runs for this copy: leave it out, the server writes it")]
+    #[error("execOptions.command is not what kubectl cp runs for this copy: leave it and stdin out, the server writes it")]
     CopyCommand,
     /// An ephemeral container that is not understood.
     #[error("ephemeralContainer: {0}")]
@@ -237,7 +237,9 @@ fn copy_ask(asked: &objects::Copy, options: &ExecOptions) -> Result<Ask, Convert
     let copy = copy_of(asked, options.container.clone());
     // Clients and approvers of the original read the command: it must be the one that will run.
     let command = options.command.clone().unwrap_or_default();
-    if (!command.is_empty() && command != copy.command()) || options.tty == Some(true) {
+    let stdin = options.stdin == Some(true);
+    let other = !command.is_empty() && (command != copy.command() || stdin != (copy.direction == copy::Direction::To));
+    if other || options.tty == Some(true) {
         return Err(ConvertError::CopyCommand);
     }
     Ok(Ask::Copy(copy))
