@@ -4,8 +4,8 @@
 
 use decide::{
     access::{
-        Answer, Ask, AttachAsk, Command, DebugAsk, Denial, ExecAsk, Grant, Request, Seal, Target, TargetKind, Use,
-        Validity,
+        Answer, Ask, AttachAsk, Command, DebugAsk, Denial, ExecAsk, Grant, Outcome, Request, Seal, Target, TargetKind,
+        Use, Validity,
     },
     attempt::{Action, Addition, Attach, Attempt, Door, Exec},
     copy::{self, Copy},
@@ -389,6 +389,10 @@ fn use_(spent: &objects::Use) -> Use {
         door: spent.sub_resource.as_deref().and_then(Door::of).unwrap_or(Door::Exec),
         pod_uid: spent.pod_uid.clone(),
         container: spent.container.clone(),
+        outcome: spent.outcome.map(|outcome| match outcome {
+            objects::Outcome::Answered => Outcome::Answered,
+            objects::Outcome::Lost => Outcome::Lost,
+        }),
     }
 }
 
