@@ -46,6 +46,7 @@ impl Drop for Hung<'_> {
     }
 }
 
+// I15
 #[test]
 fn a_hung_audit_refuses_within_seconds_and_costs_nothing() {
     let (world, _turn) = fragile();
@@ -87,6 +88,7 @@ fn an_object_that_nobody_stamped_is_refused() {
     granted.is_refused_with("spec.grantedBy is not what the server stamps");
 }
 
+// D8, I1
 #[test]
 fn a_server_that_is_gone_shuts_only_the_door_and_nothing_is_lost_when_it_is_back() {
     let (world, mut turn) = fragile();
