@@ -16,6 +16,7 @@ mod forged;
 mod identity;
 mod lock;
 mod outage;
+mod planted;
 mod racing;
 mod scene;
 mod serving;
