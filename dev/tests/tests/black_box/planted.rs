@@ -64,8 +64,13 @@ fn all_goes_on<'a>(scene: &'a Scene, jane: &Person<'a>, amy: &Person<'a>) {
 }
 
 fn forged_grant(scene: &Scene, request: &str, by: &str) -> Value {
-    let uid = scene.get("accessrequest", request)["metadata"]["uid"].clone();
-    json!({"spec": {"grantFor": request, "requestUID": uid, "grantedBy": {"username": by}}, "status": "granted"})
+    let metadata = scene.get("accessrequest", request)["metadata"].take();
+    json!({
+        // Were it older, it would have ended before anybody looks at its seal.
+        "metadata": {"creationTimestamp": metadata["creationTimestamp"]},
+        "spec": {"grantFor": request, "requestUID": metadata["uid"], "grantedBy": {"username": by}},
+        "status": "granted",
+    })
 }
 
 // B5
@@ -205,7 +210,9 @@ fn what_nobody_understands_is_logged_and_stands_in_nobodys_way_not_even_after_a_
     }
     // Whoever sees the list sees the others.
     amy.kubectl(["get", "acr"]).works_with(&hour);
-    amy.kubectl(["request", "list"]).works_with(&hour);
+    let listed = amy.kubectl(["request", "list"]);
+    listed.works_with(&hour);
+    listed.works_with("accessrequest with-a-null-spec of namespace");
     // And they can be taken away by whoever may take away anything, and by nobody else.
     for (plural, name, _) in &poisons {
         bob.kubectl(["delete", plural, name]).is_refused_with("");
