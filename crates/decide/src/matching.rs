@@ -82,7 +82,8 @@ pub fn differences(ask: &Ask, action: &Action) -> Vec<Difference> {
 
 fn exec_differences(ask: &ExecAsk, exec: &Exec) -> Vec<Difference> {
     let command = match &ask.command {
-        Command::Any => false,
+        // None at all is no command: nothing would run, and a single use would be gone.
+        Command::Any => exec.command.is_empty(),
         Command::Exactly(argv) => argv.is_empty() || *argv != exec.command,
     };
     // Which container an unnamed one is, only the live pod can tell.

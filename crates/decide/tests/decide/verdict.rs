@@ -146,6 +146,19 @@ fn less_than_was_granted_is_allowed(#[case] change: fn(&mut Candidate)) {
     assert_eq!(permit(confirmed(&attempt(), &candidate, &pod())).use_, Spend::SingleUse);
 }
 
+// F4
+#[test]
+fn any_command_is_some_command() {
+    let (mut candidate, mut attempt) = (candidate(), attempt());
+    candidate.request.exec().command = Command::Any;
+    attempt.exec().command.clear();
+    let granted = Box::new(candidate.request.ask.clone());
+    assert_eq!(
+        miss(confirmed(&attempt, &candidate, &pod())),
+        Miss::Differs { differences: vec![Difference::Command], granted }
+    );
+}
+
 #[test]
 fn a_stored_request_without_any_argument_matches_nothing() {
     let (mut candidate, mut attempt) = (candidate(), attempt());
