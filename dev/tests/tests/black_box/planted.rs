@@ -77,7 +77,8 @@ fn forged_grant(scene: &Scene, request: &str, by: &str) -> Value {
 #[rstest]
 #[case::without_a_seal(|_: &Scene, _: &mut Value| ())]
 #[case::with_a_made_up_seal(|_: &Scene, grant: &mut Value| {
-    grant["spec"]["seal"] = json!({"at": "2026-01-01T00:00:00Z", "mac": "0".repeat(64)});
+    let at = &grant["metadata"]["creationTimestamp"];
+    grant["spec"]["seal"] = json!({"at": at, "mac": "0".repeat(64)});
 })]
 #[case::with_the_seal_of_another(|scene: &Scene, grant: &mut Value| {
     let other = scene.developer("jane").ask(&[], &["id"]);
