@@ -10,6 +10,7 @@
 mod answering;
 mod asking;
 mod authenticated;
+mod crowd;
 mod deleting;
 mod ending;
 mod faults;

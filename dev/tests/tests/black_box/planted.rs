@@ -242,6 +242,30 @@ fn all_goes_on_and_is_forgotten<'a>(scene: &'a Scene, jane: &Person<'a>, amy: &P
     eventually("its deletion", || !scene.exists("accessrequest", &request));
 }
 
+// G1: what got past everything still moves nobody's cursor.
+#[test]
+fn what_hides_in_the_store_shows_in_every_list() {
+    let scene = Scene::new(world::standing());
+    let jane = scene.developer("jane");
+    let hidden = "a\u{1b}[2J\u{9b}2J\u{1b}]0;title\u{7}\u{8}\u{202e}b";
+    let mut object = original(&scene, &jane.name);
+    object["metadata"] = json!({"labels": null});
+    object["spec"]["execOptions"]["command"] = json!(["echo", hidden]);
+    object["spec"]["reason"] = json!(hidden);
+    plant(&scene, "accessrequests", "hides", object);
+    for words in [
+        &["get", "acr"][..],
+        &["get", "acr", "-o", "wide"],
+        &["request", "list", "-o", "wide"],
+        &["request", "show", "hides"],
+        &["request", "show", "hides", "-o", "yaml"],
+    ] {
+        let said = jane.kubectl(words);
+        said.works_with("hides");
+        assert!(!said.text.contains(['\u{1b}', '\u{7}', '\u{8}']), "{:?}", said.text);
+    }
+}
+
 /// Looks like what the original client writes, and has what only a server writes.
 #[test]
 fn a_request_that_was_planted_with_its_status_is_granted_by_nobody() {
