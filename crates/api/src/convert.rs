@@ -174,7 +174,7 @@ pub fn request(object: &AccessRequest) -> Result<Request, ConvertError> {
         validity: valid_for(spec.valid_for.as_deref())?.map_or(Validity::Once, Validity::For),
         created: meta.created,
         being_deleted: object.metadata.deletion_timestamp.is_some(),
-        size: serde_json::to_vec(spec).map_or(usize::MAX, |json| json.len()),
+        size: size(object),
         uses: status.uses.iter().map(use_).collect(),
         denied: status.denied.as_ref().map(denial),
     })
@@ -265,6 +265,12 @@ fn attach_ask(options: &AttachOptions) -> AttachAsk {
     }
 }
 
+/// How much room a request takes: its spec, labels and annotations, in bytes.
+fn size(object: &AccessRequest) -> usize {
+    let metadata = &object.metadata;
+    serde_json::to_vec(&(&object.spec, &metadata.labels, &metadata.annotations)).map_or(usize::MAX, |json| json.len())
+}
+
 /// A grant, as stored; whether its seal is good is the caller's to say.
 ///
 /// # Errors
@@ -279,6 +285,7 @@ pub fn grant(object: &AccessGrant, seal: Seal) -> Result<Grant, ConvertError> {
         name: meta.name,
         answer,
         by: object.spec.granted_by.as_ref().and_then(person),
+        groups: object.spec.granted_by.as_ref().and_then(|by| by.groups.clone()).unwrap_or_default(),
         request_uid: match answer {
             Answer::Granted => meant_request(object)?,
             // A denial is one whatever else it says: of what it was stamped with, nothing can take it away.
