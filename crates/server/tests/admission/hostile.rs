@@ -208,9 +208,9 @@ async fn what_was_made_in_the_future_counts_when_that_has_come(#[case] path: &'s
     let mut object = world.api.get(path);
     object["metadata"]["creationTimestamp"] = later;
     if path == GRANT {
-        world.put_grant(&object)
+        world.put_grant(&object);
     } else {
-        world.put_request(&object)
+        world.put_request(&object);
     }
     assert!(!world.exec("r1", |_| {}).await.denial().is_empty());
     world.pass(24);
@@ -232,10 +232,10 @@ async fn a_denial_that_is_being_deleted_still_denies() {
 
 // C19
 #[tokio::test]
-async fn a_dry_run_of_an_attempt_uses_nothing_up() {
+async fn a_connection_is_never_a_dry_run_and_a_dry_run_of_a_request_writes_nothing() {
     let world = World::granted();
     assert!(world.exec("r1", |request| request["dryRun"] = json!(true)).await.allowed());
-    assert_eq!(world.uses(), 0);
+    assert_eq!(world.uses(), 1);
     let mut review = filing();
     review["request"]["dryRun"] = json!(true);
     world.api.requests();

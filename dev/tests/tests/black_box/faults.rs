@@ -218,8 +218,8 @@ fn an_authority_that_is_replaced_with_overlap_costs_no_attempt() {
         for kind in CONFIGURATIONS {
             let mut patch = Vec::new();
             for number in 0..stored(&scene, kind)["webhooks"].as_array().unwrap().len() {
-                let path = format!("/webhooks/{number}/clientConfig/caBundle");
-                patch.push(json!({"op": "replace", "path": path, "value": STANDARD.encode(bundle)}));
+                let bundle_path = format!("/webhooks/{number}/clientConfig/caBundle");
+                patch.push(json!({"op": "replace", "path": bundle_path, "value": STANDARD.encode(bundle)}));
             }
             let patch = Value::Array(patch).to_string();
             scene.admin(["patch", kind, "kube-request-access", "--type=json", "-p", &patch]).works_with("patched");

@@ -78,7 +78,7 @@ impl Impostor {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (config, answer, count) = (Arc::clone(&config), Arc::clone(&answer), Arc::clone(&count));
                 std::thread::spawn(move || {
-                    serve(stream, config, |asked| answer(asked, count.fetch_add(1, Ordering::SeqCst)))
+                    serve(stream, config, |asked| answer(asked, count.fetch_add(1, Ordering::SeqCst)));
                 });
             }
         });

@@ -35,13 +35,15 @@ fn plant(scene: &Scene, plural: &str, name: &str, content: Value) {
 
 /// Replaces what stands in `content`, in depth.
 fn merge(object: &mut Value, content: Value) {
-    match content {
-        Value::Object(fields) if object.is_object() => {
-            for (key, value) in fields {
-                merge(&mut object[key], value);
-            }
-        }
-        other => *object = other,
+    let Value::Object(fields) = content else {
+        *object = content;
+        return;
+    };
+    if !object.is_object() {
+        *object = json!({});
+    }
+    for (key, value) in fields {
+        merge(&mut object[key], value);
     }
 }
 

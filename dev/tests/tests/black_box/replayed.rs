@@ -76,8 +76,8 @@ fn a_grant_has_no_status_apart_from_itself() {
     let name = scene.admin(["get", "acg", "-n", &scene.namespace, "-o", "jsonpath={.items[0].metadata.name}"]).text;
     let patch = ["patch", "acg", &name, "--subresource=status", "--type=merge", "-p", r#"{"status":"granted"}"#];
     root.kubectl(patch).is_refused_with("NotFound");
-    let path = format!("/apis/spreadgroup.com/v1/namespaces/{}/accessgrants/{name}/status", scene.namespace);
-    root.kubectl(["get", "--raw", &path]).is_refused_with("NotFound");
+    let url = format!("/apis/spreadgroup.com/v1/namespaces/{}/accessgrants/{name}/status", scene.namespace);
+    root.kubectl(["get", "--raw", &url]).is_refused_with("NotFound");
     root.kubectl(["patch", "acg", &name, "--type=merge", "-p", r#"{"status":"granted"}"#])
         .is_refused_with("never changes");
     jane.exec(&["date"]).is_refused_with("denied your request");
