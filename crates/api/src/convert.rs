@@ -4,8 +4,8 @@
 
 use decide::{
     access::{
-        Answer, Ask, AttachAsk, Command, DebugAsk, Denial, ExecAsk, Grant, Request, Seal, Target, TargetKind, Use,
-        Validity,
+        Answer, Ask, AttachAsk, Command, DebugAsk, Denial, ExecAsk, Grant, Outcome, Request, Seal, Target, TargetKind,
+        Use, Validity,
     },
     attempt::{Action, Addition, Attach, Attempt, Door, Exec},
     copy::{self, Copy},
@@ -73,7 +73,9 @@ pub enum ConvertError {
         door: &'static str,
     },
     /// A copy whose command is another one.
-    #[error("execOptions.command is not what kubectl cp runs for this copy: leave it out, the server writes it")]
+    #[error(
+        "execOptions.command is not what kubectl cp runs for this copy: leave it and stdin out, the server writes it"
+    )]
     CopyCommand,
     /// An ephemeral container that is not understood.
     #[error("ephemeralContainer: {0}")]
@@ -237,7 +239,9 @@ fn copy_ask(asked: &objects::Copy, options: &ExecOptions) -> Result<Ask, Convert
     let copy = copy_of(asked, options.container.clone());
     // Clients and approvers of the original read the command: it must be the one that will run.
     let command = options.command.clone().unwrap_or_default();
-    if (!command.is_empty() && command != copy.command()) || options.tty == Some(true) {
+    let stdin = options.stdin == Some(true);
+    let other = !command.is_empty() && (command != copy.command() || stdin != (copy.direction == copy::Direction::To));
+    if other || options.tty == Some(true) {
         return Err(ConvertError::CopyCommand);
     }
     Ok(Ask::Copy(copy))
@@ -387,6 +391,10 @@ fn use_(spent: &objects::Use) -> Use {
         door: spent.sub_resource.as_deref().and_then(Door::of).unwrap_or(Door::Exec),
         pod_uid: spent.pod_uid.clone(),
         container: spent.container.clone(),
+        outcome: spent.outcome.map(|outcome| match outcome {
+            objects::Outcome::Answered => Outcome::Answered,
+            objects::Outcome::Lost => Outcome::Lost,
+        }),
     }
 }
 

@@ -8,6 +8,9 @@ use crate::{attempt::Door, copy::Copy, debug::DebugContainer, identity::Person, 
 
 /// How far the clock of the API server may be ahead of ours before a creation time is not believed.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
+/// How long after a use it may still come out that its review was answered: the API server waits for half a minute at
+/// most, and the answer is written down a moment later. What is not known by then is lost.
+pub const OUTCOME: Duration = Duration::from_secs(45);
 
 /// A request for access.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,6 +194,24 @@ pub struct Use {
     pub pod_uid: String,
     /// The container: of an ephemeral one that was added its name.
     pub container: Option<String>,
+    /// What is known of the answer to that review. It explains, and decides nothing: whatever it says, the use is used.
+    pub outcome: Option<Outcome>,
+}
+
+/// What is known of the answer to a review that spent a use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was handed over.
+    Answered,
+    /// It was not, for all that is known.
+    Lost,
+}
+
+impl Use {
+    /// Since when it counts as lost, should nobody write down that it was answered.
+    pub fn lost_at(&self) -> Option<Timestamp> {
+        self.outcome.is_none().then(|| after(self.at, OUTCOME))
+    }
 }
 
 /// A denial by somebody.

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kra_decide::{
-    access::{Answer, Ask, Candidate, Command, ExecAsk, Grant, Request, Seal, Target, TargetKind, Use, Validity},
+    access::{
+        Answer, Ask, Candidate, Command, ExecAsk, Grant, Outcome, Request, Seal, Target, TargetKind, Use, Validity,
+    },
     attempt::{Action, Attempt, Door, Exec},
     identity::{Approvers, Caller, NamePrefix, Person},
     verdict::{Container, Pod, Rules, Workload},
@@ -102,6 +104,7 @@ pub(crate) fn use_of(door: Door, review_uid: &str, container: &str) -> Use {
         door,
         pod_uid: "pod-1".to_owned(),
         container: Some(container.to_owned()),
+        outcome: Some(Outcome::Answered),
     }
 }
 

@@ -4,14 +4,19 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kra_decide::{
-    access::{Answer, Ask, Candidate, Command, Grant, Request, Seal, Standing, TargetKind, Use, Validity},
+    access::{Answer, Ask, Candidate, Command, Grant, Outcome, Request, Seal, Standing, TargetKind, Use, Validity},
     attempt::{Action, Door},
     copy::Direction,
     debug::DebugContainer,
     identity::Person,
     verdict::{Container, Denied, Pod, Screened, Spend, Verdict, Workload, screen},
 };
-use proptest::{prelude::*, sample::Index, strategy::ValueTree, test_runner::TestRunner};
+use proptest::{
+    prelude::*,
+    sample::{Index, select},
+    strategy::ValueTree,
+    test_runner::TestRunner,
+};
 
 use crate::{
     build::{UNUSED, at, denied_grant, use_of},
@@ -113,6 +118,14 @@ proptest! {
             candidate.request.uses.insert(0, use_of(world.attempt.door(), "other", "another"));
         }
         prop_assert!(world.permits() || !spent.permits());
+    }
+
+    #[test]
+    fn what_is_known_of_a_use_gives_nothing_back(world in world(), outcome in select(vec![None, Some(Outcome::Answered), Some(Outcome::Lost)])) {
+        let mut other = world.clone();
+        let uses = other.candidates.iter_mut().flat_map(|candidate| &mut candidate.request.uses);
+        uses.for_each(|one| one.outcome = outcome);
+        prop_assert_eq!(world.permits(), other.permits());
     }
 
     #[test]

@@ -178,6 +178,7 @@ fn uses() -> impl Strategy<Value = Vec<Use>> {
             door,
             pod_uid: "pod-1".to_owned(),
             container: Some(name.to_owned()),
+            outcome: None,
         });
     prop_oneof![8 => Just(Vec::new()), 1 => prop::collection::vec(one, 1..3)]
 }

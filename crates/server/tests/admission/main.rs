@@ -13,6 +13,7 @@ mod doors;
 mod fake_api;
 mod hostile;
 mod objects;
+mod outcomes;
 mod reviews;
 mod seals;
 mod spending;

@@ -140,8 +140,9 @@ async fn of_fifty_attempts_at_once_one_gets_through() {
 async fn the_use_says_which_review_and_which_pod() {
     let world = World::granted();
     world.exec("r1", |_| {}).await;
+    world.until_answered().await;
     let used = &world.api.get(REQUEST)["status"]["uses"][0];
     let expected = json!({"reviewUID": "r1", "at": "2026-11-23T15:00:00Z", "pod": "nginx", "podUID": "pod-1",
-        "subResource": "exec", "container": "nginx"});
+        "subResource": "exec", "container": "nginx", "outcome": "Answered"});
     assert_eq!(*used, expected);
 }

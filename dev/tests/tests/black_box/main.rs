@@ -18,6 +18,7 @@ mod forged;
 mod identities;
 mod identity;
 mod impostor;
+mod killing;
 mod lock;
 mod outage;
 mod planted;
