@@ -16,7 +16,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
-    admission::{Admission, Clock, router::Service},
+    admission::{Admission, Arrivals, Clock, router::Service},
     args::{Args, resolve},
     audit::{Extensions, Webhook},
     cluster::{
@@ -111,6 +111,7 @@ fn admission(
         rules: args.rules(),
         always_allowed: args.always_allowed(),
         max_open_requests: args.max_open_requests,
+        arrivals: Arrivals::default(),
         cluster_name: args.cluster_name.clone(),
         own_name,
         clock,

@@ -123,7 +123,7 @@ fn every_field_of_a_request_arrives() {
     "ephemeralContainer says nothing of \"exec\": leave it out, or name another forObject.subResource")]
 #[case("/spec/attach", json!(true), "attach says nothing of \"exec\": leave it out, or name another forObject.subResource")]
 #[case("/spec/copy", json!({"direction": "from", "path": "/x"}),
-    "execOptions.command is not what kubectl cp runs for this copy: leave it out, the server writes it")]
+    "execOptions.command is not what kubectl cp runs for this copy: leave it and stdin out, the server writes it")]
 #[case("/spec/forObject/resource/resource", json!("nodes"),
     "forObject.resource \"nodes\" of group \"\" cannot be asked for: \
      name a pod, deployment, statefulset, daemonset or job")]
@@ -193,6 +193,7 @@ fn an_empty_uid_is_none(#[case] pointer: &str, #[case] value: Value) {
     assert_eq!(converted(pointer, value).unwrap().target.uid, None);
 }
 
+// D20
 #[rstest]
 #[case::request(converted("/metadata/deletionTimestamp", json!("2026-11-23T12:01:00Z")).unwrap().being_deleted)]
 #[case::grant(converted_grant("/metadata/deletionTimestamp", json!("2026-11-23T12:01:00Z")).unwrap().being_deleted)]

@@ -59,6 +59,7 @@ pub(crate) fn grant() -> Grant {
         name: "grant-1".to_owned(),
         answer: Answer::Granted,
         by: Some(person("amy", Some("uid-amy"))),
+        groups: Vec::new(),
         request_uid: Some("request-1".to_owned()),
         valid_for: None,
         reason: None,
@@ -173,5 +174,11 @@ pub(crate) fn pod() -> Pod {
 }
 
 pub(crate) fn rules() -> Rules {
-    Rules { allow_interactive: true, unused: UNUSED, prefix: NamePrefix::default(), approvers: Approvers::default() }
+    Rules {
+        allow_interactive: true,
+        unused: UNUSED,
+        prefix: NamePrefix::default(),
+        approvers: Approvers::default(),
+        requesters: Vec::new(),
+    }
 }

@@ -225,6 +225,7 @@ fn grant(request_uid: &str) -> impl Strategy<Value = Grant> + use<> {
             name,
             answer,
             by,
+            groups: Vec::new(),
             request_uid,
             valid_for,
             reason: None,
@@ -286,6 +287,7 @@ fn rules() -> impl Strategy<Value = Rules> {
         unused: UNUSED,
         prefix: NamePrefix::new(prefix),
         approvers: Approvers::default(),
+        requesters: Vec::new(),
     })
 }
 

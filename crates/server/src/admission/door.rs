@@ -6,7 +6,7 @@
 
 use api::{
     ExecOptions, UserInfo, convert,
-    review::{Answer, Review, StrictAttachOptions, StrictExecOptions, StrictPortForwardOptions},
+    review::{Answer, Operation, Review, StrictAttachOptions, StrictExecOptions, StrictPortForwardOptions},
 };
 use decide::{
     access::Candidate,
@@ -152,22 +152,26 @@ impl Admission {
 
     /// Reads the promising candidates and the pod from the API server, and decides again on what it says now.
     async fn confirm(&self, attempt: &Attempt, promising: &[Candidate]) -> Result<Confirmation, Failure> {
+        let Some(best) = promising.first() else { return Ok(Confirmation::Denied(Denied::NoRequest)) };
+        let workload = promising.iter().any(|known| known.request.target.kind != decide::access::TargetKind::Pod);
+        let pod = pods::read(self.ledger.client(), &attempt.namespace, &attempt.pod, workload);
+        let (mut first, pod) = tokio::try_join!(async { self.ledger.read(best).await.map(Some) }, pod)?;
+        // Of many workloads' requests only those of this pod are worth a read.
+        let meant = |known: &&Candidate| pod.as_ref().is_some_and(|pod| verdict::is_meant(&known.request.target, pod));
+        let worth = promising.iter().take(1).chain(promising.iter().skip(1).filter(meant)).take(MOST_READS);
         let mut nearest = Denied::NoRequest;
-        for known in promising.iter().take(MOST_READS) {
-            let workload = known.request.target.kind != decide::access::TargetKind::Pod;
-            let pod = pods::read(self.ledger.client(), &attempt.namespace, &attempt.pod, workload);
-            let (live, pod) = tokio::try_join!(self.ledger.read(known), pod)?;
+        for known in worth {
+            let live = match first.take() {
+                Some(live) => live,
+                None => self.ledger.read(known).await?,
+            };
             let Some(live) = live else { continue };
-            let verdict = verdict::confirm(attempt, &live.candidate, pod.as_ref(), self.now(), &self.rules);
-            match (verdict, pod) {
-                (Verdict::Allow(permit), Some(pod)) => {
+            match verdict::confirm(attempt, &live.candidate, pod.as_ref(), self.now(), &self.rules) {
+                Verdict::Deny(denied) => nearest = denied,
+                Verdict::Allow(permit) => {
+                    let Some(pod) = pod else { return Ok(Confirmation::Denied(not_the_one(known))) };
                     return Ok(Confirmation::Permitted(Box::new(Confirmed { permit, live, pod })));
                 }
-                (Verdict::Allow(_), None) => {
-                    let request = known.request.name.clone();
-                    nearest = Denied::Near { request, miss: Miss::Pod(PodMiss::NotTheOne) };
-                }
-                (Verdict::Deny(denied), _) => nearest = denied,
             }
         }
         Ok(Confirmation::Denied(nearest))
@@ -184,7 +188,8 @@ impl Admission {
     ) -> Result<Outcome, Failure> {
         let uid = &review.request.uid;
         // Nothing comes of a dry run, and so it costs nothing.
-        let single = confirmed.permit.use_ == Spend::SingleUse && !review.request.is_dry_run();
+        let dry_run = attempt.door() == Door::EphemeralContainers && review.request.is_dry_run();
+        let single = confirmed.permit.use_ == Spend::SingleUse && !dry_run;
         if single && !self.may_connect(&review.request.user_info, attempt).await? {
             return Ok(Outcome::NoRight);
         }
@@ -244,7 +249,8 @@ impl Admission {
 
     /// Tells the audit webhook, unless nothing comes of it whatever is answered.
     async fn record(&self, review: &Review, exec: &Exec<'_>, deadline: Deadline) -> Result<(), WebhookError> {
-        if review.request.is_dry_run() {
+        // No connection is ever a dry run.
+        if review.request.is_dry_run() && review.request.operation == Operation::Update {
             return Ok(());
         }
         self.extensions.exec(review, exec, deadline.answer_by()).await
@@ -291,6 +297,10 @@ impl Admission {
         let context = Context { cluster: &self.cluster_name, now: self.now() };
         attempt.map_or_else(String::new, |attempt| explain::denial(denied, attempt, context))
     }
+}
+
+fn not_the_one(known: &Candidate) -> Denied {
+    Denied::Near { request: known.request.name.clone(), miss: Miss::Pod(PodMiss::NotTheOne) }
 }
 
 fn no_right(review: &Review) -> String {

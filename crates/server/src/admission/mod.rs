@@ -9,6 +9,7 @@
 //! - [`requests`], [`grants`], [`removal`]: writes to our own objects.
 //! - [`stamp`]: what the server itself writes into new objects.
 
+pub mod arrivals;
 pub mod deadline;
 pub mod door;
 pub mod failure;
@@ -43,6 +44,7 @@ use crate::{
         outcomes::{Outcomes, SpentUse},
     },
 };
+pub use arrivals::Arrivals;
 pub use deadline::Deadline;
 pub use failure::{Failure, Refused};
 
@@ -62,6 +64,8 @@ pub struct Admission {
     pub always_allowed: AlwaysAllowed,
     /// `--max-open-requests`
     pub max_open_requests: usize,
+    /// Requests that were admitted a moment ago.
+    pub arrivals: Arrivals,
     /// `--cluster-name`
     pub cluster_name: String,
     /// The name of this server's own account.

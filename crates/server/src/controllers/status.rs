@@ -138,8 +138,8 @@ fn shown(standing: &Standing, usable: bool) -> (Phase, Vec<String>, Option<Times
         Standing::Granted(access) => (Phase::Granted, access.by.iter().take(64).cloned().collect(), Some(access.until)),
         Standing::Pending | Standing::Revoked => (Phase::Pending, Vec::new(), None),
         Standing::Denied(_) => (Phase::Denied, Vec::new(), None),
-        Standing::Used { by, .. } => (Phase::Used, by.clone(), None),
-        Standing::Expired { at, by } => (Phase::Expired, by.clone(), Some(*at)),
+        Standing::Used { by, .. } => (Phase::Used, by.iter().take(64).cloned().collect(), None),
+        Standing::Expired { at, by } => (Phase::Expired, by.iter().take(64).cloned().collect(), Some(*at)),
     }
 }
 

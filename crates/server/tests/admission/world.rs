@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 use server::{
-    admission::{Admission, router::Service},
+    admission::{Admission, Arrivals, router::Service},
     audit::Extensions,
     cluster::{clients::Pulse, index::Index, ledger::Ledger, outcomes::Outcomes, seal::Sealer},
     metrics::Metrics,
@@ -92,9 +92,11 @@ impl World {
                 unused: std::time::Duration::from_hours(48),
                 prefix: NamePrefix::new(settings.prefix),
                 approvers: settings.approvers,
+                requesters: Vec::new(),
             },
             always_allowed: AlwaysAllowed { users: vec![], groups: vec!["system:masters".to_owned()] },
             max_open_requests: 2,
+            arrivals: Arrivals::default(),
             cluster_name: "test".to_owned(),
             own_name: "system:serviceaccount:kube-request-access:kube-request-access".to_owned(),
             clock: Arc::new(move || *hand.lock().unwrap()),

@@ -23,7 +23,7 @@ use tokio::{net::TcpStream, runtime::Runtime};
 use tokio_rustls::TlsConnector;
 
 use crate::{
-    faults::{Faults, seed},
+    injected::{Faults, seed},
     outage::{like, signal},
     proxies::{Endpoints, client_config, to_the_api_server, to_the_replicas},
     scene::Scene,

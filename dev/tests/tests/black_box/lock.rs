@@ -169,6 +169,9 @@ fn an_administrator_who_does_not_say_that_she_installs_changes_nothing_of_the_ga
 
     let definition = "crd/accessrequests.spreadgroup.com";
     patched(definition, json!([{"op": "remove", "path": "/spec/versions/0/subresources"}]));
+    // By this name the API server would ask nobody.
+    let renamed = r#"{"status":{"acceptedNames":{"plural":"foos"}}}"#;
+    refused(root.kubectl(["patch", definition, "--subresource=status", "--type=merge", "-p", renamed]));
     patched(definition, json!([{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/required"}]));
     let service = json!({"namespace": "default", "name": "converter", "path": "/"});
     let webhook = json!({"conversionReviewVersions": ["v1"], "clientConfig": {"service": service}});
@@ -272,6 +275,33 @@ fn a_configuration_that_is_gone_shuts_every_door_at_once_and_opens_them_when_it_
         "metadata": {"name": "kube-request-access"},
     });
     broken.root().kubectl_with(&forged.to_string(), ["create", "-f", "-"]).is_refused_with(GUARDED);
+    broken.mend();
+}
+
+// I10: whoever may change the Service still has no certificate of the server's name.
+#[test]
+fn a_service_that_leads_elsewhere_leads_to_no_open_door() {
+    let broken = Broken::new();
+    let service = ["-n", "kube-request-access", "service/kube-request-access"];
+    // Another server of the same authority.
+    let elsewhere = json!({"spec": {
+        "selector": {"app.kubernetes.io/name": "audit-receiver"},
+        "ports": [{"name": "https", "port": 443, "targetPort": 8443}],
+    }});
+    let patched = |patch: &Value| {
+        broken.admin(["patch"].iter().chain(&service).chain(&["-p", &patch.to_string()])).works_with("patched");
+    };
+    patched(&elsewhere);
+    let root = broken.root();
+    eventually("the other server", || {
+        let said = root.exec(&["date"]);
+        said.text.contains("failed calling webhook") && said.text.contains("certificate is valid for audit-receiver")
+    });
+    broken.developer("jane").exec(&["date"]).is_refused_with("failed calling webhook");
+    patched(&json!({"spec": {
+        "selector": {"app.kubernetes.io/name": "kube-request-access"},
+        "ports": [{"name": "https", "port": 443, "targetPort": "https"}],
+    }}));
     broken.mend();
 }
 

@@ -37,7 +37,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::faults::{Fault, Faults};
+use crate::injected::{Fault, Faults};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Body = BoxBody<Bytes, Error>;
