@@ -2,12 +2,18 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::again::AgainArgs;
+use crate::attach::AttachArgs;
 use crate::completion::CompletionArgs;
 use crate::connect::ConnectionFlags;
+use crate::cp::CpArgs;
+use crate::debug::DebugArgs;
 use crate::deny::DenyArgs;
 use crate::exec::ExecArgs;
 use crate::grant::GrantArgs;
 use crate::list::ListArgs;
+use crate::port_forward::PortForwardArgs;
+use crate::shell::ShellArgs;
 use crate::show::ShowArgs;
 
 /// Version, commit and date of the commit.
@@ -47,6 +53,18 @@ pub struct Cli {
 pub enum Verb {
     /// Ask to run a command in a pod
     Exec(Box<ExecArgs>),
+    /// Ask for an interactive shell in a pod
+    Shell(Box<ShellArgs>),
+    /// Ask to attach to what runs in a pod
+    Attach(Box<AttachArgs>),
+    /// Ask to forward ports to a pod
+    PortForward(Box<PortForwardArgs>),
+    /// Ask to add a debug container to a pod
+    Debug(Box<DebugArgs>),
+    /// Ask to copy files to or from a pod
+    Cp(Box<CpArgs>),
+    /// Ask again for what an earlier request was for
+    Again(AgainArgs),
     /// List requests, and where they stand
     List(ListArgs),
     /// Show one request as an approver reads it
@@ -100,8 +118,8 @@ mod tests {
     fn flags_between_pod_and_two_dashes_are_ours() {
         let (_, args) = exec(&["exec", "nginx", "-it", "--valid-for", "1h", "-k", "a=1", "-k", "b=2", "--", "sh"]);
         assert!(args.stdin && args.tty);
-        assert_eq!(args.valid_for.as_deref(), Some("1h"));
-        assert_eq!(args.custom_keys, ["a=1", "b=2"]);
+        assert_eq!(args.asking.valid_for.as_deref(), Some("1h"));
+        assert_eq!(args.asking.custom_keys, ["a=1", "b=2"]);
         assert_eq!(args.command, ["sh"]);
     }
 
@@ -121,7 +139,7 @@ mod tests {
     #[test]
     fn a_negative_duration_reaches_the_check_that_explains_it() {
         let (_, args) = exec(&["exec", "nginx", "-d", "-1h", "--", "ls"]);
-        assert_eq!(args.valid_for.as_deref(), Some("-1h"));
+        assert_eq!(args.asking.valid_for.as_deref(), Some("-1h"));
     }
 
     #[test]
@@ -145,7 +163,7 @@ mod tests {
     #[test]
     fn dry_run_alone_means_client() {
         let (_, args) = exec(&["exec", "--dry-run", "nginx", "ls"]);
-        assert_eq!(args.dry_run, crate::exec::DryRun::Client);
+        assert_eq!(args.asking.filing.dry_run, crate::asking::DryRun::Client);
     }
 
     #[test]

@@ -129,7 +129,7 @@ async fn completions_are_written_for_every_shell(#[values("bash", "zsh", "fish",
 #[tokio::test]
 async fn bash_finds_the_verbs_that_it_is_told_of() {
     let script = Fake::new().run(&["completion", "bash"], "").await.out;
-    for verb in ["exec", "list", "show", "grant", "deny", "completion"] {
+    for verb in ["exec", "attach", "debug", "cp", "shell", "again", "list", "show", "grant", "deny", "completion"] {
         let state = format!("kubectl__request__subcmd__{verb}");
         assert!(script.contains(&format!("cmd=\"{state}\"")), "{script}");
         assert!(script.contains(&format!("        {state})\n")), "{script}");
