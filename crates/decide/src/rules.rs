@@ -62,6 +62,9 @@ pub enum Refusal {
          without a slash at the end"
     )]
     CopyElsewhere,
+    /// A path that is none to tar.
+    #[error("copy.path begins with \"-\", so that tar would take it for an option: write ./ before it")]
+    CopyOption,
     /// An ephemeral container without an image.
     #[error("ephemeralContainer.image is missing: name the image to debug with")]
     NoImage,
@@ -96,6 +99,9 @@ pub fn check(request: &Request, rules: &Rules) -> Result<(), Refusal> {
 fn check_copy(copy: &Copy) -> Result<(), Refusal> {
     check_text("copy.path", &copy.path)?;
     check_text("copy.directory", &copy.directory)?;
+    if copy.path.starts_with('-') {
+        return Err(Refusal::CopyOption);
+    }
     if !copy.is_consistent() {
         return Err(Refusal::CopyElsewhere);
     }

@@ -14,13 +14,13 @@ use http::Uri;
 /// Longest time that requests are kept: ten years.
 const LONGEST_KEEP: Duration = Duration::from_hours(24 * 3650);
 
-/// Lets developers ask for `kubectl exec`, and allows just what was granted.
+/// Lets developers ask for `kubectl exec` and every other door into a pod, and allows just what was granted.
 ///
-/// An admission webhook of the API server: it refuses `kubectl exec` until an AccessRequest for exactly this was
-/// granted by somebody else, and explains in the developer's terminal how to ask.
+/// An admission webhook of the API server: it refuses exec, attach, port-forward, cp and debug containers until an
+/// AccessRequest for exactly this was granted by somebody else, and explains in the developer's terminal how to ask.
 ///
-/// Two access models. Standing rights (the default): RBAC lets developers `get` and `create` pods/exec, and this
-/// server is the lock. Granted role (--granted-role-name): developers have no such right, and are bound to the named
+/// Two access models. Standing rights (the default): RBAC lets developers through these doors, and this server is the
+/// lock. Granted role (--granted-role-name): developers have no such right, and are bound to the named
 /// Role in the request's namespace for as long as a grant lasts.
 ///
 /// The cluster is found by $KUBECONFIG or ~/.kube/config if present, else in-cluster.
@@ -80,7 +80,7 @@ pub struct Args {
     pub keep_finished: Duration,
 
     /// Bind the user to this Role of the request's namespace while a grant lasts, for clusters where developers have
-    /// no standing right to exec. The Role must exist and allow `get` and `create` on pods/exec
+    /// no standing rights. The Role must exist and allow `get` and `create` on pods/exec, or on whichever doors there are
     #[arg(long, env = "KRA_GRANTED_ROLE_NAME", value_name = "ROLE")]
     pub granted_role_name: Option<String>,
 
@@ -117,7 +117,7 @@ pub struct Args {
     #[arg(long, env = "KRA_USERNAME_PREFIX", default_value = "", value_name = "PREFIX")]
     pub username_prefix: String,
 
-    /// Let requests ask for standard input and terminals (kubectl exec -i, -t)
+    /// Let requests ask for standard input and terminals (kubectl exec, attach and debug with -i or -t)
     #[arg(long, env = "KRA_ALLOW_INTERACTIVE")]
     pub allow_interactive: bool,
 

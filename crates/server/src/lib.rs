@@ -1,4 +1,5 @@
-//! kube-request-access: an admission webhook that refuses `kubectl exec` until exactly this was asked for and granted.
+//! kube-request-access: an admission webhook that refuses `kubectl exec`, and every other door into a pod, until exactly
+//! this was asked for and granted.
 //!
 //! [`run::run`] wires the parts: [`cluster`] knows what is, [`admission`] decides, [`audit`] tells, [`controllers`]
 //! react to what is stored, [`serve`] listens. ARCHITECTURE.md walks along one request.

@@ -288,6 +288,8 @@ async fn requests_for_every_door_are_completed() {
 #[rstest]
 #[case::a_copy_that_unpacks_elsewhere(
     json!({"copy": {"direction": "to", "path": "/tmp/x", "directory": "/etc"}}), "copy.directory must be")]
+#[case::a_path_that_tar_takes_for_an_option(
+    json!({"copy": {"direction": "from", "path": "--checkpoint-action=exec=sh"}}), "tar would take it for an option")]
 #[case::a_copy_without_a_directory(json!({"copy": {"direction": "to", "path": "/tmp/x"}}), "copy.directory must be")]
 #[case::a_copy_of_something_hidden(
     json!({"copy": {"direction": "from", "path": "/tmp/\u{202e}x"}}), "U+202E")]
