@@ -11,6 +11,7 @@ mod answering;
 mod asking;
 mod authenticated;
 mod deleting;
+mod doors;
 mod ending;
 mod forged;
 mod identity;

@@ -11,7 +11,7 @@ use cluster::{Cluster, Identity, NodeChoice, Options, Progress, Running};
 use run::{Binaries, Installed, Place, Settings, certificates::Authority};
 
 /// Whatever is waited for comes within this time, or the test has failed.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct World {
     pub(crate) cluster: Running,
