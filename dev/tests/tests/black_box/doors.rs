@@ -122,7 +122,8 @@ impl Door {
         let local = local_file(person);
         match self {
             Self::Exec => said(kubectl, ""),
-            Self::Attach | Self::DebugAttach => said_until(kubectl, "", |text| text.contains(ANSWER)),
+            // A denial repeats the command, in which it stands too.
+            Self::Attach | Self::DebugAttach => said_until(kubectl, "", |text| text.lines().any(|line| line == ANSWER)),
             Self::PortForward => said_until(kubectl, "", |text| forwarded(text).is_some_and(answers)),
             Self::Debug => said(kubectl, ""),
             Self::CopyInto => {

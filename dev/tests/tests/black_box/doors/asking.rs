@@ -41,7 +41,7 @@ fn who_copies_into_a_pod_is_told_to_type_the_line_again() {
 #[case::port_forward(PortForward, &["ANY (wanted: 8080)", "Ports CANNOT be limited", "any port of the pod can be reached"])]
 #[case::debug(Debug, &["Attach       no", "What runs in it cannot be limited: it shares the network of the pod and the processes of container main."])]
 #[case::debug_attach(DebugAttach, &["Attach       yes", "once, and attach to it, in namespace", "can trace processes (SYS_PTRACE) (profile general)"])]
-#[case::copy_into(CopyInto, &["cp into the container", r#"write ANY file below "/srv/in""#, "What is copied there cannot be limited"])]
+#[case::copy_into(CopyInto, &["cp INTO the container", r#"write ANY file below "/srv/in""#, "What is copied there cannot be limited"])]
 #[case::copy_out(CopyOut, &["cp out of the container", "can copy this out of container main of pod talk once", "with all that is below it"])]
 fn whoever_approves_reads_what_it_means(#[case] door: Door, #[case] texts: &[&str]) {
     let people = People::new();
