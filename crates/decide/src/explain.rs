@@ -136,6 +136,13 @@ fn differs(request: &str, differences: &[Difference], granted: &Ask, attempt: &A
         lines.push(format!("  {}", others.join(", ")));
     }
     lines.extend(differences.iter().filter_map(|difference| field(difference, granted, attempt)));
+    if matches!((granted, &attempt.action), (Ask::Copy(_), Action::Exec(exec)) if exec.looks_like_copy()) {
+        lines.push(
+            "  kubectl cp unpacks in a path that is a directory, else beside it: to ask for the directory itself, write \
+             a / at its end or add --into-directory"
+                .to_owned(),
+        );
+    }
     lines.push(format!("To ask for what you ran:\n{ask}"));
     lines.join("\n")
 }

@@ -1,10 +1,18 @@
 //! What is tried, compared with what was asked for.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+
 use crate::{
-    access::{Ask, AttachAsk, Candidate, Command, DebugAsk, ExecAsk, Request, Standing, Use, Validity},
+    access::{Ask, AttachAsk, Candidate, Command, DebugAsk, ExecAsk, Request, Standing, Use, Validity, after},
     attempt::{Action, Addition, Attach, Attempt, Door, Exec},
     copy::Copy,
 };
+
+/// The API server asks again about the same ephemeral container within this time. Later, whoever asks is somebody whose
+/// container was never stored.
+const ASKED_AGAIN: Duration = Duration::from_mins(1);
 
 /// In what an attempt differs from a request.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -136,14 +144,14 @@ pub enum Left {
 }
 
 /// What is left of a part for an attempt, in a request that stands like this. Says nothing of whether they match.
-pub fn left(candidate: &Candidate, standing: &Standing, part: Part, attempt: &Attempt) -> Left {
+pub fn left(candidate: &Candidate, standing: &Standing, part: Part, attempt: &Attempt, now: Timestamp) -> Left {
     let request = &candidate.request;
     let granted = matches!(standing, Standing::Granted(_));
     match (request.validity, part) {
         (Validity::For(_), _) | (Validity::Once, Part::Question) if granted => Left::Free,
         (Validity::Once, Part::Whole) => of(request.uses.first(), granted, |one| one.review_uid == attempt.review_uid),
         (Validity::Once, Part::Container) => {
-            of(request.used(Door::EphemeralContainers), granted, |one| is_same_container(one, &attempt.action))
+            of(request.used(Door::EphemeralContainers), granted, |one| is_same_container(one, &attempt.action, now))
         }
         (Validity::Once, Part::Attach) if !was_added(request, &attempt.action) => Left::Nothing,
         (Validity::Once, Part::Attach) => {
@@ -164,10 +172,11 @@ fn of(spent: Option<&Use>, granted: bool, own: impl Fn(&Use) -> bool) -> Left {
 
 /// The API server asks again, under another review, when the pod's status changed meanwhile: the container that is
 /// added is the same by its pod's UID and its name, which no other container of that pod can ever have.
-fn is_same_container(one: &Use, action: &Action) -> bool {
+fn is_same_container(one: &Use, action: &Action, now: Timestamp) -> bool {
     match action {
         Action::Debug(addition) => {
-            one.pod_uid == addition.pod_uid && one.container.is_some() && one.container == addition.container.name
+            let same = one.container.is_some() && one.container == addition.container.name;
+            same && one.pod_uid == addition.pod_uid && now < after(one.at, ASKED_AGAIN)
         }
         Action::Exec(_) | Action::Attach(_) | Action::PortForward => false,
     }

@@ -229,7 +229,7 @@ impl<'a> Hers<'a> {
         let possible = rules.allow_interactive || copies || !attempt.action.takes_input();
         let part = matching::part(&request.ask, &attempt.action).filter(|_| about && possible)?;
         let standing = candidate.standing(now, rules);
-        let left = matching::left(candidate, &standing, part, attempt);
+        let left = matching::left(candidate, &standing, part, attempt, now);
         // Of a container that this request did not add, it says nothing.
         if left == Left::Nothing && part == Part::Attach {
             return None;

@@ -81,6 +81,7 @@ pub enum Verb {
 mod tests {
     use clap::CommandFactory;
     use clap::error::ErrorKind;
+    use rstest::rstest;
 
     use super::*;
 
@@ -158,6 +159,41 @@ mod tests {
     #[test]
     fn a_pod_is_needed() {
         assert_eq!(refused(&["exec"]), ErrorKind::MissingRequiredArgument);
+    }
+
+    #[rstest]
+    #[case(&["debug", "web-0", "--image=busybox", "sh"], ErrorKind::UnknownArgument)]
+    #[case(&["debug", "web-0", "--image=busybox", "--profile=root"], ErrorKind::InvalidValue)]
+    #[case(&["debug", "web-0", "--image=busybox", "--attach=maybe"], ErrorKind::InvalidValue)]
+    #[case(&["attach", "web-0", "--", "sh"], ErrorKind::UnknownArgument)]
+    #[case(&["shell", "web-0", "--", "sh"], ErrorKind::UnknownArgument)]
+    #[case(&["shell", "web-0", "-it"], ErrorKind::UnknownArgument)]
+    #[case(&["cp", "a"], ErrorKind::MissingRequiredArgument)]
+    #[case(&["cp", "a", "b", "c"], ErrorKind::UnknownArgument)]
+    #[case(&["again", "a", "--valid-for=1h"], ErrorKind::UnknownArgument)]
+    #[case(&["port-forward"], ErrorKind::MissingRequiredArgument)]
+    fn what_no_verb_takes_is_refused(#[case] line: &[&str], #[case] kind: ErrorKind) {
+        assert_eq!(refused(line), kind);
+    }
+
+    #[rstest]
+    #[case(&["debug", "-n", "shop", "-i", "-t", "box", "--image=busybox", "--target=main", "-c", "mine", "--", "sh"])]
+    #[case(&["port-forward", "-n", "shop", "box"])]
+    #[case(&["attach", "-n", "shop", "-i", "-t", "box", "-c", "main"])]
+    #[case(&["cp", "-n", "shop", "-c", "main", "box:/etc/hostname", "."])]
+    fn the_lines_that_denials_say_to_type_are_understood(#[case] line: &[&str]) {
+        let cli = Cli::try_parse_from([&["kubectl-request"], line].concat()).unwrap();
+        assert_eq!(cli.connection.namespace.as_deref(), Some("shop"));
+    }
+
+    #[rstest]
+    fn help_of_every_verb_that_asks_shows_an_example(
+        #[values("exec", "shell", "attach", "port-forward", "debug", "cp", "again")] verb: &str,
+    ) {
+        let help = Cli::try_parse_from(["kubectl-request", verb, "-h"]).unwrap_err().to_string();
+        assert!(help.contains("Examples:\n  # "), "{help}");
+        assert!(help.contains(&format!("\n  kubectl request {verb} ")), "{help}");
+        assert!(help.contains("--dry-run"), "{help}");
     }
 
     #[test]

@@ -276,7 +276,10 @@ fn unspent(world: &World, candidate: &Candidate, in_time: bool, granted: bool) -
         (Ask::Copy(_), _) if is_question(world, candidate) => in_time && request.uses.is_empty(),
         (Ask::Debug(ask), Action::Debug(addition)) => {
             let used_up = if ask.attach { first(Door::Attach).is_some() } else { !request.uses.is_empty() };
-            let same = |one: &Use| one.pod_uid == addition.pod_uid && one.container == addition.container.name;
+            let soon = |one: &Use| at(world.now) < one.at + Duration::from_mins(1);
+            let same = |one: &Use| {
+                one.pod_uid == addition.pod_uid && one.container == addition.container.name && soon(one)
+            };
             added.map_or(!used_up, same) && if used_up { granted } else { in_time }
         }
         (Ask::Debug(_), Action::Attach(attach)) => {

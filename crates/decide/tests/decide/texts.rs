@@ -3,6 +3,7 @@
 use kra_decide::{
     access::{Ask, Command, DebugAsk, Denial, ExecAsk, Standing},
     attempt::{Action, Addition, Attach, Attempt},
+    copy::{Copy, Direction},
     debug::{DebugContainer, SECURITY_CONTEXT},
     explain::{Context, denial},
     matching::Difference,
@@ -119,6 +120,20 @@ fn copies(command: &[&str], stdin: bool) -> Action {
 #[case("cp_out_of_a_pod", copies(&["tar", "cf", "-", "/etc/hostname"], false))]
 fn a_denial_of_another_door_reads(#[case] name: &str, #[case] action: Action) {
     insta::assert_snapshot!(name, denial(&Denied::NoRequest, &tries(action), DEV));
+}
+
+#[test]
+fn a_copy_into_another_directory_reads() {
+    let copy = Copy {
+        container: Some("main".to_owned()),
+        direction: Direction::To,
+        path: "/srv/app".to_owned(),
+        directory: "/srv".to_owned(),
+        no_preserve: false,
+    };
+    let denied = near(Miss::Differs { differences: vec![Difference::Command], granted: Box::new(Ask::Copy(copy)) });
+    let sent = tries(copies(&["tar", "-xmf", "-", "-C", "/srv/app"], true));
+    insta::assert_snapshot!(denial(&denied, &sent, DEV));
 }
 
 #[test]

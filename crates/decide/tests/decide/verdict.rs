@@ -557,6 +557,15 @@ fn a_debug_container_is_added_once_and_attached_to_once() {
 }
 
 #[test]
+fn a_debug_container_that_was_never_stored_is_not_added_later() {
+    let mut candidate = to_debug();
+    candidate.request.uses = vec![use_of(Door::EphemeralContainers, "review-0", "debugger-1")];
+    let verdict = |now: i64| confirm(&adds("pod-1", "debugger-1"), &candidate, Some(&pod()), at(now), &rules());
+    assert_eq!(permit(verdict(100 + 59)).use_, Spend::AlreadySpentByThisReview);
+    assert!(matches!(miss(verdict(100 + 60)), Miss::Over(Standing::Used { .. })));
+}
+
+#[test]
 fn nobody_attaches_to_a_container_that_only_has_the_name_of_the_one_that_was_asked_for() {
     let mut candidate = to_debug();
     candidate.request.uses = vec![use_of(Door::EphemeralContainers, "review-0", "debugger-1")];

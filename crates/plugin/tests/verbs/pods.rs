@@ -40,11 +40,14 @@ pub(crate) fn world() -> Fake {
         .with(&format!("{DEPLOYMENTS}/web"), deployment)
 }
 
-/// The spec of the one request that was filed.
+/// The spec of the one request that was filed, which must mean something to the server.
 pub(crate) fn filed(fake: &Fake) -> Value {
     let requests = fake.posted(REQUESTS);
     assert_eq!(requests.len(), 1, "{requests:?}");
-    requests[0]["spec"].clone()
+    let spec = requests[0]["spec"].clone();
+    let meaning = api::convert::ask(&serde_json::from_value(spec.clone()).unwrap());
+    assert!(meaning.is_ok(), "{meaning:?}");
+    spec
 }
 
 /// `forObject` of a request for pod web-0.

@@ -8,7 +8,7 @@ use crate::pods::{PODS, filed, pod, refused, web_0, world};
 
 const SERVICES: &str = "/api/v1/namespaces/default/services";
 
-fn service(name: &str, selector: Value) -> Value {
+fn service(name: &str, selector: &Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "default"},
         "spec": {
@@ -31,8 +31,8 @@ fn with_service() -> Fake {
         .with(&format!("{PODS}/web-1"), ready_pod("web-1", "2026-01-01T00:00:00Z"))
         .with(&format!("{PODS}/web-2"), ready_pod("web-2", "2025-12-31T00:00:00Z"))
         .with(&format!("{PODS}/web-3"), leaving)
-        .with(&format!("{SERVICES}/web"), service("web", json!({"app": "web"})))
-        .with(&format!("{SERVICES}/external"), service("external", Value::Null))
+        .with(&format!("{SERVICES}/web"), service("web", &json!({"app": "web"})))
+        .with(&format!("{SERVICES}/external"), service("external", &Value::Null))
 }
 
 #[rstest]
@@ -78,7 +78,7 @@ async fn a_service_leads_to_the_pod_that_was_ready_first(#[values("svc/web", "se
 
 #[tokio::test]
 async fn a_service_without_running_pods_is_told() {
-    let fake = Fake::new().with(&format!("{SERVICES}/web"), service("web", json!({"app": "web"})));
+    let fake = Fake::new().with(&format!("{SERVICES}/web"), service("web", &json!({"app": "web"})));
     let failure = "error: no pod behind service web is running: name a workload (deployment/NAME) to ask for whichever \
                    it runs";
     refused(&fake, &["port-forward", "svc/web", "80"], failure).await;

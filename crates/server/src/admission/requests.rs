@@ -7,6 +7,8 @@ use decide::{
     rules,
 };
 
+use kube::Api;
+
 use super::{
     Admission, Deadline,
     failure::{self, Failure, Refused},
@@ -30,6 +32,7 @@ impl Admission {
         self.check_stamps(review, &object, &request)?;
         self.check_open_requests(&request)?;
         self.check_target(review, &request).await?;
+        self.check_follows(&object, &request).await?;
         if is_from_the_future(request.created, self.now()) {
             return Err(Refused::because("the creationTimestamp lies in the future"));
         }
@@ -97,6 +100,18 @@ impl Admission {
             "{:?} has {count} open requests in namespace {}, and {most} are the most: delete those that nobody needs any more",
             request.user.name, request.namespace
         )))
+    }
+
+    /// Whether an earlier request that is named is one of the same user: the approver reads its name.
+    async fn check_follows(&self, object: &AccessRequest, request: &Request) -> Result<(), Refused> {
+        let Some(name) = object.spec.follows.as_deref().filter(|name| !name.is_empty()) else { return Ok(()) };
+        let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), &request.namespace);
+        let earlier = api.get_opt(name).await?.and_then(|earlier| convert::person(&earlier.spec.user_info?));
+        if earlier.is_some_and(|user| user.name == request.user.name) {
+            return Ok(());
+        }
+        // The same whether it is somebody else's or not there.
+        Err(Refused::because(format!("follows: {:?} has no accessrequest {name:?} here", request.user.name)))
     }
 
     /// Whether the stamped UID and container are those of what is named: the approver reads the name.

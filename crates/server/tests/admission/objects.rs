@@ -186,6 +186,21 @@ async fn who_lacks_the_mandatory_prefix_files_nothing() {
 }
 
 #[tokio::test]
+async fn a_request_follows_only_one_of_the_same_user() {
+    let world = World::new(Settings::default());
+    world.put_request(&request());
+    let follows = |name: &str| {
+        let mut review = filing();
+        review["request"]["object"]["spec"]["follows"] = json!(name);
+        review
+    };
+    assert!(file(&world, &follows("ask")).await.allowed());
+    assert!(file(&world, &follows("other")).await.denial().contains("has no accessrequest \"other\" here"));
+    world.api.change(REQUEST, |request| request["spec"]["userInfo"]["username"] = json!("tom"));
+    assert!(file(&world, &follows("ask")).await.denial().contains("has no accessrequest \"ask\" here"));
+}
+
+#[tokio::test]
 async fn one_user_cannot_fill_the_store() {
     let world = World::new(Settings::default());
     for name in ["one", "two"] {
