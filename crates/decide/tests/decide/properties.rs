@@ -277,9 +277,8 @@ fn unspent(world: &World, candidate: &Candidate, in_time: bool, granted: bool) -
         (Ask::Debug(ask), Action::Debug(addition)) => {
             let used_up = if ask.attach { first(Door::Attach).is_some() } else { !request.uses.is_empty() };
             let soon = |one: &Use| at(world.now) < one.at + Duration::from_mins(1);
-            let same = |one: &Use| {
-                one.pod_uid == addition.pod_uid && one.container == addition.container.name && soon(one)
-            };
+            let same =
+                |one: &Use| one.pod_uid == addition.pod_uid && one.container == addition.container.name && soon(one);
             added.map_or(!used_up, same) && if used_up { granted } else { in_time }
         }
         (Ask::Debug(_), Action::Attach(attach)) => {

@@ -2,17 +2,20 @@
 //! `kubectl request`: that is what the plugin promises.
 
 mod asking;
+mod debugging;
+mod edges;
+mod elsewhere;
+mod interactive;
 mod matrix;
+mod proxies;
+mod raw;
 
 use std::{
     fs,
     io::{Read as _, Write as _},
     net::TcpStream,
     path::PathBuf,
-    sync::{
-        OnceLock,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -23,6 +26,8 @@ use crate::{
     world::{self, World, eventually},
 };
 
+/// What somebody reads who has nothing to do with it.
+const NOT_ASKED: &str = "you have not asked for this yet (cluster dev, namespace ";
 /// What only the pod can have said.
 const ANSWER: &str = "from-the-pod";
 
@@ -215,30 +220,29 @@ fn answers(port: u16) -> bool {
 }
 
 /// A namespace with the pod `talk`, for many tests: people do not see each other's requests. Its container `main`
-/// prints, has files, and serves them.
+/// prints, has files, and serves them; `reader` repeats what is typed into it.
 pub(crate) fn house(world: &'static World) -> &'static Scene {
-    static STANDING: OnceLock<Scene> = OnceLock::new();
-    static BOUND: OnceLock<Scene> = OnceLock::new();
-    let house = if world.standing_rights { &STANDING } else { &BOUND };
-    house.get_or_init(|| {
+    world.house.get_or_init(|| {
         let scene = Scene::new(world);
-        create_talker(&scene, "talk");
+        create_talker(&scene);
         scene
     })
 }
 
-pub(crate) fn create_talker(scene: &Scene, name: &str) {
+fn create_talker(scene: &Scene) {
     let main = "mkdir -p /srv/in /srv/www && echo from-the-pod >/srv/www/index.html && httpd -p 8080 -h /srv/www && \
                 while :; do echo from-the-pod; sleep 0.2; done";
     let container = |name: &str, script: &str| json!({"name": name, "image": IMAGE, "imagePullPolicy": "Never", "command": ["sh", "-c", script]});
+    let mut reader = container("reader", "exec cat");
+    reader["stdin"] = json!(true);
     scene.apply(&json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": scene.namespace},
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "talk", "namespace": scene.namespace},
         "spec": {"nodeName": NODE, "terminationGracePeriodSeconds": 0, "containers": [
-            container("main", main), container("side", "exec sleep 100000"),
+            container("main", main), container("side", "exec sleep 100000"), reader,
         ]},
     }));
-    let pod = format!("pod/{name}");
-    scene.admin(["wait", "-n", &scene.namespace, "--for=condition=Ready", "--timeout=60s", &pod]).works_with("met");
+    let ready = ["wait", "-n", &scene.namespace, "--for=condition=Ready", "--timeout=60s", "pod/talk"];
+    scene.admin(ready).works_with("met");
 }
 
 /// Somebody who asks and somebody who answers, whom no other test knows.
@@ -256,6 +260,13 @@ impl People {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         let (number, scene) = (NUMBER.fetch_add(1, Ordering::Relaxed), house(world));
         Self { jane: scene.developer(&format!("jane{number}")), amy: scene.approver(&format!("amy{number}")) }
+    }
+
+    /// Where interactive use can be granted.
+    pub(crate) fn interactive() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let (number, scene) = (NUMBER.fetch_add(1, Ordering::Relaxed), house(world::prefixed()));
+        Self { jane: scene.developer(&format!("oidc:jane{number}")), amy: scene.approver(&format!("oidc:amy{number}")) }
     }
 
     /// What jane asks for is granted.

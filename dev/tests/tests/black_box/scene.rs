@@ -209,10 +209,16 @@ impl Person<'_> {
 
     /// A line as it is typed into a shell.
     pub(crate) fn shell(&self, line: &str) -> Said {
-        self.shell_with("", line)
+        said(self.shell_command(line), "")
     }
 
-    pub(crate) fn shell_with(&self, input: &str, line: &str) -> Said {
+    /// `kubectl …` in a terminal, in which this is typed, until what it shows is enough.
+    pub(crate) fn at_terminal(&self, kubectl: &str, typed: &str, is_enough: impl FnMut(&str) -> bool) -> Said {
+        let line = format!("exec script -qec 'kubectl -n {} {kubectl}' /dev/null", self.scene.namespace);
+        said_until(self.shell_command(&line), typed, is_enough)
+    }
+
+    fn shell_command(&self, line: &str) -> Command {
         let kubectl = self.command::<&str>([]);
         let mut shell = Command::new("sh");
         shell.args(["-c", line]);
@@ -223,7 +229,7 @@ impl Person<'_> {
         let system = std::env::var_os("PATH").unwrap_or_default();
         let path = std::env::join_paths(dirs.into_iter().chain(std::env::split_paths(&system))).unwrap();
         shell.env("PATH", path);
-        said(shell, input)
+        shell
     }
 
     /// `kubectl exec box -c main -- …`, over WebSocket.

@@ -5,13 +5,11 @@ use rstest::rstest;
 use super::{
     AIM, Aim,
     Door::{self, Attach, CopyInto, CopyOut, Debug, DebugAttach, Exec, PortForward},
-    People,
+    NOT_ASKED, People,
     Transport::{self, Spdy, WebSocket},
     transports,
 };
 use crate::world::{self, eventually};
-
-const NOT_ASKED: &str = "you have not asked for this yet (cluster dev, namespace ";
 
 // A1, A2, A3, A5
 #[rstest]
