@@ -5,8 +5,9 @@ use rstest::rstest;
 use super::{
     AIM,
     Door::{self, Attach, CopyInto, CopyOut, Debug, DebugAttach, Exec, PortForward},
-    People,
+    GATE, NOT_ASKED, People,
     Transport::WebSocket,
+    debugger,
 };
 
 // The promise: paste the line, have it granted, and the same kubectl works.
@@ -33,6 +34,27 @@ fn who_copies_into_a_pod_is_told_to_type_the_line_again() {
     said.is_refused_with("type your line again with `kubectl request cp` in place of `kubectl cp`");
     people.granted(CopyInto, &[]);
     CopyInto.opens(&people.jane, WebSocket, AIM);
+}
+
+/// `kubectl debug --attach` without `-i` does not say so when it adds the container: attaching is asked for then.
+#[test]
+fn who_attaches_to_a_container_that_was_granted_without_it_is_told_how_to_ask() {
+    let People { jane, amy } = People::new();
+    let denied = DebugAttach.tries(&jane, WebSocket, &[], AIM);
+    let line = denied.text.lines().find_map(|line| line.strip_prefix("  kubectl ")).unwrap();
+    let request = jane.shell(&format!("kubectl {line}")).request();
+    amy.grant(&request);
+    // kubectl says it, and shows the log instead, until the container ends.
+    let said = DebugAttach.tries(&jane, WebSocket, &[], AIM);
+    said.is_refused_with(&format!("falling back to streaming logs: unable to upgrade connection: {GATE}: {NOT_ASKED}"));
+    let name = debugger(&said);
+    let attach = format!("attach -n {} talk -c {name}", jane.scene.namespace);
+    said.is_refused_with(&format!("  kubectl request {attach}"));
+    let asked = jane.shell(&format!("kubectl request {attach}")).request();
+    amy.grant(&asked);
+    // It has ended meanwhile, which costs nothing.
+    jane.kubectl(["attach", "talk", "-c", &name]).is_refused_with("");
+    assert_eq!(jane.scene.uses(&asked), 0);
 }
 
 #[rstest]

@@ -76,10 +76,10 @@ fn a_second_container_does_not_come_with_a_granted_one() {
     let people = People::new();
     let request = people.granted(Debug, &["--profile=baseline"]);
     let raw = Raw::of(&people.jane);
-    let path = format!("/api/v1/namespaces/{}/pods/talk/ephemeralcontainers", people.jane.scene.namespace);
+    let url = format!("/api/v1/namespaces/{}/pods/talk/ephemeralcontainers", people.jane.scene.namespace);
     let patch = |containers: &[Value]| json!({"spec": {"ephemeralContainers": containers}}).to_string();
     let send = |query: &str, body: &str| {
-        raw.send_with("PATCH", &format!("{path}{query}"), "application/strategic-merge-patch+json", body)
+        raw.send_with("PATCH", &format!("{url}{query}"), "application/strategic-merge-patch+json", body)
     };
     let name = |number: u8| format!("{}-{number}", people.jane.name);
     let (status, said) = send("", &patch(&[container(&name(1)), container(&name(2))]));

@@ -4,26 +4,17 @@
 use rstest::rstest;
 use serde_json::json;
 
-use super::NOT_ASKED;
+use super::{NOT_ASKED, owner};
 use crate::{
-    scene::{IMAGE, NODE, Person, Scene},
+    scene::{IMAGE, NODE, Scene},
     world,
 };
-
-/// Somebody whom RBAC lets do everything, and who is not always allowed.
-fn owner(scene: &Scene) -> Person<'_> {
-    let owner = scene.person("owner", &["owners"]);
-    let user = format!("--user={}", owner.name);
-    let binding = ["create", "clusterrolebinding", &owner.name, "--clusterrole=cluster-admin", &user];
-    scene.admin(binding).works_with("created");
-    owner
-}
 
 // A15, A16
 #[test]
 fn kubectl_debug_that_makes_another_pod_is_not_stopped_and_the_pod_itself_is() {
     let scene = Scene::new(world::standing());
-    let owner = owner(&scene);
+    let owner = owner(&scene, "owner");
     let image = format!("--image={IMAGE}");
     owner.kubectl(["debug", "box", "--copy-to=copy", &image, "--", "true"]).works_with("");
     assert!(scene.exists("pod", "copy"));
@@ -36,7 +27,7 @@ fn kubectl_debug_that_makes_another_pod_is_not_stopped_and_the_pod_itself_is() {
 #[test]
 fn changing_what_a_pod_runs_is_not_stopped() {
     let scene = Scene::new(world::standing());
-    let owner = owner(&scene);
+    let owner = owner(&scene, "owner");
     scene.create_deployment("web");
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "mine"},
@@ -50,8 +41,8 @@ fn changing_what_a_pod_runs_is_not_stopped() {
         ("lifecycle", json!({"postStart": exec})),
         ("livenessProbe", exec.clone()),
     ] {
-        let path = format!("/spec/template/spec/containers/0/{field}");
-        let patch = json!([{"op": "add", "path": path, "value": value}]).to_string();
+        let place = format!("/spec/template/spec/containers/0/{field}");
+        let patch = json!([{"op": "add", "path": place, "value": value}]).to_string();
         owner.kubectl(["patch", "--dry-run=server", "deploy/web", "--type=json", "-p", &patch]).works_with("patched");
     }
     let script = ["create", "configmap", "--dry-run=server", "script", "--from-literal=run.sh=id"];

@@ -168,7 +168,10 @@ fn the_role_that_is_bound_opens_every_door_while_the_grant_lasts(
 ) {
     let people = People::of(world::role_per_grant());
     door.tries(&people.jane, WebSocket, &[], AIM).is_refused_with("cannot ");
-    people.granted(door, &[]);
+    let request = people.granted(door, &[]);
     door.opens(&people.jane, WebSocket, AIM);
+    // The rights stay for a minute, because RBAC is asked after the gate.
+    door.is_shut(&people.jane, WebSocket, AIM, "was for one use, and was used at");
+    people.jane.kubectl(["delete", "acr", &request]).works_with("deleted");
     eventually("the end of its rights", || door.tries(&people.jane, WebSocket, &[], AIM).text.contains("cannot "));
 }
