@@ -148,6 +148,9 @@ pub fn left(candidate: &Candidate, standing: &Standing, part: Part, attempt: &At
     let request = &candidate.request;
     let granted = matches!(standing, Standing::Granted(_));
     match (request.validity, part) {
+        // What was added is written down, so that its user attaches to nothing else.
+        (Validity::For(_), Part::Container) if granted => added_for_a_time(request, &attempt.action),
+        (Validity::For(_), Part::Attach) if !was_added(request, &attempt.action) => Left::Nothing,
         (Validity::For(_), _) | (Validity::Once, Part::Question) if granted => Left::Free,
         (Validity::Once, Part::Whole) => of(request.uses.first(), granted, |one| one.review_uid == attempt.review_uid),
         (Validity::Once, Part::Container) => {
@@ -182,8 +185,23 @@ fn is_same_container(one: &Use, action: &Action, now: Timestamp) -> bool {
     }
 }
 
-/// Whether the container that somebody attaches to is the one that this request added.
+/// So many containers can be attached to under one request for a time.
+const MOST_ADDED: usize = 16;
+
+/// A container that is added under a request for a time is a use only where its user may attach to it.
+fn added_for_a_time(request: &Request, action: &Action) -> Left {
+    let (Ask::Debug(ask), Action::Debug(addition)) = (&request.ask, action) else { return Left::Nothing };
+    let known = addition.container.name.as_deref().and_then(|name| request.added(&addition.pod_uid, name));
+    match (known, request.uses.first()) {
+        _ if !ask.attach => Left::Free,
+        (Some(_), _) => Left::Own,
+        (None, Some(first)) if request.uses.len() >= MOST_ADDED => Left::Spent(first.clone()),
+        (None, _) => Left::ToSpend,
+    }
+}
+
+/// Whether a container of this name was added under this request; in which pod, the live pod tells.
 fn was_added(request: &Request, action: &Action) -> bool {
-    let added = request.used(Door::EphemeralContainers).and_then(|one| one.container.as_deref());
-    added.is_some() && added == action.container()
+    let added = request.uses.iter().filter(|one| one.door == Door::EphemeralContainers);
+    action.container().is_some_and(|name| added.map(|one| one.container.as_deref()).any(|added| added == Some(name)))
 }

@@ -214,6 +214,73 @@ async fn one_user_cannot_fill_the_store() {
     );
 }
 
+// F26
+#[tokio::test]
+async fn many_requests_at_once_are_not_each_the_first() {
+    let world = World::new(Settings::default());
+    let filings = (0..10).map(|number| {
+        let mut review = filing();
+        review["request"]["object"]["metadata"]["uid"] = json!(format!("uid-{number}"));
+        let world = &world;
+        async move { file(world, &review).await.allowed() }
+    });
+    let admitted = futures::future::join_all(filings).await.into_iter().filter(|admitted| *admitted).count();
+    assert_eq!(admitted, 2);
+}
+
+#[tokio::test]
+async fn labels_and_annotations_are_bounded() {
+    let world = World::new(Settings::default());
+    world.put_request(&request());
+    let large = json!({"note": "x".repeat(70_000)});
+    let (mut filed, mut granted) = (filing(), granting("amy"));
+    filed["request"]["object"]["metadata"]["annotations"] = large.clone();
+    granted["request"]["object"]["metadata"]["annotations"] = large.clone();
+    for review in [filed, granted] {
+        assert!(file(&world, &review).await.denial().contains("and 65536 are the most"));
+    }
+    let mut grows = recorded("accessrequest-update");
+    grows["request"]["object"]["metadata"]["annotations"] = large;
+    assert!(world.post("/validate", grows.to_string()).await.denial().contains("labels and annotations have"));
+}
+
+#[tokio::test]
+async fn a_request_for_a_program_is_refused() {
+    let world = World::new(Settings::default());
+    let mut review = filing();
+    review["request"]["userInfo"] = json!({"username": "system:serviceaccount:dev:default"});
+    let spec = review["request"]["object"]["spec"].as_object_mut().unwrap();
+    spec.remove("userInfo");
+    assert!(file(&world, &review).await.denial().contains("--requester-service-account"));
+}
+
+#[tokio::test]
+async fn a_request_has_so_many_answers_at_the_most() {
+    let world = World::new(Settings::default());
+    world.put_request(&request());
+    for number in 0..16 {
+        let mut other = grant("granted");
+        other["metadata"]["name"] = json!(format!("grant-{number}"));
+        world.api.store(&format!("/apis/spreadgroup.com/v1/namespaces/default/accessgrants/grant-{number}"), &other);
+    }
+    assert!(file(&world, &granting("amy")).await.denial().contains("has 16 answers already"));
+    let mut denial = granting("amy");
+    denial["request"]["object"]["status"] = json!("denied");
+    assert!(file(&world, &denial).await.allowed());
+}
+
+#[tokio::test]
+async fn a_denial_is_not_deleted_before_it_stands_in_the_status() {
+    let world = World::new(Settings::default());
+    world.put_request(&request());
+    let review = deleting("ann", &grant("denied"), "accessgrants");
+    assert!(world.post("/validate", review.to_string()).await.denial().contains("try again in a moment"));
+    world.api.change(REQUEST, |request| {
+        request["status"]["denied"] = json!({"by": "amy", "at": "2026-11-23T15:00:00Z"});
+    });
+    assert!(world.post("/validate", review.to_string()).await.allowed());
+}
+
 #[tokio::test]
 async fn the_patch_is_one_operation_however_long_the_lists_are() {
     let world = World::new(Settings::default());

@@ -15,6 +15,7 @@ mod doors;
 mod ending;
 mod forged;
 mod identity;
+mod killing;
 mod lock;
 mod outage;
 mod racing;
