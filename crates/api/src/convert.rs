@@ -73,7 +73,9 @@ pub enum ConvertError {
         door: &'static str,
     },
     /// A copy whose command is another one.
-    #[error("execOptions.command is not what kubectl cp runs for this copy: leave it and stdin out, the server writes it")]
+    #[error(
+        "execOptions.command is not what kubectl cp runs for this copy: leave it and stdin out, the server writes it"
+    )]
     CopyCommand,
     /// An ephemeral container that is not understood.
     #[error("ephemeralContainer: {0}")]

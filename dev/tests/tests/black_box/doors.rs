@@ -186,12 +186,12 @@ fn is_attached(text: &str) -> bool {
     text.lines().any(|line| line == ANSWER) && !text.contains("falling back to streaming logs")
 }
 
-/// Prints for ten seconds, so that whoever attaches sees something.
+/// Prints for half a minute, so that whoever attaches sees something.
 fn talk(otherwise: bool) -> &'static str {
     if otherwise {
-        "seq 50 | while read -r i; do echo something-else; sleep 0.2; done"
+        "seq 150 | while read -r i; do echo something-else; sleep 0.2; done"
     } else {
-        "seq 50 | while read -r i; do echo from-the-pod; sleep 0.2; done"
+        "seq 150 | while read -r i; do echo from-the-pod; sleep 0.2; done"
     }
 }
 

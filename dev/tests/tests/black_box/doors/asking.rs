@@ -7,8 +7,9 @@ use super::{
     Door::{self, Attach, CopyInto, CopyOut, Debug, DebugAttach, Exec, PortForward},
     GATE, NOT_ASKED, People,
     Transport::WebSocket,
-    debugger,
+    debugger, is_attached,
 };
+use crate::scene::said_until;
 
 // The promise: paste the line, have it granted, and the same kubectl works.
 #[rstest]
@@ -44,17 +45,16 @@ fn who_attaches_to_a_container_that_was_granted_without_it_is_told_how_to_ask() 
     let line = denied.text.lines().find_map(|line| line.strip_prefix("  kubectl ")).unwrap();
     let request = jane.shell(&format!("kubectl {line}")).request();
     amy.grant(&request);
-    // kubectl says it, and shows the log instead, until the container ends.
-    let said = DebugAttach.tries(&jane, WebSocket, &[], AIM);
-    said.is_refused_with(&format!("falling back to streaming logs: unable to upgrade connection: {GATE}: {NOT_ASKED}"));
+    // kubectl says it, and shows the log instead.
+    let words = DebugAttach.words(&jane, AIM);
+    let debug = jane.command(["debug"].into_iter().chain(words.iter().map(String::as_str)));
+    let said = said_until(debug, "", |text| text.contains("the same kubectl attach works"));
+    said.works_with(&format!("falling back to streaming logs: unable to upgrade connection: {GATE}: {NOT_ASKED}"));
     let name = debugger(&said);
     let attach = format!("attach -n {} talk -c {name}", jane.scene.namespace);
-    said.is_refused_with(&format!("  kubectl request {attach}"));
-    let asked = jane.shell(&format!("kubectl request {attach}")).request();
-    amy.grant(&asked);
-    // It has ended meanwhile, which costs nothing.
-    jane.kubectl(["attach", "talk", "-c", &name]).is_refused_with("");
-    assert_eq!(jane.scene.uses(&asked), 0);
+    said.works_with(&format!("  kubectl request {attach}"));
+    amy.grant(&jane.shell(&format!("kubectl request {attach}")).request());
+    said_until(jane.command(["attach", "talk", "-c", &name]), "", is_attached).works_with("");
 }
 
 #[rstest]
