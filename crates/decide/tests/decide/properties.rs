@@ -219,7 +219,7 @@ fn covers(world: &World, candidate: &Candidate) -> bool {
     match (&candidate.request.ask, &world.attempt.action) {
         (Ask::Exec(ask), Action::Exec(exec)) => {
             let command = match &ask.command {
-                Command::Any => true,
+                Command::Any => !exec.command.is_empty(),
                 Command::Exactly(argv) => !argv.is_empty() && *argv == exec.command,
             };
             command && wanted(&exec.container, &ask.container) && (ask.stdin || !exec.stdin) && (ask.tty || !exec.tty)

@@ -11,6 +11,7 @@ mod authentication;
 mod door;
 mod doors;
 mod fake_api;
+mod hostile;
 mod objects;
 mod outcomes;
 mod reviews;
