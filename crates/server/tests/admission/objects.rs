@@ -234,6 +234,15 @@ async fn who_asked_or_filed_cannot_delete_a_denial_by_her_right_to_grant() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_repeats_what_was_sent_steers_no_terminal() {
+    let world = World::new(Settings::default());
+    let mut review = filing();
+    review["request"]["object"]["spec"]["copy"] = json!({"direction": "\u{1b}[2J\u{202e}", "path": "/x"});
+    let said = world.post("/mutate", review.to_string()).await;
+    assert!(said.denial().contains("unknown variant `\\u{1b}[2J\\u{202e}`"), "{}", said.denial());
+}
+
+#[tokio::test]
 async fn of_what_cannot_be_read_a_right_to_grant_deletes_nothing() {
     let world = World::granted();
     let mut unreadable = (request(), grant("denied"));
