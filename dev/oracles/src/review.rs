@@ -211,8 +211,12 @@ fn removes(request: &Value, admin: bool) -> bool {
     let is_grant = request["resource"]["resource"] == "accessgrants";
     let her_denied_request = !is_grant
         && old["spec"]["userInfo"]["username"] == *caller
-        && (old["metadata"]["name"] == "trap-denied" || !old["status"]["denied"].is_null());
-    let her_denial =
-        is_grant && caller == "jane" && old["status"] == "denied" && old["spec"]["grantFor"] == "trap-denied";
+        && ((old["metadata"]["name"] == "trap-denied" && old["metadata"]["namespace"] == "default")
+            || !old["status"]["denied"].is_null());
+    let her_denial = request["namespace"] == "default"
+        && is_grant
+        && caller == "jane"
+        && old["status"] == "denied"
+        && old["spec"]["grantFor"] == "trap-denied";
     admin || system || !(her_denied_request || her_denial)
 }

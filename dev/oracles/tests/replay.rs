@@ -19,8 +19,13 @@ use serde_json::{Value, json};
 /// Mutations of each target.
 fn mutations(target: &str) -> usize {
     let times = if std::env::var_os("KRA_ALL").is_some() { 20 } else { 1 };
-    // A review goes through the router twice.
-    times * if target == "review" { 10_000 } else { 20_000 }
+    times
+        * match target {
+            // Through the router, twice.
+            "review" => 2_000,
+            "pod_update" => 3_000,
+            _ => 10_000,
+        }
 }
 
 fn here(path: &str) -> PathBuf {
