@@ -4,8 +4,8 @@
 
 use decide::{
     access::{
-        Answer, Ask, AttachAsk, Command, DebugAsk, Denial, ExecAsk, Grant, Request, Seal, Target, TargetKind, Use,
-        Validity,
+        Answer, Ask, AttachAsk, Command, DebugAsk, Denial, ExecAsk, Grant, Outcome, Request, Seal, Target, TargetKind,
+        Use, Validity,
     },
     attempt::{Action, Addition, Attach, Attempt, Door, Exec},
     copy::{self, Copy},
@@ -73,7 +73,7 @@ pub enum ConvertError {
         door: &'static str,
     },
     /// A copy whose command is another one.
-    #[error("execOptions.command is not what kubectl cp runs for this copy: leave it out, the server writes it")]
+    #[error("execOptions.command is not what kubectl cp runs for this copy: leave it and stdin out, the server writes it")]
     CopyCommand,
     /// An ephemeral container that is not understood.
     #[error("ephemeralContainer: {0}")]
@@ -174,7 +174,7 @@ pub fn request(object: &AccessRequest) -> Result<Request, ConvertError> {
         validity: valid_for(spec.valid_for.as_deref())?.map_or(Validity::Once, Validity::For),
         created: meta.created,
         being_deleted: object.metadata.deletion_timestamp.is_some(),
-        size: serde_json::to_vec(spec).map_or(usize::MAX, |json| json.len()),
+        size: size(object),
         uses: status.uses.iter().map(use_).collect(),
         denied: status.denied.as_ref().map(denial),
     })
@@ -237,7 +237,9 @@ fn copy_ask(asked: &objects::Copy, options: &ExecOptions) -> Result<Ask, Convert
     let copy = copy_of(asked, options.container.clone());
     // Clients and approvers of the original read the command: it must be the one that will run.
     let command = options.command.clone().unwrap_or_default();
-    if (!command.is_empty() && command != copy.command()) || options.tty == Some(true) {
+    let stdin = options.stdin == Some(true);
+    let other = !command.is_empty() && (command != copy.command() || stdin != (copy.direction == copy::Direction::To));
+    if other || options.tty == Some(true) {
         return Err(ConvertError::CopyCommand);
     }
     Ok(Ask::Copy(copy))
@@ -265,6 +267,12 @@ fn attach_ask(options: &AttachOptions) -> AttachAsk {
     }
 }
 
+/// How much room a request takes: its spec, labels and annotations, in bytes.
+fn size(object: &AccessRequest) -> usize {
+    let metadata = &object.metadata;
+    serde_json::to_vec(&(&object.spec, &metadata.labels, &metadata.annotations)).map_or(usize::MAX, |json| json.len())
+}
+
 /// A grant, as stored; whether its seal is good is the caller's to say.
 ///
 /// # Errors
@@ -279,6 +287,7 @@ pub fn grant(object: &AccessGrant, seal: Seal) -> Result<Grant, ConvertError> {
         name: meta.name,
         answer,
         by: object.spec.granted_by.as_ref().and_then(person),
+        groups: object.spec.granted_by.as_ref().and_then(|by| by.groups.clone()).unwrap_or_default(),
         request_uid: match answer {
             Answer::Granted => meant_request(object)?,
             // A denial is one whatever else it says: of what it was stamped with, nothing can take it away.
@@ -380,6 +389,10 @@ fn use_(spent: &objects::Use) -> Use {
         door: spent.sub_resource.as_deref().and_then(Door::of).unwrap_or(Door::Exec),
         pod_uid: spent.pod_uid.clone(),
         container: spent.container.clone(),
+        outcome: spent.outcome.map(|outcome| match outcome {
+            objects::Outcome::Answered => Outcome::Answered,
+            objects::Outcome::Lost => Outcome::Lost,
+        }),
     }
 }
 

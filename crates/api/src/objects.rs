@@ -37,6 +37,7 @@ pub const VERSION: &str = "v1";
     selectable = ".spec.userInfo.username",
     printcolumn(name = "User", type_ = "string", json_path = ".spec.userInfo.username"),
     printcolumn(name = "For", type_ = "string", json_path = ".spec.forObject.name"),
+    printcolumn(name = "Door", type_ = "string", json_path = ".spec.forObject.subResource"),
     printcolumn(name = "Command", type_ = "string", json_path = ".spec.execOptions.command"),
     printcolumn(name = "Any-Command", type_ = "boolean", json_path = ".spec.anyCommand", priority = 1),
     printcolumn(name = "Duration", type_ = "string", json_path = ".spec.validFor"),
@@ -434,7 +435,8 @@ pub struct AccessRequestStatus {
     /// Where the request stands, for display.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
-    /// The uses of a single-use request: at most one of each door. A use is written here before what it is for starts.
+    /// The uses: of a single-use request at most one of each door, of one for a time the ephemeral containers that its user
+    /// may attach to. A use is written here before what it is for starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub uses: Vec<Use>,

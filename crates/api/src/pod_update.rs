@@ -201,7 +201,8 @@ fn canonical(field: &str, value: Value) -> Value {
         }
         Value::Array(list) => {
             let mut list: Vec<Value> = list.into_iter().map(|value| canonical("", value)).collect();
-            if field == "env" {
+            // Not where one is made of others: then their order has a meaning.
+            if field == "env" && !list.iter().any(|variable| variable.to_string().contains("$(")) {
                 list.sort_by_key(|variable| variable.get("name").and_then(Value::as_str).map(str::to_owned));
             }
             Value::Array(list)

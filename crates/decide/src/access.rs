@@ -8,6 +8,9 @@ use crate::{attempt::Door, copy::Copy, debug::DebugContainer, identity::Person, 
 
 /// How far the clock of the API server may be ahead of ours before a creation time is not believed.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
+/// How long after a use it may still come out that its review was answered: the API server waits for half a minute at
+/// most, and the answer is written down a moment later. What is not known by then is lost.
+pub const OUTCOME: Duration = Duration::from_secs(45);
 
 /// A request for access.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,6 +194,24 @@ pub struct Use {
     pub pod_uid: String,
     /// The container: of an ephemeral one that was added its name.
     pub container: Option<String>,
+    /// What is known of the answer to that review. It explains, and decides nothing: whatever it says, the use is used.
+    pub outcome: Option<Outcome>,
+}
+
+/// What is known of the answer to a review that spent a use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was handed over.
+    Answered,
+    /// It was not, for all that is known.
+    Lost,
+}
+
+impl Use {
+    /// Since when it counts as lost, should nobody write down that it was answered.
+    pub fn lost_at(&self) -> Option<Timestamp> {
+        self.outcome.is_none().then(|| after(self.at, OUTCOME))
+    }
 }
 
 /// A denial by somebody.
@@ -213,6 +234,8 @@ pub struct Grant {
     pub answer: Answer,
     /// Who, as the server stamped it.
     pub by: Option<Person>,
+    /// Her groups when she answered, as the server stamped them.
+    pub groups: Vec<String>,
     /// UID of the request that was read, by the spec or the ownerReference.
     pub request_uid: Option<String>,
     /// A shorter validity than was asked for.
@@ -307,9 +330,18 @@ impl Request {
     /// The use that used a single-use request up. One for a debug container and for attaching to it takes two.
     fn used_up(&self) -> Option<&Use> {
         match &self.ask {
-            Ask::Debug(ask) if ask.attach => self.used(Door::Attach),
+            // A use of a door that is none of its own was written by another version: it counts too.
+            Ask::Debug(ask) if ask.attach => self
+                .used(Door::Attach)
+                .or_else(|| self.uses.iter().find(|one| !matches!(one.door, Door::Attach | Door::EphemeralContainers))),
             Ask::Exec(_) | Ask::Copy(_) | Ask::Attach(_) | Ask::PortForward | Ask::Debug(_) => self.uses.first(),
         }
+    }
+
+    /// The use by which an ephemeral container of this name was added to this pod.
+    pub fn added(&self, pod_uid: &str, container: &str) -> Option<&Use> {
+        let this = |one: &&Use| one.pod_uid == pod_uid && one.container.as_deref() == Some(container);
+        self.uses.iter().filter(|one| one.door == Door::EphemeralContainers).find(this)
     }
 
     /// The first use of a door.
@@ -368,7 +400,7 @@ impl Candidate {
         let somebody_else = grant.by.as_ref().is_some_and(|by| {
             let requester = by.may_be(&self.request.user);
             let filer = self.request.created_by.as_ref().is_some_and(|filer| by.may_be(filer));
-            !requester && !filer && rules.approvers.may_be_one(by)
+            !requester && !filer && rules.approvers.check(&grant.groups, by).is_ok()
         });
         let believed = |created: Timestamp| !is_from_the_future(created, now);
         grant.answer == Answer::Granted

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    access::{Ask, Command, Standing},
+    access::{Ask, Command, Outcome, Standing},
     argv,
     attempt::{Action, Attempt, Door, Exec},
     copy,
@@ -73,7 +73,8 @@ fn near(request: &str, miss: &Miss, attempt: &Attempt, context: Context<'_>, ask
             argv::quote_posix(&attempt.namespace),
         ),
         Miss::Over(standing) => {
-            format!("{}{}.\nTo ask again:\n{ask}", over(request, standing, context), place(attempt, context))
+            let ask = ask_again(request, standing, attempt, ask);
+            format!("{}{}.\n{ask}", over(request, standing, context), place(attempt, context))
         }
         Miss::Differs { differences, granted } => differs(request, differences, granted, attempt, ask),
         Miss::Pod(miss) => {
@@ -90,7 +91,15 @@ fn over(request: &str, standing: &Standing, context: Context<'_>) -> String {
             format!("{by} denied your request {request} {} ago{reason}", span(denial.at, context.now))
         }
         Standing::Used { last, by } => {
-            format!("your request {request}{} was for one use, and was used at {}", granted_by(by), clock(last.at))
+            let (by, at) = (granted_by(by), clock(last.at));
+            match last.outcome {
+                Some(Outcome::Answered) => format!("your request {request}{by} was for one use, and was used at {at}"),
+                Some(Outcome::Lost) => format!(
+                    "your request {request}{by} was for one use, which was taken at {at} and may have been lost: the \
+                     server did not live to answer"
+                ),
+                None => format!("your request {request}{by} was for one use, which was taken at {at}"),
+            }
         }
         Standing::Expired { at, by } if by.is_empty() => {
             format!("your request {request} was never answered, and lapsed {} ago", span(*at, context.now))
@@ -100,6 +109,23 @@ fn over(request: &str, standing: &Standing, context: Context<'_>) -> String {
         }
         Standing::Revoked => format!("your request {request} is being deleted"),
         Standing::Pending | Standing::Granted(_) => format!("your request {request} does not give this access"),
+    }
+}
+
+/// How to ask again: for a use that may be lost, for the very same.
+fn ask_again(request: &str, standing: &Standing, attempt: &Attempt, ask: &str) -> String {
+    let again = format!("  kubectl request again -n {} {request}", argv::quote_posix(&attempt.namespace));
+    match standing {
+        Standing::Used { last, .. } if last.outcome == Some(Outcome::Lost) => format!("To ask for it again:\n{again}"),
+        Standing::Used { last, .. } if last.outcome.is_none() => format!(
+            "If nothing ran then, it may have been lost: the server did not live to answer. To ask for it again:\n{again}"
+        ),
+        Standing::Used { .. }
+        | Standing::Pending
+        | Standing::Granted(_)
+        | Standing::Denied(_)
+        | Standing::Expired { .. }
+        | Standing::Revoked => format!("To ask again:\n{ask}"),
     }
 }
 
@@ -136,6 +162,13 @@ fn differs(request: &str, differences: &[Difference], granted: &Ask, attempt: &A
         lines.push(format!("  {}", others.join(", ")));
     }
     lines.extend(differences.iter().filter_map(|difference| field(difference, granted, attempt)));
+    if matches!((granted, &attempt.action), (Ask::Copy(_), Action::Exec(exec)) if exec.looks_like_copy()) {
+        lines.push(
+            "  kubectl cp unpacks in a path that is a directory, else beside it: to ask for the directory itself, write \
+             a / at its end or add --into-directory"
+                .to_owned(),
+        );
+    }
     lines.push(format!("To ask for what you ran:\n{ask}"));
     lines.join("\n")
 }

@@ -28,6 +28,8 @@ pub struct Plan {
     pub bound: bool,
     /// When it should be deleted.
     pub delete_at: Option<Timestamp>,
+    /// The reviews whose uses must be written down as lost.
+    pub lost: Vec<String>,
     /// When to look at it again because time alone changes it.
     pub look_again: Option<Timestamp>,
 }
@@ -48,8 +50,11 @@ pub fn plan(candidate: &Candidate, now: Timestamp, keep: Keep, rules: &Rules) ->
         Standing::Revoked => (None, None, None),
     };
     let bound = bound_until.is_some_and(|until| now < until);
-    let look_again = [changes, bound_until, delete_at].into_iter().flatten().filter(|at| *at > now).min();
-    Plan { standing, bound, delete_at, look_again }
+    let uses = || candidate.request.uses.iter().filter_map(|one| Some((one, one.lost_at()?)));
+    let lost = uses().filter(|(_, at)| *at <= now).map(|(one, _)| one.review_uid.clone()).collect();
+    let times = [changes, bound_until, delete_at].into_iter().flatten();
+    let look_again = times.chain(uses().map(|(_, at)| at)).filter(|at| *at > now).min();
+    Plan { standing, bound, delete_at, lost, look_again }
 }
 
 fn is_single_use(candidate: &Candidate) -> bool {

@@ -1,10 +1,18 @@
 //! What is tried, compared with what was asked for.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+
 use crate::{
-    access::{Ask, AttachAsk, Candidate, Command, DebugAsk, ExecAsk, Request, Standing, Use, Validity},
+    access::{Ask, AttachAsk, Candidate, Command, DebugAsk, ExecAsk, Request, Standing, Use, Validity, after},
     attempt::{Action, Addition, Attach, Attempt, Door, Exec},
     copy::Copy,
 };
+
+/// The API server asks again about the same ephemeral container within this time. Later, whoever asks is somebody whose
+/// container was never stored.
+const ASKED_AGAIN: Duration = Duration::from_mins(1);
 
 /// In what an attempt differs from a request.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -136,14 +144,17 @@ pub enum Left {
 }
 
 /// What is left of a part for an attempt, in a request that stands like this. Says nothing of whether they match.
-pub fn left(candidate: &Candidate, standing: &Standing, part: Part, attempt: &Attempt) -> Left {
+pub fn left(candidate: &Candidate, standing: &Standing, part: Part, attempt: &Attempt, now: Timestamp) -> Left {
     let request = &candidate.request;
     let granted = matches!(standing, Standing::Granted(_));
     match (request.validity, part) {
+        // What was added is written down, so that its user attaches to nothing else.
+        (Validity::For(_), Part::Container) if granted => added_for_a_time(request, &attempt.action),
+        (Validity::For(_), Part::Attach) if !was_added(request, &attempt.action) => Left::Nothing,
         (Validity::For(_), _) | (Validity::Once, Part::Question) if granted => Left::Free,
         (Validity::Once, Part::Whole) => of(request.uses.first(), granted, |one| one.review_uid == attempt.review_uid),
         (Validity::Once, Part::Container) => {
-            of(request.used(Door::EphemeralContainers), granted, |one| is_same_container(one, &attempt.action))
+            of(request.used(Door::EphemeralContainers), granted, |one| is_same_container(one, &attempt.action, now))
         }
         (Validity::Once, Part::Attach) if !was_added(request, &attempt.action) => Left::Nothing,
         (Validity::Once, Part::Attach) => {
@@ -164,17 +175,33 @@ fn of(spent: Option<&Use>, granted: bool, own: impl Fn(&Use) -> bool) -> Left {
 
 /// The API server asks again, under another review, when the pod's status changed meanwhile: the container that is
 /// added is the same by its pod's UID and its name, which no other container of that pod can ever have.
-fn is_same_container(one: &Use, action: &Action) -> bool {
+fn is_same_container(one: &Use, action: &Action, now: Timestamp) -> bool {
     match action {
         Action::Debug(addition) => {
-            one.pod_uid == addition.pod_uid && one.container.is_some() && one.container == addition.container.name
+            let same = one.container.is_some() && one.container == addition.container.name;
+            same && one.pod_uid == addition.pod_uid && now < after(one.at, ASKED_AGAIN)
         }
         Action::Exec(_) | Action::Attach(_) | Action::PortForward => false,
     }
 }
 
-/// Whether the container that somebody attaches to is the one that this request added.
+/// So many containers can be attached to under one request for a time.
+const MOST_ADDED: usize = 16;
+
+/// A container that is added under a request for a time is a use only where its user may attach to it.
+fn added_for_a_time(request: &Request, action: &Action) -> Left {
+    let (Ask::Debug(ask), Action::Debug(addition)) = (&request.ask, action) else { return Left::Nothing };
+    let known = addition.container.name.as_deref().and_then(|name| request.added(&addition.pod_uid, name));
+    match (known, request.uses.first()) {
+        _ if !ask.attach => Left::Free,
+        (Some(_), _) => Left::Own,
+        (None, Some(first)) if request.uses.len() >= MOST_ADDED => Left::Spent(first.clone()),
+        (None, _) => Left::ToSpend,
+    }
+}
+
+/// Whether a container of this name was added under this request; in which pod, the live pod tells.
 fn was_added(request: &Request, action: &Action) -> bool {
-    let added = request.used(Door::EphemeralContainers).and_then(|one| one.container.as_deref());
-    added.is_some() && added == action.container()
+    let added = request.uses.iter().filter(|one| one.door == Door::EphemeralContainers);
+    action.container().is_some_and(|name| added.map(|one| one.container.as_deref()).any(|added| added == Some(name)))
 }

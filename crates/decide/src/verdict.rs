@@ -24,6 +24,16 @@ pub struct Rules {
     pub prefix: NamePrefix,
     /// Who may answer requests, beside what RBAC says.
     pub approvers: Approvers,
+    /// The programs that requests may be for, whole names of ServiceAccounts: whoever may use another's token could
+    /// grant herself what she asked for in its name.
+    pub requesters: Vec<String>,
+}
+
+impl Rules {
+    /// Whether a request may be for somebody.
+    pub fn may_request(&self, person: &Person) -> bool {
+        !person.is_service_account() || self.requesters.contains(&person.name)
+    }
 }
 
 /// What memory says of an attempt. There is no allow here.
@@ -222,6 +232,7 @@ impl<'a> Hers<'a> {
     fn of(candidate: &'a Candidate, attempt: &Attempt, caller: &Person, now: Timestamp, rules: &Rules) -> Option<Self> {
         let request = &candidate.request;
         let about = caller.is(&request.user)
+            && rules.may_request(caller)
             && request.namespace == attempt.namespace
             && may_name(&request.target, &attempt.pod);
         // What was granted before interactive use was switched off opens nothing any more.
@@ -229,7 +240,7 @@ impl<'a> Hers<'a> {
         let possible = rules.allow_interactive || copies || !attempt.action.takes_input();
         let part = matching::part(&request.ask, &attempt.action).filter(|_| about && possible)?;
         let standing = candidate.standing(now, rules);
-        let left = matching::left(candidate, &standing, part, attempt);
+        let left = matching::left(candidate, &standing, part, attempt, now);
         // Of a container that this request did not add, it says nothing.
         if left == Left::Nothing && part == Part::Attach {
             return None;
@@ -353,6 +364,9 @@ fn whole_pod(request: &Request, pod: &Pod) -> Result<(), Miss> {
 /// The container that is attached to is an ephemeral one, and all that was asked for.
 fn debug_container(attempt: &Attempt, request: &Request, pod: &Pod) -> Result<(), Miss> {
     let Ask::Debug(ask) = &request.ask else { return Err(Miss::Pod(PodMiss::NotTheOne)) };
+    // One of the same name in another pod of the workload is somebody else's.
+    let here = attempt.action.container().and_then(|name| request.added(&pod.uid, name));
+    here.ok_or(Miss::Pod(PodMiss::NotTheOne))?;
     let differs = |fields: Vec<String>| Miss::Differs {
         differences: fields.into_iter().map(Difference::Field).collect(),
         granted: Box::new(request.ask.clone()),
@@ -380,7 +394,7 @@ fn only_container(pod: &Pod) -> Option<&str> {
 }
 
 /// Whether a pod is the one that was granted, or belongs to the workload that was: each by UID.
-fn is_meant(target: &Target, pod: &Pod) -> bool {
+pub fn is_meant(target: &Target, pod: &Pod) -> bool {
     match target.kind {
         TargetKind::Pod => target.uid.as_ref() == Some(&pod.uid),
         TargetKind::Deployment | TargetKind::StatefulSet | TargetKind::DaemonSet | TargetKind::Job => {

@@ -2,12 +2,18 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::again::AgainArgs;
+use crate::attach::AttachArgs;
 use crate::completion::CompletionArgs;
 use crate::connect::ConnectionFlags;
+use crate::cp::CpArgs;
+use crate::debug::DebugArgs;
 use crate::deny::DenyArgs;
 use crate::exec::ExecArgs;
 use crate::grant::GrantArgs;
 use crate::list::ListArgs;
+use crate::port_forward::PortForwardArgs;
+use crate::shell::ShellArgs;
 use crate::show::ShowArgs;
 
 /// Version, commit and date of the commit.
@@ -47,6 +53,18 @@ pub struct Cli {
 pub enum Verb {
     /// Ask to run a command in a pod
     Exec(Box<ExecArgs>),
+    /// Ask for an interactive shell in a pod
+    Shell(Box<ShellArgs>),
+    /// Ask to attach to what runs in a pod
+    Attach(Box<AttachArgs>),
+    /// Ask to forward ports to a pod
+    PortForward(Box<PortForwardArgs>),
+    /// Ask to add a debug container to a pod
+    Debug(Box<DebugArgs>),
+    /// Ask to copy files to or from a pod
+    Cp(Box<CpArgs>),
+    /// Ask again for what an earlier request was for
+    Again(AgainArgs),
     /// List requests, and where they stand
     List(ListArgs),
     /// Show one request as an approver reads it
@@ -63,6 +81,7 @@ pub enum Verb {
 mod tests {
     use clap::CommandFactory;
     use clap::error::ErrorKind;
+    use rstest::rstest;
 
     use super::*;
 
@@ -100,8 +119,8 @@ mod tests {
     fn flags_between_pod_and_two_dashes_are_ours() {
         let (_, args) = exec(&["exec", "nginx", "-it", "--valid-for", "1h", "-k", "a=1", "-k", "b=2", "--", "sh"]);
         assert!(args.stdin && args.tty);
-        assert_eq!(args.valid_for.as_deref(), Some("1h"));
-        assert_eq!(args.custom_keys, ["a=1", "b=2"]);
+        assert_eq!(args.asking.valid_for.as_deref(), Some("1h"));
+        assert_eq!(args.asking.custom_keys, ["a=1", "b=2"]);
         assert_eq!(args.command, ["sh"]);
     }
 
@@ -121,7 +140,7 @@ mod tests {
     #[test]
     fn a_negative_duration_reaches_the_check_that_explains_it() {
         let (_, args) = exec(&["exec", "nginx", "-d", "-1h", "--", "ls"]);
-        assert_eq!(args.valid_for.as_deref(), Some("-1h"));
+        assert_eq!(args.asking.valid_for.as_deref(), Some("-1h"));
     }
 
     #[test]
@@ -142,10 +161,45 @@ mod tests {
         assert_eq!(refused(&["exec"]), ErrorKind::MissingRequiredArgument);
     }
 
+    #[rstest]
+    #[case(&["debug", "web-0", "--image=busybox", "sh"], ErrorKind::UnknownArgument)]
+    #[case(&["debug", "web-0", "--image=busybox", "--profile=root"], ErrorKind::InvalidValue)]
+    #[case(&["debug", "web-0", "--image=busybox", "--attach=maybe"], ErrorKind::InvalidValue)]
+    #[case(&["attach", "web-0", "--", "sh"], ErrorKind::UnknownArgument)]
+    #[case(&["shell", "web-0", "--", "sh"], ErrorKind::UnknownArgument)]
+    #[case(&["shell", "web-0", "-it"], ErrorKind::UnknownArgument)]
+    #[case(&["cp", "a"], ErrorKind::MissingRequiredArgument)]
+    #[case(&["cp", "a", "b", "c"], ErrorKind::UnknownArgument)]
+    #[case(&["again", "a", "--valid-for=1h"], ErrorKind::UnknownArgument)]
+    #[case(&["port-forward"], ErrorKind::MissingRequiredArgument)]
+    fn what_no_verb_takes_is_refused(#[case] line: &[&str], #[case] kind: ErrorKind) {
+        assert_eq!(refused(line), kind);
+    }
+
+    #[rstest]
+    #[case(&["debug", "-n", "shop", "-i", "-t", "box", "--image=busybox", "--target=main", "-c", "mine", "--", "sh"])]
+    #[case(&["port-forward", "-n", "shop", "box"])]
+    #[case(&["attach", "-n", "shop", "-i", "-t", "box", "-c", "main"])]
+    #[case(&["cp", "-n", "shop", "-c", "main", "box:/etc/hostname", "."])]
+    fn the_lines_that_denials_say_to_type_are_understood(#[case] line: &[&str]) {
+        let cli = Cli::try_parse_from([&["kubectl-request"], line].concat()).unwrap();
+        assert_eq!(cli.connection.namespace.as_deref(), Some("shop"));
+    }
+
+    #[rstest]
+    fn help_of_every_verb_that_asks_shows_an_example(
+        #[values("exec", "shell", "attach", "port-forward", "debug", "cp", "again")] verb: &str,
+    ) {
+        let help = Cli::try_parse_from(["kubectl-request", verb, "-h"]).unwrap_err().to_string();
+        assert!(help.contains("Examples:\n  # "), "{help}");
+        assert!(help.contains(&format!("\n  kubectl request {verb} ")), "{help}");
+        assert!(help.contains("--dry-run"), "{help}");
+    }
+
     #[test]
     fn dry_run_alone_means_client() {
         let (_, args) = exec(&["exec", "--dry-run", "nginx", "ls"]);
-        assert_eq!(args.dry_run, crate::exec::DryRun::Client);
+        assert_eq!(args.asking.filing.dry_run, crate::asking::DryRun::Client);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use api::{AccessGrant, AccessRequest};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
-use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::{ListParams, PartialObjectMeta, PostParams};
 use kube::core::{NotUsed, Object, Selector, Status};
@@ -107,6 +107,18 @@ impl ClusterError {
 }
 
 impl Cluster {
+    /// The same cluster, and another namespace of it.
+    #[must_use]
+    pub fn in_namespace(&self, namespace: &str) -> Self {
+        Self {
+            client: self.client.clone(),
+            namespace: namespace.to_owned(),
+            context: self.context.clone(),
+            server: self.server.clone(),
+            watched: self.watched,
+        }
+    }
+
     /// One request.
     ///
     /// # Errors
@@ -173,6 +185,14 @@ impl Cluster {
     pub async fn pods(&self, selector: &Selector) -> Result<Vec<Pod>, ClusterError> {
         let parameters = ListParams::default().labels_from(selector);
         Ok(self.call(self.here::<Pod>().list(&parameters)).await?.items)
+    }
+
+    /// One service.
+    ///
+    /// # Errors
+    /// When there is none of that name, or the server cannot be asked.
+    pub async fn service(&self, name: &str) -> Result<Service, ClusterError> {
+        self.call(self.here::<Service>().get(name)).await
     }
 
     /// One workload.

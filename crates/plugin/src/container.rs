@@ -63,7 +63,8 @@ fn defaulted(name: &str, spec: &PodSpec) -> Option<String> {
     (all.len() > 1).then(|| format!("Defaulted container {name:?} out of: {}", all.join(", ")))
 }
 
-fn has(spec: &PodSpec, name: &str) -> bool {
+/// Whether a pod has a container of that name, of whatever sort.
+pub fn has(spec: &PodSpec, name: &str) -> bool {
     all(spec).any(|(there, _)| there == name)
 }
 

@@ -4,12 +4,14 @@
 //! flags + kubeconfig ──connect──▶ Cluster ──verb──▶ Terminal
 //! ```
 //!
-//! One file per verb: [`exec`], [`list`], [`show`], [`grant`], [`deny`], [`completion`]. What they share:
+//! One file per verb: [`exec`], [`shell`], [`attach`], [`port_forward`], [`debug`], [`cp`] and [`again`] ask; [`list`],
+//! [`show`], [`grant`], [`deny`]; [`completion`]. What they share:
 //!
 //! - [`args`], [`connect`], [`kubeconfig`], [`authority`], [`proxy`]: from the command line to a client, as kubectl does it.
 //! - [`cluster`]: what is asked of the API server, and its errors in kubectl's words.
 //! - [`target`], [`place`], [`container`]: from `deploy/nginx` to a container.
-//! - [`names`], [`answer`], [`summary`]: what is stored, and what an approver reads before.
+//! - [`asking`]: the flags of the verbs that ask, and how a request is filed; [`service`], [`ports`] for port-forward.
+//! - [`names`], [`answer`], [`summary`], [`doors`]: what is stored, and what an approver reads before.
 //! - [`safe`], [`output`], [`terminal`]: what reaches the screen.
 
 use std::io;
@@ -17,14 +19,20 @@ use std::io;
 use clap::CommandFactory;
 use jiff::Timestamp;
 
+pub mod again;
 pub mod answer;
 pub mod args;
+pub mod asking;
+pub mod attach;
 pub mod authority;
 pub mod cluster;
 pub mod completion;
 pub mod connect;
 pub mod container;
+pub mod cp;
+pub mod debug;
 pub mod deny;
+pub mod doors;
 pub mod exec;
 pub mod grant;
 pub mod kubeconfig;
@@ -32,8 +40,12 @@ pub mod list;
 pub mod names;
 pub mod output;
 pub mod place;
+pub mod port_forward;
+pub mod ports;
 pub mod proxy;
 pub mod safe;
+pub mod service;
+pub mod shell;
 pub mod show;
 pub mod summary;
 pub mod target;
@@ -41,11 +53,10 @@ pub mod terminal;
 
 use crate::answer::AnswerError;
 use crate::args::{Cli, Verb};
+use crate::asking::AskError;
 use crate::cluster::{Cluster, ClusterError};
 use crate::connect::ConnectError;
-use crate::exec::{ExecError, Order};
 use crate::list::ListError;
-use crate::place::PlaceError;
 use crate::show::ShowError;
 use crate::terminal::Terminal;
 
@@ -55,9 +66,9 @@ pub enum Failure {
     /// There is no cluster to talk to.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// `exec` failed.
+    /// No request was filed.
     #[error(transparent)]
-    Exec(#[from] ExecError),
+    Ask(#[from] AskError),
     /// `list` failed.
     #[error(transparent)]
     List(#[from] ListError),
@@ -89,8 +100,10 @@ impl Failure {
     }
 
     fn said_by_cluster(&self) -> Option<&ClusterError> {
-        if let Self::Exec(ExecError::Cluster(said) | ExecError::Place(PlaceError::Cluster(said)))
-        | Self::List(ListError::Cluster(said))
+        if let Self::Ask(error) = self {
+            return error.said_by_cluster();
+        }
+        if let Self::List(ListError::Cluster(said))
         | Self::Show(ShowError::Cluster(said))
         | Self::Answer(AnswerError::Cluster(said)) = self
         {
@@ -120,10 +133,13 @@ pub async fn perform(
     now: Timestamp,
 ) -> Result<(), Failure> {
     match verb {
-        Verb::Exec(args) => {
-            let order = Order::check(*args)?;
-            exec::run(order, &reach()?, terminal).await?;
-        }
+        Verb::Exec(args) => exec::run("exec", exec::Order::check(*args)?, &reach()?, terminal).await?,
+        Verb::Shell(args) => exec::run("shell", shell::check(*args)?, &reach()?, terminal).await?,
+        Verb::Attach(args) => attach::run(attach::Order::check(*args)?, &reach()?, terminal).await?,
+        Verb::PortForward(args) => port_forward::run(port_forward::Order::check(*args)?, &reach()?, terminal).await?,
+        Verb::Debug(args) => debug::run(debug::Order::check(*args)?, &reach()?, terminal).await?,
+        Verb::Cp(args) => cp::run(cp::Order::check(*args)?, &reach()?, terminal).await?,
+        Verb::Again(args) => again::run(again::check(args)?, &reach()?, terminal).await?,
         Verb::List(args) => list::run(args, &reach()?, terminal, now).await?,
         Verb::Show(args) => show::run(args, &reach()?, terminal).await?,
         Verb::Grant(args) => grant::run(args, &reach()?, terminal).await?,

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 /// What a name that the API server makes random letters for may have before them.
 const LONGEST_PREFIX: usize = 58;
-/// The start of every request's name, as the original writes it.
+/// The start of the names of most requests, as the original writes it; it leaves a user's name this much room.
 const EXEC_PREFIX: &str = "access-exec-";
 /// A DNS subdomain (RFC 1123), as names of objects are.
 const LONGEST_NAME: usize = 253;
@@ -26,9 +26,11 @@ pub fn slug(user: &str) -> String {
     shorten(stem, user, longest)
 }
 
-/// The `generateName` of a request: `access-exec-jane-`.
-pub fn generate_name(slug: &str) -> String {
-    format!("{EXEC_PREFIX}{slug}-")
+/// The `generateName` of a request: `access-exec-jane-`, as the original writes it.
+pub fn generate_name(verb: &str, slug: &str) -> String {
+    let room = LONGEST_PREFIX.saturating_sub("access--".len()).saturating_sub(verb.len()).saturating_sub(1);
+    let slug = if slug.len() <= room { slug.to_owned() } else { shorten(slug, slug, room) };
+    format!("access-{verb}-{slug}-")
 }
 
 /// The name of an answer: `grant-` or `deny-`, and the name of the request.
@@ -78,7 +80,7 @@ mod tests {
     #[case("jane", "access-exec-jane-")]
     #[case("jane-2", "access-exec-jane-2-")]
     fn a_plain_name_stays_as_in_the_original(#[case] user: &str, #[case] name: &str) {
-        assert_eq!(generate_name(&slug(user)), name);
+        assert_eq!(generate_name("exec", &slug(user)), name);
     }
 
     #[rstest]
@@ -130,10 +132,12 @@ mod tests {
         fn whatever_the_user_is_called_her_label_and_name_are_valid(user in "\\PC{0,300}") {
             let slug = slug(&user);
             prop_assert!(is_label_value(&slug), "{slug}");
-            let prefix = generate_name(&slug);
-            prop_assert!(prefix.len() <= LONGEST_PREFIX);
-            let name = format!("{prefix}x4k2z");
-            prop_assert!(is_object_name(&name), "{name}");
+            for verb in ["exec", "port-forward"] {
+                let prefix = generate_name(verb, &slug);
+                prop_assert!(prefix.len() <= LONGEST_PREFIX);
+                let name = format!("{prefix}x4k2z");
+                prop_assert!(is_object_name(&name), "{name}");
+            }
         }
 
         #[test]

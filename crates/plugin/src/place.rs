@@ -1,6 +1,7 @@
 //! From what was typed to the place in the cluster that a request is for: one pod or workload, one container.
 
 use api::GroupVersionResource;
+use decide::attempt::Door;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::ResourceExt;
@@ -10,15 +11,58 @@ use crate::cluster::{Cluster, ClusterError, WorkloadObject};
 use crate::container::{self, Choice, ContainerError, DEFAULT_CONTAINER};
 use crate::target::{Target, Workload};
 
-/// Where a command is to run.
+/// What a request is for: a pod or a workload, and the pod's spec as it is or as its template says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Place {
     /// What kind of object it is.
     pub resource: GroupVersionResource,
     /// Its name.
     pub name: String,
-    /// The container.
-    pub container: Choice,
+    /// The spec of the pod, or of the workload's pods.
+    pub spec: PodSpec,
+    /// The default container, where an annotation says which.
+    annotated: Option<String>,
+    /// The object in words, for messages: `pod nginx`.
+    shown: String,
+}
+
+impl Place {
+    /// The container that is meant: the one asked for, else the default one.
+    ///
+    /// # Errors
+    /// When there is none, or none of that name.
+    pub fn container(&self, asked: Option<&str>) -> Result<Choice, ContainerError> {
+        container::choose(&self.shown, &self.spec, self.annotated.as_deref(), asked)
+    }
+
+    /// Whether it is a pod, not a workload.
+    pub fn is_pod(&self) -> bool {
+        self.resource == GroupVersionResource::pods()
+    }
+
+    /// A pod.
+    pub fn of_pod(pod: &Pod) -> Self {
+        let name = pod.name_any();
+        Self {
+            resource: GroupVersionResource::pods(),
+            spec: pod.spec.clone().unwrap_or_default(),
+            annotated: annotated(&pod.metadata),
+            shown: format!("pod {name}"),
+            name,
+        }
+    }
+
+    fn of_workload(kind: Workload, workload: &WorkloadObject) -> Self {
+        let name = workload.name_any();
+        let template = &workload.spec.template;
+        Self {
+            resource: kind.resource(),
+            spec: template.spec.clone().unwrap_or_default(),
+            annotated: template.metadata.as_ref().and_then(annotated),
+            shown: format!("{} {name}", kind.singular()),
+            name,
+        }
+    }
 }
 
 /// Why there is no such place.
@@ -49,10 +93,30 @@ pub enum PlaceError {
         source: ParseExpressionError,
     },
     /// A pod in which nothing runs any more.
-    #[error("cannot exec into a container in a completed pod; current phase is {phase}")]
+    #[error("{}; current phase is {phase}", completed(*door))]
     Completed {
+        /// The door.
+        door: Door,
         /// `Succeeded` or `Failed`.
         phase: &'static str,
+    },
+    /// A service without a selector, in kubectl's words.
+    #[error("invalid service '{name}': Service is defined without a selector")]
+    SelectsNothing {
+        /// Name of the service.
+        name: String,
+    },
+    /// A service without pods.
+    #[error("no pod behind service {name} is running: name a workload (deployment/NAME) to ask for whichever it runs")]
+    NothingBehind {
+        /// Name of the service.
+        name: String,
+    },
+    /// `--pin-pod` for a service.
+    #[error("--pin-pod chooses a pod of a workload, and of service {name} one is chosen anyway: leave it out")]
+    PinnedService {
+        /// Name of the service.
+        name: String,
     },
     /// `--pin-pod` for a pod.
     #[error("--pin-pod chooses a pod of a workload, and {name} is a pod already: leave it out")]
@@ -62,40 +126,44 @@ pub enum PlaceError {
     },
 }
 
-/// Looks the target up and chooses the container; with `pin`, chooses a running pod of the workload first.
+/// Looks the target up; with `pin`, chooses a running pod of the workload.
 ///
 /// # Errors
-/// When there is no such object or container, or the server cannot be asked.
-pub async fn find(cluster: &Cluster, target: &Target, asked: Option<&str>, pin: bool) -> Result<Place, PlaceError> {
+/// When there is no such object, the door leads nowhere in it, or the server cannot be asked.
+pub async fn find(cluster: &Cluster, target: &Target, pin: bool, door: Door) -> Result<Place, PlaceError> {
     match target {
         Target::Pod(name) if pin => Err(PlaceError::PinnedAlready { name: name.clone() }),
-        Target::Pod(name) => in_pod(&cluster.pod(name).await?, asked),
+        Target::Pod(name) => {
+            let pod = cluster.pod(name).await?;
+            refuse_completed(&pod, door)?;
+            Ok(Place::of_pod(&pod))
+        }
         Target::Workload(kind, name) => {
             let workload = cluster.workload(*kind, name).await?;
             if pin {
-                in_pod(&running_pod(cluster, *kind, &workload).await?, asked)
+                Ok(Place::of_pod(&running_pod(cluster, *kind, &workload).await?))
             } else {
-                in_workload(*kind, &workload, asked)
+                Ok(Place::of_workload(*kind, &workload))
             }
         }
     }
 }
 
-fn in_pod(pod: &Pod, asked: Option<&str>) -> Result<Place, PlaceError> {
-    refuse_completed(pod)?;
-    let name = pod.name_any();
-    let none = PodSpec::default();
-    let spec = pod.spec.as_ref().unwrap_or(&none);
-    let container = container::choose(&format!("pod {name}"), spec, annotated(&pod.metadata), asked)?;
-    Ok(Place { resource: GroupVersionResource::pods(), name, container })
+/// In kubectl's words, where it has some: the access could never be used.
+fn refuse_completed(pod: &Pod, door: Door) -> Result<(), PlaceError> {
+    match phase(pod) {
+        Some("Succeeded") => Err(PlaceError::Completed { door, phase: "Succeeded" }),
+        Some("Failed") => Err(PlaceError::Completed { door, phase: "Failed" }),
+        _ => Ok(()),
+    }
 }
 
-/// In kubectl's words: the access could never be used.
-fn refuse_completed(pod: &Pod) -> Result<(), PlaceError> {
-    match phase(pod) {
-        Some("Succeeded") => Err(PlaceError::Completed { phase: "Succeeded" }),
-        Some("Failed") => Err(PlaceError::Completed { phase: "Failed" }),
-        _ => Ok(()),
+fn completed(door: Door) -> &'static str {
+    match door {
+        Door::Exec => "cannot exec into a container in a completed pod",
+        Door::Attach => "cannot attach a container in a completed pod",
+        Door::PortForward => "unable to forward port because pod is not running",
+        Door::EphemeralContainers => "cannot add a debug container to a completed pod",
     }
 }
 
@@ -103,18 +171,8 @@ fn phase(pod: &Pod) -> Option<&str> {
     pod.status.as_ref().and_then(|status| status.phase.as_deref())
 }
 
-fn in_workload(kind: Workload, workload: &WorkloadObject, asked: Option<&str>) -> Result<Place, PlaceError> {
-    let name = workload.name_any();
-    let none = PodSpec::default();
-    let template = &workload.spec.template;
-    let spec = template.spec.as_ref().unwrap_or(&none);
-    let place = format!("{} {name}", kind.singular());
-    let container = container::choose(&place, spec, template.metadata.as_ref().and_then(annotated), asked)?;
-    Ok(Place { resource: kind.resource(), name, container })
-}
-
-fn annotated(metadata: &ObjectMeta) -> Option<&str> {
-    metadata.annotations.as_ref()?.get(DEFAULT_CONTAINER).map(String::as_str)
+fn annotated(metadata: &ObjectMeta) -> Option<String> {
+    metadata.annotations.as_ref()?.get(DEFAULT_CONTAINER).cloned()
 }
 
 /// A running pod of the workload: a ready one before others, then by name, so that two tries choose the same.
@@ -162,11 +220,11 @@ fn is(owner: &OwnerReference, metadata: &ObjectMeta) -> bool {
     metadata.uid.as_ref() == Some(&owner.uid)
 }
 
-fn is_running(pod: &Pod) -> bool {
+pub(crate) fn is_running(pod: &Pod) -> bool {
     phase(pod) == Some("Running") && pod.metadata.deletion_timestamp.is_none()
 }
 
-fn is_ready(pod: &Pod) -> bool {
+pub(crate) fn is_ready(pod: &Pod) -> bool {
     let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }

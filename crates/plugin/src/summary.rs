@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use api::{AccessRequest, ExecOptions, Phase};
-use decide::argv;
+use api::objects::{Outcome, Use};
+use api::{AccessRequest, Phase};
 use decide::duration::{self, LONGEST};
 use kube::ResourceExt;
 
+use crate::doors::{self, Meaning};
 use crate::safe::{safe, safe_word};
 use crate::target::Workload;
 
@@ -20,19 +21,22 @@ const LABEL: usize = 12;
 /// `shorter` is the validity that the approver gives instead of the one that is asked for.
 pub fn of(request: &AccessRequest, shorter: Option<&str>) -> String {
     let spec = &request.spec;
+    let meaning = Meaning::of(spec);
     let mut lines = Lines::default();
     lines.add("Who", &who(request));
     lines.add_some("Filed by", filed_by_another(request).as_deref());
-    lines.add_some("Door", other_door(request).as_deref());
+    lines.add_some("Asks for", meaning.asks_for().as_deref());
     lines.add(place_label(request), &safe_word(&spec.for_object.name));
-    lines.add("Container", &container(request));
+    lines.add_some("Container", meaning.container().as_deref());
     lines.add("Namespace", &namespace(request));
-    lines.add("Command", &command(request));
-    lines.add_some("Interactive", interactive(request));
+    for (label, value) in meaning.lines() {
+        lines.add(&label, &value);
+    }
     lines.add("How long", &how_long(request, shorter));
     lines.add_some("Reason", spec.reason.as_deref().map(safe).as_deref());
     lines.add_some("Keys", keys(request).as_deref());
-    lines.text + "\n" + &sentence(request, shorter) + "\n"
+    lines.add_some("Follows", spec.follows.as_deref().map(safe_word).as_deref());
+    lines.text + "\n" + &sentence(request, &meaning, shorter) + "\n"
 }
 
 /// Where a request stands, in the same layout.
@@ -44,7 +48,7 @@ pub fn standing(request: &AccessRequest) -> String {
     lines.add_some("Granted by", (!by.is_empty()).then(|| by.join(", ")).as_deref());
     lines.add_some("Ends", status.expires_at.as_ref().map(|at| at.0.to_string()).as_deref());
     for spent in &status.uses {
-        lines.add("Used", &format!("{} in pod {}", spent.at.0, safe_word(&spent.pod)));
+        lines.add("Used", &used(request, spent));
     }
     lines.add_some("Denied", denied(request).as_deref());
     lines.text
@@ -87,15 +91,14 @@ pub fn target(request: &AccessRequest) -> String {
     }
 }
 
-/// The container, as far as the request names one.
+/// The container that is meant, as far as the request names one.
 pub fn container(request: &AccessRequest) -> String {
-    let named = request.spec.exec_options.as_ref().and_then(|options| options.container.as_deref());
-    named.filter(|name| !name.is_empty()).map_or_else(|| "(the default one)".to_owned(), safe_word)
+    Meaning::of(&request.spec).container().unwrap_or_else(|| "-".to_owned())
 }
 
-/// The command on one line, in printable ASCII.
+/// The command on one line, or what is done instead of running one, in printable ASCII.
 pub fn command_line(request: &AccessRequest) -> String {
-    command_by(request, argv::show)
+    Meaning::of(&request.spec).brief()
 }
 
 /// `once`, or how long the access lasts: `1h`.
@@ -120,14 +123,6 @@ fn is_pod(request: &AccessRequest) -> bool {
     resource.group.is_empty() && resource.resource == "pods"
 }
 
-fn is_any_command(request: &AccessRequest) -> bool {
-    request.spec.any_command == Some(true)
-}
-
-fn argv_of(request: &AccessRequest) -> &[String] {
-    request.spec.exec_options.as_ref().and_then(|options| options.command.as_deref()).unwrap_or_default()
-}
-
 fn who(request: &AccessRequest) -> String {
     let groups = request.spec.user_info.as_ref().and_then(|user| user.groups.as_deref()).unwrap_or_default();
     let shown = groups.iter().map(|group| safe_word(group)).collect::<Vec<_>>().join(", ");
@@ -144,9 +139,20 @@ fn filed_by_another(request: &AccessRequest) -> Option<String> {
     (!by.is_empty() && by != whom).then(|| safe_word(by))
 }
 
-fn other_door(request: &AccessRequest) -> Option<String> {
-    let door = request.spec.for_object.sub_resource.as_str();
-    (door != "exec").then(|| format!("{} (this version of the plugin knows only exec)", safe_word(door)))
+/// `2026-01-01T00:30:00Z in pod nginx-1`, and by which door where it is another than exec.
+fn used(request: &AccessRequest, spent: &Use) -> String {
+    let container = spent.container.as_deref().filter(|_| spent.sub_resource.is_some());
+    let container = container.map(|name| format!(", container {}", safe_word(name))).unwrap_or_default();
+    let door = spent.sub_resource.as_deref().filter(|door| *door != "exec");
+    let door = door.map(|door| format!(" ({})", safe_word(door))).unwrap_or_default();
+    let lost = match spent.outcome {
+        Some(Outcome::Lost) => {
+            let name = safe_word(&request.name_any());
+            format!(": LOST, for the answer came too late. To ask again: kubectl request again {name}")
+        }
+        Some(Outcome::Answered) | None => String::new(),
+    };
+    format!("{} in pod {}{container}{door}{lost}", spent.at.0, safe_word(&spent.pod))
 }
 
 fn place_label(request: &AccessRequest) -> &'static str {
@@ -174,30 +180,6 @@ fn namespace(request: &AccessRequest) -> String {
     safe_word(&request.namespace().unwrap_or_default())
 }
 
-fn command(request: &AccessRequest) -> String {
-    command_by(request, argv::show_block)
-}
-
-/// Requests of the original may have no command; what meant any command there means none here.
-fn command_by(request: &AccessRequest, show: fn(&[String]) -> String) -> String {
-    match argv_of(request) {
-        _ if is_any_command(request) => "ANY command".to_owned(),
-        [] => "(none)".to_owned(),
-        argv => show(argv),
-    }
-}
-
-fn interactive(request: &AccessRequest) -> Option<&'static str> {
-    let asked =
-        |flag: fn(&ExecOptions) -> Option<bool>| request.spec.exec_options.as_ref().and_then(flag) == Some(true);
-    match (asked(|options| options.stdin), asked(|options| options.tty)) {
-        (true, true) => Some("STDIN AND TTY"),
-        (true, false) => Some("STDIN"),
-        (false, true) => Some("TTY"),
-        (false, false) => None,
-    }
-}
-
 /// `once`, `for 1h`, and what the approver makes of it.
 fn how_long(request: &AccessRequest, shorter: Option<&str>) -> String {
     match (is_once(request), shorter) {
@@ -215,24 +197,14 @@ fn keys(request: &AccessRequest) -> Option<String> {
     Some(pairs.join(", "))
 }
 
-fn sentence(request: &AccessRequest, shorter: Option<&str>) -> String {
-    let what = match argv_of(request) {
-        _ if is_any_command(request) => "ANY command",
-        [] => "nothing",
-        _ => "this",
-    };
+fn sentence(request: &AccessRequest, meaning: &Meaning, shorter: Option<&str>) -> String {
     let how_long = match (is_once(request), shorter) {
         (true, None) => "once".to_owned(),
         (true, Some(text)) => format!("once, within {} of the grant", shown_duration(text)),
         (false, text) => format!("again and again for {}", text.map_or_else(|| validity(request), shown_duration)),
     };
-    let open = match interactive(request) {
-        Some(_) => " What is typed into it is not limited.",
-        None => "",
-    };
-    let (user, container) = (user(request), container(request));
-    let (place, namespace) = (place(request), namespace(request));
-    format!("{user} can run {what} {how_long}, in container {container} of {place}, in namespace {namespace}.{open}")
+    let means = doors::Means { user: user(request), how_long, place: place(request), namespace: namespace(request) };
+    meaning.sentence(&means)
 }
 
 /// Lines of labels and values; a value of several lines is indented under its first.
@@ -373,10 +345,10 @@ into it is not limited.
     #[test]
     fn a_door_that_is_not_known_is_pointed_out() {
         let mut spec = plain();
-        spec["forObject"]["subResource"] = json!("portforward");
-        assert!(
-            of(&request(&spec), None).contains("Door         portforward (this version of the plugin knows only exec)")
-        );
+        spec["forObject"]["subResource"] = json!("proxy");
+        let text = of(&request(&spec), None);
+        assert!(text.contains("Asks for     what is not understood: forObject.subResource \"proxy\" cannot"), "{text}");
+        assert!(text.ends_with("Nobody knows what jane could do with it: do not grant it.\n"), "{text}");
     }
 
     #[test]

@@ -108,6 +108,17 @@ pub struct Args {
     )]
     pub approver_service_account: Vec<String>,
 
+    /// Requests may be for this ServiceAccount: for no other, because whoever may use its token could grant herself what
+    /// she asked for in its name (repeatable, or separated by commas)
+    #[arg(
+        long,
+        env = "KRA_REQUESTER_SERVICE_ACCOUNT",
+        value_delimiter = ',',
+        value_parser = service_account,
+        value_name = "NAMESPACE:NAME"
+    )]
+    pub requester_service_account: Vec<String>,
+
     /// File with the keys that seal grants, one a line, each of 32 characters or more: the first one seals, all are
     /// believed; read again when it changes. Without it grants that were written while the webhooks were away count
     #[arg(long, env = "KRA_SEAL_KEY_FILE", value_name = "FILE")]
@@ -162,6 +173,7 @@ impl Args {
                 groups: self.approver_group.clone(),
                 programs: self.approver_service_account.clone(),
             },
+            requesters: self.requester_service_account.clone(),
         }
     }
 

@@ -9,6 +9,7 @@ pub mod args;
 pub mod audit;
 pub mod cluster;
 pub mod controllers;
+pub mod failpoints;
 pub mod metrics;
 pub mod run;
 pub mod serve;

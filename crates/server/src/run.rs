@@ -11,18 +11,19 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
     task::JoinHandle,
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tracing::{info, warn};
 
 use crate::{
-    admission::{Admission, Clock, router::Service},
+    admission::{Admission, Arrivals, Clock, router::Service},
     args::{Args, resolve},
     audit::{Extensions, Webhook},
     cluster::{
         clients::Clients,
         index::Index,
         ledger::Ledger,
+        outcomes::Outcomes,
         rights,
         seal::{SealError, Sealer},
         watch as watches,
@@ -41,6 +42,9 @@ const OLDEST_MINOR: u32 = 33;
 const START: Duration = Duration::from_mins(1);
 /// How long reviews are still taken after we were told to stop.
 const LINGER: Duration = Duration::from_secs(3);
+
+/// So long an answer may still be written down once all reviews are done.
+const WRITE: Duration = Duration::from_secs(5);
 
 /// Logs as JSON, one event a line, to standard error. The audit lines are part of it at every level. What HTTP libraries
 /// have to say is not: it may hold a secret path.
@@ -71,7 +75,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     let (ready, is_ready) = watch::channel(false);
     let index = Arc::new(Index::default());
-    let admission = Arc::new(admission(&args, &clients, &index, &files, own_name));
+    let (outcomes, unwritten) = Outcomes::new(clients.controllers.clone());
+    let admission = Arc::new(admission(&args, &clients, &index, &files, outcomes, own_name));
     let controlling = spawn_controllers(&args, &clients, &index, &admission.clock, &files.sealer);
     let (watching, synced) = spawn_watches(&clients, &index);
     tokio::spawn(announce(synced, ready.clone()));
@@ -82,19 +87,31 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         ended = watching => bail!("the watches ended: {ended:?}"),
         ended = controlling => bail!("the controllers ended: {ended:?}"),
     }
+    if timeout(WRITE, unwritten.written()).await.is_err() {
+        warn!("stopped before all answers were written down: those uses will be called lost");
+    }
     info!("stopped");
     Ok(())
 }
 
-fn admission(args: &Args, clients: &Clients, index: &Arc<Index>, files: &Files, own_name: String) -> Admission {
+fn admission(
+    args: &Args,
+    clients: &Clients,
+    index: &Arc<Index>,
+    files: &Files,
+    outcomes: Outcomes,
+    own_name: String,
+) -> Admission {
     let clock: Clock = Arc::new(Timestamp::now);
     Admission {
         index: Arc::clone(index),
         ledger: Ledger::new(clients.decisions.clone(), clients.pulse.clone(), Arc::clone(&files.sealer)),
+        outcomes,
         extensions: Arc::clone(&files.extensions),
         rules: args.rules(),
         always_allowed: args.always_allowed(),
         max_open_requests: args.max_open_requests,
+        arrivals: Arrivals::default(),
         cluster_name: args.cluster_name.clone(),
         own_name,
         clock,

@@ -74,7 +74,8 @@ pub(crate) fn meaning(container: &Value) -> Value {
     }
     fields.retain(|key, value| key != "imagePullPolicy" || (value != "Always" && value != "IfNotPresent"));
     fields.retain(|key, value| !["stdin", "tty", "stdinOnce"].contains(&key.as_str()) || *value != Value::Bool(false));
-    if let Some(env) = fields.get_mut("env").and_then(Value::as_array_mut) {
+    let made_of_others = fields.get("env").is_some_and(|env| env.to_string().contains("$("));
+    if let Some(env) = fields.get_mut("env").and_then(Value::as_array_mut).filter(|_| !made_of_others) {
         env.sort_by_key(|variable| variable["name"].as_str().map(str::to_owned));
     }
     kept

@@ -160,7 +160,11 @@ fn requests() -> Vec<Value> {
             "trap-expired" => request["metadata"]["creationTimestamp"] = json!("2026-11-20T15:00:00Z"),
             "trap-gone" => request["metadata"]["deletionTimestamp"] = json!("2026-11-23T15:00:00Z"),
             "trap-namespace" => request["metadata"]["namespace"] = json!("prod"),
-            "ephemeralcontainers" => request["spec"]["attach"] = json!(true),
+            "ephemeralcontainers" => {
+                request["spec"]["attach"] = json!(true);
+                request["status"] = json!({"uses": [{"reviewUID": "added", "at": "2026-11-23T15:00:00Z",
+                    "subResource": "ephemeralcontainers", "pod": "nginx", "podUID": POD_UID, "container": "live"}]});
+            }
             _ => {}
         }
     }

@@ -44,12 +44,24 @@ impl Binaries {
     /// # Errors
     /// The compiler is missing, or refuses the code.
     pub fn build(progress: Progress) -> Result<Self, BuildError> {
+        Self::build_with(progress, &[])
+    }
+
+    /// The same, with the points at which tests hold the server to kill it there.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub fn build_with_failpoints(progress: Progress) -> Result<Self, BuildError> {
+        Self::build_with(progress, &["--features", "kube-request-access/failpoints"])
+    }
+
+    fn build_with(progress: Progress, features: &[&str]) -> Result<Self, BuildError> {
         let step = progress.long_step("building kube-request-access");
         // Targets in rust-toolchain.toml are not added where rustup's auto-install is off.
         run(Command::new("rustup").args(["--quiet", "target", "add", TARGET]), "rustup")?;
         let mut cargo = Command::new("cargo");
         cargo.current_dir(crate::checkout()).args(["build", "--quiet", "--locked", "--target", TARGET]);
-        cargo.args(PACKAGES.iter().flat_map(|package| ["-p", package]));
+        cargo.args(PACKAGES.iter().flat_map(|package| ["-p", package])).args(features);
         // Debian has no musl-gcc without musl-tools; gcc itself does for the little C that is linked.
         cargo.env("CC_x86_64_unknown_linux_musl", "gcc");
         run(&mut cargo, "cargo")?;

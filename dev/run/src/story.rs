@@ -93,8 +93,7 @@ impl<W: Write> Teller<'_, W> {
         self.kubectl(&wait, None, End::Well("condition met"))?;
         self.say("4. The same command works, once.")?;
         self.kubectl("--context jane exec deploy/nginx -- ls", None, End::Well("www"))?;
-        self.kubectl("--context jane exec deploy/nginx -- ls", None, End::Refused("was for one use, and was used at"))
-            .map(drop)
+        self.kubectl("--context jane exec deploy/nginx -- ls", None, End::Refused("was for one use")).map(drop)
     }
 
     fn for_an_hour(&mut self) -> Result<(), StoryError> {

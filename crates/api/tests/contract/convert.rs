@@ -123,7 +123,7 @@ fn every_field_of_a_request_arrives() {
     "ephemeralContainer says nothing of \"exec\": leave it out, or name another forObject.subResource")]
 #[case("/spec/attach", json!(true), "attach says nothing of \"exec\": leave it out, or name another forObject.subResource")]
 #[case("/spec/copy", json!({"direction": "from", "path": "/x"}),
-    "execOptions.command is not what kubectl cp runs for this copy: leave it out, the server writes it")]
+    "execOptions.command is not what kubectl cp runs for this copy: leave it and stdin out, the server writes it")]
 #[case("/spec/forObject/resource/resource", json!("nodes"),
     "forObject.resource \"nodes\" of group \"\" cannot be asked for: \
      name a pod, deployment, statefulset, daemonset or job")]

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kra_decide::{
-    access::{Answer, Ask, Candidate, Command, ExecAsk, Grant, Request, Seal, Target, TargetKind, Use, Validity},
+    access::{
+        Answer, Ask, Candidate, Command, ExecAsk, Grant, Outcome, Request, Seal, Target, TargetKind, Use, Validity,
+    },
     attempt::{Action, Attempt, Door, Exec},
     identity::{Approvers, Caller, NamePrefix, Person},
     verdict::{Container, Pod, Rules, Workload},
@@ -57,6 +59,7 @@ pub(crate) fn grant() -> Grant {
         name: "grant-1".to_owned(),
         answer: Answer::Granted,
         by: Some(person("amy", Some("uid-amy"))),
+        groups: Vec::new(),
         request_uid: Some("request-1".to_owned()),
         valid_for: None,
         reason: None,
@@ -101,6 +104,7 @@ pub(crate) fn use_of(door: Door, review_uid: &str, container: &str) -> Use {
         door,
         pod_uid: "pod-1".to_owned(),
         container: Some(container.to_owned()),
+        outcome: Some(Outcome::Answered),
     }
 }
 
@@ -170,5 +174,11 @@ pub(crate) fn pod() -> Pod {
 }
 
 pub(crate) fn rules() -> Rules {
-    Rules { allow_interactive: true, unused: UNUSED, prefix: NamePrefix::default(), approvers: Approvers::default() }
+    Rules {
+        allow_interactive: true,
+        unused: UNUSED,
+        prefix: NamePrefix::default(),
+        approvers: Approvers::default(),
+        requesters: Vec::new(),
+    }
 }

@@ -30,6 +30,13 @@ fn spent() -> Candidate {
     candidate
 }
 
+/// Used, and nobody knows whether that was answered.
+fn taken() -> Candidate {
+    let mut candidate = spent();
+    candidate.request.uses[0].outcome = None;
+    candidate
+}
+
 fn revoked() -> Candidate {
     let mut candidate = candidate();
     candidate.request.being_deleted = true;
@@ -51,6 +58,8 @@ fn times(seconds: Option<i64>) -> Option<Timestamp> {
 #[case::denied_is_kept_for_the_record(denied(), 120, false, Some(90 + KEPT), Some(90 + KEPT))]
 #[case::used_is_bound_while_rbac_is_asked(spent(), 120, true, Some(100 + KEPT), Some(160))]
 #[case::used_is_unbound_after_a_minute(spent(), 160, false, Some(100 + KEPT), Some(100 + KEPT))]
+#[case::taken_is_looked_at_when_it_must_have_been_answered(taken(), 120, true, Some(100 + KEPT), Some(145))]
+#[case::lost_is_bound_as_long_as_used(taken(), 145, true, Some(100 + KEPT), Some(160))]
 #[case::revoked_is_left_to_its_deletion(revoked(), 120, false, None, None)]
 fn a_request(
     #[case] candidate: Candidate,
@@ -63,6 +72,14 @@ fn a_request(
     assert_eq!(plan.bound, bound, "bound");
     assert_eq!(plan.delete_at, times(delete_at), "delete_at");
     assert_eq!(plan.look_again, times(look_again), "look_again");
+}
+
+#[test]
+fn a_use_of_which_nobody_says_that_it_was_answered_is_lost_in_the_end() {
+    let lost = |candidate, now| plan(&candidate, at(now), KEEP, &rules()).lost;
+    assert!(lost(taken(), 144).is_empty(), "it may still be answered");
+    assert_eq!(lost(taken(), 145), ["review-1"]);
+    assert!(lost(spent(), 1_000_000).is_empty(), "it was answered");
 }
 
 #[test]

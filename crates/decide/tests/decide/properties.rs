@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kra_decide::{
-    access::{Answer, Ask, Candidate, Command, Grant, Request, Seal, Standing, TargetKind, Use, Validity},
+    access::{Answer, Ask, Candidate, Command, Grant, Outcome, Request, Seal, Standing, TargetKind, Use, Validity},
     argv::quote_json,
     attempt::{Action, Door},
     copy::Direction,
@@ -13,7 +13,12 @@ use kra_decide::{
     identity::Person,
     verdict::{Container, Denied, Pod, Screened, Spend, Verdict, Workload, screen},
 };
-use proptest::{prelude::*, sample::Index, strategy::ValueTree, test_runner::TestRunner};
+use proptest::{
+    prelude::*,
+    sample::{Index, select},
+    strategy::ValueTree,
+    test_runner::TestRunner,
+};
 
 use crate::{
     build::{UNUSED, at, denied_grant, use_of},
@@ -198,6 +203,14 @@ proptest! {
     }
 
     #[test]
+    fn what_is_known_of_a_use_gives_nothing_back(world in world(), outcome in select(vec![None, Some(Outcome::Answered), Some(Outcome::Lost)])) {
+        let mut other = world.clone();
+        let uses = other.candidates.iter_mut().flat_map(|candidate| &mut candidate.request.uses);
+        uses.for_each(|one| one.outcome = outcome);
+        prop_assert_eq!(world.permits(), other.permits());
+    }
+
+    #[test]
     fn a_denial_speaks_of_the_callers_own_requests_only(world in world()) {
         let screened = screen(&world.attempt, &world.candidates, at(world.now), &world.rules);
         if let Screened::Denied(Denied::Near { request, .. }) = screened {
@@ -228,9 +241,12 @@ proptest! {
             if let Verdict::Allow(permit) = world.confirm(candidate) {
                 prop_assert_eq!(&permit.request_uid, &candidate.request.uid);
                 let once = candidate.request.validity == Validity::Once;
-                prop_assert_eq!(permit.use_ == Spend::Nothing, !once || is_question(&world, candidate));
+                let noted = matches!(&candidate.request.ask, Ask::Debug(ask) if ask.attach)
+                    && world.attempt.door() == Door::EphemeralContainers;
+                let free = if once { is_question(&world, candidate) } else { !noted };
+                prop_assert_eq!(permit.use_ == Spend::Nothing, free);
                 let used = candidate.request.used(world.attempt.door()).is_some();
-                prop_assert!(permit.use_ != Spend::SingleUse || !used);
+                prop_assert!(permit.use_ != Spend::SingleUse || !once || !used);
                 prop_assert!(!permit.access.by.contains(&candidate.request.user.name));
             }
         }
@@ -386,7 +402,7 @@ fn reference(world: &World, candidate: &Candidate) -> bool {
     let grants = || candidate.grants.iter().filter(|grant| is_good(grant, world, candidate));
     let in_time = grants().any(|grant| at(world.now) < ends(grant, candidate));
     let granted = match request.validity {
-        Validity::For(_) => in_time,
+        Validity::For(_) => in_time && is_known(world, candidate),
         Validity::Once => unspent(world, candidate, in_time, grants().next().is_some()),
     };
     (!typed || world.rules.allow_interactive)
@@ -395,6 +411,25 @@ fn reference(world: &World, candidate: &Candidate) -> bool {
         && !final_no
         && granted
         && runs(world, candidate)
+}
+
+/// Of an access for a time: its user attaches to what was added under it and to nothing else.
+fn is_known(world: &World, candidate: &Candidate) -> bool {
+    match (&candidate.request.ask, &world.attempt.action) {
+        (Ask::Debug(_), Action::Attach(attach)) => was_added(world, candidate, attach.container.as_deref()),
+        _ => true,
+    }
+}
+
+/// Whether this request added a container of this name to the pod as it is.
+fn was_added(world: &World, candidate: &Candidate, name: Option<&str>) -> bool {
+    let pod = world.pod.as_ref().map(|pod| pod.uid.as_str());
+    candidate.request.uses.iter().any(|one| {
+        one.door == Door::EphemeralContainers
+            && name.is_some()
+            && one.container.as_deref() == name
+            && Some(one.pod_uid.as_str()) == pod
+    })
 }
 
 /// Of a single use: whether it is there, or was taken by this very attempt and its grant is still there.
@@ -406,13 +441,20 @@ fn unspent(world: &World, candidate: &Candidate, in_time: bool, granted: bool) -
     match (&request.ask, &attempt.action) {
         (Ask::Copy(_), _) if is_question(world, candidate) => in_time && request.uses.is_empty(),
         (Ask::Debug(ask), Action::Debug(addition)) => {
-            let used_up = if ask.attach { first(Door::Attach).is_some() } else { !request.uses.is_empty() };
-            let same = |one: &Use| one.pod_uid == addition.pod_uid && one.container == addition.container.name;
+            let others = request.uses.iter().any(|one| one.door != Door::EphemeralContainers);
+            let used_up = if ask.attach { others } else { !request.uses.is_empty() };
+            let soon = |one: &Use| at(world.now) < one.at + Duration::from_mins(1);
+            let same =
+                |one: &Use| one.pod_uid == addition.pod_uid && one.container == addition.container.name && soon(one);
             added.map_or(!used_up, same) && if used_up { granted } else { in_time }
         }
         (Ask::Debug(_), Action::Attach(attach)) => {
-            let to_it = added.is_some_and(|one| one.container.is_some() && one.container == attach.container);
-            to_it && first(Door::Attach).map_or(in_time, |one| by_this(one) && granted)
+            let to_it = was_added(world, candidate, attach.container.as_deref());
+            let other = request.uses.iter().find(|one| one.door == Door::Exec);
+            match (first(Door::Attach), other) {
+                (Some(one), _) => to_it && by_this(one) && granted,
+                (None, other) => to_it && other.is_none() && in_time,
+            }
         }
         _ => request.uses.first().map_or(in_time, |one| by_this(one) && granted),
     }

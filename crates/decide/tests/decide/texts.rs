@@ -1,8 +1,9 @@
 //! What a denied caller reads, word for word.
 
 use kra_decide::{
-    access::{Ask, Command, DebugAsk, Denial, ExecAsk, Standing},
+    access::{Ask, Command, DebugAsk, Denial, ExecAsk, Outcome, Standing, Use},
     attempt::{Action, Addition, Attach, Attempt},
+    copy::{Copy, Direction},
     debug::{DebugContainer, SECURITY_CONTEXT},
     explain::{Context, denial},
     matching::Difference,
@@ -28,6 +29,10 @@ fn denied_by(reason: Option<&str>) -> Standing {
     Standing::Denied(Denial { by: "tom".to_owned(), at: at(6900), reason: reason.map(str::to_owned) })
 }
 
+fn taken(outcome: Option<Outcome>) -> Use {
+    Use { outcome, ..used("review-0").remove(0) }
+}
+
 fn differs(differences: &[Difference], granted: &[&str]) -> Denied {
     near(Miss::Differs {
         differences: differences.to_vec(),
@@ -50,6 +55,8 @@ fn exec_ask(command: Command) -> Ask {
     over(Standing::Denied(Denial { by: String::new(), at: at(6900), reason: None }))
 )]
 #[case("used", over(Standing::Used { last: used("review-0").remove(0), by: argv(&["amy"]) }))]
+#[case("taken_just_now", over(Standing::Used { last: taken(None), by: argv(&["amy"]) }))]
+#[case("taken_and_lost", over(Standing::Used { last: taken(Some(Outcome::Lost)), by: argv(&["amy"]) }))]
 #[case("never_answered", over(Standing::Expired { at: at(3600), by: Vec::new() }))]
 #[case("ended", over(Standing::Expired { at: at(7080), by: argv(&["amy", "bob"]) }))]
 #[case("differs_in_command", differs(&[Difference::Command], &["cat", "/etc/passwd"]))]
@@ -119,6 +126,20 @@ fn copies(command: &[&str], stdin: bool) -> Action {
 #[case("cp_out_of_a_pod", copies(&["tar", "cf", "-", "/etc/hostname"], false))]
 fn a_denial_of_another_door_reads(#[case] name: &str, #[case] action: Action) {
     insta::assert_snapshot!(name, denial(&Denied::NoRequest, &tries(action), DEV));
+}
+
+#[test]
+fn a_copy_into_another_directory_reads() {
+    let copy = Copy {
+        container: Some("main".to_owned()),
+        direction: Direction::To,
+        path: "/srv/app".to_owned(),
+        directory: "/srv".to_owned(),
+        no_preserve: false,
+    };
+    let denied = near(Miss::Differs { differences: vec![Difference::Command], granted: Box::new(Ask::Copy(copy)) });
+    let sent = tries(copies(&["tar", "-xmf", "-", "-C", "/srv/app"], true));
+    insta::assert_snapshot!(denial(&denied, &sent, DEV));
 }
 
 #[test]

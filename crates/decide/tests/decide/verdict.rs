@@ -9,7 +9,7 @@ use kra_decide::{
     attempt::{Action, Addition, Attach, Attempt, Door},
     copy::{Copy, Direction},
     debug::DebugContainer,
-    identity::NamePrefix,
+    identity::{Approvers, NamePrefix},
     matching::Difference,
     verdict::{Container, Denied, Miss, Permit, Pod, PodMiss, Rules, Screened, Spend, Verdict, confirm, screen},
 };
@@ -554,6 +554,73 @@ fn a_debug_container_is_added_once_and_attached_to_once() {
     candidate.request.uses.push(use_of(Door::Attach, "review-9", "debugger-1"));
     let attached = miss(confirmed(&attaches("debugger-1", true), &candidate, &pod));
     assert!(matches!(attached, Miss::Over(Standing::Used { .. })), "{attached:?}");
+}
+
+#[test]
+fn a_debug_container_that_was_never_stored_is_not_added_later() {
+    let mut candidate = to_debug();
+    candidate.request.uses = vec![use_of(Door::EphemeralContainers, "review-0", "debugger-1")];
+    let verdict = |now: i64| confirm(&adds("pod-1", "debugger-1"), &candidate, Some(&pod()), at(now), &rules());
+    assert_eq!(permit(verdict(100 + 59)).use_, Spend::AlreadySpentByThisReview);
+    assert!(matches!(miss(verdict(100 + 60)), Miss::Over(Standing::Used { .. })));
+}
+
+#[test]
+fn a_container_of_the_same_name_in_another_pod_of_the_workload_is_somebody_elses() {
+    let mut candidate = for_a_workload();
+    candidate.request.ask = Ask::Debug(DebugAsk { container: ephemeral(None), attach: true });
+    let mut elsewhere = use_of(Door::EphemeralContainers, "review-0", "debugger-1");
+    elsewhere.pod_uid = "pod-2".to_owned();
+    candidate.request.uses = vec![elsewhere];
+    let verdict = confirmed(&attaches("debugger-1", true), &candidate, &pod_with_debugger("debugger-1"));
+    assert_eq!(miss(verdict), Miss::Pod(PodMiss::NotTheOne));
+}
+
+#[test]
+fn for_a_time_too_its_user_attaches_only_to_what_was_added_under_the_request() {
+    let mut candidate = to_debug();
+    candidate.request.validity = Validity::For(Duration::from_hours(1));
+    let pod = pod_with_debugger("debugger-1");
+    assert_eq!(denied(confirmed(&attaches("debugger-1", true), &candidate, &pod)), Denied::NoRequest);
+    assert_eq!(permit(confirmed(&adds("pod-1", "debugger-1"), &candidate, &pod)).use_, Spend::SingleUse);
+    candidate.request.uses = vec![use_of(Door::EphemeralContainers, "review-0", "debugger-1")];
+    assert_eq!(permit(confirmed(&attaches("debugger-1", true), &candidate, &pod)).use_, Spend::Nothing);
+    assert_eq!(permit(confirmed(&adds("pod-1", "debugger-2"), &candidate, &pod)).use_, Spend::SingleUse);
+    candidate.request.uses =
+        (0..16).map(|number| use_of(Door::EphemeralContainers, "review-0", &format!("debugger-{number}"))).collect();
+    let more = miss(confirmed(&adds("pod-1", "debugger-x"), &candidate, &pod));
+    assert!(matches!(more, Miss::Over(Standing::Used { .. })), "{more:?}");
+}
+
+#[test]
+fn a_use_of_a_door_that_another_version_knows_uses_a_debug_request_up() {
+    let mut candidate = to_debug();
+    candidate.request.uses = vec![use_of(Door::Exec, "review-0", "main")];
+    let verdict = confirmed(&adds("pod-1", "debugger-1"), &candidate, &pod());
+    assert!(matches!(miss(verdict), Miss::Over(Standing::Used { .. })));
+}
+
+// H7
+#[test]
+fn a_request_in_a_programs_name_gives_nothing_unless_it_is_listed() {
+    let bot = "system:serviceaccount:dev:default";
+    let (mut candidate, mut attempt) = (candidate(), attempt());
+    candidate.request.user = person(bot, None);
+    attempt.caller.username = bot.to_owned();
+    assert_eq!(denied(confirmed(&attempt, &candidate, &pod())), Denied::NoRequest);
+    let rules = Rules { requesters: vec![bot.to_owned()], ..rules() };
+    permit(confirm(&attempt, &candidate, Some(&pod()), at(NOW), &rules));
+}
+
+#[test]
+fn a_grant_by_somebody_in_no_approver_group_grants_nothing_whoever_sealed_it() {
+    let approvers = Approvers { groups: Some(vec!["sre".to_owned()]), programs: Vec::new() };
+    let rules = Rules { approvers, ..rules() };
+    let mut candidate = candidate();
+    let verdict = |candidate: &Candidate| confirm(&attempt(), candidate, Some(&pod()), at(NOW), &rules);
+    assert_eq!(miss(verdict(&candidate)), Miss::Waiting { since: at(0) });
+    candidate.grants[0].groups = vec!["sre".to_owned()];
+    permit(verdict(&candidate));
 }
 
 #[test]

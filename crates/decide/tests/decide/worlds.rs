@@ -198,6 +198,7 @@ fn uses() -> impl Strategy<Value = Vec<Use>> {
             door,
             pod_uid: "pod-1".to_owned(),
             container: Some(name.to_owned()),
+            outcome: None,
         });
     prop_oneof![8 => Just(Vec::new()), 1 => prop::collection::vec(one, 1..3)]
 }
@@ -244,6 +245,7 @@ fn grant(request_uid: &str) -> impl Strategy<Value = Grant> + use<> {
             name,
             answer,
             by,
+            groups: Vec::new(),
             request_uid,
             valid_for,
             reason: None,
@@ -305,6 +307,7 @@ fn rules() -> impl Strategy<Value = Rules> {
         unused: UNUSED,
         prefix: NamePrefix::new(prefix),
         approvers: Approvers::default(),
+        requesters: Vec::new(),
     })
 }
 

@@ -310,6 +310,32 @@ Used         2026-01-01T00:30:00Z in pod nginx-1
 }
 
 #[tokio::test]
+async fn a_use_of_another_door_is_told_with_the_container_and_a_lost_one_with_what_to_type() {
+    let use_of = |door: &str, more: Value| {
+        let mut spent = json!({
+            "reviewUID": "r", "at": "2026-01-01T00:30:00Z", "pod": "web-0", "podUID": "p", "subResource": door,
+        });
+        spent.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        spent
+    };
+    let more = json!({"uses": [
+        use_of("ephemeralcontainers", json!({"container": "debugger-1", "outcome": "Answered"})),
+        use_of("attach", json!({"container": "debugger-1", "outcome": "Lost"})),
+        use_of("exec", json!({"container": "nginx"})),
+    ]});
+    let outcome = with_phase("Used", &more).run(&["show", NAME], "").await;
+    let standing = "\
+Status       Used
+Used         2026-01-01T00:30:00Z in pod web-0, container debugger-1 (ephemeralcontainers)
+Used         2026-01-01T00:30:00Z in pod web-0, container debugger-1 (attach): LOST, for the answer came too late. To \
+ask again: kubectl request again access-exec-jane-x4k2z
+Used         2026-01-01T00:30:00Z in pod web-0, container nginx
+
+";
+    assert!(outcome.out.starts_with(standing), "{}", outcome.out);
+}
+
+#[tokio::test]
 async fn an_object_of_the_original_is_granted_too() {
     let mut original = request();
     original["spec"] = json!({

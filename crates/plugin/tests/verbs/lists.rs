@@ -48,6 +48,29 @@ b      jane   nginx          web         ["ls"]                                 
 }
 
 #[tokio::test]
+async fn every_door_has_its_line() {
+    let with = |door: &str, more: Value| {
+        let mut spec = spec(("", "pods"), &[]);
+        spec["forObject"]["subResource"] = json!(door);
+        spec["execOptions"] = json!({});
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        request("x", "2026-01-01T00:59:30Z", &spec, &Value::Null)
+    };
+    let fake = Fake::new()
+        .with(&format!("{REQUESTS}/a"), with("attach", json!({"attachOptions": {"container": "web", "stdin": true}})))
+        .with(&format!("{REQUESTS}/b"), with("portforward", json!({"portForwardOptions": {"ports": [80]}})))
+        .with(&format!("{REQUESTS}/c"), with("ephemeralcontainers", json!({"ephemeralContainer": {"image": "box"}})))
+        .with(&format!("{REQUESTS}/d"), with("exec", json!({"copy": {"direction": "from", "path": "/a"}})));
+    let expected = r#"NAME   USER   TARGET   CONTAINER           COMMAND                         FOR    STATUS    AGE
+x      jane   nginx    web                 attach, STDIN                   once   Pending   30s
+x      jane   nginx    -                   port-forward ANY (wanted: 80)   once   Pending   30s
+x      jane   nginx    -                   debug "box"                     once   Pending   30s
+x      jane   nginx    (the default one)   cp from "/a"                    once   Pending   30s
+"#;
+    assert_eq!(fake.run(&["list"], "").await.out, expected);
+}
+
+#[tokio::test]
 async fn wide_cuts_nothing_and_all_namespaces_are_named() {
     let fake = two();
     let outcome = fake.run(&["list", "-A", "-o", "wide"], "").await;
@@ -129,7 +152,7 @@ async fn completions_are_written_for_every_shell(#[values("bash", "zsh", "fish",
 #[tokio::test]
 async fn bash_finds_the_verbs_that_it_is_told_of() {
     let script = Fake::new().run(&["completion", "bash"], "").await.out;
-    for verb in ["exec", "list", "show", "grant", "deny", "completion"] {
+    for verb in ["exec", "attach", "debug", "cp", "shell", "again", "list", "show", "grant", "deny", "completion"] {
         let state = format!("kubectl__request__subcmd__{verb}");
         assert!(script.contains(&format!("cmd=\"{state}\"")), "{script}");
         assert!(script.contains(&format!("        {state})\n")), "{script}");

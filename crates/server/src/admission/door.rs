@@ -6,7 +6,7 @@
 
 use api::{
     ExecOptions, UserInfo, convert,
-    review::{Answer, Review, StrictAttachOptions, StrictExecOptions, StrictPortForwardOptions},
+    review::{Answer, Operation, Review, StrictAttachOptions, StrictExecOptions, StrictPortForwardOptions},
 };
 use decide::{
     access::Candidate,
@@ -18,14 +18,16 @@ use decide::{
 use tokio::time::timeout_at;
 use tracing::{error, info, warn};
 
-use super::{Admission, Deadline, failure::Failure};
+use super::{Admission, Deadline, Decision, failure::Failure};
 use crate::{
     audit::{Exec, WebhookError},
     cluster::{
         ledger::{self, Live, Spent},
+        outcomes::SpentUse,
         pods,
         rights::{self, Right},
     },
+    failpoints::Failpoint,
 };
 
 /// So many candidates are read live before the attempt is denied: a user has few grants for one command.
@@ -51,8 +53,8 @@ enum Outcome {
 enum Basis {
     /// The caller needs no request.
     AlwaysAllowed,
-    /// By a request.
-    Permit(Permit),
+    /// By a request, and by this use where it is for one use.
+    Permit(Box<Permit>, Option<SpentUse>),
 }
 
 /// A permit, and what it was confirmed on.
@@ -60,6 +62,38 @@ struct Confirmed {
     permit: Permit,
     live: Live,
     pod: Pod,
+}
+
+impl Confirmed {
+    /// The use of the request that this review spent.
+    fn spent(&self, review_uid: &str) -> SpentUse {
+        SpentUse {
+            namespace: self.live.candidate.request.namespace.clone(),
+            request: self.permit.request.clone(),
+            request_uid: self.permit.request_uid.clone(),
+            review_uid: review_uid.to_owned(),
+        }
+    }
+
+    /// The use that this attempt spent when it was asked about before, be it under another review.
+    fn spent_before(&self, attempt: &Attempt) -> Option<SpentUse> {
+        match self.permit.use_ {
+            Spend::AlreadySpentByThisReview => {
+                let one = self.live.candidate.request.used(attempt.door())?;
+                Some(self.spent(&one.review_uid))
+            }
+            Spend::SingleUse | Spend::Nothing => None,
+        }
+    }
+}
+
+impl Basis {
+    fn spent(self) -> Option<SpentUse> {
+        match self {
+            Self::Permit(_, spent) => spent,
+            Self::AlwaysAllowed => None,
+        }
+    }
 }
 
 /// What confirming came to.
@@ -70,7 +104,7 @@ enum Confirmation {
 
 impl Admission {
     /// Decides on an attempt, records it, and spends what it uses up.
-    pub(super) async fn attempt(&self, review: &Review, door: Door, deadline: Deadline) -> Answer {
+    pub(super) async fn attempt(&self, review: &Review, door: Door, deadline: Deadline) -> Decision {
         let (attempt, options) = match read(review, door) {
             Ok(read) => read,
             Err(unclear) => {
@@ -118,22 +152,26 @@ impl Admission {
 
     /// Reads the promising candidates and the pod from the API server, and decides again on what it says now.
     async fn confirm(&self, attempt: &Attempt, promising: &[Candidate]) -> Result<Confirmation, Failure> {
+        let Some(best) = promising.first() else { return Ok(Confirmation::Denied(Denied::NoRequest)) };
+        let workload = promising.iter().any(|known| known.request.target.kind != decide::access::TargetKind::Pod);
+        let pod = pods::read(self.ledger.client(), &attempt.namespace, &attempt.pod, workload);
+        let (mut first, pod) = tokio::try_join!(async { self.ledger.read(best).await.map(Some) }, pod)?;
+        // Of many workloads' requests only those of this pod are worth a read.
+        let meant = |known: &&Candidate| pod.as_ref().is_some_and(|pod| verdict::is_meant(&known.request.target, pod));
+        let worth = promising.iter().take(1).chain(promising.iter().skip(1).filter(meant)).take(MOST_READS);
         let mut nearest = Denied::NoRequest;
-        for known in promising.iter().take(MOST_READS) {
-            let workload = known.request.target.kind != decide::access::TargetKind::Pod;
-            let pod = pods::read(self.ledger.client(), &attempt.namespace, &attempt.pod, workload);
-            let (live, pod) = tokio::try_join!(self.ledger.read(known), pod)?;
+        for known in worth {
+            let live = match first.take() {
+                Some(live) => live,
+                None => self.ledger.read(known).await?,
+            };
             let Some(live) = live else { continue };
-            let verdict = verdict::confirm(attempt, &live.candidate, pod.as_ref(), self.now(), &self.rules);
-            match (verdict, pod) {
-                (Verdict::Allow(permit), Some(pod)) => {
+            match verdict::confirm(attempt, &live.candidate, pod.as_ref(), self.now(), &self.rules) {
+                Verdict::Deny(denied) => nearest = denied,
+                Verdict::Allow(permit) => {
+                    let Some(pod) = pod else { return Ok(Confirmation::Denied(not_the_one(known))) };
                     return Ok(Confirmation::Permitted(Box::new(Confirmed { permit, live, pod })));
                 }
-                (Verdict::Allow(_), None) => {
-                    let request = known.request.name.clone();
-                    nearest = Denied::Near { request, miss: Miss::Pod(PodMiss::NotTheOne) };
-                }
-                (Verdict::Deny(denied), _) => nearest = denied,
             }
         }
         Ok(Confirmation::Denied(nearest))
@@ -148,16 +186,21 @@ impl Admission {
         confirmed: Confirmed,
         deadline: Deadline,
     ) -> Result<Outcome, Failure> {
+        let uid = &review.request.uid;
         // Nothing comes of a dry run, and so it costs nothing.
-        let single = confirmed.permit.use_ == Spend::SingleUse && !review.request.is_dry_run();
+        let dry_run = attempt.door() == Door::EphemeralContainers && review.request.is_dry_run();
+        let single = confirmed.permit.use_ == Spend::SingleUse && !dry_run;
         if single && !self.may_connect(&review.request.user_info, attempt).await? {
             return Ok(Outcome::NoRight);
         }
+        Failpoint::BeforeIntent.reached(uid).await;
         self.record(review, &Exec { allowed: true, always_allowed: false, options }, deadline).await?;
+        Failpoint::AfterIntent.reached(uid).await;
         if single {
             self.spend(attempt, &confirmed, deadline).await
         } else {
-            Ok(Outcome::Allowed(Basis::Permit(confirmed.permit)))
+            let spent = confirmed.spent_before(attempt).filter(|_| !review.request.is_dry_run());
+            Ok(Outcome::Allowed(Basis::Permit(Box::new(confirmed.permit), spent)))
         }
     }
 
@@ -180,8 +223,13 @@ impl Admission {
             let verdict = verdict::confirm(attempt, candidate, Some(&confirmed.pod), self.now(), &self.rules);
             matches!(verdict, Verdict::Allow(_))
         };
+        Failpoint::BeforeSpend.reached(&attempt.review_uid).await;
         match self.ledger.spend(&confirmed.live, &use_, still).await? {
-            Spent::Ours => Ok(Outcome::Allowed(Basis::Permit(confirmed.permit.clone()))),
+            Spent::Ours => {
+                Failpoint::AfterSpend.reached(&attempt.review_uid).await;
+                let spent = confirmed.spent(&attempt.review_uid);
+                Ok(Outcome::Allowed(Basis::Permit(Box::new(confirmed.permit.clone()), Some(spent))))
+            }
             Spent::Lost => {
                 warn!(uid = attempt.review_uid, request = confirmed.permit.request, "another attempt was first");
                 Ok(Outcome::Denied(self.lost(attempt, confirmed).await?))
@@ -201,7 +249,8 @@ impl Admission {
 
     /// Tells the audit webhook, unless nothing comes of it whatever is answered.
     async fn record(&self, review: &Review, exec: &Exec<'_>, deadline: Deadline) -> Result<(), WebhookError> {
-        if review.request.is_dry_run() {
+        // No connection is ever a dry run.
+        if review.request.is_dry_run() && review.request.operation == Operation::Update {
             return Ok(());
         }
         self.extensions.exec(review, exec, deadline.answer_by()).await
@@ -220,29 +269,38 @@ impl Admission {
     }
 
     /// Writes the decision to the log, and the answer.
-    fn conclude(&self, review: &Review, attempt: Option<&Attempt>, outcome: Outcome) -> Answer {
+    fn conclude(&self, review: &Review, attempt: Option<&Attempt>, outcome: Outcome) -> Decision {
         let uid = &review.request.uid;
         let decision = outcome.name();
         log(review, attempt, &outcome);
         let request = outcome.request().map(str::to_owned);
+        let mut spent = None;
         let answer = match outcome {
-            Outcome::Allowed(_) => Answer::allow(uid),
+            Outcome::Allowed(basis) => {
+                spent = basis.spent();
+                Answer::allow(uid)
+            }
             Outcome::Denied(denied) => Answer::deny(uid, self.explain(&denied, attempt)),
             Outcome::NoRight => Answer::deny(uid, no_right(review)),
             Outcome::Unclear(text) => Answer::deny(uid, text),
             Outcome::Failed(failure) => Answer::deny(uid, failure.text(uid)),
         };
         let answer = answer.annotated("review-uid", uid.as_str()).annotated("decision", decision);
-        match request {
+        let answer = match request {
             Some(request) => answer.annotated("request", request),
             None => answer,
-        }
+        };
+        Decision { answer, spent }
     }
 
     fn explain(&self, denied: &Denied, attempt: Option<&Attempt>) -> String {
         let context = Context { cluster: &self.cluster_name, now: self.now() };
         attempt.map_or_else(String::new, |attempt| explain::denial(denied, attempt, context))
     }
+}
+
+fn not_the_one(known: &Candidate) -> Denied {
+    Denied::Near { request: known.request.name.clone(), miss: Miss::Pod(PodMiss::NotTheOne) }
 }
 
 fn no_right(review: &Review) -> String {
@@ -258,7 +316,7 @@ impl Outcome {
     fn name(&self) -> &'static str {
         match self {
             Self::Allowed(Basis::AlwaysAllowed) => "always-allowed",
-            Self::Allowed(Basis::Permit(_)) => "granted",
+            Self::Allowed(Basis::Permit(..)) => "granted",
             Self::Denied(Denied::InteractiveOff) => "denied-interactive",
             Self::Denied(Denied::NoRequest) => "denied-no-request",
             Self::Denied(Denied::Near { .. }) => "denied-near-miss",
@@ -270,7 +328,7 @@ impl Outcome {
 
     fn request(&self) -> Option<&str> {
         match self {
-            Self::Allowed(Basis::Permit(permit)) => Some(&permit.request),
+            Self::Allowed(Basis::Permit(permit, _)) => Some(&permit.request),
             Self::Denied(Denied::Near { request, .. }) => Some(request),
             Self::Allowed(Basis::AlwaysAllowed)
             | Self::Denied(Denied::InteractiveOff | Denied::NoRequest)

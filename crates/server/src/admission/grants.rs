@@ -17,11 +17,15 @@ use super::{
     stamp,
 };
 
+/// So many answers a request may have, besides denials: each is read before every use.
+const MOST_ANSWERS: usize = 16;
+
 impl Admission {
     /// Admits a grant or denial: of a live request that somebody else filed, as whoever answers read it.
     pub(super) async fn create_grant(&self, review: &Review, deadline: Deadline) -> Result<(), Refused> {
         let grant: AccessGrant = stamp::object(review)?;
         metadata::check_finalizers(&grant.metadata)?;
+        metadata::check_size(&grant.metadata)?;
         rules::check_text("reason", grant.spec.reason.as_deref().unwrap_or_default())
             .map_err(|refusal| failure::refusal(&refusal))?;
         let caller = Self::caller(review);
@@ -32,12 +36,13 @@ impl Admission {
         let object = self.meant_request(&grant, review).await?;
         let seal = self.ledger.sealer().check(&grant, &object);
         let value = convert::grant(&grant, seal).map_err(|error| failure::nonsense(&error))?;
-        if seal == Seal::Broken {
-            return Err(unstamped("seal"));
-        }
+
         metadata::check_owners(&grant.metadata, &object)?;
         let request = convert::request(&object).map_err(|error| failure::nonsense(&error))?;
         self.check_approver(&caller, &person, &request)?;
+        if seal == Seal::Broken {
+            return Err(unstamped("seal"));
+        }
         let denies = grant.status == Some(GrantStatus::Denied);
         self.check_open(&object, &request, denies).await?;
         check_shorter(value.valid_for, &request)?;
@@ -76,6 +81,13 @@ impl Admission {
     /// A request that is over cannot be granted, and one that was denied or used cannot be denied either.
     async fn check_open(&self, object: &AccessRequest, request: &Request, denies: bool) -> Result<(), Refused> {
         let grants = self.ledger.list_grants(&request.namespace, &request.name).await?;
+        if grants.len() >= MOST_ANSWERS && !denies {
+            return Err(Refused::because(format!(
+                "accessrequest {:?} has {} answers already, and {MOST_ANSWERS} are the most",
+                request.name,
+                grants.len()
+            )));
+        }
         let sealer = self.ledger.sealer();
         let value = |grant| convert::grant(grant, sealer.check(grant, object)).ok();
         let candidate = Candidate { request: request.clone(), grants: grants.iter().filter_map(value).collect() };
@@ -98,7 +110,7 @@ impl Admission {
     /// Nobody answers her own request, nor one that she filed for somebody else; and only approvers answer.
     fn check_approver(&self, caller: &Caller, approver: &Person, request: &Request) -> Result<(), Refused> {
         let name = &request.name;
-        self.rules.approvers.check(caller, approver).map_err(|no| {
+        self.rules.approvers.check(&caller.groups, approver).map_err(|no| {
             Refused::because(match no {
                 NoApprover::Program => {
                     "a ServiceAccount answers no requests, unless --approver-service-account names it"

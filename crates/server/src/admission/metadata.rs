@@ -23,9 +23,31 @@ pub(super) fn is_controller(username: &str) -> bool {
     CONTROLLERS.contains(&username)
 }
 
-/// Refuses finalizers and owner references on something new.
+/// The most bytes that labels and annotations of an object may have: what `kubectl apply` notes of the longest command
+/// fits. Every replica keeps them in memory.
+const MOST_BYTES: usize = 64 * 1024;
+
+/// How many bytes the labels and annotations of an object have.
+fn size(metadata: &ObjectMeta) -> usize {
+    let maps = [&metadata.labels, &metadata.annotations];
+    let texts = maps.into_iter().flatten().flatten().map(|(key, value)| key.len().saturating_add(value.len()));
+    texts.fold(0, usize::saturating_add)
+}
+
+/// Refuses labels and annotations beyond measure.
+pub(super) fn check_size(metadata: &ObjectMeta) -> Result<(), Refused> {
+    match size(metadata) {
+        0..=MOST_BYTES => Ok(()),
+        bytes => Err(Refused::because(format!(
+            "labels and annotations have {bytes} bytes together, and {MOST_BYTES} are the most: take some out"
+        ))),
+    }
+}
+
+/// Refuses finalizers, owner references and labels beyond measure on something new.
 pub(super) fn check_new(metadata: &ObjectMeta) -> Result<(), Refused> {
     check_finalizers(metadata)?;
+    check_size(metadata)?;
     match metadata.owner_references.as_deref() {
         None | Some([]) => Ok(()),
         Some(_) => Err(Refused::because("ownerReferences are not taken: take them out")),
@@ -75,6 +97,9 @@ pub(super) fn check_update(request: &AdmissionRequest) -> Result<(), Refused> {
     let is_grant = request.resource.resource == "accessgrants";
     if old.spec != new.spec || (is_grant && old.status != new.status) {
         return Err(Refused::because("the content never changes after creation: delete it and create another"));
+    }
+    if size(&new.metadata) > size(&old.metadata) {
+        check_size(&new.metadata)?;
     }
     let same = lists(&old.metadata) == lists(&new.metadata);
     if same || is_controller(request.user_info.name()) {

@@ -9,10 +9,12 @@
 //! - [`requests`], [`grants`], [`removal`]: writes to our own objects.
 //! - [`stamp`]: what the server itself writes into new objects.
 
+pub mod arrivals;
 pub mod deadline;
 pub mod door;
 pub mod failure;
 pub mod grants;
+pub mod handover;
 pub mod metadata;
 pub mod proxy;
 pub mod removal;
@@ -36,8 +38,13 @@ use jiff::Timestamp;
 
 use crate::{
     audit::Extensions,
-    cluster::{index::Index, ledger::Ledger},
+    cluster::{
+        index::Index,
+        ledger::Ledger,
+        outcomes::{Outcomes, SpentUse},
+    },
 };
+pub use arrivals::Arrivals;
 pub use deadline::Deadline;
 pub use failure::{Failure, Refused};
 
@@ -47,6 +54,8 @@ pub struct Admission {
     pub index: Arc<Index>,
     /// What may say yes.
     pub ledger: Ledger,
+    /// What writes down that a use was answered.
+    pub outcomes: Outcomes,
     /// Who must be told.
     pub extensions: Arc<Extensions>,
     /// What decisions go by.
@@ -55,6 +64,8 @@ pub struct Admission {
     pub always_allowed: AlwaysAllowed,
     /// `--max-open-requests`
     pub max_open_requests: usize,
+    /// Requests that were admitted a moment ago.
+    pub arrivals: Arrivals,
     /// `--cluster-name`
     pub cluster_name: String,
     /// The name of this server's own account.
@@ -63,12 +74,27 @@ pub struct Admission {
     pub clock: Clock,
 }
 
+/// What is answered to a review.
+#[derive(Debug)]
+pub struct Decision {
+    /// The answer.
+    pub answer: Answer,
+    /// The single use that it lets somebody make.
+    pub spent: Option<SpentUse>,
+}
+
+impl From<Answer> for Decision {
+    fn from(answer: Answer) -> Self {
+        Self { answer, spent: None }
+    }
+}
+
 /// A clock, so that tests can turn it.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 impl Admission {
     /// Answers a review on a validating path: allows or denies, never patches.
-    pub async fn validate(&self, review: &Review, deadline: Deadline) -> Answer {
+    pub async fn validate(&self, review: &Review, deadline: Deadline) -> Decision {
         let request = &review.request;
         let resource = &request.resource;
         let what = (resource.group.as_str(), resource.resource.as_str(), request.sub_resource.as_deref().unwrap_or(""));
@@ -82,7 +108,7 @@ impl Admission {
                 return self.attempt(review, Door::EphemeralContainers, deadline).await;
             }
             (("", "pods" | "services" | "nodes", "proxy"), Operation::Connect) => {
-                return self.proxy(review, deadline).await;
+                return self.proxy(review, deadline).await.into();
             }
             ((GROUP, "accessrequests", ""), Operation::Create) => self.create_request(review, deadline).await,
             ((GROUP, "accessgrants", ""), Operation::Create) => self.create_grant(review, deadline).await,
@@ -91,7 +117,7 @@ impl Admission {
             ((GROUP, "accessgrants", ""), Operation::Delete) => self.delete_grant(review).await,
             _ => Err(unexpected(review)),
         };
-        failure::answer(review, result.map(|()| Answer::allow(&request.uid)))
+        failure::answer(review, result.map(|()| Answer::allow(&request.uid))).into()
     }
 
     /// Answers a review on the mutating path: stamps new objects.

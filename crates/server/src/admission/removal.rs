@@ -42,6 +42,14 @@ impl Admission {
         let hers = granted && request.as_ref().is_some_and(|request| self.is_hers(review, request));
         let stake = grant.is_none() || request.as_ref().is_some_and(|request| self.has_a_stake(review, request));
         self.check_remover(review, hers, stake, "grant").await?;
+        let noted = |request: &AccessRequest| request.status.as_ref().is_some_and(|status| status.denied.is_some());
+        let live = request.as_ref().filter(|request| request.metadata.deletion_timestamp.is_none());
+        if !granted && !metadata::is_controller(&Self::caller(review).username) && live.is_some_and(|live| !noted(live))
+        {
+            return Err(Refused::because(
+                "this denial is not yet written into the request's status, where it stays: try again in a moment",
+            ));
+        }
         self.removed(review, grant.as_ref().map(|grant| grant.spec.grant_for.as_str()).unwrap_or_default());
         Ok(())
     }
@@ -55,7 +63,7 @@ impl Admission {
             return Ok(());
         }
         let namespace = review.request.namespace.as_deref().unwrap_or_default();
-        let neutral = !stake && self.rules.approvers.check(&caller, &self.person(&caller)).is_ok();
+        let neutral = !stake && self.rules.approvers.check(&caller.groups, &self.person(&caller)).is_ok();
         if neutral && rights::has(self.ledger.client(), &review.request.user_info, namespace, Right::Grant).await? {
             return Ok(());
         }

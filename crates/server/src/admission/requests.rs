@@ -7,6 +7,8 @@ use decide::{
     rules,
 };
 
+use kube::Api;
+
 use super::{
     Admission, Deadline,
     failure::{self, Failure, Refused},
@@ -28,14 +30,21 @@ impl Admission {
         rules::check(&request, &self.rules).map_err(|refusal| failure::refusal(&refusal))?;
         check_texts(&object)?;
         self.check_stamps(review, &object, &request)?;
-        self.check_open_requests(&request)?;
+        if !self.rules.may_request(&request.user) {
+            return Err(Refused::because(format!(
+                "{:?} is a ServiceAccount, and requests are for people, unless --requester-service-account names it",
+                request.user.name
+            )));
+        }
         self.check_target(review, &request).await?;
+        self.check_follows(&object, &request).await?;
         if is_from_the_future(request.created, self.now()) {
             return Err(Refused::because("the creationTimestamp lies in the future"));
         }
         if review.request.is_dry_run() {
             return Ok(());
         }
+        self.admit_one_more(&request)?;
         let by = deadline.answer_by();
         let invalid = self.extensions.validate(review, &object, by).await.map_err(Failure::from)?;
         if let Some(message) = invalid {
@@ -75,28 +84,46 @@ impl Admission {
         if user == self.requester(&user, &caller)? { Ok(()) } else { Err(unstamped("userInfo")) }
     }
 
-    /// Whether the user has few enough requests open: nobody fills the store, or our memory.
-    fn check_open_requests(&self, request: &Request) -> Result<(), Refused> {
-        let candidates = self.index.candidates(&request.namespace, &request.user);
+    /// Whether the user has few enough requests open, in number and in bytes: nobody fills the store, or our memory.
+    /// What is admitted counts from now on, before the watch shows it.
+    fn admit_one_more(&self, request: &Request) -> Result<(), Refused> {
+        let mut candidates = self.index.candidates(&request.namespace, &request.user);
+        candidates.retain(|candidate| candidate.request.uid != request.uid);
+        let known: Vec<&str> = candidates.iter().map(|candidate| candidate.request.uid.as_str()).collect();
         let open = |candidate: &&Candidate| {
             matches!(candidate.standing(self.now(), &self.rules), Standing::Pending | Standing::Granted(_))
         };
-        let open: Vec<&Candidate> = candidates.iter().filter(open).collect();
-        let bytes = open.iter().fold(request.size, |bytes, candidate| bytes.saturating_add(candidate.request.size));
-        if bytes > MOST_OPEN_BYTES {
-            return Err(Refused::because(format!(
-                "the open requests of {:?} in namespace {} would take {bytes} bytes, and {MOST_OPEN_BYTES} are the most: delete those that nobody needs any more",
-                request.user.name, request.namespace
-            )));
-        }
-        let (count, most) = (open.len(), self.max_open_requests);
-        if count < most {
+        let sizes: Vec<usize> = candidates.iter().filter(open).map(|candidate| candidate.request.size).collect();
+        let refused = |what: String, most: String| {
+            let (user, namespace) = (&request.user.name, &request.namespace);
+            Err(Refused::because(format!(
+                "{user:?} has {what} in namespace {namespace}, and {most} are the most: delete those that nobody needs any more"
+            )))
+        };
+        self.arrivals.admit(request, &known, |coming| {
+            let count = sizes.len().saturating_add(coming.count);
+            let bytes =
+                sizes.iter().fold(coming.bytes.saturating_add(request.size), |sum, size| sum.saturating_add(*size));
+            if bytes > MOST_OPEN_BYTES {
+                refused(format!("open requests of {bytes} bytes with this one"), format!("{MOST_OPEN_BYTES} bytes"))
+            } else if count >= self.max_open_requests {
+                refused(format!("{count} open requests"), self.max_open_requests.to_string())
+            } else {
+                Ok(())
+            }
+        })
+    }
+
+    /// Whether an earlier request that is named is one of the same user: the approver reads its name.
+    async fn check_follows(&self, object: &AccessRequest, request: &Request) -> Result<(), Refused> {
+        let Some(name) = object.spec.follows.as_deref().filter(|name| !name.is_empty()) else { return Ok(()) };
+        let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), &request.namespace);
+        let earlier = api.get_opt(name).await?.and_then(|earlier| convert::person(&earlier.spec.user_info?));
+        if earlier.is_some_and(|user| user.name == request.user.name) {
             return Ok(());
         }
-        Err(Refused::because(format!(
-            "{:?} has {count} open requests in namespace {}, and {most} are the most: delete those that nobody needs any more",
-            request.user.name, request.namespace
-        )))
+        // The same whether it is somebody else's or not there.
+        Err(Refused::because(format!("follows: {:?} has no accessrequest {name:?} here", request.user.name)))
     }
 
     /// Whether the stamped UID and container are those of what is named: the approver reads the name.

@@ -18,11 +18,13 @@ use tokio::{
 use tracing::{error, warn};
 
 use super::{
-    Admission, Deadline,
+    Admission, Deadline, Decision,
     failure::Failure,
+    handover,
     room::{self, Place, Room},
 };
 use crate::{
+    failpoints::Failpoint,
     metrics::Metrics,
     serve::authentication::{Authentication, Peer, Way},
 };
@@ -103,12 +105,16 @@ async fn respond(service: Service, request: Request, way: Way) -> Response {
         let _place = place;
         decide(&admission, &review, deadline, way).await
     });
-    let answer = work.await.unwrap_or_else(|error| {
+    let Decision { answer, spent } = work.await.unwrap_or_else(|error| {
         error!(uid, %error, "a panic, and denied");
-        Answer::deny(&uid, format!("kube-request-access failed, so nothing was allowed (id {uid})"))
+        Answer::deny(&uid, format!("kube-request-access failed, so nothing was allowed (id {uid})")).into()
     });
     service.metrics.answered(way == Way::Mutate, &answer, arrived.elapsed());
-    Json(answer).into_response()
+    let response = Json(answer).into_response();
+    let Some(spent) = spent else { return response };
+    Failpoint::BeforeAnswer.reached(&uid).await;
+    let outcomes = service.admission.outcomes.clone();
+    handover::noticed(response, move || outcomes.answered(spent))
 }
 
 /// Reads a review, where there is room for it; else says with which status it is turned away, and why.
@@ -133,17 +139,17 @@ async fn receive(
     Ok((review, place))
 }
 
-async fn decide(admission: &Admission, review: &Review, deadline: Deadline, way: Way) -> Answer {
-    let answer = async {
+async fn decide(admission: &Admission, review: &Review, deadline: Deadline, way: Way) -> Decision {
+    let decision = async {
         match way {
             Way::Validate => admission.validate(review, deadline).await,
-            Way::Mutate => admission.mutate(review).await,
+            Way::Mutate => admission.mutate(review).await.into(),
         }
     };
-    timeout_at(deadline.answer_by(), answer).await.unwrap_or_else(|_elapsed| {
+    timeout_at(deadline.answer_by(), decision).await.unwrap_or_else(|_elapsed| {
         let uid = &review.request.uid;
         error!(uid, "no decision in time, and denied");
-        Answer::deny(uid, Failure::Late.text(uid))
+        Answer::deny(uid, Failure::Late.text(uid)).into()
     })
 }
 

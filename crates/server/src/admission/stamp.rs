@@ -121,6 +121,9 @@ impl Admission {
         // Only what was read can be sealed: for another request of that name, `validate` says what is wrong.
         let sealed = request.filter(|request| request.metadata.uid == object.spec.request_uid);
         object.metadata.namespace = Some(namespace.to_owned());
+        // Nor is anything sealed for somebody who may not answer: nobody else may be asked about it later.
+        let may = self.rules.approvers.check(&caller.groups, &self.person(&caller)).is_ok();
+        let sealed = sealed.filter(|_| may);
         object.spec.seal = sealed.and_then(|request| self.ledger.sealer().seal(&object, &request, self.now()));
         patch(review, &object)
     }

@@ -60,6 +60,9 @@ pub enum SpendError {
     /// The API server did not take the write, and its next answer did not show it.
     #[error("cannot write the use into the status of the request")]
     Write(#[source] kube::Error),
+    /// The API server took the write, and stored something else.
+    #[error("the use was written into the status of the request, but something took it out again")]
+    NotStored,
     /// What became of the write could not be read.
     #[error("cannot read whether the use was written")]
     Read(#[source] kube::Error),
@@ -144,7 +147,11 @@ impl Ledger {
     ) -> Result<Spent, SpendError> {
         let mut current = live.clone();
         for _ in 0..TRIES {
-            let Err(error) = self.write_use(&current.object, use_).await else { return Ok(Spent::Ours) };
+            let error = match self.write_use(&current.object, use_).await {
+                Ok(true) => return Ok(Spent::Ours),
+                Ok(false) => return Err(SpendError::NotStored),
+                Err(error) => error,
+            };
             let read = self.read(&live.candidate).await.map_err(SpendError::Read)?;
             let Some(now) = read else { return Ok(Spent::Lost) };
             let spent_in = |object: &AccessRequest| object.status.clone().unwrap_or_default().uses;
@@ -166,13 +173,17 @@ impl Ledger {
         Err(SpendError::Contended)
     }
 
-    /// A PUT with uid and resourceVersion: a merge patch with a wrong uid would succeed.
-    async fn write_use(&self, object: &AccessRequest, use_: &objects::Use) -> Result<(), kube::Error> {
+    /// A PUT with uid and resourceVersion: a merge patch with a wrong uid would succeed. Answers whether the use is
+    /// stored as it was written: another admission webhook could take it out.
+    async fn write_use(&self, object: &AccessRequest, use_: &objects::Use) -> Result<bool, kube::Error> {
         let mut object = object.clone();
         object.status.get_or_insert_default().uses.push(use_.clone());
         let api = self.requests(object.metadata.namespace.as_deref().unwrap_or_default());
         let name = object.metadata.name.clone().unwrap_or_default();
-        api.replace_status(&name, &PostParams::default(), &object).await.map(drop)
+        let stored = api.replace_status(&name, &PostParams::default(), &object).await?;
+        // Times are stored in whole seconds.
+        let same = |one: &objects::Use| objects::Use { at: use_.at.clone(), ..one.clone() } == *use_;
+        Ok(stored.status.is_some_and(|status| status.uses.iter().any(same)))
     }
 
     fn requests(&self, namespace: &str) -> Api<AccessRequest> {

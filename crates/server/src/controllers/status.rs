@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use api::{AccessRequest, AccessRequestStatus, Phase, objects::Denied};
+use api::{
+    AccessRequest, AccessRequestStatus, Phase,
+    objects::{Denied, Outcome, Use},
+};
 use decide::{
     access::Standing,
     lifecycle::{self, Plan},
@@ -10,6 +13,7 @@ use decide::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{Api, ResourceExt as _, api::PostParams, core::PartialObjectMeta, runtime::controller::Action};
+use tracing::warn;
 
 use super::{Context, bindings, observe};
 
@@ -51,6 +55,7 @@ pub async fn reconcile(
     let old = live.object.status.clone().unwrap_or_default();
     let new = status(&old, &plan, usable, now);
     if new != old && plan.standing != Standing::Revoked {
+        tell_of_lost(&live.object, &plan);
         write(&live.object, new, &context).await?;
     }
     bound?;
@@ -92,13 +97,35 @@ fn status(old: &AccessRequestStatus, plan: &Plan, usable: bool, now: Timestamp) 
         | Standing::Revoked => old.denied.clone(),
     };
     let (phase, granted_by, expires_at) = shown(&plan.standing, usable);
+    let uses = old.uses.iter().map(|one| with_outcome(one, plan)).collect::<Vec<_>>();
     AccessRequestStatus {
         phase: Some(phase),
-        uses: old.uses.clone(),
+        conditions: conditions(old, &uses, phase, &plan.standing, now),
+        uses,
         denied,
         granted_by,
         expires_at: expires_at.map(Time),
-        conditions: conditions(old, phase, &plan.standing, now),
+    }
+}
+
+/// A use, called lost where the plan says so. It stays a use.
+fn with_outcome(one: &Use, plan: &Plan) -> Use {
+    let lost = one.outcome.is_none() && plan.lost.contains(&one.review_uid);
+    Use { outcome: if lost { Some(Outcome::Lost) } else { one.outcome }, ..one.clone() }
+}
+
+/// Before it is written, so that none is ever lost in silence; several replicas may say it of the same review.
+fn tell_of_lost(object: &AccessRequest, plan: &Plan) {
+    let all = object.status.iter().flat_map(|status| &status.uses);
+    for one in all.filter(|one| one.outcome.is_none() && plan.lost.contains(&one.review_uid)) {
+        let user = object.spec.user_info.as_ref().map(api::UserInfo::name).unwrap_or_default();
+        let (namespace, request) = (object.namespace().unwrap_or_default(), object.name_any());
+        let (uid, at, pod) = (&one.review_uid, one.at.0, &one.pod);
+        warn!(
+            target: "audit",
+            uid, user, namespace, pod, request, %at, decision = "lost",
+            "a single use was taken, and for all that is known its review was not answered: it is not given back"
+        );
     }
 }
 
@@ -111,12 +138,18 @@ fn shown(standing: &Standing, usable: bool) -> (Phase, Vec<String>, Option<Times
         Standing::Granted(access) => (Phase::Granted, access.by.iter().take(64).cloned().collect(), Some(access.until)),
         Standing::Pending | Standing::Revoked => (Phase::Pending, Vec::new(), None),
         Standing::Denied(_) => (Phase::Denied, Vec::new(), None),
-        Standing::Used { by, .. } => (Phase::Used, by.clone(), None),
-        Standing::Expired { at, by } => (Phase::Expired, by.clone(), Some(*at)),
+        Standing::Used { by, .. } => (Phase::Used, by.iter().take(64).cloned().collect(), None),
+        Standing::Expired { at, by } => (Phase::Expired, by.iter().take(64).cloned().collect(), Some(*at)),
     }
 }
 
-fn conditions(old: &AccessRequestStatus, phase: Phase, standing: &Standing, now: Timestamp) -> Vec<Condition> {
+fn conditions(
+    old: &AccessRequestStatus,
+    uses: &[Use],
+    phase: Phase,
+    standing: &Standing,
+    now: Timestamp,
+) -> Vec<Condition> {
     let all = [
         ("Granted", phase == Phase::Granted),
         ("Denied", phase == Phase::Denied),
@@ -125,14 +158,28 @@ fn conditions(old: &AccessRequestStatus, phase: Phase, standing: &Standing, now:
     ];
     // `Granted` always stands there, to be waited for; the others once they are true.
     let shown = all.into_iter().filter(|(kind, is)| *kind == "Granted" || *is);
-    shown.map(|(kind, is)| condition(old, kind, is, phase, &message(standing), now)).collect()
+    let reason = format!("{phase:?}");
+    let shown = shown.map(|(kind, is)| condition(old, kind, is, &reason, &message(standing), now));
+    shown.chain(lost(old, uses, now)).collect()
+}
+
+/// That uses are lost, for whoever waits for what she ran.
+fn lost(old: &AccessRequestStatus, uses: &[Use], now: Timestamp) -> Option<Condition> {
+    let mut lost = uses.iter().filter(|one| one.outcome == Some(Outcome::Lost)).map(|one| one.at.0.to_string());
+    let first = lost.next()?;
+    let times = lost.fold(first, |times, at| format!("{times}, {at}"));
+    let message = format!(
+        "the use taken at {times} may have been lost: the server did not live to answer, or not in time. It is not \
+         given back; ask again"
+    );
+    Some(condition(old, "Lost", true, "NotAnswered", &message, now))
 }
 
 fn condition(
     old: &AccessRequestStatus,
     kind: &str,
     is: bool,
-    phase: Phase,
+    reason: &str,
     message: &str,
     now: Timestamp,
 ) -> Condition {
@@ -141,7 +188,7 @@ fn condition(
     Condition {
         type_: kind.to_owned(),
         status: status.to_owned(),
-        reason: format!("{phase:?}"),
+        reason: reason.to_owned(),
         message: message.to_owned(),
         last_transition_time: before.map_or(Time(now), |condition| condition.last_transition_time.clone()),
         observed_generation: None,
@@ -163,7 +210,6 @@ fn message(standing: &Standing) -> String {
 
 #[cfg(test)]
 mod tests {
-    use api::objects::Use;
     use decide::access::{Access, Denial};
 
     use super::*;
@@ -173,7 +219,7 @@ mod tests {
     }
 
     fn plan(standing: Standing) -> Plan {
-        Plan { standing, bound: false, delete_at: None, look_again: None }
+        Plan { standing, bound: false, delete_at: None, lost: Vec::new(), look_again: None }
     }
 
     fn granted() -> Standing {
@@ -201,6 +247,25 @@ mod tests {
             let new = status(&old, &plan(standing), true, at(2));
             assert_eq!((new.uses, new.denied), (old.uses.clone(), old.denied.clone()));
         }
+    }
+
+    #[test]
+    fn a_lost_use_stays_used_and_says_so_once() {
+        let lost = Plan { lost: vec!["r".into()], ..plan(granted()) };
+        let new = status(&used(), &lost, true, at(60));
+        assert_eq!(new.uses, [Use { outcome: Some(Outcome::Lost), ..used().uses[0].clone() }]);
+        let condition = new.conditions.iter().find(|condition| condition.type_ == "Lost").unwrap();
+        assert!(condition.message.contains("may have been lost: the server did not live to answer"));
+        assert_eq!(status(&new, &plan(granted()), true, at(90)), new);
+    }
+
+    #[test]
+    fn what_was_answered_is_not_lost_whatever_a_late_plan_says() {
+        let mut answered = used();
+        answered.uses[0].outcome = Some(Outcome::Answered);
+        let new = status(&answered, &Plan { lost: vec!["r".into()], ..plan(granted()) }, true, at(60));
+        assert_eq!(new.uses, answered.uses);
+        assert!(new.conditions.iter().all(|condition| condition.type_ != "Lost"));
     }
 
     #[test]

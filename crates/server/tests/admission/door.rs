@@ -20,6 +20,7 @@ async fn a_granted_request_opens_the_door_once() {
     let world = World::granted();
     assert!(world.exec("r1", |_| {}).await.allowed());
     assert_eq!(world.uses(), 1);
+    world.until_answered().await;
     let again = world.exec("r2", |_| {}).await;
     assert!(again.denial().contains("was for one use, and was used at 2026-11-23 15:00:00 UTC"), "{}", again.denial());
     assert_eq!(world.uses(), 1);

@@ -104,6 +104,7 @@ async fn a_granted_door_opens_once(#[case] spec: Value, #[case] reviews: &[&str]
     }
     assert_eq!(world.uses(), 1, "a question costs nothing");
     assert_eq!(world.api.get(REQUEST)["status"]["uses"][0]["subResource"], door);
+    world.until_answered().await;
     let said = tries(&world, again, "again", |_| {}).await;
     assert!(said.denial().contains("was for one use, and was used at"), "{}", said.denial());
 }

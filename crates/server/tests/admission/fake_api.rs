@@ -41,6 +41,8 @@ pub(crate) enum Effect {
     DoneButFails(StatusCode),
     /// Somebody else changes the object at this path first.
     After(String, fn(&mut Value)),
+    /// Done, but something empties the uses before they are stored.
+    Forgets,
     /// Never answered.
     Hangs,
 }
@@ -114,6 +116,11 @@ impl FakeApi {
             }
             Some(Effect::After(other, change)) => {
                 self.change(&other, change);
+                self.carry_out(&parts.method, &path, &query, &body)
+            }
+            Some(Effect::Forgets) => {
+                let mut body = body;
+                body["status"]["uses"] = json!([]);
                 self.carry_out(&parts.method, &path, &query, &body)
             }
             Some(Effect::Hangs) => std::future::pending().await,

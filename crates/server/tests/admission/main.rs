@@ -12,6 +12,7 @@ mod door;
 mod doors;
 mod fake_api;
 mod objects;
+mod outcomes;
 mod properties;
 mod reviews;
 mod seals;

@@ -186,6 +186,21 @@ async fn who_lacks_the_mandatory_prefix_files_nothing() {
 }
 
 #[tokio::test]
+async fn a_request_follows_only_one_of_the_same_user() {
+    let world = World::new(Settings::default());
+    world.put_request(&request());
+    let follows = |name: &str| {
+        let mut review = filing();
+        review["request"]["object"]["spec"]["follows"] = json!(name);
+        review
+    };
+    assert!(file(&world, &follows("ask")).await.allowed());
+    assert!(file(&world, &follows("other")).await.denial().contains("has no accessrequest \"other\" here"));
+    world.api.change(REQUEST, |request| request["spec"]["userInfo"]["username"] = json!("tom"));
+    assert!(file(&world, &follows("ask")).await.denial().contains("has no accessrequest \"ask\" here"));
+}
+
+#[tokio::test]
 async fn one_user_cannot_fill_the_store() {
     let world = World::new(Settings::default());
     for name in ["one", "two"] {
@@ -197,6 +212,73 @@ async fn one_user_cannot_fill_the_store() {
     assert!(
         file(&world, &filing()).await.denial().contains("has 2 open requests in namespace default, and 2 are the most")
     );
+}
+
+// F26
+#[tokio::test]
+async fn many_requests_at_once_are_not_each_the_first() {
+    let world = World::new(Settings::default());
+    let filings = (0..10).map(|number| {
+        let mut review = filing();
+        review["request"]["object"]["metadata"]["uid"] = json!(format!("uid-{number}"));
+        let world = &world;
+        async move { file(world, &review).await.allowed() }
+    });
+    let admitted = futures::future::join_all(filings).await.into_iter().filter(|admitted| *admitted).count();
+    assert_eq!(admitted, 2);
+}
+
+#[tokio::test]
+async fn labels_and_annotations_are_bounded() {
+    let world = World::new(Settings::default());
+    world.put_request(&request());
+    let large = json!({"note": "x".repeat(70_000)});
+    let (mut filed, mut granted) = (filing(), granting("amy"));
+    filed["request"]["object"]["metadata"]["annotations"] = large.clone();
+    granted["request"]["object"]["metadata"]["annotations"] = large.clone();
+    for review in [filed, granted] {
+        assert!(file(&world, &review).await.denial().contains("and 65536 are the most"));
+    }
+    let mut grows = recorded("accessrequest-update");
+    grows["request"]["object"]["metadata"]["annotations"] = large;
+    assert!(world.post("/validate", grows.to_string()).await.denial().contains("labels and annotations have"));
+}
+
+#[tokio::test]
+async fn a_request_for_a_program_is_refused() {
+    let world = World::new(Settings::default());
+    let mut review = filing();
+    review["request"]["userInfo"] = json!({"username": "system:serviceaccount:dev:default"});
+    let spec = review["request"]["object"]["spec"].as_object_mut().unwrap();
+    spec.remove("userInfo");
+    assert!(file(&world, &review).await.denial().contains("--requester-service-account"));
+}
+
+#[tokio::test]
+async fn a_request_has_so_many_answers_at_the_most() {
+    let world = World::new(Settings::default());
+    world.put_request(&request());
+    for number in 0..16 {
+        let mut other = grant("granted");
+        other["metadata"]["name"] = json!(format!("grant-{number}"));
+        world.api.store(&format!("/apis/spreadgroup.com/v1/namespaces/default/accessgrants/grant-{number}"), &other);
+    }
+    assert!(file(&world, &granting("amy")).await.denial().contains("has 16 answers already"));
+    let mut denial = granting("amy");
+    denial["request"]["object"]["status"] = json!("denied");
+    assert!(file(&world, &denial).await.allowed());
+}
+
+#[tokio::test]
+async fn a_denial_is_not_deleted_before_it_stands_in_the_status() {
+    let world = World::new(Settings::default());
+    world.put_request(&request());
+    let review = deleting("ann", &grant("denied"), "accessgrants");
+    assert!(world.post("/validate", review.to_string()).await.denial().contains("try again in a moment"));
+    world.api.change(REQUEST, |request| {
+        request["status"]["denied"] = json!({"by": "amy", "at": "2026-11-23T15:00:00Z"});
+    });
+    assert!(world.post("/validate", review.to_string()).await.allowed());
 }
 
 #[tokio::test]

@@ -52,8 +52,9 @@ async fn a_large_update_is_decided() {
     let world = World::granted();
     let mut review = recorded("accessrequest-update");
     let padding = json!({ "filler": "x".repeat(1_500_000) });
-    review["request"]["object"]["metadata"]["annotations"] = padding.clone();
-    review["request"]["oldObject"]["metadata"]["annotations"] = padding;
+    review["request"]["object"]["metadata"]["annotations"] = padding;
+    // Labels and annotations that are too large may shrink.
+    review["request"]["oldObject"]["metadata"]["annotations"] = json!({ "filler": "x".repeat(1_500_100) });
     assert!(world.post("/validate", review.to_string()).await.allowed());
 }
 

@@ -84,6 +84,20 @@ async fn a_denial_needs_no_seal() {
     assert!(world.exec("r1", |_| {}).await.denial().contains("denied your request"));
 }
 
+// H13
+#[tokio::test]
+async fn nothing_is_sealed_for_somebody_who_may_not_answer() {
+    let approvers = Approvers { groups: Some(vec!["sre".to_owned()]), programs: Vec::new() };
+    let world = World::new(Settings { approvers, ..sealing() });
+    world.put_request(&request());
+    let mut review = granting("bob");
+    review["request"]["object"] = grant("granted");
+    let stamped = stamp(&world, &review).await.unwrap();
+    assert!(stamped["request"]["object"]["spec"]["seal"].is_null());
+    world.put_grant(&stamped["request"]["object"]);
+    assert!(world.exec("r1", |_| {}).await.denial().contains("waits for a grant"));
+}
+
 // H7, H8, H9, H10
 #[rstest]
 #[case::a_member(Some(&["sre"][..]), "amy", &["sre"], None)]

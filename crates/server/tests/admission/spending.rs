@@ -73,6 +73,14 @@ async fn a_write_that_may_still_be_carried_out_is_not_sent_twice(#[case] code: S
 }
 
 #[tokio::test]
+async fn a_use_that_something_took_out_of_what_is_stored_is_no_use() {
+    let world = World::granted();
+    world.api.next_fault(Method::PUT, "/ask/status", Effect::Forgets);
+    assert!(world.exec("r1", |_| {}).await.denial().contains("could not be recorded for certain"));
+    assert_eq!(world.uses(), 0);
+}
+
+#[tokio::test]
 async fn endless_conflicts_end_in_a_denial() {
     let world = World::granted();
     for _ in 0..3 {
@@ -132,8 +140,9 @@ async fn of_fifty_attempts_at_once_one_gets_through() {
 async fn the_use_says_which_review_and_which_pod() {
     let world = World::granted();
     world.exec("r1", |_| {}).await;
+    world.until_answered().await;
     let used = &world.api.get(REQUEST)["status"]["uses"][0];
     let expected = json!({"reviewUID": "r1", "at": "2026-11-23T15:00:00Z", "pod": "nginx", "podUID": "pod-1",
-        "subResource": "exec", "container": "nginx"});
+        "subResource": "exec", "container": "nginx", "outcome": "Answered"});
     assert_eq!(*used, expected);
 }

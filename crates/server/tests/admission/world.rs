@@ -18,9 +18,9 @@ use jiff::{SignedDuration, Timestamp};
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 use server::{
-    admission::{Admission, router::Service},
+    admission::{Admission, Arrivals, router::Service},
     audit::Extensions,
-    cluster::{clients::Pulse, index::Index, ledger::Ledger, seal::Sealer},
+    cluster::{clients::Pulse, index::Index, ledger::Ledger, outcomes::Outcomes, seal::Sealer},
     metrics::Metrics,
     serve::authentication::Authentication,
 };
@@ -85,15 +85,18 @@ impl World {
         let admission = Admission {
             index: Arc::clone(&index),
             ledger: Ledger::new(api.client(), Pulse::default(), sealer(settings.sealed)),
+            outcomes: Outcomes::new(api.client()).0,
             extensions: Arc::new(settings.extensions),
             rules: Rules {
                 allow_interactive: settings.allow_interactive,
                 unused: std::time::Duration::from_hours(48),
                 prefix: NamePrefix::new(settings.prefix),
                 approvers: settings.approvers,
+                requesters: Vec::new(),
             },
             always_allowed: AlwaysAllowed { users: vec![], groups: vec!["system:masters".to_owned()] },
             max_open_requests: 2,
+            arrivals: Arrivals::default(),
             cluster_name: "test".to_owned(),
             own_name: "system:serviceaccount:kube-request-access:kube-request-access".to_owned(),
             clock: Arc::new(move || *hand.lock().unwrap()),
@@ -165,6 +168,21 @@ impl World {
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         let text = || json!(String::from_utf8_lossy(&bytes));
         Said { status, body: serde_json::from_slice(&bytes).unwrap_or_else(|_not_json| text()) }
+    }
+
+    /// Waits until the answers to all uses are written down, which happens in the background.
+    pub(crate) async fn until_answered(&self) {
+        let is_answered = || {
+            let uses = self.api.get(REQUEST)["status"]["uses"].take();
+            uses.as_array().is_some_and(|uses| uses.iter().all(|one| one["outcome"] == "Answered"))
+        };
+        for _ in 0..10_000 {
+            if is_answered() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        assert!(is_answered(), "nobody wrote that it was answered: {}", self.api.get(REQUEST)["status"]);
     }
 
     /// How many uses stand in the stored request.

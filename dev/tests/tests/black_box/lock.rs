@@ -169,6 +169,9 @@ fn an_administrator_who_does_not_say_that_she_installs_changes_nothing_of_the_ga
 
     let definition = "crd/accessrequests.spreadgroup.com";
     patched(definition, json!([{"op": "remove", "path": "/spec/versions/0/subresources"}]));
+    // By this name the API server would ask nobody.
+    let renamed = r#"{"status":{"acceptedNames":{"plural":"foos"}}}"#;
+    refused(root.kubectl(["patch", definition, "--subresource=status", "--type=merge", "-p", renamed]));
     patched(definition, json!([{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/required"}]));
     let service = json!({"namespace": "default", "name": "converter", "path": "/"});
     let webhook = json!({"conversionReviewVersions": ["v1"], "clientConfig": {"service": service}});

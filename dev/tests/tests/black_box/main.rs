@@ -14,6 +14,7 @@ mod deleting;
 mod ending;
 mod forged;
 mod identity;
+mod killing;
 mod lock;
 mod outage;
 mod racing;

@@ -25,7 +25,7 @@ fn fragile() -> (&'static World, MutexGuard<'static, Successor>) {
     (WORLD.get_or_init(|| World::start(Wish { receivers: true, ..Wish::default() })), turn)
 }
 
-fn signal(process: &Process, name: &str) {
+pub(crate) fn signal(process: &Process, name: &str) {
     let sent = Command::new("kill").args([name, &process.id().to_string()]).status().unwrap();
     assert!(sent.success());
 }
@@ -156,7 +156,7 @@ fn a_server_with_a_certificate_of_another_authority_is_not_believed() {
 }
 
 /// The command of a server that listens where this one does.
-fn like(server: &Process, world: &World) -> Command {
+pub(crate) fn like(server: &Process, world: &World) -> Command {
     let line = fs::read(format!("/proc/{}/cmdline", server.id())).unwrap();
     let words = line.split(|&byte| byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
     let mut words = words.filter(|word| !word.is_empty());

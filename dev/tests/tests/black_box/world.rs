@@ -81,7 +81,7 @@ fn webhook_client(authority: &Authority) -> (String, Identity) {
 
 fn binaries() -> &'static Binaries {
     static BINARIES: OnceLock<Binaries> = OnceLock::new();
-    BINARIES.get_or_init(|| Binaries::build(Progress::Stderr).unwrap())
+    BINARIES.get_or_init(|| Binaries::build_with_failpoints(Progress::Stderr).unwrap())
 }
 
 impl World {

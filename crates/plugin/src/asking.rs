@@ -1,0 +1,328 @@
+//! What the verbs that ask have in common: their flags, and how a request is filed and printed.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use api::{AccessRequest, AccessRequestSpec, ExecOptions, ForObject, UserInfo};
+use clap::{Args, ValueEnum};
+use decide::attempt::Door;
+use decide::duration::{self, DurationError};
+use kube::ResourceExt;
+
+use crate::again::AgainError;
+use crate::cluster::{Cluster, ClusterError};
+use crate::container::{Choice, ContainerError};
+use crate::cp::CopyError;
+use crate::debug::DebugError;
+use crate::names::{self, NOBODY};
+use crate::output::{self, ObjectFormat};
+use crate::place::{Place, PlaceError};
+use crate::ports::PortError;
+use crate::safe::{safe, safe_word};
+use crate::target::TargetError;
+use crate::terminal::Terminal;
+
+/// The label that names who asks, as the original writes it.
+const USERNAME_LABEL: &str = "username";
+
+/// The flags of every verb that asks.
+#[derive(Debug, Clone, Args)]
+pub struct Asking {
+    /// Ask for access that lasts, from the moment it is granted: 45s, 90m, 1h30m, at most 12h [default: once]
+    #[arg(short = 'd', long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub valid_for: Option<String>,
+    /// Why you need it: whoever approves reads it
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Keys for the cluster's validation, such as ticket=INC-42 (repeatable)
+    #[arg(short = 'k', long = "custom-key", value_name = "K=V,…")]
+    pub custom_keys: Vec<String>,
+    /// Ask on behalf of somebody else (for callers whom the server allows it)
+    #[arg(long, value_name = "USER")]
+    pub on_behalf_of: Option<String>,
+    /// For a workload: ask for one of its running pods instead of whichever it runs
+    #[arg(long)]
+    pub pin_pod: bool,
+    /// How it is filed.
+    #[command(flatten)]
+    pub filing: Filing,
+}
+
+/// How a request is filed and printed.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Filing {
+    /// Print the request instead of a sentence
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<ObjectFormat>,
+    /// Store nothing: "client" only shows what would be sent, "server" lets the server check it
+    #[arg(long, value_name = "WHERE", default_value = "none", num_args = 0..=1, require_equals = true,
+          default_missing_value = "client")]
+    pub dry_run: DryRun,
+}
+
+/// How far a request goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DryRun {
+    /// It is stored.
+    None,
+    /// It is not sent.
+    Client,
+    /// It is checked and not stored.
+    Server,
+}
+
+/// Why no request was filed.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// The target is none.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The target is not there.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The server refused, or could not be asked.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// `--valid-for` is not a duration that we take.
+    #[error("--valid-for: {0}")]
+    ValidFor(#[source] DurationError),
+    /// No command.
+    #[error("say which command to run: … -- COMMAND [ARGUMENTS…], or ask for any command with --any-command")]
+    NoCommand,
+    /// A key without a value.
+    #[error("--custom-key {}: write it as KEY=VALUE", safe_word(text))]
+    CustomKey {
+        /// What was typed.
+        text: String,
+    },
+    /// A key with two values.
+    #[error("--custom-key: {} is given twice", safe_word(key))]
+    CustomKeyTwice {
+        /// The key.
+        key: String,
+    },
+    /// `port-forward` was asked for ports that are none.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// `debug` was asked for what cannot be asked for.
+    #[error(transparent)]
+    Debug(#[from] DebugError),
+    /// `cp` was asked for what cannot be asked for.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// `again` cannot repeat the request.
+    #[error(transparent)]
+    Again(#[from] AgainError),
+    /// The request could not be printed.
+    #[error("cannot print the request")]
+    Print(#[source] serde_json::Error),
+    /// A stream failed.
+    #[error("cannot write to the terminal")]
+    Terminal(#[from] io::Error),
+}
+
+impl From<ContainerError> for AskError {
+    fn from(error: ContainerError) -> Self {
+        Self::Place(error.into())
+    }
+}
+
+impl AskError {
+    /// What the API server said, where it was the server who refused or could not be reached.
+    pub fn said_by_cluster(&self) -> Option<&ClusterError> {
+        if let Self::Cluster(said) | Self::Place(PlaceError::Cluster(said)) = self {
+            return Some(said);
+        }
+        None
+    }
+}
+
+/// The flags, checked.
+pub struct Terms {
+    valid_for: Option<String>,
+    reason: Option<String>,
+    custom_keys: Option<BTreeMap<String, String>>,
+    on_behalf_of: Option<String>,
+    /// Whether a workload stands for one of its running pods.
+    pub pin_pod: bool,
+    filing: Filing,
+}
+
+impl Asking {
+    /// Checks what was typed.
+    ///
+    /// # Errors
+    /// When a duration or a key is none.
+    pub fn check(self) -> Result<Terms, AskError> {
+        let Self { valid_for, reason, custom_keys: keys, on_behalf_of, pin_pod, filing } = self;
+        if let Some(text) = &valid_for {
+            duration::parse(text, duration::LONGEST).map_err(AskError::ValidFor)?;
+        }
+        let custom_keys = custom_keys(&keys)?;
+        Ok(Terms { valid_for, reason, custom_keys, on_behalf_of, pin_pod, filing })
+    }
+}
+
+impl Terms {
+    /// Files a request for what `spec` says of a door and a place, and prints it.
+    ///
+    /// # Errors
+    /// When the server refuses, or cannot be asked.
+    pub async fn file(
+        self,
+        verb: &str,
+        spec: AccessRequestSpec,
+        cluster: &Cluster,
+        terminal: &mut Terminal<'_>,
+    ) -> Result<(), AskError> {
+        let user = match &self.on_behalf_of {
+            Some(user) => user.clone(),
+            None => cluster.whoami().await?.unwrap_or_else(|| NOBODY.to_owned()),
+        };
+        let username = |user: String| UserInfo { username: Some(user), ..UserInfo::default() };
+        let spec = AccessRequestSpec {
+            user_info: self.on_behalf_of.map(username),
+            valid_for: self.valid_for,
+            custom_keys: self.custom_keys,
+            reason: self.reason,
+            ..spec
+        };
+        file(&compose(verb, spec, &user, &cluster.namespace), self.filing, cluster, terminal).await
+    }
+}
+
+/// What a request says of its door and of where that leads, with empty options of exec: clients of the original read
+/// those of every request.
+pub fn through(door: Door, place: &Place) -> AccessRequestSpec {
+    AccessRequestSpec {
+        for_object: ForObject {
+            resource: place.resource.clone(),
+            sub_resource: door.subresource().to_owned(),
+            name: place.name.clone(),
+            ..ForObject::default()
+        },
+        exec_options: Some(ExecOptions::default()),
+        ..AccessRequestSpec::default()
+    }
+}
+
+/// The name of the chosen container, after what is worth telling about the choice was told.
+///
+/// # Errors
+/// When the stream fails.
+pub fn told(choice: Choice, terminal: &mut Terminal<'_>) -> io::Result<String> {
+    if let Some(note) = &choice.note {
+        writeln!(terminal.err, "{note}")?;
+    }
+    Ok(choice.name)
+}
+
+/// The request as it is sent. Who asks, and the UID of what is asked for, is the server's to say.
+pub fn compose(verb: &str, mut spec: AccessRequestSpec, user: &str, namespace: &str) -> AccessRequest {
+    spec.for_object.namespace = Some(namespace.to_owned());
+    let slug = names::slug(user);
+    let mut request = AccessRequest::new("", spec);
+    request.metadata.name = None;
+    request.metadata.generate_name = Some(names::generate_name(verb, &slug));
+    request.metadata.namespace = Some(namespace.to_owned());
+    request.labels_mut().insert(USERNAME_LABEL.to_owned(), slug);
+    request
+}
+
+/// Files a request and prints it.
+///
+/// # Errors
+/// When the server refuses, or cannot be asked.
+pub async fn file(
+    request: &AccessRequest,
+    filing: Filing,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), AskError> {
+    match filing.dry_run {
+        DryRun::Client => print(request, filing, terminal),
+        DryRun::Server => print(&cluster.create_request(request, true).await?, filing, terminal),
+        DryRun::None => print(&cluster.create_request(request, false).await?, filing, terminal),
+    }
+}
+
+/// `K=V,…`, as kubectl's flags of this kind: a text with one `=` is one pair, so that its value may have commas.
+fn custom_keys(given: &[String]) -> Result<Option<BTreeMap<String, String>>, AskError> {
+    let mut keys = BTreeMap::new();
+    for text in given {
+        let pairs: Vec<&str> = if text.matches('=').count() == 1 { vec![text] } else { text.split(',').collect() };
+        for pair in pairs {
+            let bad = || AskError::CustomKey { text: pair.to_owned() };
+            let (key, value) = pair.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(bad)?;
+            if keys.insert(key.to_owned(), value.to_owned()).is_some() {
+                return Err(AskError::CustomKeyTwice { key: key.to_owned() });
+            }
+        }
+    }
+    Ok((!keys.is_empty()).then_some(keys))
+}
+
+fn print(request: &AccessRequest, filing: Filing, terminal: &mut Terminal<'_>) -> Result<(), AskError> {
+    let value = || output::value_of(request).map_err(AskError::Print);
+    match filing.output {
+        None => writeln!(terminal.out, "created accessrequest {} {}", shown_name(request), fate(filing.dry_run))?,
+        Some(ObjectFormat::Name) => {
+            writeln!(terminal.out, "accessrequest.{}/{}", api::objects::GROUP, shown_name(request))?;
+        }
+        Some(ObjectFormat::Json) => {
+            write!(terminal.out, "{}", output::json(&value()?).map_err(AskError::Print)?)?;
+        }
+        Some(ObjectFormat::Yaml) => write!(terminal.out, "{}", output::yaml(&value()?))?,
+    }
+    Ok(())
+}
+
+fn fate(dry_run: DryRun) -> &'static str {
+    match dry_run {
+        DryRun::None => "(please wait for an admin to grant the permission)",
+        DryRun::Client => "(dry run)",
+        DryRun::Server => "(server dry run)",
+    }
+}
+
+/// The name, or what the API server would begin it with.
+fn shown_name(request: &AccessRequest) -> String {
+    let generated = || request.metadata.generate_name.as_ref().map(|prefix| format!("{prefix}…"));
+    safe(&request.metadata.name.clone().or_else(generated).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn keys(given: &[&str]) -> Result<Option<BTreeMap<String, String>>, String> {
+        let given: Vec<String> = given.iter().map(|&text| text.to_owned()).collect();
+        custom_keys(&given).map_err(|error| error.to_string())
+    }
+
+    #[rstest]
+    #[case(&["a=1,b=2"], &[("a", "1"), ("b", "2")])]
+    #[case(&["a=1", "b=2"], &[("a", "1"), ("b", "2")])]
+    #[case(&["why=this, and that"], &[("why", "this, and that")])]
+    #[case(&["a="], &[("a", "")])]
+    fn custom_keys_are_read_as_kubectl_reads_pairs(#[case] given: &[&str], #[case] expected: &[(&str, &str)]) {
+        let expected = expected.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+        assert_eq!(keys(given), Ok(Some(expected)));
+    }
+
+    #[test]
+    fn no_custom_keys_are_none() {
+        assert_eq!(keys(&[]), Ok(None));
+    }
+
+    #[rstest]
+    #[case(&["a"], "--custom-key a: write it as KEY=VALUE")]
+    #[case(&["=1"], "--custom-key =1: write it as KEY=VALUE")]
+    #[case(&["a=1,b=2,c"], "--custom-key c: write it as KEY=VALUE")]
+    #[case(&["a=1", "a=2"], "--custom-key: a is given twice")]
+    fn bad_custom_keys_are_refused(#[case] given: &[&str], #[case] message: &str) {
+        assert_eq!(keys(given), Err(message.to_owned()));
+    }
+}

@@ -1,0 +1,554 @@
+//! What a request asks for, door by door, in the words of its summary.
+//!
+//! Nothing is cut, and nothing that somebody wrote stands there unescaped: different requests never read the same.
+
+use api::convert::{self, ConvertError};
+use std::fmt::Write as _;
+
+use api::{AccessRequestSpec, ExecOptions};
+use decide::access::{Ask, AttachAsk, DebugAsk};
+use decide::argv;
+use decide::copy::{Copy, Direction};
+use decide::debug::{DebugContainer, Profile, SECURITY_CONTEXT};
+use serde_json::Value;
+
+use crate::safe::safe_word;
+
+/// What a request asks for.
+pub enum Meaning {
+    /// To run something.
+    Exec(ExecOptions, bool),
+    /// To copy.
+    Copy(Copy),
+    /// To attach.
+    Attach(AttachAsk),
+    /// To forward ports, and which ones are wanted.
+    PortForward(Vec<i32>),
+    /// To add a debug container.
+    Debug(DebugAsk),
+    /// Something that this version cannot read, and why.
+    Unknown(String),
+}
+
+/// What a sentence is made of beside the door: each safe to show.
+pub struct Means {
+    /// Who asks.
+    pub user: String,
+    /// `once`, or `again and again for 1h`.
+    pub how_long: String,
+    /// `pod nginx`.
+    pub place: String,
+    /// The namespace.
+    pub namespace: String,
+}
+
+impl Meaning {
+    /// What a spec means.
+    pub fn of(spec: &AccessRequestSpec) -> Self {
+        let options = || spec.exec_options.clone().unwrap_or_default();
+        match convert::ask(spec) {
+            // Requests of the original may have no command; what meant any command there means none here.
+            Ok(Ask::Exec(_)) | Err(ConvertError::NoCommand) => Self::Exec(options(), spec.any_command == Some(true)),
+            Ok(Ask::Copy(copy)) => Self::Copy(copy),
+            Ok(Ask::Attach(ask)) => Self::Attach(ask),
+            Ok(Ask::PortForward) => {
+                let ports = spec.port_forward_options.as_ref().and_then(|options| options.ports.clone());
+                Self::PortForward(ports.unwrap_or_default())
+            }
+            Ok(Ask::Debug(ask)) => Self::Debug(ask),
+            Err(error) => Self::Unknown(crate::safe::safe(&error.to_string())),
+        }
+    }
+
+    /// What is asked for in a few words, where it is not a command.
+    pub fn asks_for(&self) -> Option<String> {
+        match self {
+            Self::Exec(..) => None,
+            Self::Copy(Copy { direction: Direction::To, .. }) => Some("cp INTO the container".to_owned()),
+            Self::Copy(_) => Some("cp out of the container".to_owned()),
+            Self::Attach(_) => Some("attach to what runs in the container".to_owned()),
+            Self::PortForward(_) => Some("port-forward to ANY port".to_owned()),
+            Self::Debug(_) => Some("debug with another container in the pod".to_owned()),
+            Self::Unknown(why) => Some(format!("what is not understood: {why}")),
+        }
+    }
+
+    /// The container that is meant, where the door leads into one.
+    pub fn container(&self) -> Option<String> {
+        let shown = |name: Option<&str>| {
+            let name = name.filter(|name| !name.is_empty());
+            Some(name.map_or_else(|| "(the default one)".to_owned(), safe_word))
+        };
+        match self {
+            Self::Exec(options, _) => shown(options.container.as_deref()),
+            Self::Copy(copy) => shown(copy.container.as_deref()),
+            Self::Attach(ask) => shown(ask.container.as_deref()),
+            Self::PortForward(_) | Self::Debug(_) | Self::Unknown(_) => None,
+        }
+    }
+
+    /// All that is asked for, by label.
+    pub fn lines(&self) -> Vec<(String, String)> {
+        match self {
+            Self::Exec(options, any) => {
+                let (stdin, tty) = (options.stdin == Some(true), options.tty == Some(true));
+                with_interactive(vec![line("Command", command(options, *any, argv::show_block))], stdin, tty)
+            }
+            Self::Copy(copy) => copy_lines(copy),
+            Self::Attach(ask) => with_interactive(Vec::new(), ask.stdin, ask.tty),
+            Self::PortForward(ports) => vec![line("Ports", format!("ANY ({})", wanted(ports)))],
+            Self::Debug(ask) => debug_lines(ask),
+            Self::Unknown(_) => Vec::new(),
+        }
+    }
+
+    /// The same on one line, for a table.
+    pub fn brief(&self) -> String {
+        match self {
+            Self::Exec(options, any) => command(options, *any, argv::show),
+            Self::Copy(Copy { direction: Direction::To, path, directory, .. }) => {
+                format!("cp to {}, unpacked in {}", argv::quote_json(path), argv::quote_json(directory))
+            }
+            Self::Copy(copy) => format!("cp from {}", argv::quote_json(&copy.path)),
+            Self::Attach(ask) => match interactive(ask.stdin, ask.tty) {
+                Some(interactive) => format!("attach, {interactive}"),
+                None => "attach".to_owned(),
+            },
+            Self::PortForward(ports) => format!("port-forward ANY ({})", wanted(ports)),
+            Self::Debug(ask) => debug_brief(ask),
+            Self::Unknown(_) => "(not understood)".to_owned(),
+        }
+    }
+
+    /// What approving means, and what cannot be limited.
+    pub fn sentence(&self, means: &Means) -> String {
+        let Means { user, how_long, place, namespace } = means;
+        let container = self.container().unwrap_or_default();
+        let at = format!("container {container} of {place}");
+        match self {
+            Self::Exec(options, any) => {
+                let what = match options.command.as_deref().unwrap_or_default() {
+                    _ if *any => "ANY command",
+                    [] => "nothing",
+                    _ => "this",
+                };
+                let open = open(options.stdin == Some(true) || options.tty == Some(true));
+                format!("{user} can run {what} {how_long}, in {at}, in namespace {namespace}.{open}")
+            }
+            Self::Copy(copy) => copy_sentence(copy, means, &at),
+            Self::Attach(ask) => {
+                let types = if ask.stdin || ask.tty { " and TYPE INTO it" } else { "" };
+                let open = open(ask.stdin || ask.tty);
+                format!(
+                    "{user} can attach to {at} {how_long}, in namespace {namespace}: see what it prints{types}.{open}"
+                )
+            }
+            Self::PortForward(_) => format!(
+                "{user} can forward ports to {place} {how_long}, in namespace {namespace}. Ports CANNOT be limited: \
+                 any port of the pod can be reached, for as long as that kubectl runs."
+            ),
+            Self::Debug(ask) => debug_sentence(ask, means),
+            Self::Unknown(_) => format!("Nobody knows what {user} could do with it: do not grant it."),
+        }
+    }
+}
+
+fn line(label: &str, value: String) -> (String, String) {
+    (label.to_owned(), value)
+}
+
+fn command(options: &ExecOptions, any: bool, show: fn(&[String]) -> String) -> String {
+    match options.command.as_deref().unwrap_or_default() {
+        _ if any => "ANY command".to_owned(),
+        [] => "(none)".to_owned(),
+        argv => show(argv),
+    }
+}
+
+fn interactive(stdin: bool, tty: bool) -> Option<&'static str> {
+    match (stdin, tty) {
+        (true, true) => Some("STDIN AND TTY"),
+        (true, false) => Some("STDIN"),
+        (false, true) => Some("TTY"),
+        (false, false) => None,
+    }
+}
+
+fn with_interactive(mut lines: Vec<(String, String)>, stdin: bool, tty: bool) -> Vec<(String, String)> {
+    lines.extend(interactive(stdin, tty).map(|interactive| line("Interactive", interactive.to_owned())));
+    lines
+}
+
+fn open(interactive: bool) -> &'static str {
+    if interactive { " What is typed into it is not limited." } else { "" }
+}
+
+fn wanted(ports: &[i32]) -> String {
+    match ports {
+        [] => "none is named".to_owned(),
+        ports => format!("wanted: {}", ports.iter().map(i32::to_string).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn copy_lines(copy: &Copy) -> Vec<(String, String)> {
+    let mut lines = vec![line("Path", argv::quote_json(&copy.path))];
+    if copy.direction == Direction::To {
+        lines.push(line("Unpacked in", argv::quote_json(&copy.directory)));
+    }
+    lines.push(line("Command", argv::show_block(&copy.command())));
+    lines
+}
+
+fn copy_sentence(copy: &Copy, means: &Means, at: &str) -> String {
+    let Means { user, how_long, namespace, .. } = means;
+    match copy.direction {
+        Direction::To => {
+            let below = match copy.directory.as_str() {
+                "/" => "in it".to_owned(),
+                "." => "below the directory in which its commands start".to_owned(),
+                directory => format!("below {}", argv::quote_json(directory)),
+            };
+            format!(
+                "{user} can copy into {at} {how_long}, in namespace {namespace}, and so write ANY file {below}. What \
+                 is copied there cannot be limited."
+            )
+        }
+        Direction::From => format!(
+            "{user} can copy this out of {at} {how_long}, in namespace {namespace}: if it is a directory, with all \
+             that is below it."
+        ),
+    }
+}
+
+fn debug_lines(ask: &DebugAsk) -> Vec<(String, String)> {
+    let container = &ask.container;
+    let sees = container.target.as_deref().map(|target| format!("the processes of container {}", safe_word(target)));
+    let of_image = |argv: &[String]| if argv.is_empty() { "(the image's)".to_owned() } else { argv::show_block(argv) };
+    let mut lines = vec![
+        line("Image", argv::quote_json(&container.image)),
+        line("Named", container.name.as_deref().map_or_else(|| "(any name)".to_owned(), safe_word)),
+        line("Sees", sees.unwrap_or_else(|| "its own processes".to_owned())),
+        line("Command", of_image(&container.command)),
+    ];
+    if !container.args.is_empty() {
+        lines.push(line("Arguments", argv::show_block(&container.args)));
+    }
+    lines.push(line("Rights", rights(container)));
+    let others = container.others.iter().filter(|(field, _)| *field != SECURITY_CONTEXT);
+    lines.extend(others.map(|(field, json)| (safe_word(field), ascii(json))));
+    lines.push(line("Attach", if ask.attach { "yes" } else { "no" }.to_owned()));
+    with_interactive(lines, container.stdin, container.tty)
+}
+
+fn rights(container: &DebugContainer) -> String {
+    let Some(profile) = container.profile() else {
+        let json = container.others.get(SECURITY_CONTEXT).map(String::as_str).unwrap_or_default();
+        let privileged = if is_privileged(container) { "PRIVILEGED: root on the node " } else { "" };
+        return format!("{privileged}{}", ascii(json));
+    };
+    let words = match profile {
+        Profile::General => "can trace processes (SYS_PTRACE)",
+        Profile::Baseline => "none of its own",
+        Profile::Restricted => "not root, no capabilities",
+        Profile::Netadmin => "can change the NETWORK (NET_ADMIN, NET_RAW)",
+        Profile::Sysadmin => "PRIVILEGED: root on the node",
+    };
+    format!("{words} (profile {})", profile.name())
+}
+
+fn is_privileged(container: &DebugContainer) -> bool {
+    let json = container.others.get(SECURITY_CONTEXT).and_then(|json| serde_json::from_str::<Value>(json).ok());
+    json.is_some_and(|rights| rights.get("privileged") == Some(&Value::Bool(true)))
+}
+
+fn debug_brief(ask: &DebugAsk) -> String {
+    let container = &ask.container;
+    let privileged = if is_privileged(container) { "PRIVILEGED " } else { "" };
+    let argv = container.command.iter().chain(&container.args).cloned().collect::<Vec<_>>();
+    let argv = if argv.is_empty() { String::new() } else { format!(" {}", argv::show(&argv)) };
+    let attach = if ask.attach { ", attach" } else { "" };
+    format!("debug {privileged}{}{argv}{attach}", argv::quote_json(&container.image))
+}
+
+fn debug_sentence(ask: &DebugAsk, means: &Means) -> String {
+    let Means { user, how_long, place, namespace } = means;
+    let container = &ask.container;
+    let attach = if ask.attach { ", and attach to it" } else { "" };
+    let sees =
+        container.target.as_deref().map(|target| format!(" and the processes of container {}", safe_word(target)));
+    let privileged = if is_privileged(container) { " It is PRIVILEGED, which is ROOT ON THE NODE." } else { "" };
+    let open = open(container.is_interactive());
+    format!(
+        "{user} can add this container to {place} {how_long}{attach}, in namespace {namespace}. What runs in it cannot \
+         be limited: it shares the network of the pod{}.{privileged}{open}",
+        sees.unwrap_or_default()
+    )
+}
+
+/// JSON in printable ASCII: outside of its strings there is nothing else.
+fn ascii(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            ' '..='~' => shown.push(c),
+            c => escape(c, &mut shown),
+        }
+    }
+    shown
+}
+
+fn escape(c: char, into: &mut String) {
+    for unit in c.encode_utf16(&mut [0; 2]) {
+        // Writing to a String cannot fail.
+        let _: std::fmt::Result = write!(into, "\\u{unit:04x}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api::AccessRequest;
+    use api::objects::EphemeralContainer;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::safe::is_hidden;
+    use crate::summary;
+
+    fn request(door: &str, more: &Value) -> AccessRequest {
+        let mut spec = json!({
+            "userInfo": {"username": "jane"},
+            "forObject": {
+                "resource": {"group": "", "version": "v1", "resource": "pods"}, "subResource": door, "name": "web-0",
+            },
+            "execOptions": {},
+        });
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let metadata = json!({"name": "access-jane-x", "namespace": "shop"});
+        let object =
+            json!({"apiVersion": "spreadgroup.com/v1", "kind": "AccessRequest", "metadata": metadata, "spec": spec});
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn summary_of(door: &str, more: &Value) -> String {
+        summary::of(&request(door, more), None)
+    }
+
+    #[test]
+    fn attaching_says_whether_something_can_be_typed() {
+        let silent = json!({"attachOptions": {"stdout": true, "stderr": true, "container": "web"}});
+        let expected = "\
+Who          jane
+Asks for     attach to what runs in the container
+Pod          web-0
+Container    web
+Namespace    shop
+How long     once
+
+jane can attach to container web of pod web-0 once, in namespace shop: see what it prints.
+";
+        assert_eq!(summary_of("attach", &silent), expected);
+        let typing = json!({"attachOptions": {"stdin": true, "tty": true, "container": "web"}, "validFor": "1h", "follows": "a"});
+        let expected = "\
+Who          jane
+Asks for     attach to what runs in the container
+Pod          web-0
+Container    web
+Namespace    shop
+Interactive  STDIN AND TTY
+How long     for 1h
+Follows      a
+
+jane can attach to container web of pod web-0 again and again for 1h, in namespace shop: see what it prints and TYPE \
+INTO it. What is typed into it is not limited.
+";
+        assert_eq!(summary_of("attach", &typing), expected);
+    }
+
+    #[test]
+    fn forwarding_ports_says_that_they_cannot_be_limited() {
+        let expected = "\
+Who          jane
+Asks for     port-forward to ANY port
+Pod          web-0
+Namespace    shop
+Ports        ANY (wanted: 80, 443)
+How long     once
+
+jane can forward ports to pod web-0 once, in namespace shop. Ports CANNOT be limited: any port of the pod can be \
+reached, for as long as that kubectl runs.
+";
+        assert_eq!(summary_of("portforward", &json!({"portForwardOptions": {"ports": [80, 443]}})), expected);
+        assert!(summary_of("portforward", &json!({})).contains("Ports        ANY (none is named)\n"));
+    }
+
+    #[test]
+    fn copying_into_a_pod_says_what_can_be_written() {
+        let mut spec = json!({
+            "copy": {"direction": "to", "path": "/srv/app/n.txt", "directory": "/srv/app"},
+            "execOptions": {"container": "web", "stdin": true, "command": ["tar", "-xmf", "-", "-C", "/srv/app"]},
+        });
+        let expected = r#"Who          jane
+Asks for     cp INTO the container
+Pod          web-0
+Container    web
+Namespace    shop
+Path         "/srv/app/n.txt"
+Unpacked in  "/srv/app"
+Command      ["tar","-xmf","-","-C","/srv/app"]
+How long     once
+
+jane can copy into container web of pod web-0 once, in namespace shop, and so write ANY file below "/srv/app". What is copied there cannot be limited.
+"#;
+        assert_eq!(summary_of("exec", &spec), expected);
+        spec["copy"] = json!({"direction": "to", "path": "/etc", "directory": "/"});
+        spec["execOptions"] = json!({"container": "web"});
+        assert!(summary_of("exec", &spec).contains("and so write ANY file in it."));
+        spec["execOptions"]["command"] = json!(["tar", "-xmf", "-", "-C", "/etc"]);
+        let another = summary_of("exec", &spec);
+        assert!(another.contains("Asks for     what is not understood: execOptions.command is not what"), "{another}");
+        assert!(another.ends_with("do not grant it.\n"), "{another}");
+    }
+
+    #[test]
+    fn copying_out_of_a_pod_says_what_can_be_read() {
+        let spec = json!({"copy": {"direction": "from", "path": "/var/log"}, "execOptions": {"container": "web"}});
+        let expected = r#"Who          jane
+Asks for     cp out of the container
+Pod          web-0
+Container    web
+Namespace    shop
+Path         "/var/log"
+Command      ["tar","cf","-","/var/log"]
+How long     once
+
+jane can copy this out of container web of pod web-0 once, in namespace shop: if it is a directory, with all that is below it.
+"#;
+        assert_eq!(summary_of("exec", &spec), expected);
+    }
+
+    #[test]
+    fn a_debug_container_is_told_whole() {
+        let container = json!({
+            "image": "busybox", "command": ["sh"], "args": ["-c", "id"], "targetContainerName": "web", "name": "mine",
+            "securityContext": {"privileged": true}, "stdin": true, "tty": true, "imagePullPolicy": "Never",
+            "env": [{"name": "A", "value": "\u{202e}b"}], "workingDir": "/tmp",
+            "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+        });
+        let expected = r#"Who          jane
+Asks for     debug with another container in the pod
+Pod          web-0
+Namespace    shop
+Image        "busybox"
+Named        mine
+Sees         the processes of container web
+Command      ["sh"]
+Arguments    ["-c","id"]
+Rights       PRIVILEGED: root on the node (profile sysadmin)
+env          [{"name":"A","value":"\u202eb"}]
+imagePullPolicy "Never"
+volumeMounts [{"mountPath":"/data","name":"data"}]
+workingDir   "/tmp"
+Attach       yes
+Interactive  STDIN AND TTY
+How long     once
+
+jane can add this container to pod web-0 once, and attach to it, in namespace shop. What runs in it cannot be limited: it shares the network of the pod and the processes of container web. It is PRIVILEGED, which is ROOT ON THE NODE. What is typed into it is not limited.
+"#;
+        let spec = json!({"ephemeralContainer": container, "attach": true});
+        assert_eq!(summary_of("ephemeralcontainers", &spec), expected);
+    }
+
+    #[test]
+    fn a_plain_debug_container_says_what_is_left_to_image_and_kubectl() {
+        let container = json!({"image": "busybox", "securityContext": {"capabilities": {"add": ["SYS_PTRACE"]}}});
+        let text = summary_of("ephemeralcontainers", &json!({"ephemeralContainer": container}));
+        let expected = r#"Image        "busybox"
+Named        (any name)
+Sees         its own processes
+Command      (the image's)
+Rights       can trace processes (SYS_PTRACE) (profile general)
+Attach       no
+"#;
+        assert!(text.contains(expected), "{text}");
+    }
+
+    #[test]
+    fn rights_that_no_profile_gives_are_shown_as_they_are() {
+        let rights = json!({"privileged": true, "runAsUser": 0});
+        let container = json!({"image": "busybox", "securityContext": rights});
+        let text = summary_of("ephemeralcontainers", &json!({"ephemeralContainer": container}));
+        let line = "Rights       PRIVILEGED: root on the node {\"privileged\":true,\"runAsUser\":0}\n";
+        assert!(text.contains(line), "{text}");
+        assert!(text.contains("ROOT ON THE NODE"), "{text}");
+    }
+
+    #[test]
+    fn a_request_that_says_two_things_is_not_understood() {
+        let spec = json!({"portForwardOptions": {}, "anyCommand": true});
+        let text = summary_of("portforward", &spec);
+        assert!(text.contains("Asks for     what is not understood: anyCommand says nothing of"), "{text}");
+    }
+
+    #[test]
+    fn every_door_fits_a_table() {
+        let brief = |door: &str, more: &Value| summary::command_line(&request(door, more));
+        let container = json!({"image": "busybox", "command": ["sh"], "securityContext": {"privileged": true}});
+        let debug = json!({"ephemeralContainer": container, "attach": true});
+        assert_eq!(brief("ephemeralcontainers", &debug), r#"debug PRIVILEGED "busybox" ["sh"], attach"#);
+        assert_eq!(brief("attach", &json!({"attachOptions": {"stdin": true}})), "attach, STDIN");
+        assert_eq!(brief("attach", &json!({})), "attach");
+        let ports = json!({"portForwardOptions": {"ports": [80]}});
+        assert_eq!(brief("portforward", &ports), "port-forward ANY (wanted: 80)");
+        let to = json!({"copy": {"direction": "to", "path": "/a b/c", "directory": "/a b"}});
+        assert_eq!(brief("exec", &to), r#"cp to "/a b/c", unpacked in "/a b""#);
+        assert_eq!(brief("exec", &json!({"copy": {"direction": "from", "path": "/a"}})), r#"cp from "/a""#);
+        assert_eq!(brief("proxy", &json!({})), "(not understood)");
+        assert_eq!(summary::container(&request("portforward", &json!({}))), "-");
+        assert_eq!(summary::container(&request("attach", &json!({}))), "(the default one)");
+    }
+
+    fn texts() -> impl Strategy<Value = Option<String>> {
+        prop::option::of("[a-b\\\\\"{} \n\u{1b}\u{202e}é]{1,3}|\\PC{1,4}")
+    }
+
+    fn containers() -> impl Strategy<Value = EphemeralContainer> {
+        let words = || prop::option::of(prop::collection::vec(texts().prop_map(Option::unwrap_or_default), 1..3));
+        let parts = (texts(), texts(), texts(), words(), words(), texts(), any::<(bool, bool)>());
+        parts.prop_map(|(image, name, target, command, args, value, (stdin, tty))| EphemeralContainer {
+            image: image.unwrap_or_default(),
+            name,
+            target_container_name: target,
+            command,
+            args,
+            env: value.map(|value| vec![api::objects::EnvVar { name: "A".to_owned(), value: Some(value) }]),
+            stdin: stdin.then_some(true),
+            tty: tty.then_some(true),
+            ..EphemeralContainer::default()
+        })
+    }
+
+    fn debug(container: &EphemeralContainer) -> String {
+        let container = serde_json::to_value(container).unwrap();
+        summary_of("ephemeralcontainers", &json!({"ephemeralContainer": container}))
+    }
+
+    proptest! {
+        #[test]
+        fn different_debug_containers_never_read_the_same(one in containers(), other in containers()) {
+            let (shown, shown_other) = (debug(&one), debug(&other));
+            prop_assert!(!shown.chars().any(|c| c != '\n' && is_hidden(c)), "{}", shown);
+            prop_assert_eq!(shown == shown_other, one == other);
+        }
+
+        #[test]
+        fn different_copies_never_read_the_same(one in texts(), other in texts()) {
+            let copy = |path: &Option<String>| {
+                let path = path.clone().unwrap_or_default();
+                summary_of("exec", &json!({"copy": {"direction": "to", "path": path, "directory": path}}))
+            };
+            prop_assert!(!copy(&one).chars().any(|c| c != '\n' && is_hidden(c)));
+            prop_assert_eq!(copy(&one) == copy(&other), one.unwrap_or_default() == other.unwrap_or_default());
+        }
+    }
+}
