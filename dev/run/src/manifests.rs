@@ -165,12 +165,21 @@ pub fn people(standing: bool) -> Vec<Value> {
         ],
     }));
     objects.push(group_binding("devs", "devs", "kube-request-access-requester-without-exec"));
-    objects.push(json!({
+    objects.push(granted_role());
+    objects
+}
+
+/// That Role, in the namespace `default`: the rights of every door that can be asked for, since what is granted is
+/// what the gate compares, whichever rights are bound.
+pub fn granted_role() -> Value {
+    json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
         "metadata": {"name": GRANTED_ROLE, "namespace": "default"},
-        "rules": [{"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]}],
-    }));
-    objects
+        "rules": [
+            {"apiGroups": [""], "resources": ["pods/exec", "pods/attach", "pods/portforward"], "verbs": ["get", "create"]},
+            {"apiGroups": [""], "resources": ["pods/ephemeralcontainers"], "verbs": ["patch"]},
+        ],
+    })
 }
 
 /// The Role of the second access model, as `deploy/role-model.yaml` names it.

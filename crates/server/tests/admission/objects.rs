@@ -323,6 +323,33 @@ async fn who_asked_or_filed_cannot_delete_a_denial_by_her_right_to_grant() {
 
 // E14
 #[tokio::test]
+async fn a_refusal_that_repeats_what_was_sent_steers_no_terminal() {
+    let world = World::new(Settings::default());
+    let mut review = filing();
+    review["request"]["object"]["spec"]["copy"] = json!({"direction": "\u{1b}[2J\u{202e}", "path": "/x"});
+    let said = world.post("/mutate", review.to_string()).await;
+    assert!(said.denial().contains("unknown variant `\\u{1b}[2J\\u{202e}`"), "{}", said.denial());
+}
+
+#[tokio::test]
+async fn of_what_cannot_be_read_a_right_to_grant_deletes_nothing() {
+    let world = World::granted();
+    let mut unreadable = (request(), grant("denied"));
+    for object in [&mut unreadable.0, &mut unreadable.1] {
+        object["metadata"]["creationTimestamp"] = json!("yesterday");
+    }
+    for (object, plural) in [(unreadable.0, "accessrequests"), (unreadable.1, "accessgrants")] {
+        for by in ["jane", "ann"] {
+            let said = world.post("/validate", deleting(by, &object, plural).to_string()).await;
+            assert!(said.denial().contains("not yours to delete"), "{by}");
+        }
+        let mut by_admin = deleting("admin", &object, plural);
+        by_admin["request"]["userInfo"]["groups"] = json!(["system:masters"]);
+        assert!(world.post("/validate", by_admin.to_string()).await.allowed());
+    }
+}
+
+#[tokio::test]
 async fn a_request_from_the_future_is_refused() {
     let world = World::new(Settings::default());
     let mut review = filing();

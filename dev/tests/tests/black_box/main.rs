@@ -12,6 +12,7 @@ mod asking;
 mod authenticated;
 mod crowd;
 mod deleting;
+mod doors;
 mod ending;
 mod faults;
 mod forged;

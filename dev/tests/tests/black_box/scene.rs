@@ -2,21 +2,23 @@
 
 use std::{
     ffi::OsStr,
+    io::{Read, Write as _},
     path::PathBuf,
-    process::Command,
+    process::{Child, Command, Stdio},
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
+        mpsc::{self, Sender},
     },
 };
 
 use serde_json::{Value, json};
 
-use crate::world::{World, eventually};
+use crate::world::{PATIENCE, World, eventually};
 
 /// The node of a development cluster, and an image that it has.
-const NODE: &str = "127.0.0.1";
-const IMAGE: &str = "localhost/busybox:1";
+pub(crate) const NODE: &str = "127.0.0.1";
+pub(crate) const IMAGE: &str = "localhost/busybox:1";
 
 pub(crate) struct Scene {
     pub(crate) world: &'static World,
@@ -25,7 +27,7 @@ pub(crate) struct Scene {
 
 /// Somebody with a kubeconfig.
 pub(crate) struct Person<'a> {
-    scene: &'a Scene,
+    pub(crate) scene: &'a Scene,
     pub(crate) name: String,
     pub(crate) kubeconfig: PathBuf,
 }
@@ -87,8 +89,9 @@ impl Scene {
         let scene = Self { world, namespace };
         scene.admin(["create", "namespace", &scene.namespace]).works_with("created");
         if !world.standing_rights {
-            let rule = ["--verb=get,create", "--resource=pods/exec"];
-            scene.admin(["create", "role", "-n", &scene.namespace, "pod-exec", rule[0], rule[1]]).works_with("created");
+            let mut role = run::manifests::granted_role();
+            role["metadata"]["namespace"] = json!(scene.namespace);
+            scene.apply(&role);
         }
         eventually("the namespace's service account", || {
             scene.admin(["get", "serviceaccount", "-n", &scene.namespace, "default"]).success
@@ -190,7 +193,8 @@ impl Person<'_> {
         said(self.command(arguments), input)
     }
 
-    fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
+    /// The same, to be run.
+    pub(crate) fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut kubectl = self.scene.world.cluster.kubectl(&self.kubeconfig);
         kubectl.env("PATH", run::story::path_with(&self.scene.world.plugin_dir));
         let mut arguments = arguments.into_iter().peekable();
@@ -205,6 +209,16 @@ impl Person<'_> {
 
     /// A line as it is typed into a shell.
     pub(crate) fn shell(&self, line: &str) -> Said {
+        said(self.shell_command(line), "")
+    }
+
+    /// `kubectl …` in a terminal, in which this is typed, until what it shows is enough.
+    pub(crate) fn at_terminal(&self, kubectl: &str, typed: &str, is_enough: impl FnMut(&str) -> bool) -> Said {
+        let line = format!("exec script -qec 'kubectl -n {} {kubectl}' /dev/null", self.scene.namespace);
+        said_until(self.shell_command(&line), typed, is_enough)
+    }
+
+    fn shell_command(&self, line: &str) -> Command {
         let kubectl = self.command::<&str>([]);
         let mut shell = Command::new("sh");
         shell.args(["-c", line]);
@@ -215,7 +229,7 @@ impl Person<'_> {
         let system = std::env::var_os("PATH").unwrap_or_default();
         let path = std::env::join_paths(dirs.into_iter().chain(std::env::split_paths(&system))).unwrap();
         shell.env("PATH", path);
-        said(shell, "")
+        shell
     }
 
     /// `kubectl exec box -c main -- …`, over WebSocket.
@@ -264,17 +278,54 @@ impl Person<'_> {
 
 /// Runs a command with this input.
 pub(crate) fn said(mut command: Command, input: &str) -> Said {
-    use std::{io::Write as _, process::Stdio};
-    let mut shown = command.get_program().to_string_lossy().rsplit('/').next().unwrap_or_default().to_owned();
-    for argument in command.get_args() {
-        shown.push(' ');
-        shown.push_str(&argument.to_string_lossy());
-    }
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
+    let shown = shown(&command);
+    let mut child = started(&mut command);
     // Whoever does not read its input may end first.
     let _early: std::io::Result<()> = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     Said { command: shown, success: output.status.success(), text }
+}
+
+/// Runs a command that ends only where it fails, with this input, until what it has said is enough; then it succeeded.
+pub(crate) fn said_until(mut command: Command, input: &str, mut is_enough: impl FnMut(&str) -> bool) -> Said {
+    let shown = shown(&command);
+    let mut child = started(&mut command);
+    // Kept open: its end would be read as well.
+    let mut stdin = child.stdin.take().unwrap();
+    let _early: std::io::Result<()> = stdin.write_all(input.as_bytes());
+    let (sender, pieces) = mpsc::channel();
+    send_pieces(child.stdout.take().unwrap(), sender.clone());
+    send_pieces(child.stderr.take().unwrap(), sender);
+    let (mut text, mut success) = (String::new(), false);
+    while !success && let Ok(piece) = pieces.recv_timeout(PATIENCE) {
+        text.push_str(&String::from_utf8_lossy(&piece));
+        success = is_enough(&text);
+    }
+    // It may have ended by itself.
+    let _gone: std::io::Result<()> = child.kill();
+    child.wait().unwrap();
+    Said { command: shown, success, text }
+}
+
+fn shown(command: &Command) -> String {
+    let mut shown = command.get_program().to_string_lossy().rsplit('/').next().unwrap_or_default().to_owned();
+    for argument in command.get_args() {
+        shown.push(' ');
+        shown.push_str(&argument.to_string_lossy());
+    }
+    shown
+}
+
+fn started(command: &mut Command) -> Child {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn send_pieces(mut from: impl Read + Send + 'static, to: Sender<Vec<u8>>) {
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = from.read(&mut buffer)
+            && to.send(buffer[..length].to_vec()).is_ok()
+        {}
+    });
 }

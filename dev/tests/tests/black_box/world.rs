@@ -10,8 +10,10 @@ use std::{
 use cluster::{Cluster, Identity, NodeChoice, Options, Progress, Running};
 use run::{Binaries, Installed, Place, Settings, certificates::Authority};
 
+use crate::scene::Scene;
+
 /// Whatever is waited for comes within this time, or the test has failed.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct World {
     pub(crate) cluster: Running,
@@ -19,6 +21,8 @@ pub(crate) struct World {
     pub(crate) plugin_dir: PathBuf,
     /// Whether developers have standing rights to exec.
     pub(crate) standing_rights: bool,
+    /// What many tests share that leave only their own requests in it.
+    pub(crate) house: OnceLock<Scene>,
 }
 
 /// What a world differs in.
@@ -112,7 +116,7 @@ impl World {
         };
         let installed = run::install(&cluster, &settings, Progress::Silent).unwrap();
         let plugin_dir = binaries.plugin().parent().unwrap().to_owned();
-        Self { cluster, installed, plugin_dir, standing_rights: !wish.role_model }
+        Self { cluster, installed, plugin_dir, standing_rights: !wish.role_model, house: OnceLock::new() }
     }
 
     /// What a receiver has logged so far.
