@@ -250,6 +250,7 @@ async fn a_connection_is_never_a_dry_run_and_a_dry_run_of_a_request_writes_nothi
     let world = World::granted();
     assert!(world.exec("r1", |request| request["dryRun"] = json!(true)).await.allowed());
     assert_eq!(world.uses(), 1);
+    world.until_answered().await;
     let mut review = filing();
     review["request"]["dryRun"] = json!(true);
     let world = World::new(Settings::default());
