@@ -6,6 +6,7 @@
 
 use std::{collections::HashSet, fmt};
 
+use decide::explain::safe;
 use serde::{
     Deserialize, Serialize,
     de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor},
@@ -392,9 +393,11 @@ impl Answer {
         Self::new(uid, true, None)
     }
 
-    /// The request may not proceed, and `message` says why.
+    /// The request may not proceed, and `message` says why. It is read in a terminal, and may repeat what was sent:
+    /// what does not show is escaped.
     pub fn deny(uid: &str, message: impl Into<String>) -> Self {
-        Self::new(uid, false, Some(Status { code: 403, reason: "Forbidden", message: message.into() }))
+        let message = message.into().split('\n').map(safe).collect::<Vec<_>>().join("\n");
+        Self::new(uid, false, Some(Status { code: 403, reason: "Forbidden", message }))
     }
 
     /// Adds what the API server's audit event should carry.

@@ -77,6 +77,7 @@ mod tests {
         arguments.iter().map(|&argument| argument.to_owned()).collect()
     }
 
+    // G3
     #[rstest]
     #[case(&["cat", "/etc/hostname"], r#"["cat","/etc/hostname"]"#)]
     #[case(&["a b"], r#"["a b"]"#)]
@@ -90,6 +91,7 @@ mod tests {
         assert_eq!(show(&argv(command)), shown);
     }
 
+    // G4
     #[test]
     fn a_long_command_is_shown_one_argument_a_line_and_whole() {
         let command = argv(&["sh", "-c", &"x".repeat(5000)]);
@@ -111,6 +113,7 @@ mod tests {
     }
 
     proptest! {
+        // G5
         #[test]
         fn two_commands_that_look_the_same_are_the_same(
             one in prop::collection::vec(any::<String>(), 0..4),

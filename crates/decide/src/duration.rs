@@ -99,6 +99,7 @@ mod tests {
         assert_eq!(parse(text, LONGEST), Ok(Duration::from_secs(seconds)));
     }
 
+    // E13
     #[rstest]
     #[case("")]
     #[case("-1h")]
@@ -119,6 +120,7 @@ mod tests {
         assert_eq!(parse(text, LONGEST), Err(DurationError::Malformed { text: text.to_owned() }));
     }
 
+    // E13
     #[rstest]
     #[case("0s")]
     #[case("0h0m0s")]
@@ -126,6 +128,7 @@ mod tests {
         assert_eq!(parse(text, LONGEST), Err(DurationError::Zero { text: text.to_owned() }));
     }
 
+    // E13
     #[rstest]
     #[case("13h")]
     #[case("12h1s")]

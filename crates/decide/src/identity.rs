@@ -170,6 +170,7 @@ mod tests {
         assert_eq!(NamePrefix::new(prefix).stored(username), stored);
     }
 
+    // H12
     #[test]
     fn the_same_name_from_another_authenticator_is_somebody_else() {
         assert!(person("jane", Some("1")).is(&person("jane", Some("1"))));
@@ -212,6 +213,7 @@ mod tests {
         assert_eq!(always.includes(&caller), is);
     }
 
+    // H8, H9
     #[rstest]
     #[case::no_groups_are_configured(None, &["devs"], Ok(()))]
     #[case::a_member(Some(&["sre", "oncall"][..]), &["oncall"], Ok(()))]

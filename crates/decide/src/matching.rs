@@ -82,7 +82,8 @@ pub fn differences(ask: &Ask, action: &Action) -> Vec<Difference> {
 
 fn exec_differences(ask: &ExecAsk, exec: &Exec) -> Vec<Difference> {
     let command = match &ask.command {
-        Command::Any => false,
+        // None at all is no command: nothing would run, and a single use would be gone.
+        Command::Any => exec.command.is_empty(),
         Command::Exactly(argv) => argv.is_empty() || *argv != exec.command,
     };
     // Which container an unnamed one is, only the live pod can tell.
@@ -150,13 +151,12 @@ pub fn left(candidate: &Candidate, standing: &Standing, part: Part, attempt: &At
     match (request.validity, part) {
         // What was added is written down, so that its user attaches to nothing else.
         (Validity::For(_), Part::Container) if granted => added_for_a_time(request, &attempt.action),
-        (Validity::For(_), Part::Attach) if !was_added(request, &attempt.action) => Left::Nothing,
+        (Validity::For(_) | Validity::Once, Part::Attach) if !was_added(request, &attempt.action) => Left::Nothing,
         (Validity::For(_), _) | (Validity::Once, Part::Question) if granted => Left::Free,
         (Validity::Once, Part::Whole) => of(request.uses.first(), granted, |one| one.review_uid == attempt.review_uid),
         (Validity::Once, Part::Container) => {
             of(request.used(Door::EphemeralContainers), granted, |one| is_same_container(one, &attempt.action, now))
         }
-        (Validity::Once, Part::Attach) if !was_added(request, &attempt.action) => Left::Nothing,
         (Validity::Once, Part::Attach) => {
             of(request.used(Door::Attach), granted, |one| one.review_uid == attempt.review_uid)
         }

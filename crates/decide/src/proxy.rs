@@ -41,7 +41,8 @@ pub fn name(text: &str) -> Result<ProxyName, ProxyError> {
     };
     let word = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.');
     let known = scheme.is_none_or(|scheme| matches!(scheme, "" | "http" | "https"));
-    if name.is_empty() || !word(name) || !known || !port.is_none_or(word) {
+    let way_up = matches!(name, "." | "..");
+    if name.is_empty() || way_up || !word(name) || !known || !port.is_none_or(word) {
         return Err(ProxyError::Name);
     }
     Ok(ProxyName { scheme: scheme.and_then(some), name: name.to_owned(), port: port.and_then(some) })
@@ -93,6 +94,8 @@ mod tests {
     #[case("..%2fweb")]
     #[case("web/x")]
     #[case("w\u{435}b")]
+    #[case("..")]
+    #[case("http:.:80")]
     fn what_is_no_name_is_refused(#[case] text: &str) {
         assert_eq!(name(text), Err(ProxyError::Name));
     }

@@ -202,6 +202,7 @@ mod tests {
         assert_eq!(check_command(&argv(command)), Ok(()));
     }
 
+    // F3, G1, G2, G3
     #[rstest]
     #[case(&[], Refusal::NoCommand)]
     #[case(&[""], Refusal::NoCommand)]
@@ -225,6 +226,7 @@ mod tests {
         Refusal::Hidden { field: format!("argument {number} of the command"), code }
     }
 
+    // F21, G4
     #[test]
     fn bounds_are_exact() {
         let many = |count: usize| vec!["x".to_owned(); count];

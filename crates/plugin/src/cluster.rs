@@ -8,9 +8,9 @@ use std::time::Duration;
 use api::{AccessGrant, AccessRequest};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec, Service};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use kube::api::{ListParams, PartialObjectMeta, PostParams};
-use kube::core::{NotUsed, Object, Selector, Status};
+use kube::core::{DeserializeGuard, NotUsed, Object, Selector, Status};
 use kube::{Api, Client};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -48,6 +48,15 @@ pub struct WorkloadSpec {
 
 /// A workload of any kind that a request can name.
 pub type WorkloadObject = Object<WorkloadSpec, NotUsed>;
+
+/// The requests that there are.
+#[derive(Debug, Default)]
+pub struct Requests {
+    /// Those that are understood.
+    pub understood: Vec<AccessRequest>,
+    /// What the others are called.
+    pub others: Vec<ObjectMeta>,
+}
 
 /// Why the API server gave no answer, or not the one that was hoped for.
 #[derive(Debug, thiserror::Error)]
@@ -140,13 +149,20 @@ impl Cluster {
     ///
     /// # Errors
     /// When the server refuses to tell, or cannot be asked.
-    pub async fn requests(&self, everywhere: bool) -> Result<Vec<AccessRequest>, ClusterError> {
-        let api: Api<AccessRequest> = if everywhere { Api::all(self.client.clone()) } else { self.here() };
+    pub async fn requests(&self, everywhere: bool) -> Result<Requests, ClusterError> {
+        // Each on its own: one that is not understood must not hide the others.
+        let api: Api<DeserializeGuard<AccessRequest>> =
+            if everywhere { Api::all(self.client.clone()) } else { self.here() };
         let mut chunk = ListParams::default().limit(CHUNK);
-        let mut requests = Vec::new();
+        let mut requests = Requests::default();
         loop {
             let answer = self.ours(api.list(&chunk)).await?;
-            requests.extend(answer.items);
+            for DeserializeGuard(request) in answer.items {
+                match request {
+                    Ok(request) => requests.understood.push(request),
+                    Err(invalid) => requests.others.push(invalid.metadata),
+                }
+            }
             match answer.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => chunk = chunk.continue_token(&token),
                 None => return Ok(requests),

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::Value;
 
-use crate::cluster::{Cluster, ClusterError};
+use crate::cluster::{Cluster, ClusterError, Requests};
 use crate::output;
 use crate::safe::safe_word;
 use crate::summary;
@@ -77,7 +77,12 @@ pub async fn run(
     terminal: &mut Terminal<'_>,
     now: Timestamp,
 ) -> Result<(), ListError> {
-    let requests = cluster.requests(args.all_namespaces).await?;
+    let Requests { understood: requests, others } = cluster.requests(args.all_namespaces).await?;
+    for other in others {
+        let name = |name: Option<String>| safe_word(&name.unwrap_or_default());
+        let (namespace, name) = (name(other.namespace), name(other.name));
+        writeln!(terminal.err, "accessrequest {name} of namespace {namespace} is not understood, and not listed")?;
+    }
     let text = match args.output {
         ListFormat::Json => output::json(&list(&requests)?)?,
         ListFormat::Yaml => output::yaml(&list(&requests)?),

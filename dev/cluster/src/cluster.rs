@@ -67,6 +67,14 @@ pub enum ClusterError {
         /// The archive.
         image: PathBuf,
     },
+    /// etcd did not take a value.
+    #[error("cannot write {key} into the store")]
+    Store {
+        /// Its key.
+        key: String,
+        /// Why.
+        source: io::Error,
+    },
     /// The API server did not answer as hoped.
     #[error(transparent)]
     Api(#[from] ApiError),
@@ -273,6 +281,17 @@ impl Cluster {
             Some(node) => Ok(node.load(archive)?),
             None => Err(ClusterError::NoContainers { image: archive.to_owned() }),
         }
+    }
+
+    /// Writes an object into etcd, past the API server and all that it checks. Custom resources stand there as JSON, under
+    /// `/registry/GROUP/PLURAL/NAMESPACE/NAME`.
+    ///
+    /// # Errors
+    /// When etcd does not take it.
+    pub fn plant(&self, key: &str, value: &[u8]) -> Result<(), ClusterError> {
+        let control_plane = ControlPlane { dir: &self.dir, state: &self.state };
+        let failed = |source| ClusterError::Store { key: key.to_owned(), source };
+        crate::etcd::put(&control_plane.etcd_socket(), key, value).map_err(failed)
     }
 
     pub(crate) fn api(&self) -> Result<Api, ClusterError> {

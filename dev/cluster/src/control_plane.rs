@@ -126,8 +126,13 @@ impl ControlPlane<'_> {
         format!("https://127.0.0.1:{}", self.state.api_port)
     }
 
-    fn etcd_socket(&self) -> String {
-        format!("unix://{}", self.dir.join("etcd.sock").display())
+    /// Where etcd listens.
+    pub(crate) fn etcd_socket(&self) -> PathBuf {
+        self.dir.join("etcd.sock")
+    }
+
+    fn etcd_url(&self) -> String {
+        format!("unix://{}", self.etcd_socket().display())
     }
 
     /// Adds the flags of a server to its command.
@@ -141,7 +146,7 @@ impl ControlPlane<'_> {
 
     /// etcd on a socket in the run directory: no port to choose, and nobody else's to read.
     fn etcd(&self, etcd: &mut Command) {
-        let client = self.etcd_socket();
+        let client = self.etcd_url();
         let peer = format!("unix://{}", self.dir.join("etcd-peer.sock").display());
         flag(etcd, "data-dir", self.dir.join("etcd").display());
         flag(etcd, "listen-client-urls", &client);
@@ -157,7 +162,7 @@ impl ControlPlane<'_> {
         let subnet = Subnet(self.state.number);
         // Pods reach it by their gateway, an address the machine has only while there are pods.
         let bind = if self.state.node == Node::Containers { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
-        flag(server, "etcd-servers", self.etcd_socket());
+        flag(server, "etcd-servers", self.etcd_url());
         flag(server, "secure-port", self.state.api_port);
         flag(server, "bind-address", bind);
         flag(server, "advertise-address", subnet.gateway());

@@ -30,6 +30,7 @@ mod cluster;
 mod component;
 mod control_plane;
 mod digest;
+mod etcd;
 mod files;
 pub mod image;
 mod keeper;

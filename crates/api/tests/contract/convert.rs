@@ -193,6 +193,7 @@ fn an_empty_uid_is_none(#[case] pointer: &str, #[case] value: Value) {
     assert_eq!(converted(pointer, value).unwrap().target.uid, None);
 }
 
+// D20
 #[rstest]
 #[case::request(converted("/metadata/deletionTimestamp", json!("2026-11-23T12:01:00Z")).unwrap().being_deleted)]
 #[case::grant(converted_grant("/metadata/deletionTimestamp", json!("2026-11-23T12:01:00Z")).unwrap().being_deleted)]

@@ -39,6 +39,7 @@ fn the_options_of_every_recorded_exec_are_understood() {
     assert!(count >= 10, "only {count}");
 }
 
+// F4
 #[test]
 fn a_raw_client_may_send_no_command_and_no_container() {
     let review = decode(fixtures::read("reviews/exec-raw-no-command.json").as_bytes()).unwrap();
@@ -55,6 +56,7 @@ fn the_options_of_no_other_door_are_taken_for_an_exec() {
     }
 }
 
+// F1
 #[rstest]
 #[case::the_coming_env("env", json!([{"name": "LD_PRELOAD", "value": "/tmp/x.so"}]))]
 #[case::a_command_in_another_case("Command", json!(["id"]))]

@@ -109,6 +109,7 @@ fn with_a_duplicate(value: &Value, number: usize, seen: &mut usize) -> String {
     }
 }
 
+// R2
 #[rstest]
 #[case("exec-websocket.json")]
 #[case("exec-pod-bound-token.json")]
@@ -125,6 +126,7 @@ fn a_duplicate_key_at_any_depth_is_refused(#[case] name: &str) {
     assert!(objects > 5, "only {objects} objects");
 }
 
+// R2
 #[rstest]
 #[case::of_the_command(r#""command":["#, r#""command":["id"],"command":["#)]
 #[case::written_with_an_escape(r#""command":["#, r#""c\u006fmmand":["id"],"command":["#)]

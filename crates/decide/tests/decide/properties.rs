@@ -5,9 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kra_decide::{
     access::{Answer, Ask, Candidate, Command, Grant, Outcome, Request, Seal, Standing, TargetKind, Use, Validity},
+    argv::quote_json,
     attempt::{Action, Door},
     copy::Direction,
     debug::DebugContainer,
+    explain::safe,
     identity::Person,
     verdict::{Container, Denied, Pod, Screened, Spend, Verdict, Workload, screen},
 };
@@ -121,11 +123,75 @@ proptest! {
     }
 
     #[test]
-    fn what_is_known_of_a_use_gives_nothing_back(world in world(), outcome in select(vec![None, Some(Outcome::Answered), Some(Outcome::Lost)])) {
+    fn a_request_opens_its_own_door_only(world in world()) {
+        for candidate in &world.candidates {
+            let ask = &candidate.request.ask;
+            let attaches = matches!(ask, Ask::Debug(ask) if ask.attach) && world.attempt.door() == Door::Attach;
+            let allowed = matches!(world.confirm(candidate), Verdict::Allow(_));
+            prop_assert!(!allowed || ask.door() == world.attempt.door() || attaches, "{:?}", ask);
+        }
+    }
+
+    #[test]
+    fn trying_less_is_never_denied_where_more_is_allowed(world in world()) {
+        let mut less = world.clone();
+        match &mut less.attempt.action {
+            Action::Exec(exec) => (exec.stdin, exec.tty) = (false, false),
+            Action::Attach(attach) => (attach.stdin, attach.tty) = (false, false),
+            Action::Debug(addition) => (addition.container.stdin, addition.container.tty) = (false, false),
+            Action::PortForward => {}
+        }
+        prop_assert!(!world.permits() || less.permits());
+    }
+
+    #[test]
+    fn asking_for_less_never_allows(world in world()) {
+        let mut less = world.clone();
+        for candidate in &mut less.candidates {
+            match &mut candidate.request.ask {
+                Ask::Exec(ask) => (ask.stdin, ask.tty) = (false, false),
+                Ask::Attach(ask) => (ask.stdin, ask.tty) = (false, false),
+                Ask::Debug(ask) => (ask.container.stdin, ask.container.tty, ask.attach) = (false, false, false),
+                Ask::Copy(_) | Ask::PortForward => {}
+            }
+        }
+        prop_assert!(world.permits() || !less.permits());
+    }
+
+    #[test]
+    fn switching_interactive_use_off_never_allows(mut world in world()) {
+        world.rules.allow_interactive = true;
+        let mut off = world.clone();
+        off.rules.allow_interactive = false;
+        prop_assert!(world.permits() || !off.permits());
+    }
+
+    // F6
+    #[test]
+    fn a_shorter_longer_or_turned_command_is_another(world in world(), change in any::<Index>(), word: String) {
         let mut other = world.clone();
-        let uses = other.candidates.iter_mut().flat_map(|candidate| &mut candidate.request.uses);
-        uses.for_each(|one| one.outcome = outcome);
-        prop_assert_eq!(world.permits(), other.permits());
+        other.candidates.retain(|candidate| world.only(candidate).permits() && names_a_command(candidate));
+        let commands = [&world, &other].map(World::command);
+        if let (Some(argv), Some(_)) = (commands[0].clone(), commands[1].as_ref()) {
+            let changed = changes(&argv, &word);
+            let changed = &changed[change.index(changed.len())];
+            other.set_command(changed.clone());
+            prop_assert!(*changed == argv || !other.permits(), "{:?} passes for {:?}", changed, argv);
+        }
+    }
+
+    #[test]
+    fn fields_that_look_the_same_are_the_same(one in debug_containers(), other in debug_containers()) {
+        for field in ["name", "image", "targetContainerName", "command", "args", "stdin", "tty", "env", "workingDir"] {
+            let shown = [&one, &other].map(|container| safe(&container.field(field)));
+            prop_assert_eq!(shown[0] == shown[1], said(&one, field) == said(&other, field), "{}", field);
+        }
+        // Whatever differs is named, and shows: less than was asked for is no difference.
+        for field in one.differences(&other) {
+            prop_assert_ne!(safe(&one.field(&field)), safe(&other.field(&field)));
+        }
+        let named = |container: &DebugContainer| DebugContainer { name: None, stdin: false, tty: false, ..container.clone() };
+        prop_assert_eq!(named(&one).differences(&named(&other)).is_empty(), named(&one) == named(&other));
     }
 
     #[test]
@@ -134,6 +200,14 @@ proptest! {
         if screened == Screened::Denied(Denied::NoRequest) {
             prop_assert!(!world.candidates.iter().any(|candidate| comes_near(&world, candidate)));
         }
+    }
+
+    #[test]
+    fn what_is_known_of_a_use_gives_nothing_back(world in world(), outcome in select(vec![None, Some(Outcome::Answered), Some(Outcome::Lost)])) {
+        let mut other = world.clone();
+        let uses = other.candidates.iter_mut().flat_map(|candidate| &mut candidate.request.uses);
+        uses.for_each(|one| one.outcome = outcome);
+        prop_assert_eq!(world.permits(), other.permits());
     }
 
     #[test]
@@ -187,6 +261,63 @@ fn the_worlds_are_worth_looking_at() {
     assert!((100..900).contains(&permitted), "{permitted} of 1000 are permitted");
 }
 
+/// Commands that are nearly `argv`.
+fn changes(argv: &[String], word: &str) -> Vec<Vec<String>> {
+    let mut all = vec![argv.iter().rev().cloned().collect(), vec![argv.join(" ")], Vec::new()];
+    for at in 0..=argv.len() {
+        let (before, after) = argv.split_at(at);
+        all.push(before.to_vec());
+        all.push(after.to_vec());
+        all.push([before, &[word.to_owned()], after].concat());
+        all.push([before, &[String::new()], after].concat());
+        all.push([before, argv, after].concat());
+    }
+    all
+}
+
+/// Whether a request is for one command, or for those of one copy.
+fn names_a_command(candidate: &Candidate) -> bool {
+    match &candidate.request.ask {
+        Ask::Exec(ask) => ask.command != Command::Any,
+        Ask::Copy(_) => true,
+        Ask::Attach(_) | Ask::PortForward | Ask::Debug(_) => false,
+    }
+}
+
+/// Containers that are alike, with texts that look alike.
+fn debug_containers() -> impl Strategy<Value = DebugContainer> {
+    let text = || prop_oneof![Just("a".to_owned()), Just("nothing".to_owned()), "[\\\\\"u0061{},\u{200b}\u{455}]{0,3}"];
+    let texts = || prop::collection::vec(text(), 0..3);
+    let maybe = || prop::option::of(text());
+    let others = prop::collection::btree_map("env|workingDir", text().prop_map(|text| quote_json(&text)), 0..3);
+    (maybe(), text(), maybe(), texts(), texts(), any::<(bool, bool)>(), others).prop_map(
+        |(name, image, target, command, args, (stdin, tty), others)| DebugContainer {
+            name,
+            image,
+            target,
+            command,
+            args,
+            stdin,
+            tty,
+            others,
+        },
+    )
+}
+
+/// What a field says, with its type.
+fn said(container: &DebugContainer, field: &str) -> String {
+    match field {
+        "name" => format!("{:?}", container.name),
+        "image" => container.image.clone(),
+        "targetContainerName" => format!("{:?}", container.target),
+        "command" => format!("{:?}", container.command),
+        "args" => format!("{:?}", container.args),
+        "stdin" => container.stdin.to_string(),
+        "tty" => container.tty.to_string(),
+        other => format!("{:?}", container.others.get(other)),
+    }
+}
+
 fn positions(candidate: &Candidate, answer: Answer) -> Vec<usize> {
     let found = candidate.grants.iter().enumerate().filter(|(_, grant)| grant.answer == answer);
     found.map(|(position, _)| position).collect()
@@ -219,7 +350,7 @@ fn covers(world: &World, candidate: &Candidate) -> bool {
     match (&candidate.request.ask, &world.attempt.action) {
         (Ask::Exec(ask), Action::Exec(exec)) => {
             let command = match &ask.command {
-                Command::Any => true,
+                Command::Any => !exec.command.is_empty(),
                 Command::Exactly(argv) => !argv.is_empty() && *argv == exec.command,
             };
             command && wanted(&exec.container, &ask.container) && (ask.stdin || !exec.stdin) && (ask.tty || !exec.tty)

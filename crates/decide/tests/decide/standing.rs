@@ -21,6 +21,7 @@ fn expired(end: i64, by: &[&str]) -> Standing {
     Standing::Expired { at: at(end), by: argv(by) }
 }
 
+// E14
 #[rstest]
 #[case::a_second_before(60 + HOUR - 1, access(60 + HOUR))]
 #[case::at_the_end(60 + HOUR, expired(60 + HOUR, &["amy"]))]

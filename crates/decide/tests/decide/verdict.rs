@@ -97,6 +97,7 @@ fn a_workload_is_matched_by_uid() {
     assert_eq!(permit(confirmed(&attempt, &for_a_workload(), &pod())).use_, Spend::SingleUse);
 }
 
+// F6, F10, F12, F14
 #[rstest]
 #[case::another_command(|attempt: &mut Attempt| attempt.exec().command = argv(&["id"]), &[Difference::Command])]
 #[case::an_argument_more(
@@ -145,6 +146,19 @@ fn less_than_was_granted_is_allowed(#[case] change: fn(&mut Candidate)) {
     assert_eq!(permit(confirmed(&attempt(), &candidate, &pod())).use_, Spend::SingleUse);
 }
 
+// F4
+#[test]
+fn any_command_is_some_command() {
+    let (mut candidate, mut attempt) = (candidate(), attempt());
+    candidate.request.exec().command = Command::Any;
+    attempt.exec().command.clear();
+    let granted = Box::new(candidate.request.ask.clone());
+    assert_eq!(
+        miss(confirmed(&attempt, &candidate, &pod())),
+        Miss::Differs { differences: vec![Difference::Command], granted }
+    );
+}
+
 #[test]
 fn a_stored_request_without_any_argument_matches_nothing() {
     let (mut candidate, mut attempt) = (candidate(), attempt());
@@ -176,6 +190,7 @@ fn change(pod: &mut Option<Pod>, change: impl Fn(&mut Pod)) {
     pod.iter_mut().for_each(change);
 }
 
+// D17
 #[rstest]
 #[case::of_no_workload(|_: &mut Candidate, pod: &mut Pod| pod.workloads.clear(), PodMiss::NotTheOne)]
 #[case::of_a_workload_created_again(
@@ -201,6 +216,7 @@ fn a_pod_that_is_not_of_the_granted_workload_is_denied(
     assert_eq!(miss(confirmed(&attempt(), &candidate, &pod)), Miss::Pod(expected));
 }
 
+// F16
 #[test]
 fn an_unnamed_container_is_the_only_one() {
     let mut attempt = attempt();
@@ -208,6 +224,7 @@ fn an_unnamed_container_is_the_only_one() {
     assert_eq!(permit(confirmed(&attempt, &candidate(), &pod())).use_, Spend::SingleUse);
 }
 
+// F16
 #[test]
 fn an_unnamed_container_is_the_only_one_beside_init_and_ephemeral_ones() {
     let (mut attempt, mut pod) = (attempt(), pod());
@@ -238,6 +255,7 @@ fn of_a_pod_that_was_not_granted_nothing_is_said(
     assert_eq!(miss(verdict), Miss::Pod(PodMiss::NotTheOne));
 }
 
+// F16
 #[rstest]
 #[case::of_two(|_: &mut Candidate, pod: &mut Pod| pod.containers.push(container("sidecar")))]
 #[case::that_is_another(|_: &mut Candidate, pod: &mut Pod| pod.containers[0].name = "other".to_owned())]
@@ -251,6 +269,7 @@ fn an_unnamed_container_is_denied(#[case] arrange: fn(&mut Candidate, &mut Pod))
     assert!(matches!(miss, Miss::Differs { differences, .. } if differences == [Difference::Container]));
 }
 
+// H5
 #[rstest]
 #[case::by_name(person("jane", None))]
 #[case::by_uid_under_another_name(person("janet", Some("uid-jane")))]
@@ -278,6 +297,7 @@ fn a_grant_that_does_not_count_leaves_the_request_waiting(#[case] arrange: fn(&m
     assert_eq!(miss(confirmed(&attempt(), &candidate, &pod())), Miss::Waiting { since });
 }
 
+// E14
 #[test]
 fn a_clock_that_is_five_seconds_ahead_is_believed() {
     let mut candidate = candidate();
@@ -295,6 +315,7 @@ fn a_denial_wins_whenever_it_came(#[case] granted: i64) {
     assert!(matches!(miss(confirmed(&attempt(), &candidate, &pod())), Miss::Over(Standing::Denied(_))));
 }
 
+// D30
 #[test]
 fn a_denial_in_the_status_outlives_its_grant() {
     let mut candidate = candidate();

@@ -42,6 +42,26 @@ impl World {
         }
     }
 
+    /// The same world with one candidate only.
+    pub(crate) fn only(&self, candidate: &Candidate) -> Self {
+        Self { candidates: vec![candidate.clone()], ..self.clone() }
+    }
+
+    /// The command that is tried, where one is and somebody may run something.
+    pub(crate) fn command(&self) -> Option<Vec<String>> {
+        match &self.attempt.action {
+            Action::Exec(exec) if !self.candidates.is_empty() => Some(exec.command.clone()),
+            Action::Exec(_) | Action::Attach(_) | Action::PortForward | Action::Debug(_) => None,
+        }
+    }
+
+    /// Tries another command instead.
+    pub(crate) fn set_command(&mut self, command: Vec<String>) {
+        if let Action::Exec(exec) = &mut self.attempt.action {
+            exec.command = command;
+        }
+    }
+
     pub(crate) fn confirm(&self, candidate: &Candidate) -> Verdict {
         confirm(&self.attempt, candidate, self.pod.as_ref(), at(self.now), &self.rules)
     }

@@ -124,6 +124,7 @@ async fn without_a_yes_nothing_is_stored(#[case] typed: &str, #[values("grant", 
     ended(&fake, &outcome, "error: nothing was stored: only y or Y is a yes");
 }
 
+// D29
 #[rstest]
 #[case(None)]
 #[case(Some("uid-2"))]
@@ -277,6 +278,7 @@ async fn what_is_no_name_never_reaches_the_server(#[values("grant", "deny", "sho
     assert!(fake.calls().is_empty());
 }
 
+// G1, G2
 #[tokio::test]
 async fn hostile_text_never_reaches_the_terminal() {
     let mut hostile = request();

@@ -139,6 +139,7 @@ async fn every_flag_reaches_the_request() {
     assert_eq!(request["spec"]["execOptions"], options);
 }
 
+// F5
 #[tokio::test]
 async fn any_command_is_said_aloud_and_leaves_the_command_out() {
     let fake = with_pod();

@@ -70,6 +70,22 @@ x      jane   nginx    (the default one)   cp from "/a"                    once 
     assert_eq!(fake.run(&["list"], "").await.out, expected);
 }
 
+// F22: one user's nonsense must not hide what others wait for.
+#[tokio::test]
+async fn a_request_that_is_not_understood_is_named_beside_the_list_of_the_others() {
+    let poison = request("poison\u{1b}[2J", "2026-01-01T00:00:00Z", &json!("a text"), &Value::Null);
+    let fake = two().with(&format!("{REQUESTS}/c"), poison);
+    for format in ["table", "wide", "json", "yaml", "name"] {
+        let (alone, outcome) =
+            (two().run(&["list", "-o", format], "").await, fake.run(&["list", "-o", format], "").await);
+        assert_eq!(outcome.out, alone.out);
+        assert_eq!(
+            outcome.err,
+            "accessrequest \"poison\\u001b[2J\" of namespace default is not understood, and not listed\n"
+        );
+    }
+}
+
 #[tokio::test]
 async fn wide_cuts_nothing_and_all_namespaces_are_named() {
     let fake = two();

@@ -25,7 +25,7 @@ impl Admission {
             Some(request) => self.is_hers(review, request) && !self.is_denied(request).await?,
             None => false,
         };
-        let stake = request.as_ref().is_some_and(|request| self.has_a_stake(review, request));
+        let stake = request.as_ref().is_none_or(|request| self.has_a_stake(review, request));
         self.check_remover(review, hers, stake, "request").await?;
         self.removed(review, &name);
         Ok(())
@@ -40,7 +40,7 @@ impl Admission {
         };
         let granted = grant.as_ref().is_some_and(|grant| grant.status == Some(GrantStatus::Granted));
         let hers = granted && request.as_ref().is_some_and(|request| self.is_hers(review, request));
-        let stake = request.as_ref().is_some_and(|request| self.has_a_stake(review, request));
+        let stake = grant.is_none() || request.as_ref().is_some_and(|request| self.has_a_stake(review, request));
         self.check_remover(review, hers, stake, "grant").await?;
         let noted = |request: &AccessRequest| request.status.as_ref().is_some_and(|status| status.denied.is_some());
         let live = request.as_ref().filter(|request| request.metadata.deletion_timestamp.is_none());
@@ -115,7 +115,8 @@ impl Admission {
     }
 }
 
-/// The object that is deleted; `None` where it means nothing to us (then its requester is nobody).
+/// The object that is deleted; `None` where it means nothing to us: then its requester is nobody, and anybody may have
+/// a stake in it.
 fn old<T: DeserializeOwned>(review: &Review) -> Result<Option<T>, Refused> {
     let object = review.request.old_object.as_deref();
     let object = object.ok_or_else(|| Refused::because("the review of a deletion has no oldObject"))?;

@@ -26,6 +26,7 @@ async fn a_granted_request_opens_the_door_once() {
     assert_eq!(world.uses(), 1);
 }
 
+// E14
 #[tokio::test]
 async fn a_request_for_an_hour_opens_the_door_for_an_hour() {
     let world = World::granted_with(Settings::default(), |request| request["spec"]["validFor"] = json!("1h0m0s"));
@@ -40,6 +41,7 @@ async fn a_request_for_an_hour_opens_the_door_for_an_hour() {
     assert_eq!(world.uses(), 0);
 }
 
+// F1, F12, F13
 #[rstest]
 #[case::command(|request: &mut Value| request["object"]["command"] = json!(["date", "-u"]), r#"you ran     ["date","-u"]"#)]
 #[case::joined(|request: &mut Value| request["object"]["command"] = json!(["sh", "-c", "date"]), "granted is  [\"date\"]")]
@@ -64,6 +66,7 @@ async fn an_attempt_that_differs_is_denied_and_spends_nothing(#[case] change: fn
     assert!(world.exec("r2", |_| {}).await.allowed(), "nothing may be lost");
 }
 
+// D15, D20, D29, E10
 #[rstest]
 #[case::denied_in_the_status(|world: &World| world.api.change(REQUEST, |request| {
     request["status"] = json!({"denied": {"by": "ann", "at": "2026-11-23T15:00:00Z"}});
@@ -101,6 +104,7 @@ async fn what_memory_does_not_know_yet_denies_and_spends_nothing(#[case] change:
     assert_eq!(world.uses(), 0);
 }
 
+// R20
 #[tokio::test]
 async fn a_denied_attempt_reads_the_same_whether_the_pod_exists_or_not() {
     let there = World::new(Settings::default());
@@ -153,6 +157,7 @@ async fn always_allowed_callers_need_no_request_and_may_be_interactive() {
     assert_eq!(said.body["response"]["auditAnnotations"]["decision"], "always-allowed");
 }
 
+// F12
 #[tokio::test]
 async fn interactive_use_is_allowed_where_the_server_and_the_request_say_so() {
     let settings = Settings { allow_interactive: true, ..Settings::default() };
@@ -170,6 +175,7 @@ async fn with_a_prefix_only_prefixed_names_match() {
     assert!(world.exec("r2", prefixed).await.allowed());
 }
 
+// D17: of a workload; a pod that was asked for by name is that pod, whatever its image is changed to.
 #[tokio::test]
 async fn a_pod_of_the_workload_matches_by_its_controllers_and_template() {
     let world = World::granted_with(Settings::default(), |request| {

@@ -64,6 +64,7 @@ async fn a_request_that_was_not_stamped_is_refused() {
     assert!(said.denial().contains("MutatingWebhookConfiguration"), "{}", said.denial());
 }
 
+// D1, D2
 #[rstest]
 #[case::user("/userInfo/username", json!("bob"), "\"bob\", but you are \"jane\"")]
 #[case::groups("/userInfo/groups", json!(["admins"]), "userInfo is not what the server stamps")]
@@ -114,6 +115,7 @@ async fn a_pod_without_containers_cannot_be_asked_for() {
     assert!(stamp(&world, &filing()).await.unwrap_err().contains("has no containers"));
 }
 
+// D28, E13, F3, F21, G1
 #[rstest]
 #[case::no_command("/execOptions/command", json!([]), "name a command, or say anyCommand: true")]
 #[case::null_command("/execOptions/command", Value::Null, "name a command")]
@@ -138,6 +140,7 @@ async fn a_request_that_says_what_it_must_not_is_refused(#[case] at: &str, #[cas
     assert!(said.denial().contains(text), "{}", said.denial());
 }
 
+// D19, D22
 #[rstest]
 #[case::finalizers(json!({"finalizers": ["keep/me"]}), "finalizers are not taken")]
 #[case::owners(json!({"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "x", "uid": "y"}]}), "ownerReferences are not taken")]
@@ -151,6 +154,7 @@ async fn metadata_with_a_life_of_its_own_is_refused(#[case] more: Value, #[case]
     assert!(said.denial().contains(text), "{}", said.denial());
 }
 
+// G2
 #[tokio::test]
 async fn hidden_characters_in_a_reason_or_key_are_refused() {
     let world = World::new(Settings::default());
@@ -185,6 +189,7 @@ async fn who_lacks_the_mandatory_prefix_files_nothing() {
     assert!(world.post("/validate", stamped.to_string()).await.allowed());
 }
 
+// F26
 #[tokio::test]
 async fn a_request_follows_only_one_of_the_same_user() {
     let world = World::new(Settings::default());
@@ -302,6 +307,7 @@ async fn a_target_that_was_swapped_after_the_stamp_is_refused() {
     assert!(world.post("/validate", stamped.to_string()).await.denial().contains("forObject.uid is not what"));
 }
 
+// D30
 #[tokio::test]
 async fn who_asked_or_filed_cannot_delete_a_denial_by_her_right_to_grant() {
     let world = World::granted();
@@ -315,6 +321,34 @@ async fn who_asked_or_filed_cannot_delete_a_denial_by_her_right_to_grant() {
     assert!(world.post("/validate", by_another.to_string()).await.allowed());
 }
 
+// E14
+#[tokio::test]
+async fn a_refusal_that_repeats_what_was_sent_steers_no_terminal() {
+    let world = World::new(Settings::default());
+    let mut review = filing();
+    review["request"]["object"]["spec"]["copy"] = json!({"direction": "\u{1b}[2J\u{202e}", "path": "/x"});
+    let said = world.post("/mutate", review.to_string()).await;
+    assert!(said.denial().contains("unknown variant `\\u{1b}[2J\\u{202e}`"), "{}", said.denial());
+}
+
+#[tokio::test]
+async fn of_what_cannot_be_read_a_right_to_grant_deletes_nothing() {
+    let world = World::granted();
+    let mut unreadable = (request(), grant("denied"));
+    for object in [&mut unreadable.0, &mut unreadable.1] {
+        object["metadata"]["creationTimestamp"] = json!("yesterday");
+    }
+    for (object, plural) in [(unreadable.0, "accessrequests"), (unreadable.1, "accessgrants")] {
+        for by in ["jane", "ann"] {
+            let said = world.post("/validate", deleting(by, &object, plural).to_string()).await;
+            assert!(said.denial().contains("not yours to delete"), "{by}");
+        }
+        let mut by_admin = deleting("admin", &object, plural);
+        by_admin["request"]["userInfo"]["groups"] = json!(["system:masters"]);
+        assert!(world.post("/validate", by_admin.to_string()).await.allowed());
+    }
+}
+
 #[tokio::test]
 async fn a_request_from_the_future_is_refused() {
     let world = World::new(Settings::default());
@@ -323,6 +357,7 @@ async fn a_request_from_the_future_is_refused() {
     assert!(file(&world, &review).await.denial().contains("in the future"));
 }
 
+// D2
 #[tokio::test]
 async fn a_grant_is_stamped_with_who_grants_and_which_request() {
     let world = World::new(Settings::default());
@@ -335,6 +370,7 @@ async fn a_grant_is_stamped_with_who_grants_and_which_request() {
     assert!(world.post("/validate", stamped.to_string()).await.allowed());
 }
 
+// D2, D12, D19, D22, D29
 #[rstest]
 #[case::forged(|grant: &mut Value| grant["spec"]["grantedBy"]["username"] = json!("ann"), "grantedBy is not what the server stamps")]
 #[case::missing(|grant: &mut Value| grant["spec"]["grantFor"] = json!("other"), "there is no accessrequest \"other\"")]
@@ -354,6 +390,7 @@ async fn a_grant_that_does_not_fit_is_refused(#[case] change: fn(&mut Value), #[
     assert!(said.denial().contains(text), "{}", said.denial());
 }
 
+// H5, H7, H10
 #[rstest]
 #[case::requester("jane", "is your own")]
 #[case::filer("bob", "you filed")]
@@ -381,6 +418,7 @@ async fn a_request_that_is_over_cannot_be_granted(#[case] status: Value, #[case]
     assert!(said.denial().contains(text), "{}", said.denial());
 }
 
+// D9, D19, D25, D26
 #[tokio::test]
 async fn an_update_may_change_labels_and_nothing_else() {
     let world = World::new(Settings::default());
@@ -442,6 +480,7 @@ async fn a_request_is_deleted_by_whom_it_concerns(#[case] by: &str, #[case] may:
     assert_eq!(world.post("/validate", grant.to_string()).await.allowed(), may);
 }
 
+// D30
 #[tokio::test]
 async fn a_requester_cannot_delete_what_was_denied_to_her() {
     let world = World::granted();

@@ -27,6 +27,7 @@ async fn what_is_no_review_is_a_bad_request_and_the_server_goes_on(#[case] body:
     assert!(world.exec("r1", |_| {}).await.allowed());
 }
 
+// C23
 #[tokio::test]
 async fn a_review_of_the_beta_version_is_refused() {
     let world = World::granted();
@@ -37,6 +38,7 @@ async fn a_review_of_the_beta_version_is_refused() {
     assert!(said.body.as_str().unwrap().contains("v1beta1"), "{}", said.body);
 }
 
+// R15
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused() {
     let world = World::granted();
@@ -47,6 +49,7 @@ async fn a_body_over_the_limit_is_refused() {
     assert!(world.exec("r1", |_| {}).await.allowed());
 }
 
+// F20
 #[tokio::test]
 async fn a_large_update_is_decided() {
     let world = World::granted();
@@ -72,6 +75,7 @@ async fn mutating_an_exec_is_denied() {
     assert!(said.denial().contains("not the ones it ships"));
 }
 
+// C23
 #[tokio::test]
 async fn every_answer_carries_the_uid_of_its_review_and_no_validation_a_patch() {
     let world = World::granted();

@@ -272,6 +272,7 @@ async fn a_validation_that_says_nothing_clear_refuses(#[case] status: StatusCode
     assert!(world.post("/validate", filing().to_string()).await.denial().contains("webhook failed"));
 }
 
+// C19
 #[tokio::test]
 async fn a_dry_run_is_told_to_nobody() {
     let receiver = Receiver::start().await;

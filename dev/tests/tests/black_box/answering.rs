@@ -14,6 +14,7 @@ fn grant(scene: &Scene, request: &str, change: impl FnOnce(&mut Value)) -> Strin
     grant.to_string()
 }
 
+// H5
 #[test]
 fn nobody_grants_her_own_request() {
     let scene = Scene::new(world::standing());
@@ -23,6 +24,7 @@ fn nobody_grants_her_own_request() {
     both.exec(&["date"]).is_refused_with("waits for a grant");
 }
 
+// H7, H10
 #[test]
 fn a_service_account_grants_nothing() {
     let scene = Scene::new(world::standing());
@@ -44,6 +46,7 @@ fn a_service_account_grants_nothing() {
         .is_refused_with("a ServiceAccount answers no requests");
 }
 
+// D12, D14, D22
 #[test]
 fn a_grant_names_a_live_request_as_it_was_read() {
     let scene = Scene::new(world::standing());
@@ -71,6 +74,7 @@ fn a_grant_names_a_live_request_as_it_was_read() {
     create(grant(&scene, &request, |_| {})).is_refused_with("was used already");
 }
 
+// D29
 #[test]
 fn a_request_filed_again_under_the_same_name_inherits_nothing() {
     let scene = Scene::new(world::standing());
@@ -104,6 +108,7 @@ fn a_later_grant_counts_beside_an_earlier_request_without_one() {
     jane.exec(&["date"]).works_with("UTC");
 }
 
+// D9, D19, D25, D26
 #[test]
 fn requests_and_grants_never_change() {
     let scene = Scene::new(world::standing());
@@ -122,6 +127,7 @@ fn requests_and_grants_never_change() {
     jane.exec(&["date"]).works_with("UTC");
 }
 
+// D6, D7
 #[test]
 fn only_the_server_writes_a_status() {
     let scene = Scene::new(world::standing());

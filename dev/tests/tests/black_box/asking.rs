@@ -8,6 +8,7 @@ use crate::{
     world::{self, eventually},
 };
 
+// E13
 #[rstest]
 #[case::negative("-1h", "is not a duration")]
 #[case::zero("0s", "no time at all")]
@@ -55,6 +56,7 @@ pub(crate) fn original(scene: &Scene, user: &str) -> serde_json::Value {
     })
 }
 
+// D2
 #[test]
 fn what_the_original_client_writes_is_taken_completed_and_works() {
     let scene = Scene::new(world::standing());
@@ -81,6 +83,7 @@ fn what_the_original_client_writes_is_taken_completed_and_works() {
     jane.exec(&["date"]).works_with("UTC");
 }
 
+// D1
 #[test]
 fn nobody_asks_in_the_name_of_another() {
     let scene = Scene::new(world::standing());
@@ -101,6 +104,7 @@ fn an_always_allowed_user_asks_for_another_who_then_may() {
     jane.exec(&["date"]).works_with("UTC");
 }
 
+// F3, F5
 #[test]
 fn no_command_is_no_request_and_any_command_is_said_aloud() {
     let scene = Scene::new(world::standing());
@@ -117,6 +121,7 @@ fn no_command_is_no_request_and_any_command_is_said_aloud() {
     jane.exec(&["ls", "/"]).works_with("etc");
 }
 
+// F4
 #[test]
 fn an_exec_without_a_command_is_refused() {
     let scene = Scene::new(world::standing());
@@ -126,6 +131,7 @@ fn an_exec_without_a_command_is_refused() {
     jane.kubectl(["create", "--raw", &path, "-f", "/dev/null"]).is_refused_with("denied the request");
 }
 
+// C19
 #[test]
 fn a_dry_run_leaves_nothing() {
     let scene = Scene::new(world::standing());
@@ -139,6 +145,7 @@ fn a_dry_run_leaves_nothing() {
     assert!(!about.is_empty() && about.iter().all(|line| line.contains("audit-exec")), "{about:?}");
 }
 
+// C19
 #[test]
 fn a_dry_run_of_an_answer_or_a_deletion_changes_nothing() {
     let scene = Scene::new(world::standing());
@@ -163,6 +170,7 @@ fn a_dry_run_of_an_answer_or_a_deletion_changes_nothing() {
     assert_eq!(granted.count(), 1, "the dry runs are not told");
 }
 
+// F21, G1, G2, G3
 #[rstest]
 #[case::escape_sequence(&["echo", "\u{1b}[2J"], "U+001B")]
 #[case::right_to_left(&["echo", "\u{202e}x"], "U+202E")]
@@ -182,6 +190,7 @@ fn a_long_command_is_not_repeated_in_the_denial() {
     assert!(!said.text.contains(&long));
 }
 
+// F12, F13
 #[test]
 fn standard_input_and_terminals_need_a_server_and_a_request_that_allow_them() {
     let scene = Scene::new(world::standing());

@@ -16,6 +16,7 @@ fn a_third_person_with_the_right_to_delete_may_not() {
     amy.kubectl(["delete", "acr", &request]).works_with("deleted");
 }
 
+// D30
 #[test]
 fn a_requester_withdraws_her_request_but_keeps_what_was_denied() {
     let scene = Scene::new(world::standing());

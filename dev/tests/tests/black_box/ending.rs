@@ -60,6 +60,7 @@ fn finished_requests_are_deleted_after_their_time() {
     eventually("its deletion", || !scene.exists("accessrequest", &request));
 }
 
+// D25
 #[test]
 fn a_denial_ends_what_was_granted_before_at_once() {
     let scene = Scene::new(world::standing());

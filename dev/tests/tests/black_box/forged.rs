@@ -12,6 +12,7 @@ fn create(scene: &Scene, change: impl FnOnce(&mut Value)) -> crate::scene::Said 
     jane.kubectl_with(&object.to_string(), ["create", "-f", "-"])
 }
 
+// D19, D22, D28, F3, F21, G1, G2
 #[rstest]
 #[case::another_namespace("/spec/forObject/namespace", json!("default"), "in its own namespace")]
 #[case::another_door("/spec/forObject/subResource", json!("attach"), "cannot be asked for")]
@@ -43,6 +44,7 @@ fn a_request_with_something_wrong_in_it_is_refused_by_the_server(
     scene.admin(["get", "acr", "-n", &scene.namespace]).works_with("No resources found");
 }
 
+// D1, D3
 #[test]
 fn a_status_or_stamp_that_comes_with_a_new_request_is_dropped() {
     let scene = Scene::new(world::standing());
@@ -62,6 +64,7 @@ fn a_status_or_stamp_that_comes_with_a_new_request_is_dropped() {
     jane.exec(&["date"]).is_refused_with("your request forged waits for a grant");
 }
 
+// D14
 #[test]
 fn a_grant_for_a_request_of_the_same_name_elsewhere_gives_nothing_here() {
     let (here, there) = (Scene::new(world::standing()), Scene::new(world::standing()));
@@ -73,6 +76,7 @@ fn a_grant_for_a_request_of_the_same_name_elsewhere_gives_nothing_here() {
     there.developer("jane").exec(&["date"]).works_with("UTC");
 }
 
+// D9
 #[test]
 fn replacing_a_granted_request_by_force_loses_the_grant() {
     let scene = Scene::new(world::standing());

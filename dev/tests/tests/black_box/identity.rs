@@ -103,6 +103,7 @@ fn every_name_that_an_authenticator_gives_can_ask_and_use(#[case] name: &str) {
     amy.kubectl(["request", "list"]).works_with("Used");
 }
 
+// H9
 #[test]
 fn groups_that_only_look_like_an_approvers_grant_nothing() {
     let scene = Scene::new(world::standing());

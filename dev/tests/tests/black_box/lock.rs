@@ -278,6 +278,33 @@ fn a_configuration_that_is_gone_shuts_every_door_at_once_and_opens_them_when_it_
     broken.mend();
 }
 
+// I10: whoever may change the Service still has no certificate of the server's name.
+#[test]
+fn a_service_that_leads_elsewhere_leads_to_no_open_door() {
+    let broken = Broken::new();
+    let service = ["-n", "kube-request-access", "service/kube-request-access"];
+    // Another server of the same authority.
+    let elsewhere = json!({"spec": {
+        "selector": {"app.kubernetes.io/name": "audit-receiver"},
+        "ports": [{"name": "https", "port": 443, "targetPort": 8443}],
+    }});
+    let patched = |patch: &Value| {
+        broken.admin(["patch"].iter().chain(&service).chain(&["-p", &patch.to_string()])).works_with("patched");
+    };
+    patched(&elsewhere);
+    let root = broken.root();
+    eventually("the other server", || {
+        let said = root.exec(&["date"]);
+        said.text.contains("failed calling webhook") && said.text.contains("certificate is valid for audit-receiver")
+    });
+    broken.developer("jane").exec(&["date"]).is_refused_with("failed calling webhook");
+    patched(&json!({"spec": {
+        "selector": {"app.kubernetes.io/name": "kube-request-access"},
+        "ports": [{"name": "https", "port": 443, "targetPort": "https"}],
+    }}));
+    broken.mend();
+}
+
 // C3
 #[rstest]
 #[case::ignored_failures("/webhooks/0/failurePolicy", json!("Ignore"))]

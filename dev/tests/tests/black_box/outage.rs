@@ -2,8 +2,13 @@
 
 use std::{
     fs,
+    net::TcpStream,
+    path::PathBuf,
     process::Command,
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -15,14 +20,34 @@ use crate::{
 };
 
 /// The server in the first one's place, once there is one.
-type Successor = Option<Process>;
+pub(crate) type Successor = Option<Process>;
 
 /// A server and receivers of its own, as processes that can be stopped; for one test at a time.
-fn fragile() -> (&'static World, MutexGuard<'static, Successor>) {
+pub(crate) fn fragile() -> (&'static World, MutexGuard<'static, Successor>) {
     static WORLD: OnceLock<World> = OnceLock::new();
     static TURN: Mutex<Successor> = Mutex::new(None);
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     (WORLD.get_or_init(|| World::start(Wish { receivers: true, ..Wish::default() })), turn)
+}
+
+/// The server that runs there now.
+pub(crate) fn current<'a>(world: &'a World, successor: &'a Successor) -> &'a Process {
+    successor.as_ref().or(world.installed.server.as_ref()).unwrap()
+}
+
+/// Kills the server, and starts another in its place.
+pub(crate) fn restart(world: &World, successor: &mut Successor) {
+    let server = current(world, successor);
+    let (like_it, address) = (like(server, world), server.address);
+    signal(server, "-KILL");
+    crate::world::eventually("its end", || TcpStream::connect(address).is_err());
+    *successor = Some(Process::start(like_it, server_log(world)).unwrap());
+}
+
+/// A log of its own for the next server.
+fn server_log(world: &World) -> PathBuf {
+    static NUMBER: AtomicU32 = AtomicU32::new(1);
+    world.cluster.dir().join(format!("server-again-{}.log", NUMBER.fetch_add(1, Ordering::Relaxed)))
 }
 
 pub(crate) fn signal(process: &Process, name: &str) {
@@ -46,6 +71,7 @@ impl Drop for Hung<'_> {
     }
 }
 
+// I15
 #[test]
 fn a_hung_audit_refuses_within_seconds_and_costs_nothing() {
     let (world, _turn) = fragile();
@@ -87,6 +113,7 @@ fn an_object_that_nobody_stamped_is_refused() {
     granted.is_refused_with("spec.grantedBy is not what the server stamps");
 }
 
+// D8, I1
 #[test]
 fn a_server_that_is_gone_shuts_only_the_door_and_nothing_is_lost_when_it_is_back() {
     let (world, mut turn) = fragile();
@@ -95,7 +122,7 @@ fn a_server_that_is_gone_shuts_only_the_door_and_nothing_is_lost_when_it_is_back
     let granted = jane.ask(&[], &["date"]);
     amy.grant(&granted);
     let waiting = jane.ask(&[], &["hostname"]);
-    let server = world.installed.server.as_ref().unwrap();
+    let server = current(world, &turn);
     let like_it = like(server, world);
     signal(server, "-KILL");
 
@@ -117,7 +144,7 @@ fn a_server_that_is_gone_shuts_only_the_door_and_nothing_is_lost_when_it_is_back
     scene.create_deployment("web");
     jane.kubectl(["get", "pods"]).works_with("another");
 
-    *turn = Some(Process::start(like_it, world.cluster.dir().join("server-again.log")).unwrap());
+    *turn = Some(Process::start(like_it, server_log(world)).unwrap());
     crate::world::eventually("the server's return", || !jane.exec(&["ls"]).text.contains("failed calling webhook"));
     jane.exec(&["hostname"]).is_refused_with(&format!("your request {waiting} waits for a grant"));
     jane.exec(&["date"]).works_with("UTC");

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::{scene::Scene, world};
 
+// D15
 #[test]
 fn a_re_created_pod_inherits_nothing() {
     let scene = Scene::new(world::standing());
@@ -51,6 +52,7 @@ fn what_does_not_exist_cannot_be_asked_for() {
     jane.kubectl(["request", "exec", "svc/box", "--", "date"]).is_refused_with("svc");
 }
 
+// F16
 #[test]
 fn other_people_other_containers_and_other_pods_are_not_covered() {
     let scene = Scene::new(world::standing());
@@ -65,6 +67,7 @@ fn other_people_other_containers_and_other_pods_are_not_covered() {
     jane.exec(&["hostname"]).works_with("box");
 }
 
+// E10
 #[test]
 fn a_container_that_does_not_run_costs_nothing() {
     let scene = Scene::new(world::standing());

@@ -69,11 +69,12 @@ pub(crate) fn client_authority() -> &'static Authority {
     AUTHORITY.get_or_init(|| Authority::new("webhook clients").unwrap())
 }
 
-/// A server in the cluster that knows the API server by its certificate.
+/// A server in the cluster that knows the API server by its certificate, and which groups answer requests.
 pub(crate) fn certified() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     let client_authority = Some(client_authority());
-    WORLD.get_or_init(|| World::start(Wish { in_cluster: true, client_authority, ..Wish::default() }))
+    let flags = vec!["--approver-group=approvers".to_owned()];
+    WORLD.get_or_init(|| World::start(Wish { in_cluster: true, flags, client_authority, ..Wish::default() }))
 }
 
 /// What the API server shows to the server's Service only.
