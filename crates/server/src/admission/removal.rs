@@ -44,8 +44,9 @@ impl Admission {
         self.check_remover(review, hers, stake, "grant").await?;
         let noted = |request: &AccessRequest| request.status.as_ref().is_some_and(|status| status.denied.is_some());
         let live = request.as_ref().filter(|request| request.metadata.deletion_timestamp.is_none());
-        if !granted && !metadata::is_controller(&Self::caller(review).username) && live.is_some_and(|live| !noted(live))
-        {
+        // What is no answer denies nothing, and there is nothing to wait for.
+        let denied = grant.as_ref().is_some_and(|grant| grant.status == Some(GrantStatus::Denied));
+        if denied && !metadata::is_controller(&Self::caller(review).username) && live.is_some_and(|live| !noted(live)) {
             return Err(Refused::because(
                 "this denial is not yet written into the request's status, where it stays: try again in a moment",
             ));

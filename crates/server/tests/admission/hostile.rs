@@ -8,7 +8,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::{
-    objects::{file, filing, granting, stamp},
+    objects::{deleting, file, filing, granting, stamp},
     world::{GRANT, REQUEST, Settings, World, grant, recorded, request},
 };
 
@@ -230,15 +230,30 @@ async fn a_denial_that_is_being_deleted_still_denies() {
     assert!(world.exec("r1", |_| {}).await.denial().contains("denied your request"));
 }
 
+// R11: an answer that is none would stand in the way for ever, were a denial of it waited for.
+#[tokio::test]
+async fn what_is_no_answer_can_be_taken_away_by_whoever_may_take_away_anything() {
+    let world = World::new(Settings::default());
+    world.put_request(&request());
+    let mut nothing = grant("granted");
+    nothing.as_object_mut().unwrap().remove("status");
+    for (answer, may) in [(nothing, true), (grant("maybe"), true), (grant("denied"), false)] {
+        let mut review = deleting("root", &answer, "accessgrants");
+        review["request"]["userInfo"]["groups"] = json!(["system:masters"]);
+        assert_eq!(world.post("/validate", review.to_string()).await.allowed(), may, "{answer}");
+    }
+}
+
 // C19
 #[tokio::test]
 async fn a_connection_is_never_a_dry_run_and_a_dry_run_of_a_request_writes_nothing() {
     let world = World::granted();
     assert!(world.exec("r1", |request| request["dryRun"] = json!(true)).await.allowed());
     assert_eq!(world.uses(), 1);
+    world.until_answered().await;
     let mut review = filing();
     review["request"]["dryRun"] = json!(true);
-    world.api.requests();
+    let world = World::new(Settings::default());
     assert!(file(&world, &review).await.allowed());
     assert!(world.api.requests().iter().all(|(method, _)| *method != http::Method::PUT));
 }

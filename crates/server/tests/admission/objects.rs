@@ -453,7 +453,7 @@ async fn the_clusters_controllers_may_take_finalizers_and_owners_away() {
     assert!(world.post("/validate", review.to_string()).await.allowed());
 }
 
-fn deleting(by: &str, object: &Value, kind: &str) -> Value {
+pub(crate) fn deleting(by: &str, object: &Value, kind: &str) -> Value {
     let mut review = recorded("accessrequest-deletecollection-one");
     review["request"]["userInfo"] = json!({"username": by});
     review["request"]["resource"]["resource"] = json!(kind);

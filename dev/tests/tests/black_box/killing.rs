@@ -165,3 +165,32 @@ fn an_attempt_that_fails_after_it_was_allowed_is_used_once_and_never_twice() {
     jane.exec_over_spdy(&["no-such-program"]).is_refused_with("was for one use");
     assert_eq!(scene.uses(&request), 1);
 }
+
+// E11: what another webhook says at the same time is not known to us.
+#[test]
+fn an_attempt_that_a_foreign_webhook_denies_is_used_once_and_never_twice() {
+    let mortal = Mortal::new();
+    let scene = Scene::new(mortal.world);
+    let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
+    let request = jane.ask(&[], &["date"]);
+    amy.grant(&request);
+    let name = format!("foreign-{}", scene.namespace);
+    scene.apply(&json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "metadata": {"name": name},
+        "webhooks": [{
+            "name": "foreign.example.com", "sideEffects": "None", "admissionReviewVersions": ["v1"], "failurePolicy": "Fail",
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": scene.namespace}},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods/exec"], "operations": ["CONNECT"]}],
+            // Nobody listens there.
+            "clientConfig": {"url": "https://127.0.0.1:1/"},
+        }],
+    }));
+    eventually("the API server asks the foreign webhook", || jane.exec_over_spdy(&["ls"]).text.contains("foreign"));
+    let refused = jane.exec_over_spdy(&["date"]);
+    scene.admin(["delete", "validatingwebhookconfiguration", &name]).works_with("deleted");
+    refused.is_refused_with("foreign.example.com");
+    assert_eq!(outcome(&scene, &request), json!("Answered"));
+    eventually("the foreign webhook is forgotten", || !jane.exec_over_spdy(&["ls"]).text.contains("foreign"));
+    jane.exec(&["date"]).is_refused_with("was for one use");
+    assert_eq!(scene.uses(&request), 1);
+}

@@ -107,7 +107,6 @@ fn a_query_that_says_more_or_twice_means_what_was_granted() {
         // Of two the API server takes the first, shows it to us and sends it on.
         "command=date&container=main&container=side",
         "command=date&container=main&stdin=false&stdin=true",
-        "command=date&container=main&dryRun=All",
         // What it does not know, it shows and sends to nobody.
         "command=date&container=main&env=LD_PRELOAD%3D%2Ftmp%2Fx.so&user=root&args=-c&pod=other&namespace=kube-system",
         "command=date&container=main&Command=id&COMMAND=id&Stdin=true&TTY=true",
@@ -116,6 +115,8 @@ fn a_query_that_says_more_or_twice_means_what_was_granted() {
         assert!(answer.status == 400, "{query}: {answer:?}");
         answer.is_allowed();
     }
+    let dry = jane.exec("command=date&container=main&dryRun=All");
+    assert!(dry.status == 400 && dry.text.contains("dryRun is not supported"), "{dry:?}");
 }
 
 // F1, F4, F12, F13, F16, F21, R2
