@@ -33,7 +33,7 @@ fn what_is_granted_works_once(
     assert_eq!(people.jane.scene.uses(&request), uses);
     let said = door.is_shut(&people.jane, transport, AIM, &format!("your request {request} (granted by "));
     said.is_refused_with("was for one use, ");
-    said.is_refused_with("  kubectl request ");
+    said.is_refused_with("kubectl request ");
     assert_eq!(people.jane.scene.uses(&request), uses);
 }
 
