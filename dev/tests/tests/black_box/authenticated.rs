@@ -58,7 +58,9 @@ fn replicas(scene: &Scene) -> Vec<String> {
 
 /// Posts it; answers with status and body.
 fn post(client: &Agent, url: &str, body: &str) -> Result<(u16, String), ureq::Error> {
-    let mut response = client.post(url).header("content-type", "application/json").send(body)?;
+    // A connection of its own: after a 404 the server does not wait for the rest of a body, and may hang up.
+    let post = client.post(url).header("content-type", "application/json").header("connection", "close");
+    let mut response = post.send(body)?;
     Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
 }
 

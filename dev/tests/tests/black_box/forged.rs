@@ -15,7 +15,8 @@ fn create(scene: &Scene, change: impl FnOnce(&mut Value)) -> crate::scene::Said 
 // D19, D22, D28, F3, F21, G1, G2
 #[rstest]
 #[case::another_namespace("/spec/forObject/namespace", json!("default"), "in its own namespace")]
-#[case::another_door("/spec/forObject/subResource", json!("attach"), "cannot be asked for")]
+#[case::no_door("/spec/forObject/subResource", json!("proxy"), "cannot be asked for")]
+#[case::another_door("/spec/forObject/subResource", json!("attach"), "execOptions says nothing of")]
 #[case::an_unknown_kind("/spec/forObject/resource", json!({"group": "", "version": "v1", "resource": "services"}), "services")]
 #[case::a_pod_that_is_none("/spec/forObject/name", json!("nothing"), "not found")]
 #[case::another_pods_uid("/spec/forObject/uid", json!("d835c295-ef4c-4233-b15e-e0f72efb5c54"), "it was re-created meanwhile")]
