@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{scene::Scene, world};
+use kra_tests::{scene::Scene, world};
 
 fn grant(scene: &Scene, request: &str, change: impl FnOnce(&mut Value)) -> String {
     let mut grant = json!({

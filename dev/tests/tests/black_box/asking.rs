@@ -3,7 +3,7 @@
 use rstest::rstest;
 use serde_json::json;
 
-use crate::{
+use kra_tests::{
     scene::Scene,
     world::{self, eventually},
 };

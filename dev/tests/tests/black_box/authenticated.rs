@@ -9,7 +9,7 @@ use ureq::{
     tls::{Certificate, ClientCert, PrivateKey, TlsConfig},
 };
 
-use crate::{
+use kra_tests::{
     scene::{Person, Scene},
     world::{self, World},
 };

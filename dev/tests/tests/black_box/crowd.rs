@@ -7,8 +7,8 @@ use std::{
 
 use serde_json::json;
 
-use crate::{
-    asking::original,
+use crate::asking::original;
+use kra_tests::{
     scene::Scene,
     world::{self, Wish, World},
 };

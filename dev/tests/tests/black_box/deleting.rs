@@ -1,6 +1,6 @@
 //! Who may delete what, and what goes with it.
 
-use crate::{
+use kra_tests::{
     scene::Scene,
     world::{self, eventually},
 };

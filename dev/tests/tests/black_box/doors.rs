@@ -21,7 +21,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::{
+use kra_tests::{
     scene::{IMAGE, NODE, Person, Said, Scene, said, said_until},
     world::{self, World, eventually},
 };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{
+use kra_tests::{
     scene::Scene,
     world::{self, eventually},
 };

@@ -11,9 +11,9 @@ use run::{certificates::Authority, local};
 use serde_json::{Value, json};
 use ureq::{Agent, tls::TlsConfig};
 
-use crate::{
-    impostor::{Asked, Impostor, Reply},
-    outage::{current, fragile},
+use crate::impostor::{Asked, Impostor, Reply};
+use kra_tests::{
+    processes::{current, fragile},
     scene::Scene,
     world::{self, World, eventually},
 };

@@ -3,9 +3,10 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::{asking::original, scene::Scene, world};
+use crate::asking::original;
+use kra_tests::{scene::Scene, world};
 
-fn create(scene: &Scene, change: impl FnOnce(&mut Value)) -> crate::scene::Said {
+fn create(scene: &Scene, change: impl FnOnce(&mut Value)) -> kra_tests::scene::Said {
     let jane = scene.developer("jane");
     let mut object = original(scene, &jane.name);
     change(&mut object);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{
+use kra_tests::{
     scene::{Scene, said},
     world,
 };

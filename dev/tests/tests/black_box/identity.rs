@@ -3,7 +3,7 @@
 use rstest::rstest;
 use serde_json::json;
 
-use crate::{scene::Scene, world};
+use kra_tests::{scene::Scene, world};
 
 // H7
 #[test]

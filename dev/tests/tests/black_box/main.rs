@@ -1,4 +1,4 @@
-//! The third ring of tests: a real Kubernetes, the server in it, stock kubectl. Run by `./scripts/test`.
+//! The third ring of tests: what people see who ask, answer and run.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,23 +15,15 @@ mod deleting;
 mod doors;
 mod ending;
 mod faults;
-mod fleet;
 mod forged;
-mod history;
 mod identities;
 mod identity;
 mod impostor;
-mod injected;
-mod killing;
-mod lock;
 mod outage;
 mod planted;
-mod proxies;
 mod racing;
 mod raw;
 mod replayed;
-mod scene;
 mod serving;
 mod story;
 mod targets;
-mod world;

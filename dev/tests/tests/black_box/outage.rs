@@ -1,59 +1,13 @@
 //! When something is down, the door is shut, and nothing else is; when it is back, nothing was lost.
 
-use std::{
-    fs,
-    net::TcpStream,
-    path::PathBuf,
-    process::Command,
-    sync::{
-        Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use run::local::Process;
-
-use crate::{
+use kra_tests::{
+    processes::{current, fragile, like, server_log, signal},
     scene::Scene,
-    world::{Wish, World},
+    world::eventually,
 };
-
-/// The server in the first one's place, once there is one.
-pub(crate) type Successor = Option<Process>;
-
-/// A server and receivers of its own, as processes that can be stopped; for one test at a time.
-pub(crate) fn fragile() -> (&'static World, MutexGuard<'static, Successor>) {
-    static WORLD: OnceLock<World> = OnceLock::new();
-    static TURN: Mutex<Successor> = Mutex::new(None);
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    (WORLD.get_or_init(|| World::start(Wish { receivers: true, ..Wish::default() })), turn)
-}
-
-/// The server that runs there now.
-pub(crate) fn current<'a>(world: &'a World, successor: &'a Successor) -> &'a Process {
-    successor.as_ref().or(world.installed.server.as_ref()).unwrap()
-}
-
-/// Kills the server, and starts another in its place.
-pub(crate) fn restart(world: &World, successor: &mut Successor) {
-    let server = current(world, successor);
-    let (like_it, address) = (like(server, world), server.address);
-    signal(server, "-KILL");
-    crate::world::eventually("its end", || TcpStream::connect(address).is_err());
-    *successor = Some(Process::start(like_it, server_log(world)).unwrap());
-}
-
-/// A log of its own for the next server.
-fn server_log(world: &World) -> PathBuf {
-    static NUMBER: AtomicU32 = AtomicU32::new(1);
-    world.cluster.dir().join(format!("server-again-{}.log", NUMBER.fetch_add(1, Ordering::Relaxed)))
-}
-
-pub(crate) fn signal(process: &Process, name: &str) {
-    let sent = Command::new("kill").args([name, &process.id().to_string()]).status().unwrap();
-    assert!(sent.success());
-}
+use run::local::Process;
 
 /// Stopped by the kernel: it takes connections, and answers nobody.
 struct Hung<'a>(&'a Process);
@@ -145,7 +99,7 @@ fn a_server_that_is_gone_shuts_only_the_door_and_nothing_is_lost_when_it_is_back
     jane.kubectl(["get", "pods"]).works_with("another");
 
     *turn = Some(Process::start(like_it, server_log(world)).unwrap());
-    crate::world::eventually("the server's return", || !jane.exec(&["ls"]).text.contains("failed calling webhook"));
+    eventually("the server's return", || !jane.exec(&["ls"]).text.contains("failed calling webhook"));
     jane.exec(&["hostname"]).is_refused_with(&format!("your request {waiting} waits for a grant"));
     jane.exec(&["date"]).works_with("UTC");
     jane.exec(&["date"]).is_refused_with("was for one use");
@@ -173,22 +127,11 @@ fn a_server_with_a_certificate_of_another_authority_is_not_believed() {
     let kubeconfig = std::fs::read_to_string(world.cluster.admin_kubeconfig()).unwrap();
     let kubeconfig: serde_json::Value = serde_json::from_str(&kubeconfig).unwrap();
     trust(&kubeconfig["clusters"][0]["cluster"]["certificate-authority-data"]);
-    crate::world::eventually("the other authority", || jane.exec(&["ls"]).text.contains("signed by unknown authority"));
+    eventually("the other authority", || jane.exec(&["ls"]).text.contains("signed by unknown authority"));
     let refused = jane.exec(&["date"]);
     trust(&stored["webhooks"][0]["clientConfig"]["caBundle"].take());
     refused.is_refused_with("failed calling webhook");
     assert_eq!(scene.uses(&request), 0);
-    crate::world::eventually("the server's own authority", || jane.exec(&["ls"]).text.contains("what you ran is not"));
+    eventually("the server's own authority", || jane.exec(&["ls"]).text.contains("what you ran is not"));
     jane.exec(&["date"]).works_with("UTC");
-}
-
-/// The command of a server that listens where this one does.
-pub(crate) fn like(server: &Process, world: &World) -> Command {
-    let line = fs::read(format!("/proc/{}/cmdline", server.id())).unwrap();
-    let words = line.split(|&byte| byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
-    let mut words = words.filter(|word| !word.is_empty());
-    let mut command = Command::new(words.next().unwrap());
-    command.args(words.filter(|word| !word.starts_with("--address=")));
-    command.arg(format!("--address={}", server.address)).env("KUBECONFIG", world.cluster.admin_kubeconfig());
-    command
 }

@@ -9,9 +9,9 @@ use std::{
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::{
-    asking::original,
-    outage::{current, fragile, restart},
+use crate::asking::original;
+use kra_tests::{
+    processes::{current, fragile, restart},
     scene::{Person, Scene},
     world::{self, eventually},
 };

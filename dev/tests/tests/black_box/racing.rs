@@ -1,6 +1,6 @@
 //! Many at once.
 
-use crate::{scene::Scene, world};
+use kra_tests::{scene::Scene, world};
 
 #[test]
 fn of_thirty_commands_at_once_on_two_replicas_one_runs() {

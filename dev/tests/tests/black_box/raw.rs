@@ -12,7 +12,7 @@ use ureq::{
     tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig},
 };
 
-use crate::{
+use kra_tests::{
     scene::{Person, Scene},
     world,
 };

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    asking::original,
+use crate::asking::original;
+use kra_tests::{
     scene::Scene,
     world::{self, eventually},
 };

@@ -1,6 +1,6 @@
 //! What the server itself answers.
 
-use crate::{scene::Scene, world};
+use kra_tests::{scene::Scene, world};
 
 fn path(of: &str) -> String {
     format!("/api/v1/namespaces/kube-request-access/services/https:kube-request-access:443/proxy{of}")

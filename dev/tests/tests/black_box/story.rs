@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 
-use crate::{
+use kra_tests::{
     scene::{Person, Said, Scene},
     world::{self, World, eventually},
 };

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::{scene::Scene, world};
+use kra_tests::{scene::Scene, world};
 
 // D15
 #[test]

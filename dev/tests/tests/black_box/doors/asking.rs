@@ -9,7 +9,7 @@ use super::{
     Transport::WebSocket,
     debugger, is_attached,
 };
-use crate::scene::said_until;
+use kra_tests::scene::said_until;
 
 // The promise: paste the line, have it granted, and the same kubectl works.
 #[rstest]

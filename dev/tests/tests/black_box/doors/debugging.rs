@@ -16,7 +16,7 @@ use super::{
     debugger,
     raw::Raw,
 };
-use crate::{
+use kra_tests::{
     scene::{IMAGE, Scene, said_until},
     world,
 };

@@ -14,7 +14,7 @@ use super::{
     NOT_ASKED,
     raw::Raw,
 };
-use crate::{
+use kra_tests::{
     scene::{IMAGE, NODE, Person, Scene},
     world::{self, eventually, within},
 };

@@ -5,7 +5,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::{NOT_ASKED, owner};
-use crate::{
+use kra_tests::{
     scene::{IMAGE, NODE, Scene},
     world,
 };

@@ -9,7 +9,7 @@ use super::{
     Transport::{self, Spdy, WebSocket},
     house,
 };
-use crate::{
+use kra_tests::{
     scene::{IMAGE, said_until},
     world,
 };

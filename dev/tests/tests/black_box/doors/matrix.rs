@@ -9,7 +9,7 @@ use super::{
     Transport::{self, Spdy, WebSocket},
     transports,
 };
-use crate::world::{self, eventually};
+use kra_tests::world::{self, eventually};
 
 // A1, A2, A3, A5
 #[rstest]

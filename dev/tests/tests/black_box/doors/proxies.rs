@@ -3,7 +3,7 @@
 use rstest::rstest;
 
 use super::{NOT_ASKED, house, owner, raw::Raw};
-use crate::{scene::NODE, world};
+use kra_tests::{scene::NODE, world};
 
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 

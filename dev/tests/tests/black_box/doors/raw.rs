@@ -9,7 +9,7 @@ use ureq::{
     tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig},
 };
 
-use crate::scene::Person;
+use kra_tests::scene::Person;
 
 /// Somebody's connection to the API server.
 pub(super) struct Raw {

@@ -13,64 +13,71 @@ use run::{Binaries, Installed, Place, Settings, certificates::Authority};
 use crate::scene::Scene;
 
 /// Whatever is waited for comes within this time, or the test has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
-pub(crate) struct World {
-    pub(crate) cluster: Running,
-    pub(crate) installed: Installed,
-    pub(crate) plugin_dir: PathBuf,
+/// See the module.
+pub struct World {
+    /// The Kubernetes.
+    pub cluster: Running,
+    /// What was installed in it.
+    pub installed: Installed,
+    /// Where `kubectl-request` lies.
+    pub plugin_dir: PathBuf,
     /// Whether developers have standing rights to exec.
-    pub(crate) standing_rights: bool,
+    pub standing_rights: bool,
     /// What many tests share that leave only their own requests in it.
-    pub(crate) house: OnceLock<Scene>,
+    pub house: OnceLock<Scene>,
 }
 
 /// What a world differs in.
 #[derive(Default)]
-pub(crate) struct Wish {
-    pub(crate) in_cluster: bool,
-    pub(crate) role_model: bool,
+pub struct Wish {
+    /// The server runs as a Deployment; else as processes here.
+    pub in_cluster: bool,
+    /// Developers have no rights to exec but while a grant lasts.
+    pub role_model: bool,
     /// Receivers for a server outside; inside it always has them.
-    pub(crate) receivers: bool,
-    pub(crate) flags: Vec<String>,
+    pub receivers: bool,
+    /// Flags of the server.
+    pub flags: Vec<String>,
     /// Reviews are believed by client certificates of this authority; the API server has one.
-    pub(crate) client_authority: Option<&'static Authority>,
+    pub client_authority: Option<&'static Authority>,
 }
 
 /// The server as most clusters have it: two replicas as a Deployment, with both receivers.
-pub(crate) fn standing() -> &'static World {
+pub fn standing() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| World::start(Wish { in_cluster: true, ..Wish::default() }))
 }
 
 /// Developers without rights of their own, bound to a role while a grant lasts.
-pub(crate) fn role_per_grant() -> &'static World {
+pub fn role_per_grant() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| World::start(Wish { role_model: true, ..Wish::default() }))
 }
 
 /// An authenticator that prefixes names, interactive use allowed, and everything logged.
-pub(crate) fn prefixed() -> &'static World {
+pub fn prefixed() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     let flags = ["--username-prefix=oidc:", "--allow-interactive", "-v=10"].map(str::to_owned).to_vec();
     WORLD.get_or_init(|| World::start(Wish { flags, ..Wish::default() }))
 }
 
 /// A server that forgets within seconds.
-pub(crate) fn forgetful() -> &'static World {
+pub fn forgetful() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     let flags = ["--delete-after=12s", "--keep-finished=2s", "--cleanup-interval=1s"].map(str::to_owned).to_vec();
     WORLD.get_or_init(|| World::start(Wish { flags, ..Wish::default() }))
 }
 
 /// What signs the certificate that the API server of [`certified`] shows.
-pub(crate) fn client_authority() -> &'static Authority {
+pub fn client_authority() -> &'static Authority {
     static AUTHORITY: OnceLock<Authority> = OnceLock::new();
     AUTHORITY.get_or_init(|| Authority::new("webhook clients").unwrap())
 }
 
 /// A server in the cluster that knows the API server by its certificate, and which groups answer requests.
-pub(crate) fn certified() -> &'static World {
+pub fn certified() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     let client_authority = Some(client_authority());
     let flags = vec!["--approver-group=approvers".to_owned()];
@@ -90,7 +97,8 @@ fn binaries() -> &'static Binaries {
 }
 
 impl World {
-    pub(crate) fn start(wish: Wish) -> Self {
+    /// Starts one that nothing shares.
+    pub fn start(wish: Wish) -> Self {
         assert!(
             std::env::var_os("KRA_BLACK_BOX").is_some(),
             "these tests need a Kubernetes of their own: run them with ./scripts/test"
@@ -120,7 +128,7 @@ impl World {
     }
 
     /// What a receiver has logged so far.
-    pub(crate) fn log_of(&self, deployment: &str) -> String {
+    pub fn log_of(&self, deployment: &str) -> String {
         let name = format!("deployment/{deployment}");
         let mut kubectl = self.cluster.kubectl_as_admin();
         run::kubectl::output(kubectl.args(["logs", "-n", "kube-request-access", &name]), None).unwrap()
@@ -128,12 +136,12 @@ impl World {
 }
 
 /// Waits until something is so, and fails with `what` where it does not come about.
-pub(crate) fn eventually(what: &str, is_so: impl FnMut() -> bool) {
+pub fn eventually(what: &str, is_so: impl FnMut() -> bool) {
     within(PATIENCE, what, is_so);
 }
 
 /// Waits so long at most until something is so, and fails with `what` where it does not come about.
-pub(crate) fn within(patience: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
+pub fn within(patience: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_so() {
         assert!(started.elapsed() < patience, "it never came about: {what}");

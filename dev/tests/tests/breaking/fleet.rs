@@ -22,12 +22,15 @@ use serde_json::{Value, json};
 use tokio::{net::TcpStream, runtime::Runtime};
 use tokio_rustls::TlsConnector;
 
-use crate::{
-    injected::{Faults, seed},
-    outage::{like, signal},
-    proxies::{Endpoints, client_config, to_the_api_server, to_the_replicas},
+use kra_tests::{
+    processes::{like, signal},
     scene::Scene,
     world::{Wish, World},
+};
+
+use crate::{
+    injected::{Faults, seed},
+    proxies::{Endpoints, client_config, to_the_api_server, to_the_replicas},
 };
 
 const REPLICAS: usize = 3;

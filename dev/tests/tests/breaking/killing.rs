@@ -15,8 +15,8 @@ use rstest::rstest;
 use run::local::Process;
 use serde_json::{Value, json};
 
-use crate::{
-    outage::{like, signal},
+use kra_tests::{
+    processes::{like, signal},
     scene::{Person, Scene},
     world::{Wish, World, eventually},
 };

@@ -11,7 +11,7 @@ use std::{
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::{
+use kra_tests::{
     scene::{Person, Said, Scene, said},
     world::{Wish, World, eventually},
 };
@@ -335,7 +335,7 @@ fn a_configuration_that_was_changed_shuts_the_doors_within_seconds(#[case] path:
     let patch = json!([{"op": operation, "path": path, "value": value}]).to_string();
     broken.installer(&["patch", VALIDATING, "--type=json", "-p", &patch]).works_with("patched");
     let jane = broken.developer("jane");
-    crate::world::within(Duration::from_secs(10), "the interlock", || jane.exec(&["date"]).text.contains(SHUT));
+    kra_tests::world::within(Duration::from_secs(10), "the interlock", || jane.exec(&["date"]).text.contains(SHUT));
 }
 
 #[test]

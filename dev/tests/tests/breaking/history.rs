@@ -15,11 +15,8 @@ use std::{
 use serde_json::{Value, json};
 use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
 
-use crate::{
-    fleet::{Fleet, Somebody, fleet},
-    scene::Scene,
-    world::within,
-};
+use crate::fleet::{Fleet, Somebody, fleet};
+use kra_tests::{scene::Scene, world::within};
 
 /// So many requests are being made and used at once.
 const AT_ONCE: usize = 6;

@@ -16,32 +16,42 @@ use serde_json::{Value, json};
 
 use crate::world::{PATIENCE, World, eventually};
 
-/// The node of a development cluster, and an image that it has.
-pub(crate) const NODE: &str = "127.0.0.1";
-pub(crate) const IMAGE: &str = "localhost/busybox:1";
+/// The node of a development cluster.
+pub const NODE: &str = "127.0.0.1";
+/// An image that it has.
+pub const IMAGE: &str = "localhost/busybox:1";
 
-pub(crate) struct Scene {
-    pub(crate) world: &'static World,
-    pub(crate) namespace: String,
+/// See the module.
+pub struct Scene {
+    /// Where it is.
+    pub world: &'static World,
+    /// Its name.
+    pub namespace: String,
 }
 
 /// Somebody with a kubeconfig.
-pub(crate) struct Person<'a> {
-    pub(crate) scene: &'a Scene,
-    pub(crate) name: String,
-    pub(crate) kubeconfig: PathBuf,
+pub struct Person<'a> {
+    /// Where she works.
+    pub scene: &'a Scene,
+    /// As the API server knows her.
+    pub name: String,
+    /// Her kubeconfig.
+    pub kubeconfig: PathBuf,
 }
 
 /// What a command said, and whether it succeeded.
-pub(crate) struct Said {
+pub struct Said {
     command: String,
-    pub(crate) success: bool,
-    pub(crate) text: String,
+    /// Whether it ended well.
+    pub success: bool,
+    /// Its output, and its errors after it.
+    pub text: String,
 }
 
 impl Said {
+    /// It succeeded, and said this.
     #[track_caller]
-    pub(crate) fn works_with(&self, text: &str) {
+    pub fn works_with(&self, text: &str) {
         assert!(
             self.success && self.text.contains(text),
             "expected success with {text:?}\n$ {}\n{}",
@@ -50,8 +60,9 @@ impl Said {
         );
     }
 
+    /// It failed, and said this.
     #[track_caller]
-    pub(crate) fn is_refused_with(&self, text: &str) {
+    pub fn is_refused_with(&self, text: &str) {
         assert!(
             !self.success && self.text.contains(text),
             "expected a refusal with {text:?}\n$ {}\n{}",
@@ -62,7 +73,7 @@ impl Said {
 
     /// The name of the request that was created.
     #[track_caller]
-    pub(crate) fn request(&self) -> String {
+    pub fn request(&self) -> String {
         self.works_with("created accessrequest ");
         self.text.split_whitespace().nth(2).unwrap().to_owned()
     }
@@ -77,13 +88,13 @@ impl Drop for Scene {
 
 impl Scene {
     /// One for many tests that leave nothing in it.
-    pub(crate) fn shared() -> &'static Self {
+    pub fn shared() -> &'static Self {
         static SCENE: OnceLock<Scene> = OnceLock::new();
         SCENE.get_or_init(|| Self::new(crate::world::standing()))
     }
 
     /// A namespace with the pod `box`: containers `main` and `side`, which sleep.
-    pub(crate) fn new(world: &'static World) -> Self {
+    pub fn new(world: &'static World) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         let namespace = format!("scene-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let scene = Self { world, namespace };
@@ -100,7 +111,8 @@ impl Scene {
         scene
     }
 
-    pub(crate) fn create_pod(&self, name: &str) {
+    /// A pod like `box`, ready.
+    pub fn create_pod(&self, name: &str) {
         let sleep = |container: &str| json!({"name": container, "image": IMAGE, "imagePullPolicy": "Never", "command": ["sleep", "100000"]});
         self.apply(&json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": self.namespace},
@@ -111,7 +123,7 @@ impl Scene {
     }
 
     /// A Deployment of pods like `box`, ready.
-    pub(crate) fn create_deployment(&self, name: &str) {
+    pub fn create_deployment(&self, name: &str) {
         let container =
             json!({"name": "main", "image": IMAGE, "imagePullPolicy": "Never", "command": ["sleep", "100000"]});
         let labels = json!({"app": name});
@@ -125,76 +137,82 @@ impl Scene {
         self.rolled_out(name);
     }
 
-    pub(crate) fn rolled_out(&self, name: &str) {
+    /// Waits until all pods of a Deployment are the newest.
+    pub fn rolled_out(&self, name: &str) {
         let deployment = format!("deployment/{name}");
         self.admin(["rollout", "status", "-n", &self.namespace, "--timeout=60s", &deployment]).works_with("success");
     }
 
+    /// Applies an object as the administrator.
     #[track_caller]
-    pub(crate) fn apply(&self, object: &Value) {
+    pub fn apply(&self, object: &Value) {
         run::kubectl::apply(self.world.cluster.kubectl_as_admin(), std::slice::from_ref(object)).unwrap();
     }
 
     /// A developer: jane, for example.
-    pub(crate) fn developer(&self, name: &str) -> Person<'_> {
+    pub fn developer(&self, name: &str) -> Person<'_> {
         self.person(name, &["devs"])
     }
 
     /// Somebody who may grant.
-    pub(crate) fn approver(&self, name: &str) -> Person<'_> {
+    pub fn approver(&self, name: &str) -> Person<'_> {
         self.person(name, &["approvers"])
     }
 
     /// Somebody with these groups; her name is hers alone.
-    pub(crate) fn person(&self, name: &str, groups: &[&str]) -> Person<'_> {
+    pub fn person(&self, name: &str, groups: &[&str]) -> Person<'_> {
         let name = format!("{name}-{}", self.namespace);
         let kubeconfig = self.world.cluster.user(&name, groups).unwrap();
         Person { scene: self, name, kubeconfig }
     }
 
-    pub(crate) fn person_with(&self, name: &str, kubeconfig: PathBuf) -> Person<'_> {
+    /// Somebody with a kubeconfig of any kind.
+    pub fn person_with(&self, name: &str, kubeconfig: PathBuf) -> Person<'_> {
         Person { scene: self, name: name.to_owned(), kubeconfig }
     }
 
     /// The administrator, always allowed.
-    pub(crate) fn root(&self) -> Person<'_> {
+    pub fn root(&self) -> Person<'_> {
         self.person_with("admin", self.world.cluster.admin_kubeconfig())
     }
 
-    pub(crate) fn admin<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Said {
+    /// `kubectl …` as the administrator, in no namespace.
+    pub fn admin<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Said {
         let mut kubectl = self.world.cluster.kubectl_as_admin();
         kubectl.args(arguments);
         said(kubectl, "")
     }
 
     /// An object of this namespace.
-    pub(crate) fn get(&self, kind: &str, name: &str) -> Value {
+    pub fn get(&self, kind: &str, name: &str) -> Value {
         let said = self.admin(["get", "-n", &self.namespace, kind, name, "-o", "json"]);
         serde_json::from_str(&said.text).unwrap_or_else(|_absent| panic!("{}", said.text))
     }
 
-    pub(crate) fn exists(&self, kind: &str, name: &str) -> bool {
+    /// Whether an object of this namespace exists.
+    pub fn exists(&self, kind: &str, name: &str) -> bool {
         self.admin(["get", "-n", &self.namespace, kind, name]).success
     }
 
     /// How many uses stand in a request.
-    pub(crate) fn uses(&self, request: &str) -> usize {
+    pub fn uses(&self, request: &str) -> usize {
         self.get("accessrequest", request)["status"]["uses"].as_array().map_or(0, Vec::len)
     }
 }
 
 impl Person<'_> {
     /// `kubectl …` in the scene's namespace.
-    pub(crate) fn kubectl<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Said {
+    pub fn kubectl<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Said {
         self.kubectl_with("", arguments)
     }
 
-    pub(crate) fn kubectl_with<A: AsRef<OsStr>>(&self, input: &str, arguments: impl IntoIterator<Item = A>) -> Said {
+    /// The same with this on its standard input.
+    pub fn kubectl_with<A: AsRef<OsStr>>(&self, input: &str, arguments: impl IntoIterator<Item = A>) -> Said {
         said(self.command(arguments), input)
     }
 
     /// The same, to be run.
-    pub(crate) fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
+    pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut kubectl = self.scene.world.cluster.kubectl(&self.kubeconfig);
         kubectl.env("PATH", run::story::path_with(&self.scene.world.plugin_dir));
         let mut arguments = arguments.into_iter().peekable();
@@ -208,12 +226,12 @@ impl Person<'_> {
     }
 
     /// A line as it is typed into a shell.
-    pub(crate) fn shell(&self, line: &str) -> Said {
+    pub fn shell(&self, line: &str) -> Said {
         said(self.shell_command(line), "")
     }
 
     /// `kubectl …` in a terminal, in which this is typed, until what it shows is enough.
-    pub(crate) fn at_terminal(&self, kubectl: &str, typed: &str, is_enough: impl FnMut(&str) -> bool) -> Said {
+    pub fn at_terminal(&self, kubectl: &str, typed: &str, is_enough: impl FnMut(&str) -> bool) -> Said {
         let line = format!("exec script -qec 'kubectl -n {} {kubectl}' /dev/null", self.scene.namespace);
         said_until(self.shell_command(&line), typed, is_enough)
     }
@@ -233,42 +251,44 @@ impl Person<'_> {
     }
 
     /// `kubectl exec box -c main -- …`, over WebSocket.
-    pub(crate) fn exec(&self, command: &[&str]) -> Said {
+    pub fn exec(&self, command: &[&str]) -> Said {
         self.exec_in("box", command)
     }
 
-    pub(crate) fn exec_in(&self, pod: &str, command: &[&str]) -> Said {
+    /// The same in another pod.
+    pub fn exec_in(&self, pod: &str, command: &[&str]) -> Said {
         self.kubectl(["exec", pod, "-c", "main", "--"].iter().chain(command))
     }
 
-    pub(crate) fn exec_over_spdy(&self, command: &[&str]) -> Said {
+    /// The same over SPDY.
+    pub fn exec_over_spdy(&self, command: &[&str]) -> Said {
         let mut kubectl = self.command(["exec", "box", "-c", "main", "--"].iter().chain(command));
         kubectl.env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false");
         said(kubectl, "")
     }
 
     /// `kubectl request exec … box -c main -- …`; flags first.
-    pub(crate) fn asks(&self, flags: &[&str], command: &[&str]) -> Said {
+    pub fn asks(&self, flags: &[&str], command: &[&str]) -> Said {
         let words = ["request", "exec"].iter().chain(flags).chain(&["box", "-c", "main", "--"]).chain(command);
         self.kubectl(words)
     }
 
     /// Asks for a command in `box`; answers with the request's name.
     #[track_caller]
-    pub(crate) fn ask(&self, flags: &[&str], command: &[&str]) -> String {
+    pub fn ask(&self, flags: &[&str], command: &[&str]) -> String {
         self.asks(flags, command).request()
     }
 
     /// Grants a request, and waits until it counts.
     #[track_caller]
-    pub(crate) fn grant(&self, request: &str) {
+    pub fn grant(&self, request: &str) {
         self.kubectl(["request", "grant", request, "--yes"]).works_with("created grant");
         self.awaits(request, "Granted");
     }
 
     /// Waits for a condition of a request.
     #[track_caller]
-    pub(crate) fn awaits(&self, request: &str, condition: &str) {
+    pub fn awaits(&self, request: &str, condition: &str) {
         let (request, condition) = (format!("acr/{request}"), format!("--for=condition={condition}"));
         self.scene
             .admin(["wait", "-n", &self.scene.namespace, "--timeout=30s", &condition, &request])
@@ -277,7 +297,7 @@ impl Person<'_> {
 }
 
 /// Runs a command with this input.
-pub(crate) fn said(mut command: Command, input: &str) -> Said {
+pub fn said(mut command: Command, input: &str) -> Said {
     let shown = shown(&command);
     let mut child = started(&mut command);
     // Whoever does not read its input may end first.
@@ -288,7 +308,7 @@ pub(crate) fn said(mut command: Command, input: &str) -> Said {
 }
 
 /// Runs a command that ends only where it fails, with this input, until what it has said is enough; then it succeeded.
-pub(crate) fn said_until(mut command: Command, input: &str, mut is_enough: impl FnMut(&str) -> bool) -> Said {
+pub fn said_until(mut command: Command, input: &str, mut is_enough: impl FnMut(&str) -> bool) -> Said {
     let shown = shown(&command);
     let mut child = started(&mut command);
     // Kept open: its end would be read as well.
