@@ -19,5 +19,6 @@ pub mod review;
 
 pub use objects::{
     AccessGrant, AccessGrantSpec, AccessRequest, AccessRequestSpec, AccessRequestStatus, AttachOptions, CopyDirection,
-    EphemeralContainer, ExecOptions, ForObject, GrantStatus, GroupVersionResource, Phase, PortForwardOptions, UserInfo,
+    EphemeralContainer, ExecOptions, ForObject, GrantStatus, GroupVersionResource, Phase, PolicyRef,
+    PortForwardOptions, UserInfo,
 };

@@ -447,6 +447,13 @@ pub struct AccessRequestStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 512)))]
     pub granted_by: Vec<String>,
+    /// The policy that grants it without an approver, for display; decisions ask the policies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted_by_policy: Option<PolicyRef>,
+    /// How many approvals the policies require where that is more than one, for display.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 2, max = 16))]
+    pub approvals: Option<u32>,
     /// When the access ends or ended, for display; decisions compute it from the grants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
@@ -454,6 +461,19 @@ pub struct AccessRequestStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,
+}
+
+/// The policy that decided, as it stood then.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+pub struct PolicyRef {
+    /// Its name.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// Its UID.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// Its generation.
+    pub generation: i64,
 }
 
 /// Where a request stands.

@@ -104,6 +104,8 @@ fn status(old: &AccessRequestStatus, plan: &Plan, usable: bool, now: Timestamp) 
         uses,
         denied,
         granted_by,
+        granted_by_policy: None,
+        approvals: None,
         expires_at: expires_at.map(Time),
     }
 }
