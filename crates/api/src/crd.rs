@@ -5,11 +5,14 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt;
 
-use crate::objects::{AccessGrant, AccessRequest};
+use crate::{
+    objects::{AccessGrant, AccessRequest},
+    policy::AccessPolicy,
+};
 
-/// Both definitions, in the order in which they are installed.
+/// All definitions, in the order in which they are installed.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    vec![AccessRequest::crd(), access_grant()]
+    vec![AccessRequest::crd(), access_grant(), AccessPolicy::crd()]
 }
 
 /// The grant's `status` is the original's required string: with a status subresource the API server would drop it

@@ -15,6 +15,7 @@ pub mod crd;
 pub mod objects;
 pub mod payload;
 pub mod pod_update;
+pub mod policy;
 pub mod review;
 
 pub use objects::{
@@ -22,3 +23,4 @@ pub use objects::{
     EphemeralContainer, ExecOptions, ForObject, GrantStatus, GroupVersionResource, Phase, PolicyRef,
     PortForwardOptions, UserInfo,
 };
+pub use policy::{AccessPolicy, AccessPolicySpec};

@@ -1,10 +1,17 @@
 //! Requests and grants as values, and whether together they give access at a given time.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::{attempt::Door, copy::Copy, debug::DebugContainer, identity::Person, verdict::Rules};
+use crate::{
+    attempt::Door,
+    copy::Copy,
+    debug::DebugContainer,
+    identity::Person,
+    policy::{Forbidden, PolicyId, Ruling, Wanted},
+    verdict::Rules,
+};
 
 /// How far the clock of the API server may be ahead of ours before a creation time is not believed.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
@@ -23,6 +30,8 @@ pub struct Request {
     pub name: String,
     /// Who may use it.
     pub user: Person,
+    /// Her groups when she filed it; none where somebody else filed it for her.
+    pub groups: Vec<String>,
     /// Who filed it, where that was stamped.
     pub created_by: Option<Person>,
     /// What it is for.
@@ -31,6 +40,10 @@ pub struct Request {
     pub ask: Ask,
     /// How often or how long.
     pub validity: Validity,
+    /// Why, as she wrote it.
+    pub reason: Option<String>,
+    /// Custom keys.
+    pub keys: BTreeMap<String, String>,
     /// When it was created.
     pub created: Timestamp,
     /// Whether its deletion has begun, which already counts.
@@ -295,6 +308,8 @@ pub enum Standing {
     Granted(Access),
     /// Somebody denied it.
     Denied(Denial),
+    /// A policy forbids it, for as long as the policy stands.
+    Forbidden(Box<Forbidden>),
     /// It was used up.
     Used {
         /// By which review, and when.
@@ -324,6 +339,8 @@ pub struct Access {
     pub by: Vec<String>,
     /// Names of the grants that give it.
     pub grants: Vec<String>,
+    /// The policy that gives it, where no grant does.
+    pub policy: Option<PolicyId>,
 }
 
 impl Request {
@@ -351,32 +368,101 @@ impl Request {
 }
 
 impl Candidate {
-    /// Where the request stands at `now`.
+    /// Where the request stands at `now`, under what the policies say of it by itself.
     ///
     /// A denial wins over everything but deletion, whenever it came. The end of an access is itself not part of it.
     pub fn standing(&self, now: Timestamp, rules: &Rules) -> Standing {
-        let unused = rules.unused;
+        self.standing_under(&rules.policies.of_request(&self.request, &rules.settings.prefix), now, rules)
+    }
+
+    /// Where it stands at `now`, under this ruling.
+    pub fn standing_under(&self, ruling: &Ruling<'_>, now: Timestamp, rules: &Rules) -> Standing {
         if self.request.being_deleted {
             return Standing::Revoked;
         }
         if let Some(denial) = self.denial() {
             return Standing::Denied(denial);
         }
-        let grants: Vec<&Grant> = self.grants.iter().filter(|grant| self.counts(grant, now, rules)).collect();
-        let by: Vec<String> = grants.iter().filter_map(|grant| Some(grant.by.as_ref()?.name.clone())).collect();
+        if let Some(forbidden) = ruling.refuses(&self.request, false) {
+            return Standing::Forbidden(Box::new(forbidden));
+        }
+        let windows = self.windows(ruling, now, rules);
+        let mut by: Vec<String> = windows.iter().flat_map(|window| window.by.iter().cloned()).collect();
+        by.dedup();
         if let (Validity::Once, Some(last)) = (self.request.validity, self.request.used_up()) {
             return Standing::Used { last: last.clone(), by };
         }
-        let end = grants.iter().map(|grant| self.end(grant, unused)).max();
-        match end {
-            Some(until) if now < until => {
-                Standing::Granted(access(until, grants.iter().filter(|grant| now < self.end(grant, unused))))
-            }
+        match windows.iter().map(|window| window.until).max() {
+            Some(until) if now < until => Standing::Granted(access(until, windows, now)),
             Some(at) => Standing::Expired { at, by },
-            None => match after(self.request.created, unused) {
+            None => match after(self.request.created, rules.settings.unused) {
                 at if at <= now => Standing::Expired { at, by },
                 _ => Standing::Pending,
             },
+        }
+    }
+
+    /// How far the request is from being granted, where it is pending.
+    pub fn wanted(&self, ruling: &Ruling<'_>, now: Timestamp, rules: &Rules) -> Wanted {
+        ruling.wanted(&self.counting(now, rules), &rules.settings.prefix)
+    }
+
+    fn counting(&self, now: Timestamp, rules: &Rules) -> Vec<&Grant> {
+        self.grants.iter().filter(|grant| self.counts(grant, now, rules)).collect()
+    }
+
+    /// When access is given, by whom: by each grant where one is enough, else by all together, else by a policy.
+    fn windows(&self, ruling: &Ruling<'_>, now: Timestamp, rules: &Rules) -> Vec<Access> {
+        let longest = ruling.longest();
+        let counting = self.counting(now, rules);
+        let mut windows: Vec<Access> = if ruling.needs_one() {
+            counting.into_iter().map(|grant| self.window(&[grant], longest, rules)).collect()
+        } else {
+            self.together(counting, ruling, rules)
+                .into_iter()
+                .map(|grants| self.window(&grants, longest, rules))
+                .collect()
+        };
+        let believed = !is_from_the_future(self.request.created, now);
+        windows.extend(ruling.grants(&self.request).filter(|_| believed).map(|(policy, longest)| {
+            let since = self.request.created;
+            let by = vec![format!("policy {}", policy.name)];
+            let until = self.asked_end(since, longest, rules);
+            Access { until, since, by, grants: Vec::new(), policy: Some(policy.clone()) }
+        }));
+        windows
+    }
+
+    /// The first grants, by their time, that are enough together. Those that come later prolong nothing.
+    fn together<'a>(&self, mut grants: Vec<&'a Grant>, ruling: &Ruling<'_>, rules: &Rules) -> Option<Vec<&'a Grant>> {
+        grants.sort_by_key(|grant| (grant.since(), &grant.name));
+        let enough = (1..=grants.len()).find(|&count| {
+            let first = grants.get(..count).unwrap_or_default();
+            ruling.is_met_by(first, &rules.settings.prefix)
+        })?;
+        grants.truncate(enough);
+        Some(grants)
+    }
+
+    /// The access that these grants give: from the last of them on, and no longer than any of them says.
+    fn window(&self, grants: &[&Grant], longest: Option<Duration>, rules: &Rules) -> Access {
+        let since = grants.iter().map(|grant| grant.since()).max().unwrap_or(Timestamp::MIN);
+        let shorter = grants.iter().filter_map(|grant| Some(after(grant.since(), grant.valid_for?)));
+        let until = shorter.chain([self.asked_end(since, longest, rules)]).min().unwrap_or(Timestamp::MIN);
+        Access {
+            until,
+            since,
+            by: grants.iter().filter_map(|grant| Some(grant.by.as_ref()?.name.clone())).collect(),
+            grants: grants.iter().map(|grant| grant.name.clone()).collect(),
+            policy: None,
+        }
+    }
+
+    /// When access that is given at a time ends, as it was asked for and as far as a policy lets it last.
+    fn asked_end(&self, since: Timestamp, longest: Option<Duration>, rules: &Rules) -> Timestamp {
+        match self.request.validity {
+            Validity::Once => after(self.request.created, rules.settings.unused),
+            Validity::For(asked) => after(since, longest.map_or(asked, |longest| asked.min(longest))),
         }
     }
 
@@ -400,7 +486,7 @@ impl Candidate {
         let somebody_else = grant.by.as_ref().is_some_and(|by| {
             let requester = by.may_be(&self.request.user);
             let filer = self.request.created_by.as_ref().is_some_and(|filer| by.may_be(filer));
-            !requester && !filer && rules.approvers.check(&grant.groups, by).is_ok()
+            !requester && !filer && rules.settings.approvers.check(&grant.groups, by).is_ok()
         });
         let believed = |created: Timestamp| !is_from_the_future(created, now);
         grant.answer == Answer::Granted
@@ -411,25 +497,19 @@ impl Candidate {
             && believed(grant.created)
             && believed(self.request.created)
     }
-
-    /// When the access that a grant gives ends.
-    fn end(&self, grant: &Grant, unused: Duration) -> Timestamp {
-        let asked = match self.request.validity {
-            Validity::Once => after(self.request.created, unused),
-            Validity::For(duration) => after(grant.since(), duration),
-        };
-        grant.valid_for.map_or(asked, |shorter| asked.min(after(grant.since(), shorter)))
-    }
 }
 
-/// The access that grants give together.
-fn access<'a>(until: Timestamp, grants: impl Iterator<Item = &'a &'a Grant> + Clone) -> Access {
-    Access {
-        until,
-        since: grants.clone().map(|grant| grant.since()).min().unwrap_or(until),
-        by: grants.clone().filter_map(|grant| Some(grant.by.as_ref()?.name.clone())).collect(),
-        grants: grants.map(|grant| grant.name.clone()).collect(),
+/// The access that windows give together at a time.
+fn access(until: Timestamp, windows: Vec<Access>, now: Timestamp) -> Access {
+    let mut open = windows.into_iter().filter(|window| now < window.until);
+    let mut all = Access { until, since: until, by: Vec::new(), grants: Vec::new(), policy: None };
+    for window in open.by_ref() {
+        all.since = all.since.min(window.since);
+        all.by.extend(window.by);
+        all.grants.extend(window.grants);
+        all.policy = all.policy.or(window.policy);
     }
+    all
 }
 
 /// Whether a creation time lies further ahead than clocks differ: then it is not believed.

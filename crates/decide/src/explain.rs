@@ -13,6 +13,7 @@ use crate::{
     debug::{DebugContainer, Profile, SECURITY_CONTEXT},
     duration,
     matching::Difference,
+    policy::{Forbidden, Wanted},
     rules::hides,
     verdict::{Denied, Miss, PodMiss},
 };
@@ -38,6 +39,9 @@ pub fn denial(denied: &Denied, attempt: &Attempt, context: Context<'_>) -> Strin
              Run kubectl {} without -i and -t, or ask your administrators.",
             attempt.door().verb()
         ),
+        Denied::Forbidden(forbidden) => {
+            format!("{}{}.{}", forbids(forbidden), place(attempt, context), contact(forbidden))
+        }
         Denied::NoRequest if is_without_command(attempt) => {
             format!("no command was sent, and you have no access to run any{}.", place(attempt, context))
         }
@@ -64,14 +68,25 @@ fn verb(attempt: &Attempt) -> &'static str {
 
 fn near(request: &str, miss: &Miss, attempt: &Attempt, context: Context<'_>, ask: &str) -> String {
     match miss {
-        Miss::Waiting { since } => format!(
-            "your request {request} waits for a grant since {}{}.\n\
+        Miss::Waiting { since, wanted } => format!(
+            "your request {request} waits for {} since {}{}.\n\
              Run the same command again once it is granted; whoever may grant it types:\n  \
              kubectl request grant -n {} {request}",
+            awaited(wanted),
             span(*since, context.now),
             place(attempt, context),
             argv::quote_posix(&attempt.namespace),
         ),
+        Miss::Over(Standing::Forbidden(forbidden)) => {
+            let again = forbidden.unmet.as_ref().map(|_| format!("\nTo ask again, with that:\n{ask}"));
+            format!(
+                "your request {request} gives no access: {}{}.{}{}",
+                forbids(forbidden),
+                place(attempt, context),
+                contact(forbidden),
+                again.unwrap_or_default()
+            )
+        }
         Miss::Over(standing) => {
             let ask = ask_again(request, standing, attempt, ask);
             format!("{}{}.\n{ask}", over(request, standing, context), place(attempt, context))
@@ -81,6 +96,37 @@ fn near(request: &str, miss: &Miss, attempt: &Attempt, context: Context<'_>, ask
             format!("{}{}.\nTo ask for this pod as it is now:\n{ask}", pod(request, miss), place(attempt, context))
         }
     }
+}
+
+/// What a request waits for: `a grant`, or how many of how many approvals it has.
+fn awaited(wanted: &Wanted) -> String {
+    let from = match wanted.from.as_slice() {
+        [] => String::new(),
+        sets => format!(" (still to come: one of {})", safe(&sets.join(", one of "))),
+    };
+    match (wanted.needed, wanted.have.as_slice()) {
+        (0 | 1, []) => format!("a grant{from}"),
+        (needed, []) => format!("{needed} approvals{from}"),
+        (needed, have) => {
+            format!("more approvals: it has {} of {needed}, by {}{from}", have.len(), safe(&have.join(", ")))
+        }
+    }
+}
+
+/// What a policy forbids, or asks for.
+pub fn forbids(forbidden: &Forbidden) -> String {
+    let name = safe(&forbidden.policy.name);
+    match (&forbidden.unmet, &forbidden.fault) {
+        (_, Some(fault)) => {
+            format!("policy {name} is not understood ({}), and so nobody may do this", safe(fault))
+        }
+        (Some(unmet), None) => format!("policy {name} wants {}", safe(&unmet.to_string())),
+        (None, None) => format!("policy {name} lets nobody do this"),
+    }
+}
+
+fn contact(forbidden: &Forbidden) -> String {
+    forbidden.contact.as_ref().map(|contact| format!(" Ask {}.", safe(contact))).unwrap_or_default()
 }
 
 fn over(request: &str, standing: &Standing, context: Context<'_>) -> String {
@@ -108,6 +154,7 @@ fn over(request: &str, standing: &Standing, context: Context<'_>) -> String {
             format!("your access by request {request}{} ended {} ago", granted_by(by), span(*at, context.now))
         }
         Standing::Revoked => format!("your request {request} is being deleted"),
+        Standing::Forbidden(forbidden) => format!("your request {request} gives no access: {}", forbids(forbidden)),
         Standing::Pending | Standing::Granted(_) => format!("your request {request} does not give this access"),
     }
 }
@@ -124,6 +171,7 @@ fn ask_again(request: &str, standing: &Standing, attempt: &Attempt, ask: &str) -
         | Standing::Pending
         | Standing::Granted(_)
         | Standing::Denied(_)
+        | Standing::Forbidden(_)
         | Standing::Expired { .. }
         | Standing::Revoked => format!("To ask again:\n{ask}"),
     }

@@ -10,6 +10,7 @@
 //! - [`verdict`]: the decision itself; [`matching`] compares what is tried with what was asked for.
 //! - [`proxy`]: the doors that nobody can ask for.
 //! - [`lifecycle`]: where a request stands, for its status, its role binding and the clean-up.
+//! - [`policy`]: what needs no request, more than one approval, or cannot be had at all.
 //! - [`rules`]: what a request may ask for at all.
 //! - [`identity`]: names, with and without the authenticator's prefix.
 //! - [`explain`]: what a denied caller reads.
@@ -25,6 +26,7 @@ pub mod explain;
 pub mod identity;
 pub mod lifecycle;
 pub mod matching;
+pub mod policy;
 pub mod proxy;
 pub mod rules;
 pub mod verdict;

@@ -26,6 +26,8 @@ pub struct Plan {
     pub standing: Standing,
     /// Whether the user should be bound to the granted role.
     pub bound: bool,
+    /// How many approvals the policies require.
+    pub approvals: u32,
     /// When it should be deleted.
     pub delete_at: Option<Timestamp>,
     /// The reviews whose uses must be written down as lost.
@@ -36,17 +38,23 @@ pub struct Plan {
 
 /// What the controllers should make of a request at `now`.
 pub fn plan(candidate: &Candidate, now: Timestamp, keep: Keep, rules: &Rules) -> Plan {
-    let standing = candidate.standing(now, rules);
+    let ruling = rules.policies.of_request(&candidate.request, &rules.settings.prefix);
+    let standing = candidate.standing_under(&ruling, now, rules);
+    let approvals = candidate.wanted(&ruling, now, rules).needed;
     let created = candidate.request.created;
     let over = |at: Timestamp| Some(after(at, keep.finished));
     let (bound_until, delete_at, changes) = match &standing {
-        Standing::Pending => (None, Some(after(created, rules.unused)), Some(after(created, rules.unused))),
+        Standing::Pending => {
+            (None, Some(after(created, rules.settings.unused)), Some(after(created, rules.settings.unused)))
+        }
         Standing::Granted(access) => (Some(access.until), None, Some(access.until)),
         Standing::Denied(denial) => (None, over(denial.at), None),
         Standing::Used { last, .. } => (Some(after(last.at, BINDING_AFTER_USE)), over(last.at), None),
         // Nobody used it: it is of no interest to anybody any more.
         Standing::Expired { at, by } if by.is_empty() || is_single_use(candidate) => (None, Some(*at), None),
         Standing::Expired { at, .. } => (None, over(*at), None),
+        // Should the policy go, it is what it was.
+        Standing::Forbidden(_) => (None, Some(after(created, keep.finished.max(rules.settings.unused))), None),
         Standing::Revoked => (None, None, None),
     };
     let bound = bound_until.is_some_and(|until| now < until);
@@ -54,7 +62,7 @@ pub fn plan(candidate: &Candidate, now: Timestamp, keep: Keep, rules: &Rules) ->
     let lost = uses().filter(|(_, at)| *at <= now).map(|(one, _)| one.review_uid.clone()).collect();
     let times = [changes, bound_until, delete_at].into_iter().flatten();
     let look_again = times.chain(uses().map(|(_, at)| at)).filter(|at| *at > now).min();
-    Plan { standing, bound, delete_at, lost, look_again }
+    Plan { standing, bound, approvals, delete_at, lost, look_again }
 }
 
 fn is_single_use(candidate: &Candidate) -> bool {

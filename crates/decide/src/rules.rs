@@ -6,7 +6,7 @@ use crate::{
     access::{Ask, Command, Request},
     copy::Copy,
     debug::DebugContainer,
-    verdict::Rules,
+    verdict::Settings,
 };
 
 /// Most arguments of a command.
@@ -79,8 +79,8 @@ pub enum Refusal {
 ///
 /// # Errors
 /// Says what must change before it can.
-pub fn check(request: &Request, rules: &Rules) -> Result<(), Refusal> {
-    if request.ask.is_interactive() && !rules.allow_interactive {
+pub fn check(request: &Request, settings: &Settings) -> Result<(), Refusal> {
+    if request.ask.is_interactive() && !settings.allow_interactive {
         return Err(Refusal::InteractiveOff);
     }
     check_text("forObject.name", &request.target.name)?;

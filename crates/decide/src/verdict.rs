@@ -1,7 +1,7 @@
 //! The decision, in two steps that cannot be mixed up: [`screen`] works on what memory shows and can only deny or
 //! name promising candidates; [`confirm`] works on what was just read from the API server and alone can permit.
 
-use std::{cmp::Reverse, time::Duration};
+use std::{cmp::Reverse, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -11,11 +11,12 @@ use crate::{
     debug::DebugContainer,
     identity::{Approvers, NamePrefix, Person},
     matching::{self, Difference, Left, Part},
+    policy::{Deed, Forbidden, Policies, PolicyId, Wanted},
 };
 
 /// What the server was told at its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rules {
+pub struct Settings {
     /// Whether standard input and terminals can be granted at all.
     pub allow_interactive: bool,
     /// How long a request that nobody used can be used.
@@ -29,11 +30,20 @@ pub struct Rules {
     pub requesters: Vec<String>,
 }
 
-impl Rules {
+impl Settings {
     /// Whether a request may be for somebody.
     pub fn may_request(&self, person: &Person) -> bool {
         !person.is_service_account() || self.requesters.contains(&person.name)
     }
+}
+
+/// What decisions go by: the settings, and the policies as they stand. Neither is ever left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// What the server was told.
+    pub settings: Arc<Settings>,
+    /// The policies.
+    pub policies: Arc<Policies>,
 }
 
 /// What memory says of an attempt. There is no allow here.
@@ -83,6 +93,8 @@ pub enum Spend {
 pub enum Denied {
     /// Interactive use cannot be granted on this server.
     InteractiveOff,
+    /// A policy forbids it.
+    Forbidden(Box<Forbidden>),
     /// No request of the caller comes near.
     NoRequest,
     /// A request of the caller comes near.
@@ -101,6 +113,8 @@ pub enum Miss {
     Waiting {
         /// Since when.
         since: Timestamp,
+        /// For what.
+        wanted: Wanted,
     },
     /// It is for exactly this, and does not give access any more.
     Over(Standing),
@@ -169,14 +183,26 @@ pub struct Workload {
     pub images: Vec<(String, String)>,
 }
 
+/// The policy by which an attempt needs no request, if any does. It must be asked of policies that were just read.
+pub fn allowed_by_policy<'a>(attempt: &Attempt, rules: &'a Rules) -> Option<&'a PolicyId> {
+    if attempt.action.is_interactive() && !rules.settings.allow_interactive {
+        return None;
+    }
+    rules.policies.ruling(&Deed::of(attempt), None).allows()
+}
+
 /// Decides what memory can decide: denies with the nearest miss, or names the candidates worth reading live.
 ///
 /// Compares everything but what only the live pod can tell: UIDs, and the pods of a workload.
 pub fn screen(attempt: &Attempt, candidates: &[Candidate], now: Timestamp, rules: &Rules) -> Screened {
-    if attempt.action.is_interactive() && !rules.allow_interactive {
+    if attempt.action.is_interactive() && !rules.settings.allow_interactive {
         return Screened::Denied(Denied::InteractiveOff);
     }
-    let Some(caller) = rules.prefix.person(&attempt.caller) else {
+    let ruling = rules.policies.ruling(&Deed::of(attempt), None);
+    if let Some(forbidden) = ruling.forbids(attempt.action.is_interactive()) {
+        return Screened::Denied(Denied::Forbidden(Box::new(forbidden)));
+    }
+    let Some(caller) = rules.settings.prefix.person(&attempt.caller) else {
         return Screened::Denied(Denied::NoRequest);
     };
     let mut hers: Vec<Hers<'_>> =
@@ -192,7 +218,7 @@ pub fn confirm(attempt: &Attempt, candidate: &Candidate, pod: Option<&Pod>, now:
     if let Screened::Denied(denied) = screen(attempt, std::slice::from_ref(candidate), now, rules) {
         return Verdict::Deny(denied);
     }
-    let hers = rules.prefix.person(&attempt.caller);
+    let hers = rules.settings.prefix.person(&attempt.caller);
     let hers = hers.and_then(|caller| Hers::of(candidate, attempt, &caller, now, rules));
     let Some(hers) = hers.filter(Hers::gives_access) else { return Verdict::Deny(Denied::NoRequest) };
     let request = &candidate.request;
@@ -215,7 +241,7 @@ pub fn confirm(attempt: &Attempt, candidate: &Candidate, pod: Option<&Pod>, now:
 }
 
 fn spent(last: &Use, by: Vec<String>) -> Access {
-    Access { until: last.at, since: last.at, by, grants: Vec::new() }
+    Access { until: last.at, since: last.at, by, grants: Vec::new(), policy: None }
 }
 
 /// A request of the caller that is about the attempt.
@@ -225,6 +251,7 @@ struct Hers<'a> {
     part: Part,
     differences: Vec<Difference>,
     left: Left,
+    wanted: Wanted,
 }
 
 impl<'a> Hers<'a> {
@@ -232,21 +259,24 @@ impl<'a> Hers<'a> {
     fn of(candidate: &'a Candidate, attempt: &Attempt, caller: &Person, now: Timestamp, rules: &Rules) -> Option<Self> {
         let request = &candidate.request;
         let about = caller.is(&request.user)
-            && rules.may_request(caller)
+            && rules.settings.may_request(caller)
             && request.namespace == attempt.namespace
             && may_name(&request.target, &attempt.pod);
         // What was granted before interactive use was switched off opens nothing any more.
         let copies = matches!(request.ask, Ask::Copy(_));
-        let possible = rules.allow_interactive || copies || !attempt.action.takes_input();
+        let possible = rules.settings.allow_interactive || copies || !attempt.action.takes_input();
         let part = matching::part(&request.ask, &attempt.action).filter(|_| about && possible)?;
-        let standing = candidate.standing(now, rules);
+        let asked = Deed::asked(request, &rules.settings.prefix);
+        let ruling = rules.policies.ruling(&Deed::of(attempt), Some(&asked));
+        let standing = candidate.standing_under(&ruling, now, rules);
+        let wanted = candidate.wanted(&ruling, now, rules);
         let left = matching::left(candidate, &standing, part, attempt, now);
         // Of a container that this request did not add, it says nothing.
         if left == Left::Nothing && part == Part::Attach {
             return None;
         }
         let differences = matching::differences(&request.ask, &attempt.action);
-        Some(Self { candidate, standing, part, differences, left })
+        Some(Self { candidate, standing, part, differences, left, wanted })
     }
 
     /// Whether the attempt could proceed under this request: it matches, and the request stands granted and has
@@ -255,7 +285,11 @@ impl<'a> Hers<'a> {
         let granted = match &self.standing {
             Standing::Granted(_) => matches!(self.left, Left::ToSpend | Left::Free | Left::Own),
             Standing::Used { by, .. } => self.left == Left::Own && !by.is_empty(),
-            Standing::Pending | Standing::Denied(_) | Standing::Expired { .. } | Standing::Revoked => false,
+            Standing::Pending
+            | Standing::Denied(_)
+            | Standing::Forbidden(_)
+            | Standing::Expired { .. }
+            | Standing::Revoked => false,
         };
         granted && self.differences.is_empty()
     }
@@ -268,6 +302,7 @@ impl<'a> Hers<'a> {
             Standing::Granted(access) => access.until,
             Standing::Pending
             | Standing::Denied(_)
+            | Standing::Forbidden(_)
             | Standing::Used { .. }
             | Standing::Expired { .. }
             | Standing::Revoked => Timestamp::MIN,
@@ -281,7 +316,7 @@ impl<'a> Hers<'a> {
         let over = if request.target.kind == TargetKind::Pod { 1 } else { 2 };
         match (&self.standing, &self.left) {
             (Standing::Pending, _) if self.differences.is_empty() => {
-                Some((0, Miss::Waiting { since: request.created }))
+                Some((0, Miss::Waiting { since: request.created, wanted: self.wanted.clone() }))
             }
             (Standing::Granted(access), Left::Spent(one)) if self.differences.is_empty() => {
                 let standing = Standing::Used { last: one.clone(), by: access.by.clone() };
@@ -292,7 +327,7 @@ impl<'a> Hers<'a> {
                 let rank = differences.len().saturating_add(1);
                 Some((rank, Miss::Differs { differences, granted: Box::new(request.ask.clone()) }))
             }
-            (Standing::Denied(_) | Standing::Used { .. } | Standing::Expired { .. }, _)
+            (Standing::Denied(_) | Standing::Forbidden(_) | Standing::Used { .. } | Standing::Expired { .. }, _)
                 if self.differences.is_empty() =>
             {
                 Some((over, Miss::Over(self.standing.clone())))
@@ -301,6 +336,7 @@ impl<'a> Hers<'a> {
                 Standing::Pending
                 | Standing::Granted(_)
                 | Standing::Denied(_)
+                | Standing::Forbidden(_)
                 | Standing::Used { .. }
                 | Standing::Expired { .. }
                 | Standing::Revoked,

@@ -7,7 +7,7 @@ use decide::{
     duration,
     identity::{AlwaysAllowed, Approvers, NamePrefix},
     lifecycle::Keep,
-    verdict::Rules,
+    verdict::Settings,
 };
 use http::Uri;
 
@@ -164,8 +164,8 @@ pub struct Args {
 
 impl Args {
     /// What the decisions go by.
-    pub fn rules(&self) -> Rules {
-        Rules {
+    pub fn settings(&self) -> Settings {
+        Settings {
             allow_interactive: self.allow_interactive,
             unused: self.delete_after,
             prefix: NamePrefix::new(self.username_prefix.as_str()),
@@ -271,10 +271,10 @@ mod tests {
 
     #[test]
     fn an_empty_approver_group_is_an_empty_list_and_none_is_no_list() {
-        assert_eq!(parse(&[]).unwrap().rules().approvers.groups, None);
-        let nobody = parse(&["--approver-group="]).unwrap().rules().approvers;
+        assert_eq!(parse(&[]).unwrap().settings().approvers.groups, None);
+        let nobody = parse(&["--approver-group="]).unwrap().settings().approvers;
         assert_eq!(nobody.groups, Some(vec![String::new()]));
-        let both = parse(&["--approver-group=a,b"]).unwrap().rules().approvers;
+        let both = parse(&["--approver-group=a,b"]).unwrap().settings().approvers;
         assert_eq!(both.groups, Some(vec!["a".to_owned(), "b".to_owned()]));
     }
 

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
-use api::{AccessGrant, AccessRequest};
+use api::{AccessGrant, AccessPolicy, AccessRequest};
 use jiff::Timestamp;
 use kube::{Api, Client, Config, api::ListParams, core::PartialObjectMeta};
 use rustls::crypto::CryptoProvider;
@@ -24,6 +24,7 @@ use crate::{
         index::Index,
         ledger::Ledger,
         outcomes::Outcomes,
+        policies::PolicyStore,
         rights,
         seal::{SealError, Sealer},
         watch as watches,
@@ -75,10 +76,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     let (ready, is_ready) = watch::channel(false);
     let index = Arc::new(Index::default());
+    let policies = Arc::new(PolicyStore::default());
     let (outcomes, unwritten) = Outcomes::new(clients.controllers.clone());
-    let admission = Arc::new(admission(&args, &clients, &index, &files, outcomes, own_name));
-    let controlling = spawn_controllers(&args, &clients, &index, &admission.clock, &files.sealer);
-    let (watching, synced) = spawn_watches(&clients, &index);
+    let admission = Arc::new(admission(&args, &clients, (&index, &policies), &files, outcomes, own_name));
+    let (watching, synced) = spawn_watches(&clients, &index, &policies);
+    let context = context(&args, &clients, &policies, &admission.clock, &files.sealer);
+    let controlling = spawn_controllers(context, &index, args.cleanup_interval, synced.clone());
     tokio::spawn(announce(synced, ready.clone()));
     let router = Service::new(admission, is_ready, Metrics::new()).believing(files.authentication()).router();
     tokio::select! {
@@ -97,7 +100,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 fn admission(
     args: &Args,
     clients: &Clients,
-    index: &Arc<Index>,
+    (index, policies): (&Arc<Index>, &Arc<PolicyStore>),
     files: &Files,
     outcomes: Outcomes,
     own_name: String,
@@ -108,7 +111,8 @@ fn admission(
         ledger: Ledger::new(clients.decisions.clone(), clients.pulse.clone(), Arc::clone(&files.sealer)),
         outcomes,
         extensions: Arc::clone(&files.extensions),
-        rules: args.rules(),
+        settings: Arc::new(args.settings()),
+        policies: Arc::clone(policies),
         always_allowed: args.always_allowed(),
         max_open_requests: args.max_open_requests,
         arrivals: Arrivals::default(),
@@ -211,6 +215,7 @@ async fn check_cluster(client: &Client) -> anyhow::Result<String> {
     }
     check_crd::<AccessRequest>(client).await?;
     check_crd::<AccessGrant>(client).await?;
+    check_crd::<AccessPolicy>(client).await?;
     let own_name = rights::own_name(client).await.context("cannot ask the API server who we are")?;
     own_name.context("the API server does not say who we are: is this server's account authenticated?")
 }
@@ -234,7 +239,7 @@ async fn patiently(client: &Client) -> anyhow::Result<k8s_openapi::apimachinery:
 
 async fn check_crd<K>(client: &Client) -> anyhow::Result<()>
 where
-    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + std::fmt::Debug + Clone,
+    K: kube::Resource<DynamicType = ()> + std::fmt::Debug + Clone,
 {
     let api: Api<PartialObjectMeta<K>> = Api::all(client.clone());
     let plural = K::plural(&());
@@ -250,28 +255,46 @@ where
     }
 }
 
-fn spawn_watches(clients: &Clients, index: &Arc<Index>) -> (JoinHandle<()>, watch::Receiver<watches::Synced>) {
-    let (synced, is_synced) = watch::channel(watches::Synced::default());
-    (tokio::spawn(watches::run(clients.clone(), Arc::clone(index), synced)), is_synced)
-}
-
-fn spawn_controllers(
-    args: &Args,
+fn spawn_watches(
     clients: &Clients,
     index: &Arc<Index>,
+    policies: &Arc<PolicyStore>,
+) -> (JoinHandle<()>, watch::Receiver<watches::Synced>) {
+    let (synced, is_synced) = watch::channel(watches::Synced::default());
+    let watching = watches::run(clients.clone(), Arc::clone(index), Arc::clone(policies), synced);
+    (tokio::spawn(watching), is_synced)
+}
+
+fn context(
+    args: &Args,
+    clients: &Clients,
+    policies: &Arc<PolicyStore>,
     clock: &Clock,
     sealer: &Arc<Sealer>,
-) -> JoinHandle<()> {
-    let context = Arc::new(controllers::Context {
+) -> controllers::Context {
+    controllers::Context {
         client: clients.controllers.clone(),
         role: args.granted_role_name.clone(),
-        rules: args.rules(),
+        settings: Arc::new(args.settings()),
+        policies: Arc::clone(policies),
         sealer: Arc::clone(sealer),
         keep: args.keep(),
         clock: Arc::clone(clock),
-    });
-    let (index, every) = (Arc::clone(index), args.cleanup_interval);
+    }
+}
+
+/// Nothing is called granted before it is known what the policies require.
+fn spawn_controllers(
+    context: controllers::Context,
+    index: &Arc<Index>,
+    every: Duration,
+    mut synced: watch::Receiver<watches::Synced>,
+) -> JoinHandle<()> {
+    let (context, index) = (Arc::new(context), Arc::clone(index));
     tokio::spawn(async move {
+        if synced.wait_for(|synced| synced.knows_policies()).await.is_err() {
+            return;
+        }
         tokio::join!(controllers::run(Arc::clone(&context)), cleanup::run(context, index, every));
     })
 }

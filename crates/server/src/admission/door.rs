@@ -13,7 +13,8 @@ use decide::{
     argv,
     attempt::{Action, Attempt, Door},
     explain::{self, Context},
-    verdict::{self, Denied, Miss, Permit, Pod, PodMiss, Screened, Spend, Verdict},
+    policy::PolicyId,
+    verdict::{self, Denied, Miss, Permit, Pod, PodMiss, Rules, Screened, Spend, Verdict},
 };
 use tokio::time::timeout_at;
 use tracing::{error, info, warn};
@@ -53,6 +54,8 @@ enum Outcome {
 enum Basis {
     /// The caller needs no request.
     AlwaysAllowed,
+    /// A policy says that no request is needed.
+    Policy(PolicyId),
     /// By a request, and by this use where it is for one use.
     Permit(Box<Permit>, Option<SpentUse>),
 }
@@ -62,6 +65,7 @@ struct Confirmed {
     permit: Permit,
     live: Live,
     pod: Pod,
+    rules: Rules,
 }
 
 impl Confirmed {
@@ -91,7 +95,16 @@ impl Basis {
     fn spent(self) -> Option<SpentUse> {
         match self {
             Self::Permit(_, spent) => spent,
+            Self::AlwaysAllowed | Self::Policy(_) => None,
+        }
+    }
+
+    /// The policy that gives the access.
+    fn policy(&self) -> Option<&PolicyId> {
+        match self {
             Self::AlwaysAllowed => None,
+            Self::Policy(policy) => Some(policy),
+            Self::Permit(permit, _) => permit.access.policy.as_ref(),
         }
     }
 }
@@ -136,11 +149,15 @@ impl Admission {
             self.record(review, &Exec { allowed: true, always_allowed: true, options }, deadline).await?;
             return Ok(Outcome::Allowed(Basis::AlwaysAllowed));
         }
-        let candidates = match self.rules.prefix.person(&attempt.caller) {
+        if let Some(policy) = self.policy(attempt).await? {
+            self.record(review, &Exec { allowed: true, always_allowed: false, options }, deadline).await?;
+            return Ok(Outcome::Allowed(Basis::Policy(policy)));
+        }
+        let candidates = match self.settings.prefix.person(&attempt.caller) {
             Some(person) => self.index.candidates(&attempt.namespace, &person),
             None => Vec::new(),
         };
-        let promising = match verdict::screen(attempt, &candidates, self.now(), &self.rules) {
+        let promising = match verdict::screen(attempt, &candidates, self.now(), &self.rules()) {
             Screened::Denied(denied) => return Ok(Outcome::Denied(denied)),
             Screened::Promising(promising) => promising,
         };
@@ -150,12 +167,24 @@ impl Admission {
         }
     }
 
+    /// The policy by which an attempt needs no request: one that memory knows, and that still says so when it is read.
+    async fn policy(&self, attempt: &Attempt) -> Result<Option<PolicyId>, Failure> {
+        if verdict::allowed_by_policy(attempt, &self.rules()).is_none() {
+            return Ok(None);
+        }
+        let rules = self.live_rules().await?;
+        Ok(verdict::allowed_by_policy(attempt, &rules).cloned())
+    }
+
     /// Reads the promising candidates and the pod from the API server, and decides again on what it says now.
     async fn confirm(&self, attempt: &Attempt, promising: &[Candidate]) -> Result<Confirmation, Failure> {
         let Some(best) = promising.first() else { return Ok(Confirmation::Denied(Denied::NoRequest)) };
         let workload = promising.iter().any(|known| known.request.target.kind != decide::access::TargetKind::Pod);
         let pod = pods::read(self.ledger.client(), &attempt.namespace, &attempt.pod, workload);
-        let (mut first, pod) = tokio::try_join!(async { self.ledger.read(best).await.map(Some) }, pod)?;
+        let first = async { Ok::<_, Failure>(Some(self.ledger.read(best).await?)) };
+        let pod = async { Ok(pod.await?) };
+        let rules = async { Ok(self.live_rules().await?) };
+        let (mut first, pod, rules) = tokio::try_join!(first, pod, rules)?;
         // Of many workloads' requests only those of this pod are worth a read.
         let meant = |known: &&Candidate| pod.as_ref().is_some_and(|pod| verdict::is_meant(&known.request.target, pod));
         let worth = promising.iter().take(1).chain(promising.iter().skip(1).filter(meant)).take(MOST_READS);
@@ -166,11 +195,11 @@ impl Admission {
                 None => self.ledger.read(known).await?,
             };
             let Some(live) = live else { continue };
-            match verdict::confirm(attempt, &live.candidate, pod.as_ref(), self.now(), &self.rules) {
+            match verdict::confirm(attempt, &live.candidate, pod.as_ref(), self.now(), &rules) {
                 Verdict::Deny(denied) => nearest = denied,
                 Verdict::Allow(permit) => {
                     let Some(pod) = pod else { return Ok(Confirmation::Denied(not_the_one(known))) };
-                    return Ok(Confirmation::Permitted(Box::new(Confirmed { permit, live, pod })));
+                    return Ok(Confirmation::Permitted(Box::new(Confirmed { permit, live, pod, rules })));
                 }
             }
         }
@@ -220,7 +249,7 @@ impl Admission {
         }
         let use_ = ledger::use_of(attempt, &confirmed.pod.uid, self.now());
         let still = |candidate: &Candidate| {
-            let verdict = verdict::confirm(attempt, candidate, Some(&confirmed.pod), self.now(), &self.rules);
+            let verdict = verdict::confirm(attempt, candidate, Some(&confirmed.pod), self.now(), &confirmed.rules);
             matches!(verdict, Verdict::Allow(_))
         };
         Failpoint::BeforeSpend.reached(&attempt.review_uid).await;
@@ -240,7 +269,7 @@ impl Admission {
     /// The miss of an attempt that another was faster than.
     async fn lost(&self, attempt: &Attempt, confirmed: &Confirmed) -> Result<Denied, kube::Error> {
         let Some(live) = self.ledger.read(&confirmed.live.candidate).await? else { return Ok(Denied::NoRequest) };
-        let verdict = verdict::confirm(attempt, &live.candidate, Some(&confirmed.pod), self.now(), &self.rules);
+        let verdict = verdict::confirm(attempt, &live.candidate, Some(&confirmed.pod), self.now(), &confirmed.rules);
         Ok(match verdict {
             Verdict::Deny(denied) => denied,
             Verdict::Allow(_) => Denied::NoRequest,
@@ -274,6 +303,7 @@ impl Admission {
         let decision = outcome.name();
         log(review, attempt, &outcome);
         let request = outcome.request().map(str::to_owned);
+        let policy = outcome.policy().map(decided);
         let mut spent = None;
         let answer = match outcome {
             Outcome::Allowed(basis) => {
@@ -288,6 +318,10 @@ impl Admission {
         let answer = answer.annotated("review-uid", uid.as_str()).annotated("decision", decision);
         let answer = match request {
             Some(request) => answer.annotated("request", request),
+            None => answer,
+        };
+        let answer = match policy {
+            Some(policy) => answer.annotated("policy", policy),
             None => answer,
         };
         Decision { answer, spent }
@@ -316,7 +350,9 @@ impl Outcome {
     fn name(&self) -> &'static str {
         match self {
             Self::Allowed(Basis::AlwaysAllowed) => "always-allowed",
+            Self::Allowed(Basis::Policy(_)) => "allowed-by-policy",
             Self::Allowed(Basis::Permit(..)) => "granted",
+            Self::Denied(Denied::Forbidden(_)) => "denied-by-policy",
             Self::Denied(Denied::InteractiveOff) => "denied-interactive",
             Self::Denied(Denied::NoRequest) => "denied-no-request",
             Self::Denied(Denied::Near { .. }) => "denied-near-miss",
@@ -326,12 +362,24 @@ impl Outcome {
         }
     }
 
+    /// The policy that decided.
+    fn policy(&self) -> Option<&PolicyId> {
+        match self {
+            Self::Allowed(basis) => basis.policy(),
+            Self::Denied(Denied::Forbidden(forbidden)) => Some(&forbidden.policy),
+            Self::Denied(Denied::InteractiveOff | Denied::NoRequest | Denied::Near { .. })
+            | Self::NoRight
+            | Self::Unclear(_)
+            | Self::Failed(_) => None,
+        }
+    }
+
     fn request(&self) -> Option<&str> {
         match self {
             Self::Allowed(Basis::Permit(permit, _)) => Some(&permit.request),
             Self::Denied(Denied::Near { request, .. }) => Some(request),
-            Self::Allowed(Basis::AlwaysAllowed)
-            | Self::Denied(Denied::InteractiveOff | Denied::NoRequest)
+            Self::Allowed(Basis::AlwaysAllowed | Basis::Policy(_))
+            | Self::Denied(Denied::InteractiveOff | Denied::NoRequest | Denied::Forbidden(_))
             | Self::NoRight
             | Self::Unclear(_)
             | Self::Failed(_) => None,
@@ -378,6 +426,11 @@ fn shown(options: &StrictExecOptions) -> ExecOptions {
     }
 }
 
+/// Name, UID and generation.
+fn decided(PolicyId { name, uid, generation }: &PolicyId) -> String {
+    format!("{name} {uid} {generation}")
+}
+
 fn log(review: &Review, attempt: Option<&Attempt>, outcome: &Outcome) {
     let request = &review.request;
     let (uid, user, decision) = (&request.uid, request.user_info.name(), outcome.name());
@@ -390,7 +443,12 @@ fn log(review: &Review, attempt: Option<&Attempt>, outcome: &Outcome) {
     if let Outcome::Failed(failure) = outcome {
         error!(uid, error = crate::chain(failure), "could not decide, and denied");
     }
-    info!(target: "audit", uid, user, namespace, pod, door, container, what, decision, request = by, dry_run, "attempt");
+    let policy = outcome.policy().map(decided).unwrap_or_default();
+    info!(
+        target: "audit",
+        uid, user, namespace, pod, door, container, what, decision, request = by, policy, dry_run,
+        "attempt"
+    );
 }
 
 /// What is run or added, for the log: as JSON.

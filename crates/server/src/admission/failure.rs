@@ -9,7 +9,10 @@ use api::{
 use decide::rules::Refusal;
 use tracing::{error, info};
 
-use crate::{audit::WebhookError, cluster::ledger::SpendError};
+use crate::{
+    audit::WebhookError,
+    cluster::{ledger::SpendError, policies::PoliciesError},
+};
 
 /// Why something is refused.
 #[derive(Debug)]
@@ -26,6 +29,9 @@ pub enum Failure {
     /// Read from the API server.
     #[error("the API server could not be asked")]
     Api(#[from] kube::Error),
+    /// Read the policies.
+    #[error("the policies could not be read")]
+    Policies(#[from] PoliciesError),
     /// Post to a webhook.
     #[error("a webhook failed")]
     Webhook(#[from] WebhookError),
@@ -47,7 +53,7 @@ impl Failure {
     /// What the caller reads.
     fn public(&self) -> &'static str {
         match self {
-            Self::Api(_) => "the cluster could not be asked, so nothing was allowed or used up",
+            Self::Api(_) | Self::Policies(_) => "the cluster could not be asked, so nothing was allowed or used up",
             Self::Webhook(_) => "the audit or validation webhook failed, so nothing was allowed or used up",
             Self::Spend(_) => {
                 "your single use could not be recorded for certain, so nothing was allowed, and it may be lost"

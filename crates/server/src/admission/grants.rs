@@ -3,7 +3,7 @@
 use api::{AccessGrant, AccessRequest, convert, objects::GrantStatus, review::Review};
 use decide::{
     access::{Candidate, Request, Seal, Standing, Validity},
-    explain::safe,
+    explain::{self, safe},
     identity::{Caller, NoApprover, Person},
     rules,
 };
@@ -92,12 +92,18 @@ impl Admission {
         let value = |grant| convert::grant(grant, sealer.check(grant, object)).ok();
         let candidate = Candidate { request: request.clone(), grants: grants.iter().filter_map(value).collect() };
         let name = &request.name;
-        match candidate.standing(self.now(), &self.rules) {
+        let rules = self.rules();
+        match candidate.standing(self.now(), &rules) {
             Standing::Pending | Standing::Granted(_) => Ok(()),
             Standing::Expired { .. } if denies => Ok(()),
             Standing::Denied(denial) => Err(Refused::because(format!(
                 "accessrequest {name:?} was denied by {}: a denial is final",
                 safe(&denial.by)
+            ))),
+            Standing::Forbidden(_) if denies => Ok(()),
+            Standing::Forbidden(forbidden) => Err(Refused::because(format!(
+                "accessrequest {name:?} cannot be granted: {}",
+                explain::forbids(&forbidden)
             ))),
             Standing::Used { .. } => Err(Refused::because(format!("accessrequest {name:?} was used already"))),
             Standing::Expired { .. } => {
@@ -110,7 +116,7 @@ impl Admission {
     /// Nobody answers her own request, nor one that she filed for somebody else; and only approvers answer.
     fn check_approver(&self, caller: &Caller, approver: &Person, request: &Request) -> Result<(), Refused> {
         let name = &request.name;
-        self.rules.approvers.check(&caller.groups, approver).map_err(|no| {
+        self.settings.approvers.check(&caller.groups, approver).map_err(|no| {
             Refused::because(match no {
                 NoApprover::Program => {
                     "a ServiceAccount answers no requests, unless --approver-service-account names it"

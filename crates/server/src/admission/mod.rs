@@ -16,6 +16,7 @@ pub mod failure;
 pub mod grants;
 pub mod handover;
 pub mod metadata;
+pub mod policy;
 pub mod proxy;
 pub mod removal;
 pub mod requests;
@@ -32,7 +33,7 @@ use api::{
 use decide::{
     attempt::Door,
     identity::{AlwaysAllowed, Caller, Person},
-    verdict::Rules,
+    verdict::{Rules, Settings},
 };
 use jiff::Timestamp;
 
@@ -42,6 +43,7 @@ use crate::{
         index::Index,
         ledger::Ledger,
         outcomes::{Outcomes, SpentUse},
+        policies::{self, PoliciesError, PolicyStore},
     },
 };
 pub use arrivals::Arrivals;
@@ -58,8 +60,10 @@ pub struct Admission {
     pub outcomes: Outcomes,
     /// Who must be told.
     pub extensions: Arc<Extensions>,
-    /// What decisions go by.
-    pub rules: Rules,
+    /// What the server was told.
+    pub settings: Arc<Settings>,
+    /// The policies.
+    pub policies: Arc<PolicyStore>,
     /// Who needs no request.
     pub always_allowed: AlwaysAllowed,
     /// `--max-open-requests`
@@ -113,6 +117,8 @@ impl Admission {
             ((GROUP, "accessrequests", ""), Operation::Create) => self.create_request(review, deadline).await,
             ((GROUP, "accessgrants", ""), Operation::Create) => self.create_grant(review, deadline).await,
             ((GROUP, "accessrequests" | "accessgrants", ""), Operation::Update) => metadata::check_update(request),
+            ((GROUP, "accesspolicies", ""), Operation::Create | Operation::Update) => policy::check(review),
+            ((GROUP, "accesspolicies", ""), Operation::Delete) => Ok(()),
             ((GROUP, "accessrequests", ""), Operation::Delete) => self.delete_request(review).await,
             ((GROUP, "accessgrants", ""), Operation::Delete) => self.delete_grant(review).await,
             _ => Err(unexpected(review)),
@@ -140,7 +146,18 @@ impl Admission {
     /// stays whole; no request can be hers (see [`Self::requester`]).
     fn person(&self, caller: &Caller) -> Person {
         let whole = || Person { name: caller.username.clone(), uid: caller.uid.clone() };
-        self.rules.prefix.person(caller).unwrap_or_else(whole)
+        self.settings.prefix.person(caller).unwrap_or_else(whole)
+    }
+
+    /// What decisions go by, as memory has it: good for refusing.
+    fn rules(&self) -> Rules {
+        Rules { settings: Arc::clone(&self.settings), policies: self.policies.current() }
+    }
+
+    /// The same with the policies as they were just read.
+    async fn live_rules(&self) -> Result<Rules, PoliciesError> {
+        let policies = policies::read(self.ledger.client()).await?;
+        Ok(Rules { settings: Arc::clone(&self.settings), policies: Arc::new(policies) })
     }
 
     fn is_always_allowed(&self, caller: &Caller) -> bool {

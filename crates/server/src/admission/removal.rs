@@ -64,7 +64,7 @@ impl Admission {
             return Ok(());
         }
         let namespace = review.request.namespace.as_deref().unwrap_or_default();
-        let neutral = !stake && self.rules.approvers.check(&caller.groups, &self.person(&caller)).is_ok();
+        let neutral = !stake && self.settings.approvers.check(&caller.groups, &self.person(&caller)).is_ok();
         if neutral && rights::has(self.ledger.client(), &review.request.user_info, namespace, Right::Grant).await? {
             return Ok(());
         }
@@ -75,7 +75,7 @@ impl Admission {
 
     fn is_hers(&self, review: &Review, request: &AccessRequest) -> bool {
         let user = request.spec.user_info.as_ref().and_then(convert::person);
-        let caller = self.rules.prefix.person(&Self::caller(review));
+        let caller = self.settings.prefix.person(&Self::caller(review));
         user.zip(caller).is_some_and(|(user, caller)| caller.is(&user))
     }
 
@@ -86,7 +86,7 @@ impl Admission {
         // Of denials the seal does not matter.
         let grants = grants.iter().filter_map(|grant| convert::grant(grant, Seal::Broken).ok()).collect();
         let candidate = Candidate { request: Request { being_deleted: false, ..value }, grants };
-        Ok(matches!(candidate.standing(self.now(), &self.rules), Standing::Denied(_)))
+        Ok(matches!(candidate.standing(self.now(), &self.rules()), Standing::Denied(_)))
     }
 
     /// Whether the caller asked, or filed for whoever asked: then her right to grant is none for this request.

@@ -3,7 +3,7 @@
 use api::{AccessRequest, UserInfo, convert, review::Review};
 use decide::{
     access::{Ask, Candidate, Request, Standing, is_from_the_future},
-    explain::safe,
+    explain::{self, safe},
     rules,
 };
 
@@ -27,15 +27,16 @@ impl Admission {
             return Err(unstamped("userInfo"));
         }
         let request = convert::request(&object).map_err(|error| failure::nonsense(&error))?;
-        rules::check(&request, &self.rules).map_err(|refusal| failure::refusal(&refusal))?;
+        rules::check(&request, &self.settings).map_err(|refusal| failure::refusal(&refusal))?;
         check_texts(&object)?;
         self.check_stamps(review, &object, &request)?;
-        if !self.rules.may_request(&request.user) {
+        if !self.settings.may_request(&request.user) {
             return Err(Refused::because(format!(
                 "{:?} is a ServiceAccount, and requests are for people, unless --requester-service-account names it",
                 request.user.name
             )));
         }
+        self.check_policies(&request)?;
         self.check_target(review, &request).await?;
         self.check_follows(&object, &request).await?;
         if is_from_the_future(request.created, self.now()) {
@@ -84,6 +85,20 @@ impl Admission {
         if user == self.requester(&user, &caller)? { Ok(()) } else { Err(unstamped("userInfo")) }
     }
 
+    /// Whether the policies leave a way to grant it: whoever asks learns at once what is missing. They are asked again at
+    /// every use.
+    fn check_policies(&self, request: &Request) -> Result<(), Refused> {
+        let rules = self.rules();
+        let ruling = rules.policies.of_request(request, &rules.settings.prefix);
+        match ruling.refuses(request, true) {
+            Some(forbidden) => {
+                let contact = forbidden.contact.as_ref().map(|contact| format!(". Ask {}", safe(contact)));
+                Err(Refused::because(format!("{}{}", explain::forbids(&forbidden), contact.unwrap_or_default())))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Whether the user has few enough requests open, in number and in bytes: nobody fills the store, or our memory.
     /// What is admitted counts from now on, before the watch shows it.
     fn admit_one_more(&self, request: &Request) -> Result<(), Refused> {
@@ -91,7 +106,7 @@ impl Admission {
         candidates.retain(|candidate| candidate.request.uid != request.uid);
         let known: Vec<&str> = candidates.iter().map(|candidate| candidate.request.uid.as_str()).collect();
         let open = |candidate: &&Candidate| {
-            matches!(candidate.standing(self.now(), &self.rules), Standing::Pending | Standing::Granted(_))
+            matches!(candidate.standing(self.now(), &self.rules()), Standing::Pending | Standing::Granted(_))
         };
         let sizes: Vec<usize> = candidates.iter().filter(open).map(|candidate| candidate.request.size).collect();
         let refused = |what: String, most: String| {

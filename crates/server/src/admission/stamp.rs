@@ -40,8 +40,8 @@ impl Admission {
 
     /// Who the access is for: the caller, or whom an always-allowed caller names.
     pub(super) fn requester(&self, written: &UserInfo, caller: &Caller) -> Result<UserInfo, Refused> {
-        let name = self.rules.prefix.written(written.name());
-        match self.rules.prefix.person(caller) {
+        let name = self.settings.prefix.written(written.name());
+        match self.settings.prefix.person(caller) {
             Some(own) if name.is_empty() || name == own.name => Ok(stamped(&own, caller)),
             _ if !name.is_empty() && self.is_always_allowed(caller) => {
                 // Whatever else is written of her could be wrong: only the name is taken.
@@ -122,7 +122,7 @@ impl Admission {
         let sealed = request.filter(|request| request.metadata.uid == object.spec.request_uid);
         object.metadata.namespace = Some(namespace.to_owned());
         // Nor is anything sealed for somebody who may not answer: nobody else may be asked about it later.
-        let may = self.rules.approvers.check(&caller.groups, &self.person(&caller)).is_ok();
+        let may = self.settings.approvers.check(&caller.groups, &self.person(&caller)).is_ok();
         let sealed = sealed.filter(|_| may);
         object.spec.seal = sealed.and_then(|request| self.ledger.sealer().seal(&object, &request, self.now()));
         patch(review, &object)

@@ -5,6 +5,7 @@ pub mod index;
 pub mod ledger;
 pub mod outcomes;
 pub mod pods;
+pub mod policies;
 pub mod rights;
 pub mod seal;
 pub mod watch;

@@ -19,6 +19,7 @@ use tracing::{info, warn};
 use super::{
     clients::{Clients, WATCH_TIMEOUT},
     index::{Index, Key},
+    policies::{self, PolicyStore},
 };
 
 /// Which lists are complete.
@@ -26,21 +27,28 @@ use super::{
 pub struct Synced {
     requests: bool,
     grants: bool,
+    policies: bool,
 }
 
 impl Synced {
+    /// Whether all policies are known.
+    pub fn knows_policies(self) -> bool {
+        self.policies
+    }
+
     /// Whether the index knows all that there was.
     pub fn is_complete(self) -> bool {
-        self.requests && self.grants
+        self.requests && self.grants && self.policies
     }
 }
 
-/// Drains both watches into the index, and tells when their lists are complete. Never ends.
-pub async fn run(clients: Clients, index: Arc<Index>, synced: watch::Sender<Synced>) {
+/// Drains the watches into index and store, and tells when their lists are complete. Never ends.
+pub async fn run(clients: Clients, index: Arc<Index>, store: Arc<PolicyStore>, synced: watch::Sender<Synced>) {
     let requests =
         drain::<AccessRequest>(&clients.requests, &index, || synced.send_modify(|synced| synced.requests = true));
     let grants = drain::<AccessGrant>(&clients.grants, &index, || synced.send_modify(|synced| synced.grants = true));
-    tokio::join!(requests, grants);
+    let policies = policies::watch(&clients.requests, &store, || synced.send_modify(|synced| synced.policies = true));
+    tokio::join!(requests, grants, policies);
 }
 
 /// What the index holds.

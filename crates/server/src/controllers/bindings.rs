@@ -31,7 +31,7 @@ pub async fn reconcile(request: &Request, plan: &Plan, context: &Context) -> Res
         return remove(&api, request).await.map(|()| true);
     }
     create(&api, &binding(request, role, context)).await?;
-    let user = UserInfo { username: Some(context.rules.prefix.subject(&request.user.name)), ..UserInfo::default() };
+    let user = UserInfo { username: Some(context.settings.prefix.subject(&request.user.name)), ..UserInfo::default() };
     let pod = if request.target.kind == decide::access::TargetKind::Pod { request.target.name.as_str() } else { "" };
     rights::has(&context.client, &user, &request.namespace, Right::Door { pod, door: request.ask.door() }).await
 }
@@ -79,7 +79,7 @@ fn binding(request: &Request, role: &str, context: &Context) -> RoleBinding {
         subjects: Some(vec![Subject {
             api_group: Some("rbac.authorization.k8s.io".to_owned()),
             kind: "User".to_owned(),
-            name: context.rules.prefix.subject(&request.user.name),
+            name: context.settings.prefix.subject(&request.user.name),
             namespace: None,
         }]),
     }

@@ -33,7 +33,7 @@ pub async fn run(context: Arc<Context>, index: Arc<Index>, every: Duration) {
 }
 
 fn is_due(candidate: &Candidate, now: Timestamp, context: &Context) -> bool {
-    lifecycle::plan(candidate, now, context.keep, &context.rules).delete_at.is_some_and(|at| at <= now)
+    lifecycle::plan(candidate, now, context.keep, &context.rules()).delete_at.is_some_and(|at| at <= now)
 }
 
 async fn delete(candidate: &Candidate, now: Timestamp, context: &Context) -> Result<(), kube::Error> {

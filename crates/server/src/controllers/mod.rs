@@ -9,8 +9,11 @@ pub mod status;
 use std::{sync::Arc, time::Duration};
 
 use api::{AccessGrant, AccessRequest};
-use decide::{lifecycle::Keep, verdict::Rules};
-use futures::StreamExt as _;
+use decide::{
+    lifecycle::Keep,
+    verdict::{Rules, Settings},
+};
+use futures::{Stream, StreamExt as _};
 use kube::{
     Api, Client, ResourceExt as _,
     core::{DeserializeGuard, PartialObjectMeta},
@@ -22,7 +25,10 @@ use kube::{
 };
 use tracing::{debug, warn};
 
-use crate::{admission::Clock, cluster::seal::Sealer};
+use crate::{
+    admission::Clock,
+    cluster::{policies::PolicyStore, seal::Sealer},
+};
 
 /// So many requests are looked at at once: after a start all are, and the API server has other work too.
 const MOST_AT_ONCE: u16 = 8;
@@ -33,14 +39,23 @@ pub struct Context {
     pub client: Client,
     /// `--granted-role-name`
     pub role: Option<String>,
-    /// What decisions go by.
-    pub rules: Rules,
+    /// What the server was told.
+    pub settings: Arc<Settings>,
+    /// The policies.
+    pub policies: Arc<PolicyStore>,
     /// What looks at seals.
     pub sealer: Arc<Sealer>,
     /// How long requests are kept.
     pub keep: Keep,
     /// The clock.
     pub clock: Clock,
+}
+
+impl Context {
+    /// What decisions go by, as memory has it.
+    pub fn rules(&self) -> Rules {
+        Rules { settings: Arc::clone(&self.settings), policies: self.policies.current() }
+    }
 }
 
 /// Keeps the status and the role binding of every request as its grants and the time want them. Never ends.
@@ -54,6 +69,7 @@ pub async fn run(context: Arc<Context>) {
             let grant = grant.ok()?;
             Some(ObjectRef::new(&grant.spec.grant_for).within(&grant.namespace()?))
         })
+        .reconcile_all_on(changes(&context.policies))
         .with_config(controller::Config::default().concurrency(MOST_AT_ONCE))
         .run(status::reconcile, |_request, error, _context| again(error), context)
         .for_each(|result| async {
@@ -62,6 +78,13 @@ pub async fn run(context: Arc<Context>) {
             }
         })
         .await;
+}
+
+/// Every change of the policies: it may concern any request.
+fn changes(policies: &PolicyStore) -> impl Stream<Item = ()> + Send + use<> {
+    futures::stream::unfold(policies.changes(), |mut changes| async move {
+        changes.changed().await.ok().map(|()| ((), changes))
+    })
 }
 
 fn again(error: &status::ReconcileError) -> Action {

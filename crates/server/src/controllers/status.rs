@@ -3,12 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use api::{
-    AccessRequest, AccessRequestStatus, Phase,
+    AccessRequest, AccessRequestStatus, Phase, PolicyRef,
     objects::{Denied, Outcome, Use},
 };
 use decide::{
-    access::Standing,
+    access::{Access, Standing},
+    explain,
     lifecycle::{self, Plan},
+    policy::PolicyId,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -48,7 +50,7 @@ pub async fn reconcile(
         return Ok(Action::await_change());
     };
     let now = (context.clock)();
-    let plan = lifecycle::plan(&live.candidate, now, context.keep, &context.rules);
+    let plan = lifecycle::plan(&live.candidate, now, context.keep, &context.rules());
     // A denial must reach the status even where the role cannot be bound.
     let bound = bindings::reconcile(&live.candidate.request, &plan, &context).await;
     let usable = *bound.as_ref().unwrap_or(&false);
@@ -94,6 +96,7 @@ fn status(old: &AccessRequestStatus, plan: &Plan, usable: bool, now: Timestamp) 
         | Standing::Granted(_)
         | Standing::Used { .. }
         | Standing::Expired { .. }
+        | Standing::Forbidden(_)
         | Standing::Revoked => old.denied.clone(),
     };
     let (phase, granted_by, expires_at) = shown(&plan.standing, usable);
@@ -104,10 +107,16 @@ fn status(old: &AccessRequestStatus, plan: &Plan, usable: bool, now: Timestamp) 
         uses,
         denied,
         granted_by,
-        granted_by_policy: None,
-        approvals: None,
+        granted_by_policy: granted_by_policy(&plan.standing),
+        approvals: Some(plan.approvals).filter(|approvals| *approvals > 1),
         expires_at: expires_at.map(Time),
     }
+}
+
+fn granted_by_policy(standing: &Standing) -> Option<PolicyRef> {
+    let Standing::Granted(Access { policy: Some(policy), .. }) = standing else { return None };
+    let PolicyId { name, uid, generation } = policy.clone();
+    Some(PolicyRef { name, uid, generation })
 }
 
 /// A use, called lost where the plan says so. It stays a use.
@@ -139,7 +148,7 @@ fn shown(standing: &Standing, usable: bool) -> (Phase, Vec<String>, Option<Times
         }
         Standing::Granted(access) => (Phase::Granted, access.by.iter().take(64).cloned().collect(), Some(access.until)),
         Standing::Pending | Standing::Revoked => (Phase::Pending, Vec::new(), None),
-        Standing::Denied(_) => (Phase::Denied, Vec::new(), None),
+        Standing::Denied(_) | Standing::Forbidden(_) => (Phase::Denied, Vec::new(), None),
         Standing::Used { by, .. } => (Phase::Used, by.iter().take(64).cloned().collect(), None),
         Standing::Expired { at, by } => (Phase::Expired, by.iter().take(64).cloned().collect(), Some(*at)),
     }
@@ -204,6 +213,7 @@ fn message(standing: &Standing) -> String {
         Standing::Revoked => "it is being deleted".to_owned(),
         Standing::Granted(access) => format!("granted by {} until {}", by(&access.by), access.until),
         Standing::Denied(denial) => format!("denied by {}", denial.by),
+        Standing::Forbidden(forbidden) => explain::forbids(forbidden),
         Standing::Used { last, .. } => format!("used at {}", last.at),
         Standing::Expired { at, by: nobody } if nobody.is_empty() => format!("nobody answered until {at}"),
         Standing::Expired { at, .. } => format!("ended at {at}"),

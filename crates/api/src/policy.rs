@@ -1,0 +1,422 @@
+//! AccessPolicy: what needs no request, what needs several approvals, what nobody may; and its way into `decide`.
+
+#![expect(unreachable_pub, reason = "KubeSchema repeats each struct inside a function")]
+#![expect(clippy::duplicated_attributes, reason = "every printer column has a type and a path")]
+
+use decide::{
+    attempt::Door,
+    duration::{self, LONGEST},
+    policy::{
+        Allow, ApproverSet, CommandRule, Effect, MOST_APPROVALS, Pattern, Policy, PolicyId, Require, Subject, Terms,
+        TextRule, Who,
+    },
+};
+use kube::{CustomResource, KubeSchema, ResourceExt as _};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What needs no request, what needs several approvals, and what nobody may.
+///
+/// Of all policies that match, `Deny` wins, then `Require`, then `Allow`. Where none matches, one approval is needed.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "spreadgroup.com",
+    version = "v1",
+    kind = "AccessPolicy",
+    plural = "accesspolicies",
+    singular = "accesspolicy",
+    shortname = "acp",
+    derive = "PartialEq",
+    doc = "What needs no request, what needs several approvals, and what nobody may.",
+    printcolumn(name = "Effect", type_ = "string", json_path = ".spec.effect"),
+    printcolumn(name = "Doors", type_ = "string", json_path = ".spec.doors"),
+    printcolumn(name = "Namespaces", type_ = "string", json_path = ".spec.namespaces"),
+    printcolumn(name = "Approvals", type_ = "integer", json_path = ".spec.approvals"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessPolicySpec {
+    /// What it does where it matches.
+    pub effect: PolicyEffect,
+    /// For whom. An `Allow` must say; otherwise absent means everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub subjects: Option<Vec<PolicySubject>>,
+    /// In which namespaces, by name; `*` stands for any text. An `Allow` must say; otherwise absent means all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 63)))]
+    pub namespaces: Option<Vec<String>>,
+    /// Through which doors: subresources of pods. An `Allow` must say; otherwise absent means all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4), inner(length(max = 63)))]
+    pub doors: Option<Vec<String>>,
+    /// Which commands; only with the one door `exec`. Absent means any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub commands: Option<Vec<PolicyCommand>>,
+    /// With `Allow`: also what somebody can type into (`-i`, `-t`). With `Require`, `false` forbids that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interactive: Option<bool>,
+    /// How long access lasts at most, in Go's duration syntax. A request for longer is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub valid_for: Option<String>,
+    /// With `Require`: how many people must approve; 1 where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 16))]
+    pub approvals: Option<u32>,
+    /// With `Require`: sets of people. One of each must approve, and nobody outside of them counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub approvers: Option<Vec<PolicyApprovers>>,
+    /// The reason that a request must give. An `Allow` with it grants requests, not plain attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<PolicyText>,
+    /// The custom keys that a request must have. An `Allow` with them grants requests, not plain attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub keys: Option<Vec<PolicyKey>>,
+    /// Whom to ask about it, as those read who are stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub contact: Option<String>,
+}
+
+/// What a policy does.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum PolicyEffect {
+    /// No approval is needed.
+    Allow,
+    /// More is needed than one approval.
+    Require,
+    /// Nobody may.
+    Deny,
+}
+
+/// Somebody, as RBAC names subjects.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+pub struct PolicySubject {
+    /// `User`, `Group` or `ServiceAccount`.
+    #[schemars(length(max = 63))]
+    pub kind: String,
+    /// The name, as the API server gives it.
+    #[schemars(length(min = 1, max = 512))]
+    pub name: String,
+    /// The namespace of a `ServiceAccount`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub namespace: Option<String>,
+}
+
+/// A command: one of the two.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub struct PolicyCommand {
+    /// This one, argument by argument.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), inner(length(max = 4096)))]
+    pub exactly: Option<Vec<String>>,
+    /// Any whose first argument is this. A shell or an interpreter here means any command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub program: Option<String>,
+}
+
+/// People of whom one must approve.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+pub struct PolicyApprovers {
+    /// What texts call them.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// The people.
+    #[schemars(length(min = 1, max = 256))]
+    pub subjects: Vec<PolicySubject>,
+}
+
+/// What a text must be like.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub struct PolicyText {
+    /// A regular expression (RE2 syntax) for the whole text. Absent: there must be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub pattern: Option<String>,
+    /// What to tell whoever asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub prompt: Option<String>,
+}
+
+/// A custom key that a request must have.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+pub struct PolicyKey {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// A regular expression (RE2 syntax) for the whole value. Absent: there must be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub pattern: Option<String>,
+    /// What to tell whoever asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub prompt: Option<String>,
+}
+
+/// Where a policy is wrong, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{at}: {why}")]
+pub struct PolicyFault {
+    /// The field: `spec.doors[1]`.
+    pub at: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+fn fault<T>(at: impl Into<String>, why: impl Into<String>) -> Result<T, PolicyFault> {
+    Err(PolicyFault { at: at.into(), why: why.into() })
+}
+
+/// A policy as a value.
+///
+/// # Errors
+/// The first place where it makes no sense, or permits more than a policy may.
+pub fn policy(object: &AccessPolicy) -> Result<Policy, PolicyFault> {
+    let spec = &object.spec;
+    let policy = Policy {
+        id: id(object),
+        who: match &spec.subjects {
+            None => Who::Everybody,
+            Some(listed) => Who::Listed(subjects(listed, "spec.subjects")?),
+        },
+        namespaces: namespaces(spec)?,
+        doors: doors(spec)?,
+        commands: commands(spec)?,
+        effect: effect(spec)?,
+        contact: spec.contact.clone().filter(|contact| !contact.is_empty()),
+    };
+    check_texts(spec)?;
+    if spec.effect == PolicyEffect::Allow {
+        check_allow(&policy)?;
+    }
+    Ok(policy)
+}
+
+/// What stands for a policy that is not understood: nothing where it could only permit, else a denial of all.
+pub fn in_place_of(id: PolicyId, effect: Option<&str>, why: &str) -> Option<Policy> {
+    let effect = match effect {
+        Some("Allow") => return None,
+        Some(_) | None => Effect::Deny { fault: Some(why.to_owned()) },
+    };
+    let who = Who::Everybody;
+    Some(Policy { id, who, namespaces: Vec::new(), doors: Vec::new(), commands: Vec::new(), effect, contact: None })
+}
+
+/// Which policy an object is.
+pub fn id(object: &AccessPolicy) -> PolicyId {
+    PolicyId {
+        name: object.name_any(),
+        uid: object.uid().unwrap_or_default(),
+        generation: object.metadata.generation.unwrap_or_default(),
+    }
+}
+
+fn subjects(listed: &[PolicySubject], at: &str) -> Result<Vec<Subject>, PolicyFault> {
+    if listed.is_empty() {
+        return fault(at, "an empty list is nobody: leave it out, or name somebody");
+    }
+    listed.iter().enumerate().map(|(number, one)| subject(one, &format!("{at}[{number}]"))).collect()
+}
+
+fn subject(one: &PolicySubject, at: &str) -> Result<Subject, PolicyFault> {
+    const PROGRAM: &str = "system:serviceaccount:";
+    let namespace = one.namespace.as_deref().unwrap_or_default();
+    match (one.kind.as_str(), namespace) {
+        ("ServiceAccount", "") => fault(at, "a ServiceAccount needs its namespace"),
+        ("ServiceAccount", namespace) => {
+            let word =
+                |text: &str| text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c));
+            if !word(namespace) || !word(&one.name) {
+                return fault(at, "name and namespace of a ServiceAccount are its own, without a star");
+            }
+            Ok(Subject::ServiceAccount(format!("{PROGRAM}{namespace}:{}", one.name)))
+        }
+        ("User" | "Group", namespace) if !namespace.is_empty() => fault(at, "only a ServiceAccount has a namespace"),
+        ("User", _) if one.name.starts_with(PROGRAM) => {
+            fault(at, "write a ServiceAccount by its kind, name and namespace")
+        }
+        ("User", _) => Ok(Subject::User(one.name.clone())),
+        ("Group", _) => Ok(Subject::Group(one.name.clone())),
+        (kind, _) => fault(format!("{at}.kind"), format!("{kind:?} is none of User, Group, ServiceAccount")),
+    }
+}
+
+fn namespaces(spec: &AccessPolicySpec) -> Result<Vec<String>, PolicyFault> {
+    let Some(listed) = &spec.namespaces else { return Ok(Vec::new()) };
+    if listed.is_empty() {
+        return fault("spec.namespaces", "an empty list is nowhere: leave it out, or name a namespace");
+    }
+    let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '*';
+    match listed.iter().enumerate().find(|(_, name)| name.is_empty() || !name.chars().all(known)) {
+        Some((number, name)) => fault(
+            format!("spec.namespaces[{number}]"),
+            format!("{name:?} is no name of a namespace, in which * may stand for any text"),
+        ),
+        None => Ok(listed.clone()),
+    }
+}
+
+fn doors(spec: &AccessPolicySpec) -> Result<Vec<Door>, PolicyFault> {
+    let Some(listed) = &spec.doors else { return Ok(Vec::new()) };
+    if listed.is_empty() {
+        return fault("spec.doors", "an empty list is no door: leave it out, or name one");
+    }
+    let door = |(number, name): (usize, &String)| match Door::of(name) {
+        Some(door) => Ok(door),
+        None => fault(
+            format!("spec.doors[{number}]"),
+            format!("{name:?} is no door: exec, attach, portforward, ephemeralcontainers"),
+        ),
+    };
+    listed.iter().enumerate().map(door).collect()
+}
+
+fn commands(spec: &AccessPolicySpec) -> Result<Vec<CommandRule>, PolicyFault> {
+    let Some(listed) = &spec.commands else { return Ok(Vec::new()) };
+    if listed.is_empty() {
+        return fault("spec.commands", "an empty list is no command: leave it out, or name one");
+    }
+    let exec_only = spec.doors.as_ref().is_some_and(|doors| *doors == [Door::Exec.subresource()]);
+    if !exec_only {
+        return fault(
+            "spec.commands",
+            "only exec has a command that is seen: say doors: [exec], and write another policy for other doors",
+        );
+    }
+    let rule = |(number, one): (usize, &PolicyCommand)| match (&one.exactly, &one.program) {
+        (Some(argv), None) if !argv.is_empty() => Ok(CommandRule::Exactly(argv.clone())),
+        (None, Some(program)) if !program.is_empty() => Ok(CommandRule::Program(program.clone())),
+        _ => fault(format!("spec.commands[{number}]"), "say either exactly or program"),
+    };
+    listed.iter().enumerate().map(rule).collect()
+}
+
+fn effect(spec: &AccessPolicySpec) -> Result<Effect, PolicyFault> {
+    let is_require = spec.effect == PolicyEffect::Require;
+    if !is_require && spec.approvals.is_some() {
+        return fault("spec.approvals", "only a Require has approvals");
+    }
+    if !is_require && spec.approvers.is_some() {
+        return fault("spec.approvers", "only a Require has approvers");
+    }
+    match spec.effect {
+        PolicyEffect::Allow => {
+            Ok(Effect::Allow(Allow { interactive: spec.interactive == Some(true), terms: terms(spec)? }))
+        }
+        PolicyEffect::Require => {
+            if spec.interactive == Some(true) {
+                return fault("spec.interactive", "a Require only restricts: say false, or leave it out");
+            }
+            let approvals = spec.approvals.unwrap_or(1);
+            if !(1..=MOST_APPROVALS).contains(&approvals) {
+                return fault("spec.approvals", format!("from 1 to {MOST_APPROVALS}"));
+            }
+            let non_interactive = spec.interactive == Some(false);
+            Ok(Effect::Require(Require { approvals, sets: sets(spec)?, non_interactive, terms: terms(spec)? }))
+        }
+        PolicyEffect::Deny => {
+            let extra = spec.reason.is_some() || spec.keys.is_some() || spec.valid_for.is_some();
+            if extra || spec.interactive.is_some() {
+                return fault(
+                    "spec",
+                    "a Deny has no interactive, validFor, reason or keys: it refuses whatever is said",
+                );
+            }
+            Ok(Effect::Deny { fault: None })
+        }
+    }
+}
+
+fn sets(spec: &AccessPolicySpec) -> Result<Vec<ApproverSet>, PolicyFault> {
+    let listed = spec.approvers.iter().flatten().enumerate();
+    let set = |(number, one): (usize, &PolicyApprovers)| {
+        let subjects = subjects(&one.subjects, &format!("spec.approvers[{number}].subjects"))?;
+        Ok(ApproverSet { name: one.name.clone(), subjects })
+    };
+    if spec.approvers.as_ref().is_some_and(Vec::is_empty) {
+        return fault("spec.approvers", "an empty list is nobody: leave it out, or name a set");
+    }
+    listed.map(set).collect()
+}
+
+fn terms(spec: &AccessPolicySpec) -> Result<Terms, PolicyFault> {
+    let valid_for = spec.valid_for.as_deref().filter(|text| !text.is_empty());
+    let valid_for = match valid_for.map(|text| duration::parse(text, LONGEST)).transpose() {
+        Ok(valid_for) => valid_for,
+        Err(error) => return fault("spec.validFor", error.to_string()),
+    };
+    let reason = spec.reason.as_ref().map(|text| text_rule(text.pattern.as_ref(), text.prompt.as_ref(), "spec.reason"));
+    let mut keys = std::collections::BTreeMap::new();
+    for (number, key) in spec.keys.iter().flatten().enumerate() {
+        let at = format!("spec.keys[{number}]");
+        let rule = text_rule(key.pattern.as_ref(), key.prompt.as_ref(), &at)?;
+        if keys.insert(key.name.clone(), rule).is_some() {
+            return fault(at, format!("the key {:?} stands there twice", key.name));
+        }
+    }
+    Ok(Terms { valid_for, reason: reason.transpose()?, keys })
+}
+
+fn text_rule(pattern: Option<&String>, prompt: Option<&String>, at: &str) -> Result<TextRule, PolicyFault> {
+    let pattern = pattern.filter(|pattern| !pattern.is_empty()).map(|pattern| Pattern::new(pattern)).transpose();
+    match pattern {
+        Ok(pattern) => Ok(TextRule { pattern, prompt: prompt.filter(|prompt| !prompt.is_empty()).cloned() }),
+        Err(why) => fault(format!("{at}.pattern"), why),
+    }
+}
+
+/// Texts that people read must show as they are.
+fn check_texts(spec: &AccessPolicySpec) -> Result<(), PolicyFault> {
+    let prompt = |text: &PolicyText| text.prompt.clone();
+    let keys =
+        spec.keys.iter().flatten().flat_map(|key| [Some(key.name.clone()), key.prompt.clone(), key.pattern.clone()]);
+    let sets = spec.approvers.iter().flatten().map(|set| Some(set.name.clone()));
+    let pattern = spec.reason.as_ref().and_then(|reason| reason.pattern.clone());
+    let texts = [spec.contact.clone(), spec.reason.as_ref().and_then(prompt), pattern];
+    for text in texts.into_iter().chain(keys).chain(sets).flatten() {
+        if let Err(error) = decide::rules::check_text("a text", &text) {
+            return fault("spec", error.to_string());
+        }
+    }
+    Ok(())
+}
+
+/// What permits says where and what; to a program exactly what.
+fn check_allow(policy: &Policy) -> Result<(), PolicyFault> {
+    let Who::Listed(subjects) = &policy.who else {
+        return fault("spec.subjects", "an Allow must say for whom");
+    };
+    if policy.namespaces.is_empty() {
+        return fault("spec.namespaces", "an Allow must say where");
+    }
+    if policy.doors.is_empty() {
+        return fault("spec.doors", "an Allow must say which doors");
+    }
+    if !subjects.iter().any(|subject| matches!(subject, Subject::ServiceAccount(_))) {
+        return Ok(());
+    }
+    let exactly = |rule: &CommandRule| matches!(rule, CommandRule::Exactly(_));
+    if policy.commands.is_empty() || !policy.commands.iter().all(exactly) {
+        return fault(
+            "spec.commands",
+            "an Allow for a ServiceAccount must name its commands exactly (doors: [exec], exactly)",
+        );
+    }
+    if policy.namespaces.iter().any(|name| name.chars().all(|c| c == '*')) {
+        return fault("spec.namespaces", "an Allow for a ServiceAccount must name its namespaces");
+    }
+    match &policy.effect {
+        Effect::Allow(allow) if allow.interactive => {
+            fault("spec.interactive", "a ServiceAccount types nothing: leave it out")
+        }
+        Effect::Allow(_) | Effect::Require(_) | Effect::Deny { .. } => Ok(()),
+    }
+}

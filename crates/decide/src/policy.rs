@@ -1,0 +1,572 @@
+//! Policies: what needs no request, what needs more than one approval, and what nobody may.
+//!
+//! Of all policies that match, `Deny` wins, then `Require`, then `Allow`; where none matches, one approval is needed.
+//! A restriction matches where it may concern what is done, a permission only where it certainly does.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use regex::{Regex, RegexBuilder};
+use wildmatch::WildMatch;
+
+use crate::{
+    access::{Ask, Command, Grant, Request, Validity},
+    attempt::{Action, Attempt, Door},
+    duration,
+    identity::{NamePrefix, Person},
+};
+
+/// The most approvals that a policy may require.
+pub const MOST_APPROVALS: u32 = 16;
+/// So large a compiled pattern may be, in bytes.
+const LARGEST_PATTERN: usize = 64 * 1024;
+
+/// A policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Which it is.
+    pub id: PolicyId,
+    /// For whom.
+    pub who: Who,
+    /// Where: names of namespaces, in which `*` stands for any text. Empty: everywhere.
+    pub namespaces: Vec<String>,
+    /// Which doors. Empty: all.
+    pub doors: Vec<Door>,
+    /// Which commands of exec. Empty: any.
+    pub commands: Vec<CommandRule>,
+    /// What it does.
+    pub effect: Effect,
+    /// Whom to ask about it.
+    pub contact: Option<String>,
+}
+
+/// Which policy, as it stood when it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PolicyId {
+    /// Name.
+    pub name: String,
+    /// UID.
+    pub uid: String,
+    /// Generation.
+    pub generation: i64,
+}
+
+/// For whom a policy is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// For everybody.
+    Everybody,
+    /// For these.
+    Listed(Vec<Subject>),
+}
+
+/// A subject, as RBAC names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A user, by the whole name that the API server gives her. Never a program.
+    User(String),
+    /// A group.
+    Group(String),
+    /// A program, by its whole user name. A permission reaches a program by its name only, never by a group.
+    ServiceAccount(String),
+}
+
+/// A command that a policy is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandRule {
+    /// This one, argument by argument.
+    Exactly(Vec<String>),
+    /// Any whose first argument is this, byte for byte.
+    Program(String),
+}
+
+/// What a policy does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Nobody need approve.
+    Allow(Allow),
+    /// Several must approve, or under conditions.
+    Require(Require),
+    /// Nobody may.
+    Deny {
+        /// Why, where the policy is not understood.
+        fault: Option<String>,
+    },
+}
+
+/// What is allowed without an approval.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Allow {
+    /// Whether somebody may type into it.
+    pub interactive: bool,
+    /// What a request must say. With a reason or keys, only a request is granted, not the plain attempt.
+    pub terms: Terms,
+}
+
+/// What is required.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Require {
+    /// How many people must approve, at least one.
+    pub approvals: u32,
+    /// Who must: one of each set at least, and nobody else counts. Empty: whoever may answer.
+    pub sets: Vec<ApproverSet>,
+    /// Whether nobody may type into it.
+    pub non_interactive: bool,
+    /// What a request must say.
+    pub terms: Terms,
+}
+
+/// People of whom one must approve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApproverSet {
+    /// What it is called in texts.
+    pub name: String,
+    /// The people.
+    pub subjects: Vec<Subject>,
+}
+
+/// What a request must say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// How long the access lasts at most.
+    pub valid_for: Option<Duration>,
+    /// Which reason it gives.
+    pub reason: Option<TextRule>,
+    /// Which custom keys it has.
+    pub keys: BTreeMap<String, TextRule>,
+}
+
+/// What a text must be like.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TextRule {
+    /// The whole of it, where more is wanted than that there is one.
+    pub pattern: Option<Pattern>,
+    /// What to tell whoever asks.
+    pub prompt: Option<String>,
+}
+
+/// A regular expression for a whole text.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    written: String,
+    regex: Regex,
+}
+
+impl Pattern {
+    /// A pattern, in the syntax of Rust's regex crate: RE2's, without look-around.
+    ///
+    /// # Errors
+    /// It is none, or takes too much room.
+    pub fn new(written: &str) -> Result<Self, String> {
+        let whole = format!("^(?:{written})$");
+        // Alone first: with a parenthesis too many it would be another inside of ours.
+        let check = |text: &str| RegexBuilder::new(text).size_limit(LARGEST_PATTERN).nest_limit(32).build();
+        check(written).and_then(|_| check(&whole)).map(|regex| Self { written: written.to_owned(), regex }).map_err(
+            |error| match error {
+                regex::Error::CompiledTooBig(_) => "it takes too much room".to_owned(),
+                _ => "it is not a regular expression (RE2 syntax)".to_owned(),
+            },
+        )
+    }
+
+    /// As it was written.
+    pub fn written(&self) -> &str {
+        &self.written
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.written == other.written
+    }
+}
+
+impl Eq for Pattern {}
+
+impl TextRule {
+    fn accepts(&self, text: &str) -> bool {
+        !text.trim().is_empty() && self.pattern.as_ref().is_none_or(|pattern| pattern.regex.is_match(text))
+    }
+}
+
+/// What of a request does not meet the terms of a policy. The texts are for whoever asks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unmet {
+    /// It asks for too long.
+    #[error("at most {} (--valid-for)", duration::show(*.most))]
+    TooLong {
+        /// The longest.
+        most: Duration,
+    },
+    /// No reason, or not such a one.
+    #[error("a reason (--reason){}", hint(.rule))]
+    Reason {
+        /// What it must be like.
+        rule: TextRule,
+    },
+    /// A key is missing or not such a one.
+    #[error("the key {key} (--custom-key {key}=…){}", hint(.rule))]
+    Key {
+        /// Its name.
+        key: String,
+        /// What its value must be like.
+        rule: TextRule,
+    },
+    /// Somebody could type into it.
+    #[error("nothing that one can type into (no -i, no -t)")]
+    Interactive,
+}
+
+fn hint(rule: &TextRule) -> String {
+    match (&rule.prompt, &rule.pattern) {
+        (Some(prompt), _) => format!(": {prompt}"),
+        (None, Some(pattern)) => format!(" that matches {}", pattern.written()),
+        (None, None) => String::new(),
+    }
+}
+
+impl Terms {
+    /// Whether a request meets them.
+    ///
+    /// # Errors
+    /// The first that it does not.
+    pub fn check(&self, request: &Request) -> Result<(), Unmet> {
+        if let (Some(most), Validity::For(asked)) = (self.valid_for, request.validity)
+            && asked > most
+        {
+            return Err(Unmet::TooLong { most });
+        }
+        self.check_texts(request)
+    }
+
+    fn check_texts(&self, request: &Request) -> Result<(), Unmet> {
+        let reason = request.reason.as_deref().unwrap_or_default();
+        if let Some(rule) = self.reason.as_ref().filter(|rule| !rule.accepts(reason)) {
+            return Err(Unmet::Reason { rule: rule.clone() });
+        }
+        let value = |key: &String| request.keys.get(key).map(String::as_str).unwrap_or_default();
+        match self.keys.iter().find(|(key, rule)| !rule.accepts(value(key))) {
+            Some((key, rule)) => Err(Unmet::Key { key: key.clone(), rule: rule.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    fn asks_nothing(&self) -> bool {
+        self.reason.is_none() && self.keys.is_empty()
+    }
+}
+
+/// What somebody does or asks for, as policies look at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deed<'a> {
+    /// Who, by the whole name that the API server gives her.
+    pub username: String,
+    /// Her groups.
+    pub groups: &'a [String],
+    /// Where.
+    pub namespace: &'a str,
+    /// Through which door.
+    pub door: Door,
+    /// What runs.
+    pub command: Runs<'a>,
+    /// Whether somebody can type into it.
+    pub interactive: bool,
+}
+
+/// What runs, as far as it can be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Runs<'a> {
+    /// This command.
+    Exactly(std::borrow::Cow<'a, [String]>),
+    /// Whatever is sent.
+    Anything,
+}
+
+impl<'a> Deed<'a> {
+    /// What an attempt does.
+    pub fn of(attempt: &'a Attempt) -> Self {
+        Self {
+            username: attempt.caller.username.clone(),
+            groups: &attempt.caller.groups,
+            namespace: &attempt.namespace,
+            door: attempt.door(),
+            command: match &attempt.action {
+                Action::Exec(exec) => Runs::Exactly((&exec.command).into()),
+                Action::Attach(_) | Action::PortForward | Action::Debug(_) => Runs::Anything,
+            },
+            interactive: attempt.action.is_interactive(),
+        }
+    }
+
+    /// What a request asks for.
+    pub fn asked(request: &'a Request, prefix: &NamePrefix) -> Self {
+        Self {
+            username: prefix.subject(&request.user.name),
+            groups: &request.groups,
+            namespace: &request.namespace,
+            door: request.ask.door(),
+            command: match &request.ask {
+                Ask::Exec(ask) => match &ask.command {
+                    Command::Exactly(argv) => Runs::Exactly(argv.into()),
+                    Command::Any => Runs::Anything,
+                },
+                Ask::Copy(copy) => Runs::Exactly(copy.command().into()),
+                Ask::Attach(_) | Ask::PortForward | Ask::Debug(_) => Runs::Anything,
+            },
+            interactive: request.ask.is_interactive(),
+        }
+    }
+}
+
+impl Policy {
+    /// Whether it may concern what is done: what is not certain does.
+    fn may_concern(&self, deed: &Deed<'_>) -> bool {
+        let who = match &self.who {
+            Who::Everybody => true,
+            Who::Listed(subjects) => subjects.iter().any(|subject| subject.names(&deed.username, deed.groups)),
+        };
+        let command = self.commands.is_empty()
+            || deed.door == Door::Exec
+                && match &deed.command {
+                    Runs::Exactly(argv) => self.commands.iter().any(|rule| rule.is_for(argv)),
+                    Runs::Anything => true,
+                };
+        who && self.is_here(deed) && command
+    }
+
+    /// Whether it certainly is for what is done, by somebody whom it names.
+    fn permits(&self, deed: &Deed<'_>, interactive: bool) -> bool {
+        let Who::Listed(subjects) = &self.who else { return false };
+        let named = subjects.iter().any(|subject| match subject {
+            Subject::Group(_) if is_program(&deed.username) => false,
+            Subject::User(_) | Subject::Group(_) | Subject::ServiceAccount(_) => {
+                subject.names(&deed.username, deed.groups)
+            }
+        });
+        let command = self.commands.is_empty()
+            || deed.door == Door::Exec
+                && matches!(&deed.command, Runs::Exactly(argv) if self.commands.iter().any(|rule| rule.is_for(argv)));
+        let place = !self.namespaces.is_empty() && !self.doors.is_empty() && self.is_here(deed);
+        named && place && command && (interactive || !deed.interactive)
+    }
+
+    fn is_here(&self, deed: &Deed<'_>) -> bool {
+        let glob = |glob: &String| WildMatch::new(&glob.replace('?', "\u{0}")).matches(deed.namespace);
+        let namespace = self.namespaces.is_empty() || self.namespaces.iter().any(glob);
+        namespace && (self.doors.is_empty() || self.doors.contains(&deed.door))
+    }
+}
+
+fn is_program(username: &str) -> bool {
+    Person { name: username.to_owned(), uid: None }.is_service_account()
+}
+
+impl Subject {
+    /// Whether it is somebody with this whole name and these groups: compared byte for byte.
+    pub fn names(&self, username: &str, groups: &[String]) -> bool {
+        match self {
+            Self::User(name) => !name.is_empty() && name == username && !is_program(username),
+            Self::Group(group) => !group.is_empty() && groups.contains(group),
+            Self::ServiceAccount(name) => is_program(name) && name == username,
+        }
+    }
+}
+
+impl CommandRule {
+    fn is_for(&self, argv: &[String]) -> bool {
+        match self {
+            Self::Exactly(exactly) => !exactly.is_empty() && exactly == argv,
+            Self::Program(program) => !program.is_empty() && argv.first() == Some(program),
+        }
+    }
+}
+
+/// All policies, in the order of their names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Policies(Vec<Policy>);
+
+impl FromIterator<Policy> for Policies {
+    fn from_iter<T: IntoIterator<Item = Policy>>(policies: T) -> Self {
+        let mut policies: Vec<Policy> = policies.into_iter().collect();
+        policies.sort_by(|a, b| (&a.id.name, &a.id.uid).cmp(&(&b.id.name, &b.id.uid)));
+        Self(policies)
+    }
+}
+
+/// What the policies say of something.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ruling<'a> {
+    deny: Option<&'a Policy>,
+    require: Vec<(&'a Policy, &'a Require)>,
+    allow: Vec<(&'a Policy, &'a Allow)>,
+}
+
+/// That a policy forbids something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forbidden {
+    /// Which.
+    pub policy: PolicyId,
+    /// What is missing; `None`: nobody may, whatever she asks.
+    pub unmet: Option<Unmet>,
+    /// Why the policy itself is not understood, where that is so.
+    pub fault: Option<String>,
+    /// Whom to ask.
+    pub contact: Option<String>,
+}
+
+/// How far a request that nobody denied is from being granted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// How many approvals are needed.
+    pub needed: u32,
+    /// Who has approved, of those who count.
+    pub have: Vec<String>,
+    /// The sets of whom somebody must still approve.
+    pub from: Vec<String>,
+}
+
+impl Policies {
+    /// What the policies say of what is done, and (for restrictions) of what was asked for it.
+    pub fn ruling(&self, deed: &Deed<'_>, asked: Option<&Deed<'_>>) -> Ruling<'_> {
+        let mut ruling = Ruling::default();
+        for policy in &self.0 {
+            let concerned = || policy.may_concern(deed) || asked.is_some_and(|asked| policy.may_concern(asked));
+            match &policy.effect {
+                Effect::Deny { .. } if ruling.deny.is_none() && concerned() => ruling.deny = Some(policy),
+                Effect::Require(require) if concerned() => ruling.require.push((policy, require)),
+                Effect::Allow(allow) if policy.permits(deed, allow.interactive) => ruling.allow.push((policy, allow)),
+                Effect::Deny { .. } | Effect::Require(_) | Effect::Allow(_) => {}
+            }
+        }
+        if ruling.deny.is_some() || !ruling.require.is_empty() {
+            ruling.allow.clear();
+        }
+        ruling
+    }
+
+    /// What they say of a request by itself.
+    pub fn of_request(&self, request: &Request, prefix: &NamePrefix) -> Ruling<'_> {
+        self.ruling(&Deed::asked(request, prefix), None)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<'a> Ruling<'a> {
+    /// Why nobody may do it, under any request.
+    pub fn forbids(&self, interactive: bool) -> Option<Forbidden> {
+        if let Some(policy) = self.deny {
+            let fault = match &policy.effect {
+                Effect::Deny { fault } => fault.clone(),
+                Effect::Allow(_) | Effect::Require(_) => None,
+            };
+            return Some(Forbidden { fault, ..forbidden(policy, None) });
+        }
+        let (policy, _) = self.require.iter().find(|(_, require)| require.non_interactive && interactive)?;
+        Some(forbidden(policy, Some(Unmet::Interactive)))
+    }
+
+    /// Why a request may not be granted as it is. Its length counts when it is filed; later it is only cut.
+    pub fn refuses(&self, request: &Request, filing: bool) -> Option<Forbidden> {
+        let unmet = |terms: &Terms| if filing { terms.check(request) } else { terms.check_texts(request) }.err();
+        self.forbids(request.ask.is_interactive()).or_else(|| {
+            let first = self.require.iter().find_map(|(policy, require)| Some((policy, unmet(&require.terms)?)));
+            first.map(|(policy, unmet)| forbidden(policy, Some(unmet)))
+        })
+    }
+
+    /// The policy by which this needs no request.
+    pub fn allows(&self) -> Option<&'a PolicyId> {
+        let (policy, _) = self.allow.iter().find(|(_, allow)| allow.terms.asks_nothing())?;
+        Some(&policy.id)
+    }
+
+    /// The policy that grants a request, and how long at most.
+    pub fn grants(&self, request: &Request) -> Option<(&'a PolicyId, Option<Duration>)> {
+        let (policy, allow) = self.allow.iter().find(|(_, allow)| allow.terms.check(request).is_ok())?;
+        Some((&policy.id, allow.terms.valid_for))
+    }
+
+    /// What an asker could still say so that a policy grants her request by itself.
+    pub fn would_grant(&self, request: &Request) -> Option<Forbidden> {
+        let first = self.allow.iter().find_map(|(policy, allow)| Some((policy, allow.terms.check(request).err()?)));
+        first.map(|(policy, unmet)| forbidden(policy, Some(unmet)))
+    }
+
+    /// The longest that access may last.
+    pub fn longest(&self) -> Option<Duration> {
+        self.require.iter().filter_map(|(_, require)| require.terms.valid_for).min()
+    }
+
+    /// Whether one approval, by whoever may answer, is all that is needed.
+    pub fn needs_one(&self) -> bool {
+        self.require.iter().all(|(_, require)| require.approvals <= 1 && require.sets.is_empty())
+    }
+
+    /// Whether these grants, each of which counts by itself, are enough together.
+    pub fn is_met_by(&self, grants: &[&Grant], prefix: &NamePrefix) -> bool {
+        !grants.is_empty() && self.require.iter().all(|(_, require)| require.is_met_by(grants, prefix))
+    }
+
+    /// How far these grants are from being enough.
+    pub fn wanted(&self, grants: &[&Grant], prefix: &NamePrefix) -> Wanted {
+        let needed = self.require.iter().map(|(_, require)| require.approvals).max().unwrap_or(1).max(1);
+        let counting = grants.iter().filter(|grant| {
+            self.require.is_empty() || self.require.iter().any(|(_, require)| require.counts(grant, prefix))
+        });
+        let sets = self.require.iter().flat_map(|(_, require)| &require.sets);
+        let open = sets.filter(|set| !grants.iter().any(|grant| set.has(grant, prefix)));
+        let mut from: Vec<String> = open.map(|set| set.name.clone()).collect();
+        from.dedup();
+        Wanted { needed, have: names(counting), from }
+    }
+
+    /// Whether an answer by somebody would count for nothing: a set is named everywhere, and she is in none.
+    pub fn has_no_use_for(&self, grant: &Grant, prefix: &NamePrefix) -> bool {
+        !self.require.is_empty() && !self.require.iter().any(|(_, require)| require.counts(grant, prefix))
+    }
+
+    /// The policies that require something, for texts.
+    pub fn requiring(&self) -> impl Iterator<Item = &'a Policy> {
+        self.require.iter().map(|(policy, _)| *policy)
+    }
+}
+
+fn forbidden(policy: &Policy, unmet: Option<Unmet>) -> Forbidden {
+    Forbidden { policy: policy.id.clone(), unmet, fault: None, contact: policy.contact.clone() }
+}
+
+fn names<'a>(grants: impl Iterator<Item = &'a &'a Grant>) -> Vec<String> {
+    let mut names: Vec<String> = grants.filter_map(|grant| Some(grant.by.as_ref()?.name.clone())).collect();
+    names.dedup();
+    names
+}
+
+impl Require {
+    fn counts(&self, grant: &Grant, prefix: &NamePrefix) -> bool {
+        self.sets.is_empty() || self.sets.iter().any(|set| set.has(grant, prefix))
+    }
+
+    fn is_met_by(&self, grants: &[&Grant], prefix: &NamePrefix) -> bool {
+        let mut people: Vec<&Person> = Vec::new();
+        for by in grants.iter().filter(|grant| self.counts(grant, prefix)).filter_map(|grant| grant.by.as_ref()) {
+            // Two names that may be one human's are one approval.
+            if !people.iter().any(|known| known.may_be(by)) {
+                people.push(by);
+            }
+        }
+        let enough = u32::try_from(people.len()).is_ok_and(|people| people >= self.approvals.max(1));
+        enough && self.sets.iter().all(|set| grants.iter().any(|grant| set.has(grant, prefix)))
+    }
+}
+
+impl ApproverSet {
+    /// Whether somebody of the set answered, with the groups that she had then.
+    fn has(&self, grant: &Grant, prefix: &NamePrefix) -> bool {
+        let Some(by) = &grant.by else { return false };
+        let username = prefix.subject(&by.name);
+        self.subjects.iter().any(|subject| subject.names(&username, &grant.groups))
+    }
+}
