@@ -11,6 +11,7 @@ use decide::{
     attempt::Door,
     copy::Direction,
     identity::{Caller, Person},
+    rules::check_name,
 };
 use kube::Api;
 use serde::{Serialize, de::DeserializeOwned};
@@ -60,6 +61,7 @@ impl Admission {
         if asked.is_empty() {
             namespace.clone_into(asked);
         }
+        check_name("forObject.name", &for_object.name).map_err(|refusal| failure::refusal(&refusal))?;
         let target = self.visible_target(user, namespace, kind, &for_object.name).await?;
         check_uid(for_object.uid.as_deref(), &target, &for_object.name)?;
         for_object.uid = Some(target.uid.clone());
@@ -112,6 +114,7 @@ impl Admission {
         let mut object: AccessGrant = object(review)?;
         let caller = Self::caller(review);
         object.spec.granted_by = Some(stamped(&self.person(&caller), &caller));
+        check_name("grantFor", &object.spec.grant_for).map_err(|refusal| failure::refusal(&refusal))?;
         let meant = convert::meant_request(&object).map_err(|error| failure::nonsense(&error))?;
         let namespace = review.request.namespace.as_deref().unwrap_or_default();
         let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), namespace);
@@ -121,9 +124,10 @@ impl Admission {
         // Only what was read can be sealed: for another request of that name, `validate` says what is wrong.
         let sealed = request.filter(|request| request.metadata.uid == object.spec.request_uid);
         object.metadata.namespace = Some(namespace.to_owned());
-        // Nor is anything sealed for somebody who may not answer: nobody else may be asked about it later.
+        // Nor is anything sealed for somebody who may not answer: nobody else may be asked about it later. A dry run is
+        // told to nobody, and so leaves nothing that would count.
         let may = self.rules.approvers.check(&caller.groups, &self.person(&caller)).is_ok();
-        let sealed = sealed.filter(|_| may);
+        let sealed = sealed.filter(|_| may && !review.request.is_dry_run());
         object.spec.seal = sealed.and_then(|request| self.ledger.sealer().seal(&object, &request, self.now()));
         patch(review, &object)
     }

@@ -39,6 +39,8 @@ pub(crate) enum Effect {
     Fails(StatusCode),
     /// Done, but answered with this status.
     DoneButFails(StatusCode),
+    /// Carries it out, lets something happen to the object, and answers with this.
+    DoneThenFails(StatusCode, fn(&mut Value)),
     /// Somebody else changes the object at this path first.
     After(String, fn(&mut Value)),
     /// Done, but something empties the uses before they are stored.
@@ -112,6 +114,11 @@ impl FakeApi {
             Some(Effect::Fails(code)) => failure(code),
             Some(Effect::DoneButFails(code)) => {
                 self.carry_out(&parts.method, &path, &query, &body);
+                failure(code)
+            }
+            Some(Effect::DoneThenFails(code, change)) => {
+                self.carry_out(&parts.method, &path, &query, &body);
+                self.change(path.trim_end_matches("/status"), change);
                 failure(code)
             }
             Some(Effect::After(other, change)) => {
