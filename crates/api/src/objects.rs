@@ -4,7 +4,7 @@
 //! server refuses CEL rules whose cost it cannot bound.
 
 #![expect(unreachable_pub, reason = "KubeSchema repeats each struct inside a function")]
-#![expect(clippy::duplicated_attributes, reason = "every printer column has a type and a path")]
+#![allow(clippy::duplicated_attributes, reason = "every printer column has a type and a path")]
 
 use std::collections::BTreeMap;
 
@@ -35,6 +35,12 @@ pub const VERSION: &str = "v1";
     derive = "Default",
     doc = "A request for access to a pod: who asks, for what, to run what, once or for how long.",
     selectable = ".spec.userInfo.username",
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.uses) || (has(self.status) && has(self.status.uses) && \
+        oldSelf.status.uses.all(old, self.status.uses.exists(new, new.reviewUID == old.reviewUID && new.at == old.at && \
+        new.podUID == old.podUID)))").message("a use of a request is never taken back"),
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.denied) || \
+        (has(self.status) && has(self.status.denied) && self.status.denied == oldSelf.status.denied)")
+        .message("a denial is final"),
     printcolumn(name = "User", type_ = "string", json_path = ".spec.userInfo.username"),
     printcolumn(name = "For", type_ = "string", json_path = ".spec.forObject.name"),
     printcolumn(name = "Door", type_ = "string", json_path = ".spec.forObject.subResource"),

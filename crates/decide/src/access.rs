@@ -1,6 +1,6 @@
 //! Requests and grants as values, and whether together they give access at a given time.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 
@@ -387,8 +387,8 @@ impl Candidate {
             return Standing::Forbidden(Box::new(forbidden));
         }
         let windows = self.windows(ruling, now, rules);
-        let mut by: Vec<String> = windows.iter().flat_map(|window| window.by.iter().cloned()).collect();
-        by.dedup();
+        let mut by = Vec::new();
+        windows.iter().for_each(|window| extend(&mut by, window.by.clone()));
         if let (Validity::Once, Some(last)) = (self.request.validity, self.request.used_up()) {
             return Standing::Used { last: last.clone(), by };
         }
@@ -411,17 +411,17 @@ impl Candidate {
         self.grants.iter().filter(|grant| self.counts(grant, now, rules)).collect()
     }
 
-    /// When access is given, by whom: by each grant where one is enough, else by all together, else by a policy.
+    /// When access is given, by whom: by each grant where one is enough, else by those that stand at the same time; and
+    /// by a policy.
     fn windows(&self, ruling: &Ruling<'_>, now: Timestamp, rules: &Rules) -> Vec<Access> {
         let longest = ruling.longest();
         let counting = self.counting(now, rules);
+        let ends: Vec<(&Grant, Timestamp)> =
+            counting.into_iter().map(|grant| (grant, self.end(grant, longest, rules))).collect();
         let mut windows: Vec<Access> = if ruling.needs_one() {
-            counting.into_iter().map(|grant| self.window(&[grant], longest, rules)).collect()
+            ends.iter().map(|one| window(one.0.since(), one.1, std::slice::from_ref(one))).collect()
         } else {
-            self.together(counting, ruling, rules)
-                .into_iter()
-                .map(|grants| self.window(&grants, longest, rules))
-                .collect()
+            ends.iter().filter_map(|(last, _)| together(last.since(), &ends, ruling, rules)).collect()
         };
         let believed = !is_from_the_future(self.request.created, now);
         windows.extend(ruling.grants(&self.request).filter(|_| believed).map(|(policy, longest)| {
@@ -433,29 +433,10 @@ impl Candidate {
         windows
     }
 
-    /// The first grants, by their time, that are enough together. Those that come later prolong nothing.
-    fn together<'a>(&self, mut grants: Vec<&'a Grant>, ruling: &Ruling<'_>, rules: &Rules) -> Option<Vec<&'a Grant>> {
-        grants.sort_by_key(|grant| (grant.since(), &grant.name));
-        let enough = (1..=grants.len()).find(|&count| {
-            let first = grants.get(..count).unwrap_or_default();
-            ruling.is_met_by(first, &rules.settings.prefix)
-        })?;
-        grants.truncate(enough);
-        Some(grants)
-    }
-
-    /// The access that these grants give: from the last of them on, and no longer than any of them says.
-    fn window(&self, grants: &[&Grant], longest: Option<Duration>, rules: &Rules) -> Access {
-        let since = grants.iter().map(|grant| grant.since()).max().unwrap_or(Timestamp::MIN);
-        let shorter = grants.iter().filter_map(|grant| Some(after(grant.since(), grant.valid_for?)));
-        let until = shorter.chain([self.asked_end(since, longest, rules)]).min().unwrap_or(Timestamp::MIN);
-        Access {
-            until,
-            since,
-            by: grants.iter().filter_map(|grant| Some(grant.by.as_ref()?.name.clone())).collect(),
-            grants: grants.iter().map(|grant| grant.name.clone()).collect(),
-            policy: None,
-        }
+    /// When what a grant says ends: each approval lasts as long as was asked for, from when it was given.
+    fn end(&self, grant: &Grant, longest: Option<Duration>, rules: &Rules) -> Timestamp {
+        let asked = self.asked_end(grant.since(), longest, rules);
+        grant.valid_for.map_or(asked, |shorter| asked.min(after(grant.since(), shorter)))
     }
 
     /// When access that is given at a time ends, as it was asked for and as far as a policy lets it last.
@@ -499,17 +480,49 @@ impl Candidate {
     }
 }
 
+/// The access that opens at a time by all grants that stand then, if they are enough: until so many have ended that
+/// they are not.
+fn together(opens: Timestamp, ends: &[(&Grant, Timestamp)], ruling: &Ruling<'_>, rules: &Rules) -> Option<Access> {
+    let mut standing: Vec<(&Grant, Timestamp)> =
+        ends.iter().copied().filter(|(grant, end)| grant.since() <= opens && opens < *end).collect();
+    standing.sort_by_key(|(grant, end)| (Reverse(*end), &grant.name));
+    let grants: Vec<&Grant> = standing.iter().map(|(grant, _)| *grant).collect();
+    let enough =
+        |count: &usize| grants.get(..*count).is_some_and(|first| ruling.is_met_by(first, &rules.settings.prefix));
+    let count = (1..=grants.len()).find(enough)?;
+    let until = standing.get(count.checked_sub(1)?)?.1;
+    Some(window(opens, until, &standing))
+}
+
+fn window(since: Timestamp, until: Timestamp, grants: &[(&Grant, Timestamp)]) -> Access {
+    Access {
+        until,
+        since,
+        by: grants.iter().filter_map(|(grant, _)| Some(grant.by.as_ref()?.name.clone())).collect(),
+        grants: grants.iter().map(|(grant, _)| grant.name.clone()).collect(),
+        policy: None,
+    }
+}
+
 /// The access that windows give together at a time.
 fn access(until: Timestamp, windows: Vec<Access>, now: Timestamp) -> Access {
-    let mut open = windows.into_iter().filter(|window| now < window.until);
     let mut all = Access { until, since: until, by: Vec::new(), grants: Vec::new(), policy: None };
-    for window in open.by_ref() {
+    for window in windows.into_iter().filter(|window| now < window.until) {
         all.since = all.since.min(window.since);
-        all.by.extend(window.by);
-        all.grants.extend(window.grants);
+        extend(&mut all.by, window.by);
+        extend(&mut all.grants, window.grants);
         all.policy = all.policy.or(window.policy);
     }
     all
+}
+
+/// Appends what is not yet there.
+fn extend(all: &mut Vec<String>, more: Vec<String>) {
+    for one in more {
+        if !all.contains(&one) {
+            all.push(one);
+        }
+    }
 }
 
 /// Whether a creation time lies further ahead than clocks differ: then it is not believed.

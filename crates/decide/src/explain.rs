@@ -69,7 +69,7 @@ fn verb(attempt: &Attempt) -> &'static str {
 fn near(request: &str, miss: &Miss, attempt: &Attempt, context: Context<'_>, ask: &str) -> String {
     match miss {
         Miss::Waiting { since, wanted } => format!(
-            "your request {request} waits for {} since {}{}.\n\
+            "your request {request} {} since {}{}.\n\
              Run the same command again once it is granted; whoever may grant it types:\n  \
              kubectl request grant -n {} {request}",
             awaited(wanted),
@@ -98,17 +98,21 @@ fn near(request: &str, miss: &Miss, attempt: &Attempt, context: Context<'_>, ask
     }
 }
 
-/// What a request waits for: `a grant`, or how many of how many approvals it has.
+/// `waits for a grant`, or how many of how many approvals it has.
 fn awaited(wanted: &Wanted) -> String {
     let from = match wanted.from.as_slice() {
         [] => String::new(),
-        sets => format!(" (still to come: one of {})", safe(&sets.join(", one of "))),
+        sets => format!(" (by one of {})", safe(&sets.join(", and one of "))),
     };
     match (wanted.needed, wanted.have.as_slice()) {
-        (0 | 1, []) => format!("a grant{from}"),
-        (needed, []) => format!("{needed} approvals{from}"),
+        (0 | 1, _) => format!("waits for a grant{from}"),
+        (needed, []) => format!("waits for {needed} approvals{from}"),
         (needed, have) => {
-            format!("more approvals: it has {} of {needed}, by {}{from}", have.len(), safe(&have.join(", ")))
+            format!(
+                "has {} of {needed} approvals (by {}), and waits for more{from}",
+                have.len(),
+                safe(&have.join(", "))
+            )
         }
     }
 }

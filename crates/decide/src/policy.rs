@@ -448,9 +448,9 @@ impl Policies {
         self.ruling(&Deed::asked(request, prefix), None)
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Each of them.
+    pub fn iter(&self) -> std::slice::Iter<'_, Policy> {
+        self.0.iter()
     }
 }
 

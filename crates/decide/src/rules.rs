@@ -48,6 +48,12 @@ pub enum Refusal {
         /// The name, escaped.
         program: String,
     },
+    /// What should be a name is none.
+    #[error("{field} is not the name of an object (lower case letters, digits, - and .)")]
+    NoName {
+        /// Where.
+        field: &'static str,
+    },
     /// Something in a text would not show.
     #[error("{field} has a character that does not show or changes how text shows (U+{code:04X}): take it out")]
     Hidden {
@@ -83,7 +89,7 @@ pub fn check(request: &Request, settings: &Settings) -> Result<(), Refusal> {
     if request.ask.is_interactive() && !settings.allow_interactive {
         return Err(Refusal::InteractiveOff);
     }
-    check_text("forObject.name", &request.target.name)?;
+    check_name("forObject.name", &request.target.name)?;
     check_text("container", request.ask.container().unwrap_or_default())?;
     match &request.ask {
         Ask::Exec(ask) => match &ask.command {
@@ -145,6 +151,25 @@ fn check_command(argv: &[String]) -> Result<(), Refusal> {
         return Err(Refusal::ProgramNotAscii { program: crate::argv::quote_json(program) });
     }
     Ok(())
+}
+
+/// Whether a text can be the name of an object: a DNS subdomain (RFC 1123). Anything else could be read as another path
+/// of the API server.
+pub fn is_name(text: &str) -> bool {
+    let label = |label: &str| {
+        let plain = label.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        !label.is_empty() && plain && !label.starts_with('-') && !label.ends_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}
+
+/// Refuses a text that cannot be the name of an object.
+///
+/// # Errors
+/// It cannot.
+pub fn check_name(field: &'static str, text: &str) -> Result<(), Refusal> {
+    check_text(field, text)?;
+    if is_name(text) { Ok(()) } else { Err(Refusal::NoName { field }) }
 }
 
 /// Whether every character of a text for people (a reason, a key) shows as itself.
@@ -224,6 +249,27 @@ mod tests {
 
     fn hidden(number: usize, code: u32) -> Refusal {
         Refusal::Hidden { field: format!("argument {number} of the command"), code }
+    }
+
+    #[rstest]
+    #[case("web-0", true)]
+    #[case("a.b", true)]
+    #[case("7", true)]
+    #[case("", false)]
+    #[case("web#frontend", false)]
+    #[case("web?x", false)]
+    #[case("web/status", false)]
+    #[case("%77eb", false)]
+    #[case("..", false)]
+    #[case("a..b", false)]
+    #[case("-a", false)]
+    #[case("a-", false)]
+    #[case("Web", false)]
+    #[case("we b", false)]
+    fn only_what_can_be_no_other_path_is_a_name(#[case] text: &str, #[case] name: bool) {
+        assert_eq!(is_name(text), name);
+        assert!(is_name(&"a".repeat(253)));
+        assert!(!is_name(&"a".repeat(254)));
     }
 
     // F21, G4

@@ -94,6 +94,7 @@ pub fn all() -> Result<Vec<Artefact>, GenerateError> {
         [
             ("guard", include_str!("../../../deploy/lock/guard.yaml")),
             ("bypass", include_str!("../../../deploy/lock/bypass.yaml")),
+            ("policies", include_str!("../../../deploy/lock/policies.yaml")),
         ]
         .map(|(name, manifest)| static_policies(name, manifest)),
     );

@@ -330,7 +330,7 @@ const WORDS: &[&str] = &[
     "prod",
     "nginx",
     "two",
-    "web-1",
+    "web-5b6d-x4k2z",
     "web",
     "a",
     "b",

@@ -96,7 +96,7 @@ pub const EXECS: [Exec; 11] = [
     ("jane", "nginx", "nginx", true, Some(&["tar", "-xmf", "-", "-C", "/srv/app-data"]), true),
     ("jane", "nginx", "nginx", true, Some(&["tar", "cf", "-", "/etc/hostname"]), false),
     ("jane", "two", "a", false, None, true),
-    ("jane", "web-1", "nginx", true, Some(&["env"]), false),
+    ("jane", "web-5b6d-x4k2z", "nginx", true, Some(&["env"]), false),
     ("kim", "nginx", "nginx", true, Some(&["id"]), false),
     ("bob", "nginx", "nginx", true, Some(&["trap-bob"]), false),
 ];
@@ -171,7 +171,7 @@ fn files(request: &Value, admin: bool) -> bool {
     let exists = [
         (Some("pods"), Some("nginx"), Some(POD_UID)),
         (Some("pods"), Some("two"), Some("two-1")),
-        (Some("pods"), Some("web-1"), Some("web-1")),
+        (Some("pods"), Some("web-5b6d-x4k2z"), Some("web-1")),
         (Some("deployments"), Some("web"), Some("deploy-1")),
     ];
     let empty = |value: &Value| value.as_array().is_none_or(Vec::is_empty);

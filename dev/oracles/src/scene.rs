@@ -84,7 +84,7 @@ fn path(api: &str, plural: &str, object: &Value) -> String {
     format!("{api}/namespaces/{}/{plural}/{}", meta("namespace"), meta("name"))
 }
 
-/// `nginx` with one container and a debugger; `two` with two; `web-1` of a Deployment.
+/// `nginx` with one container and a debugger; `two` with two; `web-5b6d-x4k2z` of a Deployment.
 fn pods() -> Vec<Value> {
     let mut nginx = world::pod(POD_UID);
     nginx["spec"]["ephemeralContainers"] = json!([{ "name": "live", "image": "busybox", "command": ["sh"],
@@ -100,9 +100,10 @@ fn pods() -> Vec<Value> {
     two["spec"]["containers"] = json!([{"name": "a", "image": "a"}, {"name": "b", "image": "b"}]);
     two["status"]["containerStatuses"] = json!([running("a"), running("b")]);
     let mut web = world::pod("web-1");
-    web["metadata"]["name"] = json!("web-1");
+    web["metadata"]["name"] = json!("web-5b6d-x4k2z");
+    web["metadata"]["creationTimestamp"] = json!("2026-11-23T15:00:00Z");
     web["metadata"]["ownerReferences"] =
-        json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "rs-1", "controller": true}]);
+        json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5b6d", "uid": "rs-1", "controller": true}]);
     vec![nginx, two, web]
 }
 
@@ -112,7 +113,8 @@ fn owners() -> [Value; 2] {
         "controller": true}]);
     [
         json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "spec": {"template": template},
-            "metadata": {"name": "web", "namespace": "default", "uid": "rs-1", "ownerReferences": owner}}),
+            "metadata": {"name": "web-5b6d", "namespace": "default", "uid": "rs-1", "ownerReferences": owner,
+                "creationTimestamp": "2026-11-23T15:00:00Z"}}),
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"template": template},
             "metadata": {"name": "web", "namespace": "default", "uid": "deploy-1"}}),
     ]

@@ -127,7 +127,7 @@ fn the_scene_opens_every_door_and_shuts_it_again() {
             r["object"]["container"] = json!("a");
         }),
         ("exec-websocket", |r| {
-            r["name"] = json!("web-1");
+            r["name"] = json!("web-5b6d-x4k2z");
             r["object"]["command"] = json!(["env"]);
         }),
         ("exec-websocket", |r| {

@@ -1,6 +1,6 @@
 //! One attempt that is allowed, in parts: every table changes one of them.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kra_decide::{
@@ -9,8 +9,14 @@ use kra_decide::{
     },
     attempt::{Action, Attempt, Door, Exec},
     identity::{Approvers, Caller, NamePrefix, Person},
-    verdict::{Container, Pod, Rules, Workload},
+    policy::Wanted,
+    verdict::{Container, Miss, Pod, Rules, Settings, Workload},
 };
+
+/// The miss of a request that one approval would grant.
+pub(crate) fn waiting(since: Timestamp) -> Miss {
+    Miss::Waiting { since, wanted: Wanted { needed: 1, ..Wanted::default() } }
+}
 
 /// How long an unused request can be used, in all tables.
 pub(crate) const UNUSED: Duration = Duration::from_hours(48);
@@ -37,6 +43,7 @@ pub(crate) fn request() -> Request {
         namespace: "default".to_owned(),
         name: "access-exec-jane-7f3k".to_owned(),
         user: person("jane", Some("uid-jane")),
+        groups: vec!["devs".to_owned()],
         created_by: Some(person("jane", Some("uid-jane"))),
         target: Target { kind: TargetKind::Pod, name: "box".to_owned(), uid: Some("pod-1".to_owned()) },
         ask: Ask::Exec(ExecAsk {
@@ -46,6 +53,8 @@ pub(crate) fn request() -> Request {
             tty: false,
         }),
         validity: Validity::Once,
+        reason: None,
+        keys: BTreeMap::new(),
         created: at(0),
         being_deleted: false,
         size: 100,
@@ -174,11 +183,18 @@ pub(crate) fn pod() -> Pod {
 }
 
 pub(crate) fn rules() -> Rules {
-    Rules {
+    rules_with(|_| {})
+}
+
+/// The same with other settings, and no policies.
+pub(crate) fn rules_with(change: impl FnOnce(&mut Settings)) -> Rules {
+    let mut settings = Settings {
         allow_interactive: true,
         unused: UNUSED,
         prefix: NamePrefix::default(),
         approvers: Approvers::default(),
         requesters: Vec::new(),
-    }
+    };
+    change(&mut settings);
+    Rules { settings: Arc::new(settings), policies: Arc::default() }
 }

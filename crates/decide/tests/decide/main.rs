@@ -11,6 +11,7 @@
 
 mod build;
 mod lifecycle;
+mod policies;
 mod properties;
 mod standing;
 mod texts;

@@ -160,9 +160,9 @@ proptest! {
 
     #[test]
     fn switching_interactive_use_off_never_allows(mut world in world()) {
-        world.rules.allow_interactive = true;
+        world.allow_interactive(true);
         let mut off = world.clone();
-        off.rules.allow_interactive = false;
+        off.allow_interactive(false);
         prop_assert!(world.permits() || !off.permits());
     }
 
@@ -326,7 +326,7 @@ fn positions(candidate: &Candidate, answer: Answer) -> Vec<usize> {
 /// Whether a request is the caller's and may be about the pod.
 fn hers(world: &World, candidate: &Candidate) -> bool {
     let (request, attempt) = (&candidate.request, &world.attempt);
-    let stored = world.rules.prefix.stored(&attempt.caller.username);
+    let stored = world.rules.settings.prefix.stored(&attempt.caller.username);
     stored == Some(request.user.name.as_str())
         && (request.user.uid.is_none() || request.user.uid == attempt.caller.uid)
         && request.namespace == attempt.namespace
@@ -340,7 +340,7 @@ fn comes_near(world: &World, candidate: &Candidate) -> bool {
     let granted = matches!(standing, Standing::Granted(_));
     let same_door = candidate.request.ask.door() == world.attempt.door();
     let typed = world.attempt.action.takes_input() && !matches!(candidate.request.ask, Ask::Copy(_));
-    let possible = world.rules.allow_interactive || !typed;
+    let possible = world.rules.settings.allow_interactive || !typed;
     hers(world, candidate) && same_door && possible && standing != Standing::Revoked && (granted || exactly)
 }
 
@@ -405,7 +405,7 @@ fn reference(world: &World, candidate: &Candidate) -> bool {
         Validity::For(_) => in_time && is_known(world, candidate),
         Validity::Once => unspent(world, candidate, in_time, grants().next().is_some()),
     };
-    (!typed || world.rules.allow_interactive)
+    (!typed || world.rules.settings.allow_interactive)
         && hers(world, candidate)
         && covers(world, candidate)
         && !final_no

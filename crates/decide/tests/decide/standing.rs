@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
-use kra_decide::{
-    access::{Access, Standing, Validity},
-    verdict::Rules,
-};
+use kra_decide::access::{Access, Standing, Validity};
 use rstest::rstest;
 
-use crate::build::{UNUSED, argv, at, candidate, for_an_hour, grant, rules};
+use crate::build::{UNUSED, argv, at, candidate, for_an_hour, grant, rules, rules_with};
 
 const HOUR: i64 = 3600;
 const UNUSED_ENDS: i64 = 48 * HOUR;
 
 fn access(until: i64) -> Standing {
-    Standing::Granted(Access { until: at(until), since: at(60), by: argv(&["amy"]), grants: argv(&["grant-1"]) })
+    Standing::Granted(Access {
+        until: at(until),
+        since: at(60),
+        by: argv(&["amy"]),
+        grants: argv(&["grant-1"]),
+        policy: None,
+    })
 }
 
 fn expired(end: i64, by: &[&str]) -> Standing {
@@ -83,7 +86,10 @@ fn of_two_grants_the_one_that_ends_last_decides() {
 fn a_time_beyond_the_calendar_ends_an_access(#[case] validity: Validity, #[case] unused: Duration) {
     let mut candidate = candidate();
     candidate.request.validity = validity;
-    assert!(matches!(candidate.standing(at(61), &Rules { unused, ..rules() }), Standing::Expired { .. }));
+    assert!(matches!(
+        candidate.standing(at(61), &rules_with(|settings| settings.unused = unused)),
+        Standing::Expired { .. }
+    ));
 }
 
 #[test]

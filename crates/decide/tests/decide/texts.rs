@@ -13,7 +13,7 @@ use kra_decide::{
 use proptest::{prelude::*, sample::select};
 use rstest::rstest;
 
-use crate::build::{ExecMut as _, argv, at, attempt, used};
+use crate::build::{ExecMut as _, argv, at, attempt, used, waiting};
 
 const DEV: Context<'static> = Context { cluster: "dev", now: jiff::Timestamp::constant(1_795_435_200 + 7200, 0) };
 
@@ -47,7 +47,7 @@ fn exec_ask(command: Command) -> Ask {
 #[rstest]
 #[case("interactive_off", Denied::InteractiveOff)]
 #[case("no_request", Denied::NoRequest)]
-#[case("waiting", near(Miss::Waiting { since: at(6960) }))]
+#[case("waiting", near(waiting(at(6960))))]
 #[case("denied", over(denied_by(None)))]
 #[case("denied_with_reason", over(denied_by(Some("use the read replica"))))]
 #[case(
@@ -198,7 +198,7 @@ fn miss() -> impl Strategy<Value = Miss> {
     let differences = prop::sample::subsequence(vec![Difference::Command, Container, Stdin, Tty], 1..=4);
     let granted = prop_oneof![long_argv().prop_map(Command::Exactly), Just(Command::Any)];
     prop_oneof![
-        (-9_000_000i64..9000).prop_map(|since| Miss::Waiting { since: at(since) }),
+        (-9_000_000i64..9000).prop_map(|since| waiting(at(since))),
         standing().prop_map(Miss::Over),
         (differences, granted)
             .prop_map(|(differences, granted)| Miss::Differs { differences, granted: Box::new(exec_ask(granted)) }),

@@ -11,13 +11,13 @@ use kra_decide::{
     debug::DebugContainer,
     identity::{Approvers, NamePrefix},
     matching::Difference,
-    verdict::{Container, Denied, Miss, Permit, Pod, PodMiss, Rules, Screened, Spend, Verdict, confirm, screen},
+    verdict::{Container, Denied, Miss, Permit, Pod, PodMiss, Screened, Spend, Verdict, confirm, screen},
 };
 use rstest::rstest;
 
 use crate::build::{
     ExecMut as _, NOW, argv, at, attempt, candidate, container, denied_grant, for_a_workload, for_an_hour, person, pod,
-    rules, use_of, used,
+    rules, rules_with, use_of, used, waiting,
 };
 
 fn confirmed(attempt: &Attempt, candidate: &Candidate, pod: &Pod) -> Verdict {
@@ -279,7 +279,7 @@ fn nobody_grants_her_own_request(#[case] by: kra_decide::identity::Person) {
     let mut candidate = candidate();
     candidate.request.created_by = Some(person("bot", Some("uid-bot")));
     candidate.grants[0].by = Some(by);
-    assert_eq!(miss(confirmed(&attempt(), &candidate, &pod())), Miss::Waiting { since: at(0) });
+    assert_eq!(miss(confirmed(&attempt(), &candidate, &pod())), waiting(at(0)));
 }
 
 #[rstest]
@@ -294,7 +294,7 @@ fn a_grant_that_does_not_count_leaves_the_request_waiting(#[case] arrange: fn(&m
     let mut candidate = candidate();
     arrange(&mut candidate);
     let since = candidate.request.created;
-    assert_eq!(miss(confirmed(&attempt(), &candidate, &pod())), Miss::Waiting { since });
+    assert_eq!(miss(confirmed(&attempt(), &candidate, &pod())), waiting(since));
 }
 
 // E14
@@ -372,7 +372,7 @@ fn a_request_that_is_being_deleted_says_nothing() {
 fn a_prefix_is_mandatory_where_it_is_configured(#[case] username: &str, #[case] allowed: bool) {
     let mut attempt = attempt();
     attempt.caller.username = username.to_owned();
-    let rules = Rules { prefix: NamePrefix::new("oidc:"), ..rules() };
+    let rules = rules_with(|settings| settings.prefix = NamePrefix::new("oidc:"));
     let verdict = confirm(&attempt, &candidate(), Some(&pod()), at(NOW), &rules);
     assert_eq!(matches!(verdict, Verdict::Allow(_)), allowed);
 }
@@ -384,7 +384,7 @@ fn interactive_use_is_denied_where_it_is_off_whatever_was_granted(#[case] stdin:
     let (mut attempt, mut candidate) = (attempt(), candidate());
     (attempt.exec().stdin, attempt.exec().tty) = (stdin, tty);
     (candidate.request.exec().stdin, candidate.request.exec().tty) = (true, true);
-    let rules = Rules { allow_interactive: false, ..rules() };
+    let rules = rules_with(|settings| settings.allow_interactive = false);
     let screened = screen(&attempt, std::slice::from_ref(&candidate), at(NOW), &rules);
     assert_eq!(screened, Screened::Denied(Denied::InteractiveOff));
     assert_eq!(denied(confirm(&attempt, &candidate, Some(&pod()), at(NOW), &rules)), Denied::InteractiveOff);
@@ -421,7 +421,7 @@ fn a_request_that_waits_is_told_before_one_that_is_over() {
     over.request.created = at(30);
     over.request.denied = Some(Denial { by: "tom".to_owned(), at: at(40), reason: None });
     let screened = screen(&attempt(), &[over, waiting], at(NOW), &rules());
-    let miss = Miss::Waiting { since: at(0) };
+    let miss = crate::build::waiting(at(0));
     assert_eq!(screened, Screened::Denied(Denied::Near { request: "access-exec-jane-7f3k".to_owned(), miss }));
 }
 
@@ -529,7 +529,7 @@ fn a_copy_is_a_question_that_costs_nothing_and_a_command_that_is_the_use() {
         (attempt.exec().command, attempt.exec().stdin) = (argv(command), stdin);
         attempt
     };
-    let rules = Rules { allow_interactive: false, ..rules() };
+    let rules = rules_with(|settings| settings.allow_interactive = false);
     let verdict = |attempt: &Attempt, candidate: &Candidate| confirm(attempt, candidate, Some(&pod()), at(NOW), &rules);
     let (question, unpack) = (run(&["test", "-d", "/srv/x"], false), run(&["tar", "-xmf", "-", "-C", "/srv"], true));
     assert_eq!(permit(verdict(&question, &candidate)).use_, Spend::Nothing);
@@ -553,7 +553,7 @@ fn an_exec_that_unpacks_is_interactive_unless_a_copy_was_granted() {
     (candidate.request.exec().command, candidate.request.exec().stdin) = (Command::Any, true);
     attempt.exec().command = argv(&["tar", "-xmf", "-", "-C", "/"]);
     attempt.exec().stdin = true;
-    let rules = Rules { allow_interactive: false, ..rules() };
+    let rules = rules_with(|settings| settings.allow_interactive = false);
     denied(confirm(&attempt, &candidate, Some(&pod()), at(NOW), &rules));
 }
 
@@ -629,17 +629,17 @@ fn a_request_in_a_programs_name_gives_nothing_unless_it_is_listed() {
     candidate.request.user = person(bot, None);
     attempt.caller.username = bot.to_owned();
     assert_eq!(denied(confirmed(&attempt, &candidate, &pod())), Denied::NoRequest);
-    let rules = Rules { requesters: vec![bot.to_owned()], ..rules() };
+    let rules = rules_with(|settings| settings.requesters = vec![bot.to_owned()]);
     permit(confirm(&attempt, &candidate, Some(&pod()), at(NOW), &rules));
 }
 
 #[test]
 fn a_grant_by_somebody_in_no_approver_group_grants_nothing_whoever_sealed_it() {
     let approvers = Approvers { groups: Some(vec!["sre".to_owned()]), programs: Vec::new() };
-    let rules = Rules { approvers, ..rules() };
+    let rules = rules_with(|settings| settings.approvers = approvers);
     let mut candidate = candidate();
     let verdict = |candidate: &Candidate| confirm(&attempt(), candidate, Some(&pod()), at(NOW), &rules);
-    assert_eq!(miss(verdict(&candidate)), Miss::Waiting { since: at(0) });
+    assert_eq!(miss(verdict(&candidate)), waiting(at(0)));
     candidate.grants[0].groups = vec!["sre".to_owned()];
     permit(verdict(&candidate));
 }
@@ -675,7 +675,7 @@ fn a_grant_whose_seal_is_broken_grants_nothing(#[case] ask: Ask, #[case] action:
     candidate.request.ask = ask;
     permit(confirmed(&attempt, &candidate, &pod()));
     candidate.grants[0].seal = Seal::Broken;
-    assert_eq!(miss(confirmed(&attempt, &candidate, &pod())), Miss::Waiting { since: at(0) });
+    assert_eq!(miss(confirmed(&attempt, &candidate, &pod())), waiting(at(0)));
 }
 
 #[test]

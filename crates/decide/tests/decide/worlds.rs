@@ -1,6 +1,6 @@
 //! Worlds that are mostly right, so that both allows and every kind of denial come up often.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use kra_decide::{
     access::{
@@ -10,12 +10,12 @@ use kra_decide::{
     attempt::{Action, Addition, Attach, Attempt, Door, Exec},
     copy::{Copy, Direction},
     debug::DebugContainer,
-    identity::{Approvers, Caller, NamePrefix, Person},
-    verdict::{Container, Pod, Rules, Screened, Verdict, Workload, confirm, screen},
+    identity::{Caller, NamePrefix, Person},
+    verdict::{Container, Pod, Rules, Screened, Settings, Verdict, Workload, confirm, screen},
 };
 use proptest::{prelude::*, sample::select};
 
-use crate::build::{UNUSED, argv, at};
+use crate::build::{argv, at, rules_with};
 
 /// Seconds beyond which nothing in a world was created.
 pub(crate) const NEWEST: i64 = 300;
@@ -32,6 +32,11 @@ pub(crate) struct World {
 }
 
 impl World {
+    pub(crate) fn allow_interactive(&mut self, allow: bool) {
+        let settings = Settings { allow_interactive: allow, ..(*self.rules.settings).clone() };
+        self.rules.settings = Arc::new(settings);
+    }
+
     /// The whole decision, both steps.
     pub(crate) fn permits(&self) -> bool {
         match screen(&self.attempt, &self.candidates, at(self.now), &self.rules) {
@@ -221,10 +226,13 @@ fn request(uid: String) -> impl Strategy<Value = Request> {
             namespace,
             name,
             user: person,
+            groups: Vec::new(),
             created_by,
             target,
             ask,
             validity,
+            reason: None,
+            keys: BTreeMap::new(),
             created,
             being_deleted,
             size: 100,
@@ -302,12 +310,11 @@ fn pod() -> impl Strategy<Value = Option<Pod>> {
 }
 
 fn rules() -> impl Strategy<Value = Rules> {
-    (mostly(true, &[false]), text("", &["oidc:"])).prop_map(|(allow_interactive, prefix)| Rules {
-        allow_interactive,
-        unused: UNUSED,
-        prefix: NamePrefix::new(prefix),
-        approvers: Approvers::default(),
-        requesters: Vec::new(),
+    (mostly(true, &[false]), text("", &["oidc:"])).prop_map(|(allow_interactive, prefix)| {
+        rules_with(|settings| {
+            settings.allow_interactive = allow_interactive;
+            settings.prefix = NamePrefix::new(prefix);
+        })
     })
 }
 

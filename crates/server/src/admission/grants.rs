@@ -2,7 +2,7 @@
 
 use api::{AccessGrant, AccessRequest, convert, objects::GrantStatus, review::Review};
 use decide::{
-    access::{Candidate, Request, Seal, Standing, Validity},
+    access::{Answer, Candidate, Grant, Request, Seal, Standing, Validity},
     explain::{self, safe},
     identity::{Caller, NoApprover, Person},
     rules,
@@ -40,11 +40,12 @@ impl Admission {
         metadata::check_owners(&grant.metadata, &object)?;
         let request = convert::request(&object).map_err(|error| failure::nonsense(&error))?;
         self.check_approver(&caller, &person, &request)?;
-        if seal == Seal::Broken {
+        if seal == Seal::Broken && !review.request.is_dry_run() {
             return Err(unstamped("seal"));
         }
         let denies = grant.status == Some(GrantStatus::Denied);
         self.check_open(&object, &request, denies).await?;
+        self.check_counts(&value, &request)?;
         check_shorter(value.valid_for, &request)?;
         if review.request.is_dry_run() {
             return Ok(());
@@ -61,6 +62,7 @@ impl Admission {
     async fn meant_request(&self, grant: &AccessGrant, review: &Review) -> Result<AccessRequest, Refused> {
         let namespace = review.request.namespace.as_deref().unwrap_or_default();
         let name = &grant.spec.grant_for;
+        rules::check_name("grantFor", name).map_err(|refusal| failure::refusal(&refusal))?;
         let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), namespace);
         let request = api
             .get_opt(name)
@@ -111,6 +113,21 @@ impl Admission {
             }
             Standing::Revoked => Err(Refused::because(format!("accessrequest {name:?} is being deleted"))),
         }
+    }
+
+    /// An approval that no policy counts is not taken: whoever gives it would believe that it did something.
+    fn check_counts(&self, grant: &Grant, request: &Request) -> Result<(), Refused> {
+        let rules = self.rules();
+        let ruling = rules.policies.of_request(request, &rules.settings.prefix);
+        if grant.answer == Answer::Denied || !ruling.has_no_use_for(grant, &rules.settings.prefix) {
+            return Ok(());
+        }
+        let wanted = ruling.wanted(&[], &rules.settings.prefix);
+        Err(Refused::because(format!(
+            "your approval would not count: one of {} must approve accessrequest {:?}",
+            safe(&wanted.from.join(", and one of ")),
+            request.name
+        )))
     }
 
     /// Nobody answers her own request, nor one that she filed for somebody else; and only approvers answer.

@@ -7,6 +7,7 @@
 //! - [`router`]: HTTP in and out; a panic becomes a denial.
 //! - [`door`]: an attempt to get into a pod. [`proxy`]: the doors that nobody can ask for.
 //! - [`requests`], [`grants`], [`removal`]: writes to our own objects.
+//! - [`why`]: what would become of a request. [`policy`]: writes of policies.
 //! - [`stamp`]: what the server itself writes into new objects.
 
 pub mod arrivals;
@@ -23,6 +24,7 @@ pub mod requests;
 pub mod room;
 pub mod router;
 pub mod stamp;
+pub mod why;
 
 use std::sync::Arc;
 

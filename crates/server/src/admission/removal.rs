@@ -3,7 +3,10 @@
 //! RBAC alone is not enough: a third person could destroy the trail, or somebody's access.
 
 use api::{AccessGrant, AccessRequest, convert, objects::GrantStatus, review::Review};
-use decide::access::{Candidate, Request, Seal, Standing};
+use decide::{
+    access::{Candidate, Request, Seal, Standing},
+    rules::is_name,
+};
 use kube::Api;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -40,12 +43,17 @@ impl Admission {
         };
         let granted = grant.as_ref().is_some_and(|grant| grant.status == Some(GrantStatus::Granted));
         let hers = granted && request.as_ref().is_some_and(|request| self.is_hers(review, request));
-        let stake = grant.is_none() || request.as_ref().is_some_and(|request| self.has_a_stake(review, request));
+        let denied = grant.as_ref().is_some_and(|grant| grant.status == Some(GrantStatus::Denied));
+        // Of a denial whose request is gone nobody knows any more whom it concerns.
+        let stake = match (&grant, &request) {
+            (None, _) => true,
+            (Some(_), None) => denied,
+            (Some(_), Some(request)) => self.has_a_stake(review, request),
+        };
         self.check_remover(review, hers, stake, "grant").await?;
         let noted = |request: &AccessRequest| request.status.as_ref().is_some_and(|status| status.denied.is_some());
         let live = request.as_ref().filter(|request| request.metadata.deletion_timestamp.is_none());
         // What is no answer denies nothing, and there is nothing to wait for.
-        let denied = grant.as_ref().is_some_and(|grant| grant.status == Some(GrantStatus::Denied));
         if denied && !metadata::is_controller(&Self::caller(review).username) && live.is_some_and(|live| !noted(live)) {
             return Err(Refused::because(
                 "this denial is not yet written into the request's status, where it stays: try again in a moment",
@@ -96,11 +104,16 @@ impl Admission {
         sides.into_iter().flatten().filter_map(convert::person).any(|side| person.may_be(&side))
     }
 
-    /// The request that a grant names, if it is still there.
+    /// The request that a grant is for, if it is still there: not another one of its name.
     async fn request_of(&self, review: &Review, grant: &AccessGrant) -> Result<Option<AccessRequest>, Refused> {
         let namespace = review.request.namespace.as_deref().unwrap_or_default();
+        if !is_name(&grant.spec.grant_for) {
+            return Ok(None);
+        }
         let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), namespace);
-        Ok(api.get_opt(&grant.spec.grant_for).await?)
+        let meant = convert::meant_request(grant).unwrap_or_else(|_differ| grant.spec.request_uid.clone());
+        let there = api.get_opt(&grant.spec.grant_for).await?;
+        Ok(there.filter(|request| meant.is_none() || request.metadata.uid == meant))
     }
 
     /// Keeps the whole object in the log, and remembers that memory may not know of the deletion yet.

@@ -132,6 +132,7 @@ impl Admission {
     /// Whether an earlier request that is named is one of the same user: the approver reads its name.
     async fn check_follows(&self, object: &AccessRequest, request: &Request) -> Result<(), Refused> {
         let Some(name) = object.spec.follows.as_deref().filter(|name| !name.is_empty()) else { return Ok(()) };
+        rules::check_name("follows", name).map_err(|refusal| failure::refusal(&refusal))?;
         let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), &request.namespace);
         let earlier = api.get_opt(name).await?.and_then(|earlier| convert::person(&earlier.spec.user_info?));
         if earlier.is_some_and(|user| user.name == request.user.name) {

@@ -11,6 +11,7 @@ use decide::{
     attempt::Door,
     copy::Direction,
     identity::{Caller, Person},
+    rules::check_name,
 };
 use kube::Api;
 use serde::{Serialize, de::DeserializeOwned};
@@ -19,6 +20,7 @@ use serde_json::{json, value::RawValue};
 use super::{
     Admission,
     failure::{self, Failure, Refused},
+    why,
 };
 use crate::cluster::{
     pods::{self, Target},
@@ -35,7 +37,8 @@ impl Admission {
         object.spec.created_by = Some(stamped(&self.person(&caller), &caller));
         let namespace = review.request.namespace.as_deref().unwrap_or_default();
         self.stamp_target(&mut object, namespace, &review.request.user_info).await?;
-        patch(review, &object)
+        let explanation = self.explanation(review, &object);
+        patch(review, &object, explanation)
     }
 
     /// Who the access is for: the caller, or whom an always-allowed caller names.
@@ -60,6 +63,7 @@ impl Admission {
         if asked.is_empty() {
             namespace.clone_into(asked);
         }
+        check_name("forObject.name", &for_object.name).map_err(|refusal| failure::refusal(&refusal))?;
         let target = self.visible_target(user, namespace, kind, &for_object.name).await?;
         check_uid(for_object.uid.as_deref(), &target, &for_object.name)?;
         for_object.uid = Some(target.uid.clone());
@@ -112,6 +116,7 @@ impl Admission {
         let mut object: AccessGrant = object(review)?;
         let caller = Self::caller(review);
         object.spec.granted_by = Some(stamped(&self.person(&caller), &caller));
+        check_name("grantFor", &object.spec.grant_for).map_err(|refusal| failure::refusal(&refusal))?;
         let meant = convert::meant_request(&object).map_err(|error| failure::nonsense(&error))?;
         let namespace = review.request.namespace.as_deref().unwrap_or_default();
         let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), namespace);
@@ -121,11 +126,12 @@ impl Admission {
         // Only what was read can be sealed: for another request of that name, `validate` says what is wrong.
         let sealed = request.filter(|request| request.metadata.uid == object.spec.request_uid);
         object.metadata.namespace = Some(namespace.to_owned());
-        // Nor is anything sealed for somebody who may not answer: nobody else may be asked about it later.
+        // Nor is anything sealed for somebody who may not answer: nobody else may be asked about it later. A dry run is
+        // told to nobody, and so leaves nothing that would count.
         let may = self.settings.approvers.check(&caller.groups, &self.person(&caller)).is_ok();
-        let sealed = sealed.filter(|_| may);
+        let sealed = sealed.filter(|_| may && !review.request.is_dry_run());
         object.spec.seal = sealed.and_then(|request| self.ledger.sealer().seal(&object, &request, self.now()));
-        patch(review, &object)
+        patch(review, &object, None)
     }
 }
 
@@ -200,8 +206,12 @@ fn raw(review: &Review) -> Result<&RawValue, Refused> {
 ///
 /// One operation, whatever was sent: the API server applies patches before it looks at the schema's bounds, and takes
 /// quadratic time for one that removes the elements of a long list.
-fn patch(review: &Review, stamped: &impl Serialize) -> Result<Answer, Refused> {
+fn patch(review: &Review, stamped: &impl Serialize, explanation: Option<String>) -> Result<Answer, Refused> {
     let spec = serde_json::to_value(stamped).map_err(Failure::Patch)?.get("spec").cloned().unwrap_or_default();
-    let operations = json!([{"op": "add", "path": "/spec", "value": spec}]).to_string();
+    let mut operations = vec![json!({"op": "add", "path": "/spec", "value": spec})];
+    // Where somebody asks by an annotation, there are annotations.
+    let path = format!("/metadata/annotations/{}", why::ANSWER.replace('/', "~1"));
+    operations.extend(explanation.map(|text| json!({"op": "add", "path": path, "value": text})));
+    let operations = json!(operations).to_string();
     Ok(Answer::allow(&review.request.uid).patched(base64::engine::general_purpose::STANDARD.encode(operations)))
 }

@@ -157,7 +157,8 @@ impl Ledger {
             let spent_in = |object: &AccessRequest| object.status.clone().unwrap_or_default().uses;
             let spent = spent_in(&now.object);
             if spent.iter().any(|one| one.review_uid == use_.review_uid) {
-                return Ok(Spent::Ours);
+                // It was written after all. A denial that was just read counts all the same.
+                return Ok(if still(&now.candidate) { Spent::Ours } else { Spent::Lost });
             }
             // Nothing but the same uses will do: another review's, of whichever door, was faster.
             if !is_same(&spent, &spent_in(&live.object)) || !still(&now.candidate) {

@@ -3,6 +3,7 @@
 pub mod clients;
 pub mod index;
 pub mod ledger;
+pub mod lineage;
 pub mod outcomes;
 pub mod pods;
 pub mod policies;

@@ -6,6 +6,7 @@ use api::pod_update;
 use decide::{
     access::TargetKind,
     debug::DebugContainer,
+    rules::is_name,
     verdict::{Container, Pod, Workload},
 };
 use k8s_openapi::{
@@ -16,6 +17,8 @@ use kube::{
     Api, Client, ResourceExt as _,
     core::{ApiResource, DynamicObject, GroupVersionKind},
 };
+
+use super::lineage::{self, Named};
 
 /// The annotation by which a pod names its default container, as kubectl reads it.
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
@@ -41,8 +44,7 @@ pub struct Target {
 pub async fn read(client: &Client, namespace: &str, name: &str, chain: bool) -> Result<Option<Pod>, kube::Error> {
     let Some(object) = get(client, namespace, &resource(TargetKind::Pod), name).await? else { return Ok(None) };
     let Some((pod, ephemeral)) = typed(&object) else { return Ok(None) };
-    let workloads =
-        if chain { workloads(client, namespace, controller(pod.owner_references())).await? } else { vec![] };
+    let workloads = if chain { workloads(client, namespace, &object).await? } else { vec![] };
     Ok(Some(Pod {
         uid: pod.uid().unwrap_or_default(),
         being_deleted: pod.metadata.deletion_timestamp.is_some(),
@@ -71,6 +73,9 @@ pub async fn read_target(
     name: &str,
 ) -> Result<Option<Target>, kube::Error> {
     if kind == TargetKind::Pod {
+        if !is_name(name) {
+            return Ok(None);
+        }
         let api: Api<v1::Pod> = Api::namespaced(client.clone(), namespace);
         let pod = api.get_opt(name).await?;
         return Ok(pod.map(|pod| {
@@ -128,25 +133,36 @@ fn containers(pod: &v1::Pod, added: &BTreeMap<String, DebugContainer>) -> Vec<Co
     main.chain(init).chain(ephemeral).collect()
 }
 
-/// Follows controller references upwards, each by UID: an owner re-created under the same name ends the chain.
-async fn workloads(
-    client: &Client,
-    namespace: &str,
-    first: Option<OwnerReference>,
-) -> Result<Vec<Workload>, kube::Error> {
+/// Follows controller references upwards, each by UID: an owner re-created under the same name ends the chain, and so
+/// does one that cannot have made what names it.
+async fn workloads(client: &Client, namespace: &str, pod: &DynamicObject) -> Result<Vec<Workload>, kube::Error> {
     let mut found = Vec::new();
-    let mut next = first;
-    for _ in 0..LONGEST_CHAIN {
-        let Some(owner) = next else { break };
+    let mut made = pod.clone();
+    for _ in 1..LONGEST_CHAIN {
+        let Some(owner) = controller(made.owner_references()) else { break };
         let Some(resource) = owner_resource(&owner) else { break };
         let Some(object) = get(client, namespace, &resource, &owner.name).await? else { break };
-        if object.uid().as_deref() != Some(owner.uid.as_str()) {
+        if object.uid().as_deref() != Some(owner.uid.as_str()) || !can_have_made(&owner.kind, &object, &made) {
             break;
         }
-        next = controller(object.owner_references());
         found.extend(workload(&owner, &object));
+        made = object;
     }
     Ok(found)
+}
+
+fn can_have_made(kind: &str, owner: &DynamicObject, made: &DynamicObject) -> bool {
+    let (owner_name, made_name) = (owner.name_any(), made.name_any());
+    let is_replica_set = made.types.as_ref().is_some_and(|types| types.kind == "ReplicaSet");
+    match (kind, is_replica_set) {
+        ("Deployment", true) => lineage::made_replica_set(&owner_name, &made_name),
+        (_, true) => false,
+        (kind, false) => {
+            let created = |object: &DynamicObject| object.metadata.creation_timestamp.as_ref().map(|time| time.0);
+            let owner = Named { name: &owner_name, created: created(owner) };
+            lineage::made_pod(kind, owner, Named { name: &made_name, created: created(made) })
+        }
+    }
 }
 
 fn controller(owners: &[OwnerReference]) -> Option<OwnerReference> {
@@ -185,6 +201,9 @@ async fn get(
     resource: &ApiResource,
     name: &str,
 ) -> Result<Option<DynamicObject>, kube::Error> {
+    if !is_name(name) {
+        return Ok(None);
+    }
     Api::<DynamicObject>::namespaced_with(client.clone(), namespace, resource).get_opt(name).await
 }
 

@@ -231,11 +231,17 @@ mod tests {
     }
 
     fn plan(standing: Standing) -> Plan {
-        Plan { standing, bound: false, delete_at: None, lost: Vec::new(), look_again: None }
+        Plan { standing, bound: false, approvals: 1, delete_at: None, lost: Vec::new(), look_again: None }
     }
 
     fn granted() -> Standing {
-        Standing::Granted(Access { until: at(60), since: at(0), by: vec!["amy".into()], grants: vec!["g".into()] })
+        Standing::Granted(Access {
+            until: at(60),
+            since: at(0),
+            by: vec!["amy".into()],
+            grants: vec!["g".into()],
+            policy: None,
+        })
     }
 
     fn used() -> AccessRequestStatus {

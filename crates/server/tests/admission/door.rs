@@ -185,18 +185,29 @@ async fn a_pod_of_the_workload_matches_by_its_controllers_and_template() {
         });
         request["spec"]["validFor"] = json!("1h");
     });
-    assert!(world.exec("r1", |_| {}).await.denial().contains("for another pod"), "no controller yet");
-    world.api.change(POD, |pod| {
-        pod["metadata"]["ownerReferences"] =
-            json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-1", "uid": "rs-1", "controller": true}]);
-    });
+    let name = "web-5b6d-x4k2z";
+    let of_web = |request: &mut Value| request["name"] = json!(name);
+    let mut of_pod = pod("pod-1");
+    of_pod["metadata"]["name"] = json!(name);
+    let path = POD.replace("nginx", name);
+    world.api.store(&path, &of_pod);
+    assert!(world.exec("r1", of_web).await.denial().contains("for another pod"), "no controller yet");
+    let owner =
+        json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5b6d", "uid": "rs-1", "controller": true}]);
+    for path in [&path, POD] {
+        world.api.change(path, |pod| {
+            pod["metadata"]["ownerReferences"] = owner.clone();
+            pod["metadata"]["creationTimestamp"] = json!("2026-11-23T15:00:00Z");
+        });
+    }
     let template = json!({"spec": {"containers": [{"name": "nginx", "image": "nginx"}]}});
-    let replica_set = "/apis/apps/v1/namespaces/default/replicasets/web-1";
+    let replica_set = "/apis/apps/v1/namespaces/default/replicasets/web-5b6d";
     world.api.store(
         replica_set,
         &json!({
             "apiVersion": "apps/v1", "kind": "ReplicaSet",
-            "metadata": {"name": "web-1", "namespace": "default", "uid": "rs-1", "ownerReferences": [
+            "metadata": {"name": "web-5b6d", "namespace": "default", "uid": "rs-1",
+                "creationTimestamp": "2026-11-23T15:00:00Z", "ownerReferences": [
                 {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "dep-1", "controller": true}]},
             "spec": {"template": template},
         }),
@@ -209,12 +220,14 @@ async fn a_pod_of_the_workload_matches_by_its_controllers_and_template() {
             "metadata": {"name": "web", "namespace": "default", "uid": "dep-1"}, "spec": {"template": template},
         }),
     );
-    assert!(world.exec("r2", |_| {}).await.allowed());
+    assert!(world.exec("r2", of_web).await.allowed());
+    // Whoever may patch a pod may write that owner into it: it has not the name of one that the owner made.
+    assert!(world.exec("r2b", |_| {}).await.denial().contains("for another pod"));
 
     world.api.change(deployment, |web| web["spec"]["template"]["spec"]["containers"][0]["image"] = json!("nginx:2"));
-    assert!(world.exec("r3", |_| {}).await.denial().contains("does not run what its template says"));
+    assert!(world.exec("r3", of_web).await.denial().contains("does not run what its template says"));
     world.api.change(deployment, |web| web["metadata"]["uid"] = json!("dep-2"));
-    assert!(world.exec("r4", |_| {}).await.denial().contains("for another pod"));
+    assert!(world.exec("r4", of_web).await.denial().contains("for another pod"));
 }
 
 #[tokio::test]

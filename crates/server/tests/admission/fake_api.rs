@@ -39,6 +39,8 @@ pub(crate) enum Effect {
     Fails(StatusCode),
     /// Done, but answered with this status.
     DoneButFails(StatusCode),
+    /// Carries it out, lets something happen to the object, and answers with this.
+    DoneThenFails(StatusCode, fn(&mut Value)),
     /// Somebody else changes the object at this path first.
     After(String, fn(&mut Value)),
     /// Done, but something empties the uses before they are stored.
@@ -114,6 +116,11 @@ impl FakeApi {
                 self.carry_out(&parts.method, &path, &query, &body);
                 failure(code)
             }
+            Some(Effect::DoneThenFails(code, change)) => {
+                self.carry_out(&parts.method, &path, &query, &body);
+                self.change(path.trim_end_matches("/status"), change);
+                failure(code)
+            }
             Some(Effect::After(other, change)) => {
                 self.change(&other, change);
                 self.carry_out(&parts.method, &path, &query, &body)
@@ -131,6 +138,7 @@ impl FakeApi {
     fn carry_out(&self, method: &Method, path: &str, query: &str, body: &Value) -> Response<Body> {
         match *method {
             Method::GET if path.ends_with("/accessgrants") => self.list(path, query),
+            Method::GET if path.ends_with("/accesspolicies") => self.list_all(path),
             Method::GET => self.lock().objects.get(path).map_or_else(|| failure(StatusCode::NOT_FOUND), ok),
             Method::POST => self.review(body),
             Method::PUT => self.put(path.trim_end_matches("/status"), body),
@@ -148,6 +156,13 @@ impl FakeApi {
             .filter(|(at, object)| at.starts_with(&format!("{path}/")) && object["spec"]["grantFor"].as_str() == name);
         let items: Vec<&Value> = items.map(|(_, object)| object).collect();
         ok(&json!({"apiVersion": "spreadgroup.com/v1", "kind": "AccessGrantList", "metadata": {}, "items": items}))
+    }
+
+    fn list_all(&self, path: &str) -> Response<Body> {
+        let state = self.lock();
+        let items = state.objects.iter().filter(|(at, _)| at.starts_with(&format!("{path}/")));
+        let items: Vec<&Value> = items.map(|(_, object)| object).collect();
+        ok(&json!({"apiVersion": "spreadgroup.com/v1", "kind": "AccessPolicyList", "metadata": {}, "items": items}))
     }
 
     fn review(&self, body: &Value) -> Response<Body> {

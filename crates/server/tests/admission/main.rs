@@ -14,6 +14,7 @@ mod fake_api;
 mod hostile;
 mod objects;
 mod outcomes;
+mod policies;
 mod properties;
 mod reviews;
 mod seals;

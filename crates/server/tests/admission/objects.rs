@@ -332,6 +332,46 @@ async fn a_refusal_that_repeats_what_was_sent_steers_no_terminal() {
 }
 
 #[tokio::test]
+async fn the_answers_to_an_earlier_request_of_the_same_name_are_nobodys_own() {
+    let world = World::granted();
+    let mut later = request();
+    later["metadata"]["uid"] = json!("ask-2");
+    world.put_request(&later);
+    world.api.takes_all_rights_of("jane");
+    let by_jane = deleting("jane", &grant("granted"), "accessgrants");
+    assert!(world.post("/validate", by_jane.to_string()).await.denial().contains("not yours to delete"));
+    // Whom the earlier denial concerned nobody knows any more.
+    for by in ["jane", "ann"] {
+        let said = world.post("/validate", deleting(by, &grant("denied"), "accessgrants").to_string()).await;
+        assert!(said.denial().contains("not yours to delete"), "{by}");
+    }
+}
+
+#[rstest]
+#[case::a_fragment("ask#x")]
+#[case::a_query("ask?x=1")]
+#[case::another_path("ask/status")]
+#[case::encoded("%61sk")]
+#[tokio::test]
+async fn a_name_that_the_api_server_would_read_as_another_is_refused(#[case] name: &str) {
+    let world = World::granted();
+    let mut answer = granting("amy");
+    answer["request"]["object"]["spec"]["grantFor"] = json!(name);
+    for path in ["/mutate", "/validate"] {
+        let said = world.post(path, answer.to_string()).await;
+        assert!(said.denial().contains("grantFor is not the name of an object"), "{}", said.denial());
+    }
+    let mut review = filing();
+    review["request"]["object"]["spec"]["forObject"]["name"] = json!(name.replace("ask", "nginx"));
+    let said = world.post("/mutate", review.to_string()).await;
+    assert!(said.denial().contains("forObject.name is not the name of an object"), "{}", said.denial());
+    let mut stamped = stamp(&world, &filing()).await.unwrap();
+    stamped["request"]["object"]["spec"]["follows"] = json!(name);
+    let said = world.post("/validate", stamped.to_string()).await;
+    assert!(said.denial().contains("follows is not the name of an object"), "{}", said.denial());
+}
+
+#[tokio::test]
 async fn of_what_cannot_be_read_a_right_to_grant_deletes_nothing() {
     let world = World::granted();
     let mut unreadable = (request(), grant("denied"));

@@ -7,7 +7,7 @@ use axum::{body::Body, http::Request};
 use decide::{
     identity::{Approvers, NamePrefix},
     lifecycle::Keep,
-    verdict::Rules,
+    verdict::Settings,
 };
 use http::{Method, StatusCode};
 use kube::{core::PartialObjectMeta, runtime::controller::Action};
@@ -37,13 +37,14 @@ async fn reconciles(world: &World, seconds: i64) -> Action {
     let context = Context {
         client: world.api.client(),
         role: None,
-        rules: Rules {
+        settings: Arc::new(Settings {
             allow_interactive: false,
             unused: Duration::from_hours(48),
             prefix: NamePrefix::new(""),
             approvers: Approvers::default(),
             requesters: Vec::new(),
-        },
+        }),
+        policies: Arc::clone(&world.policies),
         sealer: Arc::new(Sealer::off()),
         keep: Keep { finished: Duration::from_hours(168) },
         clock: Arc::new(move || now),

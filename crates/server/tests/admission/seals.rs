@@ -84,6 +84,23 @@ async fn a_denial_needs_no_seal() {
     assert!(world.exec("r1", |_| {}).await.denial().contains("denied your request"));
 }
 
+#[tokio::test]
+async fn a_dry_run_is_valid_and_leaves_nothing_that_would_count() {
+    let world = World::new(sealing());
+    world.put_request(&request());
+    let mut review = granting("amy");
+    review["request"]["dryRun"] = json!(true);
+    review["request"]["object"] = grant("granted");
+    let stamped = stamp(&world, &review).await.unwrap();
+    assert!(stamped["request"]["object"]["spec"]["seal"].is_null());
+    assert!(world.post("/validate", stamped.to_string()).await.allowed());
+    let mut stored = stamped.clone();
+    stored["request"]["dryRun"] = json!(false);
+    assert!(world.post("/validate", stored.to_string()).await.denial().contains("spec.seal is not what"));
+    world.put_grant(&stamped["request"]["object"]);
+    assert!(world.exec("r1", |_| {}).await.denial().contains("waits for a grant"));
+}
+
 // H13
 #[tokio::test]
 async fn nothing_is_sealed_for_somebody_who_may_not_answer() {

@@ -57,6 +57,15 @@ async fn a_write_whose_answer_was_lost_is_found_again() {
     assert!(!world.exec("r2", |_| {}).await.allowed());
 }
 
+#[tokio::test]
+async fn a_write_whose_answer_was_lost_gives_way_to_a_denial_that_came_meanwhile() {
+    let world = World::granted();
+    world.api.next_fault(Method::PUT, "/ask/status", Effect::DoneThenFails(StatusCode::GATEWAY_TIMEOUT, denies_it));
+    let said = world.exec("r1", |_| {}).await;
+    assert!(said.denial().contains("denied your request"), "{}", said.denial());
+    assert_eq!(world.uses(), 1);
+}
+
 #[rstest]
 #[case(StatusCode::INTERNAL_SERVER_ERROR)]
 #[case(StatusCode::TOO_MANY_REQUESTS)]

@@ -11,7 +11,7 @@ use axum::{
 };
 use decide::{
     identity::{AlwaysAllowed, Approvers, NamePrefix},
-    verdict::Rules,
+    verdict,
 };
 use http_body_util::BodyExt as _;
 use jiff::{SignedDuration, Timestamp};
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use server::{
     admission::{Admission, Arrivals, router::Service},
     audit::Extensions,
-    cluster::{clients::Pulse, index::Index, ledger::Ledger, outcomes::Outcomes, seal::Sealer},
+    cluster::{clients::Pulse, index::Index, ledger::Ledger, outcomes::Outcomes, policies::PolicyStore, seal::Sealer},
     metrics::Metrics,
     serve::authentication::Authentication,
 };
@@ -37,6 +37,7 @@ const START: &str = "2026-11-23T15:00:00Z";
 pub(crate) struct World {
     pub(crate) api: FakeApi,
     pub(crate) index: Arc<Index>,
+    pub(crate) policies: Arc<PolicyStore>,
     router: Router,
     clock: Arc<Mutex<Timestamp>>,
     _ready: watch::Sender<bool>,
@@ -80,6 +81,7 @@ impl World {
     pub(crate) fn new(settings: Settings) -> Self {
         let api = FakeApi::default();
         let index = Arc::new(Index::default());
+        let policies = Arc::new(PolicyStore::default());
         let clock = Arc::new(Mutex::new(START.parse::<Timestamp>().unwrap()));
         let hand = Arc::clone(&clock);
         let admission = Admission {
@@ -87,13 +89,14 @@ impl World {
             ledger: Ledger::new(api.client(), Pulse::default(), sealer(settings.sealed)),
             outcomes: Outcomes::new(api.client()).0,
             extensions: Arc::new(settings.extensions),
-            rules: Rules {
+            settings: Arc::new(verdict::Settings {
                 allow_interactive: settings.allow_interactive,
                 unused: std::time::Duration::from_hours(48),
                 prefix: NamePrefix::new(settings.prefix),
                 approvers: settings.approvers,
                 requesters: Vec::new(),
-            },
+            }),
+            policies: Arc::clone(&policies),
             always_allowed: AlwaysAllowed { users: vec![], groups: vec!["system:masters".to_owned()] },
             max_open_requests: 2,
             arrivals: Arrivals::default(),
@@ -104,9 +107,21 @@ impl World {
         let (ready, is_ready) = watch::channel(true);
         let service = Service::new(Arc::new(admission), is_ready, Metrics::new());
         let router = service.believing(settings.authentication.unwrap_or_else(Authentication::open)).router();
-        let world = Self { api, index, router, clock, _ready: ready };
+        let world = Self { api, index, policies, router, clock, _ready: ready };
         world.api.store(POD, &pod("pod-1"));
         world
+    }
+
+    /// Stores a policy, and shows it to the watch.
+    pub(crate) fn put_policy(&self, policy: &Value) {
+        self.store_policy(policy);
+        self.policies.apply(Event::Apply(serde_json::from_value(policy.clone()).unwrap()));
+    }
+
+    /// Stores a policy that the watch has not shown yet.
+    pub(crate) fn store_policy(&self, policy: &Value) {
+        let name = policy["metadata"]["name"].as_str().unwrap();
+        self.api.store(&format!("/apis/spreadgroup.com/v1/accesspolicies/{name}"), policy);
     }
 
     /// A world in which jane may run `date` once.

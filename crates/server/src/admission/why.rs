@@ -1,0 +1,89 @@
+//! What would become of a request, for whoever asks before she files it: others' grants, and policies, are not hers to
+//! read. A dry run with the annotation [`ASKED`] is answered with [`ANSWER`].
+
+use api::{AccessRequest, convert, review::Review};
+use decide::{
+    access::{Request, Standing},
+    explain::{self, safe},
+    policy::Ruling,
+    verdict::Rules,
+};
+
+use super::Admission;
+
+/// The annotation that asks, with the value `true`.
+pub const ASKED: &str = "spreadgroup.com/explain";
+/// The annotation that answers: a few lines of text.
+pub const ANSWER: &str = "spreadgroup.com/explanation";
+
+impl Admission {
+    /// What is answered to a request that asks; `None`: it does not, or is meant to be stored.
+    pub(super) fn explanation(&self, review: &Review, object: &AccessRequest) -> Option<String> {
+        let asked =
+            object.metadata.annotations.as_ref().and_then(|all| all.get(ASKED)).is_some_and(|text| text == "true");
+        if !asked || !review.request.is_dry_run() {
+            return None;
+        }
+        Some(match convert::request(object) {
+            Ok(request) => self.explain_request(&request),
+            Err(error) => format!("It would be refused: {}.", safe(&error.to_string())),
+        })
+    }
+
+    fn explain_request(&self, request: &Request) -> String {
+        let rules = self.rules();
+        let ruling = rules.policies.of_request(request, &rules.settings.prefix);
+        let mut lines = vec![self.outcome(request, &ruling)];
+        lines.extend(
+            ruling.would_grant(request).map(|missing| format!("At once, though: {}.", explain::forbids(&missing))),
+        );
+        lines.extend(self.earlier(request, &rules));
+        lines.join("\n")
+    }
+
+    fn outcome(&self, request: &Request, ruling: &Ruling<'_>) -> String {
+        if let Some(forbidden) = ruling.refuses(request, true) {
+            let contact = forbidden.contact.as_ref().map(|contact| format!(" Ask {}.", safe(contact)));
+            return format!("It would be refused: {}.{}", explain::forbids(&forbidden), contact.unwrap_or_default());
+        }
+        let interactive_off = request.ask.is_interactive() && !self.settings.allow_interactive;
+        if let Some(policy) = ruling.allows().filter(|_| !interactive_off) {
+            return format!("No request is needed: policy {} allows it. Run it.", safe(&policy.name));
+        }
+        if let Some((policy, _)) = ruling.grants(request) {
+            return format!("A request for it would be granted at once, by policy {}.", safe(&policy.name));
+        }
+        let wanted = ruling.wanted(&[], &self.settings.prefix);
+        let policies: Vec<String> = ruling.requiring().map(|policy| safe(&policy.id.name)).collect();
+        let because = if policies.is_empty() { String::new() } else { format!(" (policy {})", policies.join(", ")) };
+        let who = match (wanted.from.as_slice(), &self.settings.approvers.groups) {
+            ([], None) => "somebody who may answer".to_owned(),
+            ([], Some(groups)) => format!("somebody in {}", safe(&groups.join(", "))),
+            (sets, _) => format!("one of {}", safe(&sets.join(", and one of "))),
+        };
+        match wanted.needed {
+            0 | 1 => format!("Once it is asked for, {who} must grant it{because}."),
+            needed => format!("Once it is asked for, it needs {needed} approvals, by {who}{because}."),
+        }
+    }
+
+    /// Her own requests for the very same.
+    fn earlier(&self, request: &Request, rules: &Rules) -> Vec<String> {
+        let same = |other: &Request| other.ask == request.ask && other.target == request.target;
+        let hers = self.index.candidates(&request.namespace, &request.user);
+        let line = |candidate: &decide::access::Candidate| {
+            let name = &candidate.request.name;
+            match candidate.standing(self.now(), rules) {
+                Standing::Pending => Some(format!("Your request {name} for it waits.")),
+                Standing::Granted(access) => {
+                    Some(format!("Your request {name} for it is granted until {}.", access.until))
+                }
+                Standing::Denied(denial) => {
+                    Some(format!("Your request {name} for it was denied by {}.", safe(&denial.by)))
+                }
+                Standing::Forbidden(_) | Standing::Used { .. } | Standing::Expired { .. } | Standing::Revoked => None,
+            }
+        };
+        hers.iter().filter(|candidate| same(&candidate.request)).filter_map(line).collect()
+    }
+}

@@ -1,0 +1,217 @@
+//! Policies at the door, at filing and at answering, and how they are written.
+
+use http::Method;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::{
+    fake_api::Effect,
+    objects::{file, filing, granting, stamp},
+    world::{GRANT, Settings, World, grant, recorded, request},
+};
+
+const POLICIES: &str = "/accesspolicies";
+
+pub(crate) fn policy(effect: &str, more: Value) -> Value {
+    let mut spec = json!({"effect": effect});
+    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    json!({
+        "apiVersion": "spreadgroup.com/v1", "kind": "AccessPolicy",
+        "metadata": {"name": "low-risk", "uid": "policy-1", "generation": 3}, "spec": spec,
+    })
+}
+
+fn allow() -> Value {
+    policy(
+        "Allow",
+        json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "doors": ["exec"],
+            "commands": [{"exactly": ["date"]}]}),
+    )
+}
+
+#[tokio::test]
+async fn what_a_policy_allows_passes_and_is_annotated_with_it() {
+    let world = World::new(Settings::default());
+    world.put_policy(&allow());
+    let said = world.exec("r1", |_| {}).await;
+    assert!(said.allowed());
+    let annotations = &said.body["response"]["auditAnnotations"];
+    assert_eq!(annotations["decision"], "allowed-by-policy");
+    assert_eq!(annotations["policy"], "low-risk policy-1 3");
+    assert!(world.api.requests().iter().all(|(method, _)| *method == Method::GET), "nothing is written");
+    let other = world.exec("r2", |request| request["object"]["command"] = json!(["id"])).await;
+    assert!(other.denial().contains("you have not asked"));
+}
+
+#[tokio::test]
+async fn a_policy_that_was_deleted_a_moment_ago_allows_nothing() {
+    let world = World::new(Settings::default());
+    world.put_policy(&allow());
+    world.api.remove("/apis/spreadgroup.com/v1/accesspolicies/low-risk");
+    assert!(world.exec("r1", |_| {}).await.denial().contains("you have not asked"));
+}
+
+#[tokio::test]
+async fn a_denial_that_the_watch_has_not_shown_yet_denies_what_is_granted_and_what_is_allowed() {
+    let world = World::granted();
+    world.store_policy(&policy("Deny", json!({"contact": "#platform"})));
+    let denial = world.exec("r1", |_| {}).await;
+    assert!(denial.denial().contains("policy low-risk lets nobody do this"), "{}", denial.denial());
+    assert!(denial.denial().contains("Ask #platform."));
+    assert_eq!(world.uses(), 0);
+    let world = World::new(Settings::default());
+    world.put_policy(&allow());
+    let mut deny = policy("Deny", json!({}));
+    deny["metadata"]["name"] = json!("no");
+    world.store_policy(&deny);
+    assert!(!world.exec("r1", |_| {}).await.allowed());
+}
+
+#[tokio::test]
+async fn policies_that_cannot_be_read_allow_nothing() {
+    for granted in [true, false] {
+        let world = if granted { World::granted() } else { World::new(Settings::default()) };
+        world.put_policy(&if granted { policy("Require", json!({})) } else { allow() });
+        world.api.next_fault(Method::GET, POLICIES, Effect::Fails(http::StatusCode::INTERNAL_SERVER_ERROR));
+        assert!(world.exec("r1", |_| {}).await.denial().contains("the cluster could not be asked"));
+        assert_eq!(world.uses(), 0);
+    }
+}
+
+#[rstest]
+#[case::a_restriction(|spec: &mut Value| *spec = json!({"effect": "Require", "doors": ["exec", "logs"]}), true)]
+#[case::an_unknown_effect(|spec: &mut Value| *spec = json!({"effect": "Shrug"}), true)]
+#[case::no_spec(|spec: &mut Value| *spec = Value::Null, true)]
+#[case::another_type(|spec: &mut Value| *spec = json!({"effect": "Deny", "doors": "exec"}), true)]
+#[case::a_permission(|spec: &mut Value| *spec = json!({"effect": "Allow", "doors": ["exec"]}), false)]
+#[tokio::test]
+async fn a_policy_that_is_not_understood_refuses_all_or_permits_nothing(
+    #[case] change: fn(&mut Value),
+    #[case] refuses: bool,
+) {
+    for shown in [true, false] {
+        let world = World::granted();
+        let mut odd = policy("Deny", json!({}));
+        change(&mut odd["spec"]);
+        if shown {
+            world.put_policy(&odd)
+        } else {
+            world.store_policy(&odd)
+        }
+        let said = world.exec("r1", |_| {}).await;
+        assert_eq!(said.allowed(), !refuses);
+        assert!(!refuses || said.denial().contains("policy low-risk is not understood"));
+    }
+}
+
+#[tokio::test]
+async fn two_approvals_are_two_people() {
+    let world = World::granted();
+    world.put_policy(&policy("Require", json!({"approvals": 2})));
+    let denial = world.exec("r1", |_| {}).await;
+    assert!(denial.denial().contains("has 1 of 2 approvals (by amy), and waits for more"), "{}", denial.denial());
+    let mut second = grant("granted");
+    second["metadata"]["name"] = json!("grant-ask-2");
+    let stored = |grant: &Value| {
+        world.put_grant(grant);
+        world.api.store(GRANT, &grant("granted"));
+        world.api.store(&GRANT.replace("grant-ask", "grant-ask-2"), grant);
+    };
+    stored(&second);
+    assert!(!world.exec("r2", |_| {}).await.allowed(), "amy twice");
+    second["spec"]["grantedBy"] = json!({"username": "bob"});
+    stored(&second);
+    assert!(world.exec("r3", |_| {}).await.allowed());
+}
+
+#[rstest]
+#[case::forbidden(policy("Deny", json!({})), "policy low-risk lets nobody do this")]
+#[case::no_reason(policy("Require", json!({"reason": {"prompt": "the ticket"}})), "policy low-risk wants a reason (--reason): the ticket")]
+#[case::no_key(policy("Require", json!({"keys": [{"name": "ticket", "pattern": "OPS-[0-9]+"}]})), "wants the key ticket (--custom-key ticket=…) that matches OPS-[0-9]+")]
+#[tokio::test]
+async fn what_could_never_be_granted_is_refused_when_it_is_filed(#[case] policy: Value, #[case] text: &str) {
+    let world = World::new(Settings::default());
+    world.put_policy(&policy);
+    let said = file(&world, &filing()).await;
+    assert!(said.denial().contains(text), "{}", said.denial());
+}
+
+#[tokio::test]
+async fn an_approval_that_would_not_count_is_refused() {
+    let world = World::new(Settings::default());
+    world.put_request(&request());
+    let sets = json!([{"name": "security", "subjects": [{"kind": "Group", "name": "security"}]}]);
+    world.put_policy(&policy("Require", json!({"approvers": sets})));
+    let said = file(&world, &granting("amy")).await;
+    assert!(said.denial().contains("your approval would not count: one of security must approve"), "{}", said.denial());
+    let mut member = granting("amy");
+    member["request"]["userInfo"]["groups"] = json!(["security"]);
+    assert!(file(&world, &member).await.allowed());
+    let mut denial = granting("amy");
+    denial["request"]["object"]["status"] = json!("denied");
+    assert!(file(&world, &denial).await.allowed(), "anybody who may answer may deny");
+}
+
+fn writing(policy: &Value) -> Value {
+    let mut review = recorded("accessrequest-create");
+    review["request"]["resource"]["resource"] = json!("accesspolicies");
+    review["request"]["kind"]["kind"] = json!("AccessPolicy");
+    review["request"]["object"] = policy.clone();
+    review["request"].as_object_mut().unwrap().remove("namespace");
+    review
+}
+
+#[rstest]
+#[case::for_nobody(json!({"subjects": []}), "spec.subjects: an empty list is nobody")]
+#[case::for_everybody(json!({"subjects": null}), "spec.subjects: an Allow must say for whom")]
+#[case::everywhere(json!({"namespaces": null}), "spec.namespaces: an Allow must say where")]
+#[case::every_door(json!({"doors": null, "commands": null}), "spec.doors: an Allow must say which doors")]
+#[case::an_unknown_door(json!({"doors": ["exec", "logs"], "commands": null}), "spec.doors[1]: \"logs\" is no door")]
+#[case::commands_of_another_door(json!({"doors": ["attach"]}), "spec.commands: only exec has a command")]
+#[case::both(json!({"commands": [{"exactly": ["ls"], "program": "ls"}]}), "spec.commands[0]: say either exactly or program")]
+#[case::a_namespace(json!({"namespaces": ["Default"]}), "spec.namespaces[0]: \"Default\" is no name")]
+#[case::a_duration(json!({"validFor": "1 hour"}), "spec.validFor: ")]
+#[case::a_pattern(json!({"reason": {"pattern": "("}}), "spec.reason.pattern: it is not a regular expression")]
+#[case::a_group_that_closes_ours(json!({"reason": {"pattern": "a)|(b"}}), "spec.reason.pattern: it is not a regular")]
+#[case::a_large_pattern(json!({"reason": {"pattern": "(a{99}){99}{99}"}}), "spec.reason.pattern: it takes too much room")]
+#[case::approvals(json!({"approvals": 2}), "spec.approvals: only a Require has approvals")]
+#[case::a_program_by_group(json!({"subjects": [{"kind": "ServiceAccount", "name": "*", "namespace": "ci"}]}), "spec.subjects[0]: name and namespace of a ServiceAccount")]
+#[case::a_program_as_user(json!({"subjects": [{"kind": "User", "name": "system:serviceaccount:ci:bot"}]}), "spec.subjects[0]: write a ServiceAccount by its kind")]
+#[case::a_program_with_any_command(json!({"subjects": [{"kind": "ServiceAccount", "name": "bot", "namespace": "ci"}], "commands": [{"program": "ls"}]}), "must name its commands exactly")]
+#[case::a_program_everywhere(json!({"subjects": [{"kind": "ServiceAccount", "name": "bot", "namespace": "ci"}], "namespaces": ["*"]}), "must name its namespaces")]
+#[case::hidden(json!({"contact": "\u{202e}x"}), "does not show")]
+#[tokio::test]
+async fn an_invalid_policy_is_refused_with_the_place_of_the_fault(#[case] change: Value, #[case] text: &str) {
+    let world = World::new(Settings::default());
+    let mut object = allow();
+    assert!(world.post("/validate", writing(&object).to_string()).await.allowed());
+    for (key, value) in change.as_object().unwrap() {
+        object["spec"][key] = value.clone();
+    }
+    let said = world.post("/validate", writing(&object).to_string()).await;
+    assert!(said.denial().contains(text), "{}", said.denial());
+}
+
+#[tokio::test]
+async fn whoever_asks_why_reads_what_would_happen() {
+    let world = World::new(Settings::default());
+    let mut review = filing();
+    review["request"]["dryRun"] = json!(true);
+    review["request"]["object"]["metadata"]["annotations"] = json!({"spreadgroup.com/explain": "true"});
+    let explained = |stamped: Value| {
+        stamped["request"]["object"]["metadata"]["annotations"]["spreadgroup.com/explanation"]
+            .as_str()
+            .unwrap_or("-")
+            .to_owned()
+    };
+    let said = explained(stamp(&world, &review).await.unwrap());
+    assert!(said.contains("somebody who may answer must grant it"), "{said}");
+    world.put_policy(&allow());
+    let said = explained(stamp(&world, &review).await.unwrap());
+    assert!(said.contains("policy low-risk allows it"), "{said}");
+    world.put_policy(&policy("Require", json!({"approvals": 2})));
+    let said = explained(stamp(&world, &review).await.unwrap());
+    assert!(said.contains("2 approvals"), "{said}");
+    review["request"]["dryRun"] = json!(false);
+    assert_eq!(explained(stamp(&world, &review).await.unwrap()), "-", "what is stored is what was sent");
+}
