@@ -138,7 +138,10 @@ fn only_the_server_writes_a_status() {
     let reset =
         ["patch", &format!("acr/{request}"), "--subresource=status", "--type=merge", "-p", r#"{"status":{"uses":[]}}"#];
     jane.kubectl(reset).is_refused_with("forbidden");
-    root.kubectl(reset).is_refused_with("only the server of kube-request-access writes the status");
+    // The definition's own rule comes first.
+    root.kubectl(reset).is_refused_with("a use of a request is never taken back");
+    let phase = [&reset[..5], &[r#"{"status":{"phase":"Granted"}}"#]].concat();
+    root.kubectl(phase).is_refused_with("only the server of kube-request-access writes the status");
     root.kubectl(["patch", &format!("acr/{request}"), "--type=merge", "-p", r#"{"status":{"uses":[]}}"#])
         .works_with("no change");
     assert_eq!(scene.uses(&request), 1);
