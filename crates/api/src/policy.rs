@@ -1,4 +1,4 @@
-//! AccessPolicy: what needs no request, what needs several approvals, what nobody may; and its way into `decide`.
+//! Policies: what needs no request, what needs several approvals, what nobody may; and its way into `decide`.
 
 #![expect(unreachable_pub, reason = "KubeSchema repeats each struct inside a function")]
 #![expect(clippy::duplicated_attributes, reason = "every printer column has a type and a path")]

@@ -340,7 +340,7 @@ pub struct Access {
     /// Names of the grants that give it.
     pub grants: Vec<String>,
     /// The policy that gives it, where no grant does.
-    pub policy: Option<PolicyId>,
+    pub policy: Option<Box<PolicyId>>,
 }
 
 impl Request {
@@ -388,7 +388,9 @@ impl Candidate {
         }
         let windows = self.windows(ruling, now, rules);
         let mut by = Vec::new();
-        windows.iter().for_each(|window| extend(&mut by, window.by.clone()));
+        for window in &windows {
+            extend(&mut by, window.by.clone());
+        }
         if let (Validity::Once, Some(last)) = (self.request.validity, self.request.used_up()) {
             return Standing::Used { last: last.clone(), by };
         }
@@ -428,7 +430,7 @@ impl Candidate {
             let since = self.request.created;
             let by = vec![format!("policy {}", policy.name)];
             let until = self.asked_end(since, longest, rules);
-            Access { until, since, by, grants: Vec::new(), policy: Some(policy.clone()) }
+            Access { until, since, by, grants: Vec::new(), policy: Some(Box::new(policy.clone())) }
         }));
         windows
     }

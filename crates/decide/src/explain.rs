@@ -100,12 +100,11 @@ fn near(request: &str, miss: &Miss, attempt: &Attempt, context: Context<'_>, ask
 
 /// `waits for a grant`, or how many of how many approvals it has.
 fn awaited(wanted: &Wanted) -> String {
-    let from = match wanted.from.as_slice() {
-        [] => String::new(),
-        sets => format!(" (by one of {})", safe(&sets.join(", and one of "))),
-    };
+    let sets = safe(&wanted.from.join(", and one of "));
+    let from = if sets.is_empty() { String::new() } else { format!(" (among them one of {sets})") };
     match (wanted.needed, wanted.have.as_slice()) {
-        (0 | 1, _) => format!("waits for a grant{from}"),
+        (0 | 1, _) if sets.is_empty() => "waits for a grant".to_owned(),
+        (0 | 1, _) => format!("waits for a grant by one of {sets}"),
         (needed, []) => format!("waits for {needed} approvals{from}"),
         (needed, have) => {
             format!(

@@ -160,12 +160,15 @@ impl Pattern {
         let whole = format!("^(?:{written})$");
         // Alone first: with a parenthesis too many it would be another inside of ours.
         let check = |text: &str| RegexBuilder::new(text).size_limit(LARGEST_PATTERN).nest_limit(32).build();
-        check(written).and_then(|_| check(&whole)).map(|regex| Self { written: written.to_owned(), regex }).map_err(
-            |error| match error {
-                regex::Error::CompiledTooBig(_) => "it takes too much room".to_owned(),
-                _ => "it is not a regular expression (RE2 syntax)".to_owned(),
-            },
-        )
+        let fault = |error: regex::Error| {
+            if matches!(error, regex::Error::CompiledTooBig(_)) {
+                "it takes too much room".to_owned()
+            } else {
+                "it is not a regular expression (RE2 syntax)".to_owned()
+            }
+        };
+        let regex = check(written).and_then(|_| check(&whole)).map_err(fault)?;
+        Ok(Self { written: written.to_owned(), regex })
     }
 
     /// As it was written.
@@ -383,6 +386,15 @@ impl CommandRule {
 /// All policies, in the order of their names.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policies(Vec<Policy>);
+
+impl<'a> IntoIterator for &'a Policies {
+    type Item = &'a Policy;
+    type IntoIter = std::slice::Iter<'a, Policy>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
 
 impl FromIterator<Policy> for Policies {
     fn from_iter<T: IntoIterator<Item = Policy>>(policies: T) -> Self {

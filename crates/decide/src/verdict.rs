@@ -114,7 +114,7 @@ pub enum Miss {
         /// Since when.
         since: Timestamp,
         /// For what.
-        wanted: Wanted,
+        wanted: Box<Wanted>,
     },
     /// It is for exactly this, and does not give access any more.
     Over(Standing),
@@ -316,7 +316,7 @@ impl<'a> Hers<'a> {
         let over = if request.target.kind == TargetKind::Pod { 1 } else { 2 };
         match (&self.standing, &self.left) {
             (Standing::Pending, _) if self.differences.is_empty() => {
-                Some((0, Miss::Waiting { since: request.created, wanted: self.wanted.clone() }))
+                Some((0, Miss::Waiting { since: request.created, wanted: Box::new(self.wanted.clone()) }))
             }
             (Standing::Granted(access), Left::Spent(one)) if self.differences.is_empty() => {
                 let standing = Standing::Used { last: one.clone(), by: access.by.clone() };

@@ -15,7 +15,7 @@ use kra_decide::{
 
 /// The miss of a request that one approval would grant.
 pub(crate) fn waiting(since: Timestamp) -> Miss {
-    Miss::Waiting { since, wanted: Wanted { needed: 1, ..Wanted::default() } }
+    Miss::Waiting { since, wanted: Box::new(Wanted { needed: 1, ..Wanted::default() }) }
 }
 
 /// How long an unused request can be used, in all tables.

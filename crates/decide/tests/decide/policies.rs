@@ -8,7 +8,7 @@ use kra_decide::{
     explain::{Context, denial},
     policy::{
         Allow, ApproverSet, CommandRule, Effect, Pattern, Policy, PolicyId, Require, Subject, Terms, TextRule, Unmet,
-        Who,
+        Wanted, Who,
     },
     verdict::{Denied, Miss, Rules, Screened, Verdict, allowed_by_policy, confirm, screen},
 };
@@ -354,7 +354,7 @@ fn an_approval_that_counts_for_nothing_waits_for_one_that_does() {
     let policy = policy("sets", Effect::Require(Require { approvals: 1, sets, ..Require::default() }));
     let denied = denied_by(&[policy], &[answered(vec![by("amy", &["sre"], 60)])]);
     let Denied::Near { miss: Miss::Waiting { wanted, .. }, .. } = denied else { panic!("{denied:?}") };
-    assert_eq!((wanted.needed, wanted.have, wanted.from), (1, vec![], argv(&["security"])));
+    assert_eq!(*wanted, Wanted { needed: 1, have: Vec::new(), from: argv(&["security"]) });
 }
 
 fn subjects() -> impl Strategy<Value = Who> {

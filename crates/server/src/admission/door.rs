@@ -104,7 +104,7 @@ impl Basis {
         match self {
             Self::AlwaysAllowed => None,
             Self::Policy(policy) => Some(policy),
-            Self::Permit(permit, _) => permit.access.policy.as_ref(),
+            Self::Permit(permit, _) => permit.access.policy.as_deref(),
         }
     }
 }
@@ -182,8 +182,9 @@ impl Admission {
         let workload = promising.iter().any(|known| known.request.target.kind != decide::access::TargetKind::Pod);
         let pod = pods::read(self.ledger.client(), &attempt.namespace, &attempt.pod, workload);
         let first = async { Ok::<_, Failure>(Some(self.ledger.read(best).await?)) };
-        let pod = async { Ok(pod.await?) };
-        let rules = async { Ok(self.live_rules().await?) };
+        // Three clients' futures in one are larger than a stack likes.
+        let pod = Box::pin(async { Ok(pod.await?) });
+        let rules = Box::pin(async { Ok(self.live_rules().await?) });
         let (mut first, pod, rules) = tokio::try_join!(first, pod, rules)?;
         // Of many workloads' requests only those of this pod are worth a read.
         let meant = |known: &&Candidate| pod.as_ref().is_some_and(|pod| verdict::is_meant(&known.request.target, pod));

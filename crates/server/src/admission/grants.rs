@@ -97,12 +97,11 @@ impl Admission {
         let rules = self.rules();
         match candidate.standing(self.now(), &rules) {
             Standing::Pending | Standing::Granted(_) => Ok(()),
-            Standing::Expired { .. } if denies => Ok(()),
+            Standing::Expired { .. } | Standing::Forbidden(_) if denies => Ok(()),
             Standing::Denied(denial) => Err(Refused::because(format!(
                 "accessrequest {name:?} was denied by {}: a denial is final",
                 safe(&denial.by)
             ))),
-            Standing::Forbidden(_) if denies => Ok(()),
             Standing::Forbidden(forbidden) => Err(Refused::because(format!(
                 "accessrequest {name:?} cannot be granted: {}",
                 explain::forbids(&forbidden)

@@ -115,7 +115,7 @@ fn status(old: &AccessRequestStatus, plan: &Plan, usable: bool, now: Timestamp) 
 
 fn granted_by_policy(standing: &Standing) -> Option<PolicyRef> {
     let Standing::Granted(Access { policy: Some(policy), .. }) = standing else { return None };
-    let PolicyId { name, uid, generation } = policy.clone();
+    let PolicyId { name, uid, generation } = (**policy).clone();
     Some(PolicyRef { name, uid, generation })
 }
 

@@ -12,6 +12,7 @@ use crate::{
 
 const POLICIES: &str = "/accesspolicies";
 
+#[expect(clippy::needless_pass_by_value, reason = "json!(…) is written in place")]
 pub(crate) fn policy(effect: &str, more: Value) -> Value {
     let mut spec = json!({"effect": effect});
     spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -94,9 +95,9 @@ async fn a_policy_that_is_not_understood_refuses_all_or_permits_nothing(
         let mut odd = policy("Deny", json!({}));
         change(&mut odd["spec"]);
         if shown {
-            world.put_policy(&odd)
+            world.put_policy(&odd);
         } else {
-            world.store_policy(&odd)
+            world.store_policy(&odd);
         }
         let said = world.exec("r1", |_| {}).await;
         assert_eq!(said.allowed(), !refuses);
@@ -112,10 +113,10 @@ async fn two_approvals_are_two_people() {
     assert!(denial.denial().contains("has 1 of 2 approvals (by amy), and waits for more"), "{}", denial.denial());
     let mut second = grant("granted");
     second["metadata"]["name"] = json!("grant-ask-2");
-    let stored = |grant: &Value| {
-        world.put_grant(grant);
+    let stored = |by_second: &Value| {
+        world.put_grant(by_second);
         world.api.store(GRANT, &grant("granted"));
-        world.api.store(&GRANT.replace("grant-ask", "grant-ask-2"), grant);
+        world.api.store(&GRANT.replace("grant-ask", "grant-ask-2"), by_second);
     };
     stored(&second);
     assert!(!world.exec("r2", |_| {}).await.allowed(), "amy twice");

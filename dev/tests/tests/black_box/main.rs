@@ -21,6 +21,7 @@ mod identity;
 mod impostor;
 mod outage;
 mod planted;
+mod policies;
 mod racing;
 mod raw;
 mod replayed;
