@@ -9,6 +9,8 @@ use decide::{
     verdict::Rules,
 };
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
 use super::Admission;
 
 /// The annotation that asks, with the value `true`.
@@ -24,7 +26,12 @@ impl Admission {
         if !asked || !review.request.is_dry_run() {
             return None;
         }
-        Some(match convert::request(object) {
+        // What the API server has not written yet.
+        let mut object = object.clone();
+        object.metadata.creation_timestamp.get_or_insert(Time(self.now()));
+        object.metadata.uid.get_or_insert_with(|| review.request.uid.clone());
+        object.metadata.name.get_or_insert_with(|| "new".to_owned());
+        Some(match convert::request(&object) {
             Ok(request) => self.explain_request(&request),
             Err(error) => format!("It would be refused: {}.", safe(&error.to_string())),
         })

@@ -198,7 +198,10 @@ async fn whoever_asks_why_reads_what_would_happen() {
     let world = World::new(Settings::default());
     let mut review = filing();
     review["request"]["dryRun"] = json!(true);
-    review["request"]["object"]["metadata"]["annotations"] = json!({"spreadgroup.com/explain": "true"});
+    // As it comes here before the API server has completed it.
+    review["request"]["object"]["metadata"] = json!({
+        "generateName": "ask-", "namespace": "default", "annotations": {"spreadgroup.com/explain": "true"},
+    });
     let explained = |stamped: Value| {
         stamped["request"]["object"]["metadata"]["annotations"]["spreadgroup.com/explanation"]
             .as_str()
