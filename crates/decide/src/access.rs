@@ -9,7 +9,8 @@ use crate::{
     copy::Copy,
     debug::DebugContainer,
     identity::Person,
-    policy::{Forbidden, PolicyId, Ruling, Wanted},
+    policy::PolicyId,
+    ruling::{Forbidden, Ruling, Wanted},
     verdict::Rules,
 };
 

@@ -13,8 +13,8 @@ use crate::{
     debug::{DebugContainer, Profile, SECURITY_CONTEXT},
     duration,
     matching::Difference,
-    policy::{Forbidden, Wanted},
     rules::hides,
+    ruling::{Forbidden, Wanted},
     verdict::{Denied, Miss, PodMiss},
 };
 

@@ -10,7 +10,7 @@
 //! - [`verdict`]: the decision itself; [`matching`] compares what is tried with what was asked for.
 //! - [`proxy`]: the doors that nobody can ask for.
 //! - [`lifecycle`]: where a request stands, for its status, its role binding and the clean-up.
-//! - [`policy`]: what needs no request, more than one approval, or cannot be had at all.
+//! - [`policy`]: what needs no request, more than one approval, or cannot be had at all; [`ruling`]: what all say together.
 //! - [`rules`]: what a request may ask for at all.
 //! - [`identity`]: names, with and without the authenticator's prefix.
 //! - [`explain`]: what a denied caller reads.
@@ -29,4 +29,5 @@ pub mod matching;
 pub mod policy;
 pub mod proxy;
 pub mod rules;
+pub mod ruling;
 pub mod verdict;

@@ -241,7 +241,7 @@ impl Terms {
         self.check_texts(request)
     }
 
-    fn check_texts(&self, request: &Request) -> Result<(), Unmet> {
+    pub(crate) fn check_texts(&self, request: &Request) -> Result<(), Unmet> {
         let reason = request.reason.as_deref().unwrap_or_default();
         if let Some(rule) = self.reason.as_ref().filter(|rule| !rule.accepts(reason)) {
             return Err(Unmet::Reason { rule: rule.clone() });
@@ -253,7 +253,7 @@ impl Terms {
         }
     }
 
-    fn asks_nothing(&self) -> bool {
+    pub(crate) fn asks_nothing(&self) -> bool {
         self.reason.is_none() && self.keys.is_empty()
     }
 }
@@ -322,7 +322,7 @@ impl<'a> Deed<'a> {
 
 impl Policy {
     /// Whether it may concern what is done: what is not certain does.
-    fn may_concern(&self, deed: &Deed<'_>) -> bool {
+    pub(crate) fn may_concern(&self, deed: &Deed<'_>) -> bool {
         let who = match &self.who {
             Who::Everybody => true,
             Who::Listed(subjects) => subjects.iter().any(|subject| subject.names(&deed.username, deed.groups)),
@@ -337,7 +337,7 @@ impl Policy {
     }
 
     /// Whether it certainly is for what is done, by somebody whom it names.
-    fn permits(&self, deed: &Deed<'_>, interactive: bool) -> bool {
+    pub(crate) fn permits(&self, deed: &Deed<'_>, interactive: bool) -> bool {
         let Who::Listed(subjects) = &self.who else { return false };
         let named = subjects.iter().any(|subject| match subject {
             Subject::Group(_) if is_program(&deed.username) => false,
@@ -383,185 +383,12 @@ impl CommandRule {
     }
 }
 
-/// All policies, in the order of their names.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Policies(Vec<Policy>);
-
-impl<'a> IntoIterator for &'a Policies {
-    type Item = &'a Policy;
-    type IntoIter = std::slice::Iter<'a, Policy>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
-    }
-}
-
-impl FromIterator<Policy> for Policies {
-    fn from_iter<T: IntoIterator<Item = Policy>>(policies: T) -> Self {
-        let mut policies: Vec<Policy> = policies.into_iter().collect();
-        policies.sort_by(|a, b| (&a.id.name, &a.id.uid).cmp(&(&b.id.name, &b.id.uid)));
-        Self(policies)
-    }
-}
-
-/// What the policies say of something.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Ruling<'a> {
-    deny: Option<&'a Policy>,
-    require: Vec<(&'a Policy, &'a Require)>,
-    allow: Vec<(&'a Policy, &'a Allow)>,
-}
-
-/// That a policy forbids something.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Forbidden {
-    /// Which.
-    pub policy: PolicyId,
-    /// What is missing; `None`: nobody may, whatever she asks.
-    pub unmet: Option<Unmet>,
-    /// Why the policy itself is not understood, where that is so.
-    pub fault: Option<String>,
-    /// Whom to ask.
-    pub contact: Option<String>,
-}
-
-/// How far a request that nobody denied is from being granted.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Wanted {
-    /// How many approvals are needed.
-    pub needed: u32,
-    /// Who has approved, of those who count.
-    pub have: Vec<String>,
-    /// The sets of whom somebody must still approve.
-    pub from: Vec<String>,
-}
-
-impl Policies {
-    /// What the policies say of what is done, and (for restrictions) of what was asked for it.
-    pub fn ruling(&self, deed: &Deed<'_>, asked: Option<&Deed<'_>>) -> Ruling<'_> {
-        let mut ruling = Ruling::default();
-        for policy in &self.0 {
-            let concerned = || policy.may_concern(deed) || asked.is_some_and(|asked| policy.may_concern(asked));
-            match &policy.effect {
-                Effect::Deny { .. } if ruling.deny.is_none() && concerned() => ruling.deny = Some(policy),
-                Effect::Require(require) if concerned() => ruling.require.push((policy, require)),
-                Effect::Allow(allow) if policy.permits(deed, allow.interactive) => ruling.allow.push((policy, allow)),
-                Effect::Deny { .. } | Effect::Require(_) | Effect::Allow(_) => {}
-            }
-        }
-        if ruling.deny.is_some() || !ruling.require.is_empty() {
-            ruling.allow.clear();
-        }
-        ruling
-    }
-
-    /// What they say of a request by itself.
-    pub fn of_request(&self, request: &Request, prefix: &NamePrefix) -> Ruling<'_> {
-        self.ruling(&Deed::asked(request, prefix), None)
-    }
-
-    /// Each of them.
-    pub fn iter(&self) -> std::slice::Iter<'_, Policy> {
-        self.0.iter()
-    }
-}
-
-impl<'a> Ruling<'a> {
-    /// Why nobody may do it, under any request.
-    pub fn forbids(&self, interactive: bool) -> Option<Forbidden> {
-        if let Some(policy) = self.deny {
-            let fault = match &policy.effect {
-                Effect::Deny { fault } => fault.clone(),
-                Effect::Allow(_) | Effect::Require(_) => None,
-            };
-            return Some(Forbidden { fault, ..forbidden(policy, None) });
-        }
-        let (policy, _) = self.require.iter().find(|(_, require)| require.non_interactive && interactive)?;
-        Some(forbidden(policy, Some(Unmet::Interactive)))
-    }
-
-    /// Why a request may not be granted as it is. Its length counts when it is filed; later it is only cut.
-    pub fn refuses(&self, request: &Request, filing: bool) -> Option<Forbidden> {
-        let unmet = |terms: &Terms| if filing { terms.check(request) } else { terms.check_texts(request) }.err();
-        self.forbids(request.ask.is_interactive()).or_else(|| {
-            let first = self.require.iter().find_map(|(policy, require)| Some((policy, unmet(&require.terms)?)));
-            first.map(|(policy, unmet)| forbidden(policy, Some(unmet)))
-        })
-    }
-
-    /// The policy by which this needs no request.
-    pub fn allows(&self) -> Option<&'a PolicyId> {
-        let (policy, _) = self.allow.iter().find(|(_, allow)| allow.terms.asks_nothing())?;
-        Some(&policy.id)
-    }
-
-    /// The policy that grants a request, and how long at most.
-    pub fn grants(&self, request: &Request) -> Option<(&'a PolicyId, Option<Duration>)> {
-        let (policy, allow) = self.allow.iter().find(|(_, allow)| allow.terms.check(request).is_ok())?;
-        Some((&policy.id, allow.terms.valid_for))
-    }
-
-    /// What an asker could still say so that a policy grants her request by itself.
-    pub fn would_grant(&self, request: &Request) -> Option<Forbidden> {
-        let first = self.allow.iter().find_map(|(policy, allow)| Some((policy, allow.terms.check(request).err()?)));
-        first.map(|(policy, unmet)| forbidden(policy, Some(unmet)))
-    }
-
-    /// The longest that access may last.
-    pub fn longest(&self) -> Option<Duration> {
-        self.require.iter().filter_map(|(_, require)| require.terms.valid_for).min()
-    }
-
-    /// Whether one approval, by whoever may answer, is all that is needed.
-    pub fn needs_one(&self) -> bool {
-        self.require.iter().all(|(_, require)| require.approvals <= 1 && require.sets.is_empty())
-    }
-
-    /// Whether these grants, each of which counts by itself, are enough together.
-    pub fn is_met_by(&self, grants: &[&Grant], prefix: &NamePrefix) -> bool {
-        !grants.is_empty() && self.require.iter().all(|(_, require)| require.is_met_by(grants, prefix))
-    }
-
-    /// How far these grants are from being enough.
-    pub fn wanted(&self, grants: &[&Grant], prefix: &NamePrefix) -> Wanted {
-        let needed = self.require.iter().map(|(_, require)| require.approvals).max().unwrap_or(1).max(1);
-        let counting = grants.iter().filter(|grant| {
-            self.require.is_empty() || self.require.iter().any(|(_, require)| require.counts(grant, prefix))
-        });
-        let sets = self.require.iter().flat_map(|(_, require)| &require.sets);
-        let open = sets.filter(|set| !grants.iter().any(|grant| set.has(grant, prefix)));
-        let mut from: Vec<String> = open.map(|set| set.name.clone()).collect();
-        from.dedup();
-        Wanted { needed, have: names(counting), from }
-    }
-
-    /// Whether an answer by somebody would count for nothing: a set is named everywhere, and she is in none.
-    pub fn has_no_use_for(&self, grant: &Grant, prefix: &NamePrefix) -> bool {
-        !self.require.is_empty() && !self.require.iter().any(|(_, require)| require.counts(grant, prefix))
-    }
-
-    /// The policies that require something, for texts.
-    pub fn requiring(&self) -> impl Iterator<Item = &'a Policy> {
-        self.require.iter().map(|(policy, _)| *policy)
-    }
-}
-
-fn forbidden(policy: &Policy, unmet: Option<Unmet>) -> Forbidden {
-    Forbidden { policy: policy.id.clone(), unmet, fault: None, contact: policy.contact.clone() }
-}
-
-fn names<'a>(grants: impl Iterator<Item = &'a &'a Grant>) -> Vec<String> {
-    let mut names: Vec<String> = grants.filter_map(|grant| Some(grant.by.as_ref()?.name.clone())).collect();
-    names.dedup();
-    names
-}
-
 impl Require {
-    fn counts(&self, grant: &Grant, prefix: &NamePrefix) -> bool {
+    pub(crate) fn counts(&self, grant: &Grant, prefix: &NamePrefix) -> bool {
         self.sets.is_empty() || self.sets.iter().any(|set| set.has(grant, prefix))
     }
 
-    fn is_met_by(&self, grants: &[&Grant], prefix: &NamePrefix) -> bool {
+    pub(crate) fn is_met_by(&self, grants: &[&Grant], prefix: &NamePrefix) -> bool {
         let mut people: Vec<&Person> = Vec::new();
         for by in grants.iter().filter(|grant| self.counts(grant, prefix)).filter_map(|grant| grant.by.as_ref()) {
             // Two names that may be one human's are one approval.
@@ -576,7 +403,7 @@ impl Require {
 
 impl ApproverSet {
     /// Whether somebody of the set answered, with the groups that she had then.
-    fn has(&self, grant: &Grant, prefix: &NamePrefix) -> bool {
+    pub(crate) fn has(&self, grant: &Grant, prefix: &NamePrefix) -> bool {
         let Some(by) = &grant.by else { return false };
         let username = prefix.subject(&by.name);
         self.subjects.iter().any(|subject| subject.names(&username, &grant.groups))

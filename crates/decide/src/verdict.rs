@@ -11,7 +11,8 @@ use crate::{
     debug::DebugContainer,
     identity::{Approvers, NamePrefix, Person},
     matching::{self, Difference, Left, Part},
-    policy::{Deed, Forbidden, Policies, PolicyId, Wanted},
+    policy::{Deed, PolicyId},
+    ruling::{Forbidden, Policies, Wanted},
 };
 
 /// What the server was told at its start.

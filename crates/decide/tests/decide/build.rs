@@ -9,7 +9,7 @@ use kra_decide::{
     },
     attempt::{Action, Attempt, Door, Exec},
     identity::{Approvers, Caller, NamePrefix, Person},
-    policy::Wanted,
+    ruling::Wanted,
     verdict::{Container, Miss, Pod, Rules, Settings, Workload},
 };
 

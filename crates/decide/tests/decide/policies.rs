@@ -8,8 +8,9 @@ use kra_decide::{
     explain::{Context, denial},
     policy::{
         Allow, ApproverSet, CommandRule, Effect, Pattern, Policy, PolicyId, Require, Subject, Terms, TextRule, Unmet,
-        Wanted, Who,
+        Who,
     },
+    ruling::Wanted,
     verdict::{Denied, Miss, Rules, Screened, Verdict, allowed_by_policy, confirm, screen},
 };
 use proptest::{prelude::*, sample::select};
@@ -115,7 +116,7 @@ fn a_plain_attempt_that_a_policy_does_not_certainly_allow_is_not_allowed(#[case]
 #[case::the_command(|policy: &mut Policy| policy.commands = vec![CommandRule::Exactly(argv(&["cat", "/etc/hostname"]))])]
 #[case::the_program(|policy: &mut Policy| policy.commands = vec![CommandRule::Program("cat".into())])]
 #[case::shorter(|policy: &mut Policy| {
-    let terms = Terms { valid_for: Some(Duration::from_secs(60)), ..Terms::default() };
+    let terms = Terms { valid_for: Some(Duration::from_mins(1)), ..Terms::default() };
     policy.effect = Effect::Allow(Allow { terms, ..Allow::default() });
 })]
 fn a_policy_may_allow_by_star_group_and_command(#[case] change: fn(&mut Policy)) {
@@ -227,7 +228,7 @@ fn access_lasts_while_enough_approvals_do() {
 
 #[test]
 fn a_policy_shortens_access() {
-    let terms = Terms { valid_for: Some(Duration::from_secs(600)), ..Terms::default() };
+    let terms = Terms { valid_for: Some(Duration::from_mins(10)), ..Terms::default() };
     let policy = policy("short", Effect::Require(Require { approvals: 1, terms, ..Require::default() }));
     let standing = for_an_hour().standing(at(61), &with(&[policy]));
     assert!(matches!(standing, Standing::Granted(access) if access.until == at(660)));
@@ -299,15 +300,15 @@ fn what_a_request_lacks_is_named(#[case] reason: Option<&str>, #[case] ticket: O
 
 #[test]
 fn a_request_for_longer_is_refused_when_it_is_filed() {
-    let terms = Terms { valid_for: Some(Duration::from_secs(600)), ..Terms::default() };
+    let terms = Terms { valid_for: Some(Duration::from_mins(10)), ..Terms::default() };
     let rules = with(&[policy("short", Effect::Require(Require { approvals: 1, terms, ..Require::default() }))]);
     let mut request = candidate().request;
     let refused = |request: &Request| rules.policies.of_request(request, &rules.settings.prefix).refuses(request, true);
     assert_eq!(refused(&request), None, "once is no time");
-    request.validity = Validity::For(Duration::from_secs(600));
+    request.validity = Validity::For(Duration::from_mins(10));
     assert_eq!(refused(&request), None);
     request.validity = Validity::For(Duration::from_secs(601));
-    assert_eq!(refused(&request).unwrap().unmet, Some(Unmet::TooLong { most: Duration::from_secs(600) }));
+    assert_eq!(refused(&request).unwrap().unmet, Some(Unmet::TooLong { most: Duration::from_mins(10) }));
 }
 
 #[rstest]

@@ -5,7 +5,7 @@ use api::{AccessRequest, convert, review::Review};
 use decide::{
     access::{Request, Standing},
     explain::{self, safe},
-    policy::Ruling,
+    ruling::{Foretold, Ruling, Wanted},
     verdict::Rules,
 };
 
@@ -49,18 +49,24 @@ impl Admission {
     }
 
     fn outcome(&self, request: &Request, ruling: &Ruling<'_>) -> String {
-        if let Some(forbidden) = ruling.refuses(request, true) {
-            let contact = forbidden.contact.as_ref().map(|contact| format!(" Ask {}.", safe(contact)));
-            return format!("It would be refused: {}.{}", explain::forbids(&forbidden), contact.unwrap_or_default());
-        }
         let interactive_off = request.ask.is_interactive() && !self.settings.allow_interactive;
-        if let Some(policy) = ruling.allows().filter(|_| !interactive_off) {
-            return format!("No request is needed: policy {} allows it. Run it.", safe(&policy.name));
+        match ruling.outcome(request, &self.settings.prefix) {
+            Foretold::Refused(forbidden) => {
+                let contact = forbidden.contact.as_ref().map(|contact| format!(" Ask {}.", safe(contact)));
+                format!("It would be refused: {}.{}", explain::forbids(&forbidden), contact.unwrap_or_default())
+            }
+            _ if interactive_off => "It would be refused: the server runs without --allow-interactive.".to_owned(),
+            Foretold::Allowed(policy) => {
+                format!("No request is needed: policy {} allows it. Run it.", safe(&policy.name))
+            }
+            Foretold::Granted(policy) => {
+                format!("A request for it would be granted at once, by policy {}.", safe(&policy.name))
+            }
+            Foretold::Waits(wanted) => self.waits(&wanted, ruling),
         }
-        if let Some((policy, _)) = ruling.grants(request) {
-            return format!("A request for it would be granted at once, by policy {}.", safe(&policy.name));
-        }
-        let wanted = ruling.wanted(&[], &self.settings.prefix);
+    }
+
+    fn waits(&self, wanted: &Wanted, ruling: &Ruling<'_>) -> String {
         let policies: Vec<String> = ruling.requiring().map(|policy| safe(&policy.id.name)).collect();
         let because = if policies.is_empty() { String::new() } else { format!(" (policy {})", policies.join(", ")) };
         let who = match (wanted.from.as_slice(), &self.settings.approvers.groups) {

@@ -7,7 +7,10 @@ use std::{
 
 use api::{AccessPolicy, policy};
 use arc_swap::ArcSwap;
-use decide::policy::{Policies, Policy, PolicyId};
+use decide::{
+    policy::{Policy, PolicyId},
+    ruling::Policies,
+};
 use futures::StreamExt as _;
 use kube::{
     Api, Client, Resource as _, ResourceExt as _,
