@@ -5,6 +5,7 @@ use std::io;
 use api::objects::GROUP;
 use api::{AccessGrant, AccessGrantSpec, AccessRequest, GrantStatus, Phase};
 use decide::duration::{self, DurationError, LONGEST};
+use jiff::Zoned;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 
@@ -143,13 +144,13 @@ impl Answer {
     ///
     /// # Errors
     /// When there is no such request, it is decided, or `valid_for` does not fit.
-    pub async fn read(&self, cluster: &Cluster, name: &str) -> Result<AccessRequest, AnswerError> {
+    pub async fn read(&self, cluster: &Cluster, name: &str, now: &Zoned) -> Result<AccessRequest, AnswerError> {
         self.check_duration()?;
         if !names::is_object_name(name) {
             return Err(AnswerError::BadName { name: name.to_owned() });
         }
         let request = cluster.request(name).await?;
-        self.refuse_decided(&request)?;
+        self.refuse_decided(&request, now)?;
         self.refuse_longer(&request)?;
         Ok(request)
     }
@@ -170,7 +171,7 @@ impl Answer {
         }
         let changed = || AnswerError::Changed { name: safe_word(&request.name_any()) };
         match cluster.request(&request.name_any()).await {
-            Ok(now) if now.uid() == request.uid() => self.refuse_decided(&now),
+            Ok(now) if now.uid() == request.uid() => self.refuse_decided(&now, &terminal.now),
             Ok(_another) => Err(changed()),
             Err(error) if error.is_not_found() => Err(changed()),
             Err(error) => Err(error.into()),
@@ -233,14 +234,14 @@ impl Answer {
     }
 
     /// A denial may still end what is granted; everything else that is decided stays as it is.
-    fn refuse_decided(&self, request: &AccessRequest) -> Result<(), AnswerError> {
+    fn refuse_decided(&self, request: &AccessRequest, now: &Zoned) -> Result<(), AnswerError> {
         let (name, user) = (safe_word(&request.name_any()), summary::user(request));
         if request.metadata.deletion_timestamp.is_some() {
             return Err(AnswerError::Leaving { name, user });
         }
         match request.status.as_ref().and_then(|status| status.phase) {
             Some(Phase::Denied) => {
-                Err(AnswerError::Denied { name, how: summary::denied(request).unwrap_or_default(), user })
+                Err(AnswerError::Denied { name, how: summary::denied(request, now).unwrap_or_default(), user })
             }
             Some(Phase::Used) => Err(AnswerError::Used { name, user }),
             Some(Phase::Expired) => Err(AnswerError::Expired { name, user }),

@@ -3,18 +3,16 @@
 use clap::{Parser, Subcommand};
 
 use crate::again::AgainArgs;
-use crate::attach::AttachArgs;
 use crate::completion::CompletionArgs;
 use crate::connect::ConnectionFlags;
-use crate::cp::CpArgs;
-use crate::debug::DebugArgs;
 use crate::deny::DenyArgs;
-use crate::exec::ExecArgs;
+use crate::exit;
+use crate::extend::ExtendArgs;
 use crate::grant::GrantArgs;
 use crate::list::ListArgs;
-use crate::port_forward::PortForwardArgs;
-use crate::shell::ShellArgs;
 use crate::show::ShowArgs;
+use crate::whoami::WhoamiArgs;
+use crate::why::{DoorArgs, WhyArgs};
 
 /// Version, commit and date of the commit.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("KRA_COMMIT"), ", ", env!("KRA_COMMIT_DATE"), ")");
@@ -34,6 +32,7 @@ Examples:
 /// Ask for access to a pod, and grant or deny what others ask for
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-request", bin_name = "kubectl request", version = VERSION, after_help = EXAMPLES)]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 #[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs", disable_help_subcommand = true)]
 #[command(max_term_width = 120)]
 pub struct Cli {
@@ -51,20 +50,15 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Ask to run a command in a pod
-    Exec(Box<ExecArgs>),
-    /// Ask for an interactive shell in a pod
-    Shell(Box<ShellArgs>),
-    /// Ask to attach to what runs in a pod
-    Attach(Box<AttachArgs>),
-    /// Ask to forward ports to a pod
-    PortForward(Box<PortForwardArgs>),
-    /// Ask to add a debug container to a pod
-    Debug(Box<DebugArgs>),
-    /// Ask to copy files to or from a pod
-    Cp(Box<CpArgs>),
+    /// The doors.
+    #[command(flatten)]
+    Ask(DoorArgs),
     /// Ask again for what an earlier request was for
     Again(AgainArgs),
+    /// Ask that an access goes on where it ends
+    Extend(ExtendArgs),
+    /// Ask the server what would become of a command, and file nothing
+    Why(Box<WhyArgs>),
     /// List requests, and where they stand
     List(ListArgs),
     /// Show one request as an approver reads it
@@ -73,6 +67,8 @@ pub enum Verb {
     Grant(GrantArgs),
     /// Deny a request
     Deny(DenyArgs),
+    /// Print who you are to the cluster, and what you may do there
+    Whoami(WhoamiArgs),
     /// Print completions for a shell
     Completion(CompletionArgs),
 }
@@ -84,11 +80,14 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::exec::ExecArgs;
 
     fn exec(line: &[&str]) -> (Cli, ExecArgs) {
         let mut cli = Cli::try_parse_from([&["kubectl-request"], line].concat()).unwrap();
         let other = Verb::List(ListArgs { all_namespaces: false, output: crate::list::ListFormat::Table });
-        let Verb::Exec(args) = std::mem::replace(&mut cli.verb, other) else { panic!("not exec: {line:?}") };
+        let Verb::Ask(DoorArgs::Exec(args)) = std::mem::replace(&mut cli.verb, other) else {
+            panic!("not exec: {line:?}")
+        };
         (cli, *args)
     }
 

@@ -35,7 +35,7 @@ pub struct DenyArgs {
 /// When there is no such request, it is decided, the answer is not yes, or the server refuses.
 pub async fn run(args: DenyArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), AnswerError> {
     let answer = Answer { status: GrantStatus::Denied, valid_for: None, reason: args.reason };
-    let request = answer.read(cluster, &args.request).await?;
+    let request = answer.read(cluster, &args.request, &terminal.now).await?;
     write!(terminal.out, "{}", summary::of(&request, None))?;
     if !args.yes {
         answer.confirm(cluster, terminal, &request, "Deny the request above ([yN])?").await?;

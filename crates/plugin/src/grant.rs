@@ -42,7 +42,7 @@ pub struct GrantArgs {
 /// When there is no such request, it is decided, the answer is not yes, or the server refuses.
 pub async fn run(args: GrantArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), AnswerError> {
     let answer = Answer { status: GrantStatus::Granted, valid_for: args.valid_for, reason: args.reason };
-    let request = answer.read(cluster, &args.request).await?;
+    let request = answer.read(cluster, &args.request, &terminal.now).await?;
     write!(terminal.out, "{}---\n{}", yaml(&request)?, summary::of(&request, answer.valid_for.as_deref()))?;
     if !args.yes {
         answer.confirm(cluster, terminal, &request, "Grant access to the request above ([yN])?").await?;

@@ -71,13 +71,9 @@ pub enum ListError {
 ///
 /// # Errors
 /// When the server refuses to tell, or cannot be asked.
-pub async fn run(
-    args: ListArgs,
-    cluster: &Cluster,
-    terminal: &mut Terminal<'_>,
-    now: Timestamp,
-) -> Result<(), ListError> {
-    let Requests { understood: requests, others } = cluster.requests(args.all_namespaces).await?;
+pub async fn run(args: ListArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), ListError> {
+    let now = terminal.now.timestamp();
+    let Requests { understood: requests, others } = cluster.requests(args.all_namespaces, None).await?;
     for other in others {
         let name = |name: Option<String>| safe_word(&name.unwrap_or_default());
         let (namespace, name) = (name(other.namespace), name(other.name));

@@ -4,8 +4,12 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Parser;
+use plugin::Failure;
 use plugin::args::Cli;
+use plugin::exit::Exit;
+use plugin::kubectl::Next;
 use plugin::terminal::Terminal;
+use plugin::times;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -13,20 +17,32 @@ fn main() -> ExitCode {
     log(cli.v);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("error: cannot start: {error}")),
+        Err(error) => return fail(&format!("error: cannot start: {error}"), Exit::Error),
     };
-    let (mut out, mut err, mut input) = (anstream::stdout(), anstream::stderr(), io::stdin().lock());
-    let mut terminal = Terminal { out: &mut out, err: &mut err, input: &mut input };
-    match runtime.block_on(plugin::run(cli, &mut terminal, io::stderr().is_terminal())) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) if failure.is_broken_pipe() => ExitCode::FAILURE,
-        Err(failure) => fail(&failure.line()),
+    match runtime.block_on(perform(cli)) {
+        Ok(Next::Done) => Exit::Done.into(),
+        Ok(Next::Run(line)) => {
+            // Kubectl, or nothing, runs from here on.
+            drop(runtime);
+            let error = line.run();
+            fail(&format!("error: {error}"), Exit::Error)
+        }
+        Err(failure) if failure.is_broken_pipe() => Exit::Error.into(),
+        Err(failure) => fail(&failure.line(), failure.exit()),
     }
 }
 
-fn fail(line: &str) -> ExitCode {
+async fn perform(cli: Cli) -> Result<Next, Failure> {
+    let (shown, watched) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+    let (mut out, mut err, mut input) = (anstream::stdout(), anstream::stderr(), io::stdin().lock());
+    let now = times::now();
+    let mut terminal = Terminal { out: &mut out, err: &mut err, input: &mut input, shown, watched, now };
+    plugin::run(cli, &mut terminal).await
+}
+
+fn fail(line: &str, exit: Exit) -> ExitCode {
     anstream::eprintln!("{line}");
-    ExitCode::FAILURE
+    exit.into()
 }
 
 /// kubectl's levels: from 6 on each call to the API server, from 8 on whatever the client has to say.

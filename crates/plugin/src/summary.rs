@@ -5,11 +5,14 @@ use std::fmt::Write as _;
 use api::objects::{Outcome, Use};
 use api::{AccessRequest, Phase};
 use decide::duration::{self, LONGEST};
+use jiff::Zoned;
 use kube::ResourceExt;
 
 use crate::doors::{self, Meaning};
 use crate::safe::{safe, safe_word};
+use crate::same;
 use crate::target::Workload;
+use crate::times;
 
 /// Groups are shown when they take no more room than this.
 const SHORT: usize = 80;
@@ -40,17 +43,17 @@ pub fn of(request: &AccessRequest, shorter: Option<&str>) -> String {
 }
 
 /// Where a request stands, in the same layout.
-pub fn standing(request: &AccessRequest) -> String {
+pub fn standing(request: &AccessRequest, now: &Zoned) -> String {
     let mut lines = Lines::default();
     lines.add("Status", phase(request));
     let Some(status) = &request.status else { return lines.text };
     let by: Vec<String> = status.granted_by.iter().map(|name| safe_word(name)).collect();
     lines.add_some("Granted by", (!by.is_empty()).then(|| by.join(", ")).as_deref());
-    lines.add_some("Ends", status.expires_at.as_ref().map(|at| at.0.to_string()).as_deref());
+    lines.add_some("Ends", status.expires_at.as_ref().map(|at| times::told(at.0, now)).as_deref());
     for spent in &status.uses {
-        lines.add("Used", &used(request, spent));
+        lines.add("Used", &used(request, spent, now));
     }
-    lines.add_some("Denied", denied(request).as_deref());
+    lines.add_some("Denied", denied(request, now).as_deref());
     lines.text
 }
 
@@ -65,11 +68,48 @@ pub fn phase(request: &AccessRequest) -> &'static str {
     }
 }
 
-/// `by amy at 2026-01-01T00:00:00Z: not in production`.
-pub fn denied(request: &AccessRequest) -> Option<String> {
+/// `by amy at 16:04 +01:00 (2m ago): not in production`.
+pub fn denied(request: &AccessRequest, now: &Zoned) -> Option<String> {
     let denied = request.status.as_ref()?.denied.as_ref()?;
     let reason = denied.reason.as_deref().map(|reason| format!(": {}", safe(reason))).unwrap_or_default();
-    Some(format!("by {} at {}{reason}", safe_word(&denied.by), denied.at.0))
+    Some(format!("by {} at {}{reason}", safe_word(&denied.by), times::told(denied.at.0, now)))
+}
+
+/// What whoever asks is told where the same waits, or is granted already.
+pub fn found(request: &AccessRequest, now: &Zoned) -> String {
+    let name = safe_word(&request.name_any());
+    if same::is_granted(request) {
+        return format!("request {name} for the same is already granted{}{}", by(request), lasts(request, now));
+    }
+    let since = request.creation_timestamp().map(|at| format!(", filed {}", times::relative(at.0, now)));
+    let since = since.unwrap_or_default();
+    format!("request {name} for the same waits for a grant already{since}: no other is filed (--new files one)")
+}
+
+/// That a request can be used.
+pub fn granted(request: &AccessRequest, now: &Zoned) -> String {
+    format!("request {} is granted{}{}", safe_word(&request.name_any()), by(request), lasts(request, now))
+}
+
+/// ` by amy`, or ` by policy night-shift`.
+fn by(request: &AccessRequest) -> String {
+    let status = request.status.clone().unwrap_or_default();
+    let by: Vec<String> = status.granted_by.iter().map(|name| safe_word(name)).collect();
+    match status.granted_by_policy {
+        Some(policy) => format!(" by policy {}", safe_word(&policy.name)),
+        None if by.is_empty() => String::new(),
+        None => format!(" by {}", by.join(", ")),
+    }
+}
+
+/// `, for one use`, or `, until 16:04 +01:00 (in 42m)`.
+fn lasts(request: &AccessRequest, now: &Zoned) -> String {
+    let ends = request.status.as_ref().and_then(|status| status.expires_at.as_ref());
+    match ends {
+        _ if is_once(request) => ", for one use".to_owned(),
+        Some(ends) => format!(", until {}", times::told(ends.0, now)),
+        None => format!(", for {}", validity(request)),
+    }
 }
 
 /// Name of who asks.
@@ -139,8 +179,8 @@ fn filed_by_another(request: &AccessRequest) -> Option<String> {
     (!by.is_empty() && by != whom).then(|| safe_word(by))
 }
 
-/// `2026-01-01T00:30:00Z in pod nginx-1`, and by which door where it is another than exec.
-fn used(request: &AccessRequest, spent: &Use) -> String {
+/// `16:04 +01:00 (2m ago) in pod nginx-1`, and by which door where it is another than exec.
+fn used(request: &AccessRequest, spent: &Use, now: &Zoned) -> String {
     let container = spent.container.as_deref().filter(|_| spent.sub_resource.is_some());
     let container = container.map(|name| format!(", container {}", safe_word(name))).unwrap_or_default();
     let door = spent.sub_resource.as_deref().filter(|door| *door != "exec");
@@ -152,7 +192,7 @@ fn used(request: &AccessRequest, spent: &Use) -> String {
         }
         Some(Outcome::Answered) | None => String::new(),
     };
-    format!("{} in pod {}{container}{door}{lost}", spent.at.0, safe_word(&spent.pod))
+    format!("{} in pod {}{container}{door}{lost}", times::told(spent.at.0, now), safe_word(&spent.pod))
 }
 
 fn place_label(request: &AccessRequest) -> &'static str {
@@ -232,6 +272,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    fn now() -> Zoned {
+        "2026-01-01T01:00:00+00:00[UTC]".parse().unwrap()
+    }
 
     fn request(spec: &Value) -> AccessRequest {
         let metadata = json!({"name": "access-exec-jane-x", "namespace": "default"});
@@ -354,7 +398,7 @@ into it is not limited.
     #[test]
     fn where_a_request_stands_is_told() {
         let mut granted = request(&plain());
-        assert_eq!(standing(&granted), "Status       Pending\n");
+        assert_eq!(standing(&granted, &now()), "Status       Pending\n");
         granted.status = Some(
             serde_json::from_value(json!({
                 "phase": "Denied", "grantedBy": ["amy"],
@@ -365,8 +409,8 @@ into it is not limited.
         let expected = "\
 Status       Denied
 Granted by   amy
-Denied       by bob at 2026-01-01T00:00:00Z: not\\u{7} today
+Denied       by bob at 00:00 +00:00 (60m ago): not\\u{7} today
 ";
-        assert_eq!(standing(&granted), expected);
+        assert_eq!(standing(&granted, &now()), expected);
     }
 }

@@ -13,3 +13,6 @@ mod lists;
 mod pods;
 mod port_forward;
 mod shell;
+mod waiting;
+mod whoami;
+mod why;
