@@ -16,9 +16,11 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::safe::{safe_lines, safe_word};
 use crate::target;
 
+mod naming;
 mod people;
 mod watching;
 
+pub use naming::Kind;
 pub use people::Me;
 pub use watching::Seen;
 

@@ -20,11 +20,13 @@ use clap::CommandFactory;
 
 pub mod again;
 pub mod answer;
+pub mod approve;
 pub mod args;
 pub mod asking;
 pub mod attach;
 pub mod authority;
 pub mod cluster;
+pub mod complete;
 pub mod completion;
 pub mod connect;
 pub mod container;
@@ -36,15 +38,19 @@ pub mod exec;
 pub mod exit;
 pub mod extend;
 pub mod grant;
+pub mod history;
 pub mod kubeconfig;
 pub mod kubectl;
 pub mod list;
+pub mod named;
 pub mod names;
 pub mod output;
 pub mod place;
 pub mod port_forward;
 pub mod ports;
 pub mod proxy;
+pub mod remove;
+pub mod revoke;
 pub mod safe;
 pub mod same;
 pub mod secrets;
@@ -52,12 +58,14 @@ pub mod service;
 pub mod shell;
 pub mod show;
 pub mod summary;
+pub mod table;
 pub mod target;
 pub mod terminal;
 pub mod times;
 pub mod waiting;
 pub mod whoami;
 pub mod why;
+pub mod withdraw;
 
 use crate::answer::AnswerError;
 use crate::args::{Cli, Verb};
@@ -67,6 +75,7 @@ use crate::connect::ConnectError;
 use crate::exit::Exit;
 use crate::kubectl::Next;
 use crate::list::ListError;
+use crate::remove::RemoveError;
 use crate::show::ShowError;
 use crate::terminal::Terminal;
 use crate::whoami::WhoamiError;
@@ -90,6 +99,9 @@ pub enum Failure {
     /// `grant` or `deny` failed.
     #[error(transparent)]
     Answer(#[from] AnswerError),
+    /// `revoke` or `withdraw` failed.
+    #[error(transparent)]
+    Remove(#[from] RemoveError),
     /// `whoami` failed.
     #[error(transparent)]
     Whoami(#[from] WhoamiError),
@@ -117,6 +129,7 @@ impl Failure {
             | Self::List(_)
             | Self::Show(_)
             | Self::Answer(_)
+            | Self::Remove(_)
             | Self::Whoami(_)
             | Self::Completion(_) => Exit::Error,
         }
@@ -135,6 +148,7 @@ impl Failure {
         }
         if let Self::List(ListError::Cluster(said))
         | Self::Show(ShowError::Cluster(said))
+        | Self::Remove(RemoveError::Cluster(said))
         | Self::Whoami(WhoamiError::Cluster(said))
         | Self::Answer(AnswerError::Cluster(said)) = self
         {
@@ -164,12 +178,15 @@ pub async fn perform(
     terminal: &mut Terminal<'_>,
 ) -> Result<Next, Failure> {
     match verb {
-        Verb::Ask(door) => return ask(door, reach, terminal).await,
-        Verb::Why(args) => return ask(args.door.explained(), reach, terminal).await,
+        Verb::Ask(door) => return Box::pin(ask(door, reach, terminal)).await,
+        Verb::Why(args) => return Box::pin(ask(args.door.explained(), reach, terminal)).await,
         Verb::Again(args) => return Ok(again::run(again::check(args)?, &reach()?, terminal).await?),
         Verb::Extend(args) => return Ok(again::run(extend::check(args)?, &reach()?, terminal).await?),
         Verb::List(args) => list::run(args, &reach()?, terminal).await?,
         Verb::Show(args) => show::run(args, &reach()?, terminal).await?,
+        Verb::Approve(args) => approve::run(args, &reach()?, terminal).await?,
+        Verb::Revoke(args) => revoke::run(args, &reach()?, terminal).await?,
+        Verb::Withdraw(args) => withdraw::run(args, &reach()?, terminal).await?,
         Verb::Grant(args) => grant::run(args, &reach()?, terminal).await?,
         Verb::Deny(args) => deny::run(args, &reach()?, terminal).await?,
         Verb::Whoami(args) => whoami::run(&args, &reach()?, terminal).await?,

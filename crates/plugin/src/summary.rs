@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use api::objects::{Outcome, Use};
-use api::{AccessRequest, Phase};
+use api::{AccessGrant, AccessRequest, Phase};
 use decide::duration::{self, LONGEST};
 use jiff::Zoned;
 use kube::ResourceExt;
 
 use crate::doors::{self, Meaning};
+use crate::history;
 use crate::safe::{safe, safe_word};
 use crate::same;
 use crate::target::Workload;
@@ -42,18 +42,18 @@ pub fn of(request: &AccessRequest, shorter: Option<&str>) -> String {
     lines.text + "\n" + &sentence(request, &meaning, shorter) + "\n"
 }
 
-/// Where a request stands, in the same layout.
-pub fn standing(request: &AccessRequest, now: &Zoned) -> String {
+/// Where a request stands and what became of it, in the same layout. `grants` are the answers, as far as they may be
+/// seen.
+pub fn standing(request: &AccessRequest, grants: &[AccessGrant], now: &Zoned) -> String {
     let mut lines = Lines::default();
     lines.add("Status", phase(request));
-    let Some(status) = &request.status else { return lines.text };
+    let status = request.status.clone().unwrap_or_default();
+    lines.add_some("Policy", status.granted_by_policy.map(|policy| safe_word(&policy.name)).as_deref());
     let by: Vec<String> = status.granted_by.iter().map(|name| safe_word(name)).collect();
     lines.add_some("Granted by", (!by.is_empty()).then(|| by.join(", ")).as_deref());
-    lines.add_some("Ends", status.expires_at.as_ref().map(|at| times::told(at.0, now)).as_deref());
-    for spent in &status.uses {
-        lines.add("Used", &used(request, spent, now));
-    }
-    lines.add_some("Denied", denied(request, now).as_deref());
+    lines.add_some("Approvals", history::approvals(request, grants).as_deref());
+    let history = history::of(request, grants, now);
+    lines.add_some("History", (!history.is_empty()).then(|| history.join("\n")).as_deref());
     lines.text
 }
 
@@ -150,7 +150,7 @@ pub fn validity(request: &AccessRequest) -> String {
 }
 
 /// A duration as people write it; one that is none, as it stands.
-fn shown_duration(text: &str) -> String {
+pub(crate) fn shown_duration(text: &str) -> String {
     duration::parse(text, LONGEST).map_or_else(|_| safe_word(text), duration::show)
 }
 
@@ -177,22 +177,6 @@ fn filed_by_another(request: &AccessRequest) -> Option<String> {
     let by = request.spec.created_by.as_ref()?.name();
     let whom = request.spec.user_info.as_ref().map(api::UserInfo::name).unwrap_or_default();
     (!by.is_empty() && by != whom).then(|| safe_word(by))
-}
-
-/// `16:04 +01:00 (2m ago) in pod nginx-1`, and by which door where it is another than exec.
-fn used(request: &AccessRequest, spent: &Use, now: &Zoned) -> String {
-    let container = spent.container.as_deref().filter(|_| spent.sub_resource.is_some());
-    let container = container.map(|name| format!(", container {}", safe_word(name))).unwrap_or_default();
-    let door = spent.sub_resource.as_deref().filter(|door| *door != "exec");
-    let door = door.map(|door| format!(" ({})", safe_word(door))).unwrap_or_default();
-    let lost = match spent.outcome {
-        Some(Outcome::Lost) => {
-            let name = safe_word(&request.name_any());
-            format!(": LOST, for the answer came too late. To ask again: kubectl request again {name}")
-        }
-        Some(Outcome::Answered) | None => String::new(),
-    };
-    format!("{} in pod {}{container}{door}{lost}", times::told(spent.at.0, now), safe_word(&spent.pod))
 }
 
 fn place_label(request: &AccessRequest) -> &'static str {
@@ -398,7 +382,7 @@ into it is not limited.
     #[test]
     fn where_a_request_stands_is_told() {
         let mut granted = request(&plain());
-        assert_eq!(standing(&granted, &now()), "Status       Pending\n");
+        assert_eq!(standing(&granted, &[], &now()), "Status       Pending\n");
         granted.status = Some(
             serde_json::from_value(json!({
                 "phase": "Denied", "grantedBy": ["amy"],
@@ -409,8 +393,8 @@ into it is not limited.
         let expected = "\
 Status       Denied
 Granted by   amy
-Denied       by bob at 00:00 +00:00 (60m ago): not\\u{7} today
+History      00:00 +00:00 (60m ago)  denied by bob: not\\u{7} today
 ";
-        assert_eq!(standing(&granted, &now()), expected);
+        assert_eq!(standing(&granted, &[], &now()), expected);
     }
 }

@@ -24,7 +24,7 @@ const AT_A_TERMINAL: Duration = Duration::from_mins(10);
 /// A request that nobody answers is deleted after two days.
 const LONGEST: Duration = Duration::from_hours(24);
 /// In a row; with the pauses between them that is some minutes.
-const MOST_ERRORS: u32 = 10;
+pub(crate) const MOST_ERRORS: u32 = 10;
 
 /// How long to wait, and what for.
 #[derive(Debug, Clone, Default, Args)]

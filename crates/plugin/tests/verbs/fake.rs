@@ -106,6 +106,11 @@ impl Fake {
         self
     }
 
+    /// Ends all watches.
+    pub(crate) fn hang_up(&self) {
+        self.change(|state| state.watches.clear());
+    }
+
     /// What we may not create.
     pub(crate) fn may_not_create(self, resource: &str) -> Self {
         self.change(|state| state.may_not.insert(resource.to_owned()));
@@ -180,7 +185,7 @@ impl Fake {
         let (shown, watched) = (terminal, terminal);
         let mut terminal = Terminal { out: &mut out, err: &mut err, input, shown, watched, now };
         let flags = cli.connection.words();
-        let ended = plugin::perform(cli.verb, || Ok(self.cluster(flags)), &mut terminal).await;
+        let ended = Box::pin(plugin::perform(cli.verb, || Ok(self.cluster(flags)), &mut terminal)).await;
         let (kubectl, failure) = match ended {
             Ok(Next::Done) => (None, None),
             Ok(Next::Run(line)) => (Some(line), None),
@@ -193,6 +198,12 @@ impl Fake {
             failure: failure.map(|failure| failure.line()),
             kubectl,
         }
+    }
+
+    /// What kubectl is told that these words can go on with.
+    pub(crate) async fn complete(&self, words: &[&str]) -> String {
+        let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+        plugin::complete::run(&words, |flags| Ok(self.cluster(flags.words()))).await
     }
 
     fn cluster(&self, flags: Vec<String>) -> Cluster {

@@ -4,14 +4,18 @@
 
 mod again;
 mod answers;
+mod approve;
 mod attach;
+mod complete;
 mod cp;
 mod debug;
 mod exec;
+mod extend;
 mod fake;
 mod lists;
 mod pods;
 mod port_forward;
+mod removing;
 mod shell;
 mod waiting;
 mod whoami;

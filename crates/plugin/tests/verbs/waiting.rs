@@ -47,7 +47,7 @@ async fn a_grant_ends_the_wait_and_says_what_to_run() {
 async fn at_a_terminal_one_line_is_rewritten_and_taken_away() {
     let fake = world();
     fake.later(2, |fake| {
-        with_status(fake, &json!({"phase": "Granted", "grantedByPolicy": {"name": "p", "uid": "u", "generation": 1}}))
+        with_status(fake, &json!({"phase": "Granted", "grantedByPolicy": {"name": "p", "uid": "u", "generation": 1}}));
     });
     let outcome = fake.run_at_terminal(&["exec", "web-0", "-c", "web", "--wait", "--", "ls"], "").await;
     let line = |seconds: &str| format!("waiting for a grant of {NAME}: {seconds} of 10m (Ctrl-C leaves it open)");
