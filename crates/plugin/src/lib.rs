@@ -4,15 +4,18 @@
 //! flags + kubeconfig ──connect──▶ Cluster ──verb──▶ Terminal
 //! ```
 //!
-//! One file per verb: [`exec`], [`shell`], [`attach`], [`port_forward`], [`debug`], [`cp`] and [`again`] ask; [`list`],
-//! [`show`], [`grant`], [`deny`]; [`completion`]. What they share:
+//! One file per verb: [`exec`], [`shell`], [`attach`], [`port_forward`], [`debug`], [`cp`], [`again`] and [`extend`] ask,
+//! [`why`] asks without filing; [`approve`], [`grant`] and [`deny`] answer; [`revoke`] and [`withdraw`] end; [`list`],
+//! [`show`] and [`whoami`] look; [`completion`] and [`complete`]. What they share:
 //!
 //! - [`args`], [`connect`], [`kubeconfig`], [`authority`], [`proxy`]: from the command line to a client, as kubectl does it.
 //! - [`cluster`]: what is asked of the API server, and its errors in kubectl's words.
 //! - [`target`], [`place`], [`container`]: from `deploy/nginx` to a container.
 //! - [`asking`]: the flags of the verbs that ask, and how a request is filed; [`service`], [`ports`] for port-forward.
-//! - [`names`], [`answer`], [`summary`], [`doors`]: what is stored, and what an approver reads before.
-//! - [`safe`], [`output`], [`terminal`]: what reaches the screen.
+//! - [`same`], [`secrets`], [`waiting`], [`kubectl`]: from a request to the real kubectl.
+//! - [`names`], [`named`], [`answer`], [`remove`], [`summary`], [`doors`], [`history`]: what is stored and deleted, and what
+//!   an approver reads before.
+//! - [`safe`], [`output`], [`table`], [`times`], [`terminal`], [`exit`]: what reaches the screen and the shell.
 
 use std::io;
 
