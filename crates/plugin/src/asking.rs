@@ -325,14 +325,13 @@ impl Order {
         terminal: &mut Terminal<'_>,
     ) -> Result<Next, AskError> {
         let Some(wait) = self.wait else { return Ok(Next::Done) };
-        let granted = if same::is_granted(&filed) {
-            filed
-        } else {
-            // A watch is a large future.
+        // Of what is granted already she has read just now.
+        if !same::is_granted(&filed) {
             let patience = wait.patience(terminal)?;
-            Box::pin(waiting::until_granted(&filed, patience, cluster, terminal)).await?
-        };
-        writeln!(terminal.err, "{}", summary::granted(&granted, &terminal.now))?;
+            // A watch is a large future.
+            let granted = Box::pin(waiting::until_granted(&filed, patience, cluster, terminal)).await?;
+            writeln!(terminal.err, "{}", summary::granted(&granted, &terminal.now))?;
+        }
         match self.words.map(|words| Line::new(words, cluster)) {
             Some(line) if wait.run => Ok(Next::Run(line)),
             Some(line) => {

@@ -35,7 +35,7 @@ pub struct Line {
 
 /// Why kubectl did not run.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot run {}: put kubectl on the PATH, or name it in ${KUBECTL}", safe(program))]
+#[error("cannot run {}: {source}. Put kubectl on the PATH, or name it in ${KUBECTL}", safe(program))]
 pub struct KubectlError {
     program: String,
     source: io::Error,
