@@ -344,6 +344,8 @@ pub(crate) fn is_https(url: &Uri) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use clap::{CommandFactory, Parser};
+
     use rstest::rstest;
 
     use super::*;
@@ -402,5 +404,28 @@ mod tests {
         config.auth_info.impersonate = Some("a\nb".to_owned());
         let message = move_impersonation(&mut config).unwrap_err().to_string();
         assert_eq!(message, "cannot impersonate \"a\\nb\": the name has control characters");
+    }
+
+    #[derive(Parser)]
+    struct Only {
+        #[command(flatten)]
+        flags: ConnectionFlags,
+    }
+
+    // kubectl is run with them: one that is left out would lead it elsewhere.
+    #[test]
+    fn every_flag_is_handed_to_kubectl() {
+        let command = Only::command();
+        let flags = command.get_arguments().filter(|flag| !["help", "version"].contains(&flag.get_id().as_str()));
+        let given = |flag: &clap::Arg| match flag.get_id().as_str() {
+            id @ ("disable_compression" | "insecure_skip_tls_verify") => format!("--{}=true", id.replace('_', "-")),
+            _ => format!("--{}=-x y", flag.get_long().unwrap_or_default()),
+        };
+        let mut line: Vec<String> = flags.map(given).collect();
+        let read = Only::try_parse_from(std::iter::once("kubectl".to_owned()).chain(line.clone())).unwrap();
+        let mut words = read.flags.words();
+        line.sort();
+        words.sort();
+        assert_eq!(words, line);
     }
 }

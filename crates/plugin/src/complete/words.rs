@@ -55,19 +55,29 @@ impl<'a> Words<'a> {
     }
 
     fn flag(&mut self, word: &'a str) {
-        let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
-        let flag = match name.strip_prefix("--") {
-            Some(long) => self.find(|flag| flag.get_long() == Some(long)),
-            // Of several letters the last may take a value.
-            None => name.chars().last().and_then(|short| self.find(|flag| flag.get_short() == Some(short))),
-        };
-        let Some(flag) = flag.filter(|flag| matches!(flag.get_action(), ArgAction::Set | ArgAction::Append)) else {
+        let Some(long) = word.strip_prefix("--") else { return self.short_flags(word) };
+        let (long, value) = long.split_once('=').map_or((long, None), |(long, value)| (long, Some(value)));
+        let Some(flag) = self.find(|flag| flag.get_long() == Some(long)).filter(|flag| takes_value(flag)) else {
             return;
         };
         match value {
             Some(value) => self.values.push((flag, value)),
             None if flag.is_require_equals_set() => {}
             None => self.expecting = Some(flag),
+        }
+    }
+
+    /// `-it`, `-n shop`, `-nshop`: the first letter that takes a value has the rest of the word for one.
+    fn short_flags(&mut self, word: &'a str) {
+        for (at, letter) in word.char_indices().skip(1) {
+            let flag = self.find(|flag| flag.get_short() == Some(letter)).filter(|flag| takes_value(flag));
+            let Some(flag) = flag else { continue };
+            let rest = word.get(at.saturating_add(letter.len_utf8())..).unwrap_or_default();
+            match rest.strip_prefix('=').unwrap_or(rest) {
+                "" => self.expecting = Some(flag),
+                value => self.values.push((flag, value)),
+            }
+            return;
         }
     }
 
@@ -85,4 +95,8 @@ impl<'a> Words<'a> {
     fn find(&self, is: impl Fn(&Arg) -> bool) -> Option<&'a Arg> {
         self.verb.get_arguments().find(|flag| is(flag))
     }
+}
+
+fn takes_value(flag: &Arg) -> bool {
+    matches!(flag.get_action(), ArgAction::Set | ArgAction::Append)
 }

@@ -46,6 +46,7 @@ async fn candidates(fake: &Fake, words: &[&str]) -> String {
 #[case::shells(&["completion", "z"], "zsh :4")]
 #[case::pods(&["exec", "web"], "web-0 :4")]
 #[case::pods_behind_flags(&["exec", "-n", "default", "-it", "web"], "web-0 :4")]
+#[case::containers_behind_joined_flags(&["exec", "-ndefault", "web-0", "-itc", "we"], "web :4")]
 #[case::kinds(&["exec", "dep"], "deployment/ :6")]
 #[case::workloads(&["exec", "deploy/"], "deploy/web :4")]
 #[case::no_services(&["exec", "svc/"], ":4")]

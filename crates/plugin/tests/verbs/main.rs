@@ -17,6 +17,7 @@ mod pods;
 mod port_forward;
 mod removing;
 mod shell;
+mod show;
 mod waiting;
 mod whoami;
 mod why;
