@@ -5,29 +5,51 @@ use clap::Args;
 use decide::attempt::Door;
 use kube::ResourceExt;
 
-use crate::asking::{self, AskError, Filing};
+use crate::asking::{self, AskError, Filing, Order};
 use crate::cluster::Cluster;
+use crate::exit;
+use crate::kubectl::{Next, Words};
 use crate::names::{self, NOBODY};
 use crate::safe::safe_word;
 use crate::summary;
+use crate::target::Workload;
 use crate::terminal::Terminal;
+use crate::waiting::{Wait, Waiting};
 
 const EXAMPLES: &str = "\
 Examples:
   # The one use of a request is gone, or its time is over: ask for the same again
   kubectl request again access-exec-jane-x4k2z
 
+  # And run it as soon as it is granted
+  kubectl request again access-exec-jane-x4k2z --run
+
 The new request names the earlier one, so that whoever approves can look it up. It needs a grant of its own.";
 
 /// What `again` is asked for on the command line.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub struct AgainArgs {
     /// Name of the earlier request
     pub request: String,
     /// How it is filed.
     #[command(flatten)]
     pub filing: Filing,
+    /// Whether it is waited for.
+    #[command(flatten)]
+    pub waiting: Waiting,
+}
+
+/// What was asked for, checked as far as it can be without a cluster.
+pub struct Repeat {
+    /// Name of the earlier request.
+    pub name: String,
+    /// Another validity than the earlier one's.
+    pub valid_for: Option<String>,
+    /// How it is filed.
+    pub filing: Filing,
+    /// Whether it is waited for.
+    pub wait: Option<Wait>,
 }
 
 /// Why a request is not repeated.
@@ -57,37 +79,81 @@ pub enum AgainError {
 /// Checks what was typed.
 ///
 /// # Errors
-/// When it cannot be the name of a request.
-pub fn check(args: AgainArgs) -> Result<AgainArgs, AskError> {
-    if names::is_object_name(&args.request) {
-        return Ok(args);
+/// When it cannot be the name of a request, or flags contradict each other.
+pub fn check(args: AgainArgs) -> Result<Repeat, AskError> {
+    Repeat::check(args.request, None, args.filing, args.waiting)
+}
+
+impl Repeat {
+    /// Checks what was typed.
+    ///
+    /// # Errors
+    /// When it cannot be the name of a request, or flags contradict each other.
+    pub fn check(name: String, valid_for: Option<String>, filing: Filing, waiting: Waiting) -> Result<Self, AskError> {
+        if !names::is_object_name(&name) {
+            return Err(AgainError::BadName { name }.into());
+        }
+        let wait = waiting.check()?;
+        filing.check(wait)?;
+        Ok(Self { name, valid_for, filing, wait })
     }
-    Err(AgainError::BadName { name: args.request }.into())
 }
 
 /// Files the request.
 ///
 /// # Errors
 /// When there is no earlier one of that name, it is somebody else's, or the server refuses.
-pub async fn run(args: AgainArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), AskError> {
-    let earlier = cluster.request(&args.request).await?;
+pub async fn run(repeat: Repeat, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<Next, AskError> {
+    let earlier = cluster.request(&repeat.name).await?;
     let me = cluster.whoami().await?;
     let user_info = on_behalf_of(&earlier, me.as_deref())?;
-    if let Some(note) = still(&earlier) {
+    if repeat.valid_for.is_none()
+        && let Some(note) = still(&earlier)
+    {
         writeln!(terminal.err, "{note}")?;
     }
     let user = user_info.as_ref().map(|user| user.name().to_owned()).or(me).unwrap_or_else(|| NOBODY.to_owned());
-    let verb = verb(&earlier);
-    let request = asking::compose(verb, again(earlier, user_info), &user, &cluster.namespace);
-    asking::file(&request, args.filing, cluster, terminal).await
+    let (verb, words) = (verb(&earlier), words(&earlier.spec));
+    let request = asking::compose(verb, again(earlier, user_info, repeat.valid_for), &user, &cluster.namespace);
+    Order { request, filing: repeat.filing, wait: repeat.wait, words }.file(cluster, terminal).await
 }
 
 /// The same, without what the server stamps.
-fn again(earlier: AccessRequest, user_info: Option<UserInfo>) -> AccessRequestSpec {
+fn again(earlier: AccessRequest, user_info: Option<UserInfo>, valid_for: Option<String>) -> AccessRequestSpec {
     let follows = Some(earlier.name_any());
-    let mut spec = AccessRequestSpec { user_info, created_by: None, follows, ..earlier.spec };
+    let valid_for = valid_for.or_else(|| earlier.spec.valid_for.clone());
+    let mut spec = AccessRequestSpec { user_info, created_by: None, follows, valid_for, ..earlier.spec };
     spec.for_object.uid = None;
     spec
+}
+
+/// What kubectl is run with, as far as a request tells: not the local side of a copy, nor which of any commands.
+fn words(spec: &AccessRequestSpec) -> Option<Vec<String>> {
+    let name = &spec.for_object.name;
+    let target =
+        Workload::of(&spec.for_object.resource).map_or_else(|| name.clone(), |kind| format!("{}/{name}", kind.short()));
+    match Door::of(&spec.for_object.sub_resource)? {
+        Door::Exec => {
+            let options = spec.exec_options.as_ref().filter(|_| spec.copy.is_none())?;
+            let command = options.command.as_deref().filter(|command| !command.is_empty())?;
+            let words = interactive(Words::of("exec"), options.stdin, options.tty).plain([target]);
+            Some(words.value("--container", options.container.as_deref()).command(command))
+        }
+        Door::Attach => {
+            let options = spec.attach_options.as_ref()?;
+            let words = interactive(Words::of("attach"), options.stdin, options.tty).plain([target]);
+            Some(words.value("--container", options.container.as_deref()).command(&[]))
+        }
+        Door::PortForward => {
+            let ports = spec.port_forward_options.as_ref()?.ports.as_ref()?;
+            Some(Words::of("port-forward").plain([target]).plain(ports.iter().map(i32::to_string)).command(&[]))
+        }
+        Door::EphemeralContainers => None,
+    }
+}
+
+fn interactive(words: Words, stdin: Option<bool>, tty: Option<bool>) -> Words {
+    words.flag(stdin == Some(true), "--stdin").flag(tty == Some(true), "--tty")
 }
 
 /// For whom it is filed, where that is not who files it: as it was the first time.

@@ -1,14 +1,17 @@
-//! What `grant` and `deny` have in common: read a request, ask, and store the answer to what was read.
+//! What `grant`, `approve` and `deny` have in common: read a request, ask, and store the answer to what was read.
 
 use std::io;
 
 use api::objects::GROUP;
 use api::{AccessGrant, AccessGrantSpec, AccessRequest, GrantStatus, Phase};
 use decide::duration::{self, DurationError, LONGEST};
+use jiff::Zoned;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 
-use crate::cluster::{Cluster, ClusterError};
+use crate::cluster::{Cluster, ClusterError, Me};
+use crate::history;
+use crate::named::BadName;
 use crate::names;
 use crate::safe::{safe, safe_word};
 use crate::summary;
@@ -22,6 +25,18 @@ pub struct Answer {
     pub valid_for: Option<String>,
     /// Why.
     pub reason: Option<String>,
+    /// What it is called.
+    pub naming: Naming,
+}
+
+/// What an answer is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// After the request, as in the original. Where another answer has that name and there is room beside it, after the
+    /// approver too.
+    Original,
+    /// After the request and the approver.
+    PerApprover,
 }
 
 /// Why nothing was answered.
@@ -31,10 +46,18 @@ pub enum AnswerError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// Not the name of any request.
-    #[error("{} is not the name of a request: see 'kubectl request list'", safe_word(name))]
-    BadName {
+    #[error(transparent)]
+    BadName(#[from] BadName),
+    /// Not a number of the list.
+    #[error(
+        "{} is no number of the list: type numbers from 1 to {last}, or 'all'. Nothing was stored",
+        safe_word(text)
+    )]
+    NotInList {
         /// What was typed.
-        name: String,
+        text: String,
+        /// The last number.
+        last: usize,
     },
     /// Somebody denied it.
     #[error("request {name} was denied {how}. A denial is final: {} can file a new request", user)]
@@ -143,13 +166,13 @@ impl Answer {
     ///
     /// # Errors
     /// When there is no such request, it is decided, or `valid_for` does not fit.
-    pub async fn read(&self, cluster: &Cluster, name: &str) -> Result<AccessRequest, AnswerError> {
+    pub async fn read(&self, cluster: &Cluster, name: &str, now: &Zoned) -> Result<AccessRequest, AnswerError> {
         self.check_duration()?;
         if !names::is_object_name(name) {
-            return Err(AnswerError::BadName { name: name.to_owned() });
+            return Err(BadName { text: name.to_owned() }.into());
         }
         let request = cluster.request(name).await?;
-        self.refuse_decided(&request)?;
+        self.refuse_decided(&request, now)?;
         self.refuse_longer(&request)?;
         Ok(request)
     }
@@ -168,9 +191,22 @@ impl Answer {
         if !terminal.ask(question)? {
             return Err(AnswerError::NotConfirmed);
         }
+        self.check_unchanged(cluster, terminal, request).await
+    }
+
+    /// Makes sure that what was read is still what is there.
+    ///
+    /// # Errors
+    /// When the request was deleted or decided meanwhile.
+    pub async fn check_unchanged(
+        &self,
+        cluster: &Cluster,
+        terminal: &Terminal<'_>,
+        request: &AccessRequest,
+    ) -> Result<(), AnswerError> {
         let changed = || AnswerError::Changed { name: safe_word(&request.name_any()) };
         match cluster.request(&request.name_any()).await {
-            Ok(now) if now.uid() == request.uid() => self.refuse_decided(&now),
+            Ok(now) if now.uid() == request.uid() => self.refuse_decided(&now, &terminal.now),
             Ok(_another) => Err(changed()),
             Err(error) if error.is_not_found() => Err(changed()),
             Err(error) => Err(error.into()),
@@ -182,45 +218,81 @@ impl Answer {
     /// # Errors
     /// When there is an answer already, the server refuses, or cannot be asked.
     pub async fn store(
-        self,
+        &self,
         cluster: &Cluster,
         terminal: &mut Terminal<'_>,
         request: &AccessRequest,
     ) -> Result<(), AnswerError> {
-        let grant = self.compose(request);
-        match cluster.create_grant(&grant).await {
-            Ok(stored) => Ok(writeln!(terminal.out, "created grant {}", safe(&stored.name_any()))?),
-            Err(error) if error.is_already_exists() => Err(explain(cluster, &grant.name_any(), request, error).await),
-            Err(error) => Err(error.into()),
+        let (prefix, name) = (self.prefix(), request.name_any());
+        let me = match self.naming {
+            Naming::Original => None,
+            Naming::PerApprover => cluster.me().await?,
+        };
+        let shared = names::answer_name(prefix, &name);
+        let own = |me: &Me| names::approver_name(prefix, &name, me.name());
+        let first = self.compose(request, &me.as_ref().map_or(shared, own));
+        let refused = match cluster.create_grant(&first).await {
+            Ok(stored) => return told(cluster, terminal, request, &stored).await,
+            Err(error) if error.is_already_exists() => error,
+            Err(error) => return Err(error.into()),
+        };
+        let there = cluster.grant(&first.name_any()).await.ok();
+        let me = if me.is_none() { cluster.me().await? } else { None };
+        let beside = me.filter(|me| there.as_ref().is_some_and(|there| self.has_room_beside(there, request, me)));
+        let Some(me) = beside else { return Err(explain(there.as_ref(), request, refused)) };
+        let stored = cluster.create_grant(&self.compose(request, &own(&me))).await?;
+        told(cluster, terminal, request, &stored).await
+    }
+
+    fn prefix(&self) -> &'static str {
+        match self.status {
+            GrantStatus::Granted => "grant-",
+            GrantStatus::Denied => "deny-",
+        }
+    }
+
+    /// Whether another answer leaves something to say: a grant by somebody else where several are required, or a denial
+    /// of an earlier request of the same name.
+    fn has_room_beside(&self, there: &AccessGrant, request: &AccessRequest, me: &Me) -> bool {
+        let same = answered_uid(there) == request.uid();
+        let by_another = there.spec.granted_by.as_ref().is_some_and(|by| !me.is(by.name()));
+        let several = request.status.as_ref().is_some_and(|status| status.approvals.is_some());
+        match self.status {
+            GrantStatus::Granted => same && by_another && several,
+            GrantStatus::Denied => !same,
         }
     }
 
     /// Who answered is the server's to say; what was read is ours: the UID pins it.
-    fn compose(self, request: &AccessRequest) -> AccessGrant {
-        let prefix = match self.status {
-            GrantStatus::Granted => "grant-",
-            GrantStatus::Denied => "deny-",
-        };
+    fn compose(&self, request: &AccessRequest, name: &str) -> AccessGrant {
         let spec = AccessGrantSpec {
             grant_for: request.name_any(),
             request_uid: request.uid(),
-            valid_for: self.valid_for,
-            reason: self.reason,
+            valid_for: self.valid_for.clone(),
+            reason: self.reason.clone(),
             ..AccessGrantSpec::default()
         };
-        let mut grant = AccessGrant::new(&names::answer_name(prefix, &request.name_any()), spec);
+        let mut grant = AccessGrant::new(name, spec);
         grant.metadata.namespace = request.namespace();
         grant.metadata.owner_references = Some(vec![owner(request)]);
         grant.status = Some(self.status);
         grant
     }
 
-    fn check_duration(&self) -> Result<(), AnswerError> {
+    /// Checks what was typed.
+    ///
+    /// # Errors
+    /// When the validity is none.
+    pub fn check_duration(&self) -> Result<(), AnswerError> {
         let checked = self.valid_for.as_deref().map(|text| duration::parse(text, LONGEST)).transpose();
         checked.map(drop).map_err(AnswerError::ValidFor)
     }
 
-    fn refuse_longer(&self, request: &AccessRequest) -> Result<(), AnswerError> {
+    /// Refuses a validity that is no shorter one.
+    ///
+    /// # Errors
+    /// When it is longer than what is asked for.
+    pub fn refuse_longer(&self, request: &AccessRequest) -> Result<(), AnswerError> {
         let length = |text: Option<&str>| text.and_then(|text| duration::parse(text, LONGEST).ok());
         match (length(self.valid_for.as_deref()), length(request.spec.valid_for.as_deref())) {
             (Some(given), Some(asked)) if given > asked => Err(AnswerError::Longer {
@@ -233,14 +305,14 @@ impl Answer {
     }
 
     /// A denial may still end what is granted; everything else that is decided stays as it is.
-    fn refuse_decided(&self, request: &AccessRequest) -> Result<(), AnswerError> {
+    fn refuse_decided(&self, request: &AccessRequest, now: &Zoned) -> Result<(), AnswerError> {
         let (name, user) = (safe_word(&request.name_any()), summary::user(request));
         if request.metadata.deletion_timestamp.is_some() {
             return Err(AnswerError::Leaving { name, user });
         }
         match request.status.as_ref().and_then(|status| status.phase) {
             Some(Phase::Denied) => {
-                Err(AnswerError::Denied { name, how: summary::denied(request).unwrap_or_default(), user })
+                Err(AnswerError::Denied { name, how: summary::denied(request, now).unwrap_or_default(), user })
             }
             Some(Phase::Used) => Err(AnswerError::Used { name, user }),
             Some(Phase::Expired) => Err(AnswerError::Expired { name, user }),
@@ -270,12 +342,36 @@ fn owner(request: &AccessRequest) -> OwnerReference {
     }
 }
 
+/// Says what was stored, and where several approvals are required, how many there are now.
+async fn told(
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+    request: &AccessRequest,
+    stored: &AccessGrant,
+) -> Result<(), AnswerError> {
+    let name = safe(&stored.name_any());
+    let several = request.status.as_ref().and_then(|status| status.approvals);
+    let several = several.filter(|_| stored.status == Some(GrantStatus::Granted));
+    let grants = match several {
+        Some(_) => cluster.grants_of(&request.name_any()).await.ok(),
+        None => None,
+    };
+    match several.zip(grants) {
+        Some((needed, grants)) => {
+            let given = history::approvers(request, &grants);
+            writeln!(terminal.out, "created grant {name} ({given} of {needed} approvals)")?;
+        }
+        None => writeln!(terminal.out, "created grant {name}")?,
+    }
+    Ok(())
+}
+
 /// Who has answered already, and whether to the same request. What cannot be found out leaves the server's words.
-async fn explain(cluster: &Cluster, grant: &str, request: &AccessRequest, refused: ClusterError) -> AnswerError {
-    let Ok(there) = cluster.grant(grant).await else { return refused.into() };
+fn explain(there: Option<&AccessGrant>, request: &AccessRequest, refused: ClusterError) -> AnswerError {
+    let Some(there) = there else { return refused.into() };
     let namespace = safe_word(&request.namespace().unwrap_or_default());
-    let grant = safe_word(grant);
-    if answered_uid(&there) != request.uid() {
+    let grant = safe_word(&there.name_any());
+    if answered_uid(there) != request.uid() {
         return AnswerError::AnsweredAnother { grant, namespace };
     }
     AnswerError::Answered {
@@ -292,7 +388,7 @@ async fn explain(cluster: &Cluster, grant: &str, request: &AccessRequest, refuse
 }
 
 /// UID of the request that an answer is for; the original writes it only into the owner reference.
-fn answered_uid(grant: &AccessGrant) -> Option<String> {
+pub(crate) fn answered_uid(grant: &AccessGrant) -> Option<String> {
     let is_request = |owner: &&OwnerReference| owner.kind == "AccessRequest" && owner.api_version.starts_with(GROUP);
     let owner = || grant.owner_references().iter().find(is_request).map(|owner| owner.uid.clone());
     grant.spec.request_uid.clone().or_else(owner)

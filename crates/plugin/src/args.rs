@@ -3,18 +3,19 @@
 use clap::{Parser, Subcommand};
 
 use crate::again::AgainArgs;
-use crate::attach::AttachArgs;
+use crate::approve::ApproveArgs;
 use crate::completion::CompletionArgs;
 use crate::connect::ConnectionFlags;
-use crate::cp::CpArgs;
-use crate::debug::DebugArgs;
 use crate::deny::DenyArgs;
-use crate::exec::ExecArgs;
+use crate::exit;
+use crate::extend::ExtendArgs;
 use crate::grant::GrantArgs;
 use crate::list::ListArgs;
-use crate::port_forward::PortForwardArgs;
-use crate::shell::ShellArgs;
+use crate::revoke::RevokeArgs;
 use crate::show::ShowArgs;
+use crate::whoami::WhoamiArgs;
+use crate::why::{DoorArgs, WhyArgs};
+use crate::withdraw::WithdrawArgs;
 
 /// Version, commit and date of the commit.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("KRA_COMMIT"), ", ", env!("KRA_COMMIT_DATE"), ")");
@@ -34,6 +35,7 @@ Examples:
 /// Ask for access to a pod, and grant or deny what others ask for
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-request", bin_name = "kubectl request", version = VERSION, after_help = EXAMPLES)]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 #[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs", disable_help_subcommand = true)]
 #[command(max_term_width = 120)]
 pub struct Cli {
@@ -51,28 +53,31 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Ask to run a command in a pod
-    Exec(Box<ExecArgs>),
-    /// Ask for an interactive shell in a pod
-    Shell(Box<ShellArgs>),
-    /// Ask to attach to what runs in a pod
-    Attach(Box<AttachArgs>),
-    /// Ask to forward ports to a pod
-    PortForward(Box<PortForwardArgs>),
-    /// Ask to add a debug container to a pod
-    Debug(Box<DebugArgs>),
-    /// Ask to copy files to or from a pod
-    Cp(Box<CpArgs>),
+    /// The doors.
+    #[command(flatten)]
+    Ask(DoorArgs),
     /// Ask again for what an earlier request was for
     Again(AgainArgs),
+    /// Ask that an access goes on where it ends
+    Extend(ExtendArgs),
+    /// Ask the server what would become of a command, and file nothing
+    Why(Box<WhyArgs>),
     /// List requests, and where they stand
     List(ListArgs),
     /// Show one request as an approver reads it
     Show(ShowArgs),
-    /// Grant a request
+    /// Grant requests, by name or from a list
+    Approve(ApproveArgs),
+    /// Grant one request, after its whole object was shown
     Grant(GrantArgs),
-    /// Deny a request
+    /// Deny requests, for good
     Deny(DenyArgs),
+    /// End a granted access
+    Revoke(RevokeArgs),
+    /// Take back a request of yours
+    Withdraw(WithdrawArgs),
+    /// Print who you are to the cluster, and what you may do there
+    Whoami(WhoamiArgs),
     /// Print completions for a shell
     Completion(CompletionArgs),
 }
@@ -84,11 +89,14 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::exec::ExecArgs;
 
     fn exec(line: &[&str]) -> (Cli, ExecArgs) {
         let mut cli = Cli::try_parse_from([&["kubectl-request"], line].concat()).unwrap();
-        let other = Verb::List(ListArgs { all_namespaces: false, output: crate::list::ListFormat::Table });
-        let Verb::Exec(args) = std::mem::replace(&mut cli.verb, other) else { panic!("not exec: {line:?}") };
+        let other = Verb::Completion(CompletionArgs { shell: clap_complete::Shell::Bash });
+        let Verb::Ask(DoorArgs::Exec(args)) = std::mem::replace(&mut cli.verb, other) else {
+            panic!("not exec: {line:?}")
+        };
         (cli, *args)
     }
 
@@ -186,14 +194,27 @@ mod tests {
         assert_eq!(cli.connection.namespace.as_deref(), Some("shop"));
     }
 
+    #[test]
+    fn help_of_every_verb_shows_an_example() {
+        for verb in Cli::command().get_subcommands() {
+            let name = verb.get_name();
+            let help = Cli::try_parse_from(["kubectl-request", name, "-h"]).unwrap_err().to_string();
+            assert!(help.contains("Examples:\n  # "), "{help}");
+            let example = [format!("\n  kubectl request {name}"), format!("<(kubectl request {name}")];
+            assert!(example.iter().any(|example| help.contains(example)), "{help}");
+        }
+    }
+
     #[rstest]
-    fn help_of_every_verb_that_asks_shows_an_example(
-        #[values("exec", "shell", "attach", "port-forward", "debug", "cp", "again")] verb: &str,
+    fn every_verb_that_asks_waits_and_tells_its_exit_codes(
+        #[values("exec", "shell", "attach", "port-forward", "debug", "cp", "again", "extend")] verb: &str,
     ) {
-        let help = Cli::try_parse_from(["kubectl-request", verb, "-h"]).unwrap_err().to_string();
-        assert!(help.contains("Examples:\n  # "), "{help}");
-        assert!(help.contains(&format!("\n  kubectl request {verb} ")), "{help}");
-        assert!(help.contains("--dry-run"), "{help}");
+        let help = Cli::try_parse_from(["kubectl-request", verb, "--help"]).unwrap_err().to_string();
+        for flag in
+            ["--dry-run", "--wait", "--timeout", "--run", "Exit codes: 0 done; 1 error; 2 wrong usage; 3 denied;"]
+        {
+            assert!(help.contains(flag), "{help}");
+        }
     }
 
     #[test]

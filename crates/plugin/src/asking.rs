@@ -14,16 +14,22 @@ use crate::cluster::{Cluster, ClusterError};
 use crate::container::{Choice, ContainerError};
 use crate::cp::CopyError;
 use crate::debug::DebugError;
+use crate::kubectl::{Line, Next};
 use crate::names::{self, NOBODY};
 use crate::output::{self, ObjectFormat};
 use crate::place::{Place, PlaceError};
 use crate::ports::PortError;
 use crate::safe::{safe, safe_word};
+use crate::same;
+use crate::secrets;
+use crate::summary;
 use crate::target::TargetError;
 use crate::terminal::Terminal;
+use crate::waiting::{self, Wait, WaitError, Waiting};
+use crate::why;
 
 /// The label that names who asks, as the original writes it.
-const USERNAME_LABEL: &str = "username";
+pub(crate) const USERNAME_LABEL: &str = "username";
 
 /// The flags of every verb that asks.
 #[derive(Debug, Clone, Args)]
@@ -43,9 +49,18 @@ pub struct Asking {
     /// For a workload: ask for one of its running pods instead of whichever it runs
     #[arg(long)]
     pub pin_pod: bool,
+    /// File another request even where the same waits or is granted already
+    #[arg(long)]
+    pub new: bool,
     /// How it is filed.
     #[command(flatten)]
     pub filing: Filing,
+    /// Whether it is waited for.
+    #[command(flatten)]
+    pub waiting: Waiting,
+    /// Whether nothing is filed, and the server is asked what would become of it: `why`.
+    #[arg(skip)]
+    pub explain: bool,
 }
 
 /// How a request is filed and printed.
@@ -113,6 +128,27 @@ pub enum AskError {
     /// `again` cannot repeat the request.
     #[error(transparent)]
     Again(#[from] AgainError),
+    /// It was not granted, or not waited for.
+    #[error(transparent)]
+    Wait(#[from] WaitError),
+    /// `why`, of a server that does not know it.
+    #[error(
+        "this server cannot explain: it is older than this plugin. Try the command itself: a denial says what is missing"
+    )]
+    NoExplanation,
+    /// `--run` where nothing says what to run.
+    #[error(
+        "--run: nothing here says what kubectl would run (a command, a port, or the local side of a copy): leave it out"
+    )]
+    NothingToRun,
+    /// `--wait` or `--run` where nothing is filed, or `--run` where the request is printed or somebody else's.
+    #[error("{flag} cannot stand with {other}: leave out one of them")]
+    Together {
+        /// The one.
+        flag: &'static str,
+        /// The other.
+        other: &'static str,
+    },
     /// The request could not be printed.
     #[error("cannot print the request")]
     Print(#[source] serde_json::Error),
@@ -145,36 +181,69 @@ pub struct Terms {
     on_behalf_of: Option<String>,
     /// Whether a workload stands for one of its running pods.
     pub pin_pod: bool,
+    new: bool,
     filing: Filing,
+    wait: Option<Wait>,
+    explain: bool,
+}
+
+/// What a verb asks for.
+pub struct Ask {
+    /// The verb, for the request's name.
+    pub verb: &'static str,
+    /// The door and where it leads.
+    pub spec: AccessRequestSpec,
+    /// What kubectl is run with, as far as that is known.
+    pub words: Option<Vec<String>>,
 }
 
 impl Asking {
     /// Checks what was typed.
     ///
     /// # Errors
-    /// When a duration or a key is none.
+    /// When a duration or a key is none, or flags contradict each other.
     pub fn check(self) -> Result<Terms, AskError> {
-        let Self { valid_for, reason, custom_keys: keys, on_behalf_of, pin_pod, filing } = self;
+        let Self { valid_for, reason, custom_keys: keys, on_behalf_of, pin_pod, new, filing, waiting, explain } = self;
         if let Some(text) = &valid_for {
             duration::parse(text, duration::LONGEST).map_err(AskError::ValidFor)?;
         }
         let custom_keys = custom_keys(&keys)?;
-        Ok(Terms { valid_for, reason, custom_keys, on_behalf_of, pin_pod, filing })
+        let wait = waiting.check()?;
+        filing.check(wait)?;
+        if wait.is_some_and(|wait| wait.run) && on_behalf_of.is_some() {
+            return Err(AskError::Together { flag: "--run", other: "--on-behalf-of" });
+        }
+        Ok(Terms { valid_for, reason, custom_keys, on_behalf_of, pin_pod, new, filing, wait, explain })
+    }
+}
+
+impl Filing {
+    /// Checks that what is waited for is filed, and that nothing else is printed where kubectl prints.
+    ///
+    /// # Errors
+    /// When it is not so.
+    pub fn check(self, wait: Option<Wait>) -> Result<(), AskError> {
+        let Some(wait) = wait else { return Ok(()) };
+        let flag = if wait.run { "--run" } else { "--wait" };
+        match (self.dry_run, self.output) {
+            (DryRun::Client | DryRun::Server, _) => Err(AskError::Together { flag, other: "--dry-run" }),
+            (DryRun::None, Some(_)) if wait.run => Err(AskError::Together { flag, other: "--output" }),
+            (DryRun::None, _) => Ok(()),
+        }
     }
 }
 
 impl Terms {
-    /// Files a request for what `spec` says of a door and a place, and prints it.
+    /// Whether kubectl runs in the end.
+    pub fn runs(&self) -> bool {
+        self.wait.is_some_and(|wait| wait.run)
+    }
+
+    /// Files a request for what is asked for, or finds the same, and waits for it where that was asked for.
     ///
     /// # Errors
-    /// When the server refuses, or cannot be asked.
-    pub async fn file(
-        self,
-        verb: &str,
-        spec: AccessRequestSpec,
-        cluster: &Cluster,
-        terminal: &mut Terminal<'_>,
-    ) -> Result<(), AskError> {
+    /// When the server refuses, or cannot be asked; when it was waited for in vain.
+    pub async fn file(self, ask: Ask, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<Next, AskError> {
         let user = match &self.on_behalf_of {
             Some(user) => user.clone(),
             None => cluster.whoami().await?.unwrap_or_else(|| NOBODY.to_owned()),
@@ -185,9 +254,109 @@ impl Terms {
             valid_for: self.valid_for,
             custom_keys: self.custom_keys,
             reason: self.reason,
-            ..spec
+            ..ask.spec
         };
-        file(&compose(verb, spec, &user, &cluster.namespace), self.filing, cluster, terminal).await
+        let request = compose(ask.verb, spec, &user, &cluster.namespace);
+        if self.explain {
+            return why::explain(&request, cluster, terminal).await;
+        }
+        let order = Order { request, filing: self.filing, wait: self.wait, words: ask.words };
+        if self.new || self.filing.dry_run != DryRun::None {
+            return Box::pin(order.file(cluster, terminal)).await;
+        }
+        Box::pin(order.file_or_find(cluster, terminal)).await
+    }
+}
+
+/// A request that is about to be filed, and what follows.
+pub struct Order {
+    /// The request.
+    pub request: AccessRequest,
+    /// How it is filed.
+    pub filing: Filing,
+    /// Whether it is waited for.
+    pub wait: Option<Wait>,
+    /// What kubectl is run with, as far as that is known.
+    pub words: Option<Vec<String>>,
+}
+
+impl Order {
+    /// Files the request, and goes on.
+    ///
+    /// # Errors
+    /// When the server refuses, or cannot be asked; when it was waited for in vain.
+    pub async fn file(self, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<Next, AskError> {
+        self.check(terminal)?;
+        if let Some(argument) = secrets::suspect(&self.request.spec) {
+            writeln!(terminal.err, "{}", secrets::warning(&argument))?;
+        }
+        let filed = match self.filing.dry_run {
+            DryRun::Client => self.request.clone(),
+            DryRun::Server => cluster.create_request(&self.request, true).await?,
+            DryRun::None => cluster.create_request(&self.request, false).await?,
+        };
+        let sentence = format!("created accessrequest {} {}", shown_name(&filed), fate(self.filing.dry_run));
+        self.print(&filed, &sentence, terminal)?;
+        self.go_on(filed, cluster, terminal).await
+    }
+
+    /// The same, unless a request for the same is there.
+    async fn file_or_find(self, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<Next, AskError> {
+        self.check(terminal)?;
+        let Some(found) = same::find(&self.request, cluster, terminal.now.timestamp()).await else {
+            return self.file(cluster, terminal).await;
+        };
+        let sentence = summary::found(&found, &terminal.now);
+        self.print(&found, &sentence, terminal)?;
+        self.go_on(found, cluster, terminal).await
+    }
+
+    /// What must not be found out only after something was filed.
+    fn check(&self, terminal: &Terminal<'_>) -> Result<(), AskError> {
+        let Some(wait) = self.wait else { return Ok(()) };
+        wait.patience(terminal)?;
+        if wait.run && self.words.is_none() { Err(AskError::NothingToRun) } else { Ok(()) }
+    }
+
+    async fn go_on(
+        self,
+        filed: AccessRequest,
+        cluster: &Cluster,
+        terminal: &mut Terminal<'_>,
+    ) -> Result<Next, AskError> {
+        let Some(wait) = self.wait else { return Ok(Next::Done) };
+        // Of what is granted already she has read just now.
+        if !same::is_granted(&filed) {
+            let patience = wait.patience(terminal)?;
+            // A watch is a large future.
+            let granted = Box::pin(waiting::until_granted(&filed, patience, cluster, terminal)).await?;
+            writeln!(terminal.err, "{}", summary::granted(&granted, &terminal.now))?;
+        }
+        match self.words.map(|words| Line::new(words, cluster)) {
+            Some(line) if wait.run => Ok(Next::Run(line)),
+            Some(line) => {
+                writeln!(terminal.err, "  {}", line.shown())?;
+                Ok(Next::Done)
+            }
+            None => Ok(Next::Done),
+        }
+    }
+
+    /// Beside the output where that is kubectl's.
+    fn print(&self, request: &AccessRequest, sentence: &str, terminal: &mut Terminal<'_>) -> Result<(), AskError> {
+        let value = || output::value_of(request).map_err(AskError::Print);
+        match self.filing.output {
+            None if self.wait.is_some_and(|wait| wait.run) => writeln!(terminal.err, "{sentence}")?,
+            None => writeln!(terminal.out, "{sentence}")?,
+            Some(ObjectFormat::Name) => {
+                writeln!(terminal.out, "accessrequest.{}/{}", api::objects::GROUP, shown_name(request))?;
+            }
+            Some(ObjectFormat::Json) => {
+                write!(terminal.out, "{}", output::json(&value()?).map_err(AskError::Print)?)?;
+            }
+            Some(ObjectFormat::Yaml) => write!(terminal.out, "{}", output::yaml(&value()?))?,
+        }
+        Ok(())
     }
 }
 
@@ -229,23 +398,6 @@ pub fn compose(verb: &str, mut spec: AccessRequestSpec, user: &str, namespace: &
     request
 }
 
-/// Files a request and prints it.
-///
-/// # Errors
-/// When the server refuses, or cannot be asked.
-pub async fn file(
-    request: &AccessRequest,
-    filing: Filing,
-    cluster: &Cluster,
-    terminal: &mut Terminal<'_>,
-) -> Result<(), AskError> {
-    match filing.dry_run {
-        DryRun::Client => print(request, filing, terminal),
-        DryRun::Server => print(&cluster.create_request(request, true).await?, filing, terminal),
-        DryRun::None => print(&cluster.create_request(request, false).await?, filing, terminal),
-    }
-}
-
 /// `K=V,…`, as kubectl's flags of this kind: a text with one `=` is one pair, so that its value may have commas.
 fn custom_keys(given: &[String]) -> Result<Option<BTreeMap<String, String>>, AskError> {
     let mut keys = BTreeMap::new();
@@ -260,21 +412,6 @@ fn custom_keys(given: &[String]) -> Result<Option<BTreeMap<String, String>>, Ask
         }
     }
     Ok((!keys.is_empty()).then_some(keys))
-}
-
-fn print(request: &AccessRequest, filing: Filing, terminal: &mut Terminal<'_>) -> Result<(), AskError> {
-    let value = || output::value_of(request).map_err(AskError::Print);
-    match filing.output {
-        None => writeln!(terminal.out, "created accessrequest {} {}", shown_name(request), fate(filing.dry_run))?,
-        Some(ObjectFormat::Name) => {
-            writeln!(terminal.out, "accessrequest.{}/{}", api::objects::GROUP, shown_name(request))?;
-        }
-        Some(ObjectFormat::Json) => {
-            write!(terminal.out, "{}", output::json(&value()?).map_err(AskError::Print)?)?;
-        }
-        Some(ObjectFormat::Yaml) => write!(terminal.out, "{}", output::yaml(&value()?))?,
-    }
-    Ok(())
 }
 
 fn fate(dry_run: DryRun) -> &'static str {

@@ -5,9 +5,11 @@ use clap::Args;
 use decide::attempt::Door;
 use k8s_openapi::api::core::v1::PodSpec;
 
-use crate::asking::{self, AskError, Asking, Terms};
+use crate::asking::{self, Ask, AskError, Asking, Terms};
 use crate::cluster::Cluster;
-use crate::place;
+use crate::exit;
+use crate::kubectl::{self, Next, Words};
+use crate::place::{self, Place};
 use crate::safe::safe_word;
 use crate::target::Target;
 use crate::terminal::Terminal;
@@ -24,7 +26,7 @@ Once somebody grants the request, the same 'kubectl attach' works.";
 
 /// What `attach` is asked for on the command line.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub struct AttachArgs {
     /// The pod, or the workload that runs it: POD, pod/NAME, deployment/NAME, statefulset/NAME, daemonset/NAME,
     /// job/NAME (and kubectl's short names)
@@ -55,6 +57,9 @@ pub struct AttachArgs {
 
 /// What was asked for, checked as far as it can be without a cluster.
 pub struct Order {
+    typed: String,
+    /// Flags that kubectl alone obeys.
+    flags: Vec<String>,
     target: Target,
     container: Option<String>,
     stdin: bool,
@@ -69,7 +74,19 @@ impl Order {
     /// When a duration, key or target is none.
     pub fn check(args: AttachArgs) -> Result<Self, AskError> {
         let (terms, target) = (args.asking.check()?, Target::parse(&args.target)?);
-        Ok(Self { target, container: args.container, stdin: args.stdin, tty: args.tty, terms })
+        let flags = Words::default()
+            .flag(args.quiet, "--quiet")
+            .value("--detach-keys", args.detach_keys.as_deref())
+            .value("--pod-running-timeout", args.pod_running_timeout.as_deref())
+            .command(&[]);
+        let (typed, container) = (args.target, args.container);
+        Ok(Self { typed, flags, target, container, stdin: args.stdin, tty: args.tty, terms })
+    }
+
+    fn words(&self, container: &str, place: &Place) -> Vec<String> {
+        let words = Words::of("attach").flag(self.stdin, "--stdin").flag(self.tty, "--tty").plain(&self.flags);
+        let words = words.plain([kubectl::target(&self.typed, place, self.terms.pin_pod)]);
+        words.value("--container", Some(container)).command(&[])
     }
 }
 
@@ -77,13 +94,14 @@ impl Order {
 ///
 /// # Errors
 /// When the target is not there, or the server refuses.
-pub async fn run(order: Order, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), AskError> {
+pub async fn run(order: Order, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<Next, AskError> {
     let place = place::find(cluster, &order.target, order.terms.pin_pod, Door::Attach).await?;
     let container = asking::told(place.container(order.container.as_deref())?, terminal)?;
     let has_tty = has_tty(&place.spec, &container);
     if let Some(note) = note(&order, &container, has_tty) {
         writeln!(terminal.err, "{note}")?;
     }
+    let words = Some(order.words(&container, &place));
     let tty = order.stdin && has_tty;
     let options = AttachOptions {
         stdin: order.stdin.then_some(true),
@@ -93,7 +111,7 @@ pub async fn run(order: Order, cluster: &Cluster, terminal: &mut Terminal<'_>) -
         container: Some(container),
     };
     let spec = AccessRequestSpec { attach_options: Some(options), ..asking::through(Door::Attach, &place) };
-    order.terms.file(Door::Attach.verb(), spec, cluster, terminal).await
+    order.terms.file(Ask { verb: Door::Attach.verb(), spec, words }, cluster, terminal).await
 }
 
 /// Where the request is for another terminal than was typed, as kubectl does it: it uses one with standard input only,

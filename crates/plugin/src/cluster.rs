@@ -6,16 +6,23 @@ use std::pin::pin;
 use std::time::Duration;
 
 use api::{AccessGrant, AccessRequest};
-use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-use kube::api::{ListParams, PartialObjectMeta, PostParams};
+use kube::api::{DeleteParams, ListParams, PartialObjectMeta, PostParams, Preconditions};
 use kube::core::{DeserializeGuard, NotUsed, Object, Selector, Status};
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt as _};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::safe::{safe_lines, safe_word};
 use crate::target;
+
+mod naming;
+mod people;
+mod watching;
+
+pub use naming::Kind;
+pub use people::Me;
+pub use watching::Seen;
 
 /// After this long somebody who waits at a terminal is told what for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -34,6 +41,8 @@ pub struct Cluster {
     pub server: String,
     /// Whether somebody watches standard error and wants to know what takes so long.
     pub watched: bool,
+    /// The connection flags that lead here, for kubectl.
+    pub flags: Vec<String>,
 }
 
 /// What is read of a workload: its selector and its pod template.
@@ -109,6 +118,20 @@ impl ClusterError {
         matches!(self, Self::Refused(status) if status.is_not_found())
     }
 
+    /// Whether trying again is of no use: it is about what we are, not about the moment.
+    pub fn is_about_us(&self) -> bool {
+        match self {
+            Self::NotInstalled { .. } | Self::Unauthorized(_) => true,
+            Self::Refused(status) => status.code == 403 || status.code == 404,
+            Self::ConnectionRefused { .. } | Self::Unreachable { .. } | Self::Answer { .. } => false,
+        }
+    }
+
+    /// Whether the server says that we have no right to.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Refused(status) if status.code == 403)
+    }
+
     /// Whether the server says that an object of that name is there already.
     pub fn is_already_exists(&self) -> bool {
         matches!(self, Self::Refused(status) if status.is_already_exists())
@@ -125,6 +148,7 @@ impl Cluster {
             context: self.context.clone(),
             server: self.server.clone(),
             watched: self.watched,
+            flags: self.flags.clone(),
         }
     }
 
@@ -145,15 +169,15 @@ impl Cluster {
         self.ours(self.here().create(&parameters, new)).await
     }
 
-    /// All requests of the namespace, or of all namespaces.
+    /// All requests of the namespace, or of all namespaces, with these labels.
     ///
     /// # Errors
     /// When the server refuses to tell, or cannot be asked.
-    pub async fn requests(&self, everywhere: bool) -> Result<Requests, ClusterError> {
+    pub async fn requests(&self, everywhere: bool, labels: Option<&str>) -> Result<Requests, ClusterError> {
         // Each on its own: one that is not understood must not hide the others.
         let api: Api<DeserializeGuard<AccessRequest>> =
             if everywhere { Api::all(self.client.clone()) } else { self.here() };
-        let mut chunk = ListParams::default().limit(CHUNK);
+        let mut chunk = ListParams { label_selector: labels.map(str::to_owned), ..ListParams::default() }.limit(CHUNK);
         let mut requests = Requests::default();
         loop {
             let answer = self.ours(api.list(&chunk)).await?;
@@ -168,6 +192,37 @@ impl Cluster {
                 None => return Ok(requests),
             }
         }
+    }
+
+    /// Deletes exactly this request.
+    ///
+    /// # Errors
+    /// When it is not there any more, the server refuses, or cannot be asked.
+    pub async fn delete_request(&self, request: &AccessRequest) -> Result<(), ClusterError> {
+        let deletion = only(request.uid());
+        self.ours(self.here::<AccessRequest>().delete(&request.name_any(), &deletion)).await.map(drop)
+    }
+
+    /// Deletes exactly this answer.
+    ///
+    /// # Errors
+    /// When it is not there any more, the server refuses, or cannot be asked.
+    pub async fn delete_grant(&self, grant: &AccessGrant) -> Result<(), ClusterError> {
+        self.ours(self.here::<AccessGrant>().delete(&grant.name_any(), &only(grant.uid()))).await.map(drop)
+    }
+
+    /// The answers to a request, by its name. Those that are not understood are left out.
+    ///
+    /// # Errors
+    /// When the server refuses to tell, or cannot be asked.
+    pub async fn grants_of(&self, request: &str) -> Result<Vec<AccessGrant>, ClusterError> {
+        let parameters = ListParams::default().fields(&format!("spec.grantFor={request}"));
+        let api: Api<DeserializeGuard<AccessGrant>> = self.here();
+        let grants = self.ours(api.list(&parameters)).await?.items.into_iter();
+        Ok(grants
+            .filter_map(|DeserializeGuard(grant)| grant.ok())
+            .filter(|grant| grant.spec.grant_for == request)
+            .collect())
     }
 
     /// One grant.
@@ -231,19 +286,6 @@ impl Cluster {
         self.call(self.here::<k8s_openapi::api::apps::v1::ReplicaSet>().get_metadata(name)).await
     }
 
-    /// Who we are, as the API server knows us. `None`: it does not say.
-    ///
-    /// # Errors
-    /// When the server cannot be asked at all.
-    pub async fn whoami(&self) -> Result<Option<String>, ClusterError> {
-        let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
-        match self.call(api.create(&PostParams::default(), &SelfSubjectReview::default())).await {
-            Ok(review) => Ok(review.status.and_then(|status| status.user_info).and_then(|user| user.username)),
-            Err(ClusterError::Refused(_)) => Ok(None),
-            Err(other) => Err(other),
-        }
-    }
-
     fn here<K>(&self) -> Api<K>
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned,
@@ -293,6 +335,12 @@ impl Cluster {
             ClusterError::Unreachable { server, source: error }
         }
     }
+}
+
+/// The object that was read, and no other of that name.
+fn only(uid: Option<String>) -> DeleteParams {
+    let preconditions = Some(Preconditions { uid, resource_version: None });
+    DeleteParams { preconditions, ..DeleteParams::default() }
 }
 
 /// A 404 about a path, not about an object: the resource itself is missing.

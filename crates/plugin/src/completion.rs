@@ -12,7 +12,12 @@ Examples:
   # In this shell
   source <(kubectl request completion bash)
 
-The completions are for the command kubectl-request.";
+These are for the command kubectl-request. For 'kubectl request …', kubectl itself completes verbs, flags, pods, \
+containers and requests once it finds this on the PATH:
+
+  ln -s \"$(command -v kubectl-request)\" ~/bin/kubectl_complete-request
+
+Where there are no links, a script of that name does: kubectl-request __complete \"$@\"";
 
 /// What `completion` is asked for on the command line.
 #[derive(Debug, Args)]

@@ -16,6 +16,7 @@ use kube::{Client, Config};
 use crate::authority::{self, AuthorityError};
 use crate::cluster::{Cluster, root_cause};
 use crate::kubeconfig::{self, ReadError, SelectError, Selected};
+use crate::kubectl::Words;
 use crate::proxy::{Proxies, ProxyError};
 use crate::safe::{safe_lines, safe_word};
 
@@ -88,6 +89,35 @@ pub struct ConnectionFlags {
     /// The kubeconfig's user
     #[arg(long, global = true, hide_short_help = true)]
     pub user: Option<String>,
+}
+
+impl ConnectionFlags {
+    /// The same, as kubectl takes them.
+    pub fn words(&self) -> Vec<String> {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let flag = |flag: Option<bool>| flag.map(|flag| flag.to_string());
+        let words = Words::default()
+            .value("--namespace", self.namespace.as_deref())
+            .value("--context", self.context.as_deref())
+            .value("--kubeconfig", path(&self.kubeconfig).as_deref())
+            .value("--as", self.as_user.as_deref())
+            .value("--as-uid", self.as_uid.as_deref())
+            .value("--cache-dir", path(&self.cache_dir).as_deref())
+            .value("--certificate-authority", self.certificate_authority.as_deref())
+            .value("--client-certificate", self.client_certificate.as_deref())
+            .value("--client-key", self.client_key.as_deref())
+            .value("--cluster", self.cluster.as_deref())
+            .value("--disable-compression", flag(self.disable_compression).as_deref())
+            .value("--insecure-skip-tls-verify", flag(self.insecure_skip_tls_verify).as_deref())
+            .value("--password", self.password.as_deref())
+            .value("--username", self.username.as_deref())
+            .value("--request-timeout", self.request_timeout.as_deref())
+            .value("--server", self.server.as_deref())
+            .value("--tls-server-name", self.tls_server_name.as_deref())
+            .value("--token", self.token.as_deref())
+            .value("--user", self.user.as_deref());
+        self.as_group.iter().fold(words, |words, group| words.value("--as-group", Some(group))).command(&[])
+    }
 }
 
 /// Why there is no connection to try.
@@ -201,7 +231,7 @@ pub fn connect(flags: &ConnectionFlags, watched: bool) -> Result<Cluster, Connec
     let login = config.auth_info.exec.clone();
     let client = Client::try_from(config).map_err(|source| explain(context.clone(), login, source))?;
     let server = server.trim_end_matches('/').to_owned();
-    Ok(Cluster { client, namespace, context, server, watched })
+    Ok(Cluster { client, namespace, context, server, watched, flags: flags.words() })
 }
 
 fn place(flags: &ConnectionFlags) -> Result<Place, ConnectError> {
@@ -314,6 +344,8 @@ pub(crate) fn is_https(url: &Uri) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use clap::{CommandFactory, Parser};
+
     use rstest::rstest;
 
     use super::*;
@@ -372,5 +404,28 @@ mod tests {
         config.auth_info.impersonate = Some("a\nb".to_owned());
         let message = move_impersonation(&mut config).unwrap_err().to_string();
         assert_eq!(message, "cannot impersonate \"a\\nb\": the name has control characters");
+    }
+
+    #[derive(Parser)]
+    struct Only {
+        #[command(flatten)]
+        flags: ConnectionFlags,
+    }
+
+    // kubectl is run with them: one that is left out would lead it elsewhere.
+    #[test]
+    fn every_flag_is_handed_to_kubectl() {
+        let command = Only::command();
+        let flags = command.get_arguments().filter(|flag| !["help", "version"].contains(&flag.get_id().as_str()));
+        let given = |flag: &clap::Arg| match flag.get_id().as_str() {
+            id @ ("disable_compression" | "insecure_skip_tls_verify") => format!("--{}=true", id.replace('_', "-")),
+            _ => format!("--{}=-x y", flag.get_long().unwrap_or_default()),
+        };
+        let mut line: Vec<String> = flags.map(given).collect();
+        let read = Only::try_parse_from(std::iter::once("kubectl".to_owned()).chain(line.clone())).unwrap();
+        let mut words = read.flags.words();
+        line.sort();
+        words.sort();
+        assert_eq!(words, line);
     }
 }

@@ -9,8 +9,10 @@ use clap::Args;
 use decide::attempt::Door;
 use decide::copy;
 
-use crate::asking::{self, AskError, Asking, Terms};
+use crate::asking::{self, Ask, AskError, Asking, Terms};
 use crate::cluster::Cluster;
+use crate::exit;
+use crate::kubectl::{Next, Words};
 use crate::names;
 use crate::place;
 use crate::safe::safe_word;
@@ -35,7 +37,7 @@ works.";
 
 /// What `cp` is asked for on the command line.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub struct CpArgs {
     /// What is copied: a local path, or [NAMESPACE/]POD:PATH
     #[arg(value_name = "SRC")]
@@ -100,6 +102,8 @@ pub enum CopyError {
 
 /// What was asked for, checked as far as it can be without a cluster.
 pub struct Order {
+    source: String,
+    destination: String,
     namespace: Option<String>,
     pod: String,
     container: Option<String>,
@@ -132,8 +136,15 @@ impl Order {
             }
         };
         let namespace = there.namespace.map(str::to_owned);
-        let (pod, terms) = (there.pod.to_owned(), args.asking.check()?);
-        Ok(Self { namespace, pod, container: args.container, copy, note, terms })
+        let (pod, terms, container) = (there.pod.to_owned(), args.asking.check()?, args.container);
+        let (source, destination) = (args.source.clone(), args.destination.clone());
+        Ok(Self { source, destination, namespace, pod, container, copy, note, terms })
+    }
+
+    fn words(&self, container: &str) -> Vec<String> {
+        let words = Words::of("cp").plain([&self.source, &self.destination]);
+        let words = words.value("--container", Some(container));
+        words.flag(self.copy.no_preserve == Some(true), "--no-preserve").command(&[])
     }
 }
 
@@ -231,11 +242,11 @@ fn names_directory(path: &str) -> bool {
 ///
 /// # Errors
 /// When the pod is not there, or the server refuses.
-pub async fn run(order: Order, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), AskError> {
+pub async fn run(order: Order, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<Next, AskError> {
     let elsewhere = order.namespace.as_deref().filter(|namespace| *namespace != cluster.namespace);
     let elsewhere = elsewhere.map(|namespace| cluster.in_namespace(namespace));
     let cluster = elsewhere.as_ref().unwrap_or(cluster);
-    let place = place::find(cluster, &Target::Pod(order.pod), order.terms.pin_pod, Door::Exec).await?;
+    let place = place::find(cluster, &Target::Pod(order.pod.clone()), order.terms.pin_pod, Door::Exec).await?;
     let container = asking::told(place.container(order.container.as_deref())?, terminal)?;
     if let Some(note) = &order.note {
         writeln!(terminal.err, "{note}")?;
@@ -243,6 +254,7 @@ pub async fn run(order: Order, cluster: &Cluster, terminal: &mut Terminal<'_>) -
     if let Some(elsewhere) = &elsewhere {
         writeln!(terminal.err, "the request is in namespace {}, where the pod is", elsewhere.namespace)?;
     }
+    let words = Some(order.words(&container));
     let command = api::convert::copy_of(&order.copy, None).command();
     let stdin = order.copy.direction == CopyDirection::To;
     let spec = AccessRequestSpec {
@@ -250,5 +262,5 @@ pub async fn run(order: Order, cluster: &Cluster, terminal: &mut Terminal<'_>) -
         copy: Some(order.copy),
         ..asking::through(Door::Exec, &place)
     };
-    order.terms.file("cp", spec, cluster, terminal).await
+    order.terms.file(Ask { verb: "cp", spec, words }, cluster, terminal).await
 }

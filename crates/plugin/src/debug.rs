@@ -8,9 +8,11 @@ use clap::{Args, ValueEnum};
 use decide::attempt::Door;
 use decide::debug::Profile;
 
-use crate::asking::{self, AskError, Asking, Terms};
+use crate::asking::{self, Ask, AskError, Asking, Terms};
 use crate::cluster::Cluster;
 use crate::container;
+use crate::exit;
+use crate::kubectl::{Next, Words};
 use crate::place::{self, Place};
 use crate::safe::safe_word;
 use crate::target::Target;
@@ -36,7 +38,7 @@ to ask for here.";
 
 /// What `debug` is asked for on the command line.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub struct DebugArgs {
     /// The pod, or the workload that runs it: POD, pod/NAME, deployment/NAME, statefulset/NAME, daemonset/NAME,
     /// job/NAME (and kubectl's short names)
@@ -250,6 +252,9 @@ pub enum DebugError {
 
 /// What was asked for, checked as far as it can be without a cluster.
 pub struct Order {
+    /// What kubectl is given beside the pod, and the command.
+    flags: Vec<String>,
+    command: Vec<String>,
     target: Target,
     container: EphemeralContainer,
     attach: bool,
@@ -267,8 +272,15 @@ impl Order {
             return Err(DebugError::Node { node: args.target }.into());
         }
         let attach = args.attach.unwrap_or(args.wanted.stdin);
+        let flags = args.wanted.flags().flag(args.quiet, "--quiet").value("--attach", Some(&attach.to_string()));
+        let (flags, command) = (flags.command(&[]), args.command.clone());
         let container = args.wanted.container(args.command)?;
-        Ok(Self { target: Target::parse(&args.target)?, container, attach, terms: args.asking.check()? })
+        let (target, terms) = (Target::parse(&args.target)?, args.asking.check()?);
+        Ok(Self { flags, command, target, container, attach, terms })
+    }
+
+    fn words(&self, pod: &str) -> Vec<String> {
+        Words::of("debug").plain(&self.flags).plain([pod]).command(&self.command)
     }
 }
 
@@ -304,6 +316,19 @@ impl Copies {
 }
 
 impl Wanted {
+    /// The same as kubectl's flags.
+    fn flags(&self) -> Words {
+        let words = Words::default().flag(self.stdin, "--stdin").flag(self.tty, "--tty");
+        let words = words
+            .value("--image", self.image.as_deref())
+            .value("--target", self.target_container.as_deref())
+            .value("--container", self.container.as_deref())
+            .value("--profile", Some(self.profile.profile().name()))
+            .value("--image-pull-policy", self.image_pull_policy.as_deref())
+            .flag(self.arguments_only, "--arguments-only");
+        self.env.iter().fold(words, |words, pair| words.value("--env", Some(pair)))
+    }
+
     /// The container that kubectl would add, but for a name that it makes up.
     fn container(self, words: Vec<String>) -> Result<EphemeralContainer, DebugError> {
         if self.tty && !self.stdin {
@@ -377,10 +402,19 @@ fn env(given: &[String]) -> Result<Vec<EnvVar>, DebugError> {
 ///
 /// # Errors
 /// When the target is not there, or the server refuses.
-pub async fn run(order: Order, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), AskError> {
+pub async fn run(order: Order, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<Next, AskError> {
     let place = place::find(cluster, &order.target, order.terms.pin_pod, Door::EphemeralContainers).await?;
     check_names(&order.container, &place)?;
-    if !place.is_pod() {
+    let words = if place.is_pod() {
+        Some(order.words(&place.name))
+    } else if order.terms.runs() {
+        // kubectl debug takes a pod: it is one that runs now.
+        let pod = place::find(cluster, &order.target, true, Door::EphemeralContainers).await?;
+        Some(order.words(&pod.name))
+    } else {
+        None
+    };
+    if words.is_none() {
         writeln!(terminal.err, "kubectl debug takes a pod: once this is granted, name one that the workload runs")?;
     }
     let spec = AccessRequestSpec {
@@ -388,7 +422,7 @@ pub async fn run(order: Order, cluster: &Cluster, terminal: &mut Terminal<'_>) -
         attach: order.attach.then_some(true),
         ..asking::through(Door::EphemeralContainers, &place)
     };
-    order.terms.file(Door::EphemeralContainers.verb(), spec, cluster, terminal).await
+    order.terms.file(Ask { verb: Door::EphemeralContainers.verb(), spec, words }, cluster, terminal).await
 }
 
 /// What the API server would refuse only after somebody had granted it.

@@ -3,8 +3,10 @@
 use api::GrantStatus;
 use clap::Args;
 
-use crate::answer::{Answer, AnswerError};
+use crate::Failure;
+use crate::answer::{Answer, AnswerError, Naming};
 use crate::cluster::Cluster;
+use crate::named::{Named, Tally};
 use crate::summary;
 use crate::terminal::Terminal;
 
@@ -13,14 +15,18 @@ Examples:
   # Deny a request, and say why
   kubectl request deny access-exec-jane-x4k2z --reason 'use the dashboard for this'
 
+  # Several, without a question for each
+  kubectl request deny access-exec-jane-x4k2z access-exec-jane-b7m1c --yes
+
 A denial is final, and ends an access that was granted.";
 
 /// What `deny` is asked for on the command line.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct DenyArgs {
-    /// Name of the request
-    pub request: String,
+    /// Names of the requests
+    #[arg(value_name = "[NAMESPACE/]NAME", required = true)]
+    pub requests: Vec<String>,
     /// Why, for whoever asked and for the record
     #[arg(long)]
     pub reason: Option<String>,
@@ -29,15 +35,31 @@ pub struct DenyArgs {
     pub yes: bool,
 }
 
-/// Shows the request, asks, and stores the denial.
+/// Shows each request, asks, and stores the denial.
 ///
 /// # Errors
-/// When there is no such request, it is decided, the answer is not yes, or the server refuses.
-pub async fn run(args: DenyArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), AnswerError> {
-    let answer = Answer { status: GrantStatus::Denied, valid_for: None, reason: args.reason };
-    let request = answer.read(cluster, &args.request).await?;
+/// When one of them is not there, is decided, the answer is not yes, or the server refuses.
+pub async fn run(args: DenyArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+    let reason = args.reason.clone();
+    let answer = Answer { status: GrantStatus::Denied, valid_for: None, reason, naming: Naming::Original };
+    let mut tally = Tally::default();
+    for named in Named::all(&args.requests).map_err(AnswerError::BadName)? {
+        let denied = deny(&named.name, args.yes, &answer, &named.place(cluster), terminal).await;
+        tally.note(denied, terminal).map_err(AnswerError::Terminal)?;
+    }
+    tally.end()
+}
+
+async fn deny(
+    name: &str,
+    yes: bool,
+    answer: &Answer,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), AnswerError> {
+    let request = answer.read(cluster, name, &terminal.now).await?;
     write!(terminal.out, "{}", summary::of(&request, None))?;
-    if !args.yes {
+    if !yes {
         answer.confirm(cluster, terminal, &request, "Deny the request above ([yN])?").await?;
     }
     answer.store(cluster, terminal, &request).await

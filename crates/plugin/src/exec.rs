@@ -4,9 +4,11 @@ use api::{AccessRequestSpec, ExecOptions};
 use clap::Args;
 use decide::attempt::Door;
 
-use crate::asking::{self, AskError, Asking, Terms};
+use crate::asking::{self, Ask, AskError, Asking, Terms};
 use crate::cluster::Cluster;
-use crate::place;
+use crate::exit;
+use crate::kubectl::{self, Next, Words};
+use crate::place::{self, Place};
 use crate::target::Target;
 use crate::terminal::Terminal;
 
@@ -18,8 +20,8 @@ Examples:
   # For an hour, again and again, in a pod and a container of your choice, and say why
   kubectl request exec nginx-7c5ddbdf54-x2x8p -c nginx --valid-for 1h --reason 'INC-42' -- nginx -T
 
-  # Ask for a shell
-  kubectl request exec -it deploy/nginx -- sh
+  # Ask for a shell, wait until somebody grants it, and run it
+  kubectl request exec -it deploy/nginx --run -- sh
 
 Once somebody grants the request, the same 'kubectl exec' works.
 
@@ -28,7 +30,7 @@ plugin's own flags stand before it.";
 
 /// What `exec` is asked for on the command line.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub struct ExecArgs {
     /// The pod, or the workload that runs it: POD, pod/NAME, deployment/NAME, statefulset/NAME, daemonset/NAME,
     /// job/NAME (and kubectl's short names)
@@ -56,10 +58,13 @@ pub struct ExecArgs {
 
 /// What was asked for, checked as far as it can be without a cluster.
 pub struct Order {
+    typed: String,
     target: Target,
     container: Option<String>,
     /// `None`: any.
     command: Option<Vec<String>>,
+    /// What kubectl runs: of any command this one.
+    run: Option<Vec<String>>,
     stdin: bool,
     tty: bool,
     terms: Terms,
@@ -75,19 +80,26 @@ impl Order {
             return Err(AskError::NoCommand);
         }
         let command = (!args.any_command).then_some(args.command);
-        Self::new(&args.target, args.container, command, (args.stdin, args.tty), args.asking)
+        let (target, terms) = (Target::parse(&args.target)?, args.asking.check()?);
+        let (typed, container, run) = (args.target, args.container, command.clone());
+        Ok(Self { typed, target, container, command, run, stdin: args.stdin, tty: args.tty, terms })
     }
 
-    /// An order for a command, or any where it is `None`.
-    pub(crate) fn new(
-        target: &str,
-        container: Option<String>,
-        command: Option<Vec<String>>,
-        (stdin, tty): (bool, bool),
-        asking: Asking,
-    ) -> Result<Self, AskError> {
-        let terms = asking.check()?;
-        Ok(Self { target: Target::parse(target)?, container, command, stdin, tty, terms })
+    /// An order for any command with a terminal, of which kubectl runs a shell.
+    ///
+    /// # Errors
+    /// When a duration, key or target is none.
+    pub(crate) fn shell(typed: String, container: Option<String>, asking: Asking) -> Result<Self, AskError> {
+        let (target, terms) = (Target::parse(&typed)?, asking.check()?);
+        let run = Some(vec!["sh".to_owned()]);
+        Ok(Self { typed, target, container, command: None, run, stdin: true, tty: true, terms })
+    }
+
+    fn words(&self, container: &str, place: &Place) -> Option<Vec<String>> {
+        let command = self.run.as_ref()?;
+        let words = Words::of("exec").flag(self.stdin, "--stdin").flag(self.tty, "--tty");
+        let words = words.plain([kubectl::target(&self.typed, place, self.terms.pin_pod)]);
+        Some(words.value("--container", Some(container)).command(command))
     }
 }
 
@@ -95,9 +107,15 @@ impl Order {
 ///
 /// # Errors
 /// When the target is not there, or the server refuses.
-pub async fn run(verb: &str, order: Order, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), AskError> {
+pub async fn run(
+    verb: &'static str,
+    order: Order,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<Next, AskError> {
     let place = place::find(cluster, &order.target, order.terms.pin_pod, Door::Exec).await?;
     let container = asking::told(place.container(order.container.as_deref())?, terminal)?;
+    let words = order.words(&container, &place);
     let any = order.command.is_none();
     let mut options = ExecOptions::new(Some(container), order.command.unwrap_or_default(), order.stdin, order.tty);
     if any {
@@ -108,5 +126,5 @@ pub async fn run(verb: &str, order: Order, cluster: &Cluster, terminal: &mut Ter
         any_command: any.then_some(true),
         ..asking::through(Door::Exec, &place)
     };
-    order.terms.file(verb, spec, cluster, terminal).await
+    order.terms.file(Ask { verb, spec, words }, cluster, terminal).await
 }

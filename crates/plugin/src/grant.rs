@@ -3,7 +3,7 @@
 use api::GrantStatus;
 use clap::Args;
 
-use crate::answer::{Answer, AnswerError};
+use crate::answer::{Answer, AnswerError, Naming};
 use crate::cluster::Cluster;
 use crate::output;
 use crate::summary;
@@ -17,7 +17,7 @@ Examples:
   # For a shorter time than was asked for
   kubectl request grant access-exec-jane-x4k2z --valid-for 15m
 
-To end an access at once, delete the request: kubectl delete acr NAME";
+To end an access at once: kubectl request revoke NAME. To grant several, or choose from a list: kubectl request approve";
 
 /// What `grant` is asked for on the command line.
 #[derive(Debug, Args)]
@@ -41,8 +41,9 @@ pub struct GrantArgs {
 /// # Errors
 /// When there is no such request, it is decided, the answer is not yes, or the server refuses.
 pub async fn run(args: GrantArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), AnswerError> {
-    let answer = Answer { status: GrantStatus::Granted, valid_for: args.valid_for, reason: args.reason };
-    let request = answer.read(cluster, &args.request).await?;
+    let (valid_for, reason) = (args.valid_for, args.reason);
+    let answer = Answer { status: GrantStatus::Granted, valid_for, reason, naming: Naming::Original };
+    let request = answer.read(cluster, &args.request, &terminal.now).await?;
     write!(terminal.out, "{}---\n{}", yaml(&request)?, summary::of(&request, answer.valid_for.as_deref()))?;
     if !args.yes {
         answer.confirm(cluster, terminal, &request, "Grant access to the request above ([yN])?").await?;

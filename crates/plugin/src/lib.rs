@@ -4,28 +4,32 @@
 //! flags + kubeconfig ──connect──▶ Cluster ──verb──▶ Terminal
 //! ```
 //!
-//! One file per verb: [`exec`], [`shell`], [`attach`], [`port_forward`], [`debug`], [`cp`] and [`again`] ask; [`list`],
-//! [`show`], [`grant`], [`deny`]; [`completion`]. What they share:
+//! One file per verb: [`exec`], [`shell`], [`attach`], [`port_forward`], [`debug`], [`cp`], [`again`] and [`extend`] ask,
+//! [`why`] asks without filing; [`approve`], [`grant`] and [`deny`] answer; [`revoke`] and [`withdraw`] end; [`list`],
+//! [`show`] and [`whoami`] look; [`completion`] and [`complete`]. What they share:
 //!
 //! - [`args`], [`connect`], [`kubeconfig`], [`authority`], [`proxy`]: from the command line to a client, as kubectl does it.
 //! - [`cluster`]: what is asked of the API server, and its errors in kubectl's words.
 //! - [`target`], [`place`], [`container`]: from `deploy/nginx` to a container.
 //! - [`asking`]: the flags of the verbs that ask, and how a request is filed; [`service`], [`ports`] for port-forward.
-//! - [`names`], [`answer`], [`summary`], [`doors`]: what is stored, and what an approver reads before.
-//! - [`safe`], [`output`], [`terminal`]: what reaches the screen.
+//! - [`same`], [`secrets`], [`waiting`], [`kubectl`]: from a request to the real kubectl.
+//! - [`names`], [`named`], [`answer`], [`remove`], [`summary`], [`doors`], [`history`]: what is stored and deleted, and what
+//!   an approver reads before.
+//! - [`safe`], [`output`], [`table`], [`times`], [`terminal`], [`exit`]: what reaches the screen and the shell.
 
 use std::io;
 
 use clap::CommandFactory;
-use jiff::Timestamp;
 
 pub mod again;
 pub mod answer;
+pub mod approve;
 pub mod args;
 pub mod asking;
 pub mod attach;
 pub mod authority;
 pub mod cluster;
+pub mod complete;
 pub mod completion;
 pub mod connect;
 pub mod container;
@@ -34,31 +38,51 @@ pub mod debug;
 pub mod deny;
 pub mod doors;
 pub mod exec;
+pub mod exit;
+pub mod extend;
 pub mod grant;
+pub mod history;
 pub mod kubeconfig;
+pub mod kubectl;
 pub mod list;
+pub mod named;
 pub mod names;
 pub mod output;
 pub mod place;
 pub mod port_forward;
 pub mod ports;
 pub mod proxy;
+pub mod remove;
+pub mod revoke;
 pub mod safe;
+pub mod same;
+pub mod secrets;
 pub mod service;
 pub mod shell;
 pub mod show;
 pub mod summary;
+pub mod table;
 pub mod target;
 pub mod terminal;
+pub mod times;
+pub mod waiting;
+pub mod whoami;
+pub mod why;
+pub mod withdraw;
 
 use crate::answer::AnswerError;
 use crate::args::{Cli, Verb};
 use crate::asking::AskError;
 use crate::cluster::{Cluster, ClusterError};
 use crate::connect::ConnectError;
+use crate::exit::Exit;
+use crate::kubectl::Next;
 use crate::list::ListError;
+use crate::remove::RemoveError;
 use crate::show::ShowError;
 use crate::terminal::Terminal;
+use crate::whoami::WhoamiError;
+use crate::why::DoorArgs;
 
 /// Why a verb did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +102,12 @@ pub enum Failure {
     /// `grant` or `deny` failed.
     #[error(transparent)]
     Answer(#[from] AnswerError),
+    /// `revoke` or `withdraw` failed.
+    #[error(transparent)]
+    Remove(#[from] RemoveError),
+    /// `whoami` failed.
+    #[error(transparent)]
+    Whoami(#[from] WhoamiError),
     /// `completion` failed.
     #[error("cannot write to the terminal")]
     Completion(#[source] io::Error),
@@ -89,6 +119,22 @@ impl Failure {
         match self.said_by_cluster() {
             Some(said) => said.to_string(),
             None => format!("error: {self}"),
+        }
+    }
+
+    /// The exit code that tells it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Ask(AskError::Wait(error)) => error.exit(),
+            Self::Ask(AskError::Together { .. } | AskError::NothingToRun) => Exit::Usage,
+            Self::Connect(_)
+            | Self::Ask(_)
+            | Self::List(_)
+            | Self::Show(_)
+            | Self::Answer(_)
+            | Self::Remove(_)
+            | Self::Whoami(_)
+            | Self::Completion(_) => Exit::Error,
         }
     }
 
@@ -105,6 +151,8 @@ impl Failure {
         }
         if let Self::List(ListError::Cluster(said))
         | Self::Show(ShowError::Cluster(said))
+        | Self::Remove(RemoveError::Cluster(said))
+        | Self::Whoami(WhoamiError::Cluster(said))
         | Self::Answer(AnswerError::Cluster(said)) = self
         {
             return Some(said);
@@ -113,16 +161,17 @@ impl Failure {
     }
 }
 
-/// Does what the command line says. `watched`: somebody sees standard error and wants to know what takes so long.
+/// Does what the command line says.
 ///
 /// # Errors
 /// When it could not be done; [`Failure::line`] tells why.
-pub async fn run(cli: Cli, terminal: &mut Terminal<'_>, watched: bool) -> Result<(), Failure> {
+pub async fn run(cli: Cli, terminal: &mut Terminal<'_>) -> Result<Next, Failure> {
+    let watched = terminal.watched;
     let reach = || connect::connect(&cli.connection, watched);
-    perform(cli.verb, reach, terminal, Timestamp::now()).await
+    Box::pin(perform(cli.verb, reach, terminal)).await
 }
 
-/// Does one verb in the cluster that `reach` connects to, once what was typed makes sense; ages are those at `now`.
+/// Does one verb in the cluster that `reach` connects to, once what was typed makes sense.
 ///
 /// # Errors
 /// When it could not be done; [`Failure::line`] tells why.
@@ -130,23 +179,41 @@ pub async fn perform(
     verb: Verb,
     reach: impl FnOnce() -> Result<Cluster, ConnectError>,
     terminal: &mut Terminal<'_>,
-    now: Timestamp,
-) -> Result<(), Failure> {
+) -> Result<Next, Failure> {
     match verb {
-        Verb::Exec(args) => exec::run("exec", exec::Order::check(*args)?, &reach()?, terminal).await?,
-        Verb::Shell(args) => exec::run("shell", shell::check(*args)?, &reach()?, terminal).await?,
-        Verb::Attach(args) => attach::run(attach::Order::check(*args)?, &reach()?, terminal).await?,
-        Verb::PortForward(args) => port_forward::run(port_forward::Order::check(*args)?, &reach()?, terminal).await?,
-        Verb::Debug(args) => debug::run(debug::Order::check(*args)?, &reach()?, terminal).await?,
-        Verb::Cp(args) => cp::run(cp::Order::check(*args)?, &reach()?, terminal).await?,
-        Verb::Again(args) => again::run(again::check(args)?, &reach()?, terminal).await?,
-        Verb::List(args) => list::run(args, &reach()?, terminal, now).await?,
+        Verb::Ask(door) => return Box::pin(ask(door, reach, terminal)).await,
+        Verb::Why(args) => return Box::pin(ask(args.door.explained(), reach, terminal)).await,
+        Verb::Again(args) => return Ok(again::run(again::check(args)?, &reach()?, terminal).await?),
+        Verb::Extend(args) => return Ok(again::run(extend::check(args)?, &reach()?, terminal).await?),
+        Verb::List(args) => list::run(args, &reach()?, terminal).await?,
         Verb::Show(args) => show::run(args, &reach()?, terminal).await?,
+        Verb::Approve(args) => approve::run(args, &reach()?, terminal).await?,
+        Verb::Revoke(args) => revoke::run(args, &reach()?, terminal).await?,
+        Verb::Withdraw(args) => withdraw::run(args, &reach()?, terminal).await?,
         Verb::Grant(args) => grant::run(args, &reach()?, terminal).await?,
         Verb::Deny(args) => deny::run(args, &reach()?, terminal).await?,
+        Verb::Whoami(args) => whoami::run(&args, &reach()?, terminal).await?,
         Verb::Completion(args) => {
             completion::run(&args, &mut Cli::command(), terminal).map_err(Failure::Completion)?;
         }
     }
-    Ok(())
+    Ok(Next::Done)
+}
+
+/// The doors.
+async fn ask(
+    door: DoorArgs,
+    reach: impl FnOnce() -> Result<Cluster, ConnectError>,
+    terminal: &mut Terminal<'_>,
+) -> Result<Next, Failure> {
+    Ok(match door {
+        DoorArgs::Exec(args) => exec::run("exec", exec::Order::check(*args)?, &reach()?, terminal).await?,
+        DoorArgs::Shell(args) => exec::run("shell", shell::check(*args)?, &reach()?, terminal).await?,
+        DoorArgs::Attach(args) => attach::run(attach::Order::check(*args)?, &reach()?, terminal).await?,
+        DoorArgs::PortForward(args) => {
+            port_forward::run(port_forward::Order::check(*args)?, &reach()?, terminal).await?
+        }
+        DoorArgs::Debug(args) => debug::run(debug::Order::check(*args)?, &reach()?, terminal).await?,
+        DoorArgs::Cp(args) => cp::run(cp::Order::check(*args)?, &reach()?, terminal).await?,
+    })
 }

@@ -1,39 +1,67 @@
 //! `kubectl request list`: the requests there are, and where they stand.
 
+use std::collections::HashMap;
 use std::io;
+use std::pin::pin;
 
-use anstyle::{AnsiColor, Style};
-use api::{AccessRequest, Phase};
+use api::{AccessRequest, Phase, UserInfo};
 use clap::{Args, ValueEnum};
-use jiff::Timestamp;
+use futures::StreamExt as _;
+use jiff::SignedDuration;
 use kube::ResourceExt;
 use serde_json::Value;
+use tokio::time::Instant;
 
-use crate::cluster::{Cluster, ClusterError, Requests};
+use crate::cluster::{Cluster, ClusterError, Me, Requests};
 use crate::output;
 use crate::safe::safe_word;
-use crate::summary;
+use crate::same;
+use crate::table::{Form, Layout, Table};
 use crate::terminal::Terminal;
-
-/// A command is cut in the table from this many characters on.
-const COMMAND: usize = 40;
+use crate::waiting::MOST_ERRORS;
 
 const EXAMPLES: &str = "\
 Examples:
   # What waits for a grant in this namespace
   kubectl request list
 
-  # Everywhere, with the whole commands
-  kubectl request list -A -o wide";
+  # Everywhere, with the whole commands, and identical requests a line each
+  kubectl request list -A -o wide
+
+  # What I asked for; what waits; what somebody asked for
+  kubectl request list --mine
+  kubectl request list --pending
+  kubectl request list --requester jane
+
+  # As it changes
+  kubectl request list --pending --watch
+
+In a table, what looks like a password is masked; 'show' and '-o yaml' have it whole.";
 
 /// What `list` is asked for on the command line.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct ListArgs {
     /// All namespaces
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
-    /// How to print them: "wide" is the table with nothing cut
+    /// Only those that I asked for
+    #[arg(long)]
+    pub mine: bool,
+    /// Only those that wait for a grant
+    #[arg(long)]
+    pub pending: bool,
+    /// Only those that this user asked for
+    #[arg(long = "requester", visible_alias = "by", value_name = "USER")]
+    pub requester: Option<String>,
+    /// Only those with these labels, as kubectl get does
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub selector: Option<String>,
+    /// Go on, and print each that changes
+    #[arg(short, long)]
+    pub watch: bool,
+    /// How to print them: "wide" is the table with nothing cut or put together
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: ListFormat,
 }
@@ -67,39 +95,156 @@ pub enum ListError {
     Terminal(#[from] io::Error),
 }
 
-/// Lists the requests; ages are those at `now`.
+/// Lists the requests.
 ///
 /// # Errors
 /// When the server refuses to tell, or cannot be asked.
-pub async fn run(
-    args: ListArgs,
-    cluster: &Cluster,
-    terminal: &mut Terminal<'_>,
-    now: Timestamp,
-) -> Result<(), ListError> {
-    let Requests { understood: requests, others } = cluster.requests(args.all_namespaces).await?;
+pub async fn run(args: ListArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), ListError> {
+    let filter = Filter::of(&args, cluster).await?;
+    let labels = args.selector.as_deref();
+    let Requests { understood: mut requests, others } = cluster.requests(args.all_namespaces, labels).await?;
+    requests.retain(|request| filter.takes(request));
     for other in others {
         let name = |name: Option<String>| safe_word(&name.unwrap_or_default());
         let (namespace, name) = (name(other.namespace), name(other.name));
         writeln!(terminal.err, "accessrequest {name} of namespace {namespace} is not understood, and not listed")?;
     }
-    let text = match args.output {
-        ListFormat::Json => output::json(&list(&requests)?)?,
-        ListFormat::Yaml => output::yaml(&list(&requests)?),
-        ListFormat::Table | ListFormat::Wide | ListFormat::Name if requests.is_empty() => {
-            return Ok(writeln!(terminal.err, "{}", nothing(&args, cluster))?);
+    let seen = requests.iter().filter_map(version).collect();
+    let table = print(requests, &args, cluster, terminal)?;
+    if args.watch { watch(&args, &filter, table, seen, cluster, terminal).await } else { Ok(()) }
+}
+
+/// Which requests are listed.
+struct Filter {
+    mine: Whose,
+    pending: bool,
+    requester: Option<String>,
+}
+
+/// Whose requests are listed.
+enum Whose {
+    Anybodys,
+    Hers(Me),
+    /// The API server does not say who we are.
+    Nobodys,
+}
+
+impl Filter {
+    async fn of(args: &ListArgs, cluster: &Cluster) -> Result<Self, ClusterError> {
+        let mine = if args.mine { cluster.me().await?.map_or(Whose::Nobodys, Whose::Hers) } else { Whose::Anybodys };
+        Ok(Self { mine, pending: args.pending, requester: args.requester.clone() })
+    }
+
+    fn takes(&self, request: &AccessRequest) -> bool {
+        let user = request.spec.user_info.as_ref().map(UserInfo::name).unwrap_or_default();
+        let mine = match &self.mine {
+            Whose::Anybodys => true,
+            Whose::Hers(me) => me.is(user),
+            Whose::Nobodys => false,
+        };
+        let phase = request.status.as_ref().and_then(|status| status.phase);
+        let pending = !self.pending || matches!(phase, None | Some(Phase::Pending));
+        mine && pending && self.requester.as_deref().is_none_or(|wanted| wanted == user)
+    }
+}
+
+/// Prints what there is; answers with the table, for what comes below it.
+fn print(
+    requests: Vec<AccessRequest>,
+    args: &ListArgs,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<Option<Table>, ListError> {
+    let (now, empty) = (terminal.now.timestamp(), requests.is_empty());
+    match args.output {
+        ListFormat::Json if !args.watch => write!(terminal.out, "{}", output::json(&list(&requests)?)?)?,
+        ListFormat::Yaml if !args.watch => write!(terminal.out, "{}", output::yaml(&list(&requests)?))?,
+        ListFormat::Table | ListFormat::Wide | ListFormat::Name if empty && !args.watch => {
+            writeln!(terminal.err, "{}", nothing(args, cluster))?;
         }
-        ListFormat::Name => requests.iter().map(object_name).collect(),
-        ListFormat::Table | ListFormat::Wide => table(&requests, &args, now),
-    };
-    Ok(write!(terminal.out, "{text}")?)
+        ListFormat::Json | ListFormat::Yaml | ListFormat::Name => {
+            for request in &requests {
+                write!(terminal.out, "{}", object(request, args.output)?)?;
+            }
+        }
+        ListFormat::Table | ListFormat::Wide => {
+            let wide = args.output == ListFormat::Wide;
+            if terminal.shown || wide {
+                writeln!(terminal.out, "{}", place(args, cluster))?;
+            }
+            let form = if wide { Form::Wide } else { Form::Short };
+            let layout = Layout { namespaces: args.all_namespaces, form };
+            let apart = |requests: Vec<AccessRequest>| requests.into_iter().map(|request| vec![request]).collect();
+            let groups: Vec<_> = if wide || args.watch { apart(requests) } else { same::grouped(requests) };
+            let (table, text) = Table::of(&groups, layout, now);
+            write!(terminal.out, "{text}")?;
+            return Ok(Some(table));
+        }
+    }
+    Ok(None)
+}
+
+/// Prints each request that is not as it was `seen`, until the API server is silent for too long.
+async fn watch(
+    args: &ListArgs,
+    filter: &Filter,
+    table: Option<Table>,
+    mut seen: HashMap<String, String>,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), ListError> {
+    let began = (Instant::now(), terminal.now.timestamp());
+    let mut changes = pin!(cluster.watch_requests(args.all_namespaces, args.selector.as_deref()));
+    let mut errors: u32 = 0;
+    while let Some(change) = changes.next().await {
+        match change {
+            Ok(None) => errors = 0,
+            Ok(Some(request)) => {
+                let Some((uid, version)) = version(&request).filter(|_| filter.takes(&request)) else { continue };
+                if seen.insert(uid, version.clone()).as_ref() == Some(&version) {
+                    continue;
+                }
+                let elapsed = SignedDuration::try_from(began.0.elapsed()).unwrap_or_default();
+                let now = began.1.checked_add(elapsed).unwrap_or(began.1);
+                let text = match &table {
+                    Some(table) => table.line(&request, now),
+                    None => object(&request, args.output)?,
+                };
+                write!(terminal.out, "{text}")?;
+                terminal.out.flush()?;
+            }
+            Err(error) => {
+                errors = errors.saturating_add(1);
+                if errors >= MOST_ERRORS || error.is_about_us() {
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// By which a request is known, and by which it is seen to be another than before.
+fn version(request: &AccessRequest) -> Option<(String, String)> {
+    request.uid().zip(request.resource_version())
+}
+
+fn place(args: &ListArgs, cluster: &Cluster) -> String {
+    let context = safe_word(&cluster.context);
+    if args.all_namespaces {
+        format!("cluster {context}, all namespaces")
+    } else {
+        format!("cluster {context}, namespace {}", safe_word(&cluster.namespace))
+    }
 }
 
 fn nothing(args: &ListArgs, cluster: &Cluster) -> String {
+    let filtered = args.mine || args.pending || args.requester.is_some() || args.selector.is_some();
+    let what = if filtered { "no such requests" } else { "no requests" };
     if args.all_namespaces {
-        "no requests in any namespace".to_owned()
+        format!("{what} in any namespace")
     } else {
-        format!("no requests in namespace {}", safe_word(&cluster.namespace))
+        format!("{what} in namespace {}", safe_word(&cluster.namespace))
     }
 }
 
@@ -108,124 +253,15 @@ fn list(requests: &[AccessRequest]) -> serde_json::Result<Value> {
     Ok(output::list_of(&items))
 }
 
+/// One request alone.
+fn object(request: &AccessRequest, format: ListFormat) -> serde_json::Result<String> {
+    Ok(match format {
+        ListFormat::Json => output::json(&output::value_of(request)?)?,
+        ListFormat::Yaml => format!("---\n{}", output::yaml(&output::value_of(request)?)),
+        ListFormat::Table | ListFormat::Wide | ListFormat::Name => object_name(request),
+    })
+}
+
 fn object_name(request: &AccessRequest) -> String {
     format!("accessrequest.{}/{}\n", api::objects::GROUP, safe_word(&request.name_any()))
-}
-
-/// A cell, and whether it stands out. Every text in it is printable ASCII, or the one `…` of a cut.
-struct Cell {
-    text: String,
-    style: Style,
-}
-
-impl From<String> for Cell {
-    fn from(text: String) -> Self {
-        Self { text, style: Style::new() }
-    }
-}
-
-fn table(requests: &[AccessRequest], args: &ListArgs, now: Timestamp) -> String {
-    let mut titles = vec!["NAME", "USER", "TARGET", "CONTAINER", "COMMAND", "FOR", "STATUS", "AGE"];
-    if args.all_namespaces {
-        titles.insert(0, "NAMESPACE");
-    }
-    let titles = titles.into_iter().map(|title| Cell::from(title.to_owned())).collect();
-    let rows: Vec<Vec<Cell>> =
-        std::iter::once(titles).chain(requests.iter().map(|request| row(request, args, now))).collect();
-    let widths = widths(&rows);
-    rows.iter().map(|row| line(row, &widths)).collect()
-}
-
-fn row(request: &AccessRequest, args: &ListArgs, now: Timestamp) -> Vec<Cell> {
-    let command = summary::command_line(request);
-    let mut row: Vec<Cell> = vec![
-        safe_word(&request.name_any()).into(),
-        summary::user(request).into(),
-        summary::target(request).into(),
-        summary::container(request).into(),
-        if args.output == ListFormat::Wide { command.into() } else { cut(command).into() },
-        summary::validity(request).into(),
-        Cell { text: summary::phase(request).to_owned(), style: style(request) },
-        age(request, now).into(),
-    ];
-    if args.all_namespaces {
-        row.insert(0, safe_word(&request.namespace().unwrap_or_default()).into());
-    }
-    row
-}
-
-fn cut(command: String) -> String {
-    if command.len() <= COMMAND {
-        return command;
-    }
-    let kept: String = command.chars().take(COMMAND.saturating_sub(1)).collect();
-    kept + "…"
-}
-
-fn style(request: &AccessRequest) -> Style {
-    match request.status.as_ref().and_then(|status| status.phase) {
-        None | Some(Phase::Pending) => AnsiColor::Yellow.on_default(),
-        Some(Phase::Granted) => AnsiColor::Green.on_default(),
-        Some(Phase::Denied) => AnsiColor::Red.on_default(),
-        Some(Phase::Used | Phase::Expired) => Style::new().dimmed(),
-    }
-}
-
-fn widths(rows: &[Vec<Cell>]) -> Vec<usize> {
-    let columns = rows.first().map(Vec::len).unwrap_or_default();
-    let width =
-        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.chars().count()).max();
-    (0..columns).map(|column| width(column).unwrap_or_default()).collect()
-}
-
-/// Columns stand three spaces apart, as kubectl's do.
-fn line(row: &[Cell], widths: &[usize]) -> String {
-    let cells: Vec<String> = row.iter().zip(widths).map(|(cell, &width)| padded(cell, width)).collect();
-    cells.join("   ").trim_end().to_owned() + "\n"
-}
-
-fn padded(Cell { text, style }: &Cell, width: usize) -> String {
-    let gap = " ".repeat(width.saturating_sub(text.chars().count()));
-    format!("{style}{text}{style:#}{gap}")
-}
-
-/// The age as kubectl shows it, in one unit: `45s`, `12m`, `5h`, `3d`.
-fn age(request: &AccessRequest, now: Timestamp) -> String {
-    let Some(created) = &request.metadata.creation_timestamp else { return "<unknown>".to_owned() };
-    let seconds = now.duration_since(created.0).as_secs().max(0);
-    let units = [("d", 86_400, 2), ("h", 3600, 3), ("m", 60, 2), ("s", 1, 0)];
-    let shown = units.into_iter().find_map(|(unit, length, least)| {
-        let count = seconds.checked_div(length)?;
-        (count >= least).then(|| format!("{count}{unit}"))
-    });
-    shown.unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-    use rstest::rstest;
-
-    use super::*;
-
-    #[rstest]
-    #[case(0, "0s")]
-    #[case(-5, "0s")]
-    #[case(119, "119s")]
-    #[case(120, "2m")]
-    #[case(10_799, "179m")]
-    #[case(10_800, "3h")]
-    #[case(172_799, "47h")]
-    #[case(172_800, "2d")]
-    fn an_age_is_shown_in_one_unit(#[case] seconds: i64, #[case] shown: &str) {
-        let mut request = AccessRequest::default();
-        request.metadata.creation_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
-        assert_eq!(age(&request, Timestamp::from_second(seconds).unwrap()), shown);
-    }
-
-    #[test]
-    fn a_long_command_is_cut() {
-        assert_eq!(cut("x".repeat(40)), "x".repeat(40));
-        assert_eq!(cut("x".repeat(41)), "x".repeat(39) + "…");
-    }
 }

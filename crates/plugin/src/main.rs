@@ -1,32 +1,84 @@
 //! `kubectl request …`
 
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use clap::Parser;
+use plugin::Failure;
 use plugin::args::Cli;
+use plugin::complete;
+use plugin::connect::{self, ConnectionFlags};
+use plugin::exit::Exit;
+use plugin::kubectl::Next;
 use plugin::terminal::Terminal;
+use plugin::times;
 use tracing_subscriber::EnvFilter;
 
+/// Whoever presses a key does not wait longer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 fn main() -> ExitCode {
+    if let Some(words) = words_to_complete() {
+        return complete(words);
+    }
     let cli = Cli::parse();
     log(cli.v);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("error: cannot start: {error}")),
+        Err(error) => return fail(&format!("error: cannot start: {error}"), Exit::Error),
     };
-    let (mut out, mut err, mut input) = (anstream::stdout(), anstream::stderr(), io::stdin().lock());
-    let mut terminal = Terminal { out: &mut out, err: &mut err, input: &mut input };
-    match runtime.block_on(plugin::run(cli, &mut terminal, io::stderr().is_terminal())) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) if failure.is_broken_pipe() => ExitCode::FAILURE,
-        Err(failure) => fail(&failure.line()),
+    match runtime.block_on(perform(cli)) {
+        Ok(Next::Done) => Exit::Done.into(),
+        Ok(Next::Run(line)) => {
+            // Kubectl, or nothing, runs from here on.
+            drop(runtime);
+            let error = line.run();
+            fail(&format!("error: {error}"), Exit::Error)
+        }
+        Err(failure) if failure.is_broken_pipe() => Exit::Error.into(),
+        Err(failure) => fail(&failure.line(), failure.exit()),
     }
 }
 
-fn fail(line: &str) -> ExitCode {
+async fn perform(cli: Cli) -> Result<Next, Failure> {
+    let (shown, watched) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+    let (mut out, mut err, mut input) = (anstream::stdout(), anstream::stderr(), io::stdin().lock());
+    let now = times::now();
+    let mut terminal = Terminal { out: &mut out, err: &mut err, input: &mut input, shown, watched, now };
+    plugin::run(cli, &mut terminal).await
+}
+
+/// What kubectl asks about, where it is kubectl who runs us for that.
+fn words_to_complete() -> Option<Vec<String>> {
+    let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let program = words.next().unwrap_or_default();
+    let mut words = words.peekable();
+    let named = Path::new(&program).file_stem().is_some_and(|name| name == complete::PROGRAM);
+    let asked = named || words.next_if(|word| word == complete::WORD).is_some();
+    asked.then(|| words.collect())
+}
+
+/// In a thread of its own, for a login plugin may take its time.
+fn complete(words: Vec<String>) -> ExitCode {
+    let (sender, answer) = mpsc::channel();
+    thread::spawn(move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        let reach = |flags: &ConnectionFlags| connect::connect(flags, false);
+        // Nobody may listen any more.
+        let _too_late = sender.send(runtime.block_on(complete::run(&words, reach)));
+    });
+    let text = answer.recv_timeout(PATIENCE).unwrap_or_else(|_too_late| complete::nothing());
+    anstream::print!("{text}");
+    ExitCode::SUCCESS
+}
+
+fn fail(line: &str, exit: Exit) -> ExitCode {
     anstream::eprintln!("{line}");
-    ExitCode::FAILURE
+    exit.into()
 }
 
 /// kubectl's levels: from 6 on each call to the API server, from 8 on whatever the client has to say.

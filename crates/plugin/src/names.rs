@@ -39,6 +39,16 @@ pub fn answer_name(prefix: &str, request: &str) -> String {
     if name.len() <= LONGEST_NAME { name } else { shorten(&name, request, LONGEST_NAME) }
 }
 
+/// The name of an answer that no other approver's has: the same, and a short hash of who answers.
+pub fn approver_name(prefix: &str, request: &str, approver: &str) -> String {
+    let name = format!("{prefix}{request}-{}", short_hash(approver));
+    if name.len() <= LONGEST_NAME {
+        name
+    } else {
+        shorten(&format!("{prefix}{request}"), &format!("{request} {approver}"), LONGEST_NAME)
+    }
+}
+
 /// Whether an object may be called so: anything else would reach into the path of the URL.
 pub fn is_object_name(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
@@ -108,6 +118,18 @@ mod tests {
         let long = answer_name("grant-", &"a".repeat(253));
         assert_eq!(long.len(), 253);
         assert!(is_object_name(&long));
+    }
+
+    #[test]
+    fn an_answer_of_each_approver_has_a_name_of_its_own() {
+        let amy = approver_name("grant-", "access-exec-jane-x", "amy");
+        assert_eq!(amy.strip_prefix("grant-access-exec-jane-x-").map(str::len), Some(HASH), "{amy}");
+        assert_ne!(amy, approver_name("grant-", "access-exec-jane-x", "ann"));
+        let long = |last: &str, approver: &str| approver_name("grant-", &("a".repeat(250) + last), approver);
+        assert_eq!(long("b", "amy").len(), 253);
+        assert!(is_object_name(&long("b", "amy")));
+        assert_ne!(long("b", "amy"), long("c", "amy"));
+        assert_ne!(long("b", "amy"), long("b", "ann"));
     }
 
     #[rstest]

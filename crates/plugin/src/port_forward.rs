@@ -5,8 +5,10 @@ use clap::Args;
 use decide::attempt::Door;
 use kube::ResourceExt;
 
-use crate::asking::{self, AskError, Asking, Terms};
+use crate::asking::{self, Ask, AskError, Asking, Terms};
 use crate::cluster::Cluster;
+use crate::exit;
+use crate::kubectl::{self, Next, Words};
 use crate::names;
 use crate::place::{self, Place, PlaceError};
 use crate::ports::{self, Port};
@@ -31,7 +33,7 @@ whoever approves what you mean to do. Once somebody grants the request, the same
 
 /// What `port-forward` is asked for on the command line.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub struct PortForwardArgs {
     /// The pod, or the workload or service in front of it: POD, pod/NAME, deployment/NAME, statefulset/NAME,
     /// daemonset/NAME, job/NAME, service/NAME (and kubectl's short names)
@@ -53,7 +55,12 @@ pub struct PortForwardArgs {
 
 /// What was asked for, checked as far as it can be without a cluster.
 pub struct Order {
+    typed: String,
+    /// Flags that kubectl alone obeys.
+    flags: Vec<String>,
     front: Front,
+    /// As they were typed.
+    texts: Vec<String>,
     ports: Vec<Port>,
     terms: Terms,
 }
@@ -76,7 +83,15 @@ impl Order {
             None => Front::Target(Target::parse(&args.target)?),
         };
         let ports = args.ports.iter().map(|text| ports::parse(text)).collect::<Result<_, _>>()?;
-        Ok(Self { front, ports, terms })
+        let flags = args.address.iter().fold(Words::default(), |words, one| words.value("--address", Some(one)));
+        let flags = flags.value("--pod-running-timeout", args.pod_running_timeout.as_deref()).command(&[]);
+        Ok(Self { typed: args.target, flags, front, texts: args.ports, ports, terms })
+    }
+
+    /// `None` where no port is named: kubectl wants one.
+    fn words(&self, target: &str, ports: &[String]) -> Option<Vec<String>> {
+        let words = Words::of(Door::PortForward.verb()).plain(&self.flags).plain([target]).plain(ports);
+        (!ports.is_empty()).then(|| words.command(&[]))
     }
 }
 
@@ -84,11 +99,12 @@ impl Order {
 ///
 /// # Errors
 /// When the target is not there, or the server refuses.
-pub async fn run(order: Order, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), AskError> {
-    let (place, ports) = match &order.front {
+pub async fn run(order: Order, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<Next, AskError> {
+    let (place, ports, words) = match &order.front {
         Front::Target(target) => {
             let place = place::find(cluster, target, order.terms.pin_pod, Door::PortForward).await?;
-            (place, ports::numbers(&order.ports))
+            let words = order.words(&kubectl::target(&order.typed, &place, order.terms.pin_pod), &order.texts);
+            (place, ports::numbers(&order.ports), words)
         }
         Front::Service(name) if order.terms.pin_pod => {
             return Err(PlaceError::PinnedService { name: name.clone() }.into());
@@ -98,12 +114,13 @@ pub async fn run(order: Order, cluster: &Cluster, terminal: &mut Terminal<'_>) -
             let place = Place::of_pod(&pod);
             let ports = ports::behind(&order.ports, &service, &place.spec)?;
             writeln!(terminal.err, "{}", chosen(name, &pod.name_any()))?;
-            (place, ports)
+            let words = order.words(&place.name, &ports::forwarded(&order.texts, &order.ports, &service, &place.spec)?);
+            (place, ports, words)
         }
     };
     let options = PortForwardOptions { ports: (!ports.is_empty()).then_some(ports) };
     let spec = AccessRequestSpec { port_forward_options: Some(options), ..asking::through(Door::PortForward, &place) };
-    order.terms.file(Door::PortForward.verb(), spec, cluster, terminal).await
+    order.terms.file(Ask { verb: Door::PortForward.verb(), spec, words }, cluster, terminal).await
 }
 
 fn chosen(service: &str, pod: &str) -> String {

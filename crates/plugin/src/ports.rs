@@ -99,6 +99,20 @@ pub fn behind(ports: &[Port], service: &Service, pod: &PodSpec) -> Result<Vec<i3
     Ok(found)
 }
 
+/// The same as kubectl is told for the pod: its local side stays, and is the service's port where none was typed.
+///
+/// # Errors
+/// When the service has no such port.
+pub fn forwarded(texts: &[String], ports: &[Port], service: &Service, pod: &PodSpec) -> Result<Vec<String>, PortError> {
+    let mut forwarded = Vec::new();
+    for (text, port) in texts.iter().zip(ports) {
+        let of_service = of_service(port, service)?;
+        let local = text.split_once(':').map_or_else(|| of_service.port.to_string(), |(local, _)| local.to_owned());
+        forwarded.extend(target(of_service, service, pod).map(|remote| format!("{local}:{remote}")));
+    }
+    Ok(forwarded)
+}
+
 fn of_service<'a>(port: &Port, service: &'a Service) -> Result<&'a ServicePort, PortError> {
     let mut ports = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
     match port {

@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::asking::{AskError, Asking};
 use crate::exec::Order;
+use crate::exit;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -13,12 +14,15 @@ Examples:
   # For half an hour, as often as needed, in one container
   kubectl request shell nginx-7c5ddbdf54-x2x8p -c nginx --valid-for 30m
 
+  # Wait for the grant, and be in it: --run runs 'sh'
+  kubectl request shell deploy/nginx --run
+
 It asks for ANY command, with standard input and a terminal, and says so to whoever approves. Once somebody grants \
 it, 'kubectl exec -it … -- sh' works, or any other shell. The server may refuse interactive access.";
 
 /// What `shell` is asked for on the command line.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub struct ShellArgs {
     /// The pod, or the workload that runs it: POD, pod/NAME, deployment/NAME, statefulset/NAME, daemonset/NAME,
     /// job/NAME (and kubectl's short names)
@@ -37,5 +41,5 @@ pub struct ShellArgs {
 /// # Errors
 /// When a duration, key or target is none.
 pub fn check(args: ShellArgs) -> Result<Order, AskError> {
-    Order::new(&args.target, args.container, None, (true, true), args.asking)
+    Order::shell(args.target, args.container, args.asking)
 }

@@ -60,7 +60,11 @@ pub async fn run(args: ShowArgs, cluster: &Cluster, terminal: &mut Terminal<'_>)
     }
     let request = cluster.request(&args.request).await?;
     let text = match args.output {
-        None => format!("{}\n{}", summary::standing(&request), summary::of(&request, None)),
+        None => {
+            // Whoever may not see the answers reads what the status says.
+            let grants = cluster.grants_of(&args.request).await.unwrap_or_default();
+            format!("{}\n{}", summary::standing(&request, &grants, &terminal.now), summary::of(&request, None))
+        }
         Some(ObjectFormat::Name) => format!("accessrequest.{}/{}\n", api::objects::GROUP, safe(&args.request)),
         Some(ObjectFormat::Json) => output::json(&output::value_of(&request)?)?,
         Some(ObjectFormat::Yaml) => output::yaml(&output::value_of(&request)?),

@@ -2,14 +2,17 @@
 
 use std::fmt::Write as _;
 
-use api::objects::{Outcome, Use};
-use api::{AccessRequest, Phase};
+use api::{AccessGrant, AccessRequest, Phase};
 use decide::duration::{self, LONGEST};
+use jiff::Zoned;
 use kube::ResourceExt;
 
 use crate::doors::{self, Meaning};
+use crate::history;
 use crate::safe::{safe, safe_word};
+use crate::same;
 use crate::target::Workload;
+use crate::times;
 
 /// Groups are shown when they take no more room than this.
 const SHORT: usize = 80;
@@ -39,18 +42,18 @@ pub fn of(request: &AccessRequest, shorter: Option<&str>) -> String {
     lines.text + "\n" + &sentence(request, &meaning, shorter) + "\n"
 }
 
-/// Where a request stands, in the same layout.
-pub fn standing(request: &AccessRequest) -> String {
+/// Where a request stands and what became of it, in the same layout. `grants` are the answers, as far as they may be
+/// seen.
+pub fn standing(request: &AccessRequest, grants: &[AccessGrant], now: &Zoned) -> String {
     let mut lines = Lines::default();
     lines.add("Status", phase(request));
-    let Some(status) = &request.status else { return lines.text };
+    let status = request.status.clone().unwrap_or_default();
+    lines.add_some("Policy", status.granted_by_policy.map(|policy| safe_word(&policy.name)).as_deref());
     let by: Vec<String> = status.granted_by.iter().map(|name| safe_word(name)).collect();
     lines.add_some("Granted by", (!by.is_empty()).then(|| by.join(", ")).as_deref());
-    lines.add_some("Ends", status.expires_at.as_ref().map(|at| at.0.to_string()).as_deref());
-    for spent in &status.uses {
-        lines.add("Used", &used(request, spent));
-    }
-    lines.add_some("Denied", denied(request).as_deref());
+    lines.add_some("Approvals", history::approvals(request, grants).as_deref());
+    let history = history::of(request, grants, now);
+    lines.add_some("History", (!history.is_empty()).then(|| history.join("\n")).as_deref());
     lines.text
 }
 
@@ -65,11 +68,48 @@ pub fn phase(request: &AccessRequest) -> &'static str {
     }
 }
 
-/// `by amy at 2026-01-01T00:00:00Z: not in production`.
-pub fn denied(request: &AccessRequest) -> Option<String> {
+/// `by amy at 16:04 +01:00 (2m ago): not in production`.
+pub fn denied(request: &AccessRequest, now: &Zoned) -> Option<String> {
     let denied = request.status.as_ref()?.denied.as_ref()?;
     let reason = denied.reason.as_deref().map(|reason| format!(": {}", safe(reason))).unwrap_or_default();
-    Some(format!("by {} at {}{reason}", safe_word(&denied.by), denied.at.0))
+    Some(format!("by {} at {}{reason}", safe_word(&denied.by), times::told(denied.at.0, now)))
+}
+
+/// What whoever asks is told where the same waits, or is granted already.
+pub fn found(request: &AccessRequest, now: &Zoned) -> String {
+    let name = safe_word(&request.name_any());
+    if same::is_granted(request) {
+        return format!("request {name} for the same is already granted{}{}", by(request), lasts(request, now));
+    }
+    let since = request.creation_timestamp().map(|at| format!(", filed {}", times::relative(at.0, now)));
+    let since = since.unwrap_or_default();
+    format!("request {name} for the same waits for a grant already{since}: no other is filed (--new files one)")
+}
+
+/// That a request can be used.
+pub fn granted(request: &AccessRequest, now: &Zoned) -> String {
+    format!("request {} is granted{}{}", safe_word(&request.name_any()), by(request), lasts(request, now))
+}
+
+/// ` by amy`, or ` by policy night-shift`.
+fn by(request: &AccessRequest) -> String {
+    let status = request.status.clone().unwrap_or_default();
+    let by: Vec<String> = status.granted_by.iter().map(|name| safe_word(name)).collect();
+    match status.granted_by_policy {
+        Some(policy) => format!(" by policy {}", safe_word(&policy.name)),
+        None if by.is_empty() => String::new(),
+        None => format!(" by {}", by.join(", ")),
+    }
+}
+
+/// `, for one use`, or `, until 16:04 +01:00 (in 42m)`.
+fn lasts(request: &AccessRequest, now: &Zoned) -> String {
+    let ends = request.status.as_ref().and_then(|status| status.expires_at.as_ref());
+    match ends {
+        _ if is_once(request) => ", for one use".to_owned(),
+        Some(ends) => format!(", until {}", times::told(ends.0, now)),
+        None => format!(", for {}", validity(request)),
+    }
 }
 
 /// Name of who asks.
@@ -110,7 +150,7 @@ pub fn validity(request: &AccessRequest) -> String {
 }
 
 /// A duration as people write it; one that is none, as it stands.
-fn shown_duration(text: &str) -> String {
+pub(crate) fn shown_duration(text: &str) -> String {
     duration::parse(text, LONGEST).map_or_else(|_| safe_word(text), duration::show)
 }
 
@@ -137,22 +177,6 @@ fn filed_by_another(request: &AccessRequest) -> Option<String> {
     let by = request.spec.created_by.as_ref()?.name();
     let whom = request.spec.user_info.as_ref().map(api::UserInfo::name).unwrap_or_default();
     (!by.is_empty() && by != whom).then(|| safe_word(by))
-}
-
-/// `2026-01-01T00:30:00Z in pod nginx-1`, and by which door where it is another than exec.
-fn used(request: &AccessRequest, spent: &Use) -> String {
-    let container = spent.container.as_deref().filter(|_| spent.sub_resource.is_some());
-    let container = container.map(|name| format!(", container {}", safe_word(name))).unwrap_or_default();
-    let door = spent.sub_resource.as_deref().filter(|door| *door != "exec");
-    let door = door.map(|door| format!(" ({})", safe_word(door))).unwrap_or_default();
-    let lost = match spent.outcome {
-        Some(Outcome::Lost) => {
-            let name = safe_word(&request.name_any());
-            format!(": LOST, for the answer came too late. To ask again: kubectl request again {name}")
-        }
-        Some(Outcome::Answered) | None => String::new(),
-    };
-    format!("{} in pod {}{container}{door}{lost}", spent.at.0, safe_word(&spent.pod))
 }
 
 fn place_label(request: &AccessRequest) -> &'static str {
@@ -232,6 +256,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    fn now() -> Zoned {
+        "2026-01-01T01:00:00+00:00[UTC]".parse().unwrap()
+    }
 
     fn request(spec: &Value) -> AccessRequest {
         let metadata = json!({"name": "access-exec-jane-x", "namespace": "default"});
@@ -354,7 +382,7 @@ into it is not limited.
     #[test]
     fn where_a_request_stands_is_told() {
         let mut granted = request(&plain());
-        assert_eq!(standing(&granted), "Status       Pending\n");
+        assert_eq!(standing(&granted, &[], &now()), "Status       Pending\n");
         granted.status = Some(
             serde_json::from_value(json!({
                 "phase": "Denied", "grantedBy": ["amy"],
@@ -365,8 +393,8 @@ into it is not limited.
         let expected = "\
 Status       Denied
 Granted by   amy
-Denied       by bob at 2026-01-01T00:00:00Z: not\\u{7} today
+History      00:00 +00:00 (60m ago)  denied by bob: not\\u{7} today
 ";
-        assert_eq!(standing(&granted), expected);
+        assert_eq!(standing(&granted, &[], &now()), expected);
     }
 }

@@ -70,7 +70,7 @@ impl Target {
 }
 
 impl Workload {
-    const ALL: [Self; 4] = [Self::Deployment, Self::StatefulSet, Self::DaemonSet, Self::Job];
+    pub(crate) const ALL: [Self; 4] = [Self::Deployment, Self::StatefulSet, Self::DaemonSet, Self::Job];
 
     fn parse(kind: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|workload| workload.is_called(kind))

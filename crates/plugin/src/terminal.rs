@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, Write};
 
+use jiff::Zoned;
+
 /// The three streams of a verb: those of the process, or buffers in tests.
 pub struct Terminal<'a> {
     /// What was asked for. Colours are written always, and stripped by the stream where they are not wanted.
@@ -10,6 +12,12 @@ pub struct Terminal<'a> {
     pub err: &'a mut dyn Write,
     /// Answers to questions.
     pub input: &'a mut dyn BufRead,
+    /// Whether `out` is a terminal.
+    pub shown: bool,
+    /// Whether `err` is a terminal: somebody sees what takes so long.
+    pub watched: bool,
+    /// The time, in the time zone of whoever reads.
+    pub now: Zoned,
 }
 
 impl Terminal<'_> {
@@ -18,6 +26,14 @@ impl Terminal<'_> {
     /// # Errors
     /// When a stream fails.
     pub fn ask(&mut self, question: &str) -> io::Result<bool> {
+        Ok(matches!(self.ask_for(question)?.as_str(), "y" | "Y"))
+    }
+
+    /// Asks, and takes a line for an answer. The end of the input is an empty one.
+    ///
+    /// # Errors
+    /// When a stream fails.
+    pub fn ask_for(&mut self, question: &str) -> io::Result<String> {
         write!(self.out, "{question} ")?;
         self.out.flush()?;
         let mut answer = String::new();
@@ -25,7 +41,7 @@ impl Terminal<'_> {
         if !answer.ends_with('\n') {
             writeln!(self.out)?;
         }
-        Ok(matches!(answer.trim(), "y" | "Y"))
+        Ok(answer.trim().to_owned())
     }
 }
 
@@ -48,7 +64,9 @@ mod tests {
     #[case("n\ny\n", false)]
     fn only_a_y_is_a_yes(#[case] typed: &str, #[case] yes: bool) {
         let mut out = Vec::new();
-        let mut terminal = Terminal { out: &mut out, err: &mut io::sink(), input: &mut typed.as_bytes() };
+        let (err, input) = (&mut io::sink(), &mut typed.as_bytes());
+        let now = Zoned::default();
+        let mut terminal = Terminal { out: &mut out, err, input, shown: false, watched: false, now };
         assert_eq!(terminal.ask("Sure ([yN])?").unwrap(), yes);
         assert!(out.starts_with(b"Sure ([yN])? "));
     }

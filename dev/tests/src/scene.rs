@@ -44,6 +44,8 @@ pub struct Said {
     command: String,
     /// Whether it ended well.
     pub success: bool,
+    /// Its exit code, where it ended by itself.
+    pub code: Option<i32>,
     /// Its output, and its errors after it.
     pub text: String,
 }
@@ -66,6 +68,18 @@ impl Said {
         assert!(
             !self.success && self.text.contains(text),
             "expected a refusal with {text:?}\n$ {}\n{}",
+            self.command,
+            self.text
+        );
+    }
+
+    /// It ended with this code, and said this.
+    #[track_caller]
+    pub fn ends_with(&self, code: i32, text: &str) {
+        assert!(
+            self.code == Some(code) && self.text.contains(text),
+            "expected exit code {code} with {text:?}, and it is {:?}\n$ {}\n{}",
+            self.code,
             self.command,
             self.text
         );
@@ -215,6 +229,8 @@ impl Person<'_> {
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut kubectl = self.scene.world.cluster.kubectl(&self.kubeconfig);
         kubectl.env("PATH", run::story::path_with(&self.scene.world.plugin_dir));
+        // Which is on nobody's PATH here.
+        kubectl.env("KUBECTL", self.scene.world.cluster.kubectl_path());
         let mut arguments = arguments.into_iter().peekable();
         // kubectl takes no flags before the name of a plugin.
         if arguments.peek().is_some_and(|first| first.as_ref() == "request") {
@@ -304,7 +320,7 @@ pub fn said(mut command: Command, input: &str) -> Said {
     let _early: std::io::Result<()> = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    Said { command: shown, success: output.status.success(), text }
+    Said { command: shown, success: output.status.success(), code: output.status.code(), text }
 }
 
 /// Runs a command that ends only where it fails, with this input, until what it has said is enough; then it succeeded.
@@ -325,7 +341,7 @@ pub fn said_until(mut command: Command, input: &str, mut is_enough: impl FnMut(&
     // It may have ended by itself.
     let _gone: std::io::Result<()> = child.kill();
     child.wait().unwrap();
-    Said { command: shown, success, text }
+    Said { command: shown, success, code: None, text }
 }
 
 fn shown(command: &Command) -> String {

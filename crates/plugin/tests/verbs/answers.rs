@@ -157,7 +157,7 @@ async fn a_request_that_was_denied_while_it_was_read_is_not_granted() {
 #[rstest]
 #[case(
     "Denied", json!({"denied": {"by": "bob", "at": "2026-01-01T00:00:00Z", "reason": "no\u{1b}"}}),
-    "was denied by bob at 2026-01-01T00:00:00Z: no\\u{1b}. A denial is final: jane can file a new request"
+    "was denied by bob at 00:00 +00:00 (60m ago): no\\u{1b}. A denial is final: jane can file a new request"
 )]
 #[case("Used", json!({}), "was for a single use and is used up. jane can file a new request")]
 #[tokio::test]
@@ -304,8 +304,9 @@ async fn a_request_is_shown_with_where_it_stands() {
     let standing = "\
 Status       Granted
 Granted by   amy
-Ends         2026-01-01T02:00:00Z
-Used         2026-01-01T00:30:00Z in pod nginx-1
+History      00:00 +00:00 (60m ago)  filed by jane
+             00:30 +00:00 (30m ago)  used in pod nginx-1
+             02:00 +00:00 (in 60m)   ends
 
 ";
     assert_eq!(outcome.out, format!("{standing}{SUMMARY}"));
@@ -328,10 +329,11 @@ async fn a_use_of_another_door_is_told_with_the_container_and_a_lost_one_with_wh
     let outcome = with_phase("Used", &more).run(&["show", NAME], "").await;
     let standing = "\
 Status       Used
-Used         2026-01-01T00:30:00Z in pod web-0, container debugger-1 (ephemeralcontainers)
-Used         2026-01-01T00:30:00Z in pod web-0, container debugger-1 (attach): LOST, for the answer came too late. To \
-ask again: kubectl request again access-exec-jane-x4k2z
-Used         2026-01-01T00:30:00Z in pod web-0, container nginx
+History      00:00 +00:00 (60m ago)  filed by jane
+             00:30 +00:00 (30m ago)  used in pod web-0, container debugger-1 (ephemeralcontainers): answered
+             00:30 +00:00 (30m ago)  used in pod web-0, container debugger-1 (attach): LOST, for the answer came too \
+late. To ask again: kubectl request again access-exec-jane-x4k2z
+             00:30 +00:00 (30m ago)  used in pod web-0, container nginx
 
 ";
     assert!(outcome.out.starts_with(standing), "{}", outcome.out);

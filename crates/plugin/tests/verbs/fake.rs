@@ -1,18 +1,26 @@
 //! An API server in memory, at the seam where kube hands over its HTTP requests.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
 use std::io::{self, BufRead, Read};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use bytes::Bytes;
 use clap::Parser;
 use http::{Method, Request, Response};
+use http_body_util::channel::Channel;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full};
 use kube::Client;
 use kube::client::Body;
 use plugin::args::Cli;
 use plugin::cluster::Cluster;
+use plugin::exit::Exit;
+use plugin::kubectl::{Line, Next};
 use plugin::terminal::Terminal;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 /// Random letters that this API server makes up for every generated name.
 pub(crate) const LETTERS: &str = "x4k2z";
@@ -21,6 +29,9 @@ pub(crate) const REQUESTS: &str = "/apis/spreadgroup.com/v1/namespaces/default/a
 /// Collection of the grants in namespace default.
 pub(crate) const GRANTS: &str = "/apis/spreadgroup.com/v1/namespaces/default/accessgrants";
 const WHOAMI: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+const MAY_I: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+
+type Answer = UnsyncBoxBody<Bytes, Infallible>;
 
 /// What was asked of the API server.
 #[derive(Debug, Clone)]
@@ -35,8 +46,13 @@ pub(crate) struct Call {
 struct State {
     objects: BTreeMap<String, Value>,
     answers: HashMap<(Method, String), VecDeque<(u16, String)>>,
+    refusals: HashMap<(Method, String), (u16, String)>,
     calls: Vec<Call>,
+    watches: Vec<(Call, mpsc::UnboundedSender<String>)>,
     user: String,
+    may_not: HashSet<String>,
+    /// What the server writes into each new object.
+    stamp: Option<fn(&mut Value)>,
 }
 
 /// A cluster in memory.
@@ -51,6 +67,8 @@ pub(crate) struct Outcome {
     pub(crate) out: String,
     pub(crate) err: String,
     pub(crate) failure: Option<String>,
+    pub(crate) exit: Exit,
+    pub(crate) kubectl: Option<Line>,
 }
 
 impl Fake {
@@ -80,6 +98,40 @@ impl Fake {
         self
     }
 
+    /// Makes the server answer so always.
+    pub(crate) fn refusing(self, method: Method, path: &str, code: u16, message: &str) -> Self {
+        let reason = if code == 403 { "Forbidden" } else { "InternalError" };
+        let body = status(code, reason, message, "x").to_string();
+        self.change(|state| state.refusals.insert((method, path.to_owned()), (code, body)));
+        self
+    }
+
+    /// Ends all watches.
+    pub(crate) fn hang_up(&self) {
+        self.change(|state| state.watches.clear());
+    }
+
+    /// What we may not create.
+    pub(crate) fn may_not_create(self, resource: &str) -> Self {
+        self.change(|state| state.may_not.insert(resource.to_owned()));
+        self
+    }
+
+    /// What the server writes into each new object.
+    pub(crate) fn stamping(self, stamp: fn(&mut Value)) -> Self {
+        self.change(|state| state.stamp = Some(stamp));
+        self
+    }
+
+    /// Does something to the cluster in a while.
+    pub(crate) fn later(&self, seconds: u64, act: impl FnOnce(&Self) + Send + 'static) {
+        let fake = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            act(&fake);
+        });
+    }
+
     /// Who we are.
     pub(crate) fn known_as(self, user: &str) -> Self {
         self.change(|state| user.clone_into(&mut state.user));
@@ -88,18 +140,20 @@ impl Fake {
 
     /// Replaces or removes an object.
     pub(crate) fn put(&self, path: &str, object: Option<Value>) {
-        self.change(|state| match object {
-            Some(object) => state.objects.insert(path.to_owned(), object),
-            None => state.objects.remove(path),
-        });
+        self.change(|state| state.put(path, object));
     }
 
-    /// The bodies that were posted to a collection.
+    /// An object, as it is stored.
+    pub(crate) fn stored(&self, path: &str) -> Option<Value> {
+        self.change(|state| state.objects.get(path).cloned())
+    }
+
+    /// The bodies that were posted to a collection, but for dry runs.
     pub(crate) fn posted(&self, path: &str) -> Vec<Value> {
         let calls = self.change(|state| state.calls.clone());
         calls
             .into_iter()
-            .filter(|call| call.method == Method::POST && call.path == path)
+            .filter(|call| call.method == Method::POST && call.path == path && !call.query.contains("dryRun"))
             .map(|call| call.body)
             .collect()
     }
@@ -116,19 +170,43 @@ impl Fake {
 
     /// The same with any input.
     pub(crate) async fn run_reading(&self, line: &[&str], input: &mut dyn BufRead) -> Outcome {
+        self.run_at(false, line, input).await
+    }
+
+    /// The same at a terminal.
+    pub(crate) async fn run_at_terminal(&self, line: &[&str], input: &str) -> Outcome {
+        self.run_at(true, line, &mut input.as_bytes()).await
+    }
+
+    async fn run_at(&self, terminal: bool, line: &[&str], input: &mut dyn BufRead) -> Outcome {
         let cli = Cli::try_parse_from([&["kubectl-request"], line].concat()).unwrap();
         let (mut out, mut err) = (anstream::StripStream::new(Vec::new()), Vec::new());
-        let mut terminal = Terminal { out: &mut out, err: &mut err, input };
-        let now = "2026-01-01T01:00:00Z".parse().unwrap();
-        let failure = plugin::perform(cli.verb, || Ok(self.cluster()), &mut terminal, now).await.err();
+        let now = "2026-01-01T01:00:00+00:00[UTC]".parse().unwrap();
+        let (shown, watched) = (terminal, terminal);
+        let mut terminal = Terminal { out: &mut out, err: &mut err, input, shown, watched, now };
+        let flags = cli.connection.words();
+        let ended = Box::pin(plugin::perform(cli.verb, || Ok(self.cluster(flags)), &mut terminal)).await;
+        let (kubectl, failure) = match ended {
+            Ok(Next::Done) => (None, None),
+            Ok(Next::Run(line)) => (Some(line), None),
+            Err(failure) => (None, Some(failure)),
+        };
         Outcome {
             out: String::from_utf8(out.into_inner()).unwrap(),
             err: String::from_utf8(err).unwrap(),
+            exit: failure.as_ref().map_or(Exit::Done, plugin::Failure::exit),
             failure: failure.map(|failure| failure.line()),
+            kubectl,
         }
     }
 
-    fn cluster(&self) -> Cluster {
+    /// What kubectl is told that these words can go on with.
+    pub(crate) async fn complete(&self, words: &[&str]) -> String {
+        let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+        plugin::complete::run(&words, |flags| Ok(self.cluster(flags.words()))).await
+    }
+
+    fn cluster(&self, flags: Vec<String>) -> Cluster {
         let fake = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
             let fake = fake.clone();
@@ -140,6 +218,7 @@ impl Fake {
             context: "dev".to_owned(),
             server: "https://fake:6443".to_owned(),
             watched: false,
+            flags,
         }
     }
 
@@ -147,7 +226,7 @@ impl Fake {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+    async fn answer(&self, request: Request<Body>) -> Response<Answer> {
         let (parts, body) = request.into_parts();
         let bytes = body.collect_bytes().await.unwrap();
         let call = Call {
@@ -160,7 +239,25 @@ impl Fake {
             state.calls.push(call.clone());
             state.answer(&call)
         });
-        Response::builder().status(code).body(Body::from(text.into_bytes())).unwrap()
+        if code == 200 && call.query.contains("watch=true") {
+            return self.watched(call);
+        }
+        Response::builder().status(code).body(Full::from(text).boxed_unsync()).unwrap()
+    }
+
+    /// An answer that goes on.
+    fn watched(&self, call: Call) -> Response<Answer> {
+        let (events, mut told) = mpsc::unbounded_channel::<String>();
+        self.change(|state| state.watches.push((call, events)));
+        let (mut sender, body) = Channel::<Bytes, Infallible>::new(8);
+        tokio::spawn(async move {
+            while let Some(event) = told.recv().await {
+                if sender.send_data(event.into()).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Response::new(body.boxed_unsync())
     }
 }
 
@@ -170,10 +267,22 @@ impl State {
         if let Some(answer) = self.answers.get_mut(&key).and_then(VecDeque::pop_front) {
             return answer;
         }
+        if let Some(refusal) = self.refusals.get(&key) {
+            return refusal.clone();
+        }
         let (code, object) = match call.method {
-            Method::POST if call.path == WHOAMI => (201, json!({"status": {"userInfo": {"username": self.user}}})),
+            Method::POST if call.path == WHOAMI => {
+                let user = json!({"username": self.user, "groups": ["developers", "system:authenticated"]});
+                (201, json!({"spec": {}, "status": {"userInfo": user}}))
+            }
+            Method::POST if call.path == MAY_I => {
+                let attributes = &call.body["spec"]["resourceAttributes"];
+                let allowed = !self.may_not.contains(attributes["resource"].as_str().unwrap());
+                (201, json!({"spec": call.body["spec"], "status": {"allowed": allowed}}))
+            }
             Method::POST => self.create(call),
-            _ => self.read(&call.path),
+            Method::DELETE => self.delete(call),
+            _ => self.read(call),
         };
         (code, object.to_string())
     }
@@ -183,34 +292,98 @@ impl State {
         let generated = object["metadata"]["generateName"].as_str().map(|prefix| format!("{prefix}{LETTERS}"));
         let name = object["metadata"]["name"].as_str().map(str::to_owned).or(generated).unwrap();
         let path = format!("{}/{name}", call.path);
-        if self.objects.contains_key(&path) {
+        if self.objects.contains_key(&path) && !call.query.contains("dryRun") {
             return (409, status(409, "AlreadyExists", &format!("{name:?} already exists"), &name));
         }
         object["metadata"]["name"] = json!(name);
         object["metadata"]["uid"] = json!(format!("uid-of-{name}"));
+        if let Some(stamp) = self.stamp {
+            stamp(&mut object);
+        }
         if !call.query.contains("dryRun") {
-            self.objects.insert(path, object.clone());
+            self.put(&path, Some(object.clone()));
         }
         (201, object)
     }
 
-    fn read(&self, path: &str) -> (u16, Value) {
-        if let Some(object) = self.objects.get(path) {
+    fn delete(&mut self, call: &Call) -> (u16, Value) {
+        let name = call.path.rsplit('/').next().unwrap();
+        let wanted = &call.body["preconditions"]["uid"];
+        match self.objects.get(&call.path) {
+            None => (404, status(404, "NotFound", &format!("{name:?} not found"), name)),
+            Some(there) if !wanted.is_null() && there["metadata"]["uid"] != *wanted => {
+                (409, status(409, "Conflict", "Precondition failed: UID in precondition", name))
+            }
+            Some(_) => {
+                self.put(&call.path, None);
+                (200, json!({"kind": "Status", "apiVersion": "v1", "status": "Success", "metadata": {}}))
+            }
+        }
+    }
+
+    /// Changes an object, and tells whoever watches it.
+    fn put(&mut self, path: &str, object: Option<Value>) {
+        let before = self.objects.get(path).cloned();
+        let (kind, told) = match (&object, before) {
+            (Some(object), None) => ("ADDED", object.clone()),
+            (Some(object), Some(_)) => ("MODIFIED", object.clone()),
+            (None, Some(before)) => ("DELETED", before),
+            (None, None) => return,
+        };
+        match object {
+            Some(object) => self.objects.insert(path.to_owned(), object),
+            None => self.objects.remove(path),
+        };
+        let mut told = told;
+        told["metadata"]["resourceVersion"] = json!("2");
+        let event = json!({"type": kind, "object": told}).to_string() + "\n";
+        self.watches.retain(|(call, events)| !is_of(call, path, &told) || events.send(event.clone()).is_ok());
+    }
+
+    fn read(&self, call: &Call) -> (u16, Value) {
+        if let Some(object) = self.objects.get(&call.path) {
             return (200, object.clone());
         }
-        let (collection, name) = path.rsplit_once('/').unwrap();
-        if ["pods", "accessrequests"].contains(&name) {
-            return (200, self.list(name));
+        let (collection, name) = call.path.rsplit_once('/').unwrap();
+        if COLLECTIONS.contains(&name) {
+            return (200, self.list(call));
         }
         let plural = collection.rsplit('/').next().unwrap();
         (404, status(404, "NotFound", &format!("{plural} {name:?} not found"), name))
     }
 
-    fn list(&self, wanted: &str) -> Value {
-        let inside = |at: &String| at.rsplit('/').nth(1) == Some(wanted);
-        let items: Vec<&Value> = self.objects.iter().filter(|(at, _)| inside(at)).map(|(_, object)| object).collect();
+    fn list(&self, call: &Call) -> Value {
+        let items: Vec<&Value> =
+            self.objects.iter().filter(|(at, object)| is_of(call, at, object)).map(|(_, object)| object).collect();
         json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": "1"}, "items": items})
     }
+}
+
+const COLLECTIONS: [&str; 9] = [
+    "pods",
+    "accessrequests",
+    "accessgrants",
+    "deployments",
+    "statefulsets",
+    "daemonsets",
+    "jobs",
+    "services",
+    "namespaces",
+];
+
+/// Whether an object is in the collection that a call is about, and is selected by its fields.
+fn is_of(call: &Call, at: &str, object: &Value) -> bool {
+    let (collection, name) = at.rsplit_once('/').unwrap();
+    let plural = call.path.rsplit('/').next();
+    let everywhere = !call.path.contains("/namespaces/") && collection.rsplit('/').next() == plural;
+    let selected = |field: &str, value: &str| {
+        let selector = call.query.split('&').find_map(|pair| pair.strip_prefix("fieldSelector="));
+        let wanted = selector.and_then(|selector| selector.strip_prefix(&format!("{field}%3D")));
+        wanted.is_none_or(|wanted| wanted == value)
+    };
+    (collection == call.path || everywhere)
+        && selected("metadata.name", name)
+        && selected("spec.grantFor", object["spec"]["grantFor"].as_str().unwrap_or_default())
 }
 
 /// A failure as the API server tells it.

@@ -90,7 +90,7 @@ async fn a_request_that_is_not_understood_is_named_beside_the_list_of_the_others
 async fn wide_cuts_nothing_and_all_namespaces_are_named() {
     let fake = two();
     let outcome = fake.run(&["list", "-A", "-o", "wide"], "").await;
-    assert!(outcome.out.starts_with("NAMESPACE   NAME   USER"), "{}", outcome.out);
+    assert!(outcome.out.starts_with("cluster dev, all namespaces\nNAMESPACE   NAME   USER"), "{}", outcome.out);
     assert!(outcome.out.contains(r#"["sh","-c","echo one; echo two; echo three; echo four"]"#), "{}", outcome.out);
     assert!(fake.calls().iter().all(|call| call.path == EVERYWHERE));
 }
@@ -173,4 +173,107 @@ async fn bash_finds_the_verbs_that_it_is_told_of() {
         assert!(script.contains(&format!("cmd=\"{state}\"")), "{script}");
         assert!(script.contains(&format!("        {state})\n")), "{script}");
     }
+}
+
+fn waiting(name: &str, user: &str, more: &Value) -> Value {
+    let mut spec = spec(("", "pods"), &["psql", "--password=hunter2"]);
+    spec["userInfo"]["username"] = json!(user);
+    let mut request = request(name, "2026-01-01T00:59:30Z", &spec, &Value::Null);
+    request["metadata"]["uid"] = json!(format!("uid-of-{name}"));
+    request["metadata"]["resourceVersion"] = json!("1");
+    for (key, value) in more.as_object().unwrap() {
+        request[key] = value.clone();
+    }
+    request
+}
+
+/// Two identical requests of jane's, one that is granted, and one of bob's.
+fn several() -> Fake {
+    Fake::new()
+        .with(&format!("{REQUESTS}/a"), waiting("a", "jane", &json!({})))
+        .with(&format!("{REQUESTS}/b"), waiting("b", "jane", &json!({})))
+        .with(&format!("{REQUESTS}/c"), waiting("c", "jane", &json!({"status": {"phase": "Granted"}})))
+        .with(&format!("{REQUESTS}/d"), waiting("d", "bob", &json!({})))
+}
+
+/// Requests of these names of one letter, as `-o name` prints them.
+fn named(names: &str) -> String {
+    let lines: Vec<String> = names.chars().map(|name| format!("accessrequest.spreadgroup.com/{name}\n")).collect();
+    lines.concat()
+}
+
+#[tokio::test]
+async fn identical_requests_are_one_row_and_passwords_are_masked() {
+    let outcome = several().run(&["list"], "").await;
+    insta::assert_snapshot!(outcome.out);
+}
+
+#[tokio::test]
+async fn at_a_terminal_the_cluster_is_named_first() {
+    let outcome = several().run_at_terminal(&["list"], "").await;
+    assert!(outcome.out.starts_with("cluster dev, namespace default\nNAME "), "{}", outcome.out);
+}
+
+#[tokio::test]
+async fn only_tables_mask_passwords() {
+    assert!(!several().run(&["list", "-o", "wide"], "").await.out.contains("hunter2"));
+    assert!(several().run(&["list", "-o", "yaml"], "").await.out.contains("hunter2"));
+    assert!(several().run(&["show", "a"], "").await.out.contains("hunter2"));
+}
+
+#[rstest]
+#[case(&["--mine"], "jane", "abc")]
+#[case(&["--mine"], "oidc:bob", "d")]
+#[case(&["--pending"], "jane", "abd")]
+#[case(&["--pending", "--mine"], "jane", "ab")]
+#[case(&["--requester", "bob"], "jane", "d")]
+#[case(&["--requester", "ob"], "jane", "")]
+#[tokio::test]
+async fn requests_are_filtered(#[case] flags: &[&str], #[case] me: &str, #[case] names: &str) {
+    let line = [&["list", "-o", "name"], flags].concat();
+    let outcome = several().known_as(me).run(&line, "").await;
+    assert_eq!(outcome.out, named(names));
+    let nothing = if names.is_empty() { "no such requests in namespace default\n" } else { "" };
+    assert_eq!(outcome.err, nothing);
+}
+
+#[tokio::test]
+async fn labels_are_selected_by_the_api_server() {
+    let fake = several();
+    fake.run(&["list", "-l", "username in (jane)"], "").await;
+    let call = fake.calls().into_iter().find(|call| call.path == REQUESTS).unwrap();
+    assert!(call.query.contains("labelSelector=username+in+%28jane%29"), "{}", call.query);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_prints_what_changes_below_the_table() {
+    let fake = several();
+    let change = |fake: &Fake, more: Value| {
+        let mut request = waiting("d", "bob", &more);
+        request["metadata"]["resourceVersion"] = json!("2");
+        fake.put(&format!("{REQUESTS}/d"), Some(request));
+    };
+    fake.later(40, move |fake| change(fake, json!({"status": {"phase": "Granted"}})));
+    fake.later(50, |fake| fake.put(&format!("{REQUESTS}/a"), None));
+    fake.later(60, |fake| fake.put(&format!("{REQUESTS}/e"), Some(waiting("e", "jane", &json!({})))));
+    // Then the API server is gone, and the watch is given up.
+    fake.later(70, |fake| {
+        fake.clone().refusing(Method::GET, REQUESTS, 500, "gone");
+        fake.hang_up();
+    });
+    let outcome = fake.run(&["list", "--watch"], "").await;
+    insta::assert_snapshot!(outcome.out);
+    assert_eq!(outcome.failure.as_deref(), Some("Error from server (InternalError): gone"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_of_names_prints_names() {
+    let fake = several();
+    fake.later(40, |fake| fake.put(&format!("{REQUESTS}/e"), Some(waiting("e", "jane", &json!({})))));
+    fake.later(70, |fake| {
+        fake.clone().refusing(Method::GET, REQUESTS, 403, "no more");
+        fake.hang_up();
+    });
+    let outcome = fake.run(&["list", "--watch", "--mine", "-o", "name"], "").await;
+    assert_eq!(outcome.out, named("abce"));
 }

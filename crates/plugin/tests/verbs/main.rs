@@ -4,12 +4,20 @@
 
 mod again;
 mod answers;
+mod approve;
 mod attach;
+mod complete;
 mod cp;
 mod debug;
 mod exec;
+mod extend;
 mod fake;
 mod lists;
 mod pods;
 mod port_forward;
+mod removing;
 mod shell;
+mod show;
+mod waiting;
+mod whoami;
+mod why;

@@ -103,7 +103,7 @@ fn a_later_grant_counts_beside_an_earlier_request_without_one() {
     let scene = Scene::new(world::standing());
     let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
     let _first = jane.ask(&[], &["date"]);
-    let second = jane.ask(&[], &["date"]);
+    let second = jane.ask(&["--new"], &["date"]);
     amy.grant(&second);
     jane.exec(&["date"]).works_with("UTC");
 }

@@ -20,6 +20,7 @@ mod identities;
 mod identity;
 mod impostor;
 mod outage;
+mod people;
 mod planted;
 mod policies;
 mod racing;

@@ -1,0 +1,198 @@
+//! `kubectl request approve`: grants requests, by name, from a list, or all that wait.
+
+use std::collections::BTreeSet;
+
+use api::{AccessRequest, GrantStatus, Phase};
+use clap::Args;
+use kube::ResourceExt;
+
+use crate::Failure;
+use crate::answer::{Answer, AnswerError, Naming};
+use crate::cluster::Cluster;
+use crate::named::{Named, Tally};
+use crate::safe::safe_word;
+use crate::same;
+use crate::summary;
+use crate::table::{Form, Layout, Table};
+use crate::terminal::Terminal;
+
+const EXAMPLES: &str = "\
+Examples:
+  # Choose from what waits in this namespace
+  kubectl request approve
+
+  # One by name, for a shorter time than was asked for; one of another namespace
+  kubectl request approve access-exec-jane-x4k2z --valid-for 15m
+  kubectl request approve shop/access-exec-jane-x4k2z --reason 'INC-42, as discussed'
+
+  # Go through all that waits, everywhere: identical requests are one question
+  kubectl request approve --pending -A
+
+Where several approvals are required, each approver's is stored under a name of its own.";
+
+/// What `approve` is asked for on the command line.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ApproveArgs {
+    /// Names of the requests [default: choose from a list]
+    #[arg(value_name = "[NAMESPACE/]NAME")]
+    pub requests: Vec<String>,
+    /// Go through all that waits
+    #[arg(long, conflicts_with = "requests")]
+    pub pending: bool,
+    /// Look for what waits in all namespaces
+    #[arg(short = 'A', long, conflicts_with = "requests")]
+    pub all_namespaces: bool,
+    /// Grant it for a shorter time than was asked for; for a single use: how long it stays usable
+    #[arg(short = 'd', long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub valid_for: Option<String>,
+    /// Why, for whoever asked and for the record
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// Shows the requests, asks, and stores the grants.
+///
+/// # Errors
+/// When one of them cannot be granted, or none was.
+pub async fn run(args: ApproveArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+    let answer = Answer {
+        status: GrantStatus::Granted,
+        valid_for: args.valid_for.clone(),
+        reason: args.reason.clone(),
+        naming: Naming::PerApprover,
+    };
+    answer.check_duration()?;
+    if args.requests.is_empty() {
+        return from_a_list(&args, &answer, cluster, terminal).await;
+    }
+    let mut tally = Tally::default();
+    for named in Named::all(&args.requests).map_err(AnswerError::BadName)? {
+        let answered = one(&named, &args, &answer, &named.place(cluster), terminal).await;
+        tally.note(answered, terminal).map_err(AnswerError::Terminal)?;
+    }
+    tally.end()
+}
+
+async fn one(
+    named: &Named,
+    args: &ApproveArgs,
+    answer: &Answer,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), AnswerError> {
+    let request = answer.read(cluster, &named.name, &terminal.now).await?;
+    write!(terminal.out, "{}", summary::of(&request, answer.valid_for.as_deref()))?;
+    if !args.yes {
+        answer.confirm(cluster, terminal, &request, "Grant access to the request above ([yN])?").await?;
+    }
+    answer.store(cluster, terminal, &request).await
+}
+
+/// What waits for somebody else than whoever asked or filed: nobody answers her own.
+async fn waiting(args: &ApproveArgs, cluster: &Cluster) -> Result<Vec<Vec<AccessRequest>>, AnswerError> {
+    let me = cluster.me().await?;
+    let mut requests = cluster.requests(args.all_namespaces, None).await?.understood;
+    requests.retain(|request| {
+        let sides = [&request.spec.user_info, &request.spec.created_by];
+        let mine = sides.into_iter().flatten().any(|side| me.as_ref().is_some_and(|me| me.is(side.name())));
+        let phase = request.status.as_ref().and_then(|status| status.phase);
+        !mine && matches!(phase, None | Some(Phase::Pending)) && request.metadata.deletion_timestamp.is_none()
+    });
+    Ok(same::grouped(requests))
+}
+
+async fn from_a_list(
+    args: &ApproveArgs,
+    answer: &Answer,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), Failure> {
+    let groups = waiting(args, cluster).await?;
+    if groups.is_empty() {
+        writeln!(terminal.err, "{}", nothing(args, cluster)).map_err(AnswerError::Terminal)?;
+        return Ok(());
+    }
+    let layout = Layout { namespaces: args.all_namespaces, form: Form::Numbered };
+    let (_, table) = Table::of(&groups, layout, terminal.now.timestamp());
+    write!(terminal.out, "{table}").map_err(AnswerError::Terminal)?;
+    let chosen = if args.pending { groups } else { choose(groups, terminal)? };
+    let (mut tally, mut granted) = (Tally::default(), false);
+    for group in chosen {
+        if !agreed(&group, args, answer, terminal)? {
+            continue;
+        }
+        granted = true;
+        for request in &group {
+            let place = cluster.in_namespace(&request.namespace().unwrap_or_default());
+            let stored = store(request, answer, &place, terminal).await;
+            tally.note(stored, terminal).map_err(AnswerError::Terminal)?;
+        }
+    }
+    if granted { tally.end() } else { Err(AnswerError::NotConfirmed.into()) }
+}
+
+fn nothing(args: &ApproveArgs, cluster: &Cluster) -> String {
+    let place = if args.all_namespaces {
+        "in any namespace".to_owned()
+    } else {
+        format!("in namespace {}", safe_word(&cluster.namespace))
+    };
+    format!("no request waits for you {place}")
+}
+
+/// The groups whose numbers are typed.
+fn choose(
+    groups: Vec<Vec<AccessRequest>>,
+    terminal: &mut Terminal<'_>,
+) -> Result<Vec<Vec<AccessRequest>>, AnswerError> {
+    let typed = terminal.ask_for("Which ones (numbers, or 'all')?")?;
+    let words = typed.split([' ', ',']).filter(|word| !word.is_empty());
+    let mut chosen = BTreeSet::new();
+    for word in words {
+        match word.parse::<usize>() {
+            _ if word == "all" => chosen.extend(1..=groups.len()),
+            Ok(number) if (1..=groups.len()).contains(&number) => drop(chosen.insert(number)),
+            Ok(_) | Err(_) => return Err(AnswerError::NotInList { text: word.to_owned(), last: groups.len() }),
+        }
+    }
+    let numbered = (1_usize..).zip(groups);
+    Ok(numbered.filter(|(number, _)| chosen.contains(number)).map(|(_, group)| group).collect())
+}
+
+/// Shows what the requests of a group have in common, and asks once.
+fn agreed(
+    group: &[AccessRequest],
+    args: &ApproveArgs,
+    answer: &Answer,
+    terminal: &mut Terminal<'_>,
+) -> Result<bool, AnswerError> {
+    let Some(first) = group.first() else { return Ok(false) };
+    write!(terminal.out, "\n{}", summary::of(first, answer.valid_for.as_deref()))?;
+    let question = if group.len() > 1 {
+        let names: Vec<String> = group.iter().map(|request| safe_word(&request.name_any())).collect();
+        writeln!(terminal.out, "{} identical requests: {}", group.len(), names.join(", "))?;
+        format!("Grant access to these {} requests ([yN])?", group.len())
+    } else {
+        format!("Grant access to request {} ([yN])?", safe_word(&first.name_any()))
+    };
+    if args.yes || terminal.ask(&question)? {
+        return Ok(true);
+    }
+    writeln!(terminal.err, "skipped {}", safe_word(&first.name_any()))?;
+    Ok(false)
+}
+
+async fn store(
+    request: &AccessRequest,
+    answer: &Answer,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), AnswerError> {
+    answer.check_unchanged(cluster, terminal, request).await?;
+    answer.refuse_longer(request)?;
+    answer.store(cluster, terminal, request).await
+}

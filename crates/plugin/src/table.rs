@@ -1,0 +1,166 @@
+//! Requests in a table, as kubectl lays one out.
+
+use anstyle::{AnsiColor, Style};
+use api::{AccessRequest, Phase};
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use crate::safe::safe_word;
+use crate::secrets;
+use crate::summary;
+use crate::times;
+
+/// A command is cut from this many characters on.
+const COMMAND: usize = 40;
+
+/// What the table shows.
+#[derive(Debug, Clone, Copy)]
+pub struct Layout {
+    /// The namespaces are named.
+    pub namespaces: bool,
+    /// For whom it is.
+    pub form: Form,
+}
+
+/// For whom a table is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// For whoever looks: long commands are cut, and what looks like a password is masked.
+    Short,
+    /// The same, and nothing is cut.
+    Wide,
+    /// For whoever decides: each row has a number, and commands are shown whole.
+    Numbered,
+}
+
+/// A table, and how wide its columns are.
+pub struct Table {
+    layout: Layout,
+    counted: bool,
+    widths: Vec<usize>,
+}
+
+/// A cell, and whether it stands out. Every text in it is printable ASCII, but for the `…` of a cut and the `×` of a count.
+struct Cell {
+    text: String,
+    style: Style,
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self { text, style: Style::new() }
+    }
+}
+
+impl Table {
+    /// The table of these requests, those that are the same in one row, and its text.
+    pub fn of(groups: &[Vec<AccessRequest>], layout: Layout, now: Timestamp) -> (Self, String) {
+        let mut table = Self { layout, counted: groups.iter().any(|group| group.len() > 1), widths: Vec::new() };
+        let rows = groups.iter().enumerate().map(|(at, group)| table.row(at, group, now));
+        let rows: Vec<Vec<Cell>> = std::iter::once(table.titles()).chain(rows).collect();
+        table.widths = widths(&rows);
+        let text = rows.iter().map(|row| line(row, &table.widths)).collect();
+        (table, text)
+    }
+
+    /// One more row, below the others.
+    pub fn line(&self, request: &AccessRequest, now: Timestamp) -> String {
+        line(&self.row(0, std::slice::from_ref(request), now), &self.widths)
+    }
+
+    fn titles(&self) -> Vec<Cell> {
+        let mut titles = vec!["NAME", "USER", "TARGET", "CONTAINER", "COMMAND", "FOR", "STATUS", "AGE"];
+        if self.layout.namespaces {
+            titles.insert(0, "NAMESPACE");
+        }
+        if self.layout.form == Form::Numbered {
+            titles.insert(0, "#");
+        }
+        titles.extend(self.counted.then_some("COUNT"));
+        titles.into_iter().map(|title| Cell::from(title.to_owned())).collect()
+    }
+
+    fn row(&self, at: usize, group: &[AccessRequest], now: Timestamp) -> Vec<Cell> {
+        let Some(request) = group.first() else { return Vec::new() };
+        let mut row: Vec<Cell> = vec![
+            safe_word(&request.name_any()).into(),
+            summary::user(request).into(),
+            summary::target(request).into(),
+            summary::container(request).into(),
+            self.command(request).into(),
+            summary::validity(request).into(),
+            Cell { text: summary::phase(request).to_owned(), style: style(request) },
+            age(request, now).into(),
+        ];
+        if self.layout.namespaces {
+            row.insert(0, safe_word(&request.namespace().unwrap_or_default()).into());
+        }
+        if self.layout.form == Form::Numbered {
+            row.insert(0, at.saturating_add(1).to_string().into());
+        }
+        if self.counted && group.len() > 1 {
+            row.push(format!("×{}", group.len()).into());
+        }
+        row
+    }
+
+    fn command(&self, request: &AccessRequest) -> String {
+        let masked = || AccessRequest { spec: secrets::masked(&request.spec), ..request.clone() };
+        match self.layout.form {
+            Form::Short => cut(summary::command_line(&masked())),
+            Form::Wide => summary::command_line(&masked()),
+            Form::Numbered => summary::command_line(request),
+        }
+    }
+}
+
+fn cut(command: String) -> String {
+    if command.len() <= COMMAND {
+        return command;
+    }
+    let kept: String = command.chars().take(COMMAND.saturating_sub(1)).collect();
+    kept + "…"
+}
+
+fn style(request: &AccessRequest) -> Style {
+    match request.status.as_ref().and_then(|status| status.phase) {
+        None | Some(Phase::Pending) => AnsiColor::Yellow.on_default(),
+        Some(Phase::Granted) => AnsiColor::Green.on_default(),
+        Some(Phase::Denied) => AnsiColor::Red.on_default(),
+        Some(Phase::Used | Phase::Expired) => Style::new().dimmed(),
+    }
+}
+
+fn widths(rows: &[Vec<Cell>]) -> Vec<usize> {
+    let columns = rows.first().map(Vec::len).unwrap_or_default();
+    let width =
+        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.chars().count()).max();
+    (0..columns).map(|column| width(column).unwrap_or_default()).collect()
+}
+
+/// Columns stand three spaces apart, as kubectl's do.
+fn line(row: &[Cell], widths: &[usize]) -> String {
+    let cells: Vec<String> = row.iter().zip(widths).map(|(cell, &width)| padded(cell, width)).collect();
+    cells.join("   ").trim_end().to_owned() + "\n"
+}
+
+fn padded(Cell { text, style }: &Cell, width: usize) -> String {
+    let gap = " ".repeat(width.saturating_sub(text.chars().count()));
+    format!("{style}{text}{style:#}{gap}")
+}
+
+fn age(request: &AccessRequest, now: Timestamp) -> String {
+    let Some(created) = &request.metadata.creation_timestamp else { return "<unknown>".to_owned() };
+    times::rough(now.duration_since(created.0).max(jiff::SignedDuration::ZERO))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_command_is_cut() {
+        assert_eq!(cut("x".repeat(40)), "x".repeat(40));
+        assert_eq!(cut("x".repeat(41)), "x".repeat(39) + "…");
+    }
+}
