@@ -11,6 +11,7 @@ use crate::exit;
 use crate::extend::ExtendArgs;
 use crate::grant::GrantArgs;
 use crate::list::ListArgs;
+use crate::policy::PolicyArgs;
 use crate::revoke::RevokeArgs;
 use crate::show::ShowArgs;
 use crate::whoami::WhoamiArgs;
@@ -78,6 +79,8 @@ pub enum Verb {
     Withdraw(WithdrawArgs),
     /// Print who you are to the cluster, and what you may do there
     Whoami(WhoamiArgs),
+    /// Test access policies before they are applied
+    Policy(Box<PolicyArgs>),
     /// Print completions for a shell
     Completion(CompletionArgs),
 }

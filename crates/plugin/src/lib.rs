@@ -49,6 +49,7 @@ pub mod named;
 pub mod names;
 pub mod output;
 pub mod place;
+pub mod policy;
 pub mod port_forward;
 pub mod ports;
 pub mod proxy;
@@ -74,10 +75,11 @@ use crate::answer::AnswerError;
 use crate::args::{Cli, Verb};
 use crate::asking::AskError;
 use crate::cluster::{Cluster, ClusterError};
-use crate::connect::ConnectError;
+use crate::connect::{ConnectError, ConnectionFlags};
 use crate::exit::Exit;
 use crate::kubectl::Next;
 use crate::list::ListError;
+use crate::policy::PolicyError;
 use crate::remove::RemoveError;
 use crate::show::ShowError;
 use crate::terminal::Terminal;
@@ -108,6 +110,9 @@ pub enum Failure {
     /// `whoami` failed.
     #[error(transparent)]
     Whoami(#[from] WhoamiError),
+    /// `policy test` failed, or found something.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// `completion` failed.
     #[error("cannot write to the terminal")]
     Completion(#[source] io::Error),
@@ -134,6 +139,7 @@ impl Failure {
             | Self::Answer(_)
             | Self::Remove(_)
             | Self::Whoami(_)
+            | Self::Policy(_)
             | Self::Completion(_) => Exit::Error,
         }
     }
@@ -167,6 +173,10 @@ impl Failure {
 /// When it could not be done; [`Failure::line`] tells why.
 pub async fn run(cli: Cli, terminal: &mut Terminal<'_>) -> Result<Next, Failure> {
     let watched = terminal.watched;
+    if let Verb::Policy(args) = cli.verb {
+        policy::run(*args, &cli.connection, terminal)?;
+        return Ok(Next::Done);
+    }
     let reach = || connect::connect(&cli.connection, watched);
     Box::pin(perform(cli.verb, reach, terminal)).await
 }
@@ -193,6 +203,7 @@ pub async fn perform(
         Verb::Grant(args) => grant::run(args, &reach()?, terminal).await?,
         Verb::Deny(args) => deny::run(args, &reach()?, terminal).await?,
         Verb::Whoami(args) => whoami::run(&args, &reach()?, terminal).await?,
+        Verb::Policy(args) => policy::run(*args, &ConnectionFlags::default(), terminal)?,
         Verb::Completion(args) => {
             completion::run(&args, &mut Cli::command(), terminal).map_err(Failure::Completion)?;
         }

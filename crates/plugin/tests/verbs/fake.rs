@@ -14,7 +14,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use kube::Client;
 use kube::client::Body;
-use plugin::args::Cli;
+use plugin::args::{Cli, Verb};
 use plugin::cluster::Cluster;
 use plugin::exit::Exit;
 use plugin::kubectl::{Line, Next};
@@ -185,7 +185,12 @@ impl Fake {
         let (shown, watched) = (terminal, terminal);
         let mut terminal = Terminal { out: &mut out, err: &mut err, input, shown, watched, now };
         let flags = cli.connection.words();
-        let ended = Box::pin(plugin::perform(cli.verb, || Ok(self.cluster(flags)), &mut terminal)).await;
+        let ended = match cli.verb {
+            Verb::Policy(args) => {
+                plugin::policy::run(*args, &cli.connection, &mut terminal).map(|()| Next::Done).map_err(Into::into)
+            }
+            verb => Box::pin(plugin::perform(verb, || Ok(self.cluster(flags)), &mut terminal)).await,
+        };
         let (kubectl, failure) = match ended {
             Ok(Next::Done) => (None, None),
             Ok(Next::Run(line)) => (Some(line), None),

@@ -14,6 +14,7 @@ mod extend;
 mod fake;
 mod lists;
 mod pods;
+mod policy;
 mod port_forward;
 mod removing;
 mod shell;
