@@ -185,11 +185,10 @@ impl Fake {
         let (shown, watched) = (terminal, terminal);
         let mut terminal = Terminal { out: &mut out, err: &mut err, input, shown, watched, now };
         let flags = cli.connection.words();
-        let ended = match cli.verb {
-            Verb::Policy(args) => {
-                plugin::policy::run(*args, &cli.connection, &mut terminal).map(|()| Next::Done).map_err(Into::into)
-            }
-            verb => Box::pin(plugin::perform(verb, || Ok(self.cluster(flags)), &mut terminal)).await,
+        let ended = if let Verb::Policy(args) = cli.verb {
+            plugin::policy::run(*args, &cli.connection, &mut terminal).map(|()| Next::Done).map_err(Into::into)
+        } else {
+            Box::pin(plugin::perform(cli.verb, || Ok(self.cluster(flags)), &mut terminal)).await
         };
         let (kubectl, failure) = match ended {
             Ok(Next::Done) => (None, None),
