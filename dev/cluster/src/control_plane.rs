@@ -177,6 +177,8 @@ impl ControlPlane<'_> {
         flag(server, "profiling", false);
         flag(server, "audit-policy-file", self.dir.join("audit-policy.json").display());
         flag(server, "audit-log-path", self.dir.logs().join("audit.log").display());
+        // Rotated away, half of a long test would be missing. In megabytes.
+        flag(server, "audit-log-maxsize", 100_000);
     }
 
     fn api_server_trust(&self, server: &mut Command) {
