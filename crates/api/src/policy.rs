@@ -10,6 +10,7 @@ use decide::{
         Allow, ApproverSet, CommandRule, Effect, MOST_APPROVALS, Pattern, Policy, PolicyId, Require, Subject, Terms,
         TextRule, Who,
     },
+    proxy::{ProxyPath, ProxyResource, ProxyRule},
 };
 use kube::{CustomResource, KubeSchema, ResourceExt as _};
 use schemars::JsonSchema;
@@ -54,6 +55,11 @@ pub struct AccessPolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub commands: Option<Vec<PolicyCommand>>,
+    /// With `Allow`: paths behind the proxies of pods, services and nodes, which nobody can ask for. Neither the method
+    /// nor the query of what goes through is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub proxies: Option<Vec<PolicyProxy>>,
     /// With `Allow`: also what somebody can type into (`-i`, `-t`). With `Require`, `false` forbids that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interactive: Option<bool>,
@@ -119,6 +125,17 @@ pub struct PolicyCommand {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub program: Option<String>,
+}
+
+/// Paths behind a proxy.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+pub struct PolicyProxy {
+    /// `pods`, `services` or `nodes`.
+    #[schemars(length(max = 63))]
+    pub resource: String,
+    /// The paths: `/metrics`, or `/metrics/*` for all below it.
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 1024)))]
+    pub paths: Vec<String>,
 }
 
 /// People of whom one must approve.
@@ -190,6 +207,7 @@ pub fn policy(object: &AccessPolicy) -> Result<Policy, PolicyFault> {
         namespaces: namespaces(spec)?,
         doors: doors(spec)?,
         commands: commands(spec)?,
+        proxies: proxies(spec)?,
         effect: effect(spec)?,
         contact: spec.contact.clone().filter(|contact| !contact.is_empty()),
     };
@@ -207,7 +225,8 @@ pub fn in_place_of(id: PolicyId, effect: Option<&str>, why: &str) -> Option<Poli
         Some(_) | None => Effect::Deny { fault: Some(why.to_owned()) },
     };
     let who = Who::Everybody;
-    Some(Policy { id, who, namespaces: Vec::new(), doors: Vec::new(), commands: Vec::new(), effect, contact: None })
+    let (namespaces, doors, commands, proxies) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    Some(Policy { id, who, namespaces, doors, commands, proxies, effect, contact: None })
 }
 
 /// Which policy an object is.
@@ -297,6 +316,28 @@ fn commands(spec: &AccessPolicySpec) -> Result<Vec<CommandRule>, PolicyFault> {
         _ => fault(format!("spec.commands[{number}]"), "say either exactly or program"),
     };
     listed.iter().enumerate().map(rule).collect()
+}
+
+fn proxies(spec: &AccessPolicySpec) -> Result<Vec<ProxyRule>, PolicyFault> {
+    let Some(listed) = &spec.proxies else { return Ok(Vec::new()) };
+    if spec.effect != PolicyEffect::Allow {
+        return fault("spec.proxies", "proxies are refused unless an Allow names them");
+    }
+    if spec.reason.is_some() || spec.keys.is_some() {
+        return fault("spec.proxies", "nobody can ask for them, and so no reason or key can be wanted");
+    }
+    listed.iter().enumerate().map(|(number, one)| proxy(one, &format!("spec.proxies[{number}]"))).collect()
+}
+
+fn proxy(one: &PolicyProxy, at: &str) -> Result<ProxyRule, PolicyFault> {
+    let Some(resource) = ProxyResource::of(&one.resource) else {
+        return fault(format!("{at}.resource"), format!("{:?} is none of pods, services, nodes", one.resource));
+    };
+    let path = |(number, text): (usize, &String)| match ProxyPath::read(text, resource) {
+        Ok(path) => Ok(path),
+        Err(error) => fault(format!("{at}.paths[{number}]"), error.to_string()),
+    };
+    Ok(ProxyRule { resource, paths: one.paths.iter().enumerate().map(path).collect::<Result<_, _>>()? })
 }
 
 fn effect(spec: &AccessPolicySpec) -> Result<Effect, PolicyFault> {
@@ -394,17 +435,19 @@ fn check_allow(policy: &Policy) -> Result<(), PolicyFault> {
     let Who::Listed(subjects) = &policy.who else {
         return fault("spec.subjects", "an Allow must say for whom");
     };
-    if policy.namespaces.is_empty() {
+    let somewhere = |rule: &ProxyRule| rule.resource != ProxyResource::Nodes;
+    let needs_namespace = !policy.doors.is_empty() || policy.proxies.is_empty() || policy.proxies.iter().any(somewhere);
+    if policy.namespaces.is_empty() && needs_namespace {
         return fault("spec.namespaces", "an Allow must say where");
     }
-    if policy.doors.is_empty() {
+    if policy.doors.is_empty() && policy.proxies.is_empty() {
         return fault("spec.doors", "an Allow must say which doors");
     }
     if !subjects.iter().any(|subject| matches!(subject, Subject::ServiceAccount(_))) {
         return Ok(());
     }
     let exactly = |rule: &CommandRule| matches!(rule, CommandRule::Exactly(_));
-    if policy.commands.is_empty() || !policy.commands.iter().all(exactly) {
+    if !policy.doors.is_empty() && (policy.commands.is_empty() || !policy.commands.iter().all(exactly)) {
         return fault(
             "spec.commands",
             "an Allow for a ServiceAccount must name its commands exactly (doors: [exec], exactly)",

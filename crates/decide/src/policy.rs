@@ -13,6 +13,7 @@ use crate::{
     attempt::{Action, Attempt, Door},
     duration,
     identity::{NamePrefix, Person},
+    proxy::{ProxyResource, ProxyRule},
 };
 
 /// The most approvals that a policy may require.
@@ -33,6 +34,8 @@ pub struct Policy {
     pub doors: Vec<Door>,
     /// Which commands of exec. Empty: any.
     pub commands: Vec<CommandRule>,
+    /// With `Allow`: what it lets through behind which proxies.
+    pub proxies: Vec<ProxyRule>,
     /// What it does.
     pub effect: Effect,
     /// Whom to ask about it.
@@ -320,7 +323,59 @@ impl<'a> Deed<'a> {
     }
 }
 
+/// A connection through a proxy, as policies look at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Through<'a> {
+    /// Who, by the whole name that the API server gives her.
+    pub username: &'a str,
+    /// Her groups.
+    pub groups: &'a [String],
+    /// Where; nodes are nowhere.
+    pub namespace: Option<&'a str>,
+    /// Whose proxy.
+    pub resource: ProxyResource,
+    /// The path behind it, from the slash on.
+    pub path: &'a str,
+}
+
 impl Policy {
+    /// Whether it refuses what goes through a proxy: nobody can approve that, and so what requires something does too.
+    pub(crate) fn may_refuse(&self, through: &Through<'_>) -> bool {
+        let who = match &self.who {
+            Who::Everybody => true,
+            Who::Listed(subjects) => subjects.iter().any(|subject| subject.names(through.username, through.groups)),
+        };
+        let place = self.namespaces.is_empty() || through.namespace.is_none_or(|namespace| self.is_in(namespace));
+        who && place && self.doors.is_empty() && !matches!(self.effect, Effect::Allow(_))
+    }
+
+    /// Whether it lets somebody through whom it names, to a path that it names.
+    pub(crate) fn lets_through(&self, through: &Through<'_>) -> bool {
+        let place = match (through.resource, through.namespace) {
+            (ProxyResource::Nodes, None) => true,
+            (ProxyResource::Pods | ProxyResource::Services, Some(namespace)) => self.is_in(namespace),
+            (ProxyResource::Nodes, Some(_)) | (ProxyResource::Pods | ProxyResource::Services, None) => false,
+        };
+        let leads = |rule: &ProxyRule| {
+            rule.resource == through.resource && rule.paths.iter().any(|path| path.leads_to(through.path))
+        };
+        let plain = matches!(&self.effect, Effect::Allow(allow) if allow.terms.asks_nothing());
+        plain && self.names(through.username, through.groups) && place && self.proxies.iter().any(leads)
+    }
+
+    /// Whether it names somebody. A permission reaches a program by its name only.
+    fn names(&self, username: &str, groups: &[String]) -> bool {
+        let Who::Listed(subjects) = &self.who else { return false };
+        subjects.iter().any(|subject| match subject {
+            Subject::Group(_) if is_program(username) => false,
+            Subject::User(_) | Subject::Group(_) | Subject::ServiceAccount(_) => subject.names(username, groups),
+        })
+    }
+
+    fn is_in(&self, namespace: &str) -> bool {
+        self.namespaces.iter().any(|glob| WildMatch::new(&glob.replace('?', "\u{0}")).matches(namespace))
+    }
+
     /// Whether it may concern what is done: what is not certain does.
     pub(crate) fn may_concern(&self, deed: &Deed<'_>) -> bool {
         let who = match &self.who {
@@ -338,13 +393,7 @@ impl Policy {
 
     /// Whether it certainly is for what is done, by somebody whom it names.
     pub(crate) fn permits(&self, deed: &Deed<'_>, interactive: bool) -> bool {
-        let Who::Listed(subjects) = &self.who else { return false };
-        let named = subjects.iter().any(|subject| match subject {
-            Subject::Group(_) if is_program(&deed.username) => false,
-            Subject::User(_) | Subject::Group(_) | Subject::ServiceAccount(_) => {
-                subject.names(&deed.username, deed.groups)
-            }
-        });
+        let named = self.names(&deed.username, deed.groups);
         let command = self.commands.is_empty()
             || deed.door == Door::Exec
                 && matches!(&deed.command, Runs::Exactly(argv) if self.commands.iter().any(|rule| rule.is_for(argv)));
@@ -353,9 +402,8 @@ impl Policy {
     }
 
     fn is_here(&self, deed: &Deed<'_>) -> bool {
-        let glob = |glob: &String| WildMatch::new(&glob.replace('?', "\u{0}")).matches(deed.namespace);
-        let namespace = self.namespaces.is_empty() || self.namespaces.iter().any(glob);
-        namespace && (self.doors.is_empty() || self.doors.contains(&deed.door))
+        (self.namespaces.is_empty() || self.is_in(deed.namespace))
+            && (self.doors.is_empty() || self.doors.contains(&deed.door))
     }
 }
 

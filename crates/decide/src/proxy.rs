@@ -1,5 +1,5 @@
 //! The proxies of pods, services and nodes, which nobody can ask for: neither method nor query of what goes through is
-//! visible to admission.
+//! visible to admission. A policy may let somebody through to exact paths.
 
 use crate::rules::hides;
 
@@ -13,6 +13,95 @@ pub struct ProxyName {
     pub name: String,
     /// A number or the name of a port, where one is written.
     pub port: Option<String>,
+}
+
+/// Whose proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyResource {
+    /// `pods/proxy`
+    Pods,
+    /// `services/proxy`
+    Services,
+    /// `nodes/proxy`, which is in no namespace
+    Nodes,
+}
+
+impl ProxyResource {
+    /// By the plural.
+    pub fn of(resource: &str) -> Option<Self> {
+        match resource {
+            "pods" => Some(Self::Pods),
+            "services" => Some(Self::Services),
+            "nodes" => Some(Self::Nodes),
+            _ => None,
+        }
+    }
+}
+
+/// What a policy lets somebody through to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyRule {
+    /// Whose proxy.
+    pub resource: ProxyResource,
+    /// Which paths.
+    pub paths: Vec<ProxyPath>,
+}
+
+/// Paths behind a proxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProxyPath {
+    /// This one.
+    Exactly(String),
+    /// All below this one, which ends in a slash.
+    Below(String),
+}
+
+/// What may be let through behind the proxy of a node: there the kubelet also runs commands.
+const OF_NODES: [&str; 6] = ["/metrics", "/metrics/*", "/stats/*", "/healthz", "/pods", "/configz"];
+
+/// Why paths cannot be let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProxyPathError {
+    /// Not a path.
+    #[error(
+        "it must begin with a slash, mean one thing (no //, ., .. or %), and have a star only behind the last slash"
+    )]
+    Path,
+    /// Everything.
+    #[error("it is every path: name what is needed")]
+    Everything,
+    /// Where the kubelet does more than tell.
+    #[error("of a node only {} may be let through", OF_NODES.join(", "))]
+    OfNode,
+}
+
+impl ProxyPath {
+    /// Reads `/metrics`, or `/metrics/*` for all below it.
+    ///
+    /// # Errors
+    /// It means more or less than that.
+    pub fn read(text: &str, resource: ProxyResource) -> Result<Self, ProxyPathError> {
+        let base = text.strip_suffix("/*");
+        let plain = base.unwrap_or(text);
+        if base == Some("") {
+            return Err(ProxyPathError::Everything);
+        }
+        if !plain.starts_with('/') || plain.contains('*') || check_path(plain).is_err() {
+            return Err(ProxyPathError::Path);
+        }
+        if resource == ProxyResource::Nodes && !OF_NODES.contains(&text) {
+            return Err(ProxyPathError::OfNode);
+        }
+        Ok(base.map_or_else(|| Self::Exactly(text.to_owned()), |base| Self::Below(format!("{base}/"))))
+    }
+
+    /// Whether a path, which was checked, is this one or below it.
+    pub fn leads_to(&self, path: &str) -> bool {
+        match self {
+            Self::Exactly(exactly) => exactly == path,
+            Self::Below(base) => path.starts_with(base.as_str()) && path.len() > base.len(),
+        }
+    }
 }
 
 /// Why a name or path is not understood.
@@ -113,6 +202,43 @@ mod tests {
     #[case("/metrics\u{200b}", false)]
     fn a_path_that_can_be_read_in_two_ways_is_refused(#[case] path: &str, #[case] plain: bool) {
         assert_eq!(check_path(path).is_ok(), plain);
+    }
+
+    #[rstest]
+    #[case("/metrics", ProxyResource::Nodes, true)]
+    #[case("/stats/*", ProxyResource::Nodes, true)]
+    #[case("/exec/*", ProxyResource::Nodes, false)]
+    #[case("/run", ProxyResource::Nodes, false)]
+    #[case("/stats", ProxyResource::Nodes, false)]
+    #[case("/*", ProxyResource::Pods, false)]
+    #[case("", ProxyResource::Pods, false)]
+    #[case("metrics", ProxyResource::Pods, false)]
+    #[case("/a*", ProxyResource::Pods, false)]
+    #[case("/*/a", ProxyResource::Pods, false)]
+    #[case("/a/../b", ProxyResource::Pods, false)]
+    #[case("/a//b", ProxyResource::Services, false)]
+    #[case("/a%2fb", ProxyResource::Services, false)]
+    #[case("/api/v1/*", ProxyResource::Services, true)]
+    #[case("/", ProxyResource::Pods, true)]
+    fn only_paths_that_mean_one_thing_and_not_everything_may_be_let_through(
+        #[case] text: &str,
+        #[case] resource: ProxyResource,
+        #[case] taken: bool,
+    ) {
+        assert_eq!(ProxyPath::read(text, resource).is_ok(), taken);
+    }
+
+    #[rstest]
+    #[case("/metrics", "/metrics", true)]
+    #[case("/metrics", "/metrics/", false)]
+    #[case("/metrics", "/metricsx", false)]
+    #[case("/a/*", "/a/b", true)]
+    #[case("/a/*", "/a/b/c", true)]
+    #[case("/a/*", "/a/", false)]
+    #[case("/a/*", "/a", false)]
+    #[case("/a/*", "/ab", false)]
+    fn a_path_leads_to_itself_or_below(#[case] rule: &str, #[case] path: &str, #[case] leads: bool) {
+        assert_eq!(ProxyPath::read(rule, ProxyResource::Pods).unwrap().leads_to(path), leads);
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     access::{Grant, Request},
     identity::NamePrefix,
-    policy::{Allow, Deed, Effect, Policy, PolicyId, Require, Terms, Unmet},
+    policy::{Allow, Deed, Effect, Policy, PolicyId, Require, Terms, Through, Unmet},
 };
 
 /// All policies, in the order of their names.
@@ -91,6 +91,14 @@ impl Policies {
             ruling.allow.clear();
         }
         ruling
+    }
+
+    /// The policy that lets somebody through a proxy, where none refuses.
+    pub fn through_proxy(&self, through: &Through<'_>) -> Option<&PolicyId> {
+        if self.0.iter().any(|policy| policy.may_refuse(through)) {
+            return None;
+        }
+        self.0.iter().find(|policy| policy.lets_through(through)).map(|policy| &policy.id)
     }
 
     /// What they say of a request by itself.

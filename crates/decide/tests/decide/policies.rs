@@ -33,6 +33,7 @@ fn policy(name: &str, effect: Effect) -> Policy {
         namespaces: vec!["default".to_owned()],
         doors: vec![Door::Exec],
         commands: Vec::new(),
+        proxies: Vec::new(),
         effect,
         contact: None,
     }

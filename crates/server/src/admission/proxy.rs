@@ -1,11 +1,16 @@
 //! The proxies of pods, services and nodes. Nobody can ask for them: what goes through them is not visible here, and
-//! behind a node's proxy the kubelet runs commands by itself. Only always-allowed callers pass.
+//! behind a node's proxy the kubelet runs commands by itself. Always-allowed callers pass, and whom a policy lets through
+//! to this path.
 
 use api::{
     ExecOptions,
     review::{Answer, Review, StrictProxyOptions},
 };
-use decide::{explain::safe, proxy};
+use decide::{
+    explain::safe,
+    policy::{PolicyId, Through},
+    proxy::{self, ProxyResource},
+};
 use tokio::time::timeout_at;
 use tracing::{error, info};
 
@@ -15,6 +20,7 @@ use crate::audit::Exec;
 /// What becomes of it.
 enum Outcome {
     AlwaysAllowed,
+    Allowed(PolicyId),
     Refused,
     Unclear(String),
     Failed(Failure),
@@ -25,7 +31,7 @@ impl Admission {
     pub(super) async fn proxy(&self, review: &Review, deadline: Deadline) -> Answer {
         let decided = timeout_at(deadline.decide_by(), self.decide_proxy(review, deadline)).await;
         let outcome = decided.unwrap_or(Outcome::Failed(Failure::Timeout));
-        if !matches!(outcome, Outcome::AlwaysAllowed)
+        if !matches!(outcome, Outcome::AlwaysAllowed | Outcome::Allowed(_))
             && let Err(error) = self.record_proxy(review, false, deadline).await
         {
             error!(
@@ -38,23 +44,50 @@ impl Admission {
     }
 
     async fn decide_proxy(&self, review: &Review, deadline: Deadline) -> Outcome {
-        if !self.is_always_allowed(&Self::caller(review)) {
-            return read(review).map_or_else(Outcome::Unclear, |()| Outcome::Refused);
+        let outcome = if self.is_always_allowed(&Self::caller(review)) {
+            Ok(Outcome::AlwaysAllowed)
+        } else {
+            match read(review) {
+                Ok(path) => self.through_by_policy(review, &path).await,
+                Err(unclear) => return Outcome::Unclear(unclear),
+            }
+        };
+        let recorded = match outcome {
+            Ok(Outcome::Refused) => return Outcome::Refused,
+            Ok(passes) => self.record_proxy(review, true, deadline).await.map(|()| passes),
+            Err(error) => Err(error),
+        };
+        recorded.unwrap_or_else(Outcome::Failed)
+    }
+
+    /// Whether a policy that memory knows lets the caller through, and still does when it is read.
+    async fn through_by_policy(&self, review: &Review, path: &str) -> Result<Outcome, Failure> {
+        let caller = Self::caller(review);
+        let Some(resource) = ProxyResource::of(&review.request.resource.resource) else { return Ok(Outcome::Refused) };
+        let through = Through {
+            username: &caller.username,
+            groups: &caller.groups,
+            namespace: review.request.namespace.as_deref().filter(|namespace| !namespace.is_empty()),
+            resource,
+            path,
+        };
+        if self.policies.current().through_proxy(&through).is_none() {
+            return Ok(Outcome::Refused);
         }
-        match self.record_proxy(review, true, deadline).await {
-            Ok(()) => Outcome::AlwaysAllowed,
-            Err(error) => Outcome::Failed(error),
-        }
+        let live = self.live_rules().await?;
+        Ok(live.policies.through_proxy(&through).cloned().map_or(Outcome::Refused, Outcome::Allowed))
     }
 
     async fn record_proxy(&self, review: &Review, allowed: bool, deadline: Deadline) -> Result<(), Failure> {
-        let exec = Exec { allowed, always_allowed: allowed, options: &ExecOptions::default() };
+        let always_allowed = allowed && self.is_always_allowed(&Self::caller(review));
+        let exec = Exec { allowed, always_allowed, options: &ExecOptions::default() };
         Ok(self.extensions.exec(review, &exec, deadline.answer_by()).await?)
     }
 }
 
-/// Whether name and path can be read in one way only; nothing that cannot is ever let through by a rule.
-fn read(review: &Review) -> Result<(), String> {
+/// The path, from the slash on, where name and path can be read in one way only; nothing that cannot is ever let through
+/// by a rule.
+fn read(review: &Review) -> Result<String, String> {
     let kind = match review.request.resource.resource.as_str() {
         "pods" => "PodProxyOptions",
         "services" => "ServiceProxyOptions",
@@ -66,7 +99,9 @@ fn read(review: &Review) -> Result<(), String> {
     };
     let options = StrictProxyOptions::decode(object, kind).map_err(|error| unclear(&error))?;
     proxy::name(review.request.name.as_deref().unwrap_or_default()).map_err(|error| unclear(&error))?;
-    proxy::check_path(options.path.as_deref().unwrap_or_default()).map_err(|error| unclear(&error))
+    let path = options.path.unwrap_or_default();
+    proxy::check_path(&path).map_err(|error| unclear(&error))?;
+    Ok(if path.starts_with('/') { path } else { format!("/{path}") })
 }
 
 fn conclude(review: &Review, outcome: &Outcome) -> Answer {
@@ -74,6 +109,10 @@ fn conclude(review: &Review, outcome: &Outcome) -> Answer {
     let uid = &request.uid;
     let (decision, answer) = match outcome {
         Outcome::AlwaysAllowed => ("always-allowed", Answer::allow(uid)),
+        Outcome::Allowed(policy) => {
+            let policy = format!("{} {} {}", policy.name, policy.uid, policy.generation);
+            ("allowed-by-policy", Answer::allow(uid).annotated("policy", policy))
+        }
         Outcome::Refused => ("denied-proxy", Answer::deny(uid, refusal(&request.resource.resource))),
         Outcome::Unclear(text) => ("denied-unclear", Answer::deny(uid, text.as_str())),
         Outcome::Failed(failure) => {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     fake_api::Effect,
     objects::{file, filing, granting, stamp},
-    world::{GRANT, Settings, World, grant, recorded, request},
+    world::{GRANT, Said, Settings, World, grant, recorded, request},
 };
 
 const POLICIES: &str = "/accesspolicies";
@@ -180,6 +180,10 @@ fn writing(policy: &Value) -> Value {
 #[case::a_program_as_user(json!({"subjects": [{"kind": "User", "name": "system:serviceaccount:ci:bot"}]}), "spec.subjects[0]: write a ServiceAccount by its kind")]
 #[case::a_program_with_any_command(json!({"subjects": [{"kind": "ServiceAccount", "name": "bot", "namespace": "ci"}], "commands": [{"program": "ls"}]}), "must name its commands exactly")]
 #[case::a_program_everywhere(json!({"subjects": [{"kind": "ServiceAccount", "name": "bot", "namespace": "ci"}], "namespaces": ["*"]}), "must name its namespaces")]
+#[case::every_path(json!({"proxies": [{"resource": "pods", "paths": ["/*"]}]}), "spec.proxies[0].paths[0]: it is every path")]
+#[case::the_kubelet(json!({"proxies": [{"resource": "nodes", "paths": ["/metrics", "/run/*"]}]}), "spec.proxies[0].paths[1]: of a node only /metrics")]
+#[case::another_proxy(json!({"proxies": [{"resource": "jobs", "paths": ["/a"]}]}), "spec.proxies[0].resource: \"jobs\" is none of")]
+#[case::a_reason_for_a_proxy(json!({"reason": {}, "proxies": [{"resource": "pods", "paths": ["/a"]}]}), "spec.proxies: nobody can ask for them")]
 #[case::hidden(json!({"contact": "\u{202e}x"}), "does not show")]
 #[tokio::test]
 async fn an_invalid_policy_is_refused_with_the_place_of_the_fault(#[case] change: Value, #[case] text: &str) {
@@ -191,6 +195,55 @@ async fn an_invalid_policy_is_refused_with_the_place_of_the_fault(#[case] change
     }
     let said = world.post("/validate", writing(&object).to_string()).await;
     assert!(said.denial().contains(text), "{}", said.denial());
+}
+
+fn scraper() -> Value {
+    policy(
+        "Allow",
+        json!({"subjects": [{"kind": "ServiceAccount", "name": "prometheus", "namespace": "monitoring"}],
+            "namespaces": ["default"],
+            "proxies": [{"resource": "pods", "paths": ["/x"]}, {"resource": "nodes", "paths": ["/metrics"]}]}),
+    )
+}
+
+async fn proxies(world: &World, review: &str, user: &str) -> Said {
+    let mut review = recorded(review);
+    review["request"]["userInfo"] = json!({"username": user, "groups": ["system:serviceaccounts:monitoring"]});
+    world.post("/validate", review.to_string()).await
+}
+
+#[rstest]
+#[case("podproxy-get", true)]
+#[case("nodeproxy-get", true)]
+#[case("podproxy-root", false)]
+#[case("serviceproxy-get", false)]
+#[case("nodeproxy-exec-get", false)]
+#[case("nodeproxy-exec-post", false)]
+#[tokio::test]
+async fn a_policy_lets_a_program_through_to_exactly_its_paths(#[case] review: &str, #[case] passes: bool) {
+    let world = World::new(Settings::default());
+    world.put_policy(&scraper());
+    let said = proxies(&world, review, "system:serviceaccount:monitoring:prometheus").await;
+    assert_eq!(said.allowed(), passes);
+    assert!(!passes || said.body["response"]["auditAnnotations"]["policy"] == "low-risk policy-1 3");
+    assert!(!proxies(&world, review, "system:serviceaccount:monitoring:grafana").await.allowed());
+    world.api.remove("/apis/spreadgroup.com/v1/accesspolicies/low-risk");
+    assert!(!proxies(&world, review, "system:serviceaccount:monitoring:prometheus").await.allowed());
+}
+
+#[rstest]
+#[case::a_denial(policy("Deny", json!({})), false)]
+#[case::what_requires(policy("Require", json!({"namespaces": ["def*"]})), false)]
+#[case::a_denial_elsewhere(policy("Deny", json!({"namespaces": ["prod"]})), true)]
+#[case::a_denial_of_a_door(policy("Deny", json!({"doors": ["exec"]})), true)]
+#[tokio::test]
+async fn what_refuses_everything_refuses_proxies_too(#[case] mut other: Value, #[case] passes: bool) {
+    let world = World::new(Settings::default());
+    world.put_policy(&scraper());
+    other["metadata"]["name"] = json!("other");
+    world.store_policy(&other);
+    let said = proxies(&world, "podproxy-get", "system:serviceaccount:monitoring:prometheus").await;
+    assert_eq!(said.allowed(), passes);
 }
 
 #[tokio::test]

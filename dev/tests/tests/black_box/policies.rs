@@ -25,13 +25,13 @@ fn jane(jane: &Person<'_>) -> Value {
 }
 
 /// `kubectl apply` of a policy by somebody who says that she owns the policies.
-fn owner_applies(scene: &Scene, policy: &Value) -> Said {
+pub(crate) fn owner_applies(scene: &Scene, policy: &Value) -> Said {
     let mut kubectl = scene.world.cluster.kubectl_as_admin();
     kubectl.args(OWNER).args(["apply", "-f", "-"]);
     said(kubectl, &policy.to_string())
 }
 
-fn owner_deletes(scene: &Scene, policy: &Value) {
+pub(crate) fn owner_deletes(scene: &Scene, policy: &Value) {
     let name = format!("accesspolicy/{}", policy["metadata"]["name"].as_str().unwrap());
     let mut kubectl = scene.world.cluster.kubectl_as_admin();
     kubectl.args(OWNER).args(["delete", &name]);

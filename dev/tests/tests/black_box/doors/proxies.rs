@@ -47,6 +47,25 @@ fn a_path_through_a_proxy_that_can_be_read_in_two_ways_is_refused_too() {
 }
 
 #[test]
+fn a_policy_lets_somebody_through_to_its_path_and_no_other() {
+    let scene = house(world::standing());
+    let scraper = owner(scene, "scraper");
+    let policy = serde_json::json!({
+        "apiVersion": "spreadgroup.com/v1", "kind": "AccessPolicy", "metadata": {"name": "scraper"},
+        "spec": {"effect": "Allow", "subjects": [{"kind": "User", "name": scraper.name}], "namespaces": [scene.namespace],
+            "proxies": [{"resource": "pods", "paths": ["/index.html"]}]},
+    });
+    crate::policies::owner_applies(scene, &policy).works_with("created");
+    let get = |rest: &str| scraper.kubectl(["get", "--raw", &path("pods", "talk:8080", rest)]);
+    world::eventually("the policy", || get("index.html").success);
+    get("index.html").works_with(super::ANSWER);
+    get("").is_refused_with("pods/proxy cannot be asked for");
+    get("index.html/x").is_refused_with("pods/proxy cannot be asked for");
+    crate::policies::owner_deletes(scene, &policy);
+    get("index.html").is_refused_with("pods/proxy cannot be asked for");
+}
+
+#[test]
 fn always_allowed_users_pass_the_proxies() {
     let root = house(world::standing()).root();
     root.kubectl(["get", "--raw", &path("pods", "talk:8080", "")]).works_with(super::ANSWER);
