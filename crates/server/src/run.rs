@@ -5,7 +5,12 @@ use std::{path::Path, sync::Arc, time::Duration};
 use anyhow::{Context as _, bail};
 use api::{AccessGrant, AccessPolicy, AccessRequest};
 use jiff::Timestamp;
-use kube::{Api, Client, Config, api::ListParams, core::PartialObjectMeta};
+use kube::{
+    Api, Client, Config,
+    api::ListParams,
+    core::PartialObjectMeta,
+    runtime::events::{Recorder, Reporter},
+};
 use rustls::crypto::CryptoProvider;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -274,6 +279,7 @@ fn context(
 ) -> controllers::Context {
     controllers::Context {
         client: clients.controllers.clone(),
+        recorder: Recorder::new(clients.controllers.clone(), reporter()),
         role: args.granted_role_name.clone(),
         settings: Arc::new(args.settings()),
         policies: Arc::clone(policies),
@@ -281,6 +287,11 @@ fn context(
         keep: args.keep(),
         clock: Arc::clone(clock),
     }
+}
+
+/// Who publishes events: which replica, too.
+fn reporter() -> Reporter {
+    Reporter { controller: "kube-request-access".to_owned(), instance: std::env::var("HOSTNAME").ok() }
 }
 
 /// Nothing is called granted before it is known what the policies require.

@@ -1,8 +1,9 @@
-//! What happens because objects are stored: status, role bindings, clean-up. Idempotent: every replica runs all of
+//! What happens because objects are stored: status, role bindings, events, clean-up. Idempotent: every replica runs all of
 //! it, names derive from UIDs, and writes carry the version that they are based on.
 
 pub mod bindings;
 pub mod cleanup;
+pub mod events;
 pub mod observe;
 pub mod status;
 
@@ -19,6 +20,7 @@ use kube::{
     core::{DeserializeGuard, PartialObjectMeta},
     runtime::{
         controller::{self, Action, Controller},
+        events::Recorder,
         reflector::ObjectRef,
         watcher,
     },
@@ -37,6 +39,8 @@ const MOST_AT_ONCE: u16 = 8;
 pub struct Context {
     /// A client with kube's defaults.
     pub client: Client,
+    /// Publishes Kubernetes Events.
+    pub recorder: Recorder,
     /// `--granted-role-name`
     pub role: Option<String>,
     /// What the server was told.

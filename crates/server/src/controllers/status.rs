@@ -17,7 +17,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{Api, ResourceExt as _, api::PostParams, core::PartialObjectMeta, runtime::controller::Action};
 use tracing::warn;
 
-use super::{Context, bindings, observe};
+use super::{Context, bindings, events, observe};
 
 /// Why a request could not be brought into order now.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +58,9 @@ pub async fn reconcile(
     let new = status(&old, &plan, usable, now);
     if new != old && plan.standing != Standing::Revoked {
         tell_of_lost(&live.object, &plan);
-        write(&live.object, new, &context).await?;
+        if write(&live.object, new.clone(), &context).await? {
+            events::tell(&context.recorder, &live.object, &old, &new);
+        }
     }
     bound?;
     Ok(next(&plan, usable, now))
@@ -73,16 +75,17 @@ fn next(plan: &Plan, usable: bool, now: Timestamp) -> Action {
     wait.map_or_else(Action::await_change, |wait| Action::requeue(wait.saturating_add(Duration::from_millis(50))))
 }
 
-/// A PUT with uid and resourceVersion, so that a use that was spent meanwhile is never overwritten.
-async fn write(object: &AccessRequest, status: AccessRequestStatus, context: &Context) -> Result<(), kube::Error> {
+/// A PUT with uid and resourceVersion, so that a use that was spent meanwhile is never overwritten. False: the request is
+/// gone.
+async fn write(object: &AccessRequest, status: AccessRequestStatus, context: &Context) -> Result<bool, kube::Error> {
     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
     let name = object.metadata.name.as_deref().unwrap_or_default();
     let api: Api<AccessRequest> = Api::namespaced(context.client.clone(), namespace);
     let object = AccessRequest { status: Some(status), ..object.clone() };
     match api.replace_status(name, &PostParams::default(), &object).await {
         // Deleted meanwhile: nothing to bring into order any more.
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        other => other.map(drop),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        other => other.map(|_stored| true),
     }
 }
 

@@ -10,7 +10,10 @@ use decide::{
     verdict::Settings,
 };
 use http::{Method, StatusCode};
-use kube::{core::PartialObjectMeta, runtime::controller::Action};
+use kube::{
+    core::PartialObjectMeta,
+    runtime::{controller::Action, events::Recorder},
+};
 use rstest::rstest;
 use serde_json::{Value, json};
 use server::{
@@ -36,6 +39,7 @@ async fn reconciles(world: &World, seconds: i64) -> Action {
     let now = "2026-11-23T15:00:00Z".parse::<jiff::Timestamp>().unwrap() + Duration::from_secs(seconds.unsigned_abs());
     let context = Context {
         client: world.api.client(),
+        recorder: Recorder::new(world.api.client(), "test".into()),
         role: None,
         settings: Arc::new(Settings {
             allow_interactive: false,

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use kra_tests::{scene::Scene, world};
+use kra_tests::{
+    scene::Scene,
+    world::{self, eventually},
+};
 
 fn grant(scene: &Scene, request: &str, change: impl FnOnce(&mut Value)) -> String {
     let mut grant = json!({
@@ -125,6 +128,30 @@ fn requests_and_grants_never_change() {
     patch(&acg, r#"{"spec":{"grantedBy":{"username":"ann"}}}"#).is_refused_with("never changes");
     patch(&acr, r#"{"metadata":{"labels":{"team":"sre"}}}"#).works_with("patched");
     jane.exec(&["date"]).works_with("UTC");
+}
+
+#[test]
+fn events_tell_what_became_of_a_request_once_each_and_no_command() {
+    let scene = Scene::new(world::standing());
+    let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
+    let request = jane.ask(&["--reason=a secret"], &["echo", "secret"]);
+    amy.grant(&request);
+    jane.exec(&["echo", "secret"]).works_with("secret");
+    amy.awaits(&request, "Used");
+    let events = || {
+        let selector = format!("involvedObject.kind=AccessRequest,involvedObject.name={request}");
+        let path = r#"jsonpath={range .items[*]}{.reason}: {.message}{"\n"}{end}"#;
+        scene.admin(["get", "events", "-n", &scene.namespace, "--field-selector", &selector, "-o", path]).text
+    };
+    eventually("the last event", || events().contains("Used: "));
+    let said = events();
+    let filed = format!("Filed: {} asks for exec of pods/box; to answer: kubectl request approve", jane.name);
+    assert!(said.contains(&filed) && said.contains(&format!("Granted: granted by {}", amy.name)), "{said}");
+    assert!(
+        ["Filed", "Granted", "Used"].iter().all(|reason| said.matches(&format!("{reason}: ")).count() == 1),
+        "{said}"
+    );
+    assert!(!said.contains("secret"), "{said}");
 }
 
 // D6, D7

@@ -1,0 +1,145 @@
+//! Kubernetes Events on requests: what became of each. They are made from what was stored, by the replica whose write of
+//! the status was taken, and so once; and they never hold anything up.
+//!
+//! Who may read events of a namespace is not who may read requests: commands and reasons do not stand in them.
+
+use api::{AccessRequest, AccessRequestStatus, Phase, UserInfo, objects::Outcome};
+use decide::{attempt::Door, explain::safe};
+use kube::{
+    Resource as _, ResourceExt as _,
+    runtime::events::{Event, EventType, Recorder},
+};
+use tracing::debug;
+
+/// Tells of a change of the status, in the background.
+pub fn tell(recorder: &Recorder, object: &AccessRequest, old: &AccessRequestStatus, new: &AccessRequestStatus) {
+    let events = events(object, old, new);
+    if events.is_empty() {
+        return;
+    }
+    let (recorder, reference, name) = (recorder.clone(), object.object_ref(&()), object.name_any());
+    tokio::spawn(async move {
+        for event in events {
+            if let Err(error) = recorder.publish(&event, &reference).await {
+                debug!(
+                    request = name,
+                    reason = event.reason,
+                    error = crate::chain(&error),
+                    "an event was not published"
+                );
+            }
+        }
+    });
+}
+
+/// What a change of the status means.
+fn events(object: &AccessRequest, old: &AccessRequestStatus, new: &AccessRequestStatus) -> Vec<Event> {
+    let lost = |status: &AccessRequestStatus| status.uses.iter().any(|one| one.outcome == Some(Outcome::Lost));
+    let mut events = Vec::new();
+    if old.phase != new.phase {
+        events.extend(new.phase.map(|phase| of_phase(phase, object, old, new)));
+    }
+    if lost(new) && !lost(old) {
+        events.push(event(EventType::Warning, "Lost", "Use", &said(new, "Lost")));
+    }
+    events
+}
+
+fn of_phase(phase: Phase, object: &AccessRequest, old: &AccessRequestStatus, new: &AccessRequestStatus) -> Event {
+    match phase {
+        Phase::Pending if old.phase.is_none() => event(EventType::Normal, "Filed", "File", &filed(object)),
+        // It was granted, and is not any more.
+        Phase::Pending => event(EventType::Normal, "Revoked", "Revoke", "it waits for a grant again"),
+        Phase::Granted => event(EventType::Normal, "Granted", "Grant", &said(new, "Granted")),
+        Phase::Denied => event(EventType::Warning, "Denied", "Deny", &said(new, "Denied")),
+        Phase::Used => event(EventType::Normal, "Used", "Use", &said(new, "Used")),
+        Phase::Expired => event(EventType::Normal, "Expired", "Expire", &said(new, "Expired")),
+    }
+}
+
+/// Who asks for what, and how it is answered.
+fn filed(object: &AccessRequest) -> String {
+    let spec = &object.spec;
+    let user = spec.user_info.as_ref().map(UserInfo::name).unwrap_or_default();
+    let door = Door::of(&spec.for_object.sub_resource).map_or("access", Door::verb);
+    let (resource, target) = (&spec.for_object.resource.resource, &spec.for_object.name);
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    format!(
+        "{} asks for {door} of {}/{}; to answer: kubectl request approve -n {} {}",
+        safe(user),
+        safe(resource),
+        safe(target),
+        safe(&namespace),
+        safe(&name)
+    )
+}
+
+/// The text of a condition.
+fn said(status: &AccessRequestStatus, kind: &str) -> String {
+    let condition = status.conditions.iter().find(|condition| condition.type_ == kind);
+    condition.map(|condition| safe(&condition.message)).unwrap_or_default()
+}
+
+fn event(type_: EventType, reason: &str, action: &str, note: &str) -> Event {
+    // The API server takes a kilobyte.
+    let note: String = note.chars().take(250).collect();
+    Event { type_, reason: reason.to_owned(), note: Some(note), action: action.to_owned(), secondary: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn object() -> AccessRequest {
+        let object = json!({
+            "apiVersion": "spreadgroup.com/v1", "kind": "AccessRequest",
+            "metadata": {"name": "ask", "namespace": "shop"},
+            "spec": {"userInfo": {"username": "jane\u{1b}"}, "reason": "a secret", "execOptions": {"command": ["psql", "-psecret"]},
+                "forObject": {"resource": {"group": "apps", "version": "v1", "resource": "deployments"}, "subResource": "exec", "name": "web"}},
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn status(status: Value) -> AccessRequestStatus {
+        serde_json::from_value(status).unwrap()
+    }
+
+    fn told(old: Value, new: Value) -> Vec<(String, String)> {
+        let events = events(&object(), &status(old), &status(new));
+        events.into_iter().map(|event| (event.reason, event.note.unwrap_or_default())).collect()
+    }
+
+    fn with(phase: &str) -> Value {
+        json!({"phase": phase, "conditions": [{"type": phase, "status": "True", "reason": phase, "message": format!("{phase} it is"),
+            "lastTransitionTime": "2026-11-23T15:00:00Z"}]})
+    }
+
+    #[test]
+    fn who_asks_for_what_is_told_and_nothing_that_may_be_secret() {
+        let told = told(json!({}), with("Pending"));
+        let text = "jane\\u{1b} asks for exec of deployments/web; to answer: kubectl request approve -n shop ask";
+        assert_eq!(told, [("Filed".to_owned(), text.to_owned())]);
+    }
+
+    #[test]
+    fn every_change_of_the_phase_is_told_once() {
+        for phase in ["Granted", "Denied", "Used", "Expired"] {
+            assert_eq!(told(with("Pending"), with(phase)), [(phase.to_owned(), format!("{phase} it is"))]);
+            assert_eq!(told(with(phase), with(phase)), []);
+        }
+        assert_eq!(told(with("Granted"), with("Pending"))[0].0, "Revoked");
+    }
+
+    #[test]
+    fn a_lost_use_is_told() {
+        let used = |outcome: Value| {
+            let mut status = with("Used");
+            status["uses"] = json!([{"reviewUID": "r", "at": "2026-11-23T15:00:00Z", "pod": "p", "podUID": "u", "outcome": outcome}]);
+            status
+        };
+        assert_eq!(told(used(Value::Null), used(json!("Lost")))[0].0, "Lost");
+        assert_eq!(told(used(json!("Lost")), used(json!("Lost"))), []);
+    }
+}
