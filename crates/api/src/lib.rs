@@ -12,6 +12,7 @@
 
 pub mod convert;
 pub mod crd;
+pub mod ephemeral;
 pub mod objects;
 pub mod payload;
 pub mod pod_update;

@@ -6,7 +6,7 @@
 //!
 //! - [`attempt`]: what somebody tries to do, and who she is.
 //! - [`debug`], [`copy`]: what `kubectl debug` adds and `kubectl cp` runs.
-//! - [`access`]: requests and grants as values, and whether a request gives access now.
+//! - [`access`]: requests and grants as values; [`standing`]: whether a request gives access now.
 //! - [`verdict`]: the decision itself; [`matching`] compares what is tried with what was asked for.
 //! - [`proxy`]: the doors that nobody can ask for.
 //! - [`lifecycle`]: where a request stands, for its status, its role binding and the clean-up.
@@ -30,4 +30,5 @@ pub mod policy;
 pub mod proxy;
 pub mod rules;
 pub mod ruling;
+pub mod standing;
 pub mod verdict;
