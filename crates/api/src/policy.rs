@@ -67,7 +67,7 @@ pub struct AccessPolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub valid_for: Option<String>,
-    /// With `Require`: how many people must approve; 1 where it is absent.
+    /// With `Require`: how many people must approve. Absent: as many as there are sets of approvers, and at least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 16))]
     pub approvals: Option<u32>,
@@ -133,6 +133,11 @@ pub struct PolicyProxy {
     /// `pods`, `services` or `nodes`.
     #[schemars(length(max = 63))]
     pub resource: String,
+    /// The ports, by number or name, as they stand behind the name in the URL (`NAME:PORT`). Absent: only without one. Of a
+    /// node only the kubelet's can be meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 63)))]
+    pub ports: Option<Vec<String>>,
     /// The paths: `/metrics`, or `/metrics/*` for all below it.
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 1024)))]
     pub paths: Vec<String>,
@@ -337,7 +342,11 @@ fn proxy(one: &PolicyProxy, at: &str) -> Result<ProxyRule, PolicyFault> {
         Ok(path) => Ok(path),
         Err(error) => fault(format!("{at}.paths[{number}]"), error.to_string()),
     };
-    Ok(ProxyRule { resource, paths: one.paths.iter().enumerate().map(path).collect::<Result<_, _>>()? })
+    if resource == ProxyResource::Nodes && one.ports.is_some() {
+        return fault(format!("{at}.ports"), "of a node only the kubelet's own port can be let through: leave it out");
+    }
+    let ports = one.ports.clone().unwrap_or_default();
+    Ok(ProxyRule { resource, ports, paths: one.paths.iter().enumerate().map(path).collect::<Result<_, _>>()? })
 }
 
 fn effect(spec: &AccessPolicySpec) -> Result<Effect, PolicyFault> {
@@ -356,12 +365,14 @@ fn effect(spec: &AccessPolicySpec) -> Result<Effect, PolicyFault> {
             if spec.interactive == Some(true) {
                 return fault("spec.interactive", "a Require only restricts: say false, or leave it out");
             }
-            let approvals = spec.approvals.unwrap_or(1);
-            if !(1..=MOST_APPROVALS).contains(&approvals) {
-                return fault("spec.approvals", format!("from 1 to {MOST_APPROVALS}"));
-            }
+            let sets = sets(spec)?;
             let non_interactive = spec.interactive == Some(false);
-            Ok(Effect::Require(Require { approvals, sets: sets(spec)?, non_interactive, terms: terms(spec)? }))
+            Ok(Effect::Require(Require {
+                approvals: approvals(spec, sets.len())?,
+                sets,
+                non_interactive,
+                terms: terms(spec)?,
+            }))
         }
         PolicyEffect::Deny => {
             let extra = spec.reason.is_some() || spec.keys.is_some() || spec.valid_for.is_some();
@@ -374,6 +385,22 @@ fn effect(spec: &AccessPolicySpec) -> Result<Effect, PolicyFault> {
             Ok(Effect::Deny { fault: None })
         }
     }
+}
+
+/// As many people as sets, at least: else one who is in all of them would do.
+fn approvals(spec: &AccessPolicySpec, sets: usize) -> Result<u32, PolicyFault> {
+    let least = u32::try_from(sets).unwrap_or(MOST_APPROVALS).max(1);
+    let approvals = spec.approvals.unwrap_or(least);
+    if !(1..=MOST_APPROVALS).contains(&approvals) {
+        return fault("spec.approvals", format!("from 1 to {MOST_APPROVALS}"));
+    }
+    if approvals < least {
+        return fault(
+            "spec.approvals",
+            format!("with {sets} sets of approvers at least {least}: one person may be in several"),
+        );
+    }
+    Ok(approvals)
 }
 
 fn sets(spec: &AccessPolicySpec) -> Result<Vec<ApproverSet>, PolicyFault> {
@@ -395,6 +422,9 @@ fn terms(spec: &AccessPolicySpec) -> Result<Terms, PolicyFault> {
         Err(error) => return fault("spec.validFor", error.to_string()),
     };
     let reason = spec.reason.as_ref().map(|text| text_rule(text.pattern.as_ref(), text.prompt.as_ref(), "spec.reason"));
+    if spec.keys.as_ref().is_some_and(Vec::is_empty) {
+        return fault("spec.keys", "an empty list wants nothing: leave it out, or name a key");
+    }
     let mut keys = std::collections::BTreeMap::new();
     for (number, key) in spec.keys.iter().flatten().enumerate() {
         let at = format!("spec.keys[{number}]");

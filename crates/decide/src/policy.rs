@@ -190,7 +190,10 @@ impl Eq for Pattern {}
 
 impl TextRule {
     fn accepts(&self, text: &str) -> bool {
-        !text.trim().is_empty() && self.pattern.as_ref().is_none_or(|pattern| pattern.regex.is_match(text))
+        // As long as the schema lets a reason be; a dry run comes here before that is looked at.
+        text.len() <= 4096
+            && !text.trim().is_empty()
+            && self.pattern.as_ref().is_none_or(|pattern| pattern.regex.is_match(text))
     }
 }
 
@@ -334,6 +337,8 @@ pub struct Through<'a> {
     pub namespace: Option<&'a str>,
     /// Whose proxy.
     pub resource: ProxyResource,
+    /// The port, where one is named.
+    pub port: Option<&'a str>,
     /// The path behind it, from the slash on.
     pub path: &'a str,
 }
@@ -356,9 +361,7 @@ impl Policy {
             (ProxyResource::Pods | ProxyResource::Services, Some(namespace)) => self.is_in(namespace),
             (ProxyResource::Nodes, Some(_)) | (ProxyResource::Pods | ProxyResource::Services, None) => false,
         };
-        let leads = |rule: &ProxyRule| {
-            rule.resource == through.resource && rule.paths.iter().any(|path| path.leads_to(through.path))
-        };
+        let leads = |rule: &ProxyRule| rule.leads_to(through.resource, through.port, through.path);
         let plain = matches!(&self.effect, Effect::Allow(allow) if allow.terms.asks_nothing());
         plain && self.names(through.username, through.groups) && place && self.proxies.iter().any(leads)
     }

@@ -43,8 +43,26 @@ impl ProxyResource {
 pub struct ProxyRule {
     /// Whose proxy.
     pub resource: ProxyResource,
+    /// On which ports, as they stand in the name. Empty: only without one.
+    pub ports: Vec<String>,
     /// Which paths.
     pub paths: Vec<ProxyPath>,
+}
+
+/// Where the kubelet listens.
+const KUBELET: &str = "10250";
+
+impl ProxyRule {
+    /// Whether it lets through to a path on a port. Of a node only the kubelet's own is meant: behind others anything of
+    /// the node may listen.
+    pub fn leads_to(&self, resource: ProxyResource, port: Option<&str>, path: &str) -> bool {
+        let port = match (resource, port) {
+            (ProxyResource::Nodes, port) => port.is_none_or(|port| port == KUBELET),
+            (ProxyResource::Pods | ProxyResource::Services, None) => self.ports.is_empty(),
+            (ProxyResource::Pods | ProxyResource::Services, Some(port)) => self.ports.iter().any(|known| known == port),
+        };
+        resource == self.resource && port && self.paths.iter().any(|rule| rule.leads_to(path))
+    }
 }
 
 /// Paths behind a proxy.
@@ -143,7 +161,8 @@ pub fn name(text: &str) -> Result<ProxyName, ProxyError> {
 /// It could be read in another way behind the proxy.
 pub fn check_path(path: &str) -> Result<(), ProxyError> {
     let dots = path.split('/').any(|part| part == "." || part == "..");
-    let hidden = path.chars().any(|c| hides(c) || c == '%' || c == '\\' || c == '?' || c == '#');
+    // Some servers take what follows a `;` away before they look at the dots.
+    let hidden = path.chars().any(|c| hides(c) || matches!(c, '%' | '\\' | '?' | '#' | ';'));
     if dots || hidden || path.contains("//") { Err(ProxyError::Path) } else { Ok(()) }
 }
 
@@ -218,6 +237,7 @@ mod tests {
     #[case("/a/../b", ProxyResource::Pods, false)]
     #[case("/a//b", ProxyResource::Services, false)]
     #[case("/a%2fb", ProxyResource::Services, false)]
+    #[case("/a/..;/b", ProxyResource::Services, false)]
     #[case("/api/v1/*", ProxyResource::Services, true)]
     #[case("/", ProxyResource::Pods, true)]
     fn only_paths_that_mean_one_thing_and_not_everything_may_be_let_through(
@@ -239,6 +259,27 @@ mod tests {
     #[case("/a/*", "/ab", false)]
     fn a_path_leads_to_itself_or_below(#[case] rule: &str, #[case] path: &str, #[case] leads: bool) {
         assert_eq!(ProxyPath::read(rule, ProxyResource::Pods).unwrap().leads_to(path), leads);
+    }
+
+    #[rstest]
+    #[case(ProxyResource::Nodes, &[], None, true)]
+    #[case(ProxyResource::Nodes, &[], Some("10250"), true)]
+    #[case(ProxyResource::Nodes, &["9100"], Some("9100"), false)]
+    #[case(ProxyResource::Pods, &[], None, true)]
+    #[case(ProxyResource::Pods, &[], Some("80"), false)]
+    #[case(ProxyResource::Pods, &["80"], Some("80"), true)]
+    #[case(ProxyResource::Pods, &["80"], Some("8080"), false)]
+    #[case(ProxyResource::Services, &["http"], None, false)]
+    fn a_rule_is_for_its_ports(
+        #[case] resource: ProxyResource,
+        #[case] ports: &[&str],
+        #[case] port: Option<&str>,
+        #[case] leads: bool,
+    ) {
+        let ports = ports.iter().map(|&port| port.to_owned()).collect();
+        let rule = ProxyRule { resource, ports, paths: vec![ProxyPath::Exactly("/metrics".to_owned())] };
+        assert_eq!(rule.leads_to(resource, port, "/metrics"), leads);
+        assert!(!rule.leads_to(resource, port, "/other"));
     }
 
     proptest! {

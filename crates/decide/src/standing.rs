@@ -87,7 +87,10 @@ impl Candidate {
     /// When access that is given at a time ends, as it was asked for and as far as a policy lets it last.
     fn asked_end(&self, since: Timestamp, longest: Option<Duration>, rules: &Rules) -> Timestamp {
         match self.request.validity {
-            Validity::Once => after(self.request.created, rules.settings.unused),
+            Validity::Once => {
+                let unused = after(self.request.created, rules.settings.unused);
+                longest.map_or(unused, |longest| unused.min(after(since, longest)))
+            }
             Validity::For(asked) => after(since, longest.map_or(asked, |longest| asked.min(longest))),
         }
     }

@@ -252,14 +252,15 @@ impl Answer {
     }
 
     /// Whether another answer leaves something to say: a grant by somebody else where several are required, or a denial
-    /// of an earlier request of the same name.
+    /// where there is none of this request.
     fn has_room_beside(&self, there: &AccessGrant, request: &AccessRequest, me: &Me) -> bool {
         let same = answered_uid(there) == request.uid();
         let by_another = there.spec.granted_by.as_ref().is_some_and(|by| !me.is(by.name()));
         let several = request.status.as_ref().is_some_and(|status| status.approvals.is_some());
         match self.status {
             GrantStatus::Granted => same && by_another && several,
-            GrantStatus::Denied => !same,
+            // Whatever has that name and denies nothing must not keep a denial away.
+            GrantStatus::Denied => !same || there.status != Some(GrantStatus::Denied),
         }
     }
 

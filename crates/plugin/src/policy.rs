@@ -41,7 +41,8 @@ Allow: no request is needed. Grant: a request is granted at once. Approve: peopl
 
 /// The verbs about policies.
 #[derive(Debug, Args)]
-#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs", disable_help_subcommand = true)]
+#[command(after_help = EXAMPLES, subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
+#[command(disable_help_subcommand = true)]
 pub struct PolicyArgs {
     /// What to do.
     #[command(subcommand)]

@@ -69,6 +69,10 @@ async fn revoke(name: &str, cluster: &Cluster, terminal: &mut Terminal<'_>) -> R
 /// to delete, and only the request itself can go.
 async fn take_back(request: &AccessRequest, cluster: &Cluster) -> Result<Option<String>, RemoveError> {
     let name = request.name_any();
+    // Without its grants a policy would grant it still.
+    if request.status.as_ref().is_some_and(|status| status.granted_by_policy.is_some()) {
+        return Ok(None);
+    }
     let mut grants = cluster.grants_of(&name).await?;
     grants.retain(|grant| grant.status == Some(GrantStatus::Granted) && history::is_for(grant, request));
     let mut by = Vec::new();

@@ -236,6 +236,14 @@ fn a_policy_shortens_access() {
 }
 
 #[test]
+fn a_policy_shortens_how_long_a_single_use_waits() {
+    let terms = Terms { valid_for: Some(Duration::from_mins(10)), ..Terms::default() };
+    let policy = policy("short", Effect::Require(Require { approvals: 1, terms, ..Require::default() }));
+    let standing = candidate().standing(at(61), &with(&[policy]));
+    assert!(matches!(standing, Standing::Granted(access) if access.until == at(660)));
+}
+
+#[test]
 fn a_request_that_meets_its_terms_is_granted_by_a_policy() {
     let pattern = Some(Pattern::new("[A-Z]+-[0-9]+").unwrap());
     let terms = Terms { reason: Some(TextRule { pattern, prompt: None }), ..Terms::default() };

@@ -1,4 +1,3 @@
-
 use api::AccessRequest;
 use api::objects::EphemeralContainer;
 use proptest::prelude::*;

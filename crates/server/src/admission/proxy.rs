@@ -9,7 +9,7 @@ use api::{
 use decide::{
     explain::safe,
     policy::{PolicyId, Through},
-    proxy::{self, ProxyResource},
+    proxy::{self, ProxyName, ProxyResource},
 };
 use tokio::time::timeout_at;
 use tracing::{error, info};
@@ -48,7 +48,7 @@ impl Admission {
             Ok(Outcome::AlwaysAllowed)
         } else {
             match read(review) {
-                Ok(path) => self.through_by_policy(review, &path).await,
+                Ok((name, path)) => self.through_by_policy(review, &name, &path).await,
                 Err(unclear) => return Outcome::Unclear(unclear),
             }
         };
@@ -61,7 +61,7 @@ impl Admission {
     }
 
     /// Whether a policy that memory knows lets the caller through, and still does when it is read.
-    async fn through_by_policy(&self, review: &Review, path: &str) -> Result<Outcome, Failure> {
+    async fn through_by_policy(&self, review: &Review, name: &ProxyName, path: &str) -> Result<Outcome, Failure> {
         let caller = Self::caller(review);
         let Some(resource) = ProxyResource::of(&review.request.resource.resource) else { return Ok(Outcome::Refused) };
         let through = Through {
@@ -69,6 +69,7 @@ impl Admission {
             groups: &caller.groups,
             namespace: review.request.namespace.as_deref().filter(|namespace| !namespace.is_empty()),
             resource,
+            port: name.port.as_deref(),
             path,
         };
         if self.policies.current().through_proxy(&through).is_none() {
@@ -85,9 +86,9 @@ impl Admission {
     }
 }
 
-/// The path, from the slash on, where name and path can be read in one way only; nothing that cannot is ever let through
-/// by a rule.
-fn read(review: &Review) -> Result<String, String> {
+/// The name, and the path from the slash on, where both can be read in one way only; nothing that cannot is ever let
+/// through by a rule.
+fn read(review: &Review) -> Result<(ProxyName, String), String> {
     let kind = match review.request.resource.resource.as_str() {
         "pods" => "PodProxyOptions",
         "services" => "ServiceProxyOptions",
@@ -98,10 +99,10 @@ fn read(review: &Review) -> Result<String, String> {
         format!("what this proxy leads to is not understood, so nothing is allowed: {error}")
     };
     let options = StrictProxyOptions::decode(object, kind).map_err(|error| unclear(&error))?;
-    proxy::name(review.request.name.as_deref().unwrap_or_default()).map_err(|error| unclear(&error))?;
+    let name = proxy::name(review.request.name.as_deref().unwrap_or_default()).map_err(|error| unclear(&error))?;
     let path = options.path.unwrap_or_default();
     proxy::check_path(&path).map_err(|error| unclear(&error))?;
-    Ok(if path.starts_with('/') { path } else { format!("/{path}") })
+    Ok((name, if path.starts_with('/') { path } else { format!("/{path}") }))
 }
 
 fn conclude(review: &Review, outcome: &Outcome) -> Answer {

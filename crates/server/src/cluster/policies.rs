@@ -8,7 +8,7 @@ use std::{
 use api::{AccessPolicy, policy};
 use arc_swap::ArcSwap;
 use decide::{
-    policy::{Policy, PolicyId},
+    policy::{Effect, Policy, PolicyId},
     ruling::Policies,
 };
 use futures::StreamExt as _;
@@ -20,6 +20,7 @@ use kube::{
         watcher::{Config, Event, watcher},
     },
 };
+use serde_json::Value;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -140,14 +141,34 @@ fn api(client: &Client) -> Api<DynamicObject> {
     Api::all_with(client.clone(), &ApiResource::erase::<AccessPolicy>(&()))
 }
 
+/// Whether nothing of what is stored was left out: a field of a later version could restrict it.
+fn is_all_of(typed: &AccessPolicy, object: &DynamicObject) -> bool {
+    let spec = serde_json::to_value(&typed.spec).unwrap_or_default();
+    object.data.get("spec").is_some_and(|stored| without_nulls(stored) == without_nulls(&spec))
+}
+
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.iter().filter(|(_, value)| !value.is_null());
+            kept.map(|(key, value)| (key.clone(), without_nulls(value))).collect()
+        }
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
 /// A policy as a value. What is not understood permits nothing, and where it may refuse, it refuses all.
 pub fn understood(object: &DynamicObject) -> Option<Policy> {
     let typed = serde_json::to_value(object).and_then(serde_json::from_value::<AccessPolicy>);
-    let fault = match typed {
-        Ok(typed) => match policy::policy(&typed) {
-            Ok(policy) => return Some(policy),
-            Err(fault) => fault.to_string(),
-        },
+    let fault = match typed.map(|typed| (policy::policy(&typed), is_all_of(&typed, object))) {
+        // Its deletion counts from when it begins; what restricts stands until it is gone.
+        Ok((Ok(policy), true)) if matches!(policy.effect, Effect::Allow(_)) => {
+            return Some(policy).filter(|_| object.metadata.deletion_timestamp.is_none());
+        }
+        Ok((Ok(policy), true)) => return Some(policy),
+        Ok((Ok(_), false)) => "it has fields of another version".to_owned(),
+        Ok((Err(fault), _)) => fault.to_string(),
         Err(error) => error.to_string(),
     };
     let id = PolicyId {
@@ -155,7 +176,7 @@ pub fn understood(object: &DynamicObject) -> Option<Policy> {
         uid: object.uid().unwrap_or_default(),
         generation: object.metadata.generation.unwrap_or_default(),
     };
-    let effect = object.data.get("spec").and_then(|spec| spec.get("effect")).and_then(serde_json::Value::as_str);
+    let effect = object.data.get("spec").and_then(|spec| spec.get("effect")).and_then(Value::as_str);
     warn!(kind = %AccessPolicy::kind(&()), name = id.name, effect, fault, "a policy is not understood");
     policy::in_place_of(id, effect, &fault)
 }

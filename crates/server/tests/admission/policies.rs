@@ -52,6 +52,29 @@ async fn a_policy_that_was_deleted_a_moment_ago_allows_nothing() {
     assert!(world.exec("r1", |_| {}).await.denial().contains("you have not asked"));
 }
 
+#[rstest]
+#[case::being_deleted(|policy: &mut Value| policy["metadata"]["deletionTimestamp"] = json!("2026-11-23T15:00:00Z"))]
+#[case::of_a_later_version(|policy: &mut Value| policy["spec"]["onlyOn"] = json!("mondays"))]
+#[tokio::test]
+async fn an_allow_that_goes_or_says_more_than_is_understood_allows_nothing(#[case] change: fn(&mut Value)) {
+    let world = World::new(Settings::default());
+    let mut policy = allow();
+    change(&mut policy);
+    world.put_policy(&policy);
+    assert!(world.exec("r1", |_| {}).await.denial().contains("you have not asked"));
+}
+
+#[tokio::test]
+async fn a_name_without_the_mandatory_prefix_is_no_approver_of_a_set() {
+    let world = World::new(Settings { prefix: "oidc:", ..Settings::default() });
+    world.put_request(&request());
+    let sets = json!([{"name": "security", "subjects": [{"kind": "User", "name": "oidc:amy"}]}]);
+    world.put_policy(&policy("Require", json!({"approvers": sets})));
+    let said = file(&world, &granting("amy")).await;
+    assert!(said.denial().contains("your approval would not count"), "{}", said.denial());
+    assert!(file(&world, &granting("oidc:amy")).await.allowed());
+}
+
 #[tokio::test]
 async fn a_denial_that_the_watch_has_not_shown_yet_denies_what_is_granted_and_what_is_allowed() {
     let world = World::granted();
@@ -85,6 +108,7 @@ async fn policies_that_cannot_be_read_allow_nothing() {
 #[case::no_spec(|spec: &mut Value| *spec = Value::Null, true)]
 #[case::another_type(|spec: &mut Value| *spec = json!({"effect": "Deny", "doors": "exec"}), true)]
 #[case::a_permission(|spec: &mut Value| *spec = json!({"effect": "Allow", "doors": ["exec"]}), false)]
+#[case::a_field_of_a_later_version(|spec: &mut Value| *spec = json!({"effect": "Require", "moons": 2}), true)]
 #[tokio::test]
 async fn a_policy_that_is_not_understood_refuses_all_or_permits_nothing(
     #[case] change: fn(&mut Value),
@@ -180,6 +204,9 @@ fn writing(policy: &Value) -> Value {
 #[case::a_program_as_user(json!({"subjects": [{"kind": "User", "name": "system:serviceaccount:ci:bot"}]}), "spec.subjects[0]: write a ServiceAccount by its kind")]
 #[case::a_program_with_any_command(json!({"subjects": [{"kind": "ServiceAccount", "name": "bot", "namespace": "ci"}], "commands": [{"program": "ls"}]}), "must name its commands exactly")]
 #[case::a_program_everywhere(json!({"subjects": [{"kind": "ServiceAccount", "name": "bot", "namespace": "ci"}], "namespaces": ["*"]}), "must name its namespaces")]
+#[case::no_keys(json!({"keys": []}), "spec.keys: an empty list wants nothing")]
+#[case::ports_of_a_node(json!({"proxies": [{"resource": "nodes", "ports": ["80"], "paths": ["/metrics"]}]}), "spec.proxies[0].ports: of a node")]
+#[case::one_for_two_sets(json!({"effect": "Require", "approvals": 1, "approvers": [{"name": "a", "subjects": [{"kind": "Group", "name": "a"}]}, {"name": "b", "subjects": [{"kind": "Group", "name": "b"}]}]}), "spec.approvals: with 2 sets of approvers at least 2")]
 #[case::every_path(json!({"proxies": [{"resource": "pods", "paths": ["/*"]}]}), "spec.proxies[0].paths[0]: it is every path")]
 #[case::the_kubelet(json!({"proxies": [{"resource": "nodes", "paths": ["/metrics", "/run/*"]}]}), "spec.proxies[0].paths[1]: of a node only /metrics")]
 #[case::another_proxy(json!({"proxies": [{"resource": "jobs", "paths": ["/a"]}]}), "spec.proxies[0].resource: \"jobs\" is none of")]
@@ -202,7 +229,7 @@ fn scraper() -> Value {
         "Allow",
         json!({"subjects": [{"kind": "ServiceAccount", "name": "prometheus", "namespace": "monitoring"}],
             "namespaces": ["default"],
-            "proxies": [{"resource": "pods", "paths": ["/x"]}, {"resource": "nodes", "paths": ["/metrics"]}]}),
+            "proxies": [{"resource": "pods", "ports": ["80"], "paths": ["/x"]}, {"resource": "nodes", "paths": ["/metrics"]}]}),
     )
 }
 

@@ -53,7 +53,7 @@ fn a_policy_lets_somebody_through_to_its_path_and_no_other() {
     let policy = serde_json::json!({
         "apiVersion": "spreadgroup.com/v1", "kind": "AccessPolicy", "metadata": {"name": "scraper"},
         "spec": {"effect": "Allow", "subjects": [{"kind": "User", "name": scraper.name}], "namespaces": [scene.namespace],
-            "proxies": [{"resource": "pods", "paths": ["/index.html"]}]},
+            "proxies": [{"resource": "pods", "ports": ["8080"], "paths": ["/index.html"]}]},
     });
     crate::policies::owner_applies(scene, &policy).works_with("created");
     let get = |rest: &str| scraper.kubectl(["get", "--raw", &path("pods", "talk:8080", rest)]);
