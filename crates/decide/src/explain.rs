@@ -128,7 +128,8 @@ pub fn forbids(forbidden: &Forbidden) -> String {
     }
 }
 
-fn contact(forbidden: &Forbidden) -> String {
+/// Whom to ask about it, where the policy says: a sentence with a space before it.
+pub fn contact(forbidden: &Forbidden) -> String {
     forbidden.contact.as_ref().map(|contact| format!(" Ask {}.", safe(contact))).unwrap_or_default()
 }
 

@@ -3,7 +3,7 @@
 //! Of all policies that match, `Deny` wins, then `Require`, then `Allow`; where none matches, one approval is needed.
 //! A restriction matches where it may concern what is done, a permission only where it certainly does.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use regex::{Regex, RegexBuilder};
 use wildmatch::WildMatch;
@@ -51,6 +51,12 @@ pub struct PolicyId {
     pub uid: String,
     /// Generation.
     pub generation: i64,
+}
+
+impl fmt::Display for PolicyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.name, self.uid, self.generation)
+    }
 }
 
 /// For whom a policy is.
@@ -346,10 +352,7 @@ pub struct Through<'a> {
 impl Policy {
     /// Whether it refuses what goes through a proxy: nobody can approve that, and so what requires something does too.
     pub(crate) fn may_refuse(&self, through: &Through<'_>) -> bool {
-        let who = match &self.who {
-            Who::Everybody => true,
-            Who::Listed(subjects) => subjects.iter().any(|subject| subject.names(through.username, through.groups)),
-        };
+        let who = self.may_mean(through.username, through.groups);
         let place = self.namespaces.is_empty() || through.namespace.is_none_or(|namespace| self.is_in(namespace));
         who && place && self.doors.is_empty() && !matches!(self.effect, Effect::Allow(_))
     }
@@ -364,6 +367,14 @@ impl Policy {
         let leads = |rule: &ProxyRule| rule.leads_to(through.resource, through.port, through.path);
         let plain = matches!(&self.effect, Effect::Allow(allow) if allow.terms.asks_nothing());
         plain && self.names(through.username, through.groups) && place && self.proxies.iter().any(leads)
+    }
+
+    /// Whether it is for somebody, as restrictions are.
+    fn may_mean(&self, username: &str, groups: &[String]) -> bool {
+        match &self.who {
+            Who::Everybody => true,
+            Who::Listed(subjects) => subjects.iter().any(|subject| subject.names(username, groups)),
+        }
     }
 
     /// Whether it names somebody. A permission reaches a program by its name only.
@@ -381,10 +392,7 @@ impl Policy {
 
     /// Whether it may concern what is done: what is not certain does.
     pub(crate) fn may_concern(&self, deed: &Deed<'_>) -> bool {
-        let who = match &self.who {
-            Who::Everybody => true,
-            Who::Listed(subjects) => subjects.iter().any(|subject| subject.names(&deed.username, deed.groups)),
-        };
+        let who = self.may_mean(&deed.username, deed.groups);
         let command = self.commands.is_empty()
             || deed.door == Door::Exec
                 && match &deed.command {

@@ -304,7 +304,7 @@ impl Admission {
         let decision = outcome.name();
         log(review, attempt, &outcome);
         let request = outcome.request().map(str::to_owned);
-        let policy = outcome.policy().map(decided);
+        let policy = outcome.policy().map(ToString::to_string);
         let mut spent = None;
         let answer = match outcome {
             Outcome::Allowed(basis) => {
@@ -427,11 +427,6 @@ fn shown(options: &StrictExecOptions) -> ExecOptions {
     }
 }
 
-/// Name, UID and generation.
-fn decided(PolicyId { name, uid, generation }: &PolicyId) -> String {
-    format!("{name} {uid} {generation}")
-}
-
 fn log(review: &Review, attempt: Option<&Attempt>, outcome: &Outcome) {
     let request = &review.request;
     let (uid, user, decision) = (&request.uid, request.user_info.name(), outcome.name());
@@ -444,7 +439,7 @@ fn log(review: &Review, attempt: Option<&Attempt>, outcome: &Outcome) {
     if let Outcome::Failed(failure) = outcome {
         error!(uid, error = crate::chain(failure), "could not decide, and denied");
     }
-    let policy = outcome.policy().map(decided).unwrap_or_default();
+    let policy = outcome.policy().map(ToString::to_string).unwrap_or_default();
     info!(
         target: "audit",
         uid, user, namespace, pod, door, container, what, decision, request = by, policy, dry_run,

@@ -110,10 +110,7 @@ fn conclude(review: &Review, outcome: &Outcome) -> Answer {
     let uid = &request.uid;
     let (decision, answer) = match outcome {
         Outcome::AlwaysAllowed => ("always-allowed", Answer::allow(uid)),
-        Outcome::Allowed(policy) => {
-            let policy = format!("{} {} {}", policy.name, policy.uid, policy.generation);
-            ("allowed-by-policy", Answer::allow(uid).annotated("policy", policy))
-        }
+        Outcome::Allowed(policy) => ("allowed-by-policy", Answer::allow(uid).annotated("policy", policy.to_string())),
         Outcome::Refused => ("denied-proxy", Answer::deny(uid, refusal(&request.resource.resource))),
         Outcome::Unclear(text) => ("denied-unclear", Answer::deny(uid, text.as_str())),
         Outcome::Failed(failure) => {

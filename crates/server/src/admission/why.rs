@@ -52,8 +52,7 @@ impl Admission {
         let interactive_off = request.ask.is_interactive() && !self.settings.allow_interactive;
         match ruling.outcome(request, &self.settings.prefix) {
             Foretold::Refused(forbidden) => {
-                let contact = forbidden.contact.as_ref().map(|contact| format!(" Ask {}.", safe(contact)));
-                format!("It would be refused: {}.{}", explain::forbids(&forbidden), contact.unwrap_or_default())
+                format!("It would be refused: {}.{}", explain::forbids(&forbidden), explain::contact(&forbidden))
             }
             _ if interactive_off => "It would be refused: the server runs without --allow-interactive.".to_owned(),
             Foretold::Allowed(policy) => {

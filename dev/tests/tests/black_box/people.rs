@@ -1,8 +1,8 @@
 //! What the plugin does for people beside asking and granting: waiting, running, finding, ending, completing.
 
+use std::fs;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
 
 use kra_tests::{
     scene::{Person, Said, Scene, said},
@@ -63,6 +63,13 @@ fn a_wait_ends_as_the_request_does() {
     jane.asks(&["--wait"], &["uname"]).ends_with(2, "say how long to wait");
 }
 
+/// Whether a process does something of its own on SIGINT: the second bit of the signals that it catches.
+fn catches_interrupts(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & 0b10 != 0
+}
+
 #[test]
 fn ctrl_c_leaves_the_request_open() {
     let scene = Scene::new(world::standing());
@@ -71,7 +78,7 @@ fn ctrl_c_leaves_the_request_open() {
     let waiting = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     eventually("her request", || jane.kubectl(["request", "list", "--mine"]).text.contains("Pending"));
     // It is filed before it is waited for.
-    thread::sleep(Duration::from_secs(1));
+    eventually("its ear for Ctrl-C", || catches_interrupts(waiting.id()));
     assert!(Command::new("kill").args(["-INT", &waiting.id().to_string()]).status().unwrap().success());
     let ended = waiting.wait_with_output().unwrap();
     assert_eq!(ended.status.code(), Some(130));
