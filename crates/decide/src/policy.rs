@@ -387,6 +387,7 @@ impl Policy {
     }
 
     fn is_in(&self, namespace: &str) -> bool {
+        // Only the star stands for other characters here; no name has a NUL.
         self.namespaces.iter().any(|glob| WildMatch::new(&glob.replace('?', "\u{0}")).matches(namespace))
     }
 
