@@ -1,5 +1,6 @@
 //! The contract of kube-request-access: what is stored in the cluster and what travels to webhooks.
 //!
+//! - [`names`]: names of objects, made from names of people.
 //! - [`objects`]: `AccessRequest` and `AccessGrant` (group `spreadgroup.com`, version `v1`).
 //! - [`crd`]: their CustomResourceDefinitions, as `deploy/` ships them.
 //! - [`review`]: the AdmissionReview, decoded strictly.
@@ -13,6 +14,7 @@
 pub mod convert;
 pub mod crd;
 pub mod ephemeral;
+pub mod names;
 pub mod objects;
 pub mod payload;
 pub mod pod_update;

@@ -14,6 +14,7 @@
 //! - [`rules`]: what a request may ask for at all.
 //! - [`identity`]: names, with and without the authenticator's prefix.
 //! - [`explain`]: what a denied caller reads.
+//! - [`waiting`]: which denied attempts may wait for a grant, and until when.
 //! - [`duration`], [`argv`]: durations in Go's syntax, and commands shown so that no two look the same.
 
 pub mod access;
@@ -32,3 +33,4 @@ pub mod rules;
 pub mod ruling;
 pub mod standing;
 pub mod verdict;
+pub mod waiting;

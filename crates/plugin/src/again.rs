@@ -9,12 +9,12 @@ use crate::asking::{self, AskError, Filing, Order};
 use crate::cluster::Cluster;
 use crate::exit;
 use crate::kubectl::{Next, Words};
-use crate::names::{self, NOBODY};
 use crate::safe::safe_word;
 use crate::summary;
 use crate::target::Workload;
 use crate::terminal::Terminal;
 use crate::waiting::{Wait, Waiting};
+use api::names::{self, NOBODY};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -12,10 +12,10 @@ use kube::{Resource, ResourceExt};
 use crate::cluster::{Cluster, ClusterError, Me};
 use crate::history;
 use crate::named::BadName;
-use crate::names;
 use crate::safe::{safe, safe_word};
 use crate::summary;
 use crate::terminal::Terminal;
+use api::names;
 
 /// An answer before it is stored.
 pub struct Answer {

@@ -15,7 +15,6 @@ use crate::container::{Choice, ContainerError};
 use crate::cp::CopyError;
 use crate::debug::DebugError;
 use crate::kubectl::{Line, Next};
-use crate::names::{self, NOBODY};
 use crate::output::{self, ObjectFormat};
 use crate::place::{Place, PlaceError};
 use crate::ports::PortError;
@@ -27,6 +26,7 @@ use crate::target::TargetError;
 use crate::terminal::Terminal;
 use crate::waiting::{self, Wait, WaitError, Waiting};
 use crate::why;
+use api::names::{self, NOBODY};
 
 /// The label that names who asks, as the original writes it.
 pub(crate) const USERNAME_LABEL: &str = "username";

@@ -13,11 +13,11 @@ use crate::asking::{self, Ask, AskError, Asking, Terms};
 use crate::cluster::Cluster;
 use crate::exit;
 use crate::kubectl::{Next, Words};
-use crate::names;
 use crate::place;
 use crate::safe::safe_word;
 use crate::target::{Target, TargetError};
 use crate::terminal::Terminal;
+use api::names;
 
 const EXAMPLES: &str = "\
 Examples:

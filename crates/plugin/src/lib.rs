@@ -46,7 +46,6 @@ pub mod kubeconfig;
 pub mod kubectl;
 pub mod list;
 pub mod named;
-pub mod names;
 pub mod output;
 pub mod place;
 pub mod policy;

@@ -4,9 +4,9 @@ use std::io;
 
 use crate::Failure;
 use crate::cluster::Cluster;
-use crate::names::is_object_name;
 use crate::safe::safe_word;
 use crate::terminal::Terminal;
+use api::names::is_object_name;
 
 /// A request as it is named on the command line: `NAME`, or `NAMESPACE/NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,13 +9,13 @@ use crate::asking::{self, Ask, AskError, Asking, Terms};
 use crate::cluster::Cluster;
 use crate::exit;
 use crate::kubectl::{self, Next, Words};
-use crate::names;
 use crate::place::{self, Place, PlaceError};
 use crate::ports::{self, Port};
 use crate::safe::safe_word;
 use crate::service;
 use crate::target::{Target, TargetError};
 use crate::terminal::Terminal;
+use api::names;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -5,11 +5,11 @@ use std::io;
 use clap::Args;
 
 use crate::cluster::{Cluster, ClusterError};
-use crate::names;
 use crate::output::{self, ObjectFormat};
 use crate::safe::{safe, safe_word};
 use crate::summary;
 use crate::terminal::Terminal;
+use api::names;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -3,8 +3,8 @@
 use api::GroupVersionResource;
 use kube::core::ApiResource;
 
-use crate::names::is_object_name;
 use crate::safe::safe_word;
+use api::names::is_object_name;
 
 /// A pod, or the workload that runs it.
 #[derive(Debug, Clone, PartialEq, Eq)]

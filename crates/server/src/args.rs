@@ -132,6 +132,12 @@ pub struct Args {
     #[arg(long, env = "KRA_ALLOW_INTERACTIVE")]
     pub allow_interactive: bool,
 
+    /// Hold an attempt that nobody has asked for: file a request for it, and let it through when it is granted in time.
+    /// For as long as the webhook's timeoutSeconds allow (30 are the most), so raise them. Needs --review-path-file or
+    /// --client-ca-file
+    #[arg(long, env = "KRA_IN_BAND_WAIT")]
+    pub in_band_wait: bool,
+
     /// Name of this cluster, for denials and audit
     #[arg(long, env = "KRA_CLUSTER_NAME", default_value = "", value_name = "NAME")]
     pub cluster_name: String,

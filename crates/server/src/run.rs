@@ -21,7 +21,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
-    admission::{Admission, Arrivals, Clock, router::Service},
+    admission::{Admission, Arrivals, Clock, Waiting, router::Service},
     args::{Args, resolve},
     audit::{Extensions, Webhook},
     cluster::{
@@ -34,7 +34,10 @@ use crate::{
         seal::{SealError, Sealer},
         watch as watches,
     },
-    controllers::{self, cleanup},
+    controllers::{
+        self, cleanup,
+        filing::{self, Filer, Filings},
+    },
     metrics::Metrics,
     serve::{
         self, authentication::Authentication, client_authority::ClientAuthority, reload, review_path::ReviewPaths,
@@ -83,10 +86,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let index = Arc::new(Index::default());
     let policies = Arc::new(PolicyStore::default());
     let (outcomes, unwritten) = Outcomes::new(clients.controllers.clone());
-    let admission = Arc::new(admission(&args, &clients, (&index, &policies), &files, outcomes, own_name));
+    let (waiting, filings) = waiting(&args);
+    let admission = Arc::new(admission(&args, &clients, (&index, &policies), &files, outcomes, waiting, own_name));
     let (watching, synced) = spawn_watches(&clients, &index, &policies);
     let context = context(&args, &clients, &policies, &admission.clock, &files.sealer);
-    let controlling = spawn_controllers(context, &index, args.cleanup_interval, synced.clone());
+    let controlling = spawn_controllers(context, &index, args.cleanup_interval, filings, synced.clone());
     tokio::spawn(announce(synced, ready.clone()));
     let router = Service::new(admission, is_ready, Metrics::new()).believing(files.authentication()).router();
     tokio::select! {
@@ -102,12 +106,19 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Where attempts wait, and what is filed for them.
+fn waiting(args: &Args) -> (Option<Waiting>, Filings) {
+    let (filer, filings) = Filer::new();
+    (args.in_band_wait.then(|| Waiting::new(filer)), filings)
+}
+
 fn admission(
     args: &Args,
     clients: &Clients,
     (index, policies): (&Arc<Index>, &Arc<PolicyStore>),
     files: &Files,
     outcomes: Outcomes,
+    waiting: Option<Waiting>,
     own_name: String,
 ) -> Admission {
     let clock: Clock = Arc::new(Timestamp::now);
@@ -121,6 +132,7 @@ fn admission(
         always_allowed: args.always_allowed(),
         max_open_requests: args.max_open_requests,
         arrivals: Arrivals::default(),
+        waiting,
         cluster_name: args.cluster_name.clone(),
         own_name,
         clock,
@@ -152,6 +164,10 @@ impl Files {
         let paths = args.review_path_file.clone().map(ReviewPaths::load).transpose().context("--review-path-file")?;
         let clients = |file| ClientAuthority::load(file, args.client_allowed_name.clone(), Arc::clone(provider));
         let clients = args.client_ca_file.clone().map(clients).transpose().context("--client-ca-file")?.map(Arc::new);
+        if args.in_band_wait && paths.is_none() && clients.is_none() {
+            // Else whoever reaches this address files requests in others' names.
+            bail!("--in-band-wait needs --review-path-file or --client-ca-file");
+        }
         let tls = Tls::load(args.cert_file.clone(), args.key_file.clone(), clients.clone(), Arc::clone(provider))?;
         let extensions = Arc::new(extensions(args, provider)?);
         let sealer = Arc::new(sealer(args.seal_key_file.as_deref()).context("--seal-key-file")?);
@@ -299,6 +315,7 @@ fn spawn_controllers(
     context: controllers::Context,
     index: &Arc<Index>,
     every: Duration,
+    filings: Filings,
     mut synced: watch::Receiver<watches::Synced>,
 ) -> JoinHandle<()> {
     let (context, index) = (Arc::new(context), Arc::clone(index));
@@ -306,6 +323,8 @@ fn spawn_controllers(
         if synced.wait_for(|synced| synced.knows_policies()).await.is_err() {
             return;
         }
+        // It ends where nobody waits in band.
+        tokio::spawn(filing::run(filings, Arc::clone(&context)));
         tokio::join!(controllers::run(Arc::clone(&context)), cleanup::run(context, index, every));
     })
 }

@@ -14,11 +14,17 @@ const WAY_BACK: Duration = Duration::from_millis(300);
 const RECORD: Duration = Duration::from_millis(500);
 /// With less than this left no spend is begun: its answer might come too late, and the use would be lost.
 const SPEND: Duration = Duration::from_secs(1);
+/// Kept for the decision after a wait: to read, record and spend.
+const DECIDE: Duration = Duration::from_millis(2500);
+/// So much before that nobody waits for a request that was filed when its attempt came: so that the same attempt over
+/// another transport, which comes right after, finds its window closed.
+const CLOSED: Duration = Duration::from_secs(1);
 
 /// When the API server stops waiting for an answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline {
     ends: Instant,
+    timeout: Duration,
 }
 
 impl Deadline {
@@ -26,7 +32,7 @@ impl Deadline {
     pub fn from_query(query: Option<&str>, now: Instant) -> Self {
         let said = query.into_iter().flat_map(|query| query.split('&')).find_map(|pair| pair.strip_prefix("timeout="));
         let timeout = said.and_then(|text| decide::duration::parse(text, LONGEST).ok()).unwrap_or(DEFAULT);
-        Self { ends: now.checked_add(timeout).unwrap_or(now) }
+        Self { ends: now.checked_add(timeout).unwrap_or(now), timeout }
     }
 
     /// When our answer must be on its way.
@@ -37,6 +43,16 @@ impl Deadline {
     /// When a decision must have been made: early enough to record what came of it.
     pub fn decide_by(self) -> Instant {
         self.answer_by().checked_sub(RECORD).unwrap_or(self.ends)
+    }
+
+    /// When whoever waits for a grant must have it.
+    pub fn wait_until(self) -> Instant {
+        self.ends.checked_sub(DECIDE).unwrap_or(self.ends)
+    }
+
+    /// How long after its filing a request is waited for at all.
+    pub fn window(self) -> Duration {
+        self.timeout.saturating_sub(DECIDE).saturating_sub(CLOSED)
     }
 
     /// Whether there is time enough to begin a spend.

@@ -19,7 +19,7 @@ use decide::{
 use tokio::time::timeout_at;
 use tracing::{error, info, warn};
 
-use super::{Admission, Deadline, Decision, failure::Failure};
+use super::{Admission, Deadline, Decision, Step, Waiter, failure::Failure};
 use crate::{
     audit::{Exec, WebhookError},
     cluster::{
@@ -36,7 +36,7 @@ const MOST_READS: usize = 8;
 
 /// What becomes of an attempt.
 #[derive(Debug)]
-enum Outcome {
+pub(super) enum Outcome {
     /// It may proceed.
     Allowed(Basis),
     /// It may not, and this is the nearest miss.
@@ -51,7 +51,7 @@ enum Outcome {
 
 /// Why an attempt may proceed.
 #[derive(Debug)]
-enum Basis {
+pub(super) enum Basis {
     /// The caller needs no request.
     AlwaysAllowed,
     /// A policy says that no request is needed.
@@ -116,26 +116,52 @@ enum Confirmation {
 }
 
 impl Admission {
-    /// Decides on an attempt, records it, and spends what it uses up.
-    pub(super) async fn attempt(&self, review: &Review, door: Door, deadline: Deadline) -> Decision {
+    /// Decides on an attempt, records it, and spends what it uses up; or says that it may wait, and records nothing yet.
+    pub(super) async fn attempt(&self, review: &Review, door: Door, deadline: Deadline) -> Step {
         let (attempt, options) = match read(review, door) {
             Ok(read) => read,
             Err(unclear) => {
                 self.record_denial(review, &ExecOptions::default(), deadline).await;
-                return self.conclude(review, None, Outcome::Unclear(unclear));
+                return self.conclude(review, None, Outcome::Unclear(unclear)).into();
             }
         };
-        // Bounded here, so that an attempt that takes too long is recorded like any other.
-        let decided = timeout_at(deadline.decide_by(), self.decide(review, &attempt, &options, deadline)).await;
-        let outcome = match decided {
+        let outcome = self.outcome_of(review, &attempt, &options, deadline).await;
+        if let Outcome::Denied(denied) = &outcome
+            && let Some(may) = self.may_wait(&attempt, denied, deadline)
+        {
+            return Step::Wait(Box::new(Waiter { attempt, options, may }));
+        }
+        self.finish(review, &attempt, &options, outcome, deadline).await.into()
+    }
+
+    /// What an attempt comes to. Bounded, so that one that takes too long is recorded like any other.
+    pub(super) async fn outcome_of(
+        &self,
+        review: &Review,
+        attempt: &Attempt,
+        options: &ExecOptions,
+        deadline: Deadline,
+    ) -> Outcome {
+        match timeout_at(deadline.decide_by(), self.decide(review, attempt, options, deadline)).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(failure)) => Outcome::Failed(failure),
             Err(_elapsed) => Outcome::Failed(Failure::Timeout),
-        };
-        if !matches!(outcome, Outcome::Allowed(_)) {
-            self.record_denial(review, &options, deadline).await;
         }
-        self.conclude(review, Some(&attempt), outcome)
+    }
+
+    /// Records a denial, and answers. What is allowed was recorded before.
+    pub(super) async fn finish(
+        &self,
+        review: &Review,
+        attempt: &Attempt,
+        options: &ExecOptions,
+        outcome: Outcome,
+        deadline: Deadline,
+    ) -> Decision {
+        if !matches!(outcome, Outcome::Allowed(_)) {
+            self.record_denial(review, options, deadline).await;
+        }
+        self.conclude(review, Some(attempt), outcome)
     }
 
     async fn decide(

@@ -6,6 +6,7 @@
 //!
 //! - [`router`]: HTTP in and out; a panic becomes a denial.
 //! - [`door`]: an attempt to get into a pod. [`proxy`]: the doors that nobody can ask for.
+//! - [`waiting`]: a denied attempt that waits for its grant.
 //! - [`requests`], [`grants`], [`removal`]: writes to our own objects.
 //! - [`why`]: what would become of a request. [`policy`]: writes of policies.
 //! - [`stamp`]: what the server itself writes into new objects.
@@ -24,6 +25,7 @@ pub mod requests;
 pub mod room;
 pub mod router;
 pub mod stamp;
+pub mod waiting;
 pub mod why;
 
 use std::sync::Arc;
@@ -51,6 +53,7 @@ use crate::{
 pub use arrivals::Arrivals;
 pub use deadline::Deadline;
 pub use failure::{Failure, Refused};
+pub use waiting::{Waiter, Waiting};
 
 /// Everything that answers a review.
 pub struct Admission {
@@ -72,6 +75,8 @@ pub struct Admission {
     pub max_open_requests: usize,
     /// Requests that were admitted a moment ago.
     pub arrivals: Arrivals,
+    /// Where denied attempts wait for a grant; `None`: they do not (`--in-band-wait`).
+    pub waiting: Option<Waiting>,
     /// `--cluster-name`
     pub cluster_name: String,
     /// The name of this server's own account.
@@ -95,12 +100,27 @@ impl From<Answer> for Decision {
     }
 }
 
+/// What a review comes to first.
+#[derive(Debug)]
+pub enum Step {
+    /// To an answer.
+    Answer(Box<Decision>),
+    /// To a wait for a grant, in a place of its own.
+    Wait(Box<Waiter>),
+}
+
+impl From<Decision> for Step {
+    fn from(decision: Decision) -> Self {
+        Self::Answer(Box::new(decision))
+    }
+}
+
 /// A clock, so that tests can turn it.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 impl Admission {
-    /// Answers a review on a validating path: allows or denies, never patches.
-    pub async fn validate(&self, review: &Review, deadline: Deadline) -> Decision {
+    /// Answers a review on a validating path, or says that it may wait: allows or denies, never patches.
+    pub async fn validate(&self, review: &Review, deadline: Deadline) -> Step {
         let request = &review.request;
         let resource = &request.resource;
         let what = (resource.group.as_str(), resource.resource.as_str(), request.sub_resource.as_deref().unwrap_or(""));
@@ -114,7 +134,7 @@ impl Admission {
                 return self.attempt(review, Door::EphemeralContainers, deadline).await;
             }
             (("", "pods" | "services" | "nodes", "proxy"), Operation::Connect) => {
-                return self.proxy(review, deadline).await.into();
+                return Decision::from(self.proxy(review, deadline).await).into();
             }
             ((GROUP, "accessrequests", ""), Operation::Create) => self.create_request(review, deadline).await,
             ((GROUP, "accessgrants", ""), Operation::Create) => self.create_grant(review, deadline).await,
@@ -125,7 +145,7 @@ impl Admission {
             ((GROUP, "accessgrants", ""), Operation::Delete) => self.delete_grant(review).await,
             _ => Err(unexpected(review)),
         };
-        failure::answer(review, result.map(|()| Answer::allow(&request.uid))).into()
+        Decision::from(failure::answer(review, result.map(|()| Answer::allow(&request.uid)))).into()
     }
 
     /// Answers a review on the mutating path: stamps new objects.

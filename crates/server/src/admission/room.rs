@@ -31,6 +31,11 @@ pub struct Place {
 }
 
 impl Room {
+    /// Room for so many small reviews, and so many large ones.
+    pub fn new(small: usize, large: usize) -> Self {
+        Self { small: Arc::new(Semaphore::new(small)), large: Arc::new(Semaphore::new(large)) }
+    }
+
     /// Takes room for a review of this length, in bytes; one that does not say its length may be the largest.
     pub fn take(&self, length: Option<usize>, largest: usize) -> Option<Place> {
         let small = length.is_some_and(|length| length <= SMALL);
@@ -41,7 +46,7 @@ impl Room {
 
 impl Default for Room {
     fn default() -> Self {
-        Self { small: Arc::new(Semaphore::new(MOST_SMALL)), large: Arc::new(Semaphore::new(MOST_LARGE)) }
+        Self::new(MOST_SMALL, MOST_LARGE)
     }
 }
 

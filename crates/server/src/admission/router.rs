@@ -1,6 +1,6 @@
 //! HTTP: reviews in, answers out.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use api::review::{self, Answer, Review};
 use axum::{
@@ -12,13 +12,13 @@ use axum::{
     routing::get,
 };
 use tokio::{
-    sync::watch,
+    sync::{oneshot, watch},
     time::{Instant, timeout_at},
 };
 use tracing::{error, warn};
 
 use super::{
-    Admission, Deadline, Decision,
+    Admission, Deadline, Decision, Step,
     failure::Failure,
     handover,
     room::{self, Place, Room},
@@ -101,14 +101,14 @@ async fn respond(service: Service, request: Request, way: Way) -> Response {
     let uid = review.request.uid.clone();
     let admission = Arc::clone(&service.admission);
     // A task of its own: the API server hangs up when its patience ends, and what was begun must not stop half-way.
-    let work = tokio::spawn(async move {
-        let _place = place;
-        decide(&admission, &review, deadline, way).await
-    });
+    // Only whoever waits for a grant stops, once nobody is there to be let through.
+    let (present, gone) = oneshot::channel::<Infallible>();
+    let work = tokio::spawn(async move { decide(&admission, &review, deadline, way, place, gone).await });
     let Decision { answer, spent } = work.await.unwrap_or_else(|error| {
         error!(uid, %error, "a panic, and denied");
         Answer::deny(&uid, format!("kube-request-access failed, so nothing was allowed (id {uid})")).into()
     });
+    drop(present);
     service.metrics.answered(way == Way::Mutate, &answer, arrived.elapsed());
     let response = Json(answer).into_response();
     let Some(spent) = spent else { return response };
@@ -139,11 +139,24 @@ async fn receive(
     Ok((review, place))
 }
 
-async fn decide(admission: &Admission, review: &Review, deadline: Deadline, way: Way) -> Decision {
+async fn decide(
+    admission: &Admission,
+    review: &Review,
+    deadline: Deadline,
+    way: Way,
+    place: Place,
+    gone: oneshot::Receiver<Infallible>,
+) -> Decision {
     let decision = async {
-        match way {
+        let step = match way {
             Way::Validate => admission.validate(review, deadline).await,
-            Way::Mutate => admission.mutate(review).await.into(),
+            Way::Mutate => Decision::from(admission.mutate(review).await).into(),
+        };
+        // Whoever waits does so in a place of her own: this one is for those who give what she waits for.
+        drop(place);
+        match step {
+            Step::Answer(decision) => *decision,
+            Step::Wait(waiter) => admission.wait(review, *waiter, deadline, gone).await,
         }
     };
     timeout_at(deadline.answer_by(), decision).await.unwrap_or_else(|_elapsed| {

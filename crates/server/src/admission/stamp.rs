@@ -44,6 +44,10 @@ impl Admission {
     /// Who the access is for: the caller, or whom an always-allowed caller names.
     pub(super) fn requester(&self, written: &UserInfo, caller: &Caller) -> Result<UserInfo, Refused> {
         let name = self.settings.prefix.written(written.name());
+        if self.waiting.is_some() && caller.username == self.own_name {
+            // Filed for an attempt that waits: who she is was read from its review.
+            return Ok(UserInfo { extra: None, ..written.clone() });
+        }
         match self.settings.prefix.person(caller) {
             Some(own) if name.is_empty() || name == own.name => Ok(stamped(&own, caller)),
             _ if !name.is_empty() && self.is_always_allowed(caller) => {

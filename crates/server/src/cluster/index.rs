@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{PoisonError, RwLock, RwLockReadGuard},
 };
 
 use api::{AccessGrant, AccessRequest, convert};
@@ -12,6 +12,7 @@ use decide::{
     identity::Person,
 };
 use kube::{ResourceExt as _, runtime::watcher::Event};
+use tokio::sync::watch;
 use tracing::warn;
 
 /// Namespace and name of an object.
@@ -21,6 +22,7 @@ pub type Key = (String, String);
 #[derive(Debug, Default)]
 pub struct Index {
     state: RwLock<State>,
+    changes: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -45,6 +47,11 @@ impl Index {
         names.into_iter().flatten().filter_map(|name| state.candidate(namespace, name)).collect()
     }
 
+    /// Tells of every change from now on.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
     /// Every request, each with the grants that name it.
     pub fn all(&self) -> Vec<Candidate> {
         let state = self.read();
@@ -53,54 +60,56 @@ impl Index {
 
     /// Takes an event of the watch on requests. True when a list has become complete.
     pub fn apply_request(&self, event: Event<AccessRequest>) -> bool {
-        let mut state = self.write();
-        match event {
-            Event::Apply(request) => state.put_request(&request),
-            Event::Delete(request) => state.remove_request(&key(&request)),
-            Event::Init => state.relisted_requests = Some(Vec::new()),
-            Event::InitApply(request) => state.relisted_requests.get_or_insert_default().push(request),
-            Event::InitDone => {
-                let all = state.relisted_requests.take().unwrap_or_default();
-                state.requests.clear();
-                state.by_user.clear();
-                for request in &all {
-                    state.put_request(request);
+        self.change(|state| {
+            match event {
+                Event::Apply(request) => state.put_request(&request),
+                Event::Delete(request) => state.remove_request(&key(&request)),
+                Event::Init => state.relisted_requests = Some(Vec::new()),
+                Event::InitApply(request) => state.relisted_requests.get_or_insert_default().push(request),
+                Event::InitDone => {
+                    let all = state.relisted_requests.take().unwrap_or_default();
+                    state.requests.clear();
+                    state.by_user.clear();
+                    for request in &all {
+                        state.put_request(request);
+                    }
+                    return true;
                 }
-                return true;
             }
-        }
-        false
+            false
+        })
     }
 
     /// Takes an event of the watch on grants. True when a list has become complete.
     pub fn apply_grant(&self, event: Event<AccessGrant>) -> bool {
-        let mut state = self.write();
-        match event {
-            Event::Apply(grant) => state.put_grant(&grant),
-            Event::Delete(grant) => state.remove_grant(&key(&grant)),
-            Event::Init => state.relisted_grants = Some(Vec::new()),
-            Event::InitApply(grant) => state.relisted_grants.get_or_insert_default().push(grant),
-            Event::InitDone => {
-                let all = state.relisted_grants.take().unwrap_or_default();
-                state.grants.clear();
-                state.grant_for.clear();
-                for grant in &all {
-                    state.put_grant(grant);
+        self.change(|state| {
+            match event {
+                Event::Apply(grant) => state.put_grant(&grant),
+                Event::Delete(grant) => state.remove_grant(&key(&grant)),
+                Event::Init => state.relisted_grants = Some(Vec::new()),
+                Event::InitApply(grant) => state.relisted_grants.get_or_insert_default().push(grant),
+                Event::InitDone => {
+                    let all = state.relisted_grants.take().unwrap_or_default();
+                    state.grants.clear();
+                    state.grant_for.clear();
+                    for grant in &all {
+                        state.put_grant(grant);
+                    }
+                    return true;
                 }
-                return true;
             }
-        }
-        false
+            false
+        })
     }
 
     /// Forgets a request that cannot be decoded any more: it gives access to nobody.
     pub fn forget_request(&self, key: &Key) {
-        self.write().remove_request(key);
+        self.change(|state| state.remove_request(key));
     }
 
     /// Forgets a grant that cannot be decoded any more: it grants nothing.
     pub fn forget_grant(&self, key: &Key) {
-        self.write().remove_grant(key);
+        self.change(|state| state.remove_grant(key));
     }
 
     // A poisoned lock means a panic in one of the short functions below, which leave nothing half done that could
@@ -109,8 +118,11 @@ impl Index {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    /// Changes something, and tells of it once that can be read.
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let changed = change(&mut self.state.write().unwrap_or_else(PoisonError::into_inner));
+        self.changes.send_replace(());
+        changed
     }
 }
 

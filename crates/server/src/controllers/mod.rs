@@ -4,6 +4,7 @@
 pub mod bindings;
 pub mod cleanup;
 pub mod events;
+pub mod filing;
 pub mod observe;
 pub mod status;
 

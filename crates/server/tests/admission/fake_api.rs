@@ -140,6 +140,7 @@ impl FakeApi {
             Method::GET if path.ends_with("/accessgrants") => self.list(path, query),
             Method::GET if path.ends_with("/accesspolicies") => self.list_all(path),
             Method::GET => self.lock().objects.get(path).map_or_else(|| failure(StatusCode::NOT_FOUND), ok),
+            Method::POST if path.ends_with("/accessrequests") => self.create(path, body),
             Method::POST => self.review(body),
             Method::PUT => self.put(path.trim_end_matches("/status"), body),
             _ => failure(StatusCode::METHOD_NOT_ALLOWED),
@@ -172,6 +173,30 @@ impl FakeApi {
         answer["metadata"] = json!({});
         answer["status"] = json!({"allowed": allowed});
         ok(&answer)
+    }
+
+    /// As the API server, without its webhooks.
+    fn create(&self, path: &str, body: &Value) -> Response<Body> {
+        let path = format!("{path}/{}", body["metadata"]["name"].as_str().unwrap());
+        if !self.get(&path).is_null() {
+            let mut status = json!({"kind": "Status", "status": "Failure", "reason": "AlreadyExists", "code": 409});
+            status["message"] = json!(format!("{path} already exists"));
+            let mut response = ok(&status);
+            *response.status_mut() = StatusCode::CONFLICT;
+            return response;
+        }
+        let mut object = body.clone();
+        object["metadata"]["namespace"] = json!("default");
+        object["metadata"]["uid"] = json!(format!("uid-{path}"));
+        object["metadata"]["creationTimestamp"] = json!("2026-11-23T15:00:00Z");
+        self.store(&path, &object);
+        ok(&self.get(&path))
+    }
+
+    /// Paths of the stored requests.
+    pub(crate) fn requests_stored(&self) -> Vec<String> {
+        let is_request = |path: &&String| path.contains("/accessrequests/");
+        self.lock().objects.keys().filter(is_request).cloned().collect()
     }
 
     /// As the API server: uid and resourceVersion must be those that are stored; only the status changes.

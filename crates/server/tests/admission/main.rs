@@ -19,5 +19,6 @@ mod properties;
 mod reviews;
 mod seals;
 mod spending;
+mod waiting;
 mod webhooks;
 mod world;

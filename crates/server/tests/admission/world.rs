@@ -11,16 +11,24 @@ use axum::{
 };
 use decide::{
     identity::{AlwaysAllowed, Approvers, NamePrefix},
+    lifecycle::Keep,
     verdict,
 };
 use http_body_util::BodyExt as _;
 use jiff::{SignedDuration, Timestamp};
-use kube::runtime::watcher::Event;
+use kube::runtime::{
+    events::{Recorder, Reporter},
+    watcher::Event,
+};
 use serde_json::{Value, json};
 use server::{
-    admission::{Admission, Arrivals, router::Service},
+    admission::{Admission, Arrivals, Clock, Waiting, room::Room, router::Service},
     audit::Extensions,
     cluster::{clients::Pulse, index::Index, ledger::Ledger, outcomes::Outcomes, policies::PolicyStore, seal::Sealer},
+    controllers::{
+        self,
+        filing::{self, Filer},
+    },
     metrics::Metrics,
     serve::authentication::Authentication,
 };
@@ -52,6 +60,10 @@ pub(crate) struct Settings {
     pub(crate) approvers: Approvers,
     /// Whether grants are sealed.
     pub(crate) sealed: bool,
+    /// `--in-band-wait`
+    pub(crate) in_band_wait: bool,
+    /// Room for reviews; `None`: as much as there is.
+    pub(crate) room: Option<Room>,
     /// `None`: every review is believed.
     pub(crate) authentication: Option<Authentication>,
 }
@@ -84,28 +96,33 @@ impl World {
         let policies = Arc::new(PolicyStore::default());
         let clock = Arc::new(Mutex::new(START.parse::<Timestamp>().unwrap()));
         let hand = Arc::clone(&clock);
+        let rules = Arc::new(verdict::Settings {
+            allow_interactive: settings.allow_interactive,
+            unused: std::time::Duration::from_hours(48),
+            prefix: NamePrefix::new(settings.prefix),
+            approvers: settings.approvers,
+            requesters: Vec::new(),
+        });
+        let clock_of: Clock = Arc::new(move || *hand.lock().unwrap());
+        let waiting = settings.in_band_wait.then(|| waiting(&api, &rules, &policies, &clock_of));
         let admission = Admission {
             index: Arc::clone(&index),
             ledger: Ledger::new(api.client(), Pulse::default(), sealer(settings.sealed)),
             outcomes: Outcomes::new(api.client()).0,
             extensions: Arc::new(settings.extensions),
-            settings: Arc::new(verdict::Settings {
-                allow_interactive: settings.allow_interactive,
-                unused: std::time::Duration::from_hours(48),
-                prefix: NamePrefix::new(settings.prefix),
-                approvers: settings.approvers,
-                requesters: Vec::new(),
-            }),
+            settings: rules,
             policies: Arc::clone(&policies),
             always_allowed: AlwaysAllowed { users: vec![], groups: vec!["system:masters".to_owned()] },
             max_open_requests: 2,
             arrivals: Arrivals::default(),
+            waiting,
             cluster_name: "test".to_owned(),
             own_name: "system:serviceaccount:kube-request-access:kube-request-access".to_owned(),
-            clock: Arc::new(move || *hand.lock().unwrap()),
+            clock: clock_of,
         };
         let (ready, is_ready) = watch::channel(true);
-        let service = Service::new(Arc::new(admission), is_ready, Metrics::new());
+        let mut service = Service::new(Arc::new(admission), is_ready, Metrics::new());
+        service.room = settings.room.unwrap_or_default();
         let router = service.believing(settings.authentication.unwrap_or_else(Authentication::open)).router();
         let world = Self { api, index, policies, router, clock, _ready: ready };
         world.api.store(POD, &pod("pod-1"));
@@ -204,6 +221,23 @@ impl World {
     pub(crate) fn uses(&self) -> usize {
         self.api.get(REQUEST)["status"]["uses"].as_array().map_or(0, Vec::len)
     }
+}
+
+/// Places to wait in, and the controller that files for whoever waits.
+fn waiting(api: &FakeApi, settings: &Arc<verdict::Settings>, policies: &Arc<PolicyStore>, clock: &Clock) -> Waiting {
+    let context = controllers::Context {
+        client: api.client(),
+        recorder: Recorder::new(api.client(), Reporter { controller: "test".to_owned(), instance: None }),
+        role: None,
+        settings: Arc::clone(settings),
+        policies: Arc::clone(policies),
+        sealer: sealer(false),
+        keep: Keep { finished: std::time::Duration::from_hours(168) },
+        clock: Arc::clone(clock),
+    };
+    let (filer, filings) = Filer::new();
+    tokio::spawn(filing::run(filings, Arc::new(context)));
+    Waiting::new(filer)
 }
 
 fn sealer(on: bool) -> Arc<Sealer> {

@@ -10,6 +10,8 @@ const EXEC_PREFIX: &str = "access-exec-";
 const LONGEST_NAME: usize = 253;
 /// Hexadecimal digits of a short hash.
 const HASH: usize = 8;
+/// Of one that alone tells two requests of a user apart.
+const LONG_HASH: usize = 16;
 /// Stands for whoever the API server does not name.
 pub const NOBODY: &str = "user";
 
@@ -31,6 +33,12 @@ pub fn generate_name(verb: &str, slug: &str) -> String {
     let room = LONGEST_PREFIX.saturating_sub("access--".len()).saturating_sub(verb.len()).saturating_sub(1);
     let slug = if slug.len() <= room { slug.to_owned() } else { shorten(slug, slug, room) };
     format!("access-{verb}-{slug}-")
+}
+
+/// The name of a request that is filed for a user: always the same for the same `key`, and nobody's who knows no key.
+pub fn derived_name(verb: &str, user: &str, key: &[&str]) -> String {
+    let digest = digits(&key.join("\n"), LONG_HASH);
+    format!("{}{digest}", generate_name(verb, &slug(user)))
 }
 
 /// The name of an answer: `grant-` or `deny-`, and the name of the request.
@@ -74,9 +82,14 @@ fn shorten(stem: &str, whole: &str, longest: usize) -> String {
 }
 
 fn short_hash(text: &str) -> String {
+    digits(text, HASH)
+}
+
+/// The first digits of a hash, in hexadecimal.
+fn digits(text: &str, count: usize) -> String {
     let digest = Sha256::digest(text.as_bytes());
     let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
-    digits.take(HASH).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+    digits.take(count).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 #[cfg(test)]
@@ -130,6 +143,16 @@ mod tests {
         assert!(is_object_name(&long("b", "amy")));
         assert_ne!(long("b", "amy"), long("c", "amy"));
         assert_ne!(long("b", "amy"), long("b", "ann"));
+    }
+
+    #[test]
+    fn a_derived_name_depends_on_its_key_alone() {
+        let name = |key: &[&str]| derived_name("exec", "jane@corp.com", key);
+        assert_eq!(name(&["pod-1", "ls"]), name(&["pod-1", "ls"]));
+        assert_ne!(name(&["pod-1", "ls"]), name(&["pod-2", "ls"]));
+        assert_ne!(name(&["pod-1", "ls"]), name(&["pod-1", "ls", "earlier"]));
+        assert!(name(&["pod-1"]).starts_with("access-exec-jane-corp-com-"));
+        assert!(is_object_name(&derived_name("port-forward", &"x".repeat(300), &[""])));
     }
 
     #[rstest]

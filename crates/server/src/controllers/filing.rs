@@ -1,0 +1,261 @@
+//! Files requests for attempts that wait in band (`--in-band-wait`): one for the same user, pod and options, however often
+//! and on however many replicas it is tried.
+//!
+//! Admission itself stores nothing: it hands an attempt over here and waits for what the watch shows. What is filed goes
+//! through our own webhooks as any request does.
+
+use std::sync::Arc;
+
+use api::{
+    AccessRequest, AccessRequestSpec, AttachOptions, ExecOptions, ForObject, PortForwardOptions, UserInfo, convert,
+    names,
+};
+use decide::{
+    access::{Ask, Standing, TargetKind},
+    attempt::{Action, Attempt},
+    identity::Person,
+    waiting,
+};
+use jiff::Timestamp;
+use kube::{Api, ResourceExt as _, api::PostParams, core::Status};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{info, warn};
+
+use super::{Context, observe};
+use crate::cluster::{
+    pods,
+    rights::{self, Right},
+};
+
+/// So many may wait to be filed: more than there are attempts that wait.
+const QUEUE: usize = 64;
+/// So many requests for the very same may have been used or have lapsed before, that memory does not know of yet.
+const MOST_EARLIER: usize = 4;
+
+/// An attempt that a request is to be filed for.
+#[derive(Debug, Clone)]
+pub struct Filing {
+    /// What is tried.
+    pub attempt: Attempt,
+    /// Who tries it, as the review names her.
+    pub user: UserInfo,
+    /// Who tries it, as objects name her.
+    pub person: Person,
+    /// UID of her newest request for the very same that is over, where there is one.
+    pub earlier: Option<String>,
+}
+
+/// A request that waits, or was granted meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filed {
+    /// Its name.
+    pub name: String,
+    /// When it was created.
+    pub since: Timestamp,
+}
+
+/// Where attempts are handed over.
+#[derive(Debug, Clone)]
+pub struct Filer(mpsc::Sender<(Filing, oneshot::Sender<Option<Filed>>)>);
+
+/// What was handed over.
+#[derive(Debug)]
+pub struct Filings(mpsc::Receiver<(Filing, oneshot::Sender<Option<Filed>>)>);
+
+impl Filer {
+    /// One, and what it hands over.
+    pub fn new() -> (Self, Filings) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        (Self(sender), Filings(receiver))
+    }
+
+    /// Has a request filed. `None`: there is none to wait for.
+    pub async fn file(&self, filing: Filing) -> Option<Filed> {
+        let (answer, answered) = oneshot::channel();
+        self.0.try_send((filing, answer)).ok()?;
+        answered.await.ok().flatten()
+    }
+}
+
+/// Files what is handed over. Never ends, while anybody can hand something over.
+pub async fn run(mut filings: Filings, context: Arc<Context>) {
+    while let Some((filing, answer)) = filings.0.recv().await {
+        let context = Arc::clone(&context);
+        tokio::spawn(async move {
+            let uid = &filing.attempt.review_uid;
+            let filed = match file(&filing, &context).await {
+                Ok(filed) => filed,
+                Err(error) => {
+                    warn!(uid, error = crate::chain(&error), "no request was filed for an attempt that would wait");
+                    None
+                }
+            };
+            // Whoever waited may have hung up.
+            let _: Result<(), Option<Filed>> = answer.send(filed);
+        });
+    }
+}
+
+/// Files a request, or finds the one that an earlier try of the same filed.
+async fn file(filing: &Filing, context: &Context) -> Result<Option<Filed>, kube::Error> {
+    let Some(pod_uid) = visible_pod(filing, context).await? else { return Ok(None) };
+    let Some(spec) = spec(filing, &pod_uid) else { return Ok(None) };
+    let api: Api<AccessRequest> = Api::namespaced(context.client.clone(), &filing.attempt.namespace);
+    let mut earlier = filing.earlier.clone();
+    for _ in 0..MOST_EARLIER {
+        let name = name(filing, &spec, earlier.as_deref());
+        let object = AccessRequest::new(&name, spec.clone());
+        match api.create(&PostParams::default(), &object).await {
+            Ok(created) => {
+                info!(uid = filing.attempt.review_uid, request = name, "filed a request for an attempt that waits");
+                return Ok(created.creation_timestamp().map(|since| Filed { name, since: since.0 }));
+            }
+            Err(kube::Error::Api(status)) if exists(&status) => {}
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                info!(uid = filing.attempt.review_uid, text = status.message, "no request may be filed for an attempt");
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        }
+        match there(&api, &name, filing, &spec, context).await? {
+            There::Waits(filed) => return Ok(Some(filed)),
+            There::Closed => return Ok(None),
+            There::Past(uid) => earlier = Some(uid),
+        }
+    }
+    Ok(None)
+}
+
+fn exists(status: &Status) -> bool {
+    status.code == 409 && status.reason == "AlreadyExists"
+}
+
+/// The pod's UID, if she may see the pod, and may connect to it once it is granted: whoever may not learns nothing.
+async fn visible_pod(filing: &Filing, context: &Context) -> Result<Option<String>, kube::Error> {
+    let Filing { attempt, user, .. } = filing;
+    let (client, namespace, pod) = (&context.client, &attempt.namespace, &attempt.pod);
+    let pods = convert::resource_of(TargetKind::Pod);
+    let (sees, connects, target) = tokio::try_join!(
+        rights::has(client, user, namespace, Right::Get { resource: &pods, name: pod }),
+        rights::has(client, user, namespace, Right::Door { pod, door: attempt.door() }),
+        pods::read_target(client, namespace, TargetKind::Pod, pod),
+    )?;
+    Ok(target.filter(|_| sees && connects).map(|target| target.uid))
+}
+
+/// What a request of that name, which is there already, is.
+enum There {
+    /// One for the same, open.
+    Waits(Filed),
+    /// One for the same, and she was answered, or it may not be.
+    Closed,
+    /// One of the past, or somebody else's: the next is named after it.
+    Past(String),
+}
+
+async fn there(
+    api: &Api<AccessRequest>,
+    name: &str,
+    filing: &Filing,
+    spec: &AccessRequestSpec,
+    context: &Context,
+) -> Result<There, kube::Error> {
+    let Some(object) = api.get_opt(name).await? else { return Ok(There::Closed) };
+    let uid = object.uid().unwrap_or_default();
+    let since = object.creation_timestamp();
+    let Some(live) = observe::with_grants(context, object).await? else { return Ok(There::Past(uid)) };
+    let request = &live.candidate.request;
+    let same = convert::ask(spec).is_ok_and(|ask| is_same(&ask, &request.ask));
+    if !filing.person.is(&request.user) || !same || request.target.uid != spec.for_object.uid {
+        return Ok(There::Past(uid));
+    }
+    let now = (context.clock)();
+    let standing = live.candidate.standing(now, &context.rules());
+    if waiting::is_past(&standing, now) {
+        return Ok(There::Past(uid));
+    }
+    let is_open = matches!(standing, Standing::Pending | Standing::Granted(_));
+    let filed = since.filter(|_| is_open).map(|since| Filed { name: name.to_owned(), since: since.0 });
+    Ok(filed.map_or(There::Closed, There::Waits))
+}
+
+/// Whether what is stored is what would be asked; the container may have been filled in.
+fn is_same(asked: &Ask, stored: &Ask) -> bool {
+    match (asked, stored) {
+        (Ask::Exec(asked), Ask::Exec(stored)) => {
+            let container = asked.container.clone().or_else(|| stored.container.clone());
+            decide::access::ExecAsk { container, ..asked.clone() } == *stored
+        }
+        (Ask::Attach(asked), Ask::Attach(stored)) => {
+            let container = asked.container.clone().or_else(|| stored.container.clone());
+            decide::access::AttachAsk { container, ..asked.clone() } == *stored
+        }
+        (asked, stored) => asked == stored,
+    }
+}
+
+/// The name of the request: whoever tries the same again, on whichever replica, arrives at the same one.
+fn name(filing: &Filing, spec: &AccessRequestSpec, earlier: Option<&str>) -> String {
+    // Her groups may change between two tries.
+    let spec = AccessRequestSpec { user_info: None, ..spec.clone() };
+    let options = serde_json::to_string(&spec).unwrap_or_default();
+    let person = &filing.person;
+    let key = [&person.name, person.uid.as_deref().unwrap_or_default(), &options, earlier.unwrap_or_default()];
+    names::derived_name(filing.attempt.door().verb(), &person.name, &key)
+}
+
+/// A request for exactly what is tried, once, in this very pod. `None`: not through that door.
+fn spec(filing: &Filing, pod_uid: &str) -> Option<AccessRequestSpec> {
+    let attempt = &filing.attempt;
+    let empty = AccessRequestSpec {
+        user_info: Some(stored(&filing.person, &filing.user)),
+        for_object: ForObject {
+            resource: convert::resource_of(TargetKind::Pod),
+            sub_resource: attempt.door().subresource().to_owned(),
+            name: attempt.pod.clone(),
+            namespace: Some(attempt.namespace.clone()),
+            uid: Some(pod_uid.to_owned()),
+        },
+        exec_options: Some(ExecOptions::default()),
+        ..AccessRequestSpec::default()
+    };
+    match &attempt.action {
+        Action::Exec(exec) => {
+            let options = ExecOptions {
+                kind: Some("PodExecOptions".to_owned()),
+                api_version: Some("v1".to_owned()),
+                stdin: exec.stdin.then_some(true),
+                stdout: Some(true),
+                stderr: (!exec.tty).then_some(true),
+                tty: exec.tty.then_some(true),
+                container: exec.container.clone(),
+                command: Some(exec.command.clone()),
+            };
+            Some(AccessRequestSpec { exec_options: Some(options), ..empty })
+        }
+        Action::Attach(attach) => {
+            let options = AttachOptions {
+                stdin: attach.stdin.then_some(true),
+                stdout: Some(true),
+                stderr: (!attach.tty).then_some(true),
+                tty: attach.tty.then_some(true),
+                container: attach.container.clone(),
+            };
+            Some(AccessRequestSpec { attach_options: Some(options), ..empty })
+        }
+        Action::PortForward => {
+            Some(AccessRequestSpec { port_forward_options: Some(PortForwardOptions::default()), ..empty })
+        }
+        Action::Debug(_) => None,
+    }
+}
+
+/// Who she is, as objects carry it: with the groups that policies and approvers go by.
+fn stored(person: &Person, user: &UserInfo) -> UserInfo {
+    UserInfo {
+        username: Some(person.name.clone()),
+        uid: person.uid.clone(),
+        groups: user.groups.clone().filter(|groups| !groups.is_empty()),
+        extra: None,
+    }
+}
