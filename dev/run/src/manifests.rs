@@ -115,6 +115,16 @@ pub fn append_to_paths(objects: &mut [Value], secret: &str) {
     }
 }
 
+/// The webhook of the doors, asked for as long as the API server can wait: for a server with `--in-band-wait`.
+pub fn hold(objects: &mut [Value]) {
+    for object in objects.iter_mut().filter(|object| is(object, "ValidatingWebhookConfiguration")) {
+        let door = |webhook: &&mut Value| webhook["name"] == "access.spreadgroup.com";
+        for webhook in object["webhooks"].as_array_mut().into_iter().flatten().filter(door) {
+            webhook["timeoutSeconds"] = json!(30);
+        }
+    }
+}
+
 /// The server's Deployment with another flag in the place of one.
 pub fn replace_flag(objects: &mut [Value], flag: &str, other: &str) {
     for object in objects.iter_mut().filter(|object| is(object, "Deployment") && named(object, NAME)) {

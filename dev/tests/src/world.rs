@@ -70,6 +70,13 @@ pub fn forgetful() -> &'static World {
     WORLD.get_or_init(|| World::start(Wish { flags, ..Wish::default() }))
 }
 
+/// Two replicas that hold attempts until they are granted.
+pub fn waiting() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    let flags = vec!["--in-band-wait".to_owned()];
+    WORLD.get_or_init(|| World::start(Wish { in_cluster: true, flags, ..Wish::default() }))
+}
+
 /// What signs the certificate that the API server of [`certified`] shows.
 pub fn client_authority() -> &'static Authority {
     static AUTHORITY: OnceLock<Authority> = OnceLock::new();

@@ -29,3 +29,4 @@ mod replayed;
 mod serving;
 mod story;
 mod targets;
+mod waiting;

@@ -11,7 +11,7 @@ const OWNER: [&str; 2] = ["--as=kube-request-access:policy-owner", "--as-group=k
 
 /// A policy for the scene's namespace alone.
 #[expect(clippy::needless_pass_by_value, reason = "json!(…) is written in place")]
-fn policy(scene: &Scene, effect: &str, more: Value) -> Value {
+pub(crate) fn policy(scene: &Scene, effect: &str, more: Value) -> Value {
     let mut spec = json!({"effect": effect, "namespaces": [scene.namespace]});
     spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json!({
