@@ -5,6 +5,7 @@
 //! - [`crd`]: their CustomResourceDefinitions, as `deploy/` ships them.
 //! - [`review`]: the AdmissionReview, decoded strictly.
 //! - [`pod_update`]: what an update of a pod's ephemeral containers adds, and that nothing rides along.
+//! - [`report`]: what attempts in observe mode came to.
 //! - [`payload`]: the bodies that audit and validation webhooks receive.
 //! - [`convert`]: objects into the values that `decide` works on; the only place where the two meet.
 //!
@@ -19,6 +20,7 @@ pub mod objects;
 pub mod payload;
 pub mod pod_update;
 pub mod policy;
+pub mod report;
 pub mod review;
 
 pub use objects::{

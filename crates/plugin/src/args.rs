@@ -12,6 +12,7 @@ use crate::extend::ExtendArgs;
 use crate::grant::GrantArgs;
 use crate::list::ListArgs;
 use crate::policy::PolicyArgs;
+use crate::report::ReportArgs;
 use crate::revoke::RevokeArgs;
 use crate::show::ShowArgs;
 use crate::whoami::WhoamiArgs;
@@ -79,6 +80,8 @@ pub enum Verb {
     Withdraw(WithdrawArgs),
     /// Print who you are to the cluster, and what you may do there
     Whoami(WhoamiArgs),
+    /// Print who would have been stopped, where the gate only looks on
+    Report(ReportArgs),
     /// Test access policies before they are applied
     Policy(Box<PolicyArgs>),
     /// Print completions for a shell

@@ -6,7 +6,7 @@
 //!
 //! One file per verb: [`exec`], [`shell`], [`attach`], [`port_forward`], [`debug`], [`cp`], [`again`] and [`extend`] ask,
 //! [`why`] asks without filing; [`approve`], [`grant`] and [`deny`] answer; [`revoke`] and [`withdraw`] end; [`list`],
-//! [`show`] and [`whoami`] look; [`completion`] and [`complete`]. What they share:
+//! [`show`], [`report`] (with [`drafts`] of policies) and [`whoami`] look; [`completion`] and [`complete`]. What they share:
 //!
 //! - [`args`], [`connect`], [`kubeconfig`], [`authority`], [`proxy`]: from the command line to a client, as kubectl does it.
 //! - [`cluster`]: what is asked of the API server, and its errors in kubectl's words.
@@ -37,6 +37,7 @@ pub mod cp;
 pub mod debug;
 pub mod deny;
 pub mod doors;
+pub mod drafts;
 pub mod exec;
 pub mod exit;
 pub mod extend;
@@ -53,6 +54,7 @@ pub mod port_forward;
 pub mod ports;
 pub mod proxy;
 pub mod remove;
+pub mod report;
 pub mod revoke;
 pub mod safe;
 pub mod same;
@@ -80,6 +82,7 @@ use crate::kubectl::Next;
 use crate::list::ListError;
 use crate::policy::PolicyError;
 use crate::remove::RemoveError;
+use crate::report::ReportError;
 use crate::show::ShowError;
 use crate::terminal::Terminal;
 use crate::whoami::WhoamiError;
@@ -112,6 +115,9 @@ pub enum Failure {
     /// `policy test` failed, or found something.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// `report` failed.
+    #[error(transparent)]
+    Report(#[from] ReportError),
     /// `completion` failed.
     #[error("cannot write to the terminal")]
     Completion(#[source] io::Error),
@@ -139,6 +145,7 @@ impl Failure {
             | Self::Remove(_)
             | Self::Whoami(_)
             | Self::Policy(_)
+            | Self::Report(_)
             | Self::Completion(_) => Exit::Error,
         }
     }
@@ -158,6 +165,7 @@ impl Failure {
         | Self::Show(ShowError::Cluster(said))
         | Self::Remove(RemoveError::Cluster(said))
         | Self::Whoami(WhoamiError::Cluster(said))
+        | Self::Report(ReportError::Cluster(said))
         | Self::Answer(AnswerError::Cluster(said)) = self
         {
             return Some(said);
@@ -202,6 +210,7 @@ pub async fn perform(
         Verb::Grant(args) => grant::run(args, &reach()?, terminal).await?,
         Verb::Deny(args) => deny::run(args, &reach()?, terminal).await?,
         Verb::Whoami(args) => whoami::run(&args, &reach()?, terminal).await?,
+        Verb::Report(args) => report::run(&args, &reach()?, terminal).await?,
         Verb::Policy(args) => policy::run(*args, &ConnectionFlags::default(), terminal)?,
         Verb::Completion(args) => {
             completion::run(&args, &mut Cli::command(), terminal).map_err(Failure::Completion)?;

@@ -138,6 +138,13 @@ fn widths(rows: &[Vec<Cell>]) -> Vec<usize> {
     (0..columns).map(|column| width(column).unwrap_or_default()).collect()
 }
 
+/// Any rows, the first of them titles, laid out the same way.
+pub fn plain(rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<Cell>> = rows.iter().map(|row| row.iter().cloned().map(Cell::from).collect()).collect();
+    let widths = widths(&rows);
+    rows.iter().map(|row| line(row, &widths)).collect()
+}
+
 /// Columns stand three spaces apart, as kubectl's do.
 fn line(row: &[Cell], widths: &[usize]) -> String {
     let cells: Vec<String> = row.iter().zip(widths).map(|(cell, &width)| padded(cell, width)).collect();

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use crate::serve::authentication::Way;
 use api::review::Answer;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -24,7 +25,7 @@ pub struct Metrics {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
-    /// `validate` or `mutate`.
+    /// `validate`, `mutate` or `observe`.
     path: &'static str,
     /// What was decided: one of a fixed few, never a text of a caller's.
     decision: String,
@@ -54,11 +55,16 @@ impl Metrics {
     }
 
     /// Counts an answer.
-    pub fn answered(&self, mutate: bool, answer: &Answer, took: Duration) {
+    pub fn answered(&self, way: Way, answer: &Answer, took: Duration) {
         let response = &answer.response;
         let plain = if response.allowed { "admitted" } else { "refused" };
         let decision = response.audit_annotations.get("decision").map_or(plain, String::as_str).to_owned();
-        let labels = Labels { path: if mutate { "mutate" } else { "validate" }, decision };
+        let path = match way {
+            Way::Validate => "validate",
+            Way::Mutate => "mutate",
+            Way::Observe => "observe",
+        };
+        let labels = Labels { path, decision };
         self.reviews.get_or_create(&labels).inc();
         self.seconds.get_or_create(&labels).observe(took.as_secs_f64());
     }

@@ -37,6 +37,7 @@ use crate::{
     controllers::{
         self, cleanup,
         filing::{self, Filer, Filings},
+        report::{self, Observations},
     },
     metrics::Metrics,
     serve::{
@@ -87,7 +88,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let policies = Arc::new(PolicyStore::default());
     let (outcomes, unwritten) = Outcomes::new(clients.controllers.clone());
     let (waiting, filings) = waiting(&args);
-    let admission = Arc::new(admission(&args, &clients, (&index, &policies), &files, outcomes, waiting, own_name));
+    let (observations, seen) = Observations::new();
+    let reporting = report::run(seen, clients.controllers.clone(), report::namespace(&own_name).to_owned());
+    let reporting = tokio::spawn(reporting);
+    let handles = Handles { outcomes, waiting, observations };
+    let admission = Arc::new(admission(&args, &clients, (&index, &policies), &files, handles, own_name));
     let (watching, synced) = spawn_watches(&clients, &index, &policies);
     let context = context(&args, &clients, &policies, &admission.clock, &files.sealer);
     let controlling = spawn_controllers(context, &index, args.cleanup_interval, filings, synced.clone());
@@ -102,6 +107,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     if timeout(WRITE, unwritten.written()).await.is_err() {
         warn!("stopped before all answers were written down: those uses will be called lost");
     }
+    if timeout(WRITE, reporting).await.is_err() {
+        warn!("stopped before all that observe mode saw was written down");
+    }
     info!("stopped");
     Ok(())
 }
@@ -112,15 +120,22 @@ fn waiting(args: &Args) -> (Option<Waiting>, Filings) {
     (args.in_band_wait.then(|| Waiting::new(filer)), filings)
 }
 
+/// What admission hands on, to be done behind it.
+struct Handles {
+    outcomes: Outcomes,
+    waiting: Option<Waiting>,
+    observations: Observations,
+}
+
 fn admission(
     args: &Args,
     clients: &Clients,
     (index, policies): (&Arc<Index>, &Arc<PolicyStore>),
     files: &Files,
-    outcomes: Outcomes,
-    waiting: Option<Waiting>,
+    handles: Handles,
     own_name: String,
 ) -> Admission {
+    let Handles { outcomes, waiting, observations } = handles;
     let clock: Clock = Arc::new(Timestamp::now);
     Admission {
         index: Arc::clone(index),
@@ -133,6 +148,7 @@ fn admission(
         max_open_requests: args.max_open_requests,
         arrivals: Arrivals::default(),
         waiting,
+        observations,
         cluster_name: args.cluster_name.clone(),
         own_name,
         clock,

@@ -17,6 +17,7 @@ mod pods;
 mod policy;
 mod port_forward;
 mod removing;
+mod report;
 mod shell;
 mod show;
 mod waiting;

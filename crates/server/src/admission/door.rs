@@ -374,7 +374,7 @@ fn no_right(review: &Review) -> String {
 }
 
 impl Outcome {
-    fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Allowed(Basis::AlwaysAllowed) => "always-allowed",
             Self::Allowed(Basis::Policy(_)) => "allowed-by-policy",
@@ -415,7 +415,7 @@ impl Outcome {
 }
 
 /// The attempt, and its options as webhooks of the original get to see them: empty for doors that it did not know.
-fn read(review: &Review, door: Door) -> Result<(Attempt, ExecOptions), String> {
+pub(super) fn read(review: &Review, door: Door) -> Result<(Attempt, ExecOptions), String> {
     let unclear = |error: &dyn std::fmt::Display| {
         format!("what this {} asks for is not understood in full, so nothing is allowed: {error}", door.verb())
     };

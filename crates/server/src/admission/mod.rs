@@ -6,6 +6,7 @@
 //!
 //! - [`router`]: HTTP in and out; a panic becomes a denial.
 //! - [`door`]: an attempt to get into a pod. [`proxy`]: the doors that nobody can ask for.
+//! - [`observing`]: attempts that are only looked at.
 //! - [`waiting`]: a denied attempt that waits for its grant.
 //! - [`requests`], [`grants`], [`removal`]: writes to our own objects.
 //! - [`why`]: what would become of a request. [`policy`]: writes of policies.
@@ -18,6 +19,7 @@ pub mod failure;
 pub mod grants;
 pub mod handover;
 pub mod metadata;
+pub mod observing;
 pub mod policy;
 pub mod proxy;
 pub mod removal;
@@ -49,6 +51,7 @@ use crate::{
         outcomes::{Outcomes, SpentUse},
         policies::{self, PoliciesError, PolicyStore},
     },
+    controllers::report::Observations,
 };
 pub use arrivals::Arrivals;
 pub use deadline::Deadline;
@@ -77,6 +80,8 @@ pub struct Admission {
     pub arrivals: Arrivals,
     /// Where denied attempts wait for a grant; `None`: they do not (`--in-band-wait`).
     pub waiting: Option<Waiting>,
+    /// Keeps what observe mode sees.
+    pub observations: Observations,
     /// `--cluster-name`
     pub cluster_name: String,
     /// The name of this server's own account.

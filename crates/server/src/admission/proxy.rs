@@ -8,6 +8,7 @@ use api::{
 };
 use decide::{
     explain::safe,
+    identity::Caller,
     policy::{PolicyId, Through},
     proxy::{self, ProxyName, ProxyResource},
 };
@@ -63,20 +64,19 @@ impl Admission {
     /// Whether a policy that memory knows lets the caller through, and still does when it is read.
     async fn through_by_policy(&self, review: &Review, name: &ProxyName, path: &str) -> Result<Outcome, Failure> {
         let caller = Self::caller(review);
-        let Some(resource) = ProxyResource::of(&review.request.resource.resource) else { return Ok(Outcome::Refused) };
-        let through = Through {
-            username: &caller.username,
-            groups: &caller.groups,
-            namespace: review.request.namespace.as_deref().filter(|namespace| !namespace.is_empty()),
-            resource,
-            port: name.port.as_deref(),
-            path,
-        };
+        let Some(through) = through(review, &caller, name, path) else { return Ok(Outcome::Refused) };
         if self.policies.current().through_proxy(&through).is_none() {
             return Ok(Outcome::Refused);
         }
         let live = self.live_rules().await?;
         Ok(live.policies.through_proxy(&through).cloned().map_or(Outcome::Refused, Outcome::Allowed))
+    }
+
+    /// Whether a policy that memory knows lets the caller through: good for looking on.
+    pub(super) fn is_let_through(&self, review: &Review, name: &ProxyName, path: &str) -> bool {
+        let caller = Self::caller(review);
+        let through = through(review, &caller, name, path);
+        through.is_some_and(|through| self.policies.current().through_proxy(&through).is_some())
     }
 
     async fn record_proxy(&self, review: &Review, allowed: bool, deadline: Deadline) -> Result<(), Failure> {
@@ -86,9 +86,21 @@ impl Admission {
     }
 }
 
+/// Who goes through which proxy; `None`: it is none of those that policies know.
+fn through<'a>(review: &'a Review, caller: &'a Caller, name: &'a ProxyName, path: &'a str) -> Option<Through<'a>> {
+    Some(Through {
+        username: &caller.username,
+        groups: &caller.groups,
+        namespace: review.request.namespace.as_deref().filter(|namespace| !namespace.is_empty()),
+        resource: ProxyResource::of(&review.request.resource.resource)?,
+        port: name.port.as_deref(),
+        path,
+    })
+}
+
 /// The name, and the path from the slash on, where both can be read in one way only; nothing that cannot is ever let
 /// through by a rule.
-fn read(review: &Review) -> Result<(ProxyName, String), String> {
+pub(super) fn read(review: &Review) -> Result<(ProxyName, String), String> {
     let kind = match review.request.resource.resource.as_str() {
         "pods" => "PodProxyOptions",
         "services" => "ServiceProxyOptions",

@@ -84,7 +84,31 @@ async fn review(State(service): State<Service>, request: Request) -> Response {
         service.authentication.complain(peer);
         return StatusCode::NOT_FOUND.into_response();
     };
-    respond(service, request, way).await
+    match way {
+        Way::Observe => observe(service, request).await,
+        Way::Validate | Way::Mutate => respond(service, request, way).await,
+    }
+}
+
+/// Whatever comes this way passes: what we cannot answer too, by the `failurePolicy: Ignore` of its webhook.
+async fn observe(service: Service, request: Request) -> Response {
+    let arrived = Instant::now();
+    let deadline = Deadline::from_query(request.uri().query(), arrived);
+    let (review, place) = match receive(&service, request, deadline).await {
+        Ok(received) => received,
+        Err((status, text)) => {
+            warn!(status = status.as_u16(), text, "not observed");
+            return (status, format!("{text}\n")).into_response();
+        }
+    };
+    let answer = service.admission.observe(&review);
+    service.metrics.answered(Way::Observe, &answer, arrived.elapsed());
+    // Nobody waits for those who are told.
+    tokio::spawn(async move {
+        let _place = place;
+        service.admission.tell_of_observed(&review, deadline).await;
+    });
+    Json(answer).into_response()
 }
 
 async fn respond(service: Service, request: Request, way: Way) -> Response {
@@ -109,7 +133,7 @@ async fn respond(service: Service, request: Request, way: Way) -> Response {
         Answer::deny(&uid, format!("kube-request-access failed, so nothing was allowed (id {uid})")).into()
     });
     drop(present);
-    service.metrics.answered(way == Way::Mutate, &answer, arrived.elapsed());
+    service.metrics.answered(way, &answer, arrived.elapsed());
     let response = Json(answer).into_response();
     let Some(spent) = spent else { return response };
     Failpoint::BeforeAnswer.reached(&uid).await;
@@ -151,6 +175,7 @@ async fn decide(
         let step = match way {
             Way::Validate => admission.validate(review, deadline).await,
             Way::Mutate => Decision::from(admission.mutate(review).await).into(),
+            Way::Observe => Decision::from(admission.observe(review)).into(),
         };
         // Whoever waits does so in a place of her own: this one is for those who give what she waits for.
         drop(place);

@@ -224,7 +224,7 @@ impl Admission {
     }
 
     /// Why memory denies an attempt; `None`: it promises something.
-    fn screened(&self, attempt: &Attempt) -> Option<Denied> {
+    pub(super) fn screened(&self, attempt: &Attempt) -> Option<Denied> {
         let candidates = match self.settings.prefix.person(&attempt.caller) {
             Some(person) => self.index.candidates(&attempt.namespace, &person),
             None => Vec::new(),

@@ -6,6 +6,7 @@ pub mod cleanup;
 pub mod events;
 pub mod filing;
 pub mod observe;
+pub mod report;
 pub mod status;
 
 use std::{sync::Arc, time::Duration};

@@ -34,6 +34,8 @@ pub enum Way {
     Validate,
     /// To be stamped.
     Mutate,
+    /// To be looked at: whatever it is, it passes.
+    Observe,
 }
 
 /// Who is at the other end of a connection; put into the extensions of each of its requests.
@@ -94,6 +96,7 @@ fn well_known(path: &str) -> Option<Way> {
     match path {
         "/" | "/validate" => Some(Way::Validate),
         "/mutate" => Some(Way::Mutate),
+        "/observe" => Some(Way::Observe),
         _ => None,
     }
 }

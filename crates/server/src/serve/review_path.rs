@@ -74,7 +74,7 @@ impl ReviewPaths {
         &self.file
     }
 
-    /// Which way a review on `/validate/SECRET`, `/mutate/SECRET` or the original's `/SECRET` has come.
+    /// Which way a review on `/validate/SECRET`, `/mutate/SECRET`, `/observe/SECRET` or the original's `/SECRET` has come.
     pub fn way(&self, path: &str) -> Option<Way> {
         let (way, candidate) = split(path)?;
         self.hold(candidate).then_some(way)
@@ -91,9 +91,10 @@ impl ReviewPaths {
 fn split(path: &str) -> Option<(Way, &str)> {
     let validate = path.strip_prefix("/validate/").map(|rest| (Way::Validate, rest));
     let mutate = || path.strip_prefix("/mutate/").map(|rest| (Way::Mutate, rest));
+    let observe = || path.strip_prefix("/observe/").map(|rest| (Way::Observe, rest));
     // A secret has no slash: what is one here is one in no other way.
     let original = || path.strip_prefix('/').map(|rest| (Way::Validate, rest));
-    validate.or_else(mutate).or_else(original)
+    validate.or_else(mutate).or_else(observe).or_else(original)
 }
 
 fn read(path: &Path) -> Result<Vec<String>, ReviewPathError> {

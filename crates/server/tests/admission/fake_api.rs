@@ -140,8 +140,11 @@ impl FakeApi {
             Method::GET if path.ends_with("/accessgrants") => self.list(path, query),
             Method::GET if path.ends_with("/accesspolicies") => self.list_all(path),
             Method::GET => self.lock().objects.get(path).map_or_else(|| failure(StatusCode::NOT_FOUND), ok),
-            Method::POST if path.ends_with("/accessrequests") => self.create(path, body),
+            Method::POST if path.ends_with("/accessrequests") || path.ends_with("/configmaps") => {
+                self.create(path, body)
+            }
             Method::POST => self.review(body),
+            Method::PUT if path.contains("/configmaps/") => self.replace(path, body),
             Method::PUT => self.put(path.trim_end_matches("/status"), body),
             _ => failure(StatusCode::METHOD_NOT_ALLOWED),
         }
@@ -191,6 +194,15 @@ impl FakeApi {
         object["metadata"]["creationTimestamp"] = json!("2026-11-23T15:00:00Z");
         self.store(&path, &object);
         ok(&self.get(&path))
+    }
+
+    /// As the API server: the resourceVersion must be the one that is stored.
+    fn replace(&self, path: &str, body: &Value) -> Response<Body> {
+        if self.get(path)["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"] {
+            return failure(StatusCode::CONFLICT);
+        }
+        self.store(path, body);
+        ok(&self.get(path))
     }
 
     /// Paths of the stored requests.

@@ -13,6 +13,7 @@ mod doors;
 mod fake_api;
 mod hostile;
 mod objects;
+mod observing;
 mod outcomes;
 mod policies;
 mod properties;

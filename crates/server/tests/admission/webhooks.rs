@@ -156,6 +156,23 @@ async fn an_audit_that_cannot_be_reached_denies_the_always_allowed_too() {
 }
 
 #[tokio::test]
+async fn an_audit_that_fails_stops_nobody_in_observe_mode() {
+    let receiver = Receiver::start().await;
+    let world = audited(&receiver);
+    receiver.will_answer(StatusCode::INTERNAL_SERVER_ERROR, Value::Null);
+    let mut review = recorded("exec-websocket");
+    review["request"]["object"]["command"] = json!(["id"]);
+    assert!(world.post("/observe?timeout=2s", review.to_string()).await.allowed());
+    // It is told in the background.
+    let mut told = Vec::new();
+    while told.is_empty() {
+        tokio::task::yield_now().await;
+        told = receiver.got();
+    }
+    assert_eq!(told[0].1["isAllowed"], true, "since it was");
+}
+
+#[tokio::test]
 async fn a_spend_that_is_lost_after_the_intent_is_told_as_denied() {
     let receiver = Receiver::start().await;
     let world = audited(&receiver);

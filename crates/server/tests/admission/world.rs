@@ -28,6 +28,7 @@ use server::{
     controllers::{
         self,
         filing::{self, Filer},
+        report::{Observations, Seen},
     },
     metrics::Metrics,
     serve::authentication::Authentication,
@@ -48,6 +49,8 @@ pub(crate) struct World {
     pub(crate) policies: Arc<PolicyStore>,
     router: Router,
     clock: Arc<Mutex<Timestamp>>,
+    /// What observe mode saw; until somebody takes it.
+    pub(crate) seen: Mutex<Option<Seen>>,
     _ready: watch::Sender<bool>,
 }
 
@@ -105,6 +108,7 @@ impl World {
         });
         let clock_of: Clock = Arc::new(move || *hand.lock().unwrap());
         let waiting = settings.in_band_wait.then(|| waiting(&api, &rules, &policies, &clock_of));
+        let (observations, seen) = Observations::new();
         let admission = Admission {
             index: Arc::clone(&index),
             ledger: Ledger::new(api.client(), Pulse::default(), sealer(settings.sealed)),
@@ -116,6 +120,7 @@ impl World {
             max_open_requests: 2,
             arrivals: Arrivals::default(),
             waiting,
+            observations,
             cluster_name: "test".to_owned(),
             own_name: "system:serviceaccount:kube-request-access:kube-request-access".to_owned(),
             clock: clock_of,
@@ -124,7 +129,8 @@ impl World {
         let mut service = Service::new(Arc::new(admission), is_ready, Metrics::new());
         service.room = settings.room.unwrap_or_default();
         let router = service.believing(settings.authentication.unwrap_or_else(Authentication::open)).router();
-        let world = Self { api, index, policies, router, clock, _ready: ready };
+        let seen = Mutex::new(Some(seen));
+        let world = Self { api, index, policies, router, clock, seen, _ready: ready };
         world.api.store(POD, &pod("pod-1"));
         world
     }

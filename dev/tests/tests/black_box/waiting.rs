@@ -149,7 +149,8 @@ fn whoever_presses_ctrl_c_uses_nothing_up() {
 fn where_a_reason_is_wanted_nothing_is_filed_and_nobody_waits() {
     let scene = Scene::new(world::waiting());
     let jane = scene.developer("jane");
-    let policy = policy(&scene, "Require", json!({"reason": {"pattern": "INC-[0-9]+", "prompt": "the incident, INC-1234"}}));
+    let policy =
+        policy(&scene, "Require", json!({"reason": {"pattern": "INC-[0-9]+", "prompt": "the incident, INC-1234"}}));
     owner_applies(&scene, &policy).works_with("created");
     eventually("the policy", || {
         let why = jane.kubectl(["request", "why", "exec", "box", "-c", "main", "--", "date"]);

@@ -1,0 +1,232 @@
+//! What attempts in observe mode came to: kept in a ConfigMap, and shown by `kubectl request report`.
+//!
+//! Of people's commands only the program is kept: what they type may be secret. Of a program's account whole commands are:
+//! what it does is written down in a policy.
+
+use std::collections::BTreeMap;
+
+use decide::proxy::ProxyName;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The ConfigMap, in the namespace of the server.
+pub const NAME: &str = "kube-request-access-observed";
+/// The key in it.
+pub const KEY: &str = "report.json";
+/// So many different attempts are kept: of more, those that were not seen for longest are forgotten.
+const MOST: usize = 2000;
+/// So long is the report at most, in bytes: a ConfigMap takes 1 MiB.
+const LARGEST: usize = 700 * 1024;
+/// Commands of more bytes are kept by their program only.
+const LONGEST: usize = 2048;
+
+/// What is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Report {
+    /// When the first attempt was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// How many attempts would have passed: they were granted, allowed by a policy, or always allowed.
+    pub passed: u64,
+    /// How many attempts are not among those below, because there were too many different ones.
+    pub forgotten: u64,
+    /// What would have been stopped.
+    pub stopped: Vec<Stopped>,
+}
+
+/// Attempts that would have been stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stopped {
+    /// What was tried, by whom.
+    #[serde(flatten)]
+    pub attempt: Observed,
+    /// How often.
+    pub times: u64,
+    /// When it was seen first.
+    pub first: Timestamp,
+    /// When it was seen last.
+    pub last: Timestamp,
+}
+
+/// What somebody tried.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Observed {
+    /// The user name, as the authenticator gives it.
+    pub user: String,
+    /// The namespace; none for nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The resource and subresource: `pods/exec`.
+    pub door: String,
+    /// The command of an exec.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Whether there was more of the command.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
+    /// Whether somebody could type into it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interactive: bool,
+    /// The port behind the name of a proxy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<String>,
+    /// The path behind a proxy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
+impl Observed {
+    /// An attempt through a door of pods.
+    pub fn door(user: &str, namespace: &str, door: &str, command: &[String], interactive: bool) -> Self {
+        let whole =
+            is_program(user) && command.iter().fold(0_usize, |sum, word| sum.saturating_add(word.len())) <= LONGEST;
+        let kept: Vec<String> = if whole {
+            command.to_vec()
+        } else {
+            let program = command.first().map(|program| program.chars().take(256).collect());
+            program.into_iter().collect()
+        };
+        Self {
+            user: user.to_owned(),
+            namespace: Some(namespace.to_owned()),
+            door: format!("pods/{door}"),
+            cut: kept != command,
+            command: kept,
+            interactive,
+            port: None,
+            path: None,
+        }
+    }
+
+    /// An attempt through a proxy; `to`: what it leads to, where that is understood.
+    pub fn proxy(user: &str, namespace: Option<&str>, resource: &str, to: Option<(&ProxyName, &str)>) -> Self {
+        Self {
+            user: user.to_owned(),
+            namespace: namespace.map(str::to_owned),
+            door: format!("{resource}/proxy"),
+            command: Vec::new(),
+            cut: to.is_none_or(|(_, path)| path.len() > LONGEST),
+            interactive: false,
+            port: to.and_then(|(name, _)| name.port.clone()),
+            path: to.map(|(_, path)| path.chars().take(LONGEST).collect()),
+        }
+    }
+
+    /// Whether it was a ServiceAccount.
+    pub fn is_program(&self) -> bool {
+        is_program(&self.user)
+    }
+}
+
+fn is_program(user: &str) -> bool {
+    user.starts_with("system:serviceaccount:")
+}
+
+impl Report {
+    /// A report of one attempt.
+    pub fn of(attempt: Observed, passes: bool, at: Timestamp) -> Self {
+        let stopped = if passes { vec![] } else { vec![Stopped { attempt, times: 1, first: at, last: at }] };
+        Self { since: Some(at), passed: u64::from(passes), forgotten: 0, stopped }
+    }
+
+    /// All together, the newest of them where they are too many. In which order they come does not matter, as long as
+    /// nothing is forgotten.
+    pub fn all(reports: impl IntoIterator<Item = Self>) -> Self {
+        let (mut sum, mut stopped) = (Self::default(), BTreeMap::<Observed, Stopped>::new());
+        for report in reports {
+            sum.since = sum.since.into_iter().chain(report.since).min();
+            sum.passed = sum.passed.saturating_add(report.passed);
+            sum.forgotten = sum.forgotten.saturating_add(report.forgotten);
+            for one in report.stopped {
+                let known = stopped.entry(one.attempt.clone()).or_insert_with(|| Stopped { times: 0, ..one.clone() });
+                known.times = known.times.saturating_add(one.times);
+                known.first = known.first.min(one.first);
+                known.last = known.last.max(one.last);
+            }
+        }
+        sum.stopped = stopped.into_values().collect();
+        sum.forget();
+        sum
+    }
+
+    fn forget(&mut self) {
+        let size = |one: &Stopped| serde_json::to_string(one).map_or(LARGEST, |text| text.len());
+        let mut size: usize = self.stopped.iter().map(size).fold(0, usize::saturating_add);
+        if self.stopped.len() <= MOST && size <= LARGEST {
+            return;
+        }
+        self.stopped.sort_by_key(|one| std::cmp::Reverse(one.last));
+        while self.stopped.len() > MOST || size > LARGEST {
+            let Some(oldest) = self.stopped.pop() else { break };
+            size = size.saturating_sub(serde_json::to_string(&oldest).map_or(0, |text| text.len()));
+            self.forgotten = self.forgotten.saturating_add(oldest.times);
+        }
+        self.stopped.sort_by(|one, other| one.attempt.cmp(&other.attempt));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BOT: &str = "system:serviceaccount:ci:bot";
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000_i64.saturating_add(second)).unwrap()
+    }
+
+    fn exec(user: &str, command: &[&str]) -> Observed {
+        let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
+        Observed::door(user, "shop", "exec", &command, false)
+    }
+
+    #[test]
+    fn of_a_persons_command_only_the_program_is_kept() {
+        let seen = exec("jane", &["psql", "-psecret"]);
+        assert_eq!((seen.command, seen.cut), (vec!["psql".to_owned()], true));
+        let seen = exec(BOT, &["pg_dump", "shop"]);
+        assert_eq!((seen.command.len(), seen.cut), (2, false));
+        let seen = exec(BOT, &["sh", "-c", &"x".repeat(3000)]);
+        assert_eq!((seen.command, seen.cut), (vec!["sh".to_owned()], true));
+    }
+
+    #[test]
+    fn the_same_attempt_is_counted() {
+        let report = Report::all([
+            Report::of(exec(BOT, &["date"]), false, at(5)),
+            Report::of(exec(BOT, &["date"]), false, at(1)),
+            Report::of(exec("jane", &["date"]), true, at(9)),
+        ]);
+        assert_eq!((report.since, report.passed), (Some(at(1)), 1));
+        let [one] = report.stopped.as_slice() else { panic!("{report:?}") };
+        assert_eq!((one.times, one.first, one.last), (2, at(1), at(5)));
+    }
+
+    #[test]
+    fn it_never_grows_out_of_a_config_map_and_says_how_much_it_forgot() {
+        let one = |n: i64| Report::of(exec(BOT, &[&n.to_string(), &"x".repeat(1000)]), false, at(n));
+        let before = Report::all((0..1500).map(one));
+        let report = Report::all((1500..3000).map(one).chain([before]));
+        assert!(serde_json::to_string(&report).unwrap().len() < 1024 * 1024);
+        let kept = u64::try_from(report.stopped.len()).unwrap();
+        assert!(kept > 500 && kept + report.forgotten == 3000, "{kept} {}", report.forgotten);
+        assert!(report.stopped.iter().any(|one| one.attempt.command[0] == "2999"), "the newest are kept");
+    }
+
+    proptest! {
+        #[test]
+        fn in_which_order_reports_come_does_not_matter(seconds in prop::collection::vec((0..5_i64, any::<bool>()), 0..20)) {
+            let one = |(n, passes): &(i64, bool)| Report::of(exec(BOT, &[&n.to_string()]), *passes, at(*n));
+            let there = Report::all(seconds.iter().map(one));
+            let back = seconds.iter().rev().map(one).fold(Report::default(), |sum, one| Report::all([one, sum]));
+            prop_assert_eq!(&there, &back);
+            let text = serde_json::to_string(&there).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), there);
+        }
+    }
+}

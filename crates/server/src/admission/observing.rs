@@ -1,0 +1,117 @@
+//! Observe mode: an attempt is looked at, counted, and let through, whatever it is. Only what memory knows is asked: nothing
+//! is read, and nothing is spent. Which attempts come this way, the webhook configuration says.
+
+use api::{
+    ExecOptions,
+    report::Observed,
+    review::{Answer, Operation, Review},
+};
+use decide::{
+    attempt::{Attempt, Door},
+    verdict,
+};
+use tracing::{error, info};
+
+use super::{
+    Admission, Deadline,
+    door::{self, Outcome},
+    proxy,
+};
+use crate::audit::Exec;
+
+/// What an attempt would have come to.
+struct Would {
+    /// What is kept of it; nothing of what is no attempt.
+    observed: Option<Observed>,
+    decision: &'static str,
+    passes: bool,
+}
+
+impl Admission {
+    /// Lets an attempt through, and keeps what it would have come to.
+    pub(super) fn observe(&self, review: &Review) -> Answer {
+        let Would { observed, decision, passes } = self.would(review);
+        let request = &review.request;
+        let (uid, user) = (&request.uid, request.user_info.name());
+        let namespace = request.namespace.as_deref().unwrap_or_default();
+        let resource = &request.resource.resource;
+        let door = request.sub_resource.as_deref().unwrap_or_default();
+        info!(target: "audit", uid, user, namespace, resource, door, decision, passes, "observed");
+        if let Some(observed) = observed {
+            self.observations.saw(observed, passes, self.now());
+        }
+        Answer::allow(uid)
+            .annotated("review-uid", uid.as_str())
+            .annotated("decision", "observed")
+            .annotated("would-be", decision)
+    }
+
+    /// Tells the audit webhook that an attempt was let through; it may fail, and stops nobody.
+    pub(super) async fn tell_of_observed(&self, review: &Review, deadline: Deadline) {
+        let options = Door::of(review.request.sub_resource.as_deref().unwrap_or_default())
+            .and_then(|door| door::read(review, door).ok())
+            .map_or_else(ExecOptions::default, |(_attempt, options)| options);
+        let always_allowed = self.is_always_allowed(&Self::caller(review));
+        let exec = Exec { allowed: true, always_allowed, options: &options };
+        if let Err(error) = self.extensions.exec(review, &exec, deadline.answer_by()).await {
+            error!(
+                uid = review.request.uid,
+                error = crate::chain(&error),
+                "the audit webhook was not told of an attempt in observe mode"
+            );
+        }
+    }
+
+    fn would(&self, review: &Review) -> Would {
+        let request = &review.request;
+        let door = request.sub_resource.as_deref().and_then(Door::of);
+        match (request.resource.resource.as_str(), door, request.operation) {
+            ("pods", Some(door), Operation::Connect | Operation::Update) => self.would_enter(review, door),
+            (_, None, Operation::Connect) => self.would_pass_proxy(review),
+            _ => Would { observed: None, decision: "unexpected", passes: false },
+        }
+    }
+
+    fn would_enter(&self, review: &Review, door: Door) -> Would {
+        let (user, namespace) = (review.request.user_info.name(), review.request.namespace.as_deref());
+        let seen = |command: &[String], interactive| {
+            Observed::door(user, namespace.unwrap_or_default(), door.subresource(), command, interactive)
+        };
+        match door::read(review, door) {
+            Ok((attempt, options)) => {
+                let observed = seen(&options.command.unwrap_or_default(), attempt.action.is_interactive());
+                let (decision, passes) = self.would_decide(&attempt);
+                Would { observed: Some(observed), decision, passes }
+            }
+            Err(_unclear) => Would { observed: Some(seen(&[], false)), decision: "denied-unclear", passes: false },
+        }
+    }
+
+    fn would_decide(&self, attempt: &Attempt) -> (&'static str, bool) {
+        if self.is_always_allowed(&attempt.caller) {
+            return ("always-allowed", true);
+        }
+        if verdict::allowed_by_policy(attempt, &self.rules()).is_some() {
+            return ("allowed-by-policy", true);
+        }
+        match self.screened(attempt) {
+            None => ("granted", true),
+            Some(denied) => (Outcome::Denied(denied).name(), false),
+        }
+    }
+
+    fn would_pass_proxy(&self, review: &Review) -> Would {
+        let request = &review.request;
+        let namespace = request.namespace.as_deref().filter(|namespace| !namespace.is_empty());
+        let read = proxy::read(review);
+        let to = read.as_ref().ok().map(|(name, path)| (name, path.as_str()));
+        let observed = Observed::proxy(request.user_info.name(), namespace, &request.resource.resource, to);
+        let (decision, passes) = match &read {
+            _ if self.is_always_allowed(&Self::caller(review)) => ("always-allowed", true),
+            Ok((name, path)) if self.is_let_through(review, name, path) => ("allowed-by-policy", true),
+            Ok(_) => ("denied-proxy", false),
+            Err(_unclear) => ("denied-unclear", false),
+        };
+        Would { observed: Some(observed), decision, passes }
+    }
+}

@@ -1,0 +1,108 @@
+//! Keeps what observe mode saw in a ConfigMap (see [`api::report`]): every few seconds what came since is added to what is
+//! there. Attempts never wait for it, and where it cannot be written, it is tried again.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use api::report::{KEY, NAME, Observed, Report};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api, Client,
+    api::{ObjectMeta, PostParams},
+};
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval},
+};
+use tracing::{debug, warn};
+
+/// So many attempts may wait to be counted.
+const QUEUE: usize = 4096;
+/// So often what was seen is written down.
+const EVERY: Duration = Duration::from_secs(5);
+/// The namespace of a server that is not told its own.
+const NAMESPACE: &str = "kube-request-access";
+
+/// Where attempts are handed over.
+#[derive(Debug, Clone)]
+pub struct Observations(mpsc::Sender<Report>);
+
+/// What was handed over.
+#[derive(Debug)]
+pub struct Seen(mpsc::Receiver<Report>);
+
+impl Observations {
+    /// One, and what it hands over.
+    pub fn new() -> (Self, Seen) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        (Self(sender), Seen(receiver))
+    }
+
+    /// Counts an attempt; returns at once.
+    pub fn saw(&self, attempt: Observed, passes: bool, at: Timestamp) {
+        if let Err(error) = self.0.try_send(Report::of(attempt, passes, at)) {
+            debug!(%error, "an attempt in observe mode was not counted");
+        }
+    }
+}
+
+/// The namespace of the server, by the name of its own account.
+pub fn namespace(own_name: &str) -> &str {
+    own_name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split(':').next()).unwrap_or(NAMESPACE)
+}
+
+/// Writes what is handed over, until nobody can hand anything over any more and the last of it is written.
+pub async fn run(mut seen: Seen, client: Client, namespace: String) {
+    let api: Api<ConfigMap> = Api::namespaced(client, &namespace);
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut unwritten = Report::default();
+    let mut new = Vec::new();
+    loop {
+        let is_over = tokio::select! {
+            count = seen.0.recv_many(&mut new, QUEUE) => count == 0,
+            _ = ticks.tick() => {
+                unwritten = write(&api, unwritten).await;
+                false
+            }
+        };
+        unwritten = Report::all(std::iter::once(unwritten).chain(new.drain(..)));
+        if is_over {
+            write(&api, unwritten).await;
+            return;
+        }
+    }
+}
+
+/// Adds to what is there; answers with what could not be written.
+async fn write(api: &Api<ConfigMap>, unwritten: Report) -> Report {
+    if unwritten == Report::default() {
+        return unwritten;
+    }
+    match try_to_write(api, &unwritten).await {
+        Ok(()) => Report::default(),
+        Err(error) => {
+            warn!(error = crate::chain(&error), "cannot write down what observe mode saw; trying again");
+            unwritten
+        }
+    }
+}
+
+/// Once. Of two replicas at the same time one gets a conflict, and tries again later.
+async fn try_to_write(api: &Api<ConfigMap>, unwritten: &Report) -> Result<(), kube::Error> {
+    let Some(mut object) = api.get_opt(NAME).await? else {
+        let metadata = ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() };
+        let object = ConfigMap { metadata, data: Some(data(unwritten)?), ..ConfigMap::default() };
+        return api.create(&PostParams::default(), &object).await.map(drop);
+    };
+    let text = object.data.as_ref().and_then(|data| data.get(KEY)).map_or("{}", String::as_str);
+    // What somebody spoiled is begun anew.
+    let there: Report = serde_json::from_str(text).unwrap_or_default();
+    object.data = Some(data(&Report::all([there, unwritten.clone()]))?);
+    api.replace(NAME, &PostParams::default(), &object).await.map(drop)
+}
+
+fn data(report: &Report) -> Result<BTreeMap<String, String>, kube::Error> {
+    let text = serde_json::to_string(report).map_err(kube::Error::SerdeError)?;
+    Ok(BTreeMap::from([(KEY.to_owned(), text)]))
+}
