@@ -1,7 +1,7 @@
-//! What attempts in observe mode came to: kept in a ConfigMap, and shown by `kubectl request report`.
+//! What attempts in observe mode came to: kept in a Secret, and shown by `kubectl request report`.
 //!
 //! Of people's commands only the program is kept: what they type may be secret. Of a program's account whole commands are:
-//! what it does is written down in a policy.
+//! what it does is written down in a policy. That is why it is a Secret: whoever may view a namespace reads all but these.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use decide::proxy::ProxyName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The ConfigMap, in the namespace of the server.
+/// The Secret, in the namespace of the server.
 pub const NAME: &str = "kube-request-access-observed";
 /// The key in it.
 pub const KEY: &str = "report.json";
 /// So many different attempts are kept: of more, those that were not seen for longest are forgotten.
 const MOST: usize = 2000;
-/// So long is the report at most, in bytes: a ConfigMap takes 1 MiB.
+/// So long is the report at most, in bytes: a Secret takes 1 MiB.
 const LARGEST: usize = 700 * 1024;
 /// Commands of more bytes are kept by their program only.
 const LONGEST: usize = 2048;
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn it_never_grows_out_of_a_config_map_and_says_how_much_it_forgot() {
+    fn it_never_grows_out_of_a_secret_and_says_how_much_it_forgot() {
         let one = |n: i64| Report::of(exec(BOT, &[&n.to_string(), &"x".repeat(1000)]), false, at(n));
         let before = Report::all((0..1500).map(one));
         let report = Report::all((1500..3000).map(one).chain([before]));

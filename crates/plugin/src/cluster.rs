@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use api::{AccessGrant, AccessRequest};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodTemplateSpec, Service};
+use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec, Secret, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use kube::api::{DeleteParams, ListParams, PartialObjectMeta, PostParams, Preconditions};
 use kube::core::{DeserializeGuard, NotUsed, Object, Selector, Status};
@@ -194,12 +194,12 @@ impl Cluster {
         }
     }
 
-    /// A ConfigMap of this namespace.
+    /// A Secret of this namespace.
     ///
     /// # Errors
     /// When there is none of that name, or the server cannot be asked.
-    pub async fn config_map(&self, name: &str) -> Result<ConfigMap, ClusterError> {
-        self.call(self.here::<ConfigMap>().get(name)).await
+    pub async fn secret(&self, name: &str) -> Result<Secret, ClusterError> {
+        self.call(self.here::<Secret>().get(name)).await
     }
 
     /// Deletes exactly this request.

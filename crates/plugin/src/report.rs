@@ -29,7 +29,7 @@ Examples:
   # For a script
   kubectl request report -o json
 
-It needs the right to get the ConfigMap kube-request-access-observed beside the server. Of people's commands only the
+It needs the right to get the Secret kube-request-access-observed beside the server. Of people's commands only the
 program is kept.";
 
 /// What `report` is asked for on the command line.
@@ -65,7 +65,7 @@ pub enum ReportError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// What is stored is no report.
-    #[error("the ConfigMap {} does not hold a report: delete it, and a new one is begun", report::NAME)]
+    #[error("the Secret {} does not hold a report: delete it, and a new one is begun", report::NAME)]
     NoReport(#[source] serde_json::Error),
     /// It could not be printed.
     #[error("cannot print the report")]
@@ -80,7 +80,7 @@ pub enum ReportError {
 /// # Errors
 /// When the server refuses to tell, or cannot be asked.
 pub async fn run(args: &ReportArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), ReportError> {
-    let stored = match cluster.in_namespace(&args.server_namespace).config_map(report::NAME).await {
+    let stored = match cluster.in_namespace(&args.server_namespace).secret(report::NAME).await {
         Ok(stored) => stored,
         Err(error) if error.is_not_found() => {
             writeln!(
@@ -91,8 +91,8 @@ pub async fn run(args: &ReportArgs, cluster: &Cluster, terminal: &mut Terminal<'
         }
         Err(error) => return Err(error.into()),
     };
-    let text = stored.data.as_ref().and_then(|data| data.get(report::KEY)).map_or("", String::as_str);
-    let report: Report = serde_json::from_str(text).map_err(ReportError::NoReport)?;
+    let text = stored.data.as_ref().and_then(|data| data.get(report::KEY)).map_or(b"".as_slice(), |text| &text.0);
+    let report: Report = serde_json::from_slice(text).map_err(ReportError::NoReport)?;
     let text = match args.output {
         _ if args.policies => drafts::of(&report),
         ReportFormat::Table => shown(&report, terminal),

@@ -41,6 +41,8 @@ pub enum Place {
 pub struct Settings<'a> {
     /// The binaries.
     pub binaries: &'a Binaries,
+    /// The directory with its kustomization, from the root of the repository.
+    pub manifests: &'static str,
     /// Where the server runs.
     pub place: Place,
     /// More flags for the server.
@@ -178,7 +180,7 @@ struct Setup<'a> {
 impl Setup<'_> {
     fn in_cluster(&self) -> Result<Installed, InstallError> {
         self.load_images()?;
-        let mut objects = self.render("deploy")?;
+        let mut objects = self.render(self.settings.manifests)?;
         self.apply(&manifests_of(&objects, "Namespace"))?;
         let hosts = if self.settings.receivers { self.deploy_receivers()? } else { Vec::new() };
         let mut flags = self.flags();
@@ -223,7 +225,7 @@ impl Setup<'_> {
 
     fn local(&self) -> Result<Installed, InstallError> {
         let dir = self.cluster.dir().join("server");
-        let mut objects = self.render("deploy")?;
+        let mut objects = self.render(self.settings.manifests)?;
         // The lock is made for a server in the cluster: it knows it by its ServiceAccount and its Service.
         let elsewhere = ["Deployment", "Service", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"];
         objects.retain(|object| !elsewhere.iter().any(|kind| manifests::is(object, kind)));
@@ -423,7 +425,11 @@ fn manifests_of(objects: &[Value], kind: &str) -> Vec<Value> {
 }
 
 /// The objects of a kustomize base of this checkout.
-pub(crate) fn render(mut kubectl: Command, dir: &str) -> Result<Vec<Value>, InstallError> {
+/// The objects of a kustomization, by its directory from the root of the repository.
+///
+/// # Errors
+/// It cannot be rendered.
+pub fn render(mut kubectl: Command, dir: &str) -> Result<Vec<Value>, InstallError> {
     let path = crate::checkout().join(dir);
     let yaml = kubectl::output(kubectl.arg("kustomize").arg(&path), None)?;
     serde_saphyr::from_multiple(&yaml).map_err(|source| InstallError::Manifests { path, source: Box::new(source) })

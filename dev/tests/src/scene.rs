@@ -110,7 +110,11 @@ impl Scene {
     /// A namespace with the pod `box`: containers `main` and `side`, which sleep.
     pub fn new(world: &'static World) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
-        let namespace = format!("scene-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        Self::named(world, format!("scene-{}", NUMBER.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// The same in a namespace of this name.
+    pub fn named(world: &'static World, namespace: String) -> Self {
         let scene = Self { world, namespace };
         scene.admin(["create", "namespace", &scene.namespace]).works_with("created");
         if !world.standing_rights {

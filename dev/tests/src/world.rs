@@ -32,6 +32,8 @@ pub struct World {
 /// What a world differs in.
 #[derive(Default)]
 pub struct Wish {
+    /// The directory of its kustomization, where it is not `deploy`.
+    pub manifests: Option<&'static str>,
     /// The server runs as a Deployment; else as processes here.
     pub in_cluster: bool,
     /// Developers have no rights to exec but while a grant lasts.
@@ -121,6 +123,7 @@ impl World {
         };
         let cluster = Cluster::start(&options).unwrap();
         let settings = Settings {
+            manifests: wish.manifests.unwrap_or("deploy"),
             binaries,
             place: if wish.in_cluster { Place::Cluster } else { Place::Local },
             flags: wish.flags,

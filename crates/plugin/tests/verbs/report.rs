@@ -1,18 +1,19 @@
 //! `kubectl request report`.
 
+use base64::Engine as _;
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::fake::Fake;
 
-const REPORT: &str = "/api/v1/namespaces/kube-request-access/configmaps/kube-request-access-observed";
+const REPORT: &str = "/api/v1/namespaces/kube-request-access/secrets/kube-request-access-observed";
 const BOT: &str = "system:serviceaccount:ci:bot";
 
 fn stored(report: &Value) -> Value {
     json!({
-        "apiVersion": "v1", "kind": "ConfigMap",
+        "apiVersion": "v1", "kind": "Secret",
         "metadata": {"name": "kube-request-access-observed", "namespace": "kube-request-access"},
-        "data": {"report.json": report.to_string()},
+        "data": {"report.json": base64::engine::general_purpose::STANDARD.encode(report.to_string())},
     })
 }
 
@@ -92,7 +93,7 @@ async fn where_nothing_was_observed_that_is_said() {
 
 #[tokio::test]
 async fn what_is_no_report_and_what_may_not_be_read_is_an_error() {
-    let spoiled = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}, "data": {"report.json": "?"}});
+    let spoiled = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {}, "data": {"report.json": "Pw=="}});
     let outcome = Fake::new().with(REPORT, spoiled).run(&["report"], "").await;
     assert!(outcome.failure.unwrap().contains("does not hold a report: delete it"));
     let outcome = Fake::new().refusing(Method::GET, REPORT, 403, "no").run(&["report"], "").await;

@@ -1,11 +1,11 @@
-//! Keeps what observe mode saw in a ConfigMap (see [`api::report`]): every few seconds what came since is added to what is
+//! Keeps what observe mode saw in a Secret (see [`api::report`]): every few seconds what came since is added to what is
 //! there. Attempts never wait for it, and where it cannot be written, it is tried again.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use api::report::{KEY, NAME, Observed, Report};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     Api, Client,
     api::{ObjectMeta, PostParams},
@@ -53,7 +53,7 @@ pub fn namespace(own_name: &str) -> &str {
 
 /// Writes what is handed over, until nobody can hand anything over any more and the last of it is written.
 pub async fn run(mut seen: Seen, client: Client, namespace: String) {
-    let api: Api<ConfigMap> = Api::namespaced(client, &namespace);
+    let api: Api<Secret> = Api::namespaced(client, &namespace);
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut unwritten = Report::default();
@@ -75,7 +75,7 @@ pub async fn run(mut seen: Seen, client: Client, namespace: String) {
 }
 
 /// Adds to what is there; answers with what could not be written.
-async fn write(api: &Api<ConfigMap>, unwritten: Report) -> Report {
+async fn write(api: &Api<Secret>, unwritten: Report) -> Report {
     if unwritten == Report::default() {
         return unwritten;
     }
@@ -89,20 +89,20 @@ async fn write(api: &Api<ConfigMap>, unwritten: Report) -> Report {
 }
 
 /// Once. Of two replicas at the same time one gets a conflict, and tries again later.
-async fn try_to_write(api: &Api<ConfigMap>, unwritten: &Report) -> Result<(), kube::Error> {
+async fn try_to_write(api: &Api<Secret>, unwritten: &Report) -> Result<(), kube::Error> {
     let Some(mut object) = api.get_opt(NAME).await? else {
         let metadata = ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() };
-        let object = ConfigMap { metadata, data: Some(data(unwritten)?), ..ConfigMap::default() };
+        let object = Secret { metadata, data: Some(data(unwritten)?), ..Secret::default() };
         return api.create(&PostParams::default(), &object).await.map(drop);
     };
-    let text = object.data.as_ref().and_then(|data| data.get(KEY)).map_or("{}", String::as_str);
+    let text = object.data.as_ref().and_then(|data| data.get(KEY)).map_or(b"".as_slice(), |text| &text.0);
     // What somebody spoiled is begun anew.
-    let there: Report = serde_json::from_str(text).unwrap_or_default();
+    let there: Report = serde_json::from_slice(text).unwrap_or_default();
     object.data = Some(data(&Report::all([there, unwritten.clone()]))?);
     api.replace(NAME, &PostParams::default(), &object).await.map(drop)
 }
 
-fn data(report: &Report) -> Result<BTreeMap<String, String>, kube::Error> {
-    let text = serde_json::to_string(report).map_err(kube::Error::SerdeError)?;
-    Ok(BTreeMap::from([(KEY.to_owned(), text)]))
+fn data(report: &Report) -> Result<BTreeMap<String, ByteString>, kube::Error> {
+    let text = serde_json::to_vec(report).map_err(kube::Error::SerdeError)?;
+    Ok(BTreeMap::from([(KEY.to_owned(), ByteString(text))]))
 }

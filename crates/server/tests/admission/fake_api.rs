@@ -140,11 +140,9 @@ impl FakeApi {
             Method::GET if path.ends_with("/accessgrants") => self.list(path, query),
             Method::GET if path.ends_with("/accesspolicies") => self.list_all(path),
             Method::GET => self.lock().objects.get(path).map_or_else(|| failure(StatusCode::NOT_FOUND), ok),
-            Method::POST if path.ends_with("/accessrequests") || path.ends_with("/configmaps") => {
-                self.create(path, body)
-            }
+            Method::POST if path.ends_with("/accessrequests") || path.ends_with("/secrets") => self.create(path, body),
             Method::POST => self.review(body),
-            Method::PUT if path.contains("/configmaps/") => self.replace(path, body),
+            Method::PUT if path.contains("/secrets/") => self.replace(path, body),
             Method::PUT => self.put(path.trim_end_matches("/status"), body),
             _ => failure(StatusCode::METHOD_NOT_ALLOWED),
         }

@@ -3,6 +3,7 @@
 use api::report::{KEY, Report};
 use axum::http::StatusCode;
 use http::Method;
+use k8s_openapi::api::core::v1::Secret;
 use rstest::rstest;
 use serde_json::{Value, json};
 use server::{admission::room::Room, controllers::report};
@@ -12,7 +13,7 @@ use crate::{
     world::{REQUEST, Said, Settings, World, recorded},
 };
 
-const STORED: &str = "/api/v1/namespaces/kube-request-access/configmaps/kube-request-access-observed";
+const STORED: &str = "/api/v1/namespaces/kube-request-access/secrets/kube-request-access-observed";
 
 async fn observe(world: &World, review: &Value) -> Said {
     world.post("/observe?timeout=2s", review.to_string()).await
@@ -27,7 +28,8 @@ async fn reported(world: World) -> Report {
 }
 
 fn read(stored: &Value) -> Report {
-    serde_json::from_str(stored["data"][KEY].as_str().unwrap()).unwrap()
+    let stored: Secret = serde_json::from_value(stored.clone()).unwrap();
+    serde_json::from_slice(&stored.data.unwrap()[KEY].0).unwrap()
 }
 
 #[rstest]
@@ -112,8 +114,8 @@ async fn replicas_add_to_what_is_there() {
     observe(&two, &recorded("exec-websocket")).await;
     let seen = two.seen.lock().unwrap().take().unwrap();
     // Another replica is a little faster, and the API server away for a moment.
-    api.next_fault(Method::GET, "/configmaps", Effect::Fails(StatusCode::INTERNAL_SERVER_ERROR));
-    api.next_fault(Method::PUT, "/configmaps", Effect::After(STORED.to_owned(), |stored| stored["touched"] = json!(1)));
+    api.next_fault(Method::GET, "/secrets", Effect::Fails(StatusCode::INTERNAL_SERVER_ERROR));
+    api.next_fault(Method::PUT, "/secrets", Effect::After(STORED.to_owned(), |stored| stored["touched"] = json!(1)));
     let running = report::run(seen, api.client(), "kube-request-access".to_owned());
     let twice = async {
         while read(&api.get(STORED)).stopped[0].times < 2 {
@@ -127,7 +129,9 @@ async fn replicas_add_to_what_is_there() {
 #[tokio::test]
 async fn a_report_that_somebody_spoiled_is_begun_anew() {
     let world = World::new(Settings::default());
-    world.api.store(STORED, &json!({"metadata": {"name": "kube-request-access-observed"}, "data": {KEY: "spoiled"}}));
+    world
+        .api
+        .store(STORED, &json!({"metadata": {"name": "kube-request-access-observed"}, "data": {KEY: "c3BvaWxlZA=="}}));
     observe(&world, &recorded("exec-websocket")).await;
     assert_eq!(reported(world).await.stopped.len(), 1);
 }

@@ -14,3 +14,4 @@ mod injected;
 mod killing;
 mod lock;
 mod proxies;
+mod rollout;

@@ -108,6 +108,7 @@ fn place(run: &Run, node: NodeChoice) -> anyhow::Result<Place> {
 
 fn settings<'a>(run: &Run, binaries: &'a Binaries, place: Place) -> Settings<'a> {
     Settings {
+        manifests: "deploy",
         binaries,
         place,
         flags: run.flags.clone(),
