@@ -15,7 +15,7 @@
 //! - [`same`], [`secrets`], [`waiting`], [`kubectl`]: from a request to the real kubectl.
 //! - [`names`], [`named`], [`answer`], [`remove`], [`summary`], [`doors`], [`history`]: what is stored and deleted, and what
 //!   an approver reads before.
-//! - [`safe`], [`output`], [`table`], [`times`], [`terminal`], [`exit`]: what reaches the screen and the shell.
+//! - [`safe`], [`output`], [`table`], [`times`], [`terminal`], [`exit`]: what reaches the screen and the shell; [`update`]: whether there is a newer version.
 
 use std::io;
 
@@ -67,6 +67,7 @@ pub mod table;
 pub mod target;
 pub mod terminal;
 pub mod times;
+pub mod update;
 pub mod waiting;
 pub mod whoami;
 pub mod why;

@@ -16,6 +16,7 @@ use plugin::exit::Exit;
 use plugin::kubectl::Next;
 use plugin::terminal::Terminal;
 use plugin::times;
+use plugin::update;
 use tracing_subscriber::EnvFilter;
 
 /// Whoever presses a key does not wait longer.
@@ -25,6 +26,9 @@ fn main() -> ExitCode {
     if let Some(words) = words_to_complete() {
         return complete(words);
     }
+    if std::env::args_os().nth(1).is_some_and(|word| word == update::WORD) {
+        return learn();
+    }
     let cli = Cli::parse();
     log(cli.v);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -32,7 +36,10 @@ fn main() -> ExitCode {
         Err(error) => return fail(&format!("error: cannot start: {error}"), Exit::Error),
     };
     match runtime.block_on(perform(cli)) {
-        Ok(Next::Done) => Exit::Done.into(),
+        Ok(Next::Done) => {
+            update::after_command(io::stderr().is_terminal(), times::now().timestamp());
+            Exit::Done.into()
+        }
         Ok(Next::Run(line)) => {
             // Kubectl, or nothing, runs from here on.
             drop(runtime);
@@ -74,6 +81,14 @@ fn complete(words: Vec<String>) -> ExitCode {
     let text = answer.recv_timeout(PATIENCE).unwrap_or_else(|_too_late| complete::nothing());
     anstream::print!("{text}");
     ExitCode::SUCCESS
+}
+
+/// Nobody looks at what comes of it.
+fn learn() -> ExitCode {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return ExitCode::FAILURE;
+    };
+    if runtime.block_on(update::learn()).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn fail(line: &str, exit: Exit) -> ExitCode {
