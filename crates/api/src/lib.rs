@@ -5,6 +5,7 @@
 //! - [`crd`]: their CustomResourceDefinitions, as `deploy/` ships them.
 //! - [`review`]: the AdmissionReview, decoded strictly.
 //! - [`pod_update`]: what an update of a pod's ephemeral containers adds, and that nothing rides along.
+//! - [`secrets`]: arguments that look like passwords. [`notice`]: what is told to whoever answers.
 //! - [`report`]: what attempts in observe mode came to.
 //! - [`payload`]: the bodies that audit and validation webhooks receive.
 //! - [`convert`]: objects into the values that `decide` works on; the only place where the two meet.
@@ -16,12 +17,14 @@ pub mod convert;
 pub mod crd;
 pub mod ephemeral;
 pub mod names;
+pub mod notice;
 pub mod objects;
 pub mod payload;
 pub mod pod_update;
 pub mod policy;
 pub mod report;
 pub mod review;
+pub mod secrets;
 
 pub use objects::{
     AccessGrant, AccessGrantSpec, AccessRequest, AccessRequestSpec, AccessRequestStatus, AttachOptions, CopyDirection,

@@ -11,6 +11,8 @@ use decide::{
 };
 use http::Uri;
 
+use crate::controllers::notices::UrlTemplate;
+
 /// Longest time that requests are kept: ten years.
 const LONGEST_KEEP: Duration = Duration::from_hours(24 * 3650);
 
@@ -163,6 +165,19 @@ pub struct Args {
     )]
     pub extended_validation_webhook_ca_bundle: Option<PathBuf>,
 
+    /// Post an event (cloudevents.io, 1.0) to this URL when something becomes of a request: it is filed, granted, denied, used, over.
+    /// With commands and reasons; only arguments that look like passwords are masked. Nothing waits for it
+    #[arg(long, env = "KRA_NOTICE_URL", value_parser = http_or_https, value_name = "URL")]
+    pub notice_url: Option<Uri>,
+
+    /// File with the certificates to trust for notices, in PEM (default: the system's)
+    #[arg(long, env = "KRA_NOTICE_CA_BUNDLE", requires = "notice_url", value_name = "FILE")]
+    pub notice_ca_bundle: Option<PathBuf>,
+
+    /// A page about a request, for notices: a URL with {cluster}, {namespace}, {name} and {uid} in it
+    #[arg(long, env = "KRA_REQUEST_URL_TEMPLATE", requires = "notice_url", value_parser = UrlTemplate::parse, value_name = "URL")]
+    pub request_url_template: Option<UrlTemplate>,
+
     /// How much to log: 0 to 10 as in Kubernetes, or error, warn, info, debug, trace
     #[arg(short = 'v', long = "v", env = "KRA_LOG_LEVEL", default_value = "info", value_parser = level, value_name = "LEVEL")]
     pub log_level: tracing::Level,
@@ -204,6 +219,15 @@ fn service_account(text: &str) -> Result<String, String> {
     match text.strip_prefix(PREFIX).unwrap_or(text).split(':').collect::<Vec<_>>().as_slice() {
         [namespace, name] if !namespace.is_empty() && !name.is_empty() => Ok(format!("{PREFIX}{namespace}:{name}")),
         _ => Err("write it as NAMESPACE:NAME".to_owned()),
+    }
+}
+
+/// Notices decide nothing.
+fn http_or_https(text: &str) -> Result<Uri, String> {
+    let url: Uri = text.parse().map_err(|error| format!("{error}"))?;
+    match (url.scheme_str(), url.host()) {
+        (Some("https" | "http"), Some(_)) => Ok(url),
+        _ => Err("write it as https://… or http://…".to_owned()),
     }
 }
 
@@ -271,6 +295,10 @@ mod tests {
     #[case("--review-path-file=")]
     #[case("--client-ca-file=")]
     #[case("--client-allowed-name=kube-apiserver")]
+    #[case("--notice-url=ftp://notices.example/")]
+    #[case("--notice-url=notices.example")]
+    #[case("--notice-ca-bundle=ca.crt")]
+    #[case("--request-url-template=https://requests.example/{name}")]
     fn what_makes_no_sense_is_refused(#[case] flag: &str) {
         assert!(parse(&[flag]).is_err());
     }

@@ -15,12 +15,13 @@ use prometheus_client::{
 };
 
 /// The metrics, and how they are written out.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
     reviews: Family<Labels, Counter>,
     seconds: Family<Labels, Histogram>,
     not_believed: Counter,
+    notices: Family<NoticeLabels, Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -29,6 +30,12 @@ struct Labels {
     path: &'static str,
     /// What was decided: one of a fixed few, never a text of a caller's.
     decision: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NoticeLabels {
+    /// `sent`, `failed` or `dropped`.
+    result: &'static str,
 }
 
 impl Metrics {
@@ -46,12 +53,19 @@ impl Metrics {
             "POSTs answered 404: other paths, no client certificate",
             not_believed.clone(),
         );
-        Self { registry: Arc::new(registry), reviews, seconds, not_believed }
+        let notices = Family::default();
+        registry.register("notices", "Notices by what became of them", notices.clone());
+        Self { registry: Arc::new(registry), reviews, seconds, not_believed, notices }
     }
 
     /// Counts what was not believed to be a review of the API server's.
     pub fn not_believed(&self) {
         self.not_believed.inc();
+    }
+
+    /// Counts a notice, by what became of it: `sent`, `failed` or `dropped`.
+    pub fn notice(&self, result: &'static str) {
+        self.notices.get_or_create(&NoticeLabels { result }).inc();
     }
 
     /// Counts an answer.

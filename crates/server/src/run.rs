@@ -1,6 +1,10 @@
 //! Wiring: settings in, components running, a graceful end.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use api::{AccessGrant, AccessPolicy, AccessRequest};
@@ -23,7 +27,7 @@ use tracing::{info, warn};
 use crate::{
     admission::{Admission, Arrivals, Clock, Waiting, router::Service},
     args::{Args, resolve},
-    audit::{Extensions, Webhook},
+    audit::{Extensions, SetupError, Webhook},
     cluster::{
         clients::Clients,
         index::Index,
@@ -37,6 +41,7 @@ use crate::{
     controllers::{
         self, cleanup,
         filing::{self, Filer, Filings},
+        notices::{About, Notices},
         report::{self, Observations},
     },
     metrics::Metrics,
@@ -94,10 +99,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let handles = Handles { outcomes, waiting, observations };
     let admission = Arc::new(admission(&args, &clients, (&index, &policies), &files, handles, own_name));
     let (watching, synced) = spawn_watches(&clients, &index, &policies);
-    let context = context(&args, &clients, &policies, &admission.clock, &files.sealer);
+    let metrics = Metrics::new();
+    let context = context(&args, &clients, &policies, &admission.clock, &files, &metrics);
     let controlling = spawn_controllers(context, &index, args.cleanup_interval, filings, synced.clone());
     tokio::spawn(announce(synced, ready.clone()));
-    let router = Service::new(admission, is_ready, Metrics::new()).believing(files.authentication()).router();
+    let router = Service::new(admission, is_ready, metrics).believing(files.authentication()).router();
     tokio::select! {
         () = serve::serve(listener, files.tls, router, stopping(ready)) => {}
         // They never end by themselves: without them decisions would go on in the dark.
@@ -172,6 +178,7 @@ struct Files {
     paths: Option<Arc<ReviewPaths>>,
     clients: Option<Arc<ClientAuthority>>,
     extensions: Arc<Extensions>,
+    notices: Option<Arc<Webhook>>,
     sealer: Arc<Sealer>,
 }
 
@@ -187,7 +194,10 @@ impl Files {
         let tls = Tls::load(args.cert_file.clone(), args.key_file.clone(), clients.clone(), Arc::clone(provider))?;
         let extensions = Arc::new(extensions(args, provider)?);
         let sealer = Arc::new(sealer(args.seal_key_file.as_deref()).context("--seal-key-file")?);
-        Ok(Self { tls: Arc::new(tls), paths: paths.map(Arc::new), clients, extensions, sealer })
+        let notices =
+            webhook(args.notice_url.as_ref(), args.notice_ca_bundle.as_ref(), provider).context("--notice-url")?;
+        let (tls, paths, notices) = (Arc::new(tls), paths.map(Arc::new), notices.map(Arc::new));
+        Ok(Self { tls, paths, clients, extensions, notices, sealer })
     }
 
     fn authentication(&self) -> Authentication {
@@ -214,9 +224,11 @@ impl Files {
             let sealer = Arc::clone(&self.sealer);
             tokio::spawn(reload::on_change(vec![file.to_owned()], move || sealer.reload()));
         }
-        let all = Arc::clone(&self.extensions);
-        let bundles: Vec<_> = webhooks(&all).filter_map(|webhook| Some(webhook.ca_bundle()?.to_owned())).collect();
-        tokio::spawn(reload::on_change(bundles, move || webhooks(&all).try_for_each(Webhook::reload)));
+        let (all, notices) = (Arc::clone(&self.extensions), self.notices.clone());
+        let bundles = webhooks(&all).chain(notices.as_deref());
+        let bundles: Vec<_> = bundles.filter_map(|webhook| Some(webhook.ca_bundle()?.to_owned())).collect();
+        let reload = move || webhooks(&all).chain(notices.as_deref()).try_for_each(Webhook::reload);
+        tokio::spawn(reload::on_change(bundles, reload));
     }
 }
 
@@ -230,14 +242,21 @@ fn sealer(file: Option<&Path>) -> Result<Sealer, SealError> {
 }
 
 fn extensions(args: &Args, provider: &Arc<CryptoProvider>) -> anyhow::Result<Extensions> {
-    let webhook = |url: &Option<http::Uri>, bundle: &Option<std::path::PathBuf>| {
-        url.clone().map(|url| Webhook::new(url, bundle.clone(), Arc::clone(provider))).transpose()
-    };
+    let (audit, audit_bundle) = (args.audit_webhook_url.as_ref(), args.audit_webhook_ca_bundle.as_ref());
+    let validation = args.extended_validation_webhook_url.as_ref();
+    let validation_bundle = args.extended_validation_webhook_ca_bundle.as_ref();
     Ok(Extensions {
-        audit: webhook(&args.audit_webhook_url, &args.audit_webhook_ca_bundle).context("--audit-webhook-url")?,
-        validation: webhook(&args.extended_validation_webhook_url, &args.extended_validation_webhook_ca_bundle)
-            .context("--extended-validation-webhook-url")?,
+        audit: webhook(audit, audit_bundle, provider).context("--audit-webhook-url")?,
+        validation: webhook(validation, validation_bundle, provider).context("--extended-validation-webhook-url")?,
     })
+}
+
+fn webhook(
+    url: Option<&http::Uri>,
+    bundle: Option<&PathBuf>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Option<Webhook>, SetupError> {
+    url.map(|url| Webhook::new(url.clone(), bundle.cloned(), Arc::clone(provider))).transpose()
 }
 
 /// Whether the cluster has what we need; answers with our own name there.
@@ -307,15 +326,19 @@ fn context(
     clients: &Clients,
     policies: &Arc<PolicyStore>,
     clock: &Clock,
-    sealer: &Arc<Sealer>,
+    files: &Files,
+    metrics: &Metrics,
 ) -> controllers::Context {
+    let about = || About { cluster: args.cluster_name.clone(), template: args.request_url_template.clone() };
+    let notices = files.notices.as_ref().map(|webhook| Notices::start(Arc::clone(webhook), about(), metrics.clone()));
     controllers::Context {
         client: clients.controllers.clone(),
         recorder: Recorder::new(clients.controllers.clone(), reporter()),
+        notices,
         role: args.granted_role_name.clone(),
         settings: Arc::new(args.settings()),
         policies: Arc::clone(policies),
-        sealer: Arc::clone(sealer),
+        sealer: Arc::clone(&files.sealer),
         keep: args.keep(),
         clock: Arc::clone(clock),
     }

@@ -11,6 +11,7 @@
 mod convert;
 mod crds;
 mod fixtures;
+mod notices;
 mod objects;
 mod options;
 mod payloads;

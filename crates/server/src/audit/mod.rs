@@ -10,7 +10,7 @@ use api::{
 };
 use tokio::time::Instant;
 
-pub use webhook::{Webhook, WebhookError};
+pub use webhook::{SetupError, Webhook, WebhookError};
 
 /// The configured webhooks. Where one is not configured its posts succeed at once.
 #[derive(Debug, Default)]

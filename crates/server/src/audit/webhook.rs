@@ -8,7 +8,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -153,6 +153,22 @@ impl Webhook {
         Ok(())
     }
 
+    /// Posts bytes with these headers, and takes any 2xx for a yes.
+    ///
+    /// # Errors
+    /// Anything else, or no answer in `patience`.
+    pub async fn deliver(&self, headers: HeaderMap, body: Bytes, patience: Duration) -> Result<(), WebhookError> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.url.clone();
+        *request.headers_mut() = headers;
+        request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        match tokio::time::timeout(patience, self.exchange(request, StatusCode::is_success)).await {
+            Ok(answer) => answer.map(drop),
+            Err(_elapsed) => Err(WebhookError::Timeout { url: self.url.to_string() }),
+        }
+    }
+
     /// Posts a body and returns the answer's, until 2 s have passed or `deadline` is reached. `kind` becomes
     /// `?type=…` where it is not empty.
     ///
@@ -160,7 +176,7 @@ impl Webhook {
     /// Anything but an answer of 200 in time.
     pub async fn post(&self, kind: &str, body: &impl Serialize, deadline: Instant) -> Result<Bytes, WebhookError> {
         let deadline = deadline.min(Instant::now().checked_add(TIMEOUT).unwrap_or(deadline));
-        let exchange = self.exchange(self.request(kind, body)?);
+        let exchange = self.exchange(self.request(kind, body)?, |status| *status == StatusCode::OK);
         match tokio::time::timeout_at(deadline, exchange).await {
             Ok(answer) => answer,
             Err(_elapsed) => Err(WebhookError::Timeout { url: self.url.to_string() }),
@@ -177,11 +193,15 @@ impl Webhook {
             .map_err(|source| WebhookError::Request { url: self.url.to_string(), source })
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Bytes, WebhookError> {
+    async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        is_yes: impl FnOnce(&StatusCode) -> bool,
+    ) -> Result<Bytes, WebhookError> {
         let url = || self.url.to_string();
         let client = HttpsClient::clone(&self.client.load());
         let response = client.request(request).await.map_err(|source| WebhookError::Post { url: url(), source })?;
-        if response.status() != StatusCode::OK {
+        if !is_yes(&response.status()) {
             return Err(WebhookError::Status { url: url(), status: response.status() });
         }
         let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
@@ -211,6 +231,7 @@ fn connect(url: &Uri, ca_bundle: Option<&Path>, provider: &Arc<CryptoProvider>) 
             builder.dangerous().with_custom_certificate_verifier(Arc::new(bundle)).with_no_client_auth()
         }
     };
-    let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1().build();
+    // Which schemes are taken, the flags say: only notices may go without TLS.
+    let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().build();
     Ok(Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(30)).build(connector))
 }

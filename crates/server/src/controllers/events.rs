@@ -3,7 +3,7 @@
 //!
 //! Who may read events of a namespace is not who may read requests: commands and reasons do not stand in them.
 
-use api::{AccessRequest, AccessRequestStatus, Phase, UserInfo, objects::Outcome};
+use api::{AccessRequest, AccessRequestStatus, UserInfo, notice::Change};
 use decide::{attempt::Door, explain::safe};
 use kube::{
     Resource as _, ResourceExt as _,
@@ -34,26 +34,18 @@ pub fn tell(recorder: &Recorder, object: &AccessRequest, old: &AccessRequestStat
 
 /// What a change of the status means.
 fn events(object: &AccessRequest, old: &AccessRequestStatus, new: &AccessRequestStatus) -> Vec<Event> {
-    let lost = |status: &AccessRequestStatus| status.uses.iter().any(|one| one.outcome == Some(Outcome::Lost));
-    let mut events = Vec::new();
-    if old.phase != new.phase {
-        events.extend(new.phase.map(|phase| of_phase(phase, object, old, new)));
-    }
-    if lost(new) && !lost(old) {
-        events.push(event(EventType::Warning, "Lost", "Use", &said(new, "Lost")));
-    }
-    events
+    Change::between(old, new).into_iter().map(|change| of(change, object, new)).collect()
 }
 
-fn of_phase(phase: Phase, object: &AccessRequest, old: &AccessRequestStatus, new: &AccessRequestStatus) -> Event {
-    match phase {
-        Phase::Pending if old.phase.is_none() => event(EventType::Normal, "Filed", "File", &filed(object)),
-        // It was granted, and is not any more.
-        Phase::Pending => event(EventType::Normal, "Revoked", "Revoke", "it waits for a grant again"),
-        Phase::Granted => event(EventType::Normal, "Granted", "Grant", &said(new, "Granted")),
-        Phase::Denied => event(EventType::Warning, "Denied", "Deny", &said(new, "Denied")),
-        Phase::Used => event(EventType::Normal, "Used", "Use", &said(new, "Used")),
-        Phase::Expired => event(EventType::Normal, "Expired", "Expire", &said(new, "Expired")),
+fn of(change: Change, object: &AccessRequest, new: &AccessRequestStatus) -> Event {
+    match change {
+        Change::Filed => event(EventType::Normal, "Filed", "File", &filed(object)),
+        Change::Revoked => event(EventType::Normal, "Revoked", "Revoke", "it waits for a grant again"),
+        Change::Granted => event(EventType::Normal, "Granted", "Grant", &said(new, "Granted")),
+        Change::Denied => event(EventType::Warning, "Denied", "Deny", &said(new, "Denied")),
+        Change::Used => event(EventType::Normal, "Used", "Use", &said(new, "Used")),
+        Change::Expired => event(EventType::Normal, "Expired", "Expire", &said(new, "Expired")),
+        Change::Lost => event(EventType::Warning, "Lost", "Use", &said(new, "Lost")),
     }
 }
 

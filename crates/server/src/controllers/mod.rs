@@ -5,6 +5,7 @@ pub mod bindings;
 pub mod cleanup;
 pub mod events;
 pub mod filing;
+pub mod notices;
 pub mod observe;
 pub mod report;
 pub mod status;
@@ -29,6 +30,7 @@ use kube::{
 };
 use tracing::{debug, warn};
 
+use self::notices::Notices;
 use crate::{
     admission::Clock,
     cluster::{policies::PolicyStore, seal::Sealer},
@@ -43,6 +45,8 @@ pub struct Context {
     pub client: Client,
     /// Publishes Kubernetes Events.
     pub recorder: Recorder,
+    /// Tells people who want to be told (`--notice-url`).
+    pub notices: Option<Notices>,
     /// `--granted-role-name`
     pub role: Option<String>,
     /// What the server was told.

@@ -60,6 +60,9 @@ pub async fn reconcile(
         tell_of_lost(&live.object, &plan);
         if write(&live.object, new.clone(), &context).await? {
             events::tell(&context.recorder, &live.object, &old, &new);
+            if let Some(notices) = &context.notices {
+                notices.tell(&live.object, &old, &new, now);
+            }
         }
     }
     bound?;

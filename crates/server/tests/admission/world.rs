@@ -234,6 +234,7 @@ fn waiting(api: &FakeApi, settings: &Arc<verdict::Settings>, policies: &Arc<Poli
     let context = controllers::Context {
         client: api.client(),
         recorder: Recorder::new(api.client(), Reporter { controller: "test".to_owned(), instance: None }),
+        notices: None,
         role: None,
         settings: Arc::clone(settings),
         policies: Arc::clone(policies),

@@ -1,0 +1,92 @@
+//! What notices say.
+
+use kra_api::{
+    AccessRequest, AccessRequestStatus,
+    notice::{Change, Notice},
+};
+use serde_json::{Value, json};
+
+fn request(spec: &Value) -> AccessRequest {
+    let mut object = json!({
+        "apiVersion": "spreadgroup.com/v1", "kind": "AccessRequest",
+        "metadata": {"name": "ask", "namespace": "shop", "uid": "u-1", "creationTimestamp": "2026-11-25T12:00:00Z"},
+        "spec": {
+            "userInfo": {"username": "jane"}, "createdBy": {"username": "jane"}, "reason": "INC-42: the shop is down",
+            "forObject": {
+                "resource": {"group": "apps", "version": "v1", "resource": "deployments"},
+                "subResource": "exec", "name": "web", "namespace": "shop", "uid": "d-1",
+            },
+            "execOptions": {"container": "web", "command": ["ls", "-l"], "stdout": true},
+        },
+    });
+    object["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+    serde_json::from_value(object).unwrap()
+}
+
+fn status(status: &Value) -> AccessRequestStatus {
+    serde_json::from_value(status.clone()).unwrap()
+}
+
+fn told(change: Change, spec: &Value, new: &Value) -> Notice {
+    Notice::of(change, &request(spec), &status(new), "prod", Some("https://requests.example/ask".to_owned()))
+}
+
+#[test]
+fn a_notice_has_all_that_an_approver_needs() {
+    insta::assert_json_snapshot!(told(Change::Filed, &json!({}), &json!({"phase": "Pending"})));
+}
+
+#[test]
+fn who_granted_it_and_until_when_is_told() {
+    let granted = json!({"phase": "Granted", "grantedBy": ["amy", "bob"], "expiresAt": "2026-11-25T13:00:00.7Z"});
+    insta::assert_json_snapshot!(told(Change::Granted, &json!({"validFor": "1h0m0s"}), &granted));
+}
+
+/// Requests for each door, and some that somebody made up.
+fn filed() -> Vec<Value> {
+    let through = |door: &str| json!({"subResource": door, "name": "web-0", "resource": {"group": "", "version": "v1", "resource": "pods"}});
+    vec![
+        json!({"anyCommand": true, "execOptions": {"container": "web", "stdin": true, "tty": true}}),
+        json!({"execOptions": {"container": "web", "command": ["psql", "--password=hunter2", "\u{1b}[31m\u{202e}"]}}),
+        json!({"copy": {"direction": "to", "path": "dump.sql", "directory": "/tmp"}, "execOptions": {"container": "web"}}),
+        json!({"copy": {"direction": "from", "path": "/var/log/x"}, "execOptions": {"container": "web"}}),
+        json!({"forObject": through("attach"), "execOptions": {}, "attachOptions": {"container": "web", "stdin": true}}),
+        json!({"forObject": through("portforward"), "execOptions": {}, "portForwardOptions": {"ports": [5432]}}),
+        json!({"forObject": through("ephemeralcontainers"), "execOptions": {}, "ephemeralContainer": {"image": "busybox", "command": ["sh"]}}),
+        json!({"forObject": through("teleport")}),
+        json!({"createdBy": {"username": "robot"}, "userInfo": {"username": "jane\n\u{202e}eve"}, "reason": "a\u{202e}b"}),
+    ]
+}
+
+#[test]
+fn every_door_has_its_sentence() {
+    let sentences: Vec<String> = filed().iter().map(|spec| told(Change::Filed, spec, &json!({})).text).collect();
+    insta::assert_snapshot!(sentences.join("\n"));
+    assert!(sentences.iter().all(|text| !text.contains(['\n', '\u{1b}', '\u{202e}']) && !text.contains("hunter2")));
+}
+
+#[test]
+fn every_end_has_its_sentence() {
+    let policy = json!({"grantedBy": ["policy low-risk"], "grantedByPolicy": {"name": "low-risk", "uid": "p-1", "generation": 2}});
+    let denied = json!({"denied": {"by": "amy", "at": "2026-11-25T12:30:00Z", "reason": "use the dashboard"}});
+    let nothing = json!({});
+    let cases = [
+        (Change::Granted, &policy),
+        (Change::Revoked, &nothing),
+        (Change::Denied, &denied),
+        (Change::Used, &nothing),
+        (Change::Expired, &nothing),
+        (Change::Lost, &nothing),
+    ];
+    let sentences: Vec<String> = cases.into_iter().map(|(change, new)| told(change, &nothing, new).text).collect();
+    insta::assert_snapshot!(sentences.join("\n"));
+}
+
+#[test]
+fn only_what_waits_says_how_to_approve_it() {
+    for (change, says) in
+        [(Change::Filed, true), (Change::Revoked, true), (Change::Granted, false), (Change::Used, false)]
+    {
+        assert_eq!(told(change, &json!({}), &json!({})).approve.is_some(), says, "{change:?}");
+    }
+}
