@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use api::notice::Notice;
 use api::payload::{AuditCreated, AuditExec, AuditGranted, Validation, ValidationAnswer};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 
@@ -103,6 +104,7 @@ pub fn all() -> Result<Vec<Artefact>, GenerateError> {
         sent::<AuditCreated<'_>>("audit-created", "Body of ?type=audit-created: somebody files a request")?,
         sent::<AuditGranted<'_>>("audit-granted", "Body of ?type=audit-granted: somebody grants a request")?,
         sent::<Validation<'_>>("validation", "Body that the extended validation webhook receives")?,
+        sent::<Notice>("notice", "Data of a notice: something became of a request")?,
         received::<ValidationAnswer>("validation-answer", "Body that the extended validation webhook answers")?,
     ]);
     Ok(artefacts)

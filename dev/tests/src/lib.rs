@@ -11,6 +11,7 @@
     reason = "a test that panics has failed, as it should"
 )]
 
+pub mod notices;
 pub mod processes;
 pub mod scene;
 pub mod world;

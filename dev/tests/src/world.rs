@@ -10,7 +10,7 @@ use std::{
 use cluster::{Cluster, Identity, NodeChoice, Options, Progress, Running};
 use run::{Binaries, Installed, Place, Settings, certificates::Authority};
 
-use crate::scene::Scene;
+use crate::{notices::Told, scene::Scene};
 
 /// Whatever is waited for comes within this time, or the test has failed.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -58,10 +58,12 @@ pub fn role_per_grant() -> &'static World {
     WORLD.get_or_init(|| World::start(Wish { role_model: true, ..Wish::default() }))
 }
 
-/// An authenticator that prefixes names, interactive use allowed, and everything logged.
+/// An authenticator that prefixes names, interactive use allowed, everything logged, and somebody told of requests.
 pub fn prefixed() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
-    let flags = ["--username-prefix=oidc:", "--allow-interactive", "-v=10"].map(str::to_owned).to_vec();
+    let mut flags = ["--username-prefix=oidc:", "--allow-interactive", "-v=10"].map(str::to_owned).to_vec();
+    flags.push(format!("--notice-url={}", Told::here().url()));
+    flags.push("--request-url-template=https://requests.example/{namespace}/{name}".to_owned());
     WORLD.get_or_init(|| World::start(Wish { flags, ..Wish::default() }))
 }
 

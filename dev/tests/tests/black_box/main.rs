@@ -19,6 +19,7 @@ mod forged;
 mod identities;
 mod identity;
 mod impostor;
+mod notices;
 mod outage;
 mod people;
 mod planted;

@@ -1,0 +1,52 @@
+//! Notices: what the server of the real control plane tells somebody.
+
+use kra_tests::{
+    notices::{Notice, Told},
+    scene::Scene,
+    world::{self, eventually},
+};
+
+fn told(request: &str, count: usize) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    eventually("the notices", || {
+        notices = Told::here().of(request);
+        notices.len() >= count
+    });
+    notices
+}
+
+fn kinds(notices: &[Notice]) -> Vec<&str> {
+    notices.iter().map(|(kind, _)| kind.trim_start_matches("com.spreadgroup.accessrequest.")).collect()
+}
+
+#[test]
+fn what_becomes_of_a_request_is_told_in_order_and_once() {
+    let scene = Scene::new(world::prefixed());
+    let (jane, amy) = (scene.developer("oidc:jane"), scene.approver("oidc:amy"));
+    let request = jane.ask(&["--reason=INC-42"], &["date", "--password=hunter2"]);
+    let (_, data) = told(&request, 1).remove(0);
+    assert_eq!(data["user"], jane.name.trim_start_matches("oidc:"));
+    assert_eq!(data["what"], r#"["date","--password=***"]"#);
+    assert_eq!(data["reason"], "INC-42");
+    assert_eq!(data["url"], format!("https://requests.example/{}/{request}", scene.namespace));
+    // It alone suffices.
+    let approve = data["approve"].as_str().unwrap().trim_start_matches("kubectl ");
+    amy.kubectl(approve.split(' ').filter(|word| *word != "-n" && *word != scene.namespace).chain(["--yes"]))
+        .works_with("created grant");
+    amy.awaits(&request, "Granted");
+    jane.exec(&["date", "--password=hunter2"]).is_refused_with("unrecognized option");
+    let notices = told(&request, 3);
+    assert_eq!(kinds(&notices), ["filed", "granted", "used"]);
+    assert_eq!(notices[1].1["grantedBy"][0], amy.name.trim_start_matches("oidc:"));
+}
+
+#[test]
+fn a_denial_is_told_with_its_reason() {
+    let scene = Scene::new(world::prefixed());
+    let (jane, amy) = (scene.developer("oidc:jane"), scene.approver("oidc:amy"));
+    let request = jane.ask(&[], &["date"]);
+    amy.kubectl(["request", "deny", &request, "--yes", "--reason", "not today"]).works_with("created grant deny-");
+    let notices = told(&request, 2);
+    assert_eq!(kinds(&notices), ["filed", "denied"]);
+    assert_eq!(notices[1].1["deniedBecause"], "not today");
+}

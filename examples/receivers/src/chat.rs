@@ -1,0 +1,172 @@
+//! The chat receiver: posts notices of kube-request-access to a chat's incoming webhook, as Slack, Mattermost, Rocket.Chat
+//! and others take them: `{"text": "…"}`.
+//!
+//! It answers 200 once the chat has taken the message, else 502: then the server tries again.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, Request, StatusCode, Uri, header};
+use axum::routing::{get, post};
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use rustls::ClientConfig;
+use rustls_platform_verifier::BuilderVerifierExt as _;
+use serde::Deserialize;
+use serde_json::json;
+
+/// A notice is small.
+const MAX_BODY: usize = 1 << 20;
+/// How long the chat may take; the server waits for ten seconds.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The chat.
+pub struct Chat {
+    url: Uri,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+/// Why there is no chat to post to.
+#[derive(Debug, thiserror::Error)]
+pub enum ChatError {
+    /// The file with its URL.
+    #[error("cannot read the URL of the incoming webhook from {path}")]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// What stands in it. It is a secret, and not shown.
+    #[error("there is no http or https URL in {path}")]
+    Url {
+        /// The file.
+        path: String,
+    },
+    /// The system's roots.
+    #[error("cannot set up TLS")]
+    Tls(#[from] rustls::Error),
+}
+
+impl Chat {
+    /// The chat whose URL stands in a file: whoever knows it can post.
+    ///
+    /// # Errors
+    /// No URL stands there, or TLS cannot be set up.
+    pub fn from_file(path: &Path) -> Result<Self, ChatError> {
+        let shown = || path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| ChatError::File { path: shown(), source })?;
+        let url: Option<Uri> = text.trim().parse().ok();
+        let url = url.filter(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some());
+        Self::new(url.ok_or_else(|| ChatError::Url { path: shown() })?)
+    }
+
+    /// The chat at a URL.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn new(url: Uri) -> Result<Self, ChatError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_platform_verifier()?
+            .with_no_client_auth();
+        let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().build();
+        Ok(Self { url, client: Client::builder(TokioExecutor::new()).build(connector) })
+    }
+
+    async fn say(&self, text: &str) -> Result<(), String> {
+        let body = json!({ "text": text }).to_string();
+        let request = Request::post(self.url.clone()).header(header::CONTENT_TYPE, "application/json");
+        let request = request.body(Full::new(Bytes::from(body))).map_err(|why| why.to_string())?;
+        let answer = tokio::time::timeout(PATIENCE, self.client.request(request)).await;
+        match answer.map_err(|_elapsed| "it did not answer in time")?.map_err(|why| why.to_string())?.status() {
+            status if status.is_success() => Ok(()),
+            status => Err(format!("it answered {status}")),
+        }
+    }
+}
+
+/// Takes notices under any path but `/ready`.
+pub fn router(chat: Chat) -> Router {
+    Router::new()
+        .route("/ready", get(StatusCode::OK))
+        .fallback(post(receive))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(Arc::new(chat))
+}
+
+/// What is read of a notice.
+#[derive(Debug, Deserialize)]
+struct Notice {
+    text: String,
+    approve: Option<String>,
+    url: Option<String>,
+}
+
+async fn receive(State(chat): State<Arc<Chat>>, headers: HeaderMap, body: Bytes) -> Result<(), (StatusCode, String)> {
+    let kind = headers.get("ce-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if !kind.starts_with("com.spreadgroup.accessrequest.") {
+        return Err((StatusCode::BAD_REQUEST, format!("ce-type {kind:?} is not of kube-request-access")));
+    }
+    let notice: Notice = serde_json::from_slice(&body)
+        .map_err(|why| (StatusCode::BAD_REQUEST, format!("the body is not a notice: {why}")))?;
+    chat.say(&message(&notice)).await.map_err(|why| {
+        tracing::error!(kind, %why, "the chat did not take a message");
+        (StatusCode::BAD_GATEWAY, format!("the chat did not take it: {why}"))
+    })
+}
+
+/// The message: what people wrote stands in a block of code, where chats look for no links and call nobody, and cannot end it.
+fn message(notice: &Notice) -> String {
+    let mut text = format!("```\n{}\n", plain(&notice.text));
+    if let Some(approve) = &notice.approve {
+        let _infallible = writeln!(text, "{}", plain(approve));
+    }
+    text.push_str("```");
+    if let Some(url) = &notice.url {
+        // From the server's template, every name in it percent-encoded.
+        let _infallible = write!(text, "\n{url}");
+    }
+    text
+}
+
+/// Slack reads `<!channel>` and `<https://…|text>` in blocks of code too, and shows `&lt;` as `<`; others show it as it is.
+fn plain(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('`', "'").replace(['\r', '\n'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notice(text: &str) -> Notice {
+        let approve = Some("kubectl request approve -n shop ask".to_owned());
+        Notice { text: text.to_owned(), approve, url: Some("https://requests.example/ask".to_owned()) }
+    }
+
+    #[test]
+    fn a_message_says_what_is_asked_how_to_approve_and_where_there_is_more() {
+        let expected =
+            "```\njane asks: [\"ls\"].\nkubectl request approve -n shop ask\n```\nhttps://requests.example/ask";
+        assert_eq!(message(&notice("jane asks: [\"ls\"].")), expected);
+        let bare = Notice { text: "Used.".to_owned(), approve: None, url: None };
+        assert_eq!(message(&bare), "```\nUsed.\n```");
+    }
+
+    #[test]
+    fn nobody_is_called_nothing_is_linked_and_the_block_is_not_left() {
+        let text = message(&notice("<!channel> <https://evil.example|docs> ```\n@all & more"));
+        assert_eq!(text.matches("```").count(), 2);
+        assert!(!text.contains('<') && !text.contains('>'), "{text}");
+        assert!(text.contains("&lt;!channel&gt; &lt;https://evil.example|docs&gt; ''' @all &amp; more\n"), "{text}");
+    }
+}
