@@ -13,7 +13,7 @@
 //! - [`target`], [`place`], [`container`]: from `deploy/nginx` to a container.
 //! - [`asking`]: the flags of the verbs that ask, and how a request is filed; [`service`], [`ports`] for port-forward.
 //! - [`same`], [`secrets`], [`waiting`], [`kubectl`]: from a request to the real kubectl.
-//! - [`names`], [`named`], [`answer`], [`remove`], [`summary`], [`doors`], [`history`]: what is stored and deleted, and what
+//! - [`api::names`], [`named`], [`answer`], [`remove`], [`summary`], [`doors`], [`history`]: what is stored and deleted, and what
 //!   an approver reads before.
 //! - [`safe`], [`output`], [`table`], [`times`], [`terminal`], [`exit`]: what reaches the screen and the shell; [`update`]: whether there is a newer version.
 

@@ -40,6 +40,7 @@ async fn reconciles(world: &World, seconds: i64) -> Action {
     let context = Context {
         client: world.api.client(),
         recorder: Recorder::new(world.api.client(), "test".into()),
+        notices: None,
         role: None,
         settings: Arc::new(Settings {
             allow_interactive: false,
