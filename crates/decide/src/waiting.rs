@@ -95,7 +95,7 @@ mod tests {
     fn used(seconds_ago: i64) -> Denied {
         let last = Use {
             review_uid: "r0".to_owned(),
-            at: now() - seconds_ago.seconds(),
+            at: now().checked_sub(seconds_ago.seconds()).unwrap(),
             door: Door::Exec,
             pod_uid: "u".to_owned(),
             container: None,
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn nobody_waits_longer_than_the_window_after_her_request_was_filed() {
         let window = Duration::from_secs(20);
-        let ago = |seconds: i64| remaining(now() - seconds.seconds(), window, now());
+        let ago = |seconds: i64| remaining(now().checked_sub(seconds.seconds()).unwrap(), window, now());
         assert_eq!(ago(0), Some(window));
         assert_eq!(ago(19), Some(Duration::from_secs(1)));
         assert_eq!(ago(20), None);

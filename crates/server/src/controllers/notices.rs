@@ -298,15 +298,21 @@ mod tests {
 
     /// Answers in turn, then 200; keeps what came, and when.
     #[derive(Clone, Default)]
-    struct Script(Arc<Mutex<(VecDeque<u16>, Vec<(String, Instant)>)>>);
+    struct Script(Arc<Mutex<Played>>);
+
+    #[derive(Default)]
+    struct Played {
+        answers: VecDeque<u16>,
+        got: Vec<(String, Instant)>,
+    }
 
     impl Script {
         fn answering(codes: &[u16]) -> Self {
-            Self(Arc::new(Mutex::new((codes.iter().copied().collect(), Vec::new()))))
+            Self(Arc::new(Mutex::new(Played { answers: codes.iter().copied().collect(), got: Vec::new() })))
         }
 
         fn got(&self) -> Vec<(String, Instant)> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).got.clone()
         }
 
         fn ids(&self) -> Vec<String> {
@@ -318,8 +324,8 @@ mod tests {
         async fn take(&self, notice: &Sealed) -> Result<(), WebhookError> {
             let code = {
                 let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                state.1.push((notice.id.clone(), Instant::now()));
-                state.0.pop_front().unwrap_or(200)
+                state.got.push((notice.id.clone(), Instant::now()));
+                state.answers.pop_front().unwrap_or(200)
             };
             match code {
                 0 => std::future::pending().await,
