@@ -179,8 +179,9 @@ impl Admission {
                 let filing = self.filing(user, attempt, may);
                 let filed = timeout_at(deadline.wait_until(), self.waiting.as_ref()?.filer.file(filing));
                 let filed: Option<Filed> = tokio::select! {
-                    filed = filed => filed.ok().flatten(),
+                    biased;
                     _ = gone => None,
+                    filed = filed => filed.ok().flatten(),
                 };
                 filed?.since
             }
@@ -217,9 +218,11 @@ impl Admission {
             }
             Ended::Over
         };
+        // In this order: of whoever is gone by the time that she is granted nothing is used up.
         tokio::select! {
-            ended = timeout_at(until, different) => ended.unwrap_or(Ended::Over),
+            biased;
             _ = gone => Ended::Over,
+            ended = timeout_at(until, different) => ended.unwrap_or(Ended::Over),
         }
     }
 
