@@ -3,14 +3,16 @@
 //! An attempt waits only while its request is young. So the second review of a refused attempt (kubectl tries again over
 //! SPDY) is answered at once, by whichever replica, without anybody remembering the first.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 
 use crate::{
-    access::{OUTCOME, Standing, after},
+    access::{Ask, AttachAsk, Command, ExecAsk, OUTCOME, Request, Standing, Target, TargetKind, Validity, after},
     attempt::{Action, Attempt},
-    verdict::{Denied, Miss},
+    identity::Person,
+    rules,
+    verdict::{Denied, Miss, Rules},
 };
 
 /// What a denied attempt may wait for.
@@ -42,6 +44,51 @@ pub fn wait(attempt: &Attempt, denied: &Denied, now: Timestamp) -> Option<Wait> 
         | Denied::InteractiveOff
         | Denied::Forbidden(_) => None,
     }
+}
+
+/// Whether a request for an attempt, as it would be filed for somebody, could be granted at all: nothing is filed, and nobody
+/// waits, where the answer is known. A reason or key that a policy wants cannot be given in band.
+pub fn could_be_filed(attempt: &Attempt, person: &Person, now: Timestamp, rules: &Rules) -> bool {
+    let Some(request) = request(attempt, person, now) else { return false };
+    let ruling = rules.policies.of_request(&request, &rules.settings.prefix);
+    rules.settings.may_request(person)
+        && rules::check(&request, &rules.settings).is_ok()
+        && rules::is_name(&attempt.pod)
+        && ruling.refuses(&request, true).is_none()
+}
+
+fn request(attempt: &Attempt, person: &Person, now: Timestamp) -> Option<Request> {
+    let ask = match &attempt.action {
+        Action::Exec(exec) => Ask::Exec(ExecAsk {
+            container: exec.container.clone(),
+            command: Command::Exactly(exec.command.clone()),
+            stdin: exec.stdin,
+            tty: exec.tty,
+        }),
+        Action::Attach(attach) => {
+            Ask::Attach(AttachAsk { container: attach.container.clone(), stdin: attach.stdin, tty: attach.tty })
+        }
+        Action::PortForward => Ask::PortForward,
+        Action::Debug(_) => return None,
+    };
+    Some(Request {
+        uid: String::new(),
+        namespace: attempt.namespace.clone(),
+        name: String::new(),
+        user: person.clone(),
+        groups: attempt.caller.groups.clone(),
+        created_by: None,
+        target: Target { kind: TargetKind::Pod, name: attempt.pod.clone(), uid: None },
+        ask,
+        validity: Validity::Once,
+        reason: None,
+        keys: BTreeMap::new(),
+        created: now,
+        being_deleted: false,
+        size: 0,
+        uses: Vec::new(),
+        denied: None,
+    })
 }
 
 /// Whether a request says nothing about the present: another may follow it.

@@ -92,7 +92,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let index = Arc::new(Index::default());
     let policies = Arc::new(PolicyStore::default());
     let (outcomes, unwritten) = Outcomes::new(clients.controllers.clone());
-    let (waiting, filings) = waiting(&args);
+    let (waiting, filings) = waiting(&args, is_ready.clone());
     let (observations, seen) = Observations::new();
     let reporting = report::run(seen, clients.controllers.clone(), report::namespace(&own_name).to_owned());
     let reporting = tokio::spawn(reporting);
@@ -121,9 +121,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// Where attempts wait, and what is filed for them.
-fn waiting(args: &Args) -> (Option<Waiting>, Filings) {
+fn waiting(args: &Args, ready: watch::Receiver<bool>) -> (Option<Waiting>, Filings) {
     let (filer, filings) = Filer::new();
-    (args.in_band_wait.then(|| Waiting::new(filer)), filings)
+    (args.in_band_wait.then(|| Waiting::new(filer, ready)), filings)
 }
 
 /// What admission hands on, to be done behind it.

@@ -8,10 +8,12 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use api::{ExecOptions, UserInfo, review::Review};
 use decide::{
+    access::{Candidate, Standing},
     attempt::Attempt,
     identity::Person,
     verdict::{self, Denied, Screened},
@@ -29,6 +31,8 @@ use crate::controllers::filing::{Filed, Filer, Filing};
 const MOST: usize = 32;
 /// So many of one person.
 const MOST_OF_ONE: usize = 4;
+/// Whoever waited in vain for a request to be filed, or had it deleted, waits for none so soon again.
+const PAUSE: Duration = Duration::from_secs(10);
 /// So often what memory shows is looked at live: what memory promises need not hold.
 const TRIES: usize = 5;
 
@@ -36,8 +40,12 @@ const TRIES: usize = 5;
 #[derive(Debug)]
 pub struct Waiting {
     filer: Filer,
+    /// False once this server is to stop: then nobody waits any more.
+    ready: watch::Receiver<bool>,
     /// How many attempts of whom wait now.
     taken: Arc<Mutex<HashMap<String, usize>>>,
+    /// For whom nothing came of filing, and when.
+    vain: Mutex<HashMap<String, Instant>>,
 }
 
 /// An attempt that waits.
@@ -65,8 +73,20 @@ struct Place {
 
 impl Waiting {
     /// Places that are all free.
-    pub fn new(filer: Filer) -> Self {
-        Self { filer, taken: Arc::default() }
+    pub fn new(filer: Filer, ready: watch::Receiver<bool>) -> Self {
+        Self { filer, ready, taken: Arc::default(), vain: Mutex::default() }
+    }
+
+    /// Whether filing for this person came to nothing a moment ago.
+    fn was_vain(&self, user: &str) -> bool {
+        let vain = self.vain.lock().unwrap_or_else(PoisonError::into_inner);
+        vain.get(user).is_some_and(|at| at.elapsed() < PAUSE)
+    }
+
+    fn is_vain(&self, user: &str) {
+        let mut vain = self.vain.lock().unwrap_or_else(PoisonError::into_inner);
+        vain.retain(|_, at| at.elapsed() < PAUSE);
+        vain.insert(user.to_owned(), Instant::now());
     }
 
     /// A place, if there is one for this person.
@@ -92,12 +112,30 @@ impl Drop for Place {
     }
 }
 
+/// What ends a wait before its time: whoever asked is gone, or this server is to stop.
+struct Ends<'a> {
+    gone: &'a mut oneshot::Receiver<Infallible>,
+    ready: watch::Receiver<bool>,
+}
+
+impl Ends<'_> {
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = &mut *self.gone => {}
+            // The sender lives as long as the server.
+            _ = self.ready.wait_for(|ready| !ready) => {}
+        }
+    }
+}
+
 /// Why a wait ended.
 enum Ended {
     /// Memory shows something else than when it began.
     Changed,
     /// Nothing came in time, or whoever waited is gone.
     Over,
+    /// Somebody deleted the request.
+    Deleted,
 }
 
 impl Admission {
@@ -110,11 +148,24 @@ impl Admission {
             waiting::remaining(since, deadline.window(), self.now())?;
         }
         let person = self.settings.prefix.person(&attempt.caller)?;
-        if deadline.window().is_zero() || !self.settings.may_request(&person) {
+        if deadline.window().is_zero() || !*waiting.ready.borrow() {
+            return None;
+        }
+        if wait == Wait::ForRequest && (waiting.was_vain(&person.name) || !self.could_be_filed(attempt, &person)) {
             return None;
         }
         let place = waiting.place(&person.name)?;
         Some(MayWait { _place: place, person, denied: denied.clone(), wait })
+    }
+
+    /// Whether a request could be filed for an attempt, for all that memory knows.
+    fn could_be_filed(&self, attempt: &Attempt, person: &Person) -> bool {
+        let rules = self.rules();
+        let is_open = |candidate: &Candidate| {
+            matches!(candidate.standing(self.now(), &rules), Standing::Pending | Standing::Granted(_))
+        };
+        let open = self.index.candidates(&attempt.namespace, person).iter().filter(|one| is_open(one)).count();
+        open < self.max_open_requests && waiting::could_be_filed(attempt, person, self.now(), &rules)
     }
 
     /// Waits until an attempt may be granted, or for as long as there is time, and then decides. `gone` ends with whoever
@@ -127,14 +178,22 @@ impl Admission {
         mut gone: oneshot::Receiver<Infallible>,
     ) -> Decision {
         let Waiter { attempt, options, may } = waiter;
+        let Some(waiting) = &self.waiting else {
+            return self.after_waiting(review, &attempt, &options, Outcome::Denied(may.denied), deadline).await;
+        };
+        let mut ends = Ends { gone: &mut gone, ready: waiting.ready.clone() };
         let mut changes = self.index.changes();
         // What memory shows by now counts too.
         changes.mark_changed();
         let mut denied = may.denied.clone();
-        if let Some(until) = self.until(&review.request.user_info, &attempt, &may, deadline, &mut gone).await {
+        if let Some(until) = self.until(&review.request.user_info, &attempt, &may, deadline, &mut ends).await {
             for _ in 0..TRIES {
-                match self.changed(&attempt, &mut changes, until, &mut gone).await {
+                match self.changed(&attempt, &mut changes, until, &mut ends).await {
                     Ended::Over => break,
+                    Ended::Deleted => {
+                        waiting.is_vain(&may.person.name);
+                        break;
+                    }
                     Ended::Changed => {}
                 }
                 let outcome = self.outcome_of(review, &attempt, &options, deadline).await;
@@ -171,19 +230,23 @@ impl Admission {
         attempt: &Attempt,
         may: &MayWait,
         deadline: Deadline,
-        gone: &mut oneshot::Receiver<Infallible>,
+        ends: &mut Ends<'_>,
     ) -> Option<Instant> {
         let since = match may.wait {
             Wait::ForAnswer { since } => since,
             Wait::ForRequest => {
-                let filing = self.filing(user, attempt, may);
-                let filed = timeout_at(deadline.wait_until(), self.waiting.as_ref()?.filer.file(filing));
-                let filed: Option<Filed> = tokio::select! {
+                let waiting = self.waiting.as_ref()?;
+                let filed = waiting.filer.file(self.filing(user, attempt, may));
+                let filed = tokio::select! {
                     biased;
-                    _ = gone => None,
-                    filed = filed => filed.ok().flatten(),
+                    () = ends.end() => None,
+                    filed = timeout_at(deadline.wait_until(), filed) => filed.ok().flatten(),
                 };
-                filed?.since
+                let Some(Filed { since, .. }) = filed else {
+                    waiting.is_vain(&may.person.name);
+                    return None;
+                };
+                since
             }
         };
         let left = waiting::remaining(since, deadline.window(), self.now())?;
@@ -207,21 +270,29 @@ impl Admission {
         attempt: &Attempt,
         changes: &mut watch::Receiver<()>,
         until: Instant,
-        gone: &mut oneshot::Receiver<Infallible>,
+        ends: &mut Ends<'_>,
     ) -> Ended {
+        let mut policies = self.policies.changes();
+        let mut shown = false;
         let different = async {
-            while changes.changed().await.is_ok() {
-                let waits = |denied| waiting::wait(attempt, &denied, self.now()).is_some();
-                if !self.screened(attempt).is_some_and(waits) {
-                    return Ended::Changed;
+            loop {
+                tokio::select! {
+                    changed = changes.changed() => if changed.is_err() { return Ended::Over },
+                    changed = policies.changed() => if changed.is_err() { return Ended::Over },
+                }
+                match self.screened(attempt) {
+                    Some(Denied::NoRequest) if shown => return Ended::Deleted,
+                    Some(denied) if waiting::wait(attempt, &denied, self.now()).is_some() => {
+                        shown |= matches!(denied, Denied::Near { .. });
+                    }
+                    _ => return Ended::Changed,
                 }
             }
-            Ended::Over
         };
         // In this order: of whoever is gone by the time that she is granted nothing is used up.
         tokio::select! {
             biased;
-            _ = gone => Ended::Over,
+            () = ends.end() => Ended::Over,
             ended = timeout_at(until, different) => ended.unwrap_or(Ended::Over),
         }
     }

@@ -20,6 +20,8 @@ pub enum Right<'a> {
     },
     /// `create` on `accessgrants`.
     Grant,
+    /// `create` on `accessrequests`.
+    Ask,
     /// `get` on an object.
     Get {
         /// Its resource.
@@ -40,6 +42,7 @@ pub async fn has(client: &Client, user: &UserInfo, namespace: &str, right: Right
             (verb, "", "pods", Some(door.subresource().to_owned()), Some(pod.to_owned()))
         }
         Right::Grant => ("create", api::objects::GROUP, "accessgrants", None, None),
+        Right::Ask => ("create", api::objects::GROUP, "accessrequests", None, None),
         Right::Get { resource, name } => {
             ("get", resource.group.as_str(), resource.resource.as_str(), None, Some(name.to_owned()))
         }

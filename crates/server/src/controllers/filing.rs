@@ -18,7 +18,7 @@ use decide::{
 };
 use jiff::Timestamp;
 use kube::{Api, ResourceExt as _, api::PostParams, core::Status};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::{info, warn};
 
 use super::{Context, observe};
@@ -29,8 +29,10 @@ use crate::cluster::{
 
 /// So many may wait to be filed: more than there are attempts that wait.
 const QUEUE: usize = 64;
+/// So many are filed at once: whoever tries much must not keep the API server from what others need of it.
+const MOST_AT_ONCE: usize = 8;
 /// So many requests for the very same may have been used or have lapsed before, that memory does not know of yet.
-const MOST_EARLIER: usize = 4;
+const MOST_EARLIER: usize = 5;
 
 /// An attempt that a request is to be filed for.
 #[derive(Debug, Clone)]
@@ -79,18 +81,24 @@ impl Filer {
 
 /// Files what is handed over. Never ends, while anybody can hand something over.
 pub async fn run(mut filings: Filings, context: Arc<Context>) {
-    while let Some((filing, answer)) = filings.0.recv().await {
+    let places = Arc::new(Semaphore::new(MOST_AT_ONCE));
+    while let Some((filing, mut answer)) = filings.0.recv().await {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let context = Arc::clone(&context);
         tokio::spawn(async move {
-            let uid = &filing.attempt.review_uid;
-            let filed = match file(&filing, &context).await {
-                Ok(filed) => filed,
-                Err(error) => {
-                    warn!(uid, error = crate::chain(&error), "no request was filed for an attempt that would wait");
-                    None
-                }
+            let _place = place;
+            // For whoever has hung up nothing more is done.
+            let filed = tokio::select! {
+                biased;
+                () = answer.closed() => return,
+                filed = file(&filing, &context) => filed,
             };
-            // Whoever waited may have hung up.
+            let filed = filed.unwrap_or_else(|error| {
+                let uid = &filing.attempt.review_uid;
+                warn!(uid, error = crate::chain(&error), "no request was filed for an attempt that would wait");
+                None
+            });
+            // She may hang up at this very moment.
             let _: Result<(), Option<Filed>> = answer.send(filed);
         });
     }
@@ -104,23 +112,29 @@ async fn file(filing: &Filing, context: &Context) -> Result<Option<Filed>, kube:
     let mut earlier = filing.earlier.clone();
     for _ in 0..MOST_EARLIER {
         let name = name(filing, &spec, earlier.as_deref());
+        // Read first: what is created passes admission, and is told to webhooks, before the API server sees that it is there.
+        match there(&api, &name, filing, &spec, context).await? {
+            There::Nothing => {}
+            There::Waits(filed) => return Ok(Some(filed)),
+            There::Closed => return Ok(None),
+            There::Past(uid) => {
+                earlier = Some(uid);
+                continue;
+            }
+        }
         let object = AccessRequest::new(&name, spec.clone());
         match api.create(&PostParams::default(), &object).await {
             Ok(created) => {
                 info!(uid = filing.attempt.review_uid, request = name, "filed a request for an attempt that waits");
                 return Ok(created.creation_timestamp().map(|since| Filed { name, since: since.0 }));
             }
+            // Filed meanwhile: it is read in the next round.
             Err(kube::Error::Api(status)) if exists(&status) => {}
             Err(kube::Error::Api(status)) if status.code == 403 => {
                 info!(uid = filing.attempt.review_uid, text = status.message, "no request may be filed for an attempt");
                 return Ok(None);
             }
             Err(error) => return Err(error),
-        }
-        match there(&api, &name, filing, &spec, context).await? {
-            There::Waits(filed) => return Ok(Some(filed)),
-            There::Closed => return Ok(None),
-            There::Past(uid) => earlier = Some(uid),
         }
     }
     Ok(None)
@@ -130,21 +144,24 @@ fn exists(status: &Status) -> bool {
     status.code == 409 && status.reason == "AlreadyExists"
 }
 
-/// The pod's UID, if she may see the pod, and may connect to it once it is granted: whoever may not learns nothing.
+/// The pod's UID, if she may see the pod, ask for access, and connect once it is granted: whoever may not learns nothing.
 async fn visible_pod(filing: &Filing, context: &Context) -> Result<Option<String>, kube::Error> {
     let Filing { attempt, user, .. } = filing;
     let (client, namespace, pod) = (&context.client, &attempt.namespace, &attempt.pod);
     let pods = convert::resource_of(TargetKind::Pod);
-    let (sees, connects, target) = tokio::try_join!(
+    let (sees, asks, connects, target) = tokio::try_join!(
         rights::has(client, user, namespace, Right::Get { resource: &pods, name: pod }),
+        rights::has(client, user, namespace, Right::Ask),
         rights::has(client, user, namespace, Right::Door { pod, door: attempt.door() }),
         pods::read_target(client, namespace, TargetKind::Pod, pod),
     )?;
-    Ok(target.filter(|_| sees && connects).map(|target| target.uid))
+    Ok(target.filter(|_| sees && asks && connects).map(|target| target.uid))
 }
 
-/// What a request of that name, which is there already, is.
+/// What a request of that name is.
 enum There {
+    /// None.
+    Nothing,
     /// One for the same, open.
     Waits(Filed),
     /// One for the same, and she was answered, or it may not be.
@@ -160,7 +177,7 @@ async fn there(
     spec: &AccessRequestSpec,
     context: &Context,
 ) -> Result<There, kube::Error> {
-    let Some(object) = api.get_opt(name).await? else { return Ok(There::Closed) };
+    let Some(object) = api.get_opt(name).await? else { return Ok(There::Nothing) };
     let uid = object.uid().unwrap_or_default();
     let since = object.creation_timestamp();
     let Some(live) = observe::with_grants(context, object).await? else { return Ok(There::Past(uid)) };

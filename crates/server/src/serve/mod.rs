@@ -29,7 +29,8 @@ use tls::Tls;
 
 /// A client that has not finished its TLS handshake or sent its headers by then is dropped.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Reviews that are under way may take this long to finish: longer than any webhook timeout of ours.
+/// Reviews that are under way may take this long to finish: longer than the webhook timeouts that we ship. Those that wait
+/// for a grant do so no longer.
 const DRAIN: Duration = Duration::from_secs(15);
 
 /// Listens on the first address that can be had.

@@ -6,13 +6,14 @@ use api::{AccessGrant, AccessRequest};
 use futures::future::join_all;
 use http::StatusCode;
 use kube::runtime::watcher::Event;
+use rstest::rstest;
 use serde_json::{Value, json};
 use server::admission::room::Room;
 use tokio::time::Instant;
 
 use crate::{
     fake_api::Effect,
-    world::{POD, Said, Settings, World, recorded},
+    world::{POD, Said, Settings, World, recorded, request},
 };
 
 const SOME_TIME: Duration = Duration::from_secs(5);
@@ -28,13 +29,14 @@ async fn exec(world: &World, uid: &str, change: impl FnOnce(&mut Value)) -> Said
     world.post("/validate?timeout=30s", review.to_string()).await
 }
 
-/// The path of the only request that is stored, once one is.
+/// The path of the only request that is stored, once one is, and all that could be done was.
 async fn filed(world: &World) -> String {
     loop {
+        tokio::time::sleep(Duration::from_millis(1)).await;
         if let [path] = world.api.requests_stored().as_slice() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
             return path.clone();
         }
-        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
@@ -280,6 +282,79 @@ async fn a_server_account_and_a_debug_container_do_not_wait() {
     review["request"]["uid"] = json!("r2");
     world.post("/validate?timeout=30s", review.to_string()).await.denial();
     assert!(world.api.requests_stored().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_to_stop_ends_all_waits_and_begins_none() {
+    let world = waits();
+    let began = Instant::now();
+    let (said, ()) = tokio::join!(exec(&world, "r1", |_| {}), async {
+        show(&world, &filed(&world).await);
+        tokio::time::sleep(SOME_TIME).await;
+        world.stop();
+    });
+    assert!(said.denial().contains("waits for a grant"));
+    assert!(began.elapsed() < SOME_TIME * 2);
+    let began = Instant::now();
+    exec(&world, "r2", |review| review["object"]["command"] = json!(["id"])).await.denial();
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    assert_eq!(world.api.requests_stored().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_request_is_deleted_waits_no_longer_and_files_no_other_so_soon() {
+    let world = waits();
+    let began = Instant::now();
+    let (said, path) = tokio::join!(exec(&world, "websocket", |_| {}), async {
+        let path = filed(&world).await;
+        show(&world, &path);
+        tokio::time::sleep(SOME_TIME).await;
+        let request: AccessRequest = serde_json::from_value(world.api.get(&path)).unwrap();
+        world.api.remove(&path);
+        world.index.apply_request(Event::Delete(request));
+        path
+    });
+    assert!(said.denial().starts_with("you have not asked"), "{}", said.denial());
+    assert!(began.elapsed() < SOME_TIME * 2);
+    exec(&world, "spdy", |_| {}).await.denial();
+    assert!(world.api.requests_stored().is_empty(), "{path} was deleted on purpose");
+}
+
+#[tokio::test(start_paused = true)]
+async fn for_whom_nothing_could_be_filed_the_cluster_is_not_asked_again_so_soon() {
+    let world = waits();
+    world.api.takes_all_rights_of("jane");
+    exec(&world, "r1", |_| {}).await.denial();
+    assert!(!world.api.requests().is_empty());
+    for n in 0..10 {
+        exec(&world, "r2", |review| review["object"]["command"] = json!(["echo", n.to_string()])).await.denial();
+    }
+    assert!(world.api.requests().is_empty());
+}
+
+#[rstest]
+#[case::no_command(json!([]))]
+#[case::too_many_arguments(json!(vec!["x"; 257]))]
+#[case::too_long(json!(["echo", "x".repeat(5000)]))]
+#[case::hidden(json!(["echo", "a\u{202e}b"]))]
+#[tokio::test(start_paused = true)]
+async fn what_can_never_be_granted_is_not_filed_and_the_cluster_not_asked(#[case] command: Value) {
+    let world = waits();
+    exec(&world, "r1", |review| review["object"]["command"] = command).await.denial();
+    assert!(world.api.requests().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_as_many_requests_open_as_she_may_files_no_more() {
+    let world = waits();
+    for name in ["one", "two"] {
+        let mut request = request();
+        request["metadata"]["name"] = json!(name);
+        request["spec"]["execOptions"]["command"] = json!(["echo", name]);
+        world.index.apply_request(Event::Apply(serde_json::from_value(request).unwrap()));
+    }
+    exec(&world, "r1", |_| {}).await.denial();
+    assert!(world.api.requests().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -51,7 +51,7 @@ pub(crate) struct World {
     clock: Arc<Mutex<Timestamp>>,
     /// What observe mode saw; until somebody takes it.
     pub(crate) seen: Mutex<Option<Seen>>,
-    _ready: watch::Sender<bool>,
+    ready: watch::Sender<bool>,
 }
 
 /// What a world starts with.
@@ -107,7 +107,8 @@ impl World {
             requesters: Vec::new(),
         });
         let clock_of: Clock = Arc::new(move || *hand.lock().unwrap());
-        let waiting = settings.in_band_wait.then(|| waiting(&api, &rules, &policies, &clock_of));
+        let (ready, is_ready) = watch::channel(true);
+        let waiting = settings.in_band_wait.then(|| waiting(&api, &rules, &policies, &clock_of, is_ready.clone()));
         let (observations, seen) = Observations::new();
         let admission = Admission {
             index: Arc::clone(&index),
@@ -125,12 +126,11 @@ impl World {
             own_name: "system:serviceaccount:kube-request-access:kube-request-access".to_owned(),
             clock: clock_of,
         };
-        let (ready, is_ready) = watch::channel(true);
         let mut service = Service::new(Arc::new(admission), is_ready, Metrics::new());
         service.room = settings.room.unwrap_or_default();
         let router = service.believing(settings.authentication.unwrap_or_else(Authentication::open)).router();
         let seen = Mutex::new(Some(seen));
-        let world = Self { api, index, policies, router, clock, seen, _ready: ready };
+        let world = Self { api, index, policies, router, clock, seen, ready };
         world.api.store(POD, &pod("pod-1"));
         world
     }
@@ -175,6 +175,11 @@ impl World {
     pub(crate) fn put_grant(&self, grant: &Value) {
         self.api.store(GRANT, grant);
         self.index.apply_grant(Event::Apply(decode::<AccessGrant>(grant)));
+    }
+
+    /// The server is told to stop.
+    pub(crate) fn stop(&self) {
+        self.ready.send_replace(false);
     }
 
     pub(crate) fn pass(&self, seconds: i64) {
@@ -230,7 +235,13 @@ impl World {
 }
 
 /// Places to wait in, and the controller that files for whoever waits.
-fn waiting(api: &FakeApi, settings: &Arc<verdict::Settings>, policies: &Arc<PolicyStore>, clock: &Clock) -> Waiting {
+fn waiting(
+    api: &FakeApi,
+    settings: &Arc<verdict::Settings>,
+    policies: &Arc<PolicyStore>,
+    clock: &Clock,
+    ready: watch::Receiver<bool>,
+) -> Waiting {
     let context = controllers::Context {
         client: api.client(),
         recorder: Recorder::new(api.client(), Reporter { controller: "test".to_owned(), instance: None }),
@@ -244,7 +255,7 @@ fn waiting(api: &FakeApi, settings: &Arc<verdict::Settings>, policies: &Arc<Poli
     };
     let (filer, filings) = Filer::new();
     tokio::spawn(filing::run(filings, Arc::new(context)));
-    Waiting::new(filer)
+    Waiting::new(filer, ready)
 }
 
 fn sealer(on: bool) -> Arc<Sealer> {
