@@ -17,8 +17,13 @@ pub const KEY: &str = "report.json";
 const MOST: usize = 2000;
 /// So long is the report at most, in bytes: a Secret takes 1 MiB.
 const LARGEST: usize = 700 * 1024;
-/// Commands of more bytes are kept by their program only.
+/// Of one user so many different attempts are kept: nobody's push out all others.
+const MOST_OF_ONE: usize = 250;
+/// Commands that take more bytes as JSON, or have more arguments than a policy takes, are kept by their program only.
 const LONGEST: usize = 2048;
+const MOST_ARGUMENTS: usize = 256;
+/// Paths that are longer than a policy takes are cut.
+const LONGEST_PATH: usize = 1024;
 
 /// What is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -81,8 +86,8 @@ pub struct Observed {
 impl Observed {
     /// An attempt through a door of pods.
     pub fn door(user: &str, namespace: &str, door: &str, command: &[String], interactive: bool) -> Self {
-        let whole =
-            is_program(user) && command.iter().fold(0_usize, |sum, word| sum.saturating_add(word.len())) <= LONGEST;
+        let size = || serde_json::to_string(command).map_or(LONGEST, |text| text.len());
+        let whole = is_program(user) && command.len() <= MOST_ARGUMENTS && size() < LONGEST;
         let kept: Vec<String> = if whole {
             command.to_vec()
         } else {
@@ -108,10 +113,10 @@ impl Observed {
             namespace: namespace.map(str::to_owned),
             door: format!("{resource}/proxy"),
             command: Vec::new(),
-            cut: to.is_none_or(|(_, path)| path.len() > LONGEST),
+            cut: to.is_none_or(|(_, path)| path.len() > LONGEST_PATH),
             interactive: false,
             port: to.and_then(|(name, _)| name.port.clone()),
-            path: to.map(|(_, path)| path.chars().take(LONGEST).collect()),
+            path: to.map(|(_, path)| path.chars().take(LONGEST_PATH).collect()),
         }
     }
 
@@ -152,18 +157,25 @@ impl Report {
         sum
     }
 
+    /// The newest stay: of each user so many, and of all so many, and so large.
     fn forget(&mut self) {
-        let size = |one: &Stopped| serde_json::to_string(one).map_or(LARGEST, |text| text.len());
-        let mut size: usize = self.stopped.iter().map(size).fold(0, usize::saturating_add);
-        if self.stopped.len() <= MOST && size <= LARGEST {
-            return;
-        }
         self.stopped.sort_by_key(|one| std::cmp::Reverse(one.last));
-        while self.stopped.len() > MOST || size > LARGEST {
-            let Some(oldest) = self.stopped.pop() else { break };
-            size = size.saturating_sub(serde_json::to_string(&oldest).map_or(0, |text| text.len()));
-            self.forgotten = self.forgotten.saturating_add(oldest.times);
-        }
+        let (mut of_users, mut count, mut size) = (BTreeMap::<String, usize>::new(), 0_usize, 0_usize);
+        let mut forgotten = 0_u64;
+        self.stopped.retain(|one| {
+            let of_user = of_users.entry(one.attempt.user.clone()).or_default();
+            let grown = serde_json::to_string(one).map_or(LARGEST, |text| text.len()).saturating_add(size);
+            let kept = *of_user < MOST_OF_ONE && count < MOST && grown <= LARGEST;
+            if kept {
+                *of_user = of_user.saturating_add(1);
+                count = count.saturating_add(1);
+                size = grown;
+            } else {
+                forgotten = forgotten.saturating_add(one.times);
+            }
+            kept
+        });
+        self.forgotten = self.forgotten.saturating_add(forgotten);
         self.stopped.sort_by(|one, other| one.attempt.cmp(&other.attempt));
     }
 }
@@ -209,13 +221,34 @@ mod tests {
 
     #[test]
     fn it_never_grows_out_of_a_secret_and_says_how_much_it_forgot() {
-        let one = |n: i64| Report::of(exec(BOT, &[&n.to_string(), &"x".repeat(1000)]), false, at(n));
+        let user = |n: i64| format!("{BOT}-{}", n % 20);
+        let one = |n: i64| Report::of(exec(&user(n), &[&n.to_string(), &"x".repeat(1000)]), false, at(n));
         let before = Report::all((0..1500).map(one));
         let report = Report::all((1500..3000).map(one).chain([before]));
         assert!(serde_json::to_string(&report).unwrap().len() < 1024 * 1024);
         let kept = u64::try_from(report.stopped.len()).unwrap();
         assert!(kept > 500 && kept + report.forgotten == 3000, "{kept} {}", report.forgotten);
         assert!(report.stopped.iter().any(|one| one.attempt.command[0] == "2999"), "the newest are kept");
+    }
+
+    #[test]
+    fn one_user_does_not_push_out_the_others() {
+        let hers = |n: i64| Report::of(exec("mallory", &[&n.to_string()]), false, at(n));
+        let report = Report::all((1..1000).map(hers).chain([Report::of(exec(BOT, &["date"]), false, at(0))]));
+        assert!(report.stopped.iter().any(|one| one.attempt.user == BOT));
+        assert_eq!((report.stopped.len(), report.forgotten), (251, 749));
+    }
+
+    #[test]
+    fn what_is_kept_of_one_attempt_is_bounded() {
+        let many = vec![""; 100_000];
+        for words in [many.as_slice(), &["\u{0}"; 256], &["x"; 257]] {
+            let seen = exec(BOT, words);
+            assert!(seen.cut && seen.command.len() == 1, "{}", seen.command.len());
+        }
+        let name = ProxyName { scheme: None, name: "web".to_owned(), port: None };
+        let seen = Observed::proxy(BOT, Some("shop"), "pods", Some((&name, &"/x".repeat(1000))));
+        assert!(seen.cut && seen.path.unwrap().len() == 1024);
     }
 
     proptest! {

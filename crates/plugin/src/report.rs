@@ -153,7 +153,7 @@ fn what(one: &Stopped) -> String {
             format!("{}{rest}", safe(&format!("{port}{path}")))
         }
         None if attempt.command.is_empty() => "-".to_owned(),
-        None => format!("{}{rest}", argv::shell_line(&secrets::mask(&attempt.command))),
+        None => format!("{}{rest}", safe(&argv::shell_line(&secrets::mask(&attempt.command)))),
     }
 }
 

@@ -35,6 +35,7 @@ fn observed() -> Fake {
             seen("jane", "pods/exec", 10, &json!({"command": ["sh"], "cut": true, "interactive": true})),
             seen("jane\u{1b}[31m", "pods/portforward", 1, &json!({})),
             seen("jane", "pods/portforward", 2, &json!({})),
+            seen("mallory", "pods/exec", 1, &json!({"command": ["x\u{1b}[3A\u{1b}[J\nroot 309 \u{202e}"]})),
             seen(BOT, "pods/exec", 300, &json!({"command": ["pg_dump", "--password=hunter2", "shop"]})),
             seen(BOT, "pods/exec", 9, &json!({"command": ["date"]})),
             seen(BOT, "pods/exec", 1, &json!({"command": ["sh"], "cut": true})),
@@ -80,7 +81,7 @@ async fn a_draft_says_what_policy_test_understands() {
 async fn a_script_gets_all_of_it() {
     let outcome = observed().run(&["report", "-o", "json"], "").await;
     let report: Value = serde_json::from_str(&outcome.out).unwrap();
-    assert_eq!(report["stopped"].as_array().unwrap().len(), 11);
+    assert_eq!(report["stopped"].as_array().unwrap().len(), 12);
     assert!(observed().run(&["report", "-o", "yaml"], "").await.out.contains("passed: 1204\n"));
 }
 

@@ -30,6 +30,10 @@ struct Would {
 impl Admission {
     /// Lets an attempt through, and keeps what it would have come to.
     pub(super) fn observe(&self, review: &Review) -> Answer {
+        // Nothing comes of a dry run, and no connection is one.
+        if review.request.is_dry_run() {
+            return Answer::allow(&review.request.uid);
+        }
         let Would { observed, decision, passes } = self.would(review);
         let request = &review.request;
         let (uid, user) = (&request.uid, request.user_info.name());
@@ -48,6 +52,9 @@ impl Admission {
 
     /// Tells the audit webhook that an attempt was let through; it may fail, and stops nobody.
     pub(super) async fn tell_of_observed(&self, review: &Review, deadline: Deadline) {
+        if review.request.is_dry_run() {
+            return;
+        }
         let options = Door::of(review.request.sub_resource.as_deref().unwrap_or_default())
             .and_then(|door| door::read(review, door).ok())
             .map_or_else(ExecOptions::default, |(_attempt, options)| options);

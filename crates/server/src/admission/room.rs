@@ -30,6 +30,13 @@ pub struct Place {
     pub most: usize,
 }
 
+impl Place {
+    /// Whether it is one of the many for small reviews.
+    pub fn is_small(&self) -> bool {
+        self.most == SMALL
+    }
+}
+
 impl Room {
     /// Room for so many small reviews, and so many large ones.
     pub fn new(small: usize, large: usize) -> Self {

@@ -12,7 +12,7 @@ use axum::{
     routing::get,
 };
 use tokio::{
-    sync::{oneshot, watch},
+    sync::{Semaphore, oneshot, watch},
     time::{Instant, timeout_at},
 };
 use tracing::{error, warn};
@@ -21,7 +21,7 @@ use super::{
     Admission, Deadline, Decision, Step,
     failure::Failure,
     handover,
-    room::{self, Place, Room},
+    room::{Place, Room, content_length},
 };
 use crate::{
     failpoints::Failpoint,
@@ -31,6 +31,8 @@ use crate::{
 
 /// Largest review, in bytes: an UPDATE carries an object of 1.5 MiB twice, escaped.
 const LARGEST_REVIEW: usize = 8 * 1024 * 1024;
+/// So many observed attempts may wait for the audit webhook at once.
+const MOST_TOLD: usize = 256;
 /// A body must arrive within this time.
 const BODY: Duration = Duration::from_secs(2);
 
@@ -47,12 +49,24 @@ pub struct Service {
     pub authentication: Authentication,
     /// How many reviews, and how large, may be worked on at once.
     pub room: Room,
+    /// The same for those that are only looked at: they take no place from the others.
+    pub observing: Room,
+    /// How many of these may wait for the audit webhook to be told.
+    pub telling: Arc<Semaphore>,
 }
 
 impl Service {
     /// A service with all its room free, which believes every review.
     pub fn new(admission: Arc<Admission>, ready: watch::Receiver<bool>, metrics: Metrics) -> Self {
-        Self { admission, ready, metrics, authentication: Authentication::open(), room: Room::default() }
+        Self {
+            admission,
+            ready,
+            metrics,
+            authentication: Authentication::open(),
+            room: Room::default(),
+            observing: Room::default(),
+            telling: Arc::new(Semaphore::new(MOST_TOLD)),
+        }
     }
 
     /// The same, believing only such reviews.
@@ -94,7 +108,7 @@ async fn review(State(service): State<Service>, request: Request) -> Response {
 async fn observe(service: Service, request: Request) -> Response {
     let arrived = Instant::now();
     let deadline = Deadline::from_query(request.uri().query(), arrived);
-    let (review, place) = match receive(&service, request, deadline).await {
+    let (review, place) = match receive(&service.observing, request, deadline).await {
         Ok(received) => received,
         Err((status, text)) => {
             warn!(status = status.as_u16(), text, "not observed");
@@ -103,18 +117,26 @@ async fn observe(service: Service, request: Request) -> Response {
     };
     let answer = service.admission.observe(&review);
     service.metrics.answered(Way::Observe, &answer, arrived.elapsed());
-    // Nobody waits for those who are told.
-    tokio::spawn(async move {
-        let _place = place;
-        service.admission.tell_of_observed(&review, deadline).await;
-    });
+    // Nobody waits for those who are told; a large review keeps its place meanwhile, for its memory.
+    match Arc::clone(&service.telling).try_acquire_owned() {
+        Ok(turn) => {
+            let place = Some(place).filter(|place| !place.is_small());
+            tokio::spawn(async move {
+                let _kept = (turn, place);
+                service.admission.tell_of_observed(&review, deadline).await;
+            });
+        }
+        Err(_full) => {
+            warn!(uid = review.request.uid, "the audit webhook is too slow to be told of an observed attempt");
+        }
+    }
     Json(answer).into_response()
 }
 
 async fn respond(service: Service, request: Request, way: Way) -> Response {
     let arrived = Instant::now();
     let deadline = Deadline::from_query(request.uri().query(), arrived);
-    let (review, place) = match receive(&service, request, deadline).await {
+    let (review, place) = match receive(&service.room, request, deadline).await {
         Ok(received) => received,
         Err((status, text)) => {
             warn!(status = status.as_u16(), text, "turned away");
@@ -142,18 +164,14 @@ async fn respond(service: Service, request: Request, way: Way) -> Response {
 }
 
 /// Reads a review, where there is room for it; else says with which status it is turned away, and why.
-async fn receive(
-    service: &Service,
-    request: Request,
-    deadline: Deadline,
-) -> Result<(Review, Place), (StatusCode, String)> {
+async fn receive(room: &Room, request: Request, deadline: Deadline) -> Result<(Review, Place), (StatusCode, String)> {
     let too_large = || (StatusCode::PAYLOAD_TOO_LARGE, format!("a review has at most {LARGEST_REVIEW} bytes"));
-    let length = room::content_length(request.headers());
+    let length = content_length(request.headers());
     if length.is_some_and(|length| length > LARGEST_REVIEW) {
         return Err(too_large());
     }
     let overload = || (StatusCode::SERVICE_UNAVAILABLE, "too many reviews at once".to_owned());
-    let place = service.room.take(length, LARGEST_REVIEW).ok_or_else(overload)?;
+    let place = room.take(length, LARGEST_REVIEW).ok_or_else(overload)?;
     let patience = Instant::now().checked_add(BODY).unwrap_or_else(|| deadline.answer_by());
     let body = timeout_at(patience.min(deadline.answer_by()), to_bytes(request.into_body(), place.most)).await;
     let body = body

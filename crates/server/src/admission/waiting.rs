@@ -277,8 +277,8 @@ impl Admission {
         let different = async {
             loop {
                 tokio::select! {
-                    changed = changes.changed() => if changed.is_err() { return Ended::Over },
-                    changed = policies.changed() => if changed.is_err() { return Ended::Over },
+                    known = changes.changed() => if known.is_err() { return Ended::Over },
+                    known = policies.changed() => if known.is_err() { return Ended::Over },
                 }
                 match self.screened(attempt) {
                     Some(Denied::NoRequest) if shown => return Ended::Deleted,

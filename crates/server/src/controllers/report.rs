@@ -6,18 +6,15 @@ use std::{collections::BTreeMap, time::Duration};
 use api::report::{KEY, NAME, Observed, Report};
 use jiff::Timestamp;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
-use kube::{
-    Api, Client,
-    api::{ObjectMeta, PostParams},
-};
+use kube::{Api, Client, api::PostParams};
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval},
 };
 use tracing::{debug, warn};
 
-/// So many attempts may wait to be counted.
-const QUEUE: usize = 4096;
+/// So many attempts may wait to be counted, of 12 KiB each at most.
+const QUEUE: usize = 1024;
 /// So often what was seen is written down.
 const EVERY: Duration = Duration::from_secs(5);
 /// The namespace of a server that is not told its own.
@@ -43,6 +40,13 @@ impl Observations {
         if let Err(error) = self.0.try_send(Report::of(attempt, passes, at)) {
             debug!(%error, "an attempt in observe mode was not counted");
         }
+    }
+}
+
+impl Seen {
+    /// Whether nothing waits to be counted.
+    pub fn is_empty(&mut self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -90,11 +94,8 @@ async fn write(api: &Api<Secret>, unwritten: Report) -> Report {
 
 /// Once. Of two replicas at the same time one gets a conflict, and tries again later.
 async fn try_to_write(api: &Api<Secret>, unwritten: &Report) -> Result<(), kube::Error> {
-    let Some(mut object) = api.get_opt(NAME).await? else {
-        let metadata = ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() };
-        let object = Secret { metadata, data: Some(data(unwritten)?), ..Secret::default() };
-        return api.create(&PostParams::default(), &object).await.map(drop);
-    };
+    // An installation brings it, empty: so this server needs no right to create Secrets.
+    let mut object = api.get(NAME).await?;
     let text = object.data.as_ref().and_then(|data| data.get(KEY)).map_or(b"".as_slice(), |text| &text.0);
     // What somebody spoiled is begun anew.
     let there: Report = serde_json::from_slice(text).unwrap_or_default();

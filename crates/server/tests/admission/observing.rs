@@ -23,8 +23,16 @@ async fn observe(world: &World, review: &Value) -> Said {
 async fn reported(world: World) -> Report {
     let (api, seen) = (world.api.clone(), world.seen.lock().unwrap().take().unwrap());
     drop(world);
+    if api.get(STORED).is_null() {
+        api.store(STORED, &empty());
+    }
     report::run(seen, api.client(), "kube-request-access".to_owned()).await;
     read(&api.get(STORED))
+}
+
+/// The report of a new installation.
+fn empty() -> Value {
+    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "kube-request-access-observed"}})
 }
 
 fn read(stored: &Value) -> Report {
@@ -88,10 +96,26 @@ async fn what_is_not_understood_passes(#[case] change: fn(&mut Value)) {
 
 #[tokio::test]
 async fn what_cannot_be_answered_is_an_error_which_its_webhook_ignores() {
-    let world = World::new(Settings { room: Some(Room::new(0, 0)), ..Settings::default() });
+    let world = World::new(Settings { observing: Some(Room::new(0, 0)), ..Settings::default() });
     assert_eq!(observe(&world, &recorded("exec-websocket")).await.status, StatusCode::SERVICE_UNAVAILABLE);
     let world = World::new(Settings::default());
     assert_eq!(world.post("/observe?timeout=2s", "{").await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn those_who_are_looked_at_take_no_place_from_the_others_and_none_the_other_way_round() {
+    let world = World::new(Settings { room: Some(Room::new(0, 0)), ..Settings::default() });
+    assert!(observe(&world, &recorded("exec-websocket")).await.allowed());
+    let world = World::new(Settings { observing: Some(Room::new(0, 0)), ..Settings::default() });
+    world.exec("r1", |_| {}).await.denial();
+}
+
+#[tokio::test]
+async fn a_dry_run_is_not_counted() {
+    let world = World::new(Settings::default());
+    assert!(observe(&world, &recorded("ephemeral-patch-dryrun")).await.allowed());
+    let mut seen = world.seen.lock().unwrap().take().unwrap();
+    assert!(seen.is_empty());
 }
 
 #[tokio::test]
@@ -108,6 +132,7 @@ async fn replicas_add_to_what_is_there() {
     observe(&one, &recorded("exec-websocket")).await;
     let (api, seen) = (one.api.clone(), one.seen.lock().unwrap().take().unwrap());
     drop(one);
+    api.store(STORED, &empty());
     report::run(seen, api.client(), "kube-request-access".to_owned()).await;
 
     let two = World::new(Settings::default());

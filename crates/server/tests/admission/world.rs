@@ -65,6 +65,8 @@ pub(crate) struct Settings {
     pub(crate) sealed: bool,
     /// `--in-band-wait`
     pub(crate) in_band_wait: bool,
+    /// Room for observed reviews; `None`: as much as there is.
+    pub(crate) observing: Option<Room>,
     /// Room for reviews; `None`: as much as there is.
     pub(crate) room: Option<Room>,
     /// `None`: every review is believed.
@@ -127,6 +129,7 @@ impl World {
             clock: clock_of,
         };
         let mut service = Service::new(Arc::new(admission), is_ready, Metrics::new());
+        service.observing = settings.observing.unwrap_or_default();
         service.room = settings.room.unwrap_or_default();
         let router = service.believing(settings.authentication.unwrap_or_else(Authentication::open)).router();
         let seen = Mutex::new(Some(seen));
