@@ -35,7 +35,7 @@ pub fn generate_name(verb: &str, slug: &str) -> String {
     format!("access-{verb}-{slug}-")
 }
 
-/// The name of a request that is filed for a user: always the same for the same `key`, and nobody's who knows no key.
+/// The name of a request that is filed for a user: always the same for the same `key`.
 pub fn derived_name(verb: &str, user: &str, key: &[&str]) -> String {
     let digest = digits(&key.join("\n"), LONG_HASH);
     format!("{}{digest}", generate_name(verb, &slug(user)))

@@ -195,18 +195,10 @@ impl Setup<'_> {
         let service = format!("{NAME}.{NAMESPACE}.svc");
         objects.push(manifests::tls_secret("kube-request-access-tls", &self.authority.serving(&[&service])?));
         manifests::trust(&mut objects, &self.authority.pem(), None);
-        self.hold(&mut objects);
         objects.extend(self.rights()?);
         self.apply_all(&objects)?;
         self.wait_for(NAME)?;
         Ok(Installed { server: None, review_path, receivers: Vec::new() })
-    }
-
-    /// Where attempts wait for their grants, the API server has to.
-    fn hold(&self, objects: &mut [Value]) {
-        if self.settings.flags.iter().any(|flag| flag == "--in-band-wait") {
-            manifests::hold(objects);
-        }
     }
 
     /// How the server in the cluster knows the API server's reviews; answers with the secret path, where that is how.
@@ -237,7 +229,6 @@ impl Setup<'_> {
         let (flags, review_path) = self.authenticate_locally(&dir, &mut webhooks)?;
         let server = self.start_server(&dir, &receivers, &flags)?;
         manifests::trust(&mut webhooks, &self.authority.pem(), Some(&format!("https://{}", server.address)));
-        self.hold(&mut webhooks);
         self.wait_until_listening(&server)?;
         self.apply(&webhooks)?;
         Ok(Installed { server: Some(server), review_path, receivers })

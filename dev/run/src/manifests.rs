@@ -64,7 +64,11 @@ pub fn configure(objects: &mut [Value], flags: &[String], replicas: u32) {
     deployment["spec"]["replicas"] = json!(replicas);
     if let Some(container) = deployment.pointer_mut("/spec/template/spec/containers/0") {
         for flag in flags {
-            push(container, "args", json!(flag));
+            // An overlay may have given it.
+            let is_there = container["args"].as_array().is_some_and(|args| args.iter().any(|arg| arg == flag));
+            if !is_there {
+                push(container, "args", json!(flag));
+            }
         }
     }
 }
@@ -111,16 +115,6 @@ pub fn append_to_paths(objects: &mut [Value], secret: &str) {
         for webhook in object["webhooks"].as_array_mut().into_iter().flatten() {
             let path = webhook.pointer("/clientConfig/service/path").and_then(Value::as_str).unwrap_or_default();
             webhook["clientConfig"]["service"]["path"] = json!(format!("{path}/{secret}"));
-        }
-    }
-}
-
-/// The webhook of the doors, asked for as long as the API server can wait: for a server with `--in-band-wait`.
-pub fn hold(objects: &mut [Value]) {
-    for object in objects.iter_mut().filter(|object| is(object, "ValidatingWebhookConfiguration")) {
-        let door = |webhook: &&mut Value| webhook["name"] == "access.spreadgroup.com";
-        for webhook in object["webhooks"].as_array_mut().into_iter().flatten().filter(door) {
-            webhook["timeoutSeconds"] = json!(30);
         }
     }
 }
@@ -283,7 +277,7 @@ mod tests {
     #[test]
     fn flags_are_added_after_those_that_are_there() {
         let mut objects = vec![webhooks(), server()];
-        configure(&mut objects, &["--second".to_owned()], 2);
+        configure(&mut objects, &["--second".to_owned(), "--first".to_owned()], 2);
         assert_eq!(objects[1]["spec"]["replicas"], 2);
         assert_eq!(objects[1]["spec"]["template"]["spec"]["containers"][0]["args"], json!(["--first", "--second"]));
     }

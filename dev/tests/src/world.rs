@@ -77,8 +77,8 @@ pub fn forgetful() -> &'static World {
 /// Two replicas that hold attempts until they are granted.
 pub fn waiting() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
-    let flags = vec!["--in-band-wait".to_owned()];
-    WORLD.get_or_init(|| World::start(Wish { in_cluster: true, flags, ..Wish::default() }))
+    let manifests = Some("examples/in-band-wait");
+    WORLD.get_or_init(|| World::start(Wish { in_cluster: true, manifests, ..Wish::default() }))
 }
 
 /// What signs the certificate that the API server of [`certified`] shows.

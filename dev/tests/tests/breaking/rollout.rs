@@ -145,7 +145,7 @@ fn some_namespaces_are_shut(scene: &Scene, production: &Scene, jane: &Person<'_>
 
     // Whoever takes a namespace out of the door's selector alone has the interlock shut it.
     let selector = "/webhooks/0/namespaceSelector/matchExpressions/0/values";
-    let patch = json!([{"op": "replace", "path": selector, "value": ["payments"]}]).to_string();
+    let patch = json!([{"op": "replace", "path": selector, "value": ["kube-request-access", "payments"]}]).to_string();
     let configuration = "validatingwebhookconfiguration/kube-request-access";
     installer(scene, &["patch", configuration, "--type=json", "-p", &patch], "").works_with("patched");
     within(PATIENCE, "the interlock", || rita.exec(&["date"]).text.contains(SHUT));

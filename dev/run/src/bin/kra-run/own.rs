@@ -107,8 +107,10 @@ fn place(run: &Run, node: NodeChoice) -> anyhow::Result<Place> {
 }
 
 fn settings<'a>(run: &Run, binaries: &'a Binaries, place: Place) -> Settings<'a> {
+    // It takes more than the flag: rights, and an API server that waits.
+    let waits = run.flags.iter().any(|flag| flag == "--in-band-wait");
     Settings {
-        manifests: "deploy",
+        manifests: if waits { "examples/in-band-wait" } else { "deploy" },
         binaries,
         place,
         flags: run.flags.clone(),
