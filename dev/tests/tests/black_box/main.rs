@@ -10,6 +10,7 @@
 mod answering;
 mod asking;
 mod authenticated;
+mod clients;
 mod crowd;
 mod deleting;
 mod doors;
