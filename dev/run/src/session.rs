@@ -123,18 +123,7 @@ impl Session {
     /// Files cannot be written.
     pub fn remember(&self, cluster: &Cluster, plugin: &Path) -> Result<(), SessionError> {
         self.write("cluster", &cluster.dir().display().to_string())?;
-        let bin = self.bin();
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |source| SessionError::File { path, source }
-        };
-        fs::create_dir_all(&bin).map_err(failed(&bin))?;
-        for (name, from) in [("kubectl", cluster.kubectl_path()), ("kubectl-request", plugin.to_owned())] {
-            let to = bin.join(name);
-            let _absent: io::Result<()> = fs::remove_file(&to);
-            fs::copy(&from, &to).map_err(failed(&to))?;
-        }
-        Ok(())
+        lay_out(&self.bin(), cluster, plugin)
     }
 
     /// Says that everything is up.
@@ -198,6 +187,24 @@ impl Session {
         fs::create_dir_all(&self.dir).map_err(failed)?;
         fs::write(&path, content).map_err(failed)
     }
+}
+
+/// Puts kubectl and the plugin into a directory.
+///
+/// # Errors
+/// Files cannot be written.
+pub fn lay_out(bin: &Path, cluster: &Cluster, plugin: &Path) -> Result<(), SessionError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| SessionError::File { path, source }
+    };
+    fs::create_dir_all(bin).map_err(failed(bin))?;
+    for (name, from) in [("kubectl", cluster.kubectl_path()), ("kubectl-request", plugin.to_owned())] {
+        let to = bin.join(name);
+        let _absent: io::Result<()> = fs::remove_file(&to);
+        fs::copy(&from, &to).map_err(failed(&to))?;
+    }
+    Ok(())
 }
 
 fn end(pid: u32, is_gone: impl Fn() -> bool) -> Result<(), SessionError> {

@@ -4,7 +4,7 @@
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, ExitStatus, Output, Stdio},
 };
 
 /// Where the story is played.
@@ -55,11 +55,30 @@ pub enum StoryError {
 
 /// How a command should end.
 #[derive(Debug, Clone, Copy)]
-enum End<'a> {
+pub enum End<'a> {
     /// With success, and this in its output.
     Well(&'a str),
     /// Refused, with this in its output.
     Refused(&'a str),
+}
+
+impl End<'_> {
+    /// Answers with what a command said, where it ended as it should.
+    ///
+    /// # Errors
+    /// It did not; `step` is where in the story that was.
+    pub fn check(self, step: &str, command: &str, status: ExitStatus, said: String) -> Result<String, StoryError> {
+        let (success, text) = match self {
+            Self::Well(text) => (true, text),
+            Self::Refused(text) => (false, text),
+        };
+        if status.success() == success && said.contains(text) {
+            return Ok(said);
+        }
+        let expected = format!("{} with {text:?}", if success { "success" } else { "a refusal" });
+        let (step, command) = (step.to_owned(), command.to_owned());
+        Err(StoryError::Unexpected { step, command, expected, status: status.to_string(), output: said })
+    }
 }
 
 /// Plays the story, and tells it to `to`.
@@ -138,16 +157,7 @@ impl<W: Write> Teller<'_, W> {
         let said = [output.stdout.as_slice(), &output.stderr].concat();
         let said = String::from_utf8_lossy(&said).into_owned();
         writeln!(self.to, "{}\n", said.trim_end()).map_err(failed)?;
-        let (success, text) = match end {
-            End::Well(text) => (true, text),
-            End::Refused(text) => (false, text),
-        };
-        if output.status.success() == success && said.contains(text) {
-            return Ok(said);
-        }
-        let expected = format!("{} with {text:?}", if success { "success" } else { "a refusal" });
-        let step = self.step.clone();
-        Err(StoryError::Unexpected { step, command, expected, status: output.status.to_string(), output: said })
+        end.check(&self.step, &command, output.status, said)
     }
 
     fn say(&mut self, text: &str) -> Result<(), StoryError> {
