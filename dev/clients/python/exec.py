@@ -8,6 +8,8 @@ from kubernetes.client import ApiException
 from kubernetes.stream import stream
 from websocket import WebSocketBadStatusException
 
+PATIENCE = 60
+
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -38,7 +40,11 @@ def run(asked: argparse.Namespace) -> int:
         _preload_content=False,
         **options,
     )
-    session.run_forever(timeout=60)
+    session.run_forever(timeout=PATIENCE)
+    if session.is_open():
+        session.close()
+        print(f"still running after {PATIENCE} s")
+        return 1
     print(f"stdout: {session.read_stdout()}")
     print(f"stderr: {session.read_stderr()}")
     print(f"exit status: {session.returncode}")

@@ -59,8 +59,8 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::Result<()> {
     let stage = if arguments.running { Stage::running()? } else { Stage::of_its_own()? };
     let played = play(arguments, &stage, out);
-    stage.clear()?;
-    played
+    let cleared = stage.clear();
+    played.and(cleared)
 }
 
 fn play(arguments: &Arguments, stage: &Stage, out: &mut impl Write) -> anyhow::Result<()> {
