@@ -31,7 +31,7 @@ use crate::{recording::Recording, stage::Stage, teller::Teller};
 #[derive(Debug, Parser)]
 #[command(name = "dev/story/run", max_term_width = 100)]
 struct Arguments {
-    /// Play it on what ./scripts/run left running, instead of on a cluster of its own
+    /// Play it on what ./scripts/run left running, instead of on a cluster of its own; jane's requests there are deleted
     #[arg(long)]
     running: bool,
     /// How often "from refused to running" is measured

@@ -110,7 +110,9 @@ impl Stage {
     /// On that of `./scripts/run`.
     pub(crate) fn running() -> anyhow::Result<Self> {
         let session = Session::here();
-        Self { cluster: Owned::Theirs(session.cluster()?), bin: session.bin() }.set()
+        let cluster = session.cluster()?;
+        forget_requests(&cluster)?;
+        Self { cluster: Owned::Theirs(cluster), bin: session.bin() }.set()
     }
 
     fn set(self) -> anyhow::Result<Self> {
@@ -163,4 +165,15 @@ impl Stage {
         let here = [Some(run::checkout()), Some(self.cluster.get().dir().to_owned()), cluster::cache_dir(), home];
         here.iter().flatten().map(|path: &PathBuf| Path::display(path).to_string()).collect()
     }
+}
+
+/// jane has not asked for anything when the story begins.
+fn forget_requests(cluster: &Cluster) -> anyhow::Result<()> {
+    // The label is the plugin's: objects of hers need not have it.
+    let hers = r#"jsonpath={.items[?(@.spec.userInfo.username=="jane")].metadata.name}"#;
+    let names = kubectl::output(cluster.kubectl_as_admin().args(["get", "acr", "-o", hers]), None)?;
+    if !names.trim().is_empty() {
+        kubectl::output(cluster.kubectl_as_admin().args(["delete", "acr"]).args(names.split_whitespace()), None)?;
+    }
+    Ok(())
 }
