@@ -13,6 +13,16 @@ use crate::output;
 use crate::safe::safe;
 use crate::secrets;
 
+/// So many commands a policy takes.
+const MOST_COMMANDS: usize = 256;
+/// So many rules for proxies a policy takes, each of one path at least.
+const MOST_RULES: usize = 16;
+const HEAD: &str = "\
+# What ServiceAccounts did in observe mode, as policies. Read each before you apply it: what is allowed here needs no
+# approval. A command is allowed in every pod and container of the namespace, and what it leads to (a shell, a script in
+# the image) with it; a path behind a proxy by every method, of every pod or service of the namespace on that port.
+";
+
 /// What one ServiceAccount did in one namespace.
 type Group<'a> = ((&'a str, Option<&'a str>), Vec<&'a Stopped>);
 
@@ -25,9 +35,7 @@ pub fn of(report: &Report) -> String {
     if groups.is_empty() {
         return "# No ServiceAccount would have been stopped.\n".to_owned();
     }
-    let mut text = "# What ServiceAccounts did in observe mode, as policies. Read each before you apply it: what is allowed\n\
-                    # here needs no approval. What a command leads to (a shell, a script in the image) is allowed with it.\n"
-        .to_owned();
+    let mut text = HEAD.to_owned();
     for group in groups {
         write(&group, &mut text);
     }
@@ -61,17 +69,17 @@ fn write(((user, namespace), seen): &Group<'_>, text: &mut String) {
     };
     let place = namespace.unwrap_or("nodes");
     let exactly = |one: &&Stopped| PolicyCommand { exactly: Some(one.attempt.command.clone()), program: None };
-    if !commands.is_empty() {
+    for (number, commands) in commands.chunks(MOST_COMMANDS).enumerate() {
         let allowed = commands.iter().map(exactly).collect();
         let spec = AccessPolicySpec { doors: Some(vec!["exec".to_owned()]), commands: Some(allowed), ..spec.clone() };
-        policy_of("exec", user, place, spec, &commands, text);
+        policy_of(&name("exec", user, place, number), spec, commands, text);
     }
     let through = |proxies: &[&Stopped]| AccessPolicySpec { proxies: Some(rules(proxies)), ..spec.clone() };
     // One path that no policy can name must not take the others with it.
     let fault = |one: &Stopped| policy::policy(&AccessPolicy::new("x", through(&[one]))).err();
     let (named, faulty): (Vec<&Stopped>, Vec<&Stopped>) = proxies.into_iter().partition(|one| fault(one).is_none());
-    if !named.is_empty() {
-        policy_of("proxy", user, place, through(&named), &named, text);
+    for (number, named) in named.chunks(MOST_RULES).enumerate() {
+        policy_of(&name("proxy", user, place, number), through(named), named, text);
     }
     for one in faulty {
         remark(one, &fault(one).map(|fault| fault.why).unwrap_or_default(), text);
@@ -79,6 +87,13 @@ fn write(((user, namespace), seen): &Group<'_>, text: &mut String) {
     for one in others {
         remark(one, "no policy can allow it to a ServiceAccount", text);
     }
+}
+
+/// The name of a draft; of several for the same account and namespace each has its own.
+fn name(kind: &str, user: &str, place: &str, number: usize) -> String {
+    let account = user.trim_start_matches("system:serviceaccount:");
+    let slug = names::slug(&format!("{kind} {account} {place}"));
+    if number == 0 { format!("observed-{slug}") } else { format!("observed-{slug}-{}", number.saturating_add(1)) }
 }
 
 fn is_command(one: &Stopped) -> bool {
@@ -108,9 +123,8 @@ fn rules(proxies: &[&Stopped]) -> Vec<PolicyProxy> {
 }
 
 /// A policy that would be taken as it is; else what was seen, and why it would not.
-fn policy_of(kind: &str, user: &str, place: &str, spec: AccessPolicySpec, seen: &[&Stopped], text: &mut String) {
-    let name = names::slug(&format!("{kind} {} {place}", user.trim_start_matches("system:serviceaccount:")));
-    let object = AccessPolicy::new(&format!("observed-{name}"), spec);
+fn policy_of(name: &str, spec: AccessPolicySpec, seen: &[&Stopped], text: &mut String) {
+    let object = AccessPolicy::new(name, spec);
     match policy::policy(&object) {
         Ok(_understood) => {
             let times = seen.iter().map(|one| one.times).fold(0, u64::saturating_add);

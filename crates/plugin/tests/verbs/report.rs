@@ -78,6 +78,22 @@ async fn a_draft_says_what_policy_test_understands() {
 }
 
 #[tokio::test]
+async fn no_draft_has_more_in_it_than_a_policy_takes() {
+    let commands = (0..300).map(|n| seen(BOT, "pods/exec", 1, &json!({"command": ["echo", n.to_string()]})));
+    let paths = (0..40).map(|n| seen(BOT, "pods/proxy", 1, &json!({"port": n.to_string(), "path": format!("/{n}")})));
+    let report = json!({"stopped": commands.chain(paths).collect::<Vec<_>>()});
+    let outcome = Fake::new().with(REPORT, stored(&report)).run(&["report", "--policies"], "").await;
+    let drafts: Vec<Value> = serde_saphyr::from_multiple(&outcome.out).unwrap();
+    let count = |list: &str| -> Vec<usize> {
+        drafts.iter().filter_map(|draft| Some(draft["spec"][list].as_array()?.len())).collect()
+    };
+    assert_eq!((count("commands"), count("proxies")), (vec![256, 44], vec![16, 16, 8]));
+    let mut names: Vec<&str> = drafts.iter().map(|draft| draft["metadata"]["name"].as_str().unwrap()).collect();
+    names.dedup();
+    assert_eq!(names.len(), 5);
+}
+
+#[tokio::test]
 async fn a_script_gets_all_of_it() {
     let outcome = observed().run(&["report", "-o", "json"], "").await;
     let report: Value = serde_json::from_str(&outcome.out).unwrap();
