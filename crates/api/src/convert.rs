@@ -4,13 +4,14 @@
 
 use decide::{
     access::{
-        Answer, Ask, AttachAsk, Command, DebugAsk, Denial, ExecAsk, Grant, Outcome, Request, Seal, Target, TargetKind,
-        Use, Validity,
+        Answer, Ask, AttachAsk, Command, DebugAsk, Denial, Emergency, ExecAsk, Grant, Outcome, Request, Reviewed, Seal,
+        Target, TargetKind, Use, Validity,
     },
     attempt::{Action, Addition, Attach, Attempt, Door, Exec},
     copy::{self, Copy},
     duration::{self, DurationError},
     identity::{Caller, Person},
+    policy::PolicyId,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -182,6 +183,8 @@ pub fn request(object: &AccessRequest) -> Result<Request, ConvertError> {
         size: size(object),
         uses: status.uses.iter().map(use_).collect(),
         denied: status.denied.as_ref().map(denial),
+        emergency: status.emergency.as_ref().map(emergency),
+        reviewed: status.reviewed.as_ref().map(reviewed),
     })
 }
 
@@ -287,6 +290,7 @@ pub fn grant(object: &AccessGrant, seal: Seal) -> Result<Grant, ConvertError> {
     let answer = match object.status.ok_or(ConvertError::Missing { field: "status" })? {
         objects::GrantStatus::Granted => Answer::Granted,
         objects::GrantStatus::Denied => Answer::Denied,
+        objects::GrantStatus::Reviewed => Answer::Reviewed,
     };
     Ok(Grant {
         name: meta.name,
@@ -294,13 +298,13 @@ pub fn grant(object: &AccessGrant, seal: Seal) -> Result<Grant, ConvertError> {
         by: object.spec.granted_by.as_ref().and_then(person),
         groups: object.spec.granted_by.as_ref().and_then(|by| by.groups.clone()).unwrap_or_default(),
         request_uid: match answer {
-            Answer::Granted => meant_request(object)?,
+            Answer::Granted | Answer::Reviewed => meant_request(object)?,
             // A denial is one whatever else it says: of what it was stamped with, nothing can take it away.
             Answer::Denied => meant_request(object).unwrap_or_else(|_differ| object.spec.request_uid.clone()),
         },
         valid_for: match answer {
             Answer::Granted => valid_for(object.spec.valid_for.as_deref())?,
-            Answer::Denied => None,
+            Answer::Denied | Answer::Reviewed => None,
         },
         reason: object.spec.reason.clone().filter(|reason| !reason.is_empty()),
         created: meta.created,
@@ -403,6 +407,15 @@ fn use_(spent: &objects::Use) -> Use {
 
 fn denial(denied: &objects::Denied) -> Denial {
     Denial { by: denied.by.clone(), at: denied.at.0, reason: denied.reason.clone() }
+}
+
+fn emergency(one: &objects::Emergency) -> Emergency {
+    let objects::PolicyRef { name, uid, generation } = one.policy.clone();
+    Emergency { policy: PolicyId { name, uid, generation }, since: one.since.0, review_by: one.review_by.0 }
+}
+
+fn reviewed(one: &objects::Reviewed) -> Reviewed {
+    Reviewed { by: one.by.clone(), at: one.at.0, reason: one.reason.clone() }
 }
 
 /// What every stored object has.

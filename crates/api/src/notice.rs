@@ -6,7 +6,11 @@ use kube::ResourceExt as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{AccessRequest, AccessRequestStatus, Phase, UserInfo, convert, objects::Outcome, secrets};
+use crate::{
+    AccessRequest, AccessRequestStatus, Phase, UserInfo, convert,
+    objects::{OVERDUE, Outcome, REVIEWED},
+    secrets,
+};
 
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -26,6 +30,12 @@ pub enum Change {
     Expired,
     /// Its single use was taken by a server that did not live to answer.
     Lost,
+    /// A policy for emergencies granted it: somebody must review that.
+    Emergency,
+    /// Nobody reviewed it in time.
+    Overdue,
+    /// Somebody reviewed it.
+    Reviewed,
 }
 
 impl Change {
@@ -40,7 +50,17 @@ impl Change {
             Phase::Used => Self::Used,
             Phase::Expired => Self::Expired,
         });
-        phase.into_iter().chain((lost(new) && !lost(old)).then_some(Self::Lost)).collect()
+        let overdue = |status: &AccessRequestStatus| {
+            let mut conditions = status.conditions.iter();
+            conditions.any(|condition| condition.type_ == REVIEWED && condition.reason == OVERDUE)
+        };
+        let more = [
+            (old.emergency.is_none() && new.emergency.is_some(), Self::Emergency),
+            (!overdue(old) && overdue(new), Self::Overdue),
+            (old.reviewed.is_none() && new.reviewed.is_some(), Self::Reviewed),
+            (!lost(old) && lost(new), Self::Lost),
+        ];
+        phase.into_iter().chain(more.into_iter().filter_map(|(is, change)| is.then_some(change))).collect()
     }
 
     /// In one word, as types of events have it.
@@ -53,6 +73,9 @@ impl Change {
             Self::Used => "used",
             Self::Expired => "expired",
             Self::Lost => "lost",
+            Self::Emergency => "emergency",
+            Self::Overdue => "overdue",
+            Self::Reviewed => "reviewed",
         }
     }
 }
@@ -110,6 +133,18 @@ pub struct Notice {
     /// Why it was denied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub denied_because: Option<String>,
+    /// The policy for emergencies that granted it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emergency: Option<String>,
+    /// Until when that must be reviewed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review_by: Option<String>,
+    /// Who reviewed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reviewed_by: Option<String>,
+    /// What to type to review it, while nobody has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review: Option<String>,
     /// What to type to grant it, while it waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approve: Option<String>,
@@ -156,6 +191,11 @@ impl Notice {
             policy: new.granted_by_policy.as_ref().map(|policy| safe(&policy.name)),
             denied_by: new.denied.as_ref().map(|denied| safe(&denied.by)),
             denied_because: new.denied.as_ref().and_then(|denied| denied.reason.as_deref()).map(safe),
+            emergency: new.emergency.as_ref().map(|emergency| safe(&emergency.policy.name)),
+            review_by: new.emergency.as_ref().map(|emergency| shown(emergency.review_by.0)),
+            reviewed_by: new.reviewed.as_ref().map(|reviewed| safe(&reviewed.by)),
+            review: (new.emergency.is_some() && new.reviewed.is_none())
+                .then(|| format!("kubectl request review {place}")),
             approve: (change == Change::Filed || change == Change::Revoked)
                 .then(|| format!("kubectl request approve {place}")),
             show: format!("kubectl request show {place}"),
@@ -200,6 +240,17 @@ impl Notice {
             Change::Used => format!("Used: {user}, {access}"),
             Change::Expired => format!("Over: {user}, {access}"),
             Change::Lost => format!("Used, and may have been lost: {user}, {access}"),
+            Change::Emergency => {
+                let policy = self.emergency.as_ref().map(|policy| format!(" by policy {policy}")).unwrap_or_default();
+                let until =
+                    self.review_by.as_ref().map(|by| format!(", to be reviewed until {by}")).unwrap_or_default();
+                format!("EMERGENCY: granted without approval{policy}{until}: {user}, {access}{reason}")
+            }
+            Change::Overdue => format!("OVERDUE, nobody reviewed this emergency in time: {user}, {access}{reason}"),
+            Change::Reviewed => {
+                let by = self.reviewed_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+                format!("Reviewed{by}, an emergency: {user}, {access}")
+            }
         }
     }
 }

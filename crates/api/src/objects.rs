@@ -43,6 +43,12 @@ pub const VERSION: &str = "v1";
     validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.denied) || \
         (has(self.status) && has(self.status.denied) && self.status.denied == oldSelf.status.denied)")
         .message("a denial is final"),
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.emergency) || \
+        (has(self.status) && has(self.status.emergency) && self.status.emergency == oldSelf.status.emergency)")
+        .message("an emergency stays one"),
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.reviewed) || \
+        (has(self.status) && has(self.status.reviewed) && self.status.reviewed == oldSelf.status.reviewed)")
+        .message("a review is final"),
     printcolumn(name = "User", type_ = "string", json_path = ".spec.userInfo.username"),
     printcolumn(name = "For", type_ = "string", json_path = ".spec.forObject.name"),
     printcolumn(name = "Door", type_ = "string", json_path = ".spec.forObject.subResource"),
@@ -320,6 +326,12 @@ pub struct AccessRequestStatus {
     /// The policy that grants it without an approver, for display; decisions ask the policies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted_by_policy: Option<PolicyRef>,
+    /// Set when a policy for emergencies granted the request, before it gives access. It never changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emergency: Option<Emergency>,
+    /// Set when somebody reviewed that emergency. It never changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reviewed: Option<Reviewed>,
     /// How many approvals the policies require where that is more than one, for display.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 2, max = 16))]
@@ -327,10 +339,41 @@ pub struct AccessRequestStatus {
     /// When the access ends or ended, for display; decisions compute it from the grants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
-    /// `Granted`, `Denied`, `Used`, `Expired`, for `kubectl wait --for=condition=Granted`.
+    /// `Granted`, `Denied`, `Used`, `Expired`, for `kubectl wait --for=condition=Granted`; of an emergency `Reviewed`, too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,
+}
+
+/// The condition of an emergency that says whether somebody reviewed it.
+pub const REVIEWED: &str = "Reviewed";
+/// Its reason where nobody did in time.
+pub const OVERDUE: &str = "Overdue";
+
+/// That a policy granted a request without any approver, because of an emergency.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Emergency {
+    /// The policy.
+    pub policy: PolicyRef,
+    /// Since when.
+    pub since: Time,
+    /// Until when somebody must review it.
+    pub review_by: Time,
+}
+
+/// Who reviewed an emergency, and when.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+pub struct Reviewed {
+    /// Name of who reviewed it.
+    #[schemars(length(max = 512))]
+    pub by: String,
+    /// When.
+    pub at: Time,
+    /// What was remarked, where something was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub reason: Option<String>,
 }
 
 /// The policy that decided, as it stood then.
@@ -414,7 +457,7 @@ pub struct Denied {
     pub reason: Option<String>,
 }
 
-/// The answer to a request: granted or denied, by whom.
+/// The answer to a request: granted, denied, or reviewed afterwards; by whom.
 ///
 /// Its `status` is a string at the top level, as in the original, and so the object has no status subresource.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -428,7 +471,7 @@ pub struct Denied {
     status = "GrantStatus",
     derive = "PartialEq",
     derive = "Default",
-    doc = "The answer to an AccessRequest: granted or denied, by whom.",
+    doc = "The answer to an AccessRequest: granted, denied, or reviewed afterwards; by whom.",
     selectable = ".spec.grantFor",
     validation = Rule::new("has(self.status) && has(oldSelf.status) && self.status == oldSelf.status")
         .message("the answer to a request never changes: to end an access, delete the request or the grant"),
@@ -484,4 +527,6 @@ pub enum GrantStatus {
     Granted,
     /// Access is denied, for good.
     Denied,
+    /// It was an emergency, and was reviewed. This gives no access.
+    Reviewed,
 }

@@ -3,12 +3,14 @@
 #![expect(unreachable_pub, reason = "KubeSchema repeats each struct inside a function")]
 #![expect(clippy::duplicated_attributes, reason = "every printer column has a type and a path")]
 
+use std::time::Duration;
+
 use decide::{
     attempt::Door,
-    duration::{self, LONGEST},
+    duration::{self, DurationError, LONGEST},
     policy::{
-        Allow, ApproverSet, CommandRule, Effect, MOST_APPROVALS, Pattern, Policy, PolicyId, Require, Subject, Terms,
-        TextRule, Who,
+        Allow, ApproverSet, CommandRule, Effect, LONGEST_REVIEW, MOST_APPROVALS, Pattern, Policy, PolicyId, Require,
+        Subject, Terms, TextRule, Who,
     },
     proxy::{ProxyPath, ProxyResource, ProxyRule},
 };
@@ -82,6 +84,10 @@ pub struct AccessPolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub keys: Option<Vec<PolicyKey>>,
+    /// With `Allow` and a `reason`: for emergencies. A request is granted at once, and must be reviewed afterwards; its user
+    /// cannot delete it before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emergency: Option<PolicyEmergency>,
     /// Whom to ask about it, as those read who are stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
@@ -165,6 +171,15 @@ pub struct PolicyText {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub prompt: Option<String>,
+}
+
+/// What follows an emergency.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyEmergency {
+    /// Within which time somebody who may answer requests must review it, in Go's duration syntax, at most 720h.
+    #[schemars(length(max = 64))]
+    pub review_within: String,
 }
 
 /// A custom key that a request must have.
@@ -357,9 +372,10 @@ fn effect(spec: &AccessPolicySpec) -> Result<Effect, PolicyFault> {
     if !is_require && spec.approvers.is_some() {
         return fault("spec.approvers", "only a Require has approvers");
     }
+    let emergency = emergency(spec)?;
     match spec.effect {
         PolicyEffect::Allow => {
-            Ok(Effect::Allow(Allow { interactive: spec.interactive == Some(true), terms: terms(spec)? }))
+            Ok(Effect::Allow(Allow { interactive: spec.interactive == Some(true), terms: terms(spec)?, emergency }))
         }
         PolicyEffect::Require => {
             if spec.interactive == Some(true) {
@@ -384,6 +400,26 @@ fn effect(spec: &AccessPolicySpec) -> Result<Effect, PolicyFault> {
             }
             Ok(Effect::Deny { fault: None })
         }
+    }
+}
+
+/// Within which time an emergency must be reviewed; only where a request with a reason is what is granted.
+fn emergency(spec: &AccessPolicySpec) -> Result<Option<Duration>, PolicyFault> {
+    let Some(emergency) = &spec.emergency else { return Ok(None) };
+    if spec.effect != PolicyEffect::Allow {
+        return fault("spec.emergency", "only an Allow is for emergencies");
+    }
+    if spec.proxies.is_some() {
+        return fault("spec.emergency", "an emergency is a request, and nobody can ask for proxies: leave one out");
+    }
+    if spec.reason.is_none() {
+        return fault("spec.reason", "an emergency must give a reason: say reason: {}, or what it must be like");
+    }
+    let at = "spec.emergency.reviewWithin";
+    match duration::parse(&emergency.review_within, LONGEST_REVIEW) {
+        Ok(within) => Ok(Some(within)),
+        Err(DurationError::TooLong { .. }) => fault(at, "at most 720h"),
+        Err(error) => fault(at, error.to_string()),
     }
 }
 
@@ -475,6 +511,9 @@ fn check_allow(policy: &Policy) -> Result<(), PolicyFault> {
     }
     if !subjects.iter().any(|subject| matches!(subject, Subject::ServiceAccount(_))) {
         return Ok(());
+    }
+    if matches!(&policy.effect, Effect::Allow(allow) if allow.emergency.is_some()) {
+        return fault("spec.subjects", "emergencies are for people: name no ServiceAccount");
     }
     let exactly = |rule: &CommandRule| matches!(rule, CommandRule::Exactly(_));
     if !policy.doors.is_empty() && (policy.commands.is_empty() || !policy.commands.iter().all(exactly)) {

@@ -47,6 +47,10 @@ pub struct Request {
     pub uses: Vec<Use>,
     /// Set once somebody denied it.
     pub denied: Option<Denial>,
+    /// Set once an emergency policy granted it. Until that is written down, the policy gives nothing.
+    pub emergency: Option<Emergency>,
+    /// Set once somebody reviewed that.
+    pub reviewed: Option<Reviewed>,
 }
 
 /// What a request is for.
@@ -231,12 +235,34 @@ pub struct Denial {
     pub reason: Option<String>,
 }
 
+/// That a policy grants a request without any approver, because of an emergency: somebody must review it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Emergency {
+    /// The policy, as it stood then.
+    pub policy: PolicyId,
+    /// When that was written down.
+    pub since: Timestamp,
+    /// Until when it must be reviewed.
+    pub review_by: Timestamp,
+}
+
+/// A review of an emergency. It gives no access, and takes none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reviewed {
+    /// By whom.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// What she remarked.
+    pub reason: Option<String>,
+}
+
 /// Somebody's answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     /// Name.
     pub name: String,
-    /// Granted or denied.
+    /// Granted, denied or reviewed.
     pub answer: Answer,
     /// Who, as the server stamped it.
     pub by: Option<Person>,
@@ -274,13 +300,15 @@ pub enum Seal {
     Broken,
 }
 
-/// Granted or denied.
+/// Granted, denied or reviewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// Granted.
     Granted,
     /// Denied, for good.
     Denied,
+    /// Seen afterwards, where an emergency policy had granted it. It says nothing of access.
+    Reviewed,
 }
 
 /// A request with the grants that name it.
@@ -337,6 +365,11 @@ pub struct Access {
 }
 
 impl Request {
+    /// Whether it is an emergency that nobody has reviewed.
+    pub fn is_unreviewed(&self) -> bool {
+        self.emergency.is_some() && self.reviewed.is_none()
+    }
+
     /// The use that used a single-use request up. One for a debug container and for attaching to it takes two.
     pub(crate) fn used_up(&self) -> Option<&Use> {
         match &self.ask {

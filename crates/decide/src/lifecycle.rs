@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    access::{Candidate, Standing, after},
+    access::{Candidate, Emergency, Reviewed, Standing, after},
     verdict::Rules,
 };
 
@@ -32,6 +32,10 @@ pub struct Plan {
     pub delete_at: Option<Timestamp>,
     /// The reviews whose uses must be written down as lost.
     pub lost: Vec<String>,
+    /// That it is an emergency, to be written into its status and kept there.
+    pub emergency: Option<Emergency>,
+    /// The review of that.
+    pub reviewed: Option<Reviewed>,
     /// When to look at it again because time alone changes it.
     pub look_again: Option<Timestamp>,
 }
@@ -39,6 +43,8 @@ pub struct Plan {
 /// What the controllers should make of a request at `now`.
 pub fn plan(candidate: &Candidate, now: Timestamp, keep: Keep, rules: &Rules) -> Plan {
     let ruling = rules.policies.of_request(&candidate.request, &rules.settings.prefix);
+    let marked = candidate.begins(&ruling, now, rules).map(|emergency| candidate.marked(emergency));
+    let candidate = marked.as_ref().unwrap_or(candidate);
     let standing = candidate.standing_under(&ruling, now, rules);
     let approvals = candidate.wanted(&ruling, now, rules).needed;
     let created = candidate.request.created;
@@ -60,9 +66,22 @@ pub fn plan(candidate: &Candidate, now: Timestamp, keep: Keep, rules: &Rules) ->
     let bound = bound_until.is_some_and(|until| now < until);
     let uses = || candidate.request.uses.iter().filter_map(|one| Some((one, one.lost_at()?)));
     let lost = uses().filter(|(_, at)| *at <= now).map(|(one, _)| one.review_uid.clone()).collect();
-    let times = [changes, bound_until, delete_at].into_iter().flatten();
+    let delete_at = once_reviewed(candidate, delete_at, keep);
+    let (emergency, reviewed) = (candidate.request.emergency.clone(), candidate.reviewed(now, rules));
+    let overdue = emergency.as_ref().filter(|_| reviewed.is_none()).map(|emergency| emergency.review_by);
+    let times = [changes, bound_until, delete_at, overdue].into_iter().flatten();
     let look_again = times.chain(uses().map(|(_, at)| at)).filter(|at| *at > now).min();
-    Plan { standing, bound, approvals, delete_at, lost, look_again }
+    Plan { standing, bound, approvals, delete_at, lost, emergency, reviewed, look_again }
+}
+
+/// An emergency is kept until it is reviewed, and its review for the record. What is not in the status may still be
+/// deleted with its grant.
+fn once_reviewed(candidate: &Candidate, delete_at: Option<Timestamp>, keep: Keep) -> Option<Timestamp> {
+    match (&candidate.request.emergency, &candidate.request.reviewed) {
+        (None, _) => delete_at,
+        (Some(_), None) => None,
+        (Some(_), Some(reviewed)) => delete_at.map(|at| at.max(after(reviewed.at, keep.finished))),
+    }
 }
 
 fn is_single_use(candidate: &Candidate) -> bool {

@@ -18,6 +18,8 @@ use crate::{
 
 /// The most approvals that a policy may require.
 pub const MOST_APPROVALS: u32 = 16;
+/// The longest that a policy may give to review an emergency.
+pub const LONGEST_REVIEW: Duration = Duration::from_hours(720);
 /// So large a compiled pattern may be, in bytes.
 const LARGEST_PATTERN: usize = 64 * 1024;
 
@@ -109,6 +111,15 @@ pub struct Allow {
     pub interactive: bool,
     /// What a request must say. With a reason or keys, only a request is granted, not the plain attempt.
     pub terms: Terms,
+    /// For emergencies: within this time somebody must review it. Only a request is granted, once that is written down.
+    pub emergency: Option<Duration>,
+}
+
+impl Allow {
+    /// Whether it needs no request.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.terms.asks_nothing() && self.emergency.is_none()
+    }
 }
 
 /// What is required.
@@ -265,7 +276,7 @@ impl Terms {
         }
     }
 
-    pub(crate) fn asks_nothing(&self) -> bool {
+    fn asks_nothing(&self) -> bool {
         self.reason.is_none() && self.keys.is_empty()
     }
 }
@@ -365,7 +376,7 @@ impl Policy {
             (ProxyResource::Nodes, Some(_)) | (ProxyResource::Pods | ProxyResource::Services, None) => false,
         };
         let leads = |rule: &ProxyRule| rule.leads_to(through.resource, through.port, through.path);
-        let plain = matches!(&self.effect, Effect::Allow(allow) if allow.terms.asks_nothing());
+        let plain = matches!(&self.effect, Effect::Allow(allow) if allow.is_plain());
         plain && self.names(through.username, through.groups) && place && self.proxies.iter().any(leads)
     }
 

@@ -55,12 +55,23 @@ pub struct Forbidden {
 pub enum Foretold<'a> {
     /// None is needed: by this policy.
     Allowed(&'a PolicyId),
-    /// It would be granted at once, by this policy.
-    Granted(&'a PolicyId),
+    /// It would be granted at once.
+    Granted(Granting<'a>),
     /// It would wait for this.
     Waits(Wanted),
     /// It would be refused.
     Refused(Box<Forbidden>),
+}
+
+/// How a policy grants a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Granting<'a> {
+    /// Which.
+    pub policy: &'a PolicyId,
+    /// How long at most.
+    pub longest: Option<Duration>,
+    /// For emergencies: within which time somebody must review it.
+    pub review_within: Option<Duration>,
 }
 
 /// How far a request that nobody denied is from being granted.
@@ -137,14 +148,15 @@ impl<'a> Ruling<'a> {
 
     /// The policy by which this needs no request.
     pub fn allows(&self) -> Option<&'a PolicyId> {
-        let (policy, _) = self.allow.iter().find(|(_, allow)| allow.terms.asks_nothing())?;
+        let (policy, _) = self.allow.iter().find(|(_, allow)| allow.is_plain())?;
         Some(&policy.id)
     }
 
-    /// The policy that grants a request, and how long at most.
-    pub fn grants(&self, request: &Request) -> Option<(&'a PolicyId, Option<Duration>)> {
-        let (policy, allow) = self.allow.iter().find(|(_, allow)| allow.terms.check(request).is_ok())?;
-        Some((&policy.id, allow.terms.valid_for))
+    /// How a policy grants a request: one for emergencies only where no other does.
+    pub fn grants(&self, request: &Request) -> Option<Granting<'a>> {
+        let met = self.allow.iter().filter(|(_, allow)| allow.terms.check(request).is_ok());
+        let (policy, allow) = met.min_by_key(|(_, allow)| allow.emergency.is_some())?;
+        Some(Granting { policy: &policy.id, longest: allow.terms.valid_for, review_within: allow.emergency })
     }
 
     /// What would become of a request if it were filed now.
@@ -156,7 +168,7 @@ impl<'a> Ruling<'a> {
             return Foretold::Allowed(policy);
         }
         match self.grants(request) {
-            Some((policy, _)) => Foretold::Granted(policy),
+            Some(granting) => Foretold::Granted(granting),
             None => Foretold::Waits(self.wanted(&[], prefix)),
         }
     }

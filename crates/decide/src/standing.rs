@@ -5,7 +5,10 @@ use std::{cmp::Reverse, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    access::{Access, Answer, Candidate, Denial, Grant, Seal, Standing, Validity, after, is_from_the_future},
+    access::{
+        Access, Answer, Candidate, Denial, Emergency, Grant, Request, Reviewed, Seal, Standing, Validity, after,
+        is_from_the_future,
+    },
     ruling::{Ruling, Wanted},
     verdict::Rules,
 };
@@ -52,6 +55,39 @@ impl Candidate {
         ruling.wanted(&self.counting(now, rules), &rules.settings.prefix)
     }
 
+    /// The emergency that begins now: a policy for emergencies would grant the request, nothing else does, and that is not
+    /// written down yet. Until it is, the policy gives nothing: no access is without a trace.
+    pub fn begins(&self, ruling: &Ruling<'_>, now: Timestamp, rules: &Rules) -> Option<Emergency> {
+        let granting = ruling.grants(&self.request).filter(|_| self.request.emergency.is_none())?;
+        // As Kubernetes writes times.
+        let since = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        let review_by = after(since, granting.review_within?);
+        let emergency = Emergency { policy: granting.policy.clone(), since, review_by };
+        let gives = |one: &Self| matches!(one.standing_under(ruling, now, rules), Standing::Granted(_));
+        (!gives(self) && gives(&self.marked(emergency.clone()))).then_some(emergency)
+    }
+
+    /// The same once it is written down that it is an emergency.
+    pub(crate) fn marked(&self, emergency: Emergency) -> Self {
+        let request = Request { emergency: Some(emergency), ..self.request.clone() };
+        Self { request, ..self.clone() }
+    }
+
+    /// The review of an emergency: as the request's own status has it, or by the first good answer of somebody who looked
+    /// at it, be it by denying it.
+    pub fn reviewed(&self, now: Timestamp, rules: &Rules) -> Option<Reviewed> {
+        self.request.emergency.as_ref()?;
+        let looked = |grant: &&Grant| match grant.answer {
+            Answer::Reviewed | Answer::Denied => self.is_good(grant, now, rules),
+            Answer::Granted => false,
+        };
+        self.request.reviewed.clone().or_else(|| {
+            let grant = self.grants.iter().filter(looked).min_by_key(|grant| (grant.since(), &grant.name))?;
+            let by = grant.by.as_ref()?.name.clone();
+            Some(Reviewed { by, at: grant.since(), reason: grant.reason.clone() })
+        })
+    }
+
     fn counting(&self, now: Timestamp, rules: &Rules) -> Vec<&Grant> {
         self.grants.iter().filter(|grant| self.counts(grant, now, rules)).collect()
     }
@@ -69,11 +105,14 @@ impl Candidate {
             ends.iter().filter_map(|(last, _)| together(last.since(), &ends, ruling, rules)).collect()
         };
         let believed = !is_from_the_future(self.request.created, now);
-        windows.extend(ruling.grants(&self.request).filter(|_| believed).map(|(policy, longest)| {
+        let granting = ruling.grants(&self.request).filter(|_| believed);
+        // An emergency must stand in the request's status first.
+        let granting = granting.filter(|one| one.review_within.is_none() || self.request.emergency.is_some());
+        windows.extend(granting.map(|one| {
             let since = self.request.created;
-            let by = vec![format!("policy {}", policy.name)];
-            let until = self.asked_end(since, longest, rules);
-            Access { until, since, by, grants: Vec::new(), policy: Some(Box::new(policy.clone())) }
+            let by = vec![format!("policy {}", one.policy.name)];
+            let until = self.asked_end(since, one.longest, rules);
+            Access { until, since, by, grants: Vec::new(), policy: Some(Box::new(one.policy.clone())) }
         }));
         windows
     }
@@ -109,17 +148,21 @@ impl Candidate {
         grant.request_uid.as_ref() == Some(&self.request.uid)
     }
 
-    /// Whether a grant gives access: sealed, for this very request, by somebody else who may answer, not deleted, not
-    /// from the future.
+    /// Whether a grant gives access.
     fn counts(&self, grant: &Grant, now: Timestamp, rules: &Rules) -> bool {
+        grant.answer == Answer::Granted && self.is_good(grant, now, rules)
+    }
+
+    /// Whether an answer is one: sealed, for this very request, by somebody else who may answer, not deleted, not from
+    /// the future.
+    fn is_good(&self, grant: &Grant, now: Timestamp, rules: &Rules) -> bool {
         let somebody_else = grant.by.as_ref().is_some_and(|by| {
             let requester = by.may_be(&self.request.user);
             let filer = self.request.created_by.as_ref().is_some_and(|filer| by.may_be(filer));
             !requester && !filer && rules.settings.approvers.check(&grant.groups, by).is_ok()
         });
         let believed = |created: Timestamp| !is_from_the_future(created, now);
-        grant.answer == Answer::Granted
-            && grant.seal == Seal::Good
+        grant.seal == Seal::Good
             && self.is_for_this(grant)
             && somebody_else
             && !grant.being_deleted

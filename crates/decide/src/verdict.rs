@@ -76,6 +76,10 @@ pub struct Permit {
     pub use_: Spend,
     /// The access.
     pub access: Access,
+    /// The policies that it is under, for the record: one that grants it, and those that require something of it.
+    pub policies: Vec<PolicyId>,
+    /// Whether a policy for emergencies granted the request.
+    pub emergency: bool,
 }
 
 /// What an attempt uses up.
@@ -227,8 +231,15 @@ pub fn confirm(attempt: &Attempt, candidate: &Candidate, pod: Option<&Pod>, now:
     if let Err(miss) = pod_matches(attempt, candidate, hers.part, pod) {
         return near(miss);
     }
-    let permit = |use_, access| {
-        Verdict::Allow(Permit { request_uid: request.uid.clone(), request: request.name.clone(), use_, access })
+    let required = hers.required.clone();
+    let permit = |use_, access: Access| {
+        let (request_uid, name) = (request.uid.clone(), request.name.clone());
+        // Of what was spent before, only the request tells.
+        let marked = request.emergency.as_ref().map(|emergency| &emergency.policy);
+        let granting = access.policy.as_deref().or(marked).cloned();
+        let policies = granting.into_iter().chain(required).collect();
+        let emergency = request.emergency.is_some();
+        Verdict::Allow(Permit { request_uid, request: name, use_, access, policies, emergency })
     };
     match (hers.left, hers.standing) {
         (Left::ToSpend, Standing::Granted(access)) => permit(Spend::SingleUse, access),
@@ -253,6 +264,7 @@ struct Hers<'a> {
     differences: Vec<Difference>,
     left: Left,
     wanted: Wanted,
+    required: Vec<PolicyId>,
 }
 
 impl<'a> Hers<'a> {
@@ -277,7 +289,8 @@ impl<'a> Hers<'a> {
             return None;
         }
         let differences = matching::differences(&request.ask, &attempt.action);
-        Some(Self { candidate, standing, part, differences, left, wanted })
+        let required = ruling.requiring().map(|policy| policy.id.clone()).collect();
+        Some(Self { candidate, standing, part, differences, left, wanted, required })
     }
 
     /// Whether the attempt could proceed under this request: it matches, and the request stands granted and has

@@ -88,6 +88,8 @@ fn request(attempt: &Attempt, person: &Person, now: Timestamp) -> Option<Request
         size: 0,
         uses: Vec::new(),
         denied: None,
+        emergency: None,
+        reviewed: None,
     })
 }
 

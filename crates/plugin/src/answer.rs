@@ -1,4 +1,4 @@
-//! What `grant`, `approve` and `deny` have in common: read a request, ask, and store the answer to what was read.
+//! What `grant`, `approve`, `deny` and `review` have in common: read a request, ask, and store the answer to what was read.
 
 use std::io;
 
@@ -19,7 +19,7 @@ use api::names;
 
 /// An answer before it is stored.
 pub struct Answer {
-    /// Granted or denied.
+    /// Granted, denied or reviewed.
     pub status: GrantStatus,
     /// A shorter validity than was asked for.
     pub valid_for: Option<String>,
@@ -70,14 +70,28 @@ pub enum AnswerError {
         user: String,
     },
     /// It is granted.
-    #[error("request {name} is granted already, by {by}. To end the access: kubectl delete acr -n {namespace} {name}")]
+    #[error("request {name} is granted already, by {by}. To end the access: {end}")]
     Granted {
         /// Name of the request.
         name: String,
-        /// Its namespace.
-        namespace: String,
         /// Who granted it.
         by: String,
+        /// What to type to end it.
+        end: String,
+    },
+    /// No policy for emergencies granted it.
+    #[error("request {name} was not granted by a policy for emergencies: there is nothing to review")]
+    NoEmergency {
+        /// Name of the request.
+        name: String,
+    },
+    /// Somebody reviewed it.
+    #[error("request {name} was reviewed already, {how}")]
+    Reviewed {
+        /// Name of the request.
+        name: String,
+        /// By whom, when and what she remarked.
+        how: String,
     },
     /// It was good for one use.
     #[error("request {name} was for a single use and is used up. {user} can file a new request")]
@@ -117,7 +131,7 @@ pub enum AnswerError {
     Answered {
         /// Name of the request.
         request: String,
-        /// `granted` or `denied`.
+        /// `granted`, `denied` or `reviewed`.
         what: &'static str,
         /// By whom.
         by: String,
@@ -248,6 +262,7 @@ impl Answer {
         match self.status {
             GrantStatus::Granted => "grant-",
             GrantStatus::Denied => "deny-",
+            GrantStatus::Reviewed => "review-",
         }
     }
 
@@ -260,7 +275,7 @@ impl Answer {
         match self.status {
             GrantStatus::Granted => same && by_another && several,
             // Whatever has that name and denies nothing must not keep a denial away.
-            GrantStatus::Denied => !same || there.status != Some(GrantStatus::Denied),
+            GrantStatus::Denied | GrantStatus::Reviewed => !same || there.status != Some(self.status),
         }
     }
 
@@ -311,19 +326,38 @@ impl Answer {
         if request.metadata.deletion_timestamp.is_some() {
             return Err(AnswerError::Leaving { name, user });
         }
+        if self.status == GrantStatus::Reviewed {
+            return refuse_unreviewable(request, now);
+        }
         match request.status.as_ref().and_then(|status| status.phase) {
             Some(Phase::Denied) => {
                 Err(AnswerError::Denied { name, how: summary::denied(request, now).unwrap_or_default(), user })
             }
             Some(Phase::Used) => Err(AnswerError::Used { name, user }),
             Some(Phase::Expired) => Err(AnswerError::Expired { name, user }),
-            Some(Phase::Granted) if self.status == GrantStatus::Granted => Err(AnswerError::Granted {
-                name,
-                namespace: safe_word(&request.namespace().unwrap_or_default()),
-                by: granted_by(request),
-            }),
+            Some(Phase::Granted) if self.status == GrantStatus::Granted => {
+                let by = granted_by(request);
+                let namespace = safe_word(&request.namespace().unwrap_or_default());
+                // Of an emergency nobody should delete what tells of it.
+                let end = if summary::is_unreviewed(request) {
+                    format!("kubectl request deny -n {namespace} {name}")
+                } else {
+                    format!("kubectl delete acr -n {namespace} {name}")
+                };
+                Err(AnswerError::Granted { name, by, end })
+            }
             None | Some(Phase::Pending | Phase::Granted) => Ok(()),
         }
+    }
+}
+
+/// Only an emergency is reviewed, in whatever phase it is, and once.
+fn refuse_unreviewable(request: &AccessRequest, now: &Zoned) -> Result<(), AnswerError> {
+    let name = safe_word(&request.name_any());
+    match summary::reviewed(request, now) {
+        Some(how) => Err(AnswerError::Reviewed { name, how }),
+        None if summary::is_unreviewed(request) => Ok(()),
+        None => Err(AnswerError::NoEmergency { name }),
     }
 }
 
@@ -380,6 +414,7 @@ fn explain(there: Option<&AccessGrant>, request: &AccessRequest, refused: Cluste
         what: match there.status {
             Some(GrantStatus::Granted) => "granted",
             Some(GrantStatus::Denied) => "denied",
+            Some(GrantStatus::Reviewed) => "reviewed",
             None => "answered",
         },
         by: there.spec.granted_by.as_ref().map_or_else(|| "somebody".to_owned(), |by| safe_word(by.name())),

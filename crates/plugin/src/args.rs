@@ -13,6 +13,7 @@ use crate::grant::GrantArgs;
 use crate::list::ListArgs;
 use crate::policy::PolicyArgs;
 use crate::report::ReportArgs;
+use crate::review::ReviewArgs;
 use crate::revoke::RevokeArgs;
 use crate::show::ShowArgs;
 use crate::whoami::WhoamiArgs;
@@ -74,6 +75,8 @@ pub enum Verb {
     Grant(GrantArgs),
     /// Deny requests, for good
     Deny(DenyArgs),
+    /// Review what was granted in an emergency
+    Review(ReviewArgs),
     /// End a granted access
     Revoke(RevokeArgs),
     /// Take back a request of yours

@@ -154,7 +154,7 @@ async fn from_cluster(
             // Where no pod begins so, it is a file.
             Some(Candidates { values, directive: 2 })
         }
-        "approve" | "deny" | "withdraw" | "revoke" => requests(words, &cluster).await,
+        "approve" | "deny" | "review" | "withdraw" | "revoke" => requests(words, &cluster).await,
         "grant" | "show" | "again" | "extend" if first => requests(words, &cluster).await,
         _ => None,
     }
@@ -200,6 +200,7 @@ async fn requests(words: &Words<'_>, cluster: &Cluster) -> Option<Candidates> {
         match verb {
             "approve" | "grant" | "withdraw" => phase == Phase::Pending,
             "deny" => matches!(phase, Phase::Pending | Phase::Granted),
+            "review" => summary::is_unreviewed(request),
             "revoke" | "extend" => phase == Phase::Granted,
             _ => true,
         }

@@ -65,6 +65,7 @@ fn write(((user, namespace), seen): &Group<'_>, text: &mut String) {
         approvers: None,
         reason: None,
         keys: None,
+        emergency: None,
         contact: None,
     };
     let place = namespace.unwrap_or("nodes");

@@ -21,8 +21,11 @@ pub fn of(request: &AccessRequest, grants: &[AccessGrant], now: &Zoned) -> Vec<S
     let status = request.status.clone().unwrap_or_default();
     let uses = status.uses.iter().map(|one| event(one.at.0, used(request, one)));
     let answers = grants.iter().filter_map(|grant| answered(grant, request));
-    let mut events: Vec<Event> = filed.into_iter().chain(answers).chain(uses).chain(denied(request, grants)).collect();
+    let looked = denied(request, grants).into_iter().chain(reviewed(request, grants));
+    let mut events: Vec<Event> =
+        filed.into_iter().chain(emergency(request)).chain(answers).chain(uses).chain(looked).collect();
     events.extend(end(request, now.timestamp()));
+    events.extend(due(request, now.timestamp()));
     // What happened at the same second stands as it was put together: filed before answered before used.
     events.sort_by_key(|event| event.at);
     let times: Vec<String> = events.iter().map(|event| times::told(event.at, now)).collect();
@@ -71,6 +74,7 @@ fn answered(grant: &AccessGrant, request: &AccessRequest) -> Option<Event> {
     let what = match grant.status? {
         GrantStatus::Granted => format!("granted by {by}{}{reason}", valid.unwrap_or_default()),
         GrantStatus::Denied => format!("denied by {by}{reason}"),
+        GrantStatus::Reviewed => format!("reviewed by {by}{reason}"),
     };
     Some(event(at, what))
 }
@@ -81,6 +85,33 @@ fn denied(request: &AccessRequest, grants: &[AccessGrant]) -> Option<Event> {
     let told = grants.iter().any(|grant| grant.status == Some(GrantStatus::Denied) && is_for(grant, request));
     let reason = denied.reason.as_deref().map(|reason| format!(": {}", safe(reason))).unwrap_or_default();
     (!told).then(|| event(denied.at.0, format!("denied by {}{reason}", safe_word(&denied.by))))
+}
+
+/// That a policy let its user in without an approver.
+fn emergency(request: &AccessRequest) -> Option<Event> {
+    let emergency = request.status.as_ref()?.emergency.as_ref()?;
+    let policy = safe_word(&emergency.policy.name);
+    Some(event(emergency.since.0, format!("EMERGENCY: granted without approval by policy {policy}")))
+}
+
+/// A review that only the status tells of. Denying an emergency is a review too.
+fn reviewed(request: &AccessRequest, grants: &[AccessGrant]) -> Option<Event> {
+    let reviewed = request.status.as_ref()?.reviewed.as_ref()?;
+    let looked = |grant: &&AccessGrant| grant.status != Some(GrantStatus::Granted) && is_for(grant, request);
+    let by = safe_word(&reviewed.by);
+    let told = grants
+        .iter()
+        .filter(looked)
+        .any(|grant| grant.spec.granted_by.as_ref().is_some_and(|granted_by| safe_word(granted_by.name()) == by));
+    let reason = reviewed.reason.as_deref().map(|reason| format!(": {}", safe(reason))).unwrap_or_default();
+    (!told).then(|| event(reviewed.at.0, format!("reviewed by {by}{reason}")))
+}
+
+/// Until when an emergency must be reviewed, or should have been.
+fn due(request: &AccessRequest, now: Timestamp) -> Option<Event> {
+    let emergency = request.status.as_ref()?.emergency.as_ref().filter(|_| summary::is_unreviewed(request))?;
+    let at = emergency.review_by.0;
+    Some(event(at, if at > now { "review is due" } else { "review was due: OVERDUE" }.to_owned()))
 }
 
 /// `used in pod nginx-1`, by which door where it is another than exec, and what is known of the answer.

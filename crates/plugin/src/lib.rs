@@ -5,7 +5,7 @@
 //! ```
 //!
 //! One file per verb: [`exec`], [`shell`], [`attach`], [`port_forward`], [`debug`], [`cp`], [`again`] and [`extend`] ask,
-//! [`why`] asks without filing; [`approve`], [`grant`] and [`deny`] answer; [`revoke`] and [`withdraw`] end; [`list`],
+//! [`why`] asks without filing; [`approve`], [`grant`], [`deny`] and [`review`] answer; [`revoke`] and [`withdraw`] end; [`list`],
 //! [`show`], [`report`] (with [`drafts`] of policies) and [`whoami`] look; [`completion`] and [`complete`]. What they share:
 //!
 //! - [`args`], [`connect`], [`kubeconfig`], [`authority`], [`proxy`]: from the command line to a client, as kubectl does it.
@@ -55,6 +55,7 @@ pub mod ports;
 pub mod proxy;
 pub mod remove;
 pub mod report;
+pub mod review;
 pub mod revoke;
 pub mod safe;
 pub mod same;
@@ -104,7 +105,7 @@ pub enum Failure {
     /// `show` failed.
     #[error(transparent)]
     Show(#[from] ShowError),
-    /// `grant` or `deny` failed.
+    /// `grant`, `deny` or `review` failed.
     #[error(transparent)]
     Answer(#[from] AnswerError),
     /// `revoke` or `withdraw` failed.
@@ -210,6 +211,7 @@ pub async fn perform(
         Verb::Withdraw(args) => withdraw::run(args, &reach()?, terminal).await?,
         Verb::Grant(args) => grant::run(args, &reach()?, terminal).await?,
         Verb::Deny(args) => deny::run(args, &reach()?, terminal).await?,
+        Verb::Review(args) => review::run(args, &reach()?, terminal).await?,
         Verb::Whoami(args) => whoami::run(&args, &reach()?, terminal).await?,
         Verb::Report(args) => report::run(&args, &reach()?, terminal).await?,
         Verb::Policy(args) => policy::run(*args, &ConnectionFlags::default(), terminal)?,

@@ -16,6 +16,7 @@ use crate::cluster::{Cluster, ClusterError, Me, Requests};
 use crate::output;
 use crate::safe::safe_word;
 use crate::same;
+use crate::summary;
 use crate::table::{Form, Layout, Table};
 use crate::terminal::Terminal;
 use crate::waiting::MOST_ERRORS;
@@ -28,9 +29,10 @@ Examples:
   # Everywhere, with the whole commands, and identical requests a line each
   kubectl request list -A -o wide
 
-  # What I asked for; what waits; what somebody asked for
+  # What I asked for; what waits; what policies for emergencies granted and nobody has reviewed; what somebody asked for
   kubectl request list --mine
   kubectl request list --pending
+  kubectl request list --unreviewed -A
   kubectl request list --requester jane
 
   # As it changes
@@ -52,6 +54,9 @@ pub struct ListArgs {
     /// Only those that wait for a grant
     #[arg(long)]
     pub pending: bool,
+    /// Only emergencies that nobody has reviewed yet
+    #[arg(long)]
+    pub unreviewed: bool,
     /// Only those that this user asked for
     #[arg(long = "requester", visible_alias = "by", value_name = "USER")]
     pub requester: Option<String>,
@@ -118,6 +123,7 @@ pub async fn run(args: ListArgs, cluster: &Cluster, terminal: &mut Terminal<'_>)
 struct Filter {
     mine: Whose,
     pending: bool,
+    unreviewed: bool,
     requester: Option<String>,
 }
 
@@ -132,7 +138,8 @@ enum Whose {
 impl Filter {
     async fn of(args: &ListArgs, cluster: &Cluster) -> Result<Self, ClusterError> {
         let mine = if args.mine { cluster.me().await?.map_or(Whose::Nobodys, Whose::Hers) } else { Whose::Anybodys };
-        Ok(Self { mine, pending: args.pending, requester: args.requester.clone() })
+        let (pending, unreviewed) = (args.pending, args.unreviewed);
+        Ok(Self { mine, pending, unreviewed, requester: args.requester.clone() })
     }
 
     fn takes(&self, request: &AccessRequest) -> bool {
@@ -144,7 +151,8 @@ impl Filter {
         };
         let phase = request.status.as_ref().and_then(|status| status.phase);
         let pending = !self.pending || matches!(phase, None | Some(Phase::Pending));
-        mine && pending && self.requester.as_deref().is_none_or(|wanted| wanted == user)
+        let unreviewed = !self.unreviewed || summary::is_unreviewed(request);
+        mine && pending && unreviewed && self.requester.as_deref().is_none_or(|wanted| wanted == user)
     }
 }
 
@@ -239,7 +247,7 @@ fn place(args: &ListArgs, cluster: &Cluster) -> String {
 }
 
 fn nothing(args: &ListArgs, cluster: &Cluster) -> String {
-    let filtered = args.mine || args.pending || args.requester.is_some() || args.selector.is_some();
+    let filtered = args.mine || args.pending || args.unreviewed || args.requester.is_some() || args.selector.is_some();
     let what = if filtered { "no such requests" } else { "no requests" };
     if args.all_namespaces {
         format!("{what} in any namespace")

@@ -276,7 +276,12 @@ fn tell(title: &str, case: &Case, policies: &Policies, terminal: &mut Terminal<'
 fn told(foretold: &Foretold<'_>, requiring: &[&str]) -> String {
     match foretold {
         Foretold::Allowed(policy) => format!("Allow, by policy {}", policy.name),
-        Foretold::Granted(policy) => format!("Grant, by policy {}", policy.name),
+        Foretold::Granted(granting) => {
+            let review = granting
+                .review_within
+                .map(|within| format!(", as an emergency: it must be reviewed within {}", duration::show(within)));
+            format!("Grant, by policy {}{}", granting.policy.name, review.unwrap_or_default())
+        }
         Foretold::Refused(forbidden) => format!("Deny: {}", explain::forbids(forbidden)),
         Foretold::Waits(wanted) => {
             let sets = if wanted.from.is_empty() {
@@ -300,7 +305,7 @@ impl Case {
         let Some(expect) = self.expect else { return true };
         let (is, by) = match foretold {
             Foretold::Allowed(policy) => (Expectation::Allow, vec![policy.name.as_str()]),
-            Foretold::Granted(policy) => (Expectation::Grant, vec![policy.name.as_str()]),
+            Foretold::Granted(granting) => (Expectation::Grant, vec![granting.policy.name.as_str()]),
             Foretold::Refused(forbidden) => (Expectation::Deny, vec![forbidden.policy.name.as_str()]),
             Foretold::Waits(_) => (Expectation::Approve, requiring.to_vec()),
         };
@@ -337,6 +342,8 @@ impl Case {
             size: 0,
             uses: Vec::new(),
             denied: None,
+            emergency: None,
+            reviewed: None,
         })
     }
 

@@ -27,6 +27,15 @@ pub enum RemoveError {
         /// What to do instead.
         hint: String,
     },
+    /// `revoke` of an emergency before its review.
+    #[error(
+        "request {name} is an emergency that nobody has reviewed, and stays until then. Nothing was deleted. To end the \
+         access, whoever may answer requests types: kubectl request deny {name}"
+    )]
+    Unreviewed {
+        /// Name of the request.
+        name: String,
+    },
     /// `withdraw` of what is answered.
     #[error("request {name} is {} already. Nothing was deleted{hint}", phase.to_lowercase())]
     NotPending {

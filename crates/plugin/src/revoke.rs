@@ -10,6 +10,7 @@ use crate::history;
 use crate::named::{Named, Tally};
 use crate::remove::{self, RemoveError};
 use crate::safe::safe_word;
+use crate::summary;
 use crate::terminal::Terminal;
 
 const EXAMPLES: &str = "\
@@ -46,6 +47,8 @@ async fn revoke(name: &str, cluster: &Cluster, terminal: &mut Terminal<'_>) -> R
     let request = cluster.request(name).await?;
     let name = safe_word(name);
     match remove::stands(&request) {
+        // It is what must be reviewed.
+        (Phase::Granted, _) if summary::is_unreviewed(&request) => return Err(RemoveError::Unreviewed { name }),
         (Phase::Granted, _) => {}
         (Phase::Pending, phase) => {
             let hint = format!(

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use api::{AccessGrant, AccessRequest, Phase};
 use decide::duration::{self, LONGEST};
-use jiff::Zoned;
+use jiff::{Timestamp, Zoned};
 use kube::ResourceExt;
 
 use crate::doors::{self, Meaning};
@@ -52,6 +52,8 @@ pub fn standing(request: &AccessRequest, grants: &[AccessGrant], now: &Zoned) ->
     let by: Vec<String> = status.granted_by.iter().map(|name| safe_word(name)).collect();
     lines.add_some("Granted by", (!by.is_empty()).then(|| by.join(", ")).as_deref());
     lines.add_some("Approvals", history::approvals(request, grants).as_deref());
+    lines.add_some("Emergency", emergency(request, now).as_deref());
+    lines.add_some("Reviewed", reviewed(request, now).as_deref());
     let history = history::of(request, grants, now);
     lines.add_some("History", (!history.is_empty()).then(|| history.join("\n")).as_deref());
     lines.text
@@ -75,11 +77,54 @@ pub fn denied(request: &AccessRequest, now: &Zoned) -> Option<String> {
     Some(format!("by {} at {}{reason}", safe_word(&denied.by), times::told(denied.at.0, now)))
 }
 
+/// Whether a policy for emergencies granted it, and nobody has reviewed that.
+pub fn is_unreviewed(request: &AccessRequest) -> bool {
+    request.status.as_ref().is_some_and(|status| status.emergency.is_some() && status.reviewed.is_none())
+}
+
+/// The phase, and of an emergency what is missing: `Used, unreviewed`, `Used, OVERDUE`.
+pub fn state(request: &AccessRequest, now: Timestamp) -> String {
+    let emergency = request.status.as_ref().and_then(|status| status.emergency.as_ref());
+    let phase = phase(request);
+    match emergency.filter(|_| is_unreviewed(request)) {
+        Some(emergency) if emergency.review_by.0 <= now => format!("{phase}, OVERDUE"),
+        Some(_) => format!("{phase}, unreviewed"),
+        None => phase.to_owned(),
+    }
+}
+
+/// `by policy night, to be reviewed until 16:04 +01:00 (in 42m)`.
+fn emergency(request: &AccessRequest, now: &Zoned) -> Option<String> {
+    let emergency = request.status.as_ref()?.emergency.as_ref()?;
+    let by = format!("by policy {}", safe_word(&emergency.policy.name));
+    let until = times::told(emergency.review_by.0, now);
+    Some(match is_unreviewed(request) {
+        true if emergency.review_by.0 <= now.timestamp() => format!("{by}, OVERDUE: to be reviewed until {until}"),
+        true => format!("{by}, to be reviewed until {until}"),
+        false => by,
+    })
+}
+
+/// `by amy at 16:04 +01:00 (2m ago): as she says`.
+pub fn reviewed(request: &AccessRequest, now: &Zoned) -> Option<String> {
+    let reviewed = request.status.as_ref()?.reviewed.as_ref()?;
+    let reason = reviewed.reason.as_deref().map(|reason| format!(": {}", safe(reason))).unwrap_or_default();
+    Some(format!("by {} at {}{reason}", safe_word(&reviewed.by), times::told(reviewed.at.0, now)))
+}
+
+/// That whoever asked was let in without an approver, and what follows.
+fn followed_up(request: &AccessRequest, now: &Zoned) -> String {
+    let emergency = request.status.as_ref().and_then(|status| status.emergency.as_ref());
+    let until = emergency.filter(|_| is_unreviewed(request)).map(|emergency| times::told(emergency.review_by.0, now));
+    until.map(|until| format!(", as an emergency: somebody must review it until {until}")).unwrap_or_default()
+}
+
 /// What whoever asks is told where the same waits, or is granted already.
 pub fn found(request: &AccessRequest, now: &Zoned) -> String {
     let name = safe_word(&request.name_any());
     if same::is_granted(request) {
-        return format!("request {name} for the same is already granted{}{}", by(request), lasts(request, now));
+        let (by, lasts, follows) = (by(request), lasts(request, now), followed_up(request, now));
+        return format!("request {name} for the same is already granted{by}{lasts}{follows}");
     }
     let since = request.creation_timestamp().map(|at| format!(", filed {}", times::relative(at.0, now)));
     let since = since.unwrap_or_default();
@@ -88,7 +133,9 @@ pub fn found(request: &AccessRequest, now: &Zoned) -> String {
 
 /// That a request can be used.
 pub fn granted(request: &AccessRequest, now: &Zoned) -> String {
-    format!("request {} is granted{}{}", safe_word(&request.name_any()), by(request), lasts(request, now))
+    let (by, lasts, follows) = (by(request), lasts(request, now), followed_up(request, now));
+    let at_once = if follows.is_empty() { "" } else { " at once" };
+    format!("request {} is granted{at_once}{by}{lasts}{follows}", safe_word(&request.name_any()))
 }
 
 /// ` by amy`, or ` by policy night-shift`.

@@ -89,7 +89,7 @@ impl Table {
             summary::container(request).into(),
             self.command(request).into(),
             summary::validity(request).into(),
-            Cell { text: summary::phase(request).to_owned(), style: style(request) },
+            Cell { text: summary::state(request, now), style: style(request) },
             age(request, now).into(),
         ];
         if self.layout.namespaces {

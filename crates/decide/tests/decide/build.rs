@@ -60,6 +60,8 @@ pub(crate) fn request() -> Request {
         size: 100,
         uses: Vec::new(),
         denied: None,
+        emergency: None,
+        reviewed: None,
     }
 }
 

@@ -10,6 +10,7 @@
 )]
 
 mod build;
+mod emergencies;
 mod lifecycle;
 mod policies;
 mod properties;

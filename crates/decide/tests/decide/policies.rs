@@ -26,7 +26,7 @@ use crate::{
 
 const HOUR: i64 = 3600;
 
-fn policy(name: &str, effect: Effect) -> Policy {
+pub(crate) fn policy(name: &str, effect: Effect) -> Policy {
     Policy {
         id: PolicyId { name: name.to_owned(), uid: format!("uid-{name}"), generation: 1 },
         who: Who::Listed(vec![Subject::User("jane".to_owned())]),
@@ -43,15 +43,15 @@ fn allow() -> Policy {
     policy("allow", Effect::Allow(Allow::default()))
 }
 
-fn deny() -> Policy {
+pub(crate) fn deny() -> Policy {
     policy("deny", Effect::Deny { fault: None })
 }
 
-fn require(approvals: u32) -> Policy {
+pub(crate) fn require(approvals: u32) -> Policy {
     policy("require", Effect::Require(Require { approvals, ..Require::default() }))
 }
 
-fn with(policies: &[Policy]) -> Rules {
+pub(crate) fn with(policies: &[Policy]) -> Rules {
     Rules { policies: Arc::new(policies.iter().cloned().collect()), ..rules() }
 }
 
@@ -385,7 +385,8 @@ fn effects() -> impl Strategy<Value = Effect> {
         })
     };
     prop_oneof![
-        2 => (any::<bool>(), terms()).prop_map(|(interactive, terms)| Effect::Allow(Allow { interactive, terms })),
+        2 => (any::<bool>(), terms(), prop::option::weighted(0.3, Just(Duration::from_hours(24)))).prop_map(
+            |(interactive, terms, emergency)| Effect::Allow(Allow { interactive, terms, emergency })),
         2 => (1u32..3, any::<bool>(), terms()).prop_map(|(approvals, non_interactive, terms)| {
             Effect::Require(Require { approvals, non_interactive, terms, sets: Vec::new() })
         }),
@@ -402,14 +403,14 @@ fn policies() -> impl Strategy<Value = Vec<Policy>> {
     prop::collection::vec(one.boxed(), 0..4).boxed()
 }
 
-fn governed() -> impl Strategy<Value = World> {
+pub(crate) fn governed() -> impl Strategy<Value = World> {
     (world().boxed(), policies()).prop_map(|(mut world, policies)| {
         world.rules.policies = Arc::new(policies.into_iter().collect());
         world
     })
 }
 
-fn gets_in(world: &World) -> bool {
+pub(crate) fn gets_in(world: &World) -> bool {
     allowed_by_policy(&world.attempt, &world.rules).is_some() || world.permits()
 }
 

@@ -4,13 +4,14 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use kra_decide::{
     access::{
-        Answer, Ask, AttachAsk, Candidate, Command, DebugAsk, Denial, ExecAsk, Grant, Request, Seal, Target,
+        Answer, Ask, AttachAsk, Candidate, Command, DebugAsk, Denial, Emergency, ExecAsk, Grant, Request, Seal, Target,
         TargetKind, Use, Validity,
     },
     attempt::{Action, Addition, Attach, Attempt, Door, Exec},
     copy::{Copy, Direction},
     debug::DebugContainer,
     identity::{Caller, NamePrefix, Person},
+    policy::PolicyId,
     verdict::{Container, Pod, Rules, Screened, Settings, Verdict, Workload, confirm, screen},
 };
 use proptest::{prelude::*, sample::select};
@@ -212,14 +213,19 @@ fn denial() -> impl Strategy<Value = Option<Denial>> {
     mostly(None, &[Some(Denial { by: "tom".to_owned(), at: at(0), reason: None })])
 }
 
+fn emergency() -> impl Strategy<Value = Option<Emergency>> {
+    let some = Emergency { policy: PolicyId::default(), since: at(0), review_by: at(3600) };
+    prop_oneof![2 => Just(None), 1 => Just(Some(some))]
+}
+
 fn request(uid: String) -> impl Strategy<Value = Request> {
     let who = (person("jane", "u-jane"), prop::option::of(person("jane", "u-jane")), text("default", &["prod"]));
     let what = (target(), ask());
-    let state = (validity(), created(), mostly(false, &[true]), uses(), denial());
+    let state = (validity(), created(), mostly(false, &[true]), uses(), (denial(), emergency()));
     (who, what, state).prop_map(move |(who, what, state)| {
         let (person, created_by, namespace) = who;
         let (target, ask) = what;
-        let (validity, created, being_deleted, uses, denied) = state;
+        let (validity, created, being_deleted, uses, (denied, emergency)) = state;
         let (uid, name, created) = (uid.clone(), format!("access-{uid}"), at(created));
         Request {
             uid,
@@ -238,6 +244,8 @@ fn request(uid: String) -> impl Strategy<Value = Request> {
             size: 100,
             uses,
             denied,
+            emergency,
+            reviewed: None,
         }
     })
 }
@@ -246,7 +254,7 @@ fn grant(request_uid: &str) -> impl Strategy<Value = Grant> + use<> {
     let valid_for = prop_oneof![3 => Just(None), 1 => (1u64..7200).prop_map(|s| Some(Duration::from_secs(s)))];
     let seal = (mostly(Seal::Good, &[Seal::Broken]), prop::option::of(created()));
     let rest = (valid_for, created(), mostly(false, &[true]), seal);
-    let answer = mostly(Answer::Granted, &[Answer::Denied]);
+    let answer = prop_oneof![60 => Just(Answer::Granted), 1 => Just(Answer::Denied), 1 => Just(Answer::Reviewed)];
     let by = prop_oneof![20 => person("amy", "u-amy").prop_map(Some), 1 => Just(None)];
     ("grant-[a-z]{8}", answer, by, maybe(request_uid, &["request-9"]), rest).prop_map(
         |(name, answer, by, request_uid, (valid_for, created, being_deleted, (seal, sealed_at)))| Grant {

@@ -99,12 +99,12 @@ impl Basis {
         }
     }
 
-    /// The policy that gives the access.
-    fn policy(&self) -> Option<&PolicyId> {
+    /// The policies that the access is under.
+    fn policies(&self) -> &[PolicyId] {
         match self {
-            Self::AlwaysAllowed => None,
-            Self::Policy(policy) => Some(policy),
-            Self::Permit(permit, _) => permit.access.policy.as_deref(),
+            Self::AlwaysAllowed => &[],
+            Self::Policy(policy) => std::slice::from_ref(policy),
+            Self::Permit(permit, _) => &permit.policies,
         }
     }
 }
@@ -330,7 +330,7 @@ impl Admission {
         let decision = outcome.name();
         log(review, attempt, &outcome);
         let request = outcome.request().map(str::to_owned);
-        let policy = outcome.policy().map(ToString::to_string);
+        let policies = outcome.policies();
         let mut spent = None;
         let answer = match outcome {
             Outcome::Allowed(basis) => {
@@ -347,10 +347,7 @@ impl Admission {
             Some(request) => answer.annotated("request", request),
             None => answer,
         };
-        let answer = match policy {
-            Some(policy) => answer.annotated("policy", policy),
-            None => answer,
-        };
+        let answer = if policies.is_empty() { answer } else { answer.annotated("policy", policies) };
         Decision { answer, spent }
     }
 
@@ -389,16 +386,21 @@ impl Outcome {
         }
     }
 
-    /// The policy that decided.
-    fn policy(&self) -> Option<&PolicyId> {
-        match self {
-            Self::Allowed(basis) => basis.policy(),
-            Self::Denied(Denied::Forbidden(forbidden)) => Some(&forbidden.policy),
+    /// The policies that decided, for the record.
+    fn policies(&self) -> String {
+        let policies = match self {
+            Self::Allowed(basis) => basis.policies(),
+            Self::Denied(Denied::Forbidden(forbidden)) => std::slice::from_ref(&forbidden.policy),
             Self::Denied(Denied::InteractiveOff | Denied::NoRequest | Denied::Near { .. })
             | Self::NoRight
             | Self::Unclear(_)
-            | Self::Failed(_) => None,
-        }
+            | Self::Failed(_) => &[],
+        };
+        policies.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+
+    fn is_emergency(&self) -> bool {
+        matches!(self, Self::Allowed(Basis::Permit(permit, _)) if permit.emergency)
     }
 
     fn request(&self) -> Option<&str> {
@@ -465,12 +467,20 @@ fn log(review: &Review, attempt: Option<&Attempt>, outcome: &Outcome) {
     if let Outcome::Failed(failure) = outcome {
         error!(uid, error = crate::chain(failure), "could not decide, and denied");
     }
-    let policy = outcome.policy().map(ToString::to_string).unwrap_or_default();
-    info!(
-        target: "audit",
-        uid, user, namespace, pod, door, container, what, decision, request = by, policy, dry_run,
-        "attempt"
-    );
+    let policy = outcome.policies();
+    if outcome.is_emergency() {
+        warn!(
+            target: "audit",
+            uid, user, namespace, pod, door, container, what, decision, request = by, policy, dry_run,
+            "attempt in an emergency"
+        );
+    } else {
+        info!(
+            target: "audit",
+            uid, user, namespace, pod, door, container, what, decision, request = by, policy, dry_run,
+            "attempt"
+        );
+    }
 }
 
 /// What is run or added, for the log: as JSON.

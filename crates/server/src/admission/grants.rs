@@ -1,6 +1,6 @@
 //! Answering a request.
 
-use api::{AccessGrant, AccessRequest, convert, objects::GrantStatus, review::Review};
+use api::{AccessGrant, AccessRequest, convert, review::Review};
 use decide::{
     access::{Answer, Candidate, Grant, Request, Seal, Standing, Validity},
     explain::{self, safe},
@@ -43,17 +43,20 @@ impl Admission {
         if seal == Seal::Broken && !review.request.is_dry_run() {
             return Err(unstamped("seal"));
         }
-        let denies = grant.status == Some(GrantStatus::Denied);
-        self.check_open(&object, &request, denies).await?;
-        self.check_counts(&caller, &value, &request)?;
-        check_shorter(value.valid_for, &request)?;
-        if review.request.is_dry_run() {
-            return Ok(());
+        match value.answer {
+            Answer::Reviewed => check_reviewable(&grant, &request)?,
+            Answer::Granted | Answer::Denied => {
+                self.check_open(&object, &request, value.answer == Answer::Denied).await?;
+                self.check_counts(&caller, &value, &request)?;
+                check_shorter(value.valid_for, &request)?;
+            }
         }
-        if denies {
-            self.ledger.suspect(&request.namespace, &request.name);
-        } else {
-            self.extensions.granted(review, &object, &grant, deadline.answer_by()).await?;
+        match value.answer {
+            _ if review.request.is_dry_run() => {}
+            Answer::Denied => self.ledger.suspect(&request.namespace, &request.name),
+            Answer::Granted => self.extensions.granted(review, &object, &grant, deadline.answer_by()).await?,
+            // It gives nothing, and receivers of the original know of no such answer.
+            Answer::Reviewed => {}
         }
         Ok(())
     }
@@ -106,6 +109,9 @@ impl Admission {
                 "accessrequest {name:?} cannot be granted: {}",
                 explain::forbids(&forbidden)
             ))),
+            Standing::Used { .. } if request.is_unreviewed() => Err(Refused::because(format!(
+                "accessrequest {name:?} was used already, in an emergency: review it (kubectl request review)"
+            ))),
             Standing::Used { .. } => Err(Refused::because(format!("accessrequest {name:?} was used already"))),
             Standing::Expired { .. } => {
                 Err(Refused::because(format!("accessrequest {name:?} is over: its time has passed")))
@@ -118,7 +124,7 @@ impl Admission {
     fn check_counts(&self, caller: &Caller, grant: &Grant, request: &Request) -> Result<(), Refused> {
         let rules = self.rules();
         let ruling = rules.policies.of_request(request, &rules.settings.prefix);
-        if grant.answer == Answer::Denied {
+        if grant.answer != Answer::Granted {
             return Ok(());
         }
         let wanted = ruling.wanted(&[], &rules.settings.prefix);
@@ -154,6 +160,23 @@ impl Admission {
             )));
         }
         Ok(())
+    }
+}
+
+/// Only an emergency is reviewed, in whatever phase it is, and once.
+fn check_reviewable(grant: &AccessGrant, request: &Request) -> Result<(), Refused> {
+    let name = &request.name;
+    match (&request.emergency, &request.reviewed) {
+        (None, _) => Err(Refused::because(format!(
+            "accessrequest {name:?} was not granted by a policy for emergencies: there is nothing to review"
+        ))),
+        (Some(_), Some(reviewed)) => {
+            Err(Refused::because(format!("accessrequest {name:?} was reviewed already, by {}", safe(&reviewed.by))))
+        }
+        (Some(_), None) if grant.spec.valid_for.as_ref().is_some_and(|text| !text.is_empty()) => {
+            Err(Refused::because("a review gives no access: leave validFor out"))
+        }
+        (Some(_), None) => Ok(()),
     }
 }
 

@@ -106,13 +106,16 @@ impl Admission {
         candidates.retain(|candidate| candidate.request.uid != request.uid);
         let known: Vec<&str> = candidates.iter().map(|candidate| candidate.request.uid.as_str()).collect();
         let open = |candidate: &&Candidate| {
-            matches!(candidate.standing(self.now(), &self.rules()), Standing::Pending | Standing::Granted(_))
+            // An emergency that nobody reviewed is kept, and so takes room too.
+            candidate.request.is_unreviewed()
+                || matches!(candidate.standing(self.now(), &self.rules()), Standing::Pending | Standing::Granted(_))
         };
         let sizes: Vec<usize> = candidates.iter().filter(open).map(|candidate| candidate.request.size).collect();
         let refused = |what: String, most: String| {
             let (user, namespace) = (&request.user.name, &request.namespace);
             Err(Refused::because(format!(
-                "{user:?} has {what} in namespace {namespace}, and {most} are the most: delete those that nobody needs any more"
+                "{user:?} has {what} in namespace {namespace}, and {most} are the most: delete those that nobody needs any \
+                 more, and have emergencies reviewed"
             )))
         };
         self.arrivals.admit(request, &known, |coming| {

@@ -4,6 +4,7 @@
 use api::{AccessRequest, convert, review::Review};
 use decide::{
     access::{Request, Standing},
+    duration,
     explain::{self, safe},
     ruling::{Foretold, Ruling, Wanted},
     verdict::Rules,
@@ -58,8 +59,12 @@ impl Admission {
             Foretold::Allowed(policy) => {
                 format!("No request is needed: policy {} allows it. Run it.", safe(&policy.name))
             }
-            Foretold::Granted(policy) => {
-                format!("A request for it would be granted at once, by policy {}.", safe(&policy.name))
+            Foretold::Granted(granting) => {
+                let review = granting.review_within.map(|within| {
+                    format!(", as an emergency: somebody must review it within {}", duration::show(within))
+                });
+                let review = review.unwrap_or_default();
+                format!("A request for it would be granted at once, by policy {}{review}.", safe(&granting.policy.name))
             }
             Foretold::Waits(wanted) => self.waits(&wanted, ruling),
         }

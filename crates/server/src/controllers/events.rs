@@ -3,7 +3,11 @@
 //!
 //! Who may read events of a namespace is not who may read requests: commands and reasons do not stand in them.
 
-use api::{AccessRequest, AccessRequestStatus, UserInfo, notice::Change};
+use api::{
+    AccessRequest, AccessRequestStatus, UserInfo,
+    notice::Change,
+    objects::{Emergency, REVIEWED},
+};
 use decide::{attempt::Door, explain::safe};
 use kube::{
     Resource as _, ResourceExt as _,
@@ -46,24 +50,35 @@ fn of(change: Change, object: &AccessRequest, new: &AccessRequestStatus) -> Even
         Change::Used => event(EventType::Normal, "Used", "Use", &said(new, "Used")),
         Change::Expired => event(EventType::Normal, "Expired", "Expire", &said(new, "Expired")),
         Change::Lost => event(EventType::Warning, "Lost", "Use", &said(new, "Lost")),
+        Change::Emergency => {
+            let note = new.emergency.as_ref().map(|emergency| begun(object, emergency)).unwrap_or_default();
+            event(EventType::Warning, "Emergency", "Grant", &note)
+        }
+        Change::Overdue => event(EventType::Warning, "Overdue", "Review", &said(new, REVIEWED)),
+        Change::Reviewed => event(EventType::Normal, "Reviewed", "Review", &said(new, REVIEWED)),
     }
 }
 
 /// Who asks for what, and how it is answered.
 fn filed(object: &AccessRequest) -> String {
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let what = asks(object);
+    format!("{what}; to answer: kubectl request approve -n {} {}", safe(&namespace), safe(&name))
+}
+
+/// Who got what by which policy, and until when somebody must look at it. What matters comes first: long names are cut.
+fn begun(object: &AccessRequest, emergency: &Emergency) -> String {
+    let (policy, by) = (safe(&emergency.policy.name), emergency.review_by.0);
+    format!("granted without approval by policy {policy}, to be reviewed until {by}: {}", asks(object))
+}
+
+/// Who asks for what.
+fn asks(object: &AccessRequest) -> String {
     let spec = &object.spec;
     let user = spec.user_info.as_ref().map(UserInfo::name).unwrap_or_default();
     let door = Door::of(&spec.for_object.sub_resource).map_or("access", Door::verb);
     let (resource, target) = (&spec.for_object.resource.resource, &spec.for_object.name);
-    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    format!(
-        "{} asks for {door} of {}/{}; to answer: kubectl request approve -n {} {}",
-        safe(user),
-        safe(resource),
-        safe(target),
-        safe(&namespace),
-        safe(&name)
-    )
+    format!("{} asks for {door} of {}/{}", safe(user), safe(resource), safe(target))
 }
 
 /// The text of a condition.
@@ -122,6 +137,33 @@ mod tests {
             assert_eq!(told(with(phase), with(phase)), []);
         }
         assert_eq!(told(with("Granted"), with("Pending"))[0].0, "Revoked");
+    }
+
+    #[test]
+    fn an_emergency_is_told_loudly_and_once_its_delay_and_its_review() {
+        let in_emergency = |reason: &str, reviewed: Value| {
+            let mut status = with("Granted");
+            status["emergency"] = json!({"policy": {"name": "night", "uid": "p", "generation": 2},
+                "since": "2026-11-23T15:00:00Z", "reviewBy": "2026-11-24T15:00:00Z"});
+            status["reviewed"] = reviewed;
+            let condition = json!({"type": "Reviewed", "status": "False", "reason": reason, "message": format!("{reason} it is"),
+                "lastTransitionTime": "2026-11-23T15:00:00Z"});
+            status["conditions"].as_array_mut().unwrap().push(condition);
+            status
+        };
+        let events = events(&object(), &status(with("Pending")), &status(in_emergency("Awaited", Value::Null)));
+        let told: Vec<_> = events.iter().map(|event| (event.reason.as_str(), &event.type_)).collect();
+        assert!(matches!(told[..], [("Granted", EventType::Normal), ("Emergency", EventType::Warning)]), "{told:?}");
+        let text = "granted without approval by policy night, to be reviewed until 2026-11-24T15:00:00Z: jane\\u{1b} asks for \
+            exec of deployments/web";
+        assert_eq!(events[1].note.as_deref(), Some(text));
+        let overdue = in_emergency("Overdue", Value::Null);
+        let late = super::events(&object(), &status(in_emergency("Awaited", Value::Null)), &status(overdue.clone()));
+        assert!(matches!(&late[..], [late] if late.reason == "Overdue" && matches!(late.type_, EventType::Warning)));
+        let reviewed =
+            in_emergency("Reviewed", json!({"by": "amy", "at": "2026-11-23T15:00:00Z", "reason": "a secret"}));
+        assert_eq!(self::told(overdue, reviewed.clone()), [("Reviewed".to_owned(), "Reviewed it is".to_owned())]);
+        assert_eq!(self::told(reviewed.clone(), reviewed), []);
     }
 
     #[test]

@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use api::{
     AccessRequest, AccessRequestStatus, Phase, PolicyRef,
-    objects::{Denied, Outcome, Use},
+    objects::{Denied, Emergency, OVERDUE, Outcome, REVIEWED, Reviewed, Use},
 };
 use decide::{
-    access::{Access, Standing},
+    access::{self, Access, Standing},
     explain,
     lifecycle::{self, Plan},
     policy::PolicyId,
@@ -92,7 +92,7 @@ async fn write(object: &AccessRequest, status: AccessRequestStatus, context: &Co
     }
 }
 
-/// The new status, with the old one's uses and denial: neither is ever taken back.
+/// The new status, with the old one's uses, denial, emergency and review: none is ever taken back.
 fn status(old: &AccessRequestStatus, plan: &Plan, usable: bool, now: Timestamp) -> AccessRequestStatus {
     let denied = match &plan.standing {
         Standing::Denied(denial) => {
@@ -107,13 +107,19 @@ fn status(old: &AccessRequestStatus, plan: &Plan, usable: bool, now: Timestamp) 
     };
     let (phase, granted_by, expires_at) = shown(&plan.standing, usable);
     let uses = old.uses.iter().map(|one| with_outcome(one, plan)).collect::<Vec<_>>();
+    let emergency = old.emergency.clone().or_else(|| plan.emergency.clone().map(emergency));
+    let reviewed = old.reviewed.clone().or_else(|| plan.reviewed.clone().map(reviewed));
+    let mut conditions = conditions(old, &uses, phase, &plan.standing, now);
+    conditions.extend(emergency.as_ref().map(|emergency| review(old, emergency, reviewed.as_ref(), now)));
     AccessRequestStatus {
         phase: Some(phase),
-        conditions: conditions(old, &uses, phase, &plan.standing, now),
+        conditions,
         uses,
         denied,
         granted_by,
         granted_by_policy: granted_by_policy(&plan.standing),
+        emergency,
+        reviewed,
         approvals: Some(plan.approvals).filter(|approvals| *approvals > 1),
         expires_at: expires_at.map(Time),
     }
@@ -121,8 +127,19 @@ fn status(old: &AccessRequestStatus, plan: &Plan, usable: bool, now: Timestamp) 
 
 fn granted_by_policy(standing: &Standing) -> Option<PolicyRef> {
     let Standing::Granted(Access { policy: Some(policy), .. }) = standing else { return None };
-    let PolicyId { name, uid, generation } = (**policy).clone();
-    Some(PolicyRef { name, uid, generation })
+    Some(policy_ref((**policy).clone()))
+}
+
+fn policy_ref(PolicyId { name, uid, generation }: PolicyId) -> PolicyRef {
+    PolicyRef { name, uid, generation }
+}
+
+fn emergency(one: access::Emergency) -> Emergency {
+    Emergency { policy: policy_ref(one.policy), since: Time(one.since), review_by: Time(one.review_by) }
+}
+
+fn reviewed(one: access::Reviewed) -> Reviewed {
+    Reviewed { by: one.by, at: Time(one.at), reason: one.reason }
 }
 
 /// A use, called lost where the plan says so. It stays a use.
@@ -192,6 +209,17 @@ fn lost(old: &AccessRequestStatus, uses: &[Use], now: Timestamp) -> Option<Condi
     Some(condition(old, "Lost", true, "NotAnswered", &message, now))
 }
 
+/// Whether an emergency was reviewed, and whether it is too late. What was remarked is not repeated here.
+fn review(old: &AccessRequestStatus, emergency: &Emergency, reviewed: Option<&Reviewed>, now: Timestamp) -> Condition {
+    let by = emergency.review_by.0;
+    let (is, reason, message) = match reviewed {
+        Some(reviewed) => (true, "Reviewed", format!("reviewed by {} at {}", reviewed.by, reviewed.at.0)),
+        None if by <= now => (false, OVERDUE, format!("nobody reviewed this emergency until {by}")),
+        None => (false, "Awaited", format!("to be reviewed until {by}")),
+    };
+    condition(old, REVIEWED, is, reason, &message, now)
+}
+
 fn condition(
     old: &AccessRequestStatus,
     kind: &str,
@@ -237,7 +265,16 @@ mod tests {
     }
 
     fn plan(standing: Standing) -> Plan {
-        Plan { standing, bound: false, approvals: 1, delete_at: None, lost: Vec::new(), look_again: None }
+        Plan {
+            standing,
+            bound: false,
+            approvals: 1,
+            delete_at: None,
+            lost: Vec::new(),
+            emergency: None,
+            reviewed: None,
+            look_again: None,
+        }
     }
 
     fn granted() -> Standing {
@@ -309,6 +346,37 @@ mod tests {
         assert_eq!(usable.phase, Some(Phase::Granted));
         assert_eq!((usable.conditions[0].type_.as_str(), usable.conditions[0].status.as_str()), ("Granted", "True"));
         assert_eq!(usable.expires_at, Some(Time(at(60))));
+    }
+
+    fn in_an_emergency() -> Plan {
+        let policy = PolicyId { name: "night".into(), uid: "p".into(), generation: 2 };
+        let emergency = access::Emergency { policy, since: at(0), review_by: at(3600) };
+        Plan { emergency: Some(emergency), ..plan(granted()) }
+    }
+
+    fn reviewed_condition(status: &AccessRequestStatus) -> (&str, &str) {
+        let condition = status.conditions.iter().find(|condition| condition.type_ == REVIEWED).unwrap();
+        (&condition.status, &condition.reason)
+    }
+
+    #[test]
+    fn an_emergency_and_its_review_are_never_taken_back_nor_changed() {
+        let marked = status(&AccessRequestStatus::default(), &in_an_emergency(), true, at(0));
+        assert_eq!(marked.emergency.as_ref().unwrap().policy.generation, 2);
+        assert_eq!(reviewed_condition(&marked), ("False", "Awaited"));
+        assert_eq!(status(&marked, &in_an_emergency(), true, at(60)), marked);
+        let overdue = status(&marked, &in_an_emergency(), true, at(3600));
+        assert_eq!(reviewed_condition(&overdue), ("False", "Overdue"));
+        let by = |name: &str| Some(access::Reviewed { by: name.into(), at: at(4000), reason: Some("a secret".into()) });
+        let reviewed = status(&overdue, &Plan { reviewed: by("amy"), ..in_an_emergency() }, true, at(4000));
+        assert_eq!(reviewed_condition(&reviewed), ("True", "Reviewed"));
+        assert!(reviewed.conditions.iter().all(|condition| !condition.message.contains("secret")));
+        let mut other = in_an_emergency();
+        other.emergency.as_mut().unwrap().policy.generation = 3;
+        for plan in [plan(Standing::Pending), other, Plan { reviewed: by("bob"), ..plan(granted()) }] {
+            let later = status(&reviewed, &plan, true, at(5000));
+            assert_eq!((&later.emergency, &later.reviewed), (&marked.emergency, &reviewed.reviewed));
+        }
     }
 
     #[test]
