@@ -222,6 +222,33 @@ fn a_grant_that_means_nothing_says_why(#[case] pointer: &str, #[case] value: Val
 }
 
 #[test]
+fn an_emergency_and_its_review_arrive() {
+    let since = json!("2026-11-23T12:00:00Z");
+    let policy = json!({"name": "night", "uid": "policy-1", "generation": 2});
+    let emergency = json!({"policy": policy, "since": since, "reviewBy": "2026-11-24T12:00:00Z"});
+    let request = converted("/status/emergency", emergency.clone()).unwrap();
+    assert!(request.is_unreviewed());
+    let one = request.emergency.unwrap();
+    assert_eq!((one.policy.name.as_str(), one.policy.uid.as_str(), one.policy.generation), ("night", "policy-1", 2));
+    assert_eq!(one.review_by.to_string(), "2026-11-24T12:00:00Z");
+    let status = json!({"emergency": emergency, "reviewed": {"by": "amy", "at": since, "reason": "fine"}});
+    let request = converted("/status", status).unwrap();
+    assert!(!request.is_unreviewed());
+    assert_eq!(request.reviewed.unwrap().reason.as_deref(), Some("fine"));
+}
+
+#[test]
+fn a_review_is_neither_a_grant_nor_a_denial_and_lasts_for_no_time() {
+    let review = converted_grant("/status", json!("reviewed")).unwrap();
+    assert_eq!((review.answer, review.valid_for), (Answer::Reviewed, None));
+    let mut object = grant();
+    set(&mut object, "/status", json!("reviewed"));
+    set(&mut object, "/metadata/ownerReferences", json!([owner("AccessRequest", "request-2")]));
+    let two = convert::grant(&serde_json::from_value::<AccessGrant>(object).unwrap(), Seal::Good);
+    assert!(matches!(two, Err(ConvertError::TwoRequests { .. })), "{two:?}");
+}
+
+#[test]
 fn a_denial_counts_whatever_else_it_says() {
     let mut object = grant();
     set(&mut object, "/status", json!("denied"));

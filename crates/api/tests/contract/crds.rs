@@ -101,10 +101,20 @@ fn the_status_of_a_grant_is_a_required_text_that_never_changes() {
     assert!(version["subresources"].is_null(), "with a status subresource the answer would be dropped");
     assert_eq!(root["required"], json!(["spec", "status"]));
     let status = &root["properties"]["status"];
-    assert_eq!((&status["type"], &status["enum"]), (&json!("string"), &json!(["granted", "denied"])));
+    assert_eq!((&status["type"], &status["enum"]), (&json!("string"), &json!(["granted", "denied", "reviewed"])));
     assert!(status["nullable"].is_null());
     let rule = &root["x-kubernetes-validations"][0]["rule"];
     assert_eq!(*rule, "has(self.status) && has(oldSelf.status) && self.status == oldSelf.status");
+}
+
+#[test]
+fn what_became_of_a_request_is_never_taken_back() {
+    let rules = root("accessrequests")["x-kubernetes-validations"].clone();
+    let rules: Vec<&str> = rules.as_array().unwrap().iter().map(|rule| rule["rule"].as_str().unwrap()).collect();
+    for field in ["denied", "emergency", "reviewed"] {
+        let same = format!("has(self.status.{field}) && self.status.{field} == oldSelf.status.{field}");
+        assert!(rules.iter().any(|rule| rule.contains(&same)), "{field}");
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@
 mod authentication;
 mod door;
 mod doors;
+mod emergencies;
 mod fake_api;
 mod hostile;
 mod objects;

@@ -109,6 +109,7 @@ async fn policies_that_cannot_be_read_allow_nothing() {
 #[case::another_type(|spec: &mut Value| *spec = json!({"effect": "Deny", "doors": "exec"}), true)]
 #[case::a_permission(|spec: &mut Value| *spec = json!({"effect": "Allow", "doors": ["exec"]}), false)]
 #[case::a_field_of_a_later_version(|spec: &mut Value| *spec = json!({"effect": "Require", "moons": 2}), true)]
+#[case::an_emergency_that_requires(|spec: &mut Value| *spec = json!({"effect": "Require", "emergency": {"reviewWithin": "1h"}}), true)]
 #[tokio::test]
 async fn a_policy_that_is_not_understood_refuses_all_or_permits_nothing(
     #[case] change: fn(&mut Value),
@@ -212,6 +213,13 @@ fn writing(policy: &Value) -> Value {
 #[case::another_proxy(json!({"proxies": [{"resource": "jobs", "paths": ["/a"]}]}), "spec.proxies[0].resource: \"jobs\" is none of")]
 #[case::a_reason_for_a_proxy(json!({"reason": {}, "proxies": [{"resource": "pods", "paths": ["/a"]}]}), "spec.proxies: nobody can ask for them")]
 #[case::hidden(json!({"contact": "\u{202e}x"}), "does not show")]
+#[case::an_emergency_without_a_reason(json!({"emergency": {"reviewWithin": "24h"}}), "spec.reason: an emergency must give a reason")]
+#[case::a_denial_in_an_emergency(json!({"effect": "Deny", "reason": {}, "emergency": {"reviewWithin": "24h"}}), "spec.emergency: only an Allow")]
+#[case::an_emergency_behind_a_proxy(json!({"proxies": [], "reason": null, "emergency": {"reviewWithin": "24h"}}), "spec.emergency: an emergency is a request")]
+#[case::an_emergency_for_a_program(json!({"subjects": [{"kind": "ServiceAccount", "name": "bot", "namespace": "ci"}], "reason": {}, "emergency": {"reviewWithin": "24h"}}), "spec.subjects: emergencies are for people")]
+#[case::a_review_whenever(json!({"reason": {}, "emergency": {"reviewWithin": "721h"}}), "spec.emergency.reviewWithin: at most 720h")]
+#[case::a_review_at_once(json!({"reason": {}, "emergency": {"reviewWithin": "0s"}}), "spec.emergency.reviewWithin: \"0s\" is no time at all")]
+#[case::a_review_some_day(json!({"reason": {}, "emergency": {"reviewWithin": "soon"}}), "spec.emergency.reviewWithin: \"soon\" is not a duration")]
 #[tokio::test]
 async fn an_invalid_policy_is_refused_with_the_place_of_the_fault(#[case] change: Value, #[case] text: &str) {
     let world = World::new(Settings::default());
@@ -271,6 +279,18 @@ async fn what_refuses_everything_refuses_proxies_too(#[case] mut other: Value, #
     world.store_policy(&other);
     let said = proxies(&world, "podproxy-get", "system:serviceaccount:monitoring:prometheus").await;
     assert_eq!(said.allowed(), passes);
+}
+
+#[tokio::test]
+async fn what_policies_require_of_an_access_is_recorded_with_it() {
+    let world = World::granted();
+    world.put_policy(&policy("Require", json!({})));
+    let mut second = policy("Require", json!({"doors": ["exec"]}));
+    second["metadata"] = json!({"name": "second", "uid": "policy-2", "generation": 1});
+    world.put_policy(&second);
+    let annotations = world.exec("r1", |_| {}).await.body["response"]["auditAnnotations"].take();
+    assert_eq!(annotations["decision"], "granted");
+    assert_eq!(annotations["policy"], "low-risk policy-1 3, second policy-2 1");
 }
 
 #[tokio::test]

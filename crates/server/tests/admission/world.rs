@@ -49,6 +49,7 @@ pub(crate) struct World {
     pub(crate) policies: Arc<PolicyStore>,
     router: Router,
     clock: Arc<Mutex<Timestamp>>,
+    controllers: Arc<controllers::Context>,
     /// What observe mode saw; until somebody takes it.
     pub(crate) seen: Mutex<Option<Seen>>,
     ready: watch::Sender<bool>,
@@ -110,14 +111,16 @@ impl World {
         });
         let clock_of: Clock = Arc::new(move || *hand.lock().unwrap());
         let (ready, is_ready) = watch::channel(true);
-        let waiting = settings.in_band_wait.then(|| waiting(&api, &rules, &policies, &clock_of, is_ready.clone()));
+        let context = |sealed| context(&api, &rules, &policies, &clock_of, sealed);
+        let controllers = Arc::new(context(settings.sealed));
+        let waiting = settings.in_band_wait.then(|| waiting(context(false), is_ready.clone()));
         let (observations, seen) = Observations::new();
         let admission = Admission {
             index: Arc::clone(&index),
             ledger: Ledger::new(api.client(), Pulse::default(), sealer(settings.sealed)),
             outcomes: Outcomes::new(api.client()).0,
             extensions: Arc::new(settings.extensions),
-            settings: rules,
+            settings: Arc::clone(&rules),
             policies: Arc::clone(&policies),
             always_allowed: AlwaysAllowed { users: vec![], groups: vec!["system:masters".to_owned()] },
             max_open_requests: 2,
@@ -126,16 +129,15 @@ impl World {
             observations,
             cluster_name: "test".to_owned(),
             own_name: "system:serviceaccount:kube-request-access:kube-request-access".to_owned(),
-            clock: clock_of,
+            clock: Arc::clone(&clock_of),
         };
         let mut service = Service::new(Arc::new(admission), is_ready, Metrics::new());
         service.observing = settings.observing.unwrap_or_default();
         service.room = settings.room.unwrap_or_default();
         let router = service.believing(settings.authentication.unwrap_or_else(Authentication::open)).router();
         let seen = Mutex::new(Some(seen));
-        let world = Self { api, index, policies, router, clock, seen, ready };
-        world.api.store(POD, &pod("pod-1"));
-        world
+        api.store(POD, &pod("pod-1"));
+        Self { api, index, policies, router, clock, controllers, seen, ready }
     }
 
     /// Stores a policy, and shows it to the watch.
@@ -173,6 +175,13 @@ impl World {
     /// Shows the watch what is stored of the request now.
     pub(crate) fn catch_up(&self) {
         self.index.apply_request(Event::Apply(decode::<AccessRequest>(&self.api.get(REQUEST))));
+    }
+
+    /// Lets the controller look at the request, and shows the watch what it wrote.
+    pub(crate) async fn reconcile(&self) {
+        let meta = serde_json::from_value(self.api.get(REQUEST)).unwrap();
+        controllers::status::reconcile(Arc::new(meta), Arc::clone(&self.controllers)).await.unwrap();
+        self.catch_up();
     }
 
     pub(crate) fn put_grant(&self, grant: &Value) {
@@ -238,27 +247,31 @@ impl World {
 }
 
 /// Places to wait in, and the controller that files for whoever waits.
-fn waiting(
+fn waiting(context: controllers::Context, ready: watch::Receiver<bool>) -> Waiting {
+    let (filer, filings) = Filer::new();
+    tokio::spawn(filing::run(filings, Arc::new(context)));
+    Waiting::new(filer, ready)
+}
+
+/// What controllers work with.
+fn context(
     api: &FakeApi,
     settings: &Arc<verdict::Settings>,
     policies: &Arc<PolicyStore>,
     clock: &Clock,
-    ready: watch::Receiver<bool>,
-) -> Waiting {
-    let context = controllers::Context {
+    sealed: bool,
+) -> controllers::Context {
+    controllers::Context {
         client: api.client(),
         recorder: Recorder::new(api.client(), Reporter { controller: "test".to_owned(), instance: None }),
         notices: None,
         role: None,
         settings: Arc::clone(settings),
         policies: Arc::clone(policies),
-        sealer: sealer(false),
+        sealer: sealer(sealed),
         keep: Keep { finished: std::time::Duration::from_hours(168) },
         clock: Arc::clone(clock),
-    };
-    let (filer, filings) = Filer::new();
-    tokio::spawn(filing::run(filings, Arc::new(context)));
-    Waiting::new(filer, ready)
+    }
 }
 
 fn sealer(on: bool) -> Arc<Sealer> {
