@@ -27,7 +27,7 @@ pub enum RemoveError {
         /// What to do instead.
         hint: String,
     },
-    /// `revoke` of an emergency before its review.
+    /// `revoke` or `withdraw` of an emergency before its review.
     #[error(
         "request {name} is an emergency that nobody has reviewed, and stays until then. Nothing was deleted. To end the \
          access, whoever may answer requests types: kubectl request deny {name}"

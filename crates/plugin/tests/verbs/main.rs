@@ -18,6 +18,7 @@ mod policy;
 mod port_forward;
 mod removing;
 mod report;
+mod review;
 mod shell;
 mod show;
 mod waiting;

@@ -31,6 +31,17 @@ spec:
 ---
 apiVersion: spreadgroup.com/v1
 kind: AccessPolicy
+metadata: {name: night}
+spec:
+  effect: Allow
+  subjects: [{kind: Group, name: on-call}]
+  namespaces: [prod]
+  doors: [exec]
+  reason: {}
+  emergency: {reviewWithin: 24h}
+---
+apiVersion: spreadgroup.com/v1
+kind: AccessPolicy
 metadata: {name: four-eyes}
 spec:
   effect: Require
@@ -70,6 +81,7 @@ cases:
 - {name: another program, user: jane, groups: [devs], namespace: staging-a, command: [sh], expect: Approve, approvals: 1}
 - {name: with a ticket, user: jane, namespace: prod, command: [sh], reason: OPS-7, validFor: 1h, expect: Grant, policy: ticket}
 - {name: without one, user: jane, namespace: prod, command: [sh], expect: Approve}
+- {name: an emergency, user: ann, groups: [on-call], namespace: prod, command: [sh], reason: it is down, expect: Grant, policy: night}
 - {name: four eyes, user: jane, namespace: vault, command: [sh], expect: Approve, approvals: 2, policy: four-eyes}
 - {name: no ports, user: jane, namespace: vault, door: portforward, expect: Deny, policy: nobody}
 - {name: a program is no group, serviceAccount: ci/bot, groups: [devs], namespace: staging-a, command: [ls], expect: Approve}
