@@ -14,6 +14,7 @@ mod clients;
 mod crowd;
 mod deleting;
 mod doors;
+mod emergency;
 mod ending;
 mod faults;
 mod forged;

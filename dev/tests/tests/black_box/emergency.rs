@@ -1,0 +1,90 @@
+//! An emergency on the real control plane: let in at once, told loudly, reviewed afterwards, and not deleted before.
+
+use kra_tests::{
+    scene::{Person, Scene},
+    world::{self, eventually},
+};
+use serde_json::{Value, json};
+
+use crate::policies::{owner_applies, policy};
+
+fn night(scene: &Scene, jane: &Person<'_>) -> Value {
+    let subjects = json!([{"kind": "User", "name": jane.name}]);
+    let more = json!({"subjects": subjects, "doors": ["exec"], "reason": {}, "emergency": {"reviewWithin": "24h"}});
+    policy(scene, "Allow", more)
+}
+
+fn events(scene: &Scene, request: &str) -> String {
+    let path = r#"jsonpath={range .items[*]}{.type} {.reason}: {.message}{"\n"}{end}"#;
+    let selector = format!("involvedObject.name={request}");
+    scene.admin(["get", "events", "-n", &scene.namespace, "--field-selector", &selector, "-o", path]).text
+}
+
+#[test]
+fn an_emergency_lets_in_at_once_is_told_loudly_and_stays_until_it_is_reviewed() {
+    let scene = Scene::new(world::standing());
+    let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
+    let silent = policy(
+        &scene,
+        "Allow",
+        json!({"subjects": [{"kind": "User", "name": jane.name}], "doors": ["exec"],
+        "emergency": {"reviewWithin": "24h"}}),
+    );
+    owner_applies(&scene, &silent).is_refused_with("spec.reason: an emergency must give a reason");
+    owner_applies(&scene, &night(&scene, &jane)).works_with("created");
+
+    // Without a reason it waits, as always.
+    let waits = jane.ask(&[], &["hostname"]);
+    jane.exec(&["hostname"]).is_refused_with("waits for a grant");
+    let request = jane.ask(&["--reason=the shop is down"], &["date"]);
+    jane.awaits(&request, "Granted");
+    jane.exec(&["date"]).works_with("UTC");
+    let status = scene.get("acr", &request)["status"].clone();
+    assert_eq!(status["emergency"]["policy"]["name"], night(&scene, &jane)["metadata"]["name"], "{status}");
+    assert!(status["emergency"]["policy"]["uid"].as_str().is_some_and(|uid| uid.len() == 36), "{status}");
+    eventually("the event", || events(&scene, &request).contains("Warning Emergency: granted without approval"));
+    assert!(!events(&scene, &request).contains("the shop is down"));
+
+    // It stays, whatever she tries.
+    jane.kubectl(["request", "withdraw", &request]).is_refused_with("");
+    jane.kubectl(["delete", "acr", &request]).is_refused_with("which nobody has reviewed, is not yours to delete");
+    amy.kubectl(["request", "list", "--unreviewed"]).works_with("unreviewed");
+    let mine = jane.kubectl(["request", "review", &request, "--yes"]);
+    assert!(!mine.success, "{}", mine.text);
+
+    amy.kubectl(["request", "review", &waits, "--yes"]).is_refused_with("");
+    amy.kubectl(["request", "review", &request, "--reason=as she says", "--yes"]).works_with("created grant review-");
+    jane.awaits(&request, "Reviewed");
+    eventually("the event", || events(&scene, &request).contains("Normal Reviewed: reviewed by"));
+    amy.kubectl(["request", "list", "--unreviewed"]).works_with("no such requests");
+    amy.kubectl(["request", "review", &request, "--yes"]).is_refused_with("was reviewed already");
+    amy.kubectl(["request", "show", &request]).works_with("as she says");
+    let again = jane.exec(&["date"]);
+    assert!(!again.success, "a review opens nothing: {}", again.text);
+    jane.kubectl(["delete", "acr", &request]).works_with("deleted");
+}
+
+#[test]
+fn nobody_takes_an_emergency_or_its_review_out_of_the_status() {
+    let scene = Scene::new(world::standing());
+    let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
+    owner_applies(&scene, &night(&scene, &jane)).works_with("created");
+    let request = jane.ask(&["--valid-for=1h", "--reason=down"], &["date"]);
+    jane.awaits(&request, "Granted");
+    let root = scene.root();
+    let patch =
+        |patch: &str| root.kubectl(["patch", "acr", &request, "--subresource=status", "--type=merge", "-p", patch]);
+    // The definition's own rule comes first.
+    patch(r#"{"status":{"emergency":null}}"#).is_refused_with("an emergency stays one");
+    patch(r#"{"status":{"emergency":{"reviewBy":"2036-01-01T00:00:00Z"}}}"#).is_refused_with("an emergency stays one");
+    patch(r#"{"status":{"reviewed":{"by":"jane","at":"2026-01-01T00:00:00Z"}}}"#).is_refused_with("only the server");
+    amy.kubectl(["request", "review", &request, "--yes"]).works_with("created grant review-");
+    jane.awaits(&request, "Reviewed");
+    patch(r#"{"status":{"reviewed":null}}"#).is_refused_with("a review is final");
+    jane.exec(&["date"]).works_with("UTC");
+    let other = jane.ask(&["--valid-for=1h", "--reason=down"], &["hostname"]);
+    jane.awaits(&other, "Granted");
+    amy.kubectl(["request", "deny", &other, "--yes"]).works_with("created grant deny-");
+    jane.exec(&["hostname"]).is_refused_with("denied your request");
+    jane.awaits(&other, "Reviewed");
+}
