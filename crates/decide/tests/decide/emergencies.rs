@@ -113,7 +113,7 @@ fn what_is_over_or_used_does_not_become_one() {
     spent.request.uses = used("review-0");
     assert_eq!(planned(&spent, NOW, &[night()]).emergency, None);
     let mut short = filed();
-    short.request.validity = Validity::For(Duration::from_secs(60));
+    short.request.validity = Validity::For(Duration::from_mins(1));
     assert_eq!(planned(&short, 61, &[night()]).emergency, None, "its time would be over at once");
 }
 
