@@ -69,6 +69,10 @@ fn every_door_has_its_sentence() {
 fn every_end_has_its_sentence() {
     let policy = json!({"grantedBy": ["policy low-risk"], "grantedByPolicy": {"name": "low-risk", "uid": "p-1", "generation": 2}});
     let denied = json!({"denied": {"by": "amy", "at": "2026-11-25T12:30:00Z", "reason": "use the dashboard"}});
+    let emergency = json!({"emergency": {"policy": {"name": "night", "uid": "p-1", "generation": 2},
+        "since": "2026-11-25T12:00:00Z", "reviewBy": "2026-11-26T12:00:00Z"}});
+    let mut reviewed = emergency.clone();
+    reviewed["reviewed"] = json!({"by": "amy", "at": "2026-11-25T13:00:00Z", "reason": "a remark for the record"});
     let nothing = json!({});
     let cases = [
         (Change::Granted, &policy),
@@ -77,9 +81,25 @@ fn every_end_has_its_sentence() {
         (Change::Used, &nothing),
         (Change::Expired, &nothing),
         (Change::Lost, &nothing),
+        (Change::Emergency, &emergency),
+        (Change::Overdue, &emergency),
+        (Change::Reviewed, &reviewed),
     ];
     let sentences: Vec<String> = cases.into_iter().map(|(change, new)| told(change, &nothing, new).text).collect();
     insta::assert_snapshot!(sentences.join("\n"));
+}
+
+#[test]
+fn only_an_emergency_that_waits_for_it_says_how_to_review_it() {
+    let mut emergency = json!({"emergency": {"policy": {"name": "night", "uid": "p-1", "generation": 2},
+        "since": "2026-11-25T12:00:00Z", "reviewBy": "2026-11-26T12:00:00Z"}});
+    let notice = told(Change::Emergency, &json!({}), &emergency);
+    assert!(notice.review.is_some_and(|line| line.starts_with("kubectl request review -n ")));
+    assert_eq!(notice.review_by.as_deref(), Some("2026-11-26T12:00:00Z"));
+    emergency["reviewed"] = json!({"by": "amy", "at": "2026-11-25T13:00:00Z"});
+    let notice = told(Change::Reviewed, &json!({}), &emergency);
+    assert_eq!((notice.review, notice.reviewed_by.as_deref()), (None, Some("amy")));
+    assert_eq!(told(Change::Granted, &json!({}), &json!({})).review, None);
 }
 
 #[test]
