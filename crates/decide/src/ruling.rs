@@ -173,10 +173,13 @@ impl<'a> Ruling<'a> {
         }
     }
 
-    /// What an asker could still say so that a policy grants her request by itself.
-    pub fn would_grant(&self, request: &Request) -> Option<Forbidden> {
-        let first = self.allow.iter().find_map(|(policy, allow)| Some((policy, allow.terms.check(request).err()?)));
-        first.map(|(policy, unmet)| forbidden(policy, Some(unmet)))
+    /// What an asker could still say so that a policy grants her request by itself; for one that is for emergencies, within
+    /// which time that would have to be reviewed. Others come first.
+    pub fn would_grant(&self, request: &Request) -> Option<(Forbidden, Option<Duration>)> {
+        let unmet = |(policy, allow): &(&'a Policy, &'a Allow)| {
+            Some((forbidden(policy, Some(allow.terms.check(request).err()?)), allow.emergency))
+        };
+        self.allow.iter().filter_map(unmet).min_by_key(|(_, emergency)| emergency.is_some())
     }
 
     /// The longest that access may last.

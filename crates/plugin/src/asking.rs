@@ -297,7 +297,19 @@ impl Order {
         };
         let sentence = format!("created accessrequest {} {}", shown_name(&filed), fate(self.filing.dry_run));
         self.print(&filed, &sentence, terminal)?;
+        if self.may_be_granted_at_once()
+            // A watch is a large future.
+            && let Some(granted) = Box::pin(waiting::granted_at_once(&filed, cluster)).await
+        {
+            writeln!(terminal.err, "{}", summary::granted(&granted, &terminal.now))?;
+        }
         self.go_on(filed, cluster, terminal).await
+    }
+
+    /// Whether a policy may grant it, which whoever does not wait would not read: all that do want a reason or keys.
+    fn may_be_granted_at_once(&self) -> bool {
+        let says = self.request.spec.reason.is_some() || self.request.spec.custom_keys.is_some();
+        says && self.wait.is_none() && self.filing.dry_run == DryRun::None && self.filing.output.is_none()
     }
 
     /// The same, unless a request for the same is there.

@@ -26,6 +26,9 @@ const LONGEST: Duration = Duration::from_hours(24);
 /// In a row; with the pauses between them that is some minutes.
 pub(crate) const MOST_ERRORS: u32 = 10;
 
+/// So long a request that was filed is looked at, in case a policy grants it.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
 /// How long to wait, and what for.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Waiting {
@@ -189,6 +192,28 @@ pub async fn until_granted(
         End::Settled(settled) => Err(settled_how(&settled, &terminal.now)),
         End::Failed(error) => Err(error),
     }
+}
+
+/// The request, where a policy granted it at once. What cannot be found out in a moment is not told.
+pub async fn granted_at_once(request: &AccessRequest, cluster: &Cluster) -> Option<AccessRequest> {
+    let mut watch = pin!(cluster.watch_request(&request.name_any()));
+    let first = async {
+        while let Some(Ok(Seen::There(now))) = watch.next().await {
+            if now.uid() != request.uid() {
+                return None;
+            }
+            let status = now.status.clone().unwrap_or_default();
+            match status.phase {
+                None => {}
+                // Its role is on the way.
+                Some(Phase::Pending) if status.granted_by_policy.is_some() => {}
+                Some(Phase::Granted) => return Some(*now),
+                Some(Phase::Pending | Phase::Denied | Phase::Used | Phase::Expired) => return None,
+            }
+        }
+        None
+    };
+    tokio::time::timeout(AT_ONCE, first).await.ok().flatten()
 }
 
 /// How waiting ends.

@@ -40,7 +40,7 @@ fn with(request: Value) -> Fake {
 #[case("Denied", "")]
 #[case("Pending", "request access-debug-jane-x4k2y is still waiting for a grant\n")]
 #[case("Granted", "request access-debug-jane-x4k2y still gives this access\n")]
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_same_is_filed_anew_and_names_the_earlier_one(#[case] phase: &str, #[case] err: &str) {
     let fake = with(earlier("jane", "jane", phase));
     let outcome = fake.run(&["again", NAME], "").await;
@@ -70,7 +70,7 @@ async fn the_same_is_filed_anew_and_names_the_earlier_one(#[case] phase: &str, #
 #[case::filed_for_her("jane", "jane", "robot", None)]
 #[case::filed_by_her("jane", "bob", "jane", Some("bob"))]
 #[case::filed_by_her_for_whose_name_hers_ends_with("mary-jane", "jane", "mary-jane", Some("jane"))]
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn it_is_for_whom_it_was_the_first_time(
     #[case] me: &str,
     #[case] user: &str,
@@ -83,14 +83,14 @@ async fn it_is_for_whom_it_was_the_first_time(
     assert_eq!(user_info, expected.map(|user| json!({"username": user})));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_request_of_another_is_refused() {
     let failure = "error: request access-debug-jane-x4k2y is bob's, and you are jane: nobody asks again for somebody \
                    else. To ask for the same yourself, read it with 'kubectl request show access-debug-jane-x4k2y'";
     refused(&with(earlier("bob", "bob", "Used")), &["again", NAME], failure).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_the_server_refuses_is_told_in_its_words() {
     let message = "admission webhook \"access\" denied the request: pod web-0 is gone";
     let fake = with(earlier("jane", "jane", "Used")).answering(
@@ -106,12 +106,12 @@ async fn what_the_server_refuses_is_told_in_its_words() {
 #[rstest]
 #[case("gone", "Error from server (NotFound): accessrequests \"gone\" not found")]
 #[case("../x", "error: ../x is not the name of a request: see 'kubectl request list'")]
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_no_request_is_refused(#[case] name: &str, #[case] failure: &str) {
     refused(&Fake::new(), &["again", name], failure).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_dry_run_shows_what_would_be_filed() {
     let fake = with(earlier("jane", "jane", "Used"));
     let outcome = fake.run(&["again", NAME, "--dry-run", "-o", "yaml"], "").await;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::fake::REQUESTS;
 use crate::pods::{filed, refused, web_0, world};
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_request_to_attach_says_what_kubectl_would_send() {
     let fake = world();
     let outcome = fake.run(&["attach", "web-0", "-it", "-c", "console", "--reason", "INC-42"], "").await;

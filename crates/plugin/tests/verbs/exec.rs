@@ -105,7 +105,7 @@ async fn a_request_for_a_deployment_is_stored_as_the_deployment() {
     assert_eq!(spec["execOptions"]["container"], "proxy");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn every_flag_reaches_the_request() {
     let fake = with_pod();
     let line = [

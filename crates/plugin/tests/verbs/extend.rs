@@ -22,7 +22,7 @@ fn earlier(user: &str) -> Fake {
     Fake::new().with(&format!("{REQUESTS}/a"), request)
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_goes_on_is_the_same_for_another_time_and_names_the_earlier_one() {
     let fake = earlier("jane");
     let outcome = fake.run(&["extend", "a", "--valid-for", "30m"], "").await;
@@ -40,7 +40,7 @@ async fn it_is_waited_for_and_run() {
     assert_eq!(outcome.kubectl.unwrap().arguments(), ["exec", "deploy/web", "--container=web", "--", "ls"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_makes_no_sense_is_refused() {
     refused(
         &earlier("jane"),

@@ -169,6 +169,32 @@ async fn whoever_asks_reads_at_once_that_it_is_an_emergency() {
     assert!(outcome.err.contains(said), "{}", outcome.err);
 }
 
+#[rstest]
+#[case::a_reason(&["--reason=down"], true)]
+#[case::keys(&["-k", "ticket=1"], true)]
+#[case::nothing_that_a_policy_could_want(&[], false)]
+#[case::for_a_script(&["--reason=down", "-o", "name"], false)]
+#[tokio::test(start_paused = true)]
+async fn whoever_does_not_wait_reads_it_too(#[case] flags: &[&str], #[case] told: bool) {
+    let fake = world();
+    fake.later(1, |fake| {
+        let path = format!("{REQUESTS}/access-exec-jane-x4k2z");
+        if let Some(mut request) = fake.stored(&path) {
+            request["status"] = granted();
+            fake.put(&path, Some(request));
+        }
+    });
+    let line = [&["exec", "web-0", "-c", "web"], flags, &["--", "ls"]].concat();
+    let outcome = fake.run(&line, "").await;
+    assert_eq!(outcome.err.contains("is granted at once by policy night, for one use, as an emergency"), told);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_an_approver_is_not_looked_at_for_long() {
+    let outcome = world().run(&["exec", "web-0", "-c", "web", "--reason=down", "--", "ls"], "").await;
+    assert_eq!((outcome.failure, outcome.err.as_str()), (None, ""));
+}
+
 #[tokio::test]
 async fn what_can_be_reviewed_is_completed() {
     assert_eq!(four().complete(&["review", ""]).await.lines().filter(|line| !line.starts_with(':')).count(), 2);

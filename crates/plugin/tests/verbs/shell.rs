@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::fake::REQUESTS;
 use crate::pods::{filed, refused, web_0, world};
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_shell_is_any_command_with_a_terminal() {
     let fake = world();
     let outcome = fake.run(&["shell", "web-0", "-c", "web", "--valid-for", "30m", "--reason", "INC-42"], "").await;

@@ -182,6 +182,8 @@ fn stamped(object: &mut Value) {
     object["spec"]["userInfo"] = json!({"username": "jane", "uid": "u", "groups": ["now-another"]});
     object["spec"]["createdBy"] = json!({"username": "jane"});
     object["spec"]["forObject"]["uid"] = json!("uid-of-web-0");
+    // The controller's first word.
+    object["status"] = json!({"phase": "Pending"});
 }
 
 /// A cluster in which jane has asked for `ls`, for this long, with another reason.

@@ -42,9 +42,13 @@ impl Admission {
         let rules = self.rules();
         let ruling = rules.policies.of_request(request, &rules.settings.prefix);
         let mut lines = vec![self.outcome(request, &ruling)];
-        lines.extend(
-            ruling.would_grant(request).map(|missing| format!("At once, though: {}.", explain::forbids(&missing))),
-        );
+        lines.extend(ruling.would_grant(request).map(|(missing, review)| {
+            let missing = explain::forbids(&missing);
+            match review.map(duration::show) {
+                Some(within) => format!("In an emergency, at once: {missing}; it must be reviewed within {within}."),
+                None => format!("At once, though: {missing}."),
+            }
+        }));
         lines.extend(self.earlier(request, &rules));
         lines.join("\n")
     }

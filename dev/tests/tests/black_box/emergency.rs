@@ -2,8 +2,9 @@
 
 use kra_tests::{
     scene::{Person, Scene},
-    world::{self, eventually},
+    world::{self, World, eventually},
 };
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::policies::{owner_applies, policy};
@@ -20,9 +21,11 @@ fn events(scene: &Scene, request: &str) -> String {
     scene.admin(["get", "events", "-n", &scene.namespace, "--field-selector", &selector, "-o", path]).text
 }
 
-#[test]
-fn an_emergency_lets_in_at_once_is_told_loudly_and_stays_until_it_is_reviewed() {
-    let scene = Scene::new(world::standing());
+#[rstest]
+#[case::with_standing_rights(world::standing())]
+#[case::with_a_role_per_grant(world::role_per_grant())]
+fn an_emergency_lets_in_at_once_is_told_loudly_and_stays_until_it_is_reviewed(#[case] world: &'static World) {
+    let scene = Scene::new(world);
     let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
     let silent = policy(
         &scene,
@@ -35,8 +38,10 @@ fn an_emergency_lets_in_at_once_is_told_loudly_and_stays_until_it_is_reviewed() 
 
     // Without a reason it waits, as always.
     let waits = jane.ask(&[], &["hostname"]);
-    jane.exec(&["hostname"]).is_refused_with("waits for a grant");
-    let request = jane.ask(&["--reason=the shop is down"], &["date"]);
+    jane.exec(&["hostname"]).is_refused_with("");
+    let asked = jane.asks(&["--reason=the shop is down"], &["date"]);
+    asked.works_with("is granted at once by policy");
+    let request = asked.request();
     jane.awaits(&request, "Granted");
     jane.exec(&["date"]).works_with("UTC");
     let status = scene.get("acr", &request)["status"].clone();
