@@ -73,10 +73,13 @@ impl<'a> Bot<'a> {
     }
 }
 
-/// What is reported, as soon as it has this in it.
-fn report(root: &Person<'_>, flags: &[&str], text: &str) -> Said {
+/// What is reported, as soon as it has all of this in it: each replica writes down what it saw.
+fn report(root: &Person<'_>, flags: &[&str], texts: &[&str]) -> Said {
     let report = || root.kubectl(["request", "report"].iter().chain(flags));
-    eventually("the report", || report().text.contains(text));
+    eventually("the report", || {
+        let said = report().text;
+        texts.iter().all(|text| said.contains(text))
+    });
     report()
 }
 
@@ -92,15 +95,13 @@ fn a_roll_out_looks_on_first_then_shuts_some_namespaces_and_then_all() {
         person.exec_over_spdy(&["date"]).works_with("UTC");
     }
     bot.exec(&["date", "-u"]).works_with("UTC");
-    let seen = report(&root, &[], &bot.name);
-    seen.works_with(&jane.name);
-    seen.works_with(&rita.name);
+    let seen = report(&root, &[], &[&bot.name, &jane.name, &rita.name]);
     seen.works_with("would have been stopped, of 2 users and 1 ServiceAccount");
     jane.kubectl(["request", "report"]).is_refused_with("Forbidden");
     root.kubectl(["request", "report", "-o", "json"]).works_with(r#""passed": 0"#);
 
     // Its drafts are policies, for which somebody who owns them answers.
-    let drafts = report(&root, &["--policies"], "kind: AccessPolicy").text;
+    let drafts = report(&root, &["--policies"], &["kind: AccessPolicy"]).text;
     let mut owner = scene.world.cluster.kubectl_as_admin();
     owner.args(["--as=kube-request-access:policy-owner", "--as-group=kube-request-access:policy-owners"]);
     owner.args(["apply", "-f", "-"]);
