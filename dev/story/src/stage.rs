@@ -93,6 +93,7 @@ impl Stage {
         let cluster = Cluster::start(&Options { node: NodeChoice::Container, ..Options::default() })?;
         cluster.deploy_nginx(Progress::Stderr)?;
         let settings = Settings {
+            manifests: "deploy",
             binaries: &binaries,
             place: Place::Cluster,
             flags: Vec::new(),
