@@ -139,6 +139,17 @@ impl World {
         Self { cluster, installed, plugin_dir, standing_rights: !wish.role_model, house: OnceLock::new() }
     }
 
+    /// What the server has logged so far, all replicas.
+    pub fn server_log(&self) -> String {
+        if let Some(server) = &self.installed.server {
+            return std::fs::read_to_string(&server.log).unwrap();
+        }
+        let mut kubectl = self.cluster.kubectl_as_admin();
+        let label = "app.kubernetes.io/name=kube-request-access";
+        kubectl.args(["logs", "-n", "kube-request-access", "-l", label, "--tail=-1"]);
+        run::kubectl::output(&mut kubectl, None).unwrap()
+    }
+
     /// What a receiver has logged so far.
     pub fn log_of(&self, deployment: &str) -> String {
         let name = format!("deployment/{deployment}");

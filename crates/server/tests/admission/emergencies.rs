@@ -1,10 +1,5 @@
 //! Emergencies: granted at once, marked before anything opens, reviewed afterwards, kept until then.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
-
 use kube::runtime::watcher::Event;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -97,38 +92,6 @@ async fn it_opens_the_door_once_it_is_marked_and_is_recorded_with_the_policy() {
     world.catch_up();
     assert!(world.exec("r3", |_| {}).await.denial().contains("was for one use"));
     assert_eq!(world.api.get(REQUEST)["status"]["emergency"], expected, "the use left it there");
-}
-
-/// What is logged, for whoever reads it back.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-#[tokio::test]
-async fn an_attempt_in_an_emergency_is_logged_as_a_warning_with_the_policy() {
-    let (emergency, ordinary) = (emergency().await, World::granted());
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
-    let _until_the_end = tracing::subscriber::set_default(subscriber);
-    assert!(emergency.exec("in-an-emergency", |_| {}).await.allowed());
-    assert!(ordinary.exec("as-always", |_| {}).await.allowed());
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let of = |uid: &str| lines.iter().find(|line| line["target"] == "audit" && line["uid"] == uid).unwrap();
-    let line = of("in-an-emergency");
-    assert_eq!((&line["level"], &line["policy"]), (&json!("WARN"), &json!("low-risk policy-1 3")));
-    assert_eq!(of("as-always")["level"], "INFO");
 }
 
 #[tokio::test]

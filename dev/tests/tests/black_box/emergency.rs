@@ -49,6 +49,15 @@ fn an_emergency_lets_in_at_once_is_told_loudly_and_stays_until_it_is_reviewed(#[
     assert!(status["emergency"]["policy"]["uid"].as_str().is_some_and(|uid| uid.len() == 36), "{status}");
     eventually("the event", || events(&scene, &request).contains("Warning Emergency: granted without approval"));
     assert!(!events(&scene, &request).contains("the shop is down"));
+    let is_loud = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap_or_default();
+        line["target"] == "audit"
+            && line["level"] == "WARN"
+            && line["request"] == request.as_str()
+            && line["namespace"] == scene.namespace.as_str()
+            && line["policy"].as_str().is_some_and(|policy| policy.starts_with(&format!("allow-{}", scene.namespace)))
+    };
+    eventually("the warning", || scene.world.server_log().lines().any(is_loud));
 
     // It stays, whatever she tries.
     jane.kubectl(["request", "withdraw", &request]).is_refused_with("");

@@ -134,11 +134,9 @@ fn whoever_presses_ctrl_c_uses_nothing_up() {
     waiting.kill().unwrap();
     waiting.wait().unwrap();
     // The API server notices within the second, and hangs up.
-    // Of both replicas: either may have been asked.
-    let pods = ["logs", "-n", "kube-request-access", "-l", "app.kubernetes.io/name=kube-request-access", "--tail=-1"];
-    let log = || scene.admin(pods).text;
     eventually("the end of the wait", || {
-        log().lines().any(|line| line.contains(&request) && line.contains("\"attempt\""))
+        let log = scene.world.server_log();
+        log.lines().any(|line| line.contains(&request) && line.contains("\"attempt\""))
     });
     approve(&amy, &request);
     jane.awaits(&request, "Granted");
