@@ -65,7 +65,7 @@ pub enum ReportError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// What is stored is no report.
-    #[error("the Secret {} does not hold a report: delete it, and a new one is begun", report::NAME)]
+    #[error("the Secret {} does not hold a report: delete it, and apply the overlay again", report::NAME)]
     NoReport(#[source] serde_json::Error),
     /// It could not be printed.
     #[error("cannot print the report")]
@@ -83,15 +83,15 @@ pub async fn run(args: &ReportArgs, cluster: &Cluster, terminal: &mut Terminal<'
     let stored = match cluster.in_namespace(&args.server_namespace).secret(report::NAME).await {
         Ok(stored) => stored,
         Err(error) if error.is_not_found() => {
-            writeln!(
-                terminal.err,
-                "Nothing has been observed: no webhook looks on (deploy/observe), or nobody has tried anything yet."
-            )?;
-            return Ok(());
+            return nothing(terminal);
         }
         Err(error) => return Err(error.into()),
     };
     let text = stored.data.as_ref().and_then(|data| data.get(report::KEY)).map_or(b"".as_slice(), |text| &text.0);
+    // A new installation's.
+    if text.is_empty() {
+        return nothing(terminal);
+    }
     let report: Report = serde_json::from_slice(text).map_err(ReportError::NoReport)?;
     let text = match args.output {
         _ if args.policies => drafts::of(&report),
@@ -105,6 +105,11 @@ pub async fn run(args: &ReportArgs, cluster: &Cluster, terminal: &mut Terminal<'
         writeln!(terminal.err, "Policies for the ServiceAccounts, to review: kubectl request report --policies")?;
     }
     Ok(())
+}
+
+fn nothing(terminal: &mut Terminal<'_>) -> Result<(), ReportError> {
+    let text = "Nothing has been observed: no webhook looks on (deploy/observe), or nobody has tried anything yet.";
+    Ok(writeln!(terminal.err, "{text}")?)
 }
 
 fn shown(report: &Report, terminal: &Terminal<'_>) -> String {

@@ -43,7 +43,7 @@ pub struct Args {
 
     /// File with the secret of the reviews' paths, 32 characters or more of a-z, A-Z, 0-9, - and _ (`openssl rand -hex
     /// 32`; the API server takes no upper case and no _ in the path of a Service): reviews are taken at /validate/SECRET,
-    /// /mutate/SECRET and /SECRET, and all else is not found. Several lines are several secrets, to replace one by
+    /// /mutate/SECRET, /observe/SECRET and /SECRET, and all else is not found. Several lines are several secrets, to replace one by
     /// another; read again when it changes
     #[arg(long, env = "KRA_REVIEW_PATH_FILE", value_name = "FILE")]
     pub review_path_file: Option<PathBuf>,

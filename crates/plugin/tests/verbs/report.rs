@@ -106,6 +106,8 @@ async fn where_nothing_was_observed_that_is_said() {
     let outcome = Fake::new().run(&["report"], "").await;
     assert_eq!((outcome.out.as_str(), outcome.failure), ("", None));
     assert!(outcome.err.starts_with("Nothing has been observed: "), "{}", outcome.err);
+    let new = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {}});
+    assert_eq!(Fake::new().with(REPORT, new).run(&["report"], "").await.err, outcome.err);
 }
 
 #[tokio::test]
