@@ -295,7 +295,7 @@ impl Order {
             DryRun::Server => cluster.create_request(&self.request, true).await?,
             DryRun::None => cluster.create_request(&self.request, false).await?,
         };
-        let sentence = format!("created accessrequest {} {}", shown_name(&filed), fate(self.filing.dry_run));
+        let sentence = format!("created accessrequest {}{}", shown_name(&filed), self.fate());
         self.print(&filed, &sentence, terminal)?;
         if self.may_be_granted_at_once()
             // A watch is a large future.
@@ -304,6 +304,16 @@ impl Order {
             writeln!(terminal.err, "{}", summary::granted(&granted, &terminal.now))?;
         }
         self.go_on(filed, cluster, terminal).await
+    }
+
+    /// What is to be done now, behind the name. Whoever waits reads that next.
+    fn fate(&self) -> &'static str {
+        match self.filing.dry_run {
+            DryRun::None if self.wait.is_some() => "",
+            DryRun::None => " (please wait for an admin to grant the permission)",
+            DryRun::Client => " (dry run)",
+            DryRun::Server => " (server dry run)",
+        }
     }
 
     /// Whether a policy may grant it, which whoever does not wait would not read: all that do want a reason or keys.
@@ -424,14 +434,6 @@ fn custom_keys(given: &[String]) -> Result<Option<BTreeMap<String, String>>, Ask
         }
     }
     Ok((!keys.is_empty()).then_some(keys))
-}
-
-fn fate(dry_run: DryRun) -> &'static str {
-    match dry_run {
-        DryRun::None => "(please wait for an admin to grant the permission)",
-        DryRun::Client => "(dry run)",
-        DryRun::Server => "(server dry run)",
-    }
 }
 
 /// The name, or what the API server would begin it with.

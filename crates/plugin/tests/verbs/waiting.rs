@@ -35,10 +35,7 @@ async fn a_grant_ends_the_wait_and_says_what_to_run() {
     let status = json!({"phase": "Granted", "grantedBy": ["amy"], "expiresAt": "2026-01-03T01:00:00Z"});
     let outcome = waited(&ASK, 90, status).await;
     assert_eq!(outcome.exit, Exit::Done);
-    assert_eq!(
-        outcome.out,
-        format!("created accessrequest {NAME} (please wait for an admin to grant the permission)\n")
-    );
+    assert_eq!(outcome.out, format!("created accessrequest {NAME}\n"));
     insta::assert_snapshot!(outcome.err);
     assert!(outcome.kubectl.is_none());
 }

@@ -463,6 +463,7 @@ fn log(review: &Review, attempt: Option<&Attempt>, outcome: &Outcome) {
     let door = request.sub_resource.as_deref().unwrap_or_default();
     let what = attempt.map(|attempt| what(&attempt.action)).unwrap_or_default();
     let container = attempt.and_then(|attempt| attempt.action.container()).unwrap_or_default();
+    let interactive = attempt.is_some_and(|attempt| attempt.action.takes_input());
     let (by, dry_run) = (outcome.request().unwrap_or_default(), request.is_dry_run());
     if let Outcome::Failed(failure) = outcome {
         error!(uid, error = crate::chain(failure), "could not decide, and denied");
@@ -471,13 +472,13 @@ fn log(review: &Review, attempt: Option<&Attempt>, outcome: &Outcome) {
     if outcome.is_emergency() {
         warn!(
             target: "audit",
-            uid, user, namespace, pod, door, container, what, decision, request = by, policy, dry_run,
+            uid, user, namespace, pod, door, container, what, interactive, decision, request = by, policy, dry_run,
             "attempt in an emergency"
         );
     } else {
         info!(
             target: "audit",
-            uid, user, namespace, pod, door, container, what, decision, request = by, policy, dry_run,
+            uid, user, namespace, pod, door, container, what, interactive, decision, request = by, policy, dry_run,
             "attempt"
         );
     }
