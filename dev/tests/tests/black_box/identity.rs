@@ -96,6 +96,7 @@ fn every_name_that_an_authenticator_gives_can_ask_and_use(#[case] name: &str) {
     assert_eq!(scene.get("accessrequest", &request)["spec"]["userInfo"]["username"], json!(jane.name));
     amy.grant(&request);
     jane.exec(&["date"]).works_with("UTC");
+    jane.awaits(&request, "Used");
     amy.kubectl(["request", "list"]).works_with("Used");
 }
 

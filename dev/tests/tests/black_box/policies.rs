@@ -96,7 +96,7 @@ fn two_people_must_approve_where_a_policy_says_so() {
     eventually("the first approval", || {
         jane.exec(&["date"]).text.contains(&format!("has 1 of 2 approvals (by {})", amy.name))
     });
-    assert_eq!(scene.get("acr", &request)["status"]["approvals"], 2);
+    eventually("the number of approvals", || scene.get("acr", &request)["status"]["approvals"] == 2);
     let second = json!({
         "apiVersion": "spreadgroup.com/v1", "kind": "AccessGrant", "status": "granted",
         "metadata": {"name": format!("grant-{request}-2"), "namespace": scene.namespace},
