@@ -345,6 +345,13 @@ pub struct AccessRequestStatus {
     pub conditions: Vec<Condition>,
 }
 
+impl AccessRequest {
+    /// Whether a policy for emergencies granted it, and nobody has reviewed that.
+    pub fn is_unreviewed(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| status.emergency.is_some() && status.reviewed.is_none())
+    }
+}
+
 /// The condition of an emergency that says whether somebody reviewed it.
 pub const REVIEWED: &str = "Reviewed";
 /// Its reason where nobody did in time.

@@ -365,6 +365,30 @@ pub struct Access {
 }
 
 impl Request {
+    /// One as somebody would file it for a pod: for one use, without a reason. It has no name, and nothing became of it.
+    pub fn draft(namespace: String, user: Person, groups: Vec<String>, pod: String, ask: Ask, now: Timestamp) -> Self {
+        Self {
+            uid: String::new(),
+            namespace,
+            name: String::new(),
+            user,
+            groups,
+            created_by: None,
+            target: Target { kind: TargetKind::Pod, name: pod, uid: None },
+            ask,
+            validity: Validity::Once,
+            reason: None,
+            keys: BTreeMap::new(),
+            created: now,
+            being_deleted: false,
+            size: 0,
+            uses: Vec::new(),
+            denied: None,
+            emergency: None,
+            reviewed: None,
+        }
+    }
+
     /// Whether it is an emergency that nobody has reviewed.
     pub fn is_unreviewed(&self) -> bool {
         self.emergency.is_some() && self.reviewed.is_none()

@@ -50,6 +50,12 @@ impl Candidate {
         }
     }
 
+    /// Whether it takes one of its user's places: it waits or gives access, or is an emergency that nobody reviewed, which is
+    /// kept.
+    pub fn is_open(&self, now: Timestamp, rules: &Rules) -> bool {
+        self.request.is_unreviewed() || matches!(self.standing(now, rules), Standing::Pending | Standing::Granted(_))
+    }
+
     /// How far the request is from being granted, where it is pending.
     pub fn wanted(&self, ruling: &Ruling<'_>, now: Timestamp, rules: &Rules) -> Wanted {
         ruling.wanted(&self.counting(now, rules), &rules.settings.prefix)

@@ -3,12 +3,12 @@
 //! An attempt waits only while its request is young. So the second review of a refused attempt (kubectl tries again over
 //! SPDY) is answered at once, by whichever replica, without anybody remembering the first.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::{
-    access::{Ask, AttachAsk, Command, ExecAsk, OUTCOME, Request, Standing, Target, TargetKind, Validity, after},
+    access::{Ask, AttachAsk, Command, ExecAsk, OUTCOME, Request, Standing, after},
     attempt::{Action, Attempt},
     identity::Person,
     rules,
@@ -71,26 +71,8 @@ fn request(attempt: &Attempt, person: &Person, now: Timestamp) -> Option<Request
         Action::PortForward => Ask::PortForward,
         Action::Debug(_) => return None,
     };
-    Some(Request {
-        uid: String::new(),
-        namespace: attempt.namespace.clone(),
-        name: String::new(),
-        user: person.clone(),
-        groups: attempt.caller.groups.clone(),
-        created_by: None,
-        target: Target { kind: TargetKind::Pod, name: attempt.pod.clone(), uid: None },
-        ask,
-        validity: Validity::Once,
-        reason: None,
-        keys: BTreeMap::new(),
-        created: now,
-        being_deleted: false,
-        size: 0,
-        uses: Vec::new(),
-        denied: None,
-        emergency: None,
-        reviewed: None,
-    })
+    let (namespace, groups) = (attempt.namespace.clone(), attempt.caller.groups.clone());
+    Some(Request::draft(namespace, person.clone(), groups, attempt.pod.clone(), ask, now))
 }
 
 /// Whether a request says nothing about the present: another may follow it.

@@ -9,9 +9,10 @@ use jiff::Zoned;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 
+use crate::Failure;
 use crate::cluster::{Cluster, ClusterError, Me};
 use crate::history;
-use crate::named::BadName;
+use crate::named::{BadName, Named, Tally};
 use crate::safe::{safe, safe_word};
 use crate::summary;
 use crate::terminal::Terminal;
@@ -176,6 +177,45 @@ pub enum AnswerError {
 }
 
 impl Answer {
+    /// Shows each request, asks, and stores the answer; one that fails does not keep the others from being answered.
+    ///
+    /// # Errors
+    /// A name that is none, and any request that could not be answered.
+    pub async fn each(
+        &self,
+        requests: &[String],
+        question: Option<&str>,
+        cluster: &Cluster,
+        terminal: &mut Terminal<'_>,
+    ) -> Result<(), Failure> {
+        let mut tally = Tally::default();
+        for named in Named::all(requests).map_err(AnswerError::BadName)? {
+            let answered = self.one(&named.name, question, &named.place(cluster), terminal).await;
+            tally.note(answered, terminal).map_err(AnswerError::Terminal)?;
+        }
+        tally.end()
+    }
+
+    async fn one(
+        &self,
+        name: &str,
+        question: Option<&str>,
+        cluster: &Cluster,
+        terminal: &mut Terminal<'_>,
+    ) -> Result<(), AnswerError> {
+        let request = self.read(cluster, name, &terminal.now).await?;
+        if self.status == GrantStatus::Reviewed {
+            // What became of it. Whoever may not see the answers reads what the status says.
+            let grants = cluster.grants_of(&request.name_any()).await.unwrap_or_default();
+            writeln!(terminal.out, "{}", summary::standing(&request, &grants, &terminal.now))?;
+        }
+        write!(terminal.out, "{}", summary::of(&request, None))?;
+        if let Some(question) = question {
+            self.confirm(cluster, terminal, &request, question).await?;
+        }
+        self.store(cluster, terminal, &request).await
+    }
+
     /// Reads the request, and refuses what cannot be answered so any more.
     ///
     /// # Errors
@@ -339,7 +379,7 @@ impl Answer {
                 let by = granted_by(request);
                 let namespace = safe_word(&request.namespace().unwrap_or_default());
                 // Of an emergency nobody should delete what tells of it.
-                let end = if summary::is_unreviewed(request) {
+                let end = if request.is_unreviewed() {
                     format!("kubectl request deny -n {namespace} {name}")
                 } else {
                     format!("kubectl delete acr -n {namespace} {name}")
@@ -356,7 +396,7 @@ fn refuse_unreviewable(request: &AccessRequest, now: &Zoned) -> Result<(), Answe
     let name = safe_word(&request.name_any());
     match summary::reviewed(request, now) {
         Some(how) => Err(AnswerError::Reviewed { name, how }),
-        None if summary::is_unreviewed(request) => Ok(()),
+        None if request.is_unreviewed() => Ok(()),
         None => Err(AnswerError::NoEmergency { name }),
     }
 }

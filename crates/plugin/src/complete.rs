@@ -200,7 +200,7 @@ async fn requests(words: &Words<'_>, cluster: &Cluster) -> Option<Candidates> {
         match verb {
             "approve" | "grant" | "withdraw" => phase == Phase::Pending,
             "deny" => matches!(phase, Phase::Pending | Phase::Granted),
-            "review" => summary::is_unreviewed(request),
+            "review" => request.is_unreviewed(),
             "revoke" | "extend" => phase == Phase::Granted,
             _ => true,
         }

@@ -4,10 +4,8 @@ use api::GrantStatus;
 use clap::Args;
 
 use crate::Failure;
-use crate::answer::{Answer, AnswerError, Naming};
+use crate::answer::{Answer, Naming};
 use crate::cluster::Cluster;
-use crate::named::{Named, Tally};
-use crate::summary;
 use crate::terminal::Terminal;
 
 const EXAMPLES: &str = "\
@@ -40,27 +38,7 @@ pub struct DenyArgs {
 /// # Errors
 /// When one of them is not there, is decided, the answer is not yes, or the server refuses.
 pub async fn run(args: DenyArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
-    let reason = args.reason.clone();
-    let answer = Answer { status: GrantStatus::Denied, valid_for: None, reason, naming: Naming::Original };
-    let mut tally = Tally::default();
-    for named in Named::all(&args.requests).map_err(AnswerError::BadName)? {
-        let denied = deny(&named.name, args.yes, &answer, &named.place(cluster), terminal).await;
-        tally.note(denied, terminal).map_err(AnswerError::Terminal)?;
-    }
-    tally.end()
-}
-
-async fn deny(
-    name: &str,
-    yes: bool,
-    answer: &Answer,
-    cluster: &Cluster,
-    terminal: &mut Terminal<'_>,
-) -> Result<(), AnswerError> {
-    let request = answer.read(cluster, name, &terminal.now).await?;
-    write!(terminal.out, "{}", summary::of(&request, None))?;
-    if !yes {
-        answer.confirm(cluster, terminal, &request, "Deny the request above ([yN])?").await?;
-    }
-    answer.store(cluster, terminal, &request).await
+    let answer = Answer { status: GrantStatus::Denied, valid_for: None, reason: args.reason, naming: Naming::Original };
+    let question = (!args.yes).then_some("Deny the request above ([yN])?");
+    answer.each(&args.requests, question, cluster, terminal).await
 }

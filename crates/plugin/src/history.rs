@@ -109,7 +109,7 @@ fn reviewed(request: &AccessRequest, grants: &[AccessGrant]) -> Option<Event> {
 
 /// Until when an emergency must be reviewed, or should have been.
 fn due(request: &AccessRequest, now: Timestamp) -> Option<Event> {
-    let emergency = request.status.as_ref()?.emergency.as_ref().filter(|_| summary::is_unreviewed(request))?;
+    let emergency = request.status.as_ref()?.emergency.as_ref().filter(|_| request.is_unreviewed())?;
     let at = emergency.review_by.0;
     Some(event(at, if at > now { "review is due" } else { "review was due: OVERDUE" }.to_owned()))
 }

@@ -16,7 +16,6 @@ use crate::cluster::{Cluster, ClusterError, Me, Requests};
 use crate::output;
 use crate::safe::safe_word;
 use crate::same;
-use crate::summary;
 use crate::table::{Form, Layout, Table};
 use crate::terminal::Terminal;
 use crate::waiting::MOST_ERRORS;
@@ -151,7 +150,7 @@ impl Filter {
         };
         let phase = request.status.as_ref().and_then(|status| status.phase);
         let pending = !self.pending || matches!(phase, None | Some(Phase::Pending));
-        let unreviewed = !self.unreviewed || summary::is_unreviewed(request);
+        let unreviewed = !self.unreviewed || request.is_unreviewed();
         mine && pending && unreviewed && self.requester.as_deref().is_none_or(|wanted| wanted == user)
     }
 }

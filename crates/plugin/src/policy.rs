@@ -7,7 +7,7 @@ use std::{fs, io};
 use api::AccessPolicy;
 use api::policy::PolicyFault;
 use clap::{Args, Subcommand};
-use decide::access::{Ask, AttachAsk, Command, DebugAsk, ExecAsk, Request, Target, TargetKind, Validity};
+use decide::access::{Ask, AttachAsk, Command, DebugAsk, ExecAsk, Request, Validity};
 use decide::attempt::Door;
 use decide::debug::DebugContainer;
 use decide::duration::{self, DurationError, LONGEST};
@@ -325,26 +325,10 @@ impl Case {
         let parsed =
             |text: &str| duration::parse(text, LONGEST).map_err(|error: DurationError| format!("validFor: {error}"));
         let validity = self.valid_for.as_deref().map(parsed).transpose()?.map_or(Validity::Once, Validity::For);
-        Ok(Request {
-            uid: "case".to_owned(),
-            namespace: self.namespace.clone(),
-            name: "case".to_owned(),
-            user: Person { name: self.username()?, uid: None },
-            groups: self.groups.clone(),
-            created_by: None,
-            target: Target { kind: TargetKind::Pod, name: "pod".to_owned(), uid: None },
-            ask: self.ask(door)?,
-            validity,
-            reason: self.reason.clone(),
-            keys: self.keys.clone(),
-            created: Timestamp::UNIX_EPOCH,
-            being_deleted: false,
-            size: 0,
-            uses: Vec::new(),
-            denied: None,
-            emergency: None,
-            reviewed: None,
-        })
+        let user = Person { name: self.username()?, uid: None };
+        let (groups, pod) = (self.groups.clone(), "pod".to_owned());
+        let draft = Request::draft(self.namespace.clone(), user, groups, pod, self.ask(door)?, Timestamp::UNIX_EPOCH);
+        Ok(Request { validity, reason: self.reason.clone(), keys: self.keys.clone(), ..draft })
     }
 
     fn username(&self) -> Result<String, String> {

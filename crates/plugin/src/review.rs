@@ -2,13 +2,10 @@
 
 use api::GrantStatus;
 use clap::Args;
-use kube::ResourceExt;
 
 use crate::Failure;
-use crate::answer::{Answer, AnswerError, Naming};
+use crate::answer::{Answer, Naming};
 use crate::cluster::Cluster;
-use crate::named::{Named, Tally};
-use crate::summary;
 use crate::terminal::Terminal;
 
 const EXAMPLES: &str = "\
@@ -41,30 +38,8 @@ pub struct ReviewArgs {
 /// # Errors
 /// When one of them is not there, is no emergency or reviewed already, the answer is not yes, or the server refuses.
 pub async fn run(args: ReviewArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
-    let reason = args.reason.clone();
-    let answer = Answer { status: GrantStatus::Reviewed, valid_for: None, reason, naming: Naming::PerApprover };
-    let mut tally = Tally::default();
-    for named in Named::all(&args.requests).map_err(AnswerError::BadName)? {
-        let reviewed = review(&named.name, args.yes, &answer, &named.place(cluster), terminal).await;
-        tally.note(reviewed, terminal).map_err(AnswerError::Terminal)?;
-    }
-    tally.end()
-}
-
-async fn review(
-    name: &str,
-    yes: bool,
-    answer: &Answer,
-    cluster: &Cluster,
-    terminal: &mut Terminal<'_>,
-) -> Result<(), AnswerError> {
-    let request = answer.read(cluster, name, &terminal.now).await?;
-    // Whoever may not see the answers reads what the status says.
-    let grants = cluster.grants_of(&request.name_any()).await.unwrap_or_default();
-    let standing = summary::standing(&request, &grants, &terminal.now);
-    write!(terminal.out, "{standing}\n{}", summary::of(&request, None))?;
-    if !yes {
-        answer.confirm(cluster, terminal, &request, "Have you reviewed the emergency above ([yN])?").await?;
-    }
-    answer.store(cluster, terminal, &request).await
+    let answer =
+        Answer { status: GrantStatus::Reviewed, valid_for: None, reason: args.reason, naming: Naming::PerApprover };
+    let question = (!args.yes).then_some("Have you reviewed the emergency above ([yN])?");
+    answer.each(&args.requests, question, cluster, terminal).await
 }

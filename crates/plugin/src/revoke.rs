@@ -10,7 +10,6 @@ use crate::history;
 use crate::named::{Named, Tally};
 use crate::remove::{self, RemoveError};
 use crate::safe::safe_word;
-use crate::summary;
 use crate::terminal::Terminal;
 
 const EXAMPLES: &str = "\
@@ -48,7 +47,7 @@ async fn revoke(name: &str, cluster: &Cluster, terminal: &mut Terminal<'_>) -> R
     let name = safe_word(name);
     match remove::stands(&request) {
         // It is what must be reviewed.
-        (Phase::Granted, _) if summary::is_unreviewed(&request) => return Err(RemoveError::Unreviewed { name }),
+        (Phase::Granted, _) if request.is_unreviewed() => return Err(RemoveError::Unreviewed { name }),
         (Phase::Granted, _) => {}
         (Phase::Pending, phase) => {
             let hint = format!(

@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use crate::asking::USERNAME_LABEL;
 use crate::cluster::Cluster;
-use crate::summary;
 
 /// Everything that is asked for, by whom, and why. What only names credentials or an earlier request is left out.
 pub fn key(spec: &AccessRequestSpec) -> Option<Value> {
@@ -86,7 +85,7 @@ pub fn grouped(requests: Vec<AccessRequest>) -> Vec<Vec<AccessRequest>> {
     for request in requests {
         let phase = request.status.as_ref().and_then(|status| status.phase).unwrap_or(Phase::Pending);
         // Each emergency must be reviewed by itself.
-        let apart = summary::is_unreviewed(&request).then(|| request.name_any());
+        let apart = request.is_unreviewed().then(|| request.name_any());
         let key = serde_json::json!([request.namespace(), key(&request.spec), phase, apart]).to_string();
         let place = *places.entry(key).or_insert(groups.len());
         match groups.get_mut(place) {

@@ -77,16 +77,11 @@ pub fn denied(request: &AccessRequest, now: &Zoned) -> Option<String> {
     Some(format!("by {} at {}{reason}", safe_word(&denied.by), times::told(denied.at.0, now)))
 }
 
-/// Whether a policy for emergencies granted it, and nobody has reviewed that.
-pub fn is_unreviewed(request: &AccessRequest) -> bool {
-    request.status.as_ref().is_some_and(|status| status.emergency.is_some() && status.reviewed.is_none())
-}
-
 /// The phase, and of an emergency what is missing: `Used, unreviewed`, `Used, OVERDUE`.
 pub fn state(request: &AccessRequest, now: Timestamp) -> String {
     let emergency = request.status.as_ref().and_then(|status| status.emergency.as_ref());
     let phase = phase(request);
-    match emergency.filter(|_| is_unreviewed(request)) {
+    match emergency.filter(|_| request.is_unreviewed()) {
         Some(emergency) if emergency.review_by.0 <= now => format!("{phase}, OVERDUE"),
         Some(_) => format!("{phase}, unreviewed"),
         None => phase.to_owned(),
@@ -98,7 +93,7 @@ fn emergency(request: &AccessRequest, now: &Zoned) -> Option<String> {
     let emergency = request.status.as_ref()?.emergency.as_ref()?;
     let by = format!("by policy {}", safe_word(&emergency.policy.name));
     let until = times::told(emergency.review_by.0, now);
-    Some(match is_unreviewed(request) {
+    Some(match request.is_unreviewed() {
         true if emergency.review_by.0 <= now.timestamp() => format!("{by}, OVERDUE: to be reviewed until {until}"),
         true => format!("{by}, to be reviewed until {until}"),
         false => by,
@@ -115,7 +110,7 @@ pub fn reviewed(request: &AccessRequest, now: &Zoned) -> Option<String> {
 /// That whoever asked was let in without an approver, and what follows.
 fn followed_up(request: &AccessRequest, now: &Zoned) -> String {
     let emergency = request.status.as_ref().and_then(|status| status.emergency.as_ref());
-    let until = emergency.filter(|_| is_unreviewed(request)).map(|emergency| times::told(emergency.review_by.0, now));
+    let until = emergency.filter(|_| request.is_unreviewed()).map(|emergency| times::told(emergency.review_by.0, now));
     until.map(|until| format!(", as an emergency: somebody must review it until {until}")).unwrap_or_default()
 }
 

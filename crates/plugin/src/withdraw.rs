@@ -55,7 +55,7 @@ async fn withdraw(
     }
     match remove::stands(&request) {
         (Phase::Pending, _) => {}
-        (Phase::Granted, _) if summary::is_unreviewed(&request) => return Err(RemoveError::Unreviewed { name }),
+        (Phase::Granted, _) if request.is_unreviewed() => return Err(RemoveError::Unreviewed { name }),
         (Phase::Granted, phase) => {
             let hint = format!(". To end the access: kubectl request revoke {name}");
             return Err(RemoveError::NotPending { name, phase, hint });

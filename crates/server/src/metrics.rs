@@ -2,7 +2,6 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::serve::authentication::Way;
 use api::review::Answer;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -13,6 +12,8 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+
+use crate::serve::authentication::Way;
 
 /// The metrics, and how they are written out.
 #[derive(Debug, Clone)]

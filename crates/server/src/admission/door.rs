@@ -179,11 +179,7 @@ impl Admission {
             self.record(review, &Exec { allowed: true, always_allowed: false, options }, deadline).await?;
             return Ok(Outcome::Allowed(Basis::Policy(policy)));
         }
-        let candidates = match self.settings.prefix.person(&attempt.caller) {
-            Some(person) => self.index.candidates(&attempt.namespace, &person),
-            None => Vec::new(),
-        };
-        let promising = match verdict::screen(attempt, &candidates, self.now(), &self.rules()) {
+        let promising = match self.screened(attempt) {
             Screened::Denied(denied) => return Ok(Outcome::Denied(denied)),
             Screened::Promising(promising) => promising,
         };
@@ -191,6 +187,15 @@ impl Admission {
             Confirmation::Denied(denied) => Ok(Outcome::Denied(denied)),
             Confirmation::Permitted(confirmed) => self.carry_out(review, attempt, options, *confirmed, deadline).await,
         }
+    }
+
+    /// What memory says of an attempt.
+    pub(super) fn screened(&self, attempt: &Attempt) -> Screened {
+        let candidates = match self.settings.prefix.person(&attempt.caller) {
+            Some(person) => self.index.candidates(&attempt.namespace, &person),
+            None => Vec::new(),
+        };
+        verdict::screen(attempt, &candidates, self.now(), &self.rules())
     }
 
     /// The policy by which an attempt needs no request: one that memory knows, and that still says so when it is read.
@@ -304,7 +309,12 @@ impl Admission {
     }
 
     /// Tells the audit webhook, unless nothing comes of it whatever is answered.
-    async fn record(&self, review: &Review, exec: &Exec<'_>, deadline: Deadline) -> Result<(), WebhookError> {
+    pub(super) async fn record(
+        &self,
+        review: &Review,
+        exec: &Exec<'_>,
+        deadline: Deadline,
+    ) -> Result<(), WebhookError> {
         // No connection is ever a dry run.
         if review.request.is_dry_run() && review.request.operation == Operation::Update {
             return Ok(());

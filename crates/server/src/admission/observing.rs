@@ -8,7 +8,7 @@ use api::{
 };
 use decide::{
     attempt::{Attempt, Door},
-    verdict,
+    verdict::{self, Screened},
 };
 use tracing::{error, info};
 
@@ -52,15 +52,12 @@ impl Admission {
 
     /// Tells the audit webhook that an attempt was let through; it may fail, and stops nobody.
     pub(super) async fn tell_of_observed(&self, review: &Review, deadline: Deadline) {
-        if review.request.is_dry_run() {
-            return;
-        }
         let options = Door::of(review.request.sub_resource.as_deref().unwrap_or_default())
             .and_then(|door| door::read(review, door).ok())
             .map_or_else(ExecOptions::default, |(_attempt, options)| options);
         let always_allowed = self.is_always_allowed(&Self::caller(review));
         let exec = Exec { allowed: true, always_allowed, options: &options };
-        if let Err(error) = self.extensions.exec(review, &exec, deadline.answer_by()).await {
+        if let Err(error) = self.record(review, &exec, deadline).await {
             error!(
                 uid = review.request.uid,
                 error = crate::chain(&error),
@@ -102,8 +99,8 @@ impl Admission {
             return ("allowed-by-policy", true);
         }
         match self.screened(attempt) {
-            None => ("granted", true),
-            Some(denied) => (Outcome::Denied(denied).name(), false),
+            Screened::Promising(_) => ("granted", true),
+            Screened::Denied(denied) => (Outcome::Denied(denied).name(), false),
         }
     }
 

@@ -24,7 +24,8 @@ impl Admission {
     pub(super) async fn delete_request(&self, review: &Review) -> Result<(), Refused> {
         let request: Option<AccessRequest> = old(review)?;
         let name = review_name(review, request.as_ref().and_then(|request| request.metadata.name.as_deref()));
-        let unreviewed = request.as_ref().is_some_and(is_unreviewed);
+        // Before it is marked as an emergency, it opened nothing: so nothing that happened can be deleted.
+        let unreviewed = request.as_ref().is_some_and(AccessRequest::is_unreviewed);
         let hers = match &request {
             Some(request) if !unreviewed => self.is_hers(review, request) && !self.is_denied(request).await?,
             Some(_) | None => false,
@@ -130,12 +131,6 @@ impl Admission {
         let user = review.request.user_info.name();
         info!(target: "audit", uid = review.request.uid, user, namespace, request, object, "deletion admitted");
     }
-}
-
-/// Whether it is an emergency without a review in its status, where it stays. Before it is marked as one, it opened
-/// nothing: so nothing that happened can be deleted.
-fn is_unreviewed(request: &AccessRequest) -> bool {
-    request.status.as_ref().is_some_and(|status| status.emergency.is_some() && status.reviewed.is_none())
 }
 
 /// The object that is deleted; `None` where it means nothing to us: then its requester is nobody, and anybody may have

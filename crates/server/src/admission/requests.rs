@@ -2,7 +2,7 @@
 
 use api::{AccessRequest, UserInfo, convert, review::Review};
 use decide::{
-    access::{Ask, Candidate, Request, Standing, is_from_the_future},
+    access::{Ask, Candidate, Request, is_from_the_future},
     explain::{self, safe},
     rules,
 };
@@ -105,11 +105,7 @@ impl Admission {
         let mut candidates = self.index.candidates(&request.namespace, &request.user);
         candidates.retain(|candidate| candidate.request.uid != request.uid);
         let known: Vec<&str> = candidates.iter().map(|candidate| candidate.request.uid.as_str()).collect();
-        let open = |candidate: &&Candidate| {
-            // An emergency that nobody reviewed is kept, and so takes room too.
-            candidate.request.is_unreviewed()
-                || matches!(candidate.standing(self.now(), &self.rules()), Standing::Pending | Standing::Granted(_))
-        };
+        let open = |candidate: &&Candidate| candidate.is_open(self.now(), &self.rules());
         let sizes: Vec<usize> = candidates.iter().filter(open).map(|candidate| candidate.request.size).collect();
         let refused = |what: String, most: String| {
             let (user, namespace) = (&request.user.name, &request.namespace);

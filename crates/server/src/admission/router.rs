@@ -191,9 +191,9 @@ async fn decide(
 ) -> Decision {
     let decision = async {
         let step = match way {
-            Way::Validate => admission.validate(review, deadline).await,
             Way::Mutate => Decision::from(admission.mutate(review).await).into(),
-            Way::Observe => Decision::from(admission.observe(review)).into(),
+            // What is only looked at does not come here; here it would be decided.
+            Way::Validate | Way::Observe => admission.validate(review, deadline).await,
         };
         // Whoever waits does so in a place of her own: this one is for those who give what she waits for.
         drop(place);

@@ -13,10 +13,9 @@ use std::{
 
 use api::{ExecOptions, UserInfo, review::Review};
 use decide::{
-    access::{Candidate, Standing},
     attempt::Attempt,
     identity::Person,
-    verdict::{self, Denied, Screened},
+    verdict::{Denied, Screened},
     waiting::{self, Wait},
 };
 use tokio::{
@@ -83,7 +82,7 @@ impl Waiting {
         vain.get(user).is_some_and(|at| at.elapsed() < PAUSE)
     }
 
-    fn is_vain(&self, user: &str) {
+    fn remember_vain(&self, user: &str) {
         let mut vain = self.vain.lock().unwrap_or_else(PoisonError::into_inner);
         vain.retain(|_, at| at.elapsed() < PAUSE);
         vain.insert(user.to_owned(), Instant::now());
@@ -113,13 +112,13 @@ impl Drop for Place {
 }
 
 /// What ends a wait before its time: whoever asked is gone, or this server is to stop.
-struct Ends<'a> {
+struct Interrupt<'a> {
     gone: &'a mut oneshot::Receiver<Infallible>,
     ready: watch::Receiver<bool>,
 }
 
-impl Ends<'_> {
-    async fn end(&mut self) {
+impl Interrupt<'_> {
+    async fn comes(&mut self) {
         tokio::select! {
             _ = &mut *self.gone => {}
             // The sender lives as long as the server.
@@ -161,10 +160,8 @@ impl Admission {
     /// Whether a request could be filed for an attempt, for all that memory knows.
     fn could_be_filed(&self, attempt: &Attempt, person: &Person) -> bool {
         let rules = self.rules();
-        let is_open = |candidate: &Candidate| {
-            matches!(candidate.standing(self.now(), &rules), Standing::Pending | Standing::Granted(_))
-        };
-        let open = self.index.candidates(&attempt.namespace, person).iter().filter(|one| is_open(one)).count();
+        let hers = self.index.candidates(&attempt.namespace, person);
+        let open = hers.iter().filter(|candidate| candidate.is_open(self.now(), &rules)).count();
         open < self.max_open_requests && waiting::could_be_filed(attempt, person, self.now(), &rules)
     }
 
@@ -175,52 +172,49 @@ impl Admission {
         review: &Review,
         waiter: Waiter,
         deadline: Deadline,
-        mut gone: oneshot::Receiver<Infallible>,
+        gone: oneshot::Receiver<Infallible>,
     ) -> Decision {
         let Waiter { attempt, options, may } = waiter;
-        let Some(waiting) = &self.waiting else {
-            return self.after_waiting(review, &attempt, &options, Outcome::Denied(may.denied), deadline).await;
-        };
-        let mut ends = Ends { gone: &mut gone, ready: waiting.ready.clone() };
-        let mut changes = self.index.changes();
-        // What memory shows by now counts too.
-        changes.mark_changed();
-        let mut denied = may.denied.clone();
-        if let Some(until) = self.until(&review.request.user_info, &attempt, &may, deadline, &mut ends).await {
-            for _ in 0..TRIES {
-                match self.changed(&attempt, &mut changes, until, &mut ends).await {
-                    Ended::Over => break,
-                    Ended::Deleted => {
-                        waiting.is_vain(&may.person.name);
-                        break;
-                    }
-                    Ended::Changed => {}
-                }
-                let outcome = self.outcome_of(review, &attempt, &options, deadline).await;
-                if let Outcome::Denied(still) = &outcome
-                    && waiting::wait(&attempt, still, self.now()).is_some()
-                {
-                    denied = still.clone();
-                    continue;
-                }
-                return self.after_waiting(review, &attempt, &options, outcome, deadline).await;
-            }
-        }
-        drop(may);
-        let denied = self.screened(&attempt).unwrap_or(denied);
-        self.after_waiting(review, &attempt, &options, Outcome::Denied(denied), deadline).await
+        let outcome = self.waited(review, &attempt, &options, may, deadline, gone).await;
+        let Decision { answer, spent } = self.finish(review, &attempt, &options, outcome, deadline).await;
+        Decision { answer: answer.annotated("waited", "true"), spent }
     }
 
-    async fn after_waiting(
+    /// What an attempt comes to after its wait.
+    async fn waited(
         &self,
         review: &Review,
         attempt: &Attempt,
         options: &ExecOptions,
-        outcome: Outcome,
+        may: MayWait,
         deadline: Deadline,
-    ) -> Decision {
-        let Decision { answer, spent } = self.finish(review, attempt, options, outcome, deadline).await;
-        Decision { answer: answer.annotated("waited", "true"), spent }
+        mut gone: oneshot::Receiver<Infallible>,
+    ) -> Outcome {
+        let Some(waiting) = &self.waiting else { return Outcome::Denied(may.denied) };
+        let mut interrupt = Interrupt { gone: &mut gone, ready: waiting.ready.clone() };
+        let mut changes = self.index.changes();
+        // What memory shows by now counts too.
+        changes.mark_changed();
+        let mut denied = may.denied.clone();
+        if let Some(until) = self.until(&review.request.user_info, attempt, &may, deadline, &mut interrupt).await {
+            for _ in 0..TRIES {
+                match self.changed(attempt, &mut changes, until, &mut interrupt).await {
+                    Ended::Over => break,
+                    Ended::Deleted => {
+                        waiting.remember_vain(&may.person.name);
+                        break;
+                    }
+                    Ended::Changed => {}
+                }
+                let outcome = self.outcome_of(review, attempt, options, deadline).await;
+                let Outcome::Denied(still) = &outcome else { return outcome };
+                if waiting::wait(attempt, still, self.now()).is_none() {
+                    return outcome;
+                }
+                denied = still.clone();
+            }
+        }
+        Outcome::Denied(self.denied_by_memory(attempt).unwrap_or(denied))
     }
 
     /// Until when there is something to wait for: a request is filed where there is none. `None`: nothing can come of it.
@@ -230,7 +224,7 @@ impl Admission {
         attempt: &Attempt,
         may: &MayWait,
         deadline: Deadline,
-        ends: &mut Ends<'_>,
+        interrupt: &mut Interrupt<'_>,
     ) -> Option<Instant> {
         let since = match may.wait {
             Wait::ForAnswer { since } => since,
@@ -239,11 +233,11 @@ impl Admission {
                 let filed = waiting.filer.file(self.filing(user, attempt, may));
                 let filed = tokio::select! {
                     biased;
-                    () = ends.end() => None,
+                    () = interrupt.comes() => None,
                     filed = timeout_at(deadline.wait_until(), filed) => filed.ok().flatten(),
                 };
                 let Some(Filed { since, .. }) = filed else {
-                    waiting.is_vain(&may.person.name);
+                    waiting.remember_vain(&may.person.name);
                     return None;
                 };
                 since
@@ -270,7 +264,7 @@ impl Admission {
         attempt: &Attempt,
         changes: &mut watch::Receiver<()>,
         until: Instant,
-        ends: &mut Ends<'_>,
+        interrupt: &mut Interrupt<'_>,
     ) -> Ended {
         let mut policies = self.policies.changes();
         let mut shown = false;
@@ -280,7 +274,7 @@ impl Admission {
                     known = changes.changed() => if known.is_err() { return Ended::Over },
                     known = policies.changed() => if known.is_err() { return Ended::Over },
                 }
-                match self.screened(attempt) {
+                match self.denied_by_memory(attempt) {
                     Some(Denied::NoRequest) if shown => return Ended::Deleted,
                     Some(denied) if waiting::wait(attempt, &denied, self.now()).is_some() => {
                         shown |= matches!(denied, Denied::Near { .. });
@@ -292,18 +286,14 @@ impl Admission {
         // In this order: of whoever is gone by the time that she is granted nothing is used up.
         tokio::select! {
             biased;
-            () = ends.end() => Ended::Over,
+            () = interrupt.comes() => Ended::Over,
             ended = timeout_at(until, different) => ended.unwrap_or(Ended::Over),
         }
     }
 
     /// Why memory denies an attempt; `None`: it promises something.
-    pub(super) fn screened(&self, attempt: &Attempt) -> Option<Denied> {
-        let candidates = match self.settings.prefix.person(&attempt.caller) {
-            Some(person) => self.index.candidates(&attempt.namespace, &person),
-            None => Vec::new(),
-        };
-        match verdict::screen(attempt, &candidates, self.now(), &self.rules()) {
+    fn denied_by_memory(&self, attempt: &Attempt) -> Option<Denied> {
+        match self.screened(attempt) {
             Screened::Denied(denied) => Some(denied),
             Screened::Promising(_) => None,
         }

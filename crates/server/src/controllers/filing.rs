@@ -11,7 +11,7 @@ use api::{
     names,
 };
 use decide::{
-    access::{Ask, Standing, TargetKind},
+    access::{Ask, AttachAsk, ExecAsk, Standing, TargetKind},
     attempt::{Action, Attempt},
     identity::Person,
     waiting,
@@ -22,9 +22,12 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::{info, warn};
 
 use super::{Context, observe};
-use crate::cluster::{
-    pods,
-    rights::{self, Right},
+use crate::{
+    admission::stamp::stamped,
+    cluster::{
+        pods,
+        rights::{self, Right},
+    },
 };
 
 /// So many may wait to be filed: more than there are attempts that wait.
@@ -201,11 +204,11 @@ fn is_same(asked: &Ask, stored: &Ask) -> bool {
     match (asked, stored) {
         (Ask::Exec(asked), Ask::Exec(stored)) => {
             let container = asked.container.clone().or_else(|| stored.container.clone());
-            decide::access::ExecAsk { container, ..asked.clone() } == *stored
+            ExecAsk { container, ..asked.clone() } == *stored
         }
         (Ask::Attach(asked), Ask::Attach(stored)) => {
             let container = asked.container.clone().or_else(|| stored.container.clone());
-            decide::access::AttachAsk { container, ..asked.clone() } == *stored
+            AttachAsk { container, ..asked.clone() } == *stored
         }
         (asked, stored) => asked == stored,
     }
@@ -225,7 +228,7 @@ fn name(filing: &Filing, spec: &AccessRequestSpec, earlier: Option<&str>) -> Str
 fn spec(filing: &Filing, pod_uid: &str) -> Option<AccessRequestSpec> {
     let attempt = &filing.attempt;
     let empty = AccessRequestSpec {
-        user_info: Some(stored(&filing.person, &filing.user)),
+        user_info: Some(stamped(&filing.person, &attempt.caller)),
         for_object: ForObject {
             resource: convert::resource_of(TargetKind::Pod),
             sub_resource: attempt.door().subresource().to_owned(),
@@ -264,15 +267,5 @@ fn spec(filing: &Filing, pod_uid: &str) -> Option<AccessRequestSpec> {
             Some(AccessRequestSpec { port_forward_options: Some(PortForwardOptions::default()), ..empty })
         }
         Action::Debug(_) => None,
-    }
-}
-
-/// Who she is, as objects carry it: with the groups that policies and approvers go by.
-fn stored(person: &Person, user: &UserInfo) -> UserInfo {
-    UserInfo {
-        username: Some(person.name.clone()),
-        uid: person.uid.clone(),
-        groups: user.groups.clone().filter(|groups| !groups.is_empty()),
-        extra: None,
     }
 }

@@ -31,9 +31,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What types of events begin with.
 const TYPE: &str = "com.spreadgroup.accessrequest.";
-/// What values of headers are encoded but for (`CloudEvents` HTTP Protocol Binding 1.0.2, 3.1.3.2).
+/// What is percent-encoded in values of headers, beside all that is not ASCII (`CloudEvents` HTTP Protocol Binding 1.0.2,
+/// 3.1.3.2).
 const IN_HEADERS: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
-/// What stands in a URL as it is.
+/// What is percent-encoded in a URL: all but the unreserved characters of RFC 3986.
 const IN_URLS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// What notices say of where they come from.
@@ -49,13 +50,13 @@ pub struct About {
 #[derive(Debug, Clone)]
 pub struct Notices {
     about: About,
-    queue: mpsc::Sender<Sealed>,
+    queue: mpsc::Sender<Event>,
     metrics: Metrics,
 }
 
 /// A notice, ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sealed {
+pub struct Event {
     id: String,
     headers: HeaderMap,
     body: Bytes,
@@ -72,7 +73,7 @@ impl Notices {
     /// Tells of a change of the status; returns at once.
     pub fn tell(&self, object: &AccessRequest, old: &AccessRequestStatus, new: &AccessRequestStatus, now: Timestamp) {
         for change in Change::between(old, new) {
-            match sealed(change, object, new, &self.about, now) {
+            match event(change, object, new, &self.about, now) {
                 Ok(notice) => self.put(notice),
                 Err(error) => {
                     warn!(request = object.name_any(), error = crate::chain(&error), "a notice cannot be written");
@@ -81,7 +82,7 @@ impl Notices {
         }
     }
 
-    fn put(&self, notice: Sealed) {
+    fn put(&self, notice: Event) {
         if let Err(error) = self.queue.try_send(notice) {
             self.metrics.notice("dropped");
             warn!(%error, "a notice was dropped: too many wait to be sent");
@@ -101,13 +102,13 @@ enum NoticeError {
 }
 
 /// The event of a change. Its id is that of the write that made it: whoever gets it twice can tell.
-fn sealed(
+fn event(
     change: Change,
     object: &AccessRequest,
     new: &AccessRequestStatus,
     about: &About,
     now: Timestamp,
-) -> Result<Sealed, NoticeError> {
+) -> Result<Event, NoticeError> {
     let (namespace, name, uid) =
         (object.namespace().unwrap_or_default(), object.name_any(), object.uid().unwrap_or_default());
     let url = about.template.as_ref().map(|template| template.of(&about.cluster, &namespace, &name, &uid));
@@ -133,23 +134,23 @@ fn sealed(
         headers.insert(HeaderName::from_static(attribute), HeaderValue::try_from(value)?);
     }
     let notice = Notice::of(change, object, new, &about.cluster, url);
-    Ok(Sealed { id, headers, body: serde_json::to_vec(&notice)?.into() })
+    Ok(Event { id, headers, body: serde_json::to_vec(&notice)?.into() })
 }
 
 /// Where notices go.
 trait Receiver: Send + 'static {
     /// Takes one, or does not.
-    fn take(&self, notice: &Sealed) -> impl Future<Output = Result<(), WebhookError>> + Send;
+    fn take(&self, notice: &Event) -> impl Future<Output = Result<(), WebhookError>> + Send;
 }
 
 impl Receiver for Arc<Webhook> {
-    async fn take(&self, notice: &Sealed) -> Result<(), WebhookError> {
+    async fn take(&self, notice: &Event) -> Result<(), WebhookError> {
         self.deliver(notice.headers.clone(), notice.body.clone(), PATIENCE).await
     }
 }
 
 /// Sends what waits, one after the other.
-async fn send(mut waiting: mpsc::Receiver<Sealed>, receiver: impl Receiver, metrics: Metrics) {
+async fn send(mut waiting: mpsc::Receiver<Event>, receiver: impl Receiver, metrics: Metrics) {
     while let Some(notice) = waiting.recv().await {
         let result = match deliver(&receiver, &notice).await {
             Ok(()) => "sent",
@@ -162,7 +163,7 @@ async fn send(mut waiting: mpsc::Receiver<Sealed>, receiver: impl Receiver, metr
     }
 }
 
-async fn deliver(receiver: &impl Receiver, notice: &Sealed) -> Result<(), WebhookError> {
+async fn deliver(receiver: &impl Receiver, notice: &Event) -> Result<(), WebhookError> {
     let mut pause = PAUSE;
     for _ in 1..TRIES {
         match receiver.take(notice).await {
@@ -262,7 +263,7 @@ mod tests {
 
     #[test]
     fn attributes_are_headers_in_the_binary_mode_of_cloud_events() {
-        let notice = sealed(Change::Filed, &object("ask"), &filed(), &about(None), now()).unwrap();
+        let notice = event(Change::Filed, &object("ask"), &filed(), &about(None), now()).unwrap();
         let header = |name: &str| notice.headers[name].to_str().unwrap();
         assert_eq!(header("ce-specversion"), "1.0");
         assert_eq!(header("ce-type"), "com.spreadgroup.accessrequest.filed");
@@ -280,7 +281,7 @@ mod tests {
     #[test]
     fn a_link_is_made_of_what_is_known_and_nothing_in_it_is_taken_for_more() {
         let about = about(Some("https://requests.example/{cluster}/{namespace}/{name}?uid={uid}"));
-        let notice = sealed(Change::Filed, &object("{uid}&x=../.."), &filed(), &about, now()).unwrap();
+        let notice = event(Change::Filed, &object("{uid}&x=../.."), &filed(), &about, now()).unwrap();
         let data: Value = serde_json::from_slice(&notice.body).unwrap();
         let url = "https://requests.example/prod%20%C3%A9%20%221%22%20100%25/shop/%7Buid%7D%26x%3D..%2F..?uid=u-1";
         assert_eq!(data["url"], url);
@@ -321,7 +322,7 @@ mod tests {
     }
 
     impl Receiver for Script {
-        async fn take(&self, notice: &Sealed) -> Result<(), WebhookError> {
+        async fn take(&self, notice: &Event) -> Result<(), WebhookError> {
             let code = {
                 let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
                 state.got.push((notice.id.clone(), Instant::now()));
@@ -335,8 +336,8 @@ mod tests {
         }
     }
 
-    fn notice(id: &str) -> Sealed {
-        Sealed { id: id.to_owned(), headers: HeaderMap::new(), body: Bytes::new() }
+    fn notice(id: &str) -> Event {
+        Event { id: id.to_owned(), headers: HeaderMap::new(), body: Bytes::new() }
     }
 
     fn counted(metrics: &Metrics, result: &str) -> u64 {

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-/// So many attempts may wait to be counted, of 12 KiB each at most.
+/// So many attempts may wait to be counted; how large one is at most, `api::report` says.
 const QUEUE: usize = 1024;
 /// So often what was seen is written down.
 const EVERY: Duration = Duration::from_secs(5);

@@ -11,11 +11,12 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tower::service_fn;
 
 /// The API server.
 #[derive(Clone, Default)]
-pub(crate) struct FakeApi(Arc<Mutex<State>>);
+pub(crate) struct FakeApi(Arc<Mutex<State>>, watch::Sender<()>);
 
 #[derive(Default)]
 struct State {
@@ -66,6 +67,18 @@ impl FakeApi {
         state.version += 1;
         object["metadata"]["resourceVersion"] = json!(state.version.to_string());
         state.objects.insert(path.to_owned(), object);
+        self.1.send_replace(());
+    }
+
+    /// Waits until what is stored is so.
+    pub(crate) async fn until<T>(&self, mut is_so: impl FnMut(&Self) -> Option<T>) -> T {
+        let mut stored = self.1.subscribe();
+        loop {
+            if let Some(found) = is_so(self) {
+                return found;
+            }
+            stored.changed().await.unwrap();
+        }
     }
 
     pub(crate) fn remove(&self, path: &str) {
@@ -222,6 +235,7 @@ impl FakeApi {
         stored["metadata"]["resourceVersion"] = json!(next.to_string());
         let answer = ok(stored);
         state.version = next;
+        self.1.send_replace(());
         answer
     }
 }

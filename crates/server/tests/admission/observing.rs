@@ -142,11 +142,7 @@ async fn replicas_add_to_what_is_there() {
     api.next_fault(Method::GET, "/secrets", Effect::Fails(StatusCode::INTERNAL_SERVER_ERROR));
     api.next_fault(Method::PUT, "/secrets", Effect::After(STORED.to_owned(), |stored| stored["touched"] = json!(1)));
     let running = report::run(seen, api.client(), "kube-request-access".to_owned());
-    let twice = async {
-        while read(&api.get(STORED)).stopped[0].times < 2 {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        }
-    };
+    let twice = api.until(|api| (read(&api.get(STORED)).stopped[0].times == 2).then_some(()));
     tokio::select! { () = running => panic!("it ended"), () = twice => {} }
     drop(two);
 }

@@ -9,10 +9,10 @@ use kube::runtime::watcher::Event;
 use rstest::rstest;
 use serde_json::{Value, json};
 use server::admission::room::Room;
-use tokio::time::Instant;
+use tokio::time::{Instant, advance};
 
 use crate::{
-    fake_api::Effect,
+    fake_api::{Effect, FakeApi},
     world::{POD, Said, Settings, World, recorded, request},
 };
 
@@ -29,15 +29,18 @@ async fn exec(world: &World, uid: &str, change: impl FnOnce(&mut Value)) -> Said
     world.post("/validate?timeout=30s", review.to_string()).await
 }
 
-/// The path of the only request that is stored, once one is, and all that could be done was.
+/// The path of the only request that is stored, once one is, and whoever waits knows.
 async fn filed(world: &World) -> String {
-    loop {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        if let [path] = world.api.requests_stored().as_slice() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            return path.clone();
-        }
-    }
+    let only = |api: &FakeApi| <[String; 1]>::try_from(api.requests_stored()).ok();
+    let [path] = world.api.until(only).await;
+    until_all_wait().await;
+    path
+}
+
+/// Paused time passes only where nothing else can happen: after this all that could be done was, and somebody waits for time
+/// or for the test.
+async fn until_all_wait() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
 fn show(world: &World, path: &str) {
@@ -75,7 +78,7 @@ async fn an_attempt_that_is_granted_in_time_is_let_through_once() {
     let approver = async {
         let path = filed(&world).await;
         show(&world, &path);
-        tokio::time::sleep(SOME_TIME).await;
+        advance(SOME_TIME).await;
         answer(&world, &path, "granted");
         path
     };
@@ -147,7 +150,7 @@ async fn a_denial_ends_the_wait() {
     let (said, ()) = tokio::join!(exec(&world, "r1", |_| {}), async {
         let path = filed(&world).await;
         show(&world, &path);
-        tokio::time::sleep(SOME_TIME).await;
+        advance(SOME_TIME).await;
         answer(&world, &path, "denied");
     });
     assert!(said.denial().starts_with("amy denied your request"), "{}", said.denial());
@@ -165,7 +168,7 @@ async fn what_memory_promises_and_nobody_granted_lets_nobody_through() {
         let forged = answer_to(&world, &path, "granted");
         for _ in 0..10 {
             show_answer(&world, &forged);
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            until_all_wait().await;
         }
     });
     assert!(said.denial().contains("waits for a grant"), "{}", said.denial());
@@ -181,7 +184,8 @@ async fn whoever_hangs_up_is_not_let_through_later() {
     };
     show(&world, &path);
     answer(&world, &path, "granted");
-    tokio::time::sleep(Duration::from_mins(1)).await;
+    advance(Duration::from_mins(1)).await;
+    until_all_wait().await;
     assert_eq!(world.api.get(&path)["status"]["uses"], Value::Null, "nobody was there to use it");
     assert!(exec(&world, "r2", |_| {}).await.allowed(), "it is hers still");
 }
@@ -248,15 +252,11 @@ async fn a_name_that_somebody_took_before_is_no_obstacle() {
     };
     world.api.change(&path, |request| request["spec"]["userInfo"]["username"] = json!("mallory"));
     let (said, own) = tokio::join!(exec(&world, "r2", |_| {}), async {
-        loop {
-            let others = world.api.requests_stored().into_iter().find(|other| *other != path);
-            if let Some(own) = others {
-                show(&world, &own);
-                answer(&world, &own, "granted");
-                return own;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let another = |api: &FakeApi| api.requests_stored().into_iter().find(|other| *other != path);
+        let own = world.api.until(another).await;
+        show(&world, &own);
+        answer(&world, &own, "granted");
+        own
     });
     assert!(said.allowed());
     assert_ne!(own, path);
@@ -290,7 +290,7 @@ async fn a_server_that_is_to_stop_ends_all_waits_and_begins_none() {
     let began = Instant::now();
     let (said, ()) = tokio::join!(exec(&world, "r1", |_| {}), async {
         show(&world, &filed(&world).await);
-        tokio::time::sleep(SOME_TIME).await;
+        advance(SOME_TIME).await;
         world.stop();
     });
     assert!(said.denial().contains("waits for a grant"));
@@ -308,7 +308,7 @@ async fn whose_request_is_deleted_waits_no_longer_and_files_no_other_so_soon() {
     let (said, path) = tokio::join!(exec(&world, "websocket", |_| {}), async {
         let path = filed(&world).await;
         show(&world, &path);
-        tokio::time::sleep(SOME_TIME).await;
+        advance(SOME_TIME).await;
         let request: AccessRequest = serde_json::from_value(world.api.get(&path)).unwrap();
         world.api.remove(&path);
         world.index.apply_request(Event::Delete(request));
