@@ -5,6 +5,7 @@
 //! - [`crd`]: their CustomResourceDefinitions, as `deploy/` ships them.
 //! - [`review`]: the AdmissionReview, decoded strictly.
 //! - [`pod_update`]: what an update of a pod's ephemeral containers adds, and that nothing rides along.
+//! - [`status`]: what became of a request.
 //! - [`secrets`]: arguments that look like passwords. [`notice`]: what is told to whoever answers.
 //! - [`report`]: what attempts in observe mode came to.
 //! - [`payload`]: the bodies that audit and validation webhooks receive.
@@ -25,6 +26,7 @@ pub mod policy;
 pub mod report;
 pub mod review;
 pub mod secrets;
+pub mod status;
 
 pub use objects::{
     AccessGrant, AccessGrantSpec, AccessRequest, AccessRequestSpec, AccessRequestStatus, AttachOptions, CopyDirection,
