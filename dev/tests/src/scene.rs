@@ -161,6 +161,19 @@ impl Scene {
         self.admin(["rollout", "status", "-n", &self.namespace, "--timeout=60s", &deployment]).works_with("success");
     }
 
+    /// Runs so many replicas of the server, and waits until they are all there, or the last one has ended: the pods of a
+    /// Deployment that says it has none still answer while they end.
+    pub fn scale_the_server(&self, replicas: u8) {
+        let within = |arguments: &[&str]| self.admin(["-n", "kube-request-access"].iter().chain(arguments));
+        let deployment = "deployment/kube-request-access";
+        within(&["scale", deployment, &format!("--replicas={replicas}")]).works_with("scaled");
+        within(&["rollout", "status", "--timeout=60s", deployment]).works_with("success");
+        if replicas == 0 {
+            let pods = ["pods", "-l", "app.kubernetes.io/name=kube-request-access"];
+            within(&[&["wait", "--for=delete", "--timeout=60s"], pods.as_slice()].concat()).works_with("");
+        }
+    }
+
     /// Applies an object as the administrator.
     #[track_caller]
     pub fn apply(&self, object: &Value) {

@@ -57,7 +57,7 @@ impl Broken {
 
     /// Puts all back as it was installed.
     fn mend(&self) {
-        self.scale("2");
+        self.scale_the_server(2);
         for object in self.whole {
             // Not by `apply`: it leaves fields alone that it has not written.
             if !self.installer_with(object, "replace").success {
@@ -70,18 +70,9 @@ impl Broken {
         eventually("the guard is back", || self.admin(["delete", "--dry-run=server", MUTATING]).text.contains(GUARDED));
     }
 
-    fn scale(&self, replicas: &str) {
-        let replicas = format!("--replicas={replicas}");
-        self.admin(["scale", "-n", "kube-request-access", "deployment/kube-request-access", &replicas])
-            .works_with("scaled");
-        let deployment = "deployment/kube-request-access";
-        self.admin(["rollout", "status", "-n", "kube-request-access", "--timeout=60s", deployment])
-            .works_with("success");
-    }
-
     /// No server answers any more.
     fn stop_the_server(&self) {
-        self.scale("0");
+        self.scale_the_server(0);
         eventually("the server's end", || self.developer("jane").exec(&["date"]).text.contains(DOWN));
     }
 

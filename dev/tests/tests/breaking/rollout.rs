@@ -43,12 +43,6 @@ fn apply(scene: &Scene, manifests: &str) {
     installer(scene, &["apply", "-f", "-"], &list.to_string()).works_with("configured");
 }
 
-fn scale(scene: &Scene, replicas: u8) {
-    let (deployment, replicas) = ("deployment/kube-request-access", format!("--replicas={replicas}"));
-    scene.admin(["scale", "-n", "kube-request-access", deployment, &replicas]).works_with("scaled");
-    scene.admin(["rollout", "status", "-n", "kube-request-access", "--timeout=60s", deployment]).works_with("success");
-}
-
 /// A ServiceAccount of the scene that may do whatever a developer may, tried by impersonation.
 struct Bot<'a> {
     scene: &'a Scene,
@@ -108,12 +102,12 @@ fn a_roll_out_looks_on_first_then_shuts_some_namespaces_and_then_all() {
     said(owner, &drafts).works_with("created");
 
     // Nobody notices that it is away.
-    scale(&scene, 0);
+    scene.scale_the_server(0);
     let began = Instant::now();
     jane.exec(&["date"]).works_with("UTC");
     assert!(began.elapsed() < PATIENCE / 4);
     root.kubectl(["get", "--raw", "/api/v1/nodes/127.0.0.1/proxy/healthz"]).is_refused_with("address not allowed");
-    scale(&scene, 2);
+    scene.scale_the_server(2);
 
     some_namespaces_are_shut(&scene, &production, &jane, &rita, &bot);
 
@@ -138,10 +132,10 @@ fn some_namespaces_are_shut(scene: &Scene, production: &Scene, jane: &Person<'_>
     nadia.kubectl(node).is_refused_with("nodes/proxy cannot be asked for");
 
     // While the server is away, shut stays shut, and open open.
-    scale(scene, 0);
+    scene.scale_the_server(0);
     rita.exec(&["date"]).is_refused_with("failed calling webhook");
     jane.exec(&["date"]).works_with("UTC");
-    scale(scene, 2);
+    scene.scale_the_server(2);
     within(PATIENCE, "an answer", || rita.exec(&["date"]).text.contains("you have not asked"));
 
     // Whoever takes a namespace out of the door's selector alone has the interlock shut it.
