@@ -8,14 +8,14 @@ use std::{
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header, uri::Scheme};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use rustls::{ClientConfig, crypto::CryptoProvider};
+use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -224,6 +224,10 @@ fn connect(url: &Uri, ca_bundle: Option<&Path>, provider: &Arc<CryptoProvider>) 
         .with_safe_default_protocol_versions()
         .map_err(failed)?;
     let config = match ca_bundle {
+        // Never used then, and an image of nothing but the server has no roots of the system's.
+        None if url.scheme() == Some(&Scheme::HTTP) => {
+            builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
+        }
         None => builder.with_platform_verifier().map_err(failed)?.with_no_client_auth(),
         Some(path) => {
             let bundle = Bundle::new(pem::certificates(path)?, provider)

@@ -13,6 +13,7 @@ mod doors;
 mod emergencies;
 mod fake_api;
 mod hostile;
+mod notices;
 mod objects;
 mod observing;
 mod outcomes;

@@ -4,21 +4,23 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use axum::{
     Json, Router,
     extract::{RawQuery, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse as _, Response},
     routing::post,
 };
+use bytes::Bytes;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rstest::rstest;
 use rustls::crypto::ring;
 use serde_json::{Value, json};
 use server::{
-    audit::{Extensions, Webhook},
+    audit::{Extensions, Webhook, WebhookError},
     serve::{self, tls::Tls},
 };
 use tempfile::TempDir;
@@ -298,4 +300,22 @@ async fn a_dry_run_is_told_to_nobody() {
     review["request"]["dryRun"] = json!(true);
     assert!(world.post("/validate", review.to_string()).await.allowed());
     assert!(receiver.got().is_empty());
+}
+
+#[tokio::test]
+async fn a_notice_goes_over_tls_too_and_any_2xx_takes_it() {
+    let receiver = Receiver::start().await;
+    let webhook = receiver.webhook();
+    let deliver = || {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        webhook.deliver(headers, Bytes::from_static(b"{}"), Duration::from_mins(1))
+    };
+    receiver.will_answer(StatusCode::CREATED, Value::Null);
+    deliver().await.unwrap();
+    assert_eq!(receiver.got(), [("team=sre".to_owned(), json!({}))]);
+    receiver.will_answer(StatusCode::BAD_REQUEST, Value::Null);
+    deliver().await.unwrap_err();
+    let (other, _key) = self_signed(&["127.0.0.1"], |_| {});
+    let error = receiver.webhook_trusting(&other).deliver(HeaderMap::new(), Bytes::new(), Duration::from_mins(1)).await;
+    assert!(matches!(error, Err(WebhookError::Post { .. })), "{error:?}");
 }
