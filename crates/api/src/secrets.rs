@@ -9,7 +9,9 @@
 //! - `scheme://user:password@host`;
 //! - keys that are known by their beginning: AWS (`AKIA…`), GitHub, GitLab, Slack, JSON web tokens.
 
-use crate::AccessRequestSpec;
+use decide::access::Ask;
+
+use crate::{AccessRequestSpec, convert};
 
 /// Stands for what is not shown.
 const MASK: &str = "***";
@@ -45,14 +47,24 @@ pub fn suspect(spec: &AccessRequestSpec) -> Option<String> {
 
 /// The same request, without what looks like passwords.
 pub fn masked(spec: &AccessRequestSpec) -> AccessRequestSpec {
-    let mut spec = spec.clone();
-    let container = spec.ephemeral_container.as_mut();
-    let (command, arguments) = container.map_or((None, None), |c| (c.command.as_mut(), c.args.as_mut()));
-    let exec = spec.exec_options.as_mut().and_then(|options| options.command.as_mut());
-    for argv in [exec, command, arguments].into_iter().flatten() {
-        *argv = mask(argv);
+    let mut masked = spec.clone();
+    // The command of a copy follows from its paths, or is not understood any more.
+    if !matches!(convert::ask(spec), Ok(Ask::Copy(_))) {
+        let exec = masked.exec_options.as_mut().and_then(|options| options.command.as_mut());
+        mask_one_after_the_other(exec);
     }
-    spec
+    if let Some(container) = &mut masked.ephemeral_container {
+        mask_one_after_the_other([&mut container.command, &mut container.args].into_iter().flatten());
+    }
+    masked
+}
+
+/// Masks what follows on each other in one command line: `mysql` in one, its `-p…` in the next.
+fn mask_one_after_the_other<'a>(argvs: impl IntoIterator<Item = &'a mut Vec<String>>) {
+    let mut context = Context::default();
+    for argument in argvs.into_iter().flatten() {
+        *argument = context.argument(argument);
+    }
 }
 
 fn argvs(spec: &AccessRequestSpec) -> Vec<&Vec<String>> {
@@ -64,8 +76,9 @@ fn argvs(spec: &AccessRequestSpec) -> Vec<&Vec<String>> {
 
 /// A command without what looks like passwords.
 pub fn mask(argv: &[String]) -> Vec<String> {
-    let mut context = Context::default();
-    argv.iter().map(|argument| context.argument(argument)).collect()
+    let mut masked = argv.to_vec();
+    mask_one_after_the_other([&mut masked]);
+    masked
 }
 
 /// What the words before say about the next one.
@@ -173,6 +186,28 @@ mod tests {
     #[case("tool --tokenizer=bpe --pwdless")]
     fn what_does_not_stays(#[case] given: &str) {
         assert_eq!(mask(&words(given)), words(given));
+    }
+
+    fn spec(spec: &serde_json::Value) -> AccessRequestSpec {
+        let mut all = serde_json::json!({"forObject": {"resource": {"group": "", "version": "v1", "resource": "pods"},
+            "subResource": "exec", "name": "web-0"}});
+        all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        serde_json::from_value(all).unwrap()
+    }
+
+    #[test]
+    fn a_copy_stays_the_copy_that_it_is_whatever_its_paths_look_like() {
+        let copy = spec(&serde_json::json!({"copy": {"direction": "from", "path": "/data/token=1/x"},
+            "execOptions": {"container": "web", "command": ["tar", "cf", "-", "/data/token=1/x"]}}));
+        assert!(matches!(convert::ask(&masked(&copy)), Ok(Ask::Copy(_))));
+    }
+
+    #[test]
+    fn a_password_among_the_arguments_of_a_container_is_known_by_its_command() {
+        let mut debug = spec(&serde_json::json!({"ephemeralContainer":
+            {"image": "mysql", "command": ["mysql"], "args": ["-phunter2"]}}));
+        debug.for_object.sub_resource = "ephemeralcontainers".to_owned();
+        assert_eq!(masked(&debug).ephemeral_container.unwrap().args.unwrap(), ["-p***"]);
     }
 
     proptest! {
