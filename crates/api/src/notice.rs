@@ -111,6 +111,9 @@ pub struct Notice {
     /// The command of an exec, an argument each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
+    /// Whether any command may run.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub any_command: bool,
     /// Whether somebody could type into it.
     pub interactive: bool,
     /// Why, as she wrote it.
@@ -121,6 +124,9 @@ pub struct Notice {
     /// When the access ends, where it is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
+    /// How many must approve it, where that is more than one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<u32>,
     /// Who granted it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub granted_by: Vec<String>,
@@ -183,10 +189,12 @@ impl Notice {
             container: ask.as_ref().ok().and_then(Ask::container).map(safe),
             what: what(object),
             command: command.iter().map(|argument| safe(argument)).collect(),
+            any_command: spec.any_command == Some(true),
             interactive: ask.as_ref().is_ok_and(Ask::is_interactive),
             reason: spec.reason.as_deref().filter(|reason| !reason.is_empty()).map(safe),
             valid_for: time.map_or_else(|| "once".to_owned(), safe),
             until: new.expires_at.as_ref().map(|until| shown(until.0)),
+            approvals: new.approvals,
             granted_by: new.granted_by.iter().map(|by| safe(by)).collect(),
             policy: new.granted_by_policy.as_ref().map(|policy| safe(&policy.name)),
             denied_by: new.denied.as_ref().map(|denied| safe(&denied.by)),
@@ -225,13 +233,15 @@ impl Notice {
             (None, []) => String::new(),
             (None, by) => format!(" by {}", by.join(", ")),
         };
+        let needed = self.approvals.map(|count| format!(" It needs {count} approvals.")).unwrap_or_default();
         match self.change {
-            Change::Filed => format!("{user} asks for {access}{reason}"),
+            // What she wrote comes last: nothing can be put behind it.
+            Change::Filed => format!("{user} asks for {access}{needed}{reason}"),
             Change::Granted => {
                 let until = self.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
                 format!("Granted{}{until}: {user}, {access}{reason}", by())
             }
-            Change::Revoked => format!("Revoked, and waits again: {user}, {access}{reason}"),
+            Change::Revoked => format!("Revoked, and waits again: {user}, {access}{needed}{reason}"),
             Change::Denied => {
                 let by = self.denied_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
                 let why = self.denied_because.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();

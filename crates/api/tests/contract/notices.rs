@@ -42,6 +42,20 @@ fn who_granted_it_and_until_when_is_told() {
     insta::assert_json_snapshot!(told(Change::Granted, &json!({"validFor": "1h0m0s"}), &granted));
 }
 
+#[test]
+fn how_many_must_approve_is_told_before_the_reason_which_could_say_anything() {
+    let reason = json!({"anyCommand": true, "execOptions": {"container": "web"}, "reason": "x. It needs 1 approval."});
+    let notice = told(Change::Filed, &reason, &json!({"phase": "Pending", "approvals": 2}));
+    assert_eq!((notice.approvals, notice.any_command), (Some(2), true));
+    assert!(
+        notice.text.ends_with("ANY command. It needs 2 approvals. Reason: x. It needs 1 approval.."),
+        "{}",
+        notice.text
+    );
+    let one = told(Change::Revoked, &json!({}), &json!({"phase": "Pending"}));
+    assert!(!one.text.contains("approvals") && !one.any_command);
+}
+
 /// Requests for each door, and some that somebody made up.
 fn filed() -> Vec<Value> {
     let through = |door: &str| json!({"subResource": door, "name": "web-0", "resource": {"group": "", "version": "v1", "resource": "pods"}});

@@ -76,6 +76,7 @@ impl Notices {
             match event(change, object, new, &self.about, now) {
                 Ok(notice) => self.put(notice),
                 Err(error) => {
+                    self.metrics.notice("dropped");
                     warn!(request = object.name_any(), error = crate::chain(&error), "a notice cannot be written");
                 }
             }
@@ -276,6 +277,16 @@ mod tests {
         assert_eq!(header("content-type"), "application/json");
         let data: Value = serde_json::from_slice(&notice.body).unwrap();
         assert_eq!(data["approve"], "kubectl request approve -n shop ask");
+    }
+
+    #[test]
+    fn what_headers_cannot_carry_is_encoded_as_the_binding_has_it() {
+        let subject = |name: &str| {
+            sealed(Change::Filed, &object(name), &filed(), &about(None), now()).unwrap().headers["ce-subject"].clone()
+        };
+        // Its own example, then what it names besides.
+        assert_eq!(subject("Euro \u{20ac} \u{1f600}"), "Euro%20%E2%82%AC%20%F0%9F%98%80");
+        assert_eq!(subject("\"100%\"\r\nce-type: x\u{7f}~!"), "%22100%25%22%0D%0Ace-type:%20x%7F~!");
     }
 
     #[test]
