@@ -25,6 +25,9 @@ use serde_json::json;
 
 /// A notice is small.
 const MAX_BODY: usize = 1 << 20;
+/// So many characters of a notice's text are said, escaped: chats refuse messages that are too long (Rocket.Chat takes 5,000),
+/// and then a long command would be a way not to be seen.
+const LONGEST: usize = 3000;
 /// How long the chat may take; the server waits for ten seconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -109,6 +112,7 @@ pub fn router(chat: Chat) -> Router {
 struct Notice {
     text: String,
     approve: Option<String>,
+    show: Option<String>,
     url: Option<String>,
 }
 
@@ -127,7 +131,13 @@ async fn receive(State(chat): State<Arc<Chat>>, headers: HeaderMap, body: Bytes)
 
 /// The message: what people wrote stands in a block of code, where chats look for no links and call nobody, and cannot end it.
 fn message(notice: &Notice) -> String {
-    let mut text = format!("```\n{}\n", plain(&notice.text));
+    let told = plain(&notice.text);
+    let (said, is_whole) = cut(&told);
+    let mut text = format!("```\n{said}\n");
+    if !is_whole {
+        let show = notice.show.as_deref().map(plain).unwrap_or_default();
+        let _infallible = writeln!(text, "[CUT HERE, read all of it before you approve: {show}]");
+    }
     if let Some(approve) = &notice.approve {
         let _infallible = writeln!(text, "{}", plain(approve));
     }
@@ -137,6 +147,14 @@ fn message(notice: &Notice) -> String {
         let _infallible = write!(text, "\n{url}");
     }
     text
+}
+
+/// The beginning of a text that was made plain, and whether that is all. No `&amp;` is cut in two.
+fn cut(plain: &str) -> (&str, bool) {
+    let Some((end, _)) = plain.char_indices().nth(LONGEST) else { return (plain, true) };
+    let said = plain.get(..end).unwrap_or_default();
+    let begun = said.rfind('&').filter(|at| !said.get(*at..).unwrap_or_default().contains(';'));
+    (begun.and_then(|at| said.get(..at)).unwrap_or(said), false)
 }
 
 /// Slack reads `<!channel>` and `<https://…|text>` in blocks of code too, and shows `&lt;` as `<`; others show it as it is.
@@ -150,7 +168,8 @@ mod tests {
 
     fn notice(text: &str) -> Notice {
         let approve = Some("kubectl request approve -n shop ask".to_owned());
-        Notice { text: text.to_owned(), approve, url: Some("https://requests.example/ask".to_owned()) }
+        let show = Some("kubectl request show -n shop ask".to_owned());
+        Notice { text: text.to_owned(), approve, show, url: Some("https://requests.example/ask".to_owned()) }
     }
 
     #[test]
@@ -158,7 +177,7 @@ mod tests {
         let expected =
             "```\njane asks: [\"ls\"].\nkubectl request approve -n shop ask\n```\nhttps://requests.example/ask";
         assert_eq!(message(&notice("jane asks: [\"ls\"].")), expected);
-        let bare = Notice { text: "Used.".to_owned(), approve: None, url: None };
+        let bare = Notice { text: "Used.".to_owned(), approve: None, show: None, url: None };
         assert_eq!(message(&bare), "```\nUsed.\n```");
     }
 
@@ -168,5 +187,20 @@ mod tests {
         assert_eq!(text.matches("```").count(), 2);
         assert!(!text.contains('<') && !text.contains('>'), "{text}");
         assert!(text.contains("&lt;!channel&gt; &lt;https://evil.example|docs&gt; ''' @all &amp; more\n"), "{text}");
+    }
+
+    #[test]
+    fn a_long_command_is_cut_and_not_a_way_to_be_refused_by_the_chat() {
+        let text = message(&notice(&format!("jane asks: {}", "x<".repeat(20_000))));
+        assert!(text.chars().count() < 5000);
+        let end = "[CUT HERE, read all of it before you approve: kubectl request show -n shop ask]\n\
+            kubectl request approve -n shop ask\n```\nhttps://requests.example/ask";
+        assert!(text.ends_with(end), "{text}");
+        for before in 0..8 {
+            let (plain, most) = (plain(&format!("{}{}", "x".repeat(before), "&".repeat(LONGEST))), LONGEST);
+            let (said, is_whole) = cut(&plain);
+            assert!(said.ends_with(';') && !is_whole && said.chars().count() <= most, "{before}");
+        }
+        assert!(cut(&"\u{e9}".repeat(LONGEST)).1);
     }
 }

@@ -11,10 +11,15 @@ use serde_json::{Value, json};
 
 use crate::recorded::ask;
 
-type Said = Arc<Mutex<Vec<Value>>>;
+pub(crate) type Said = Arc<Mutex<Vec<Value>>>;
 
-/// A chat that answers so, and what it was told.
 async fn chat(status: StatusCode) -> (Chat, Said) {
+    let (url, said) = listening(status).await;
+    (Chat::new(url.parse().unwrap()).unwrap(), said)
+}
+
+/// A chat that answers so: the URL of its incoming webhook, and what it was told.
+pub(crate) async fn listening(status: StatusCode) -> (String, Said) {
     let said = Said::default();
     let heard = Arc::clone(&said);
     let hear = move |body: String| {
@@ -25,7 +30,7 @@ async fn chat(status: StatusCode) -> (Chat, Said) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hooks/secret", listener.local_addr().unwrap());
     tokio::spawn(async { axum::serve(listener, Router::new().route("/hooks/secret", post(hear))).await });
-    (Chat::new(url.parse().unwrap()).unwrap(), said)
+    (url, said)
 }
 
 fn notice(kind: &str, body: &Value) -> Request<Body> {
@@ -33,7 +38,7 @@ fn notice(kind: &str, body: &Value) -> Request<Body> {
     request.body(Body::from(body.to_string())).unwrap()
 }
 
-const FILED: &str = "com.spreadgroup.accessrequest.filed";
+pub(crate) const FILED: &str = "com.spreadgroup.accessrequest.filed";
 
 #[tokio::test]
 async fn a_notice_is_said_in_the_chat() {

@@ -97,8 +97,13 @@ impl SelfSigned {
 
     /// Posts a recorded body and gives back the whole answer, headers and all.
     pub(crate) async fn post(&self, address: SocketAddr, path: &str, body: &str) -> String {
+        self.post_with(address, path, "", body).await
+    }
+
+    /// The same with more headers, each with its end of line.
+    pub(crate) async fn post_with(&self, address: SocketAddr, path: &str, headers: &str, body: &str) -> String {
         let mut stream = self.connect(address).await.unwrap();
-        stream.write_all(format!("{}\r\n{body}", head(path, body)).as_bytes()).await.unwrap();
+        stream.write_all(format!("{}{headers}\r\n{body}", head(path, body)).as_bytes()).await.unwrap();
         rest(&mut stream).await
     }
 }

@@ -5,17 +5,20 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use crate::chat::{FILED, listening};
 use crate::https::SelfSigned;
 use crate::recorded::Recorded;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const AUDIT: &str = env!("CARGO_BIN_EXE_audit-receiver");
+const CHAT: &str = env!("CARGO_BIN_EXE_chat-receiver");
 const VALIDATION: &str = env!("CARGO_BIN_EXE_validation-receiver");
 
 fn command(binary: &str, dir: &Path) -> Command {
@@ -64,6 +67,22 @@ async fn the_validation_receiver_answers_and_ends_well_on_sigterm() {
     let (answer, output) = replay(VALIDATION, "validate").await;
     assert!(answer.ends_with(r#"{"status":"valid"}"#), "{answer}");
     assert!(output.status.success(), "{output:?}");
+}
+
+#[tokio::test]
+async fn the_chat_receiver_says_it_in_the_chat_of_its_file_and_ends_well_on_sigterm() {
+    let (dir, certificate, (url, said)) =
+        (TempDir::new().unwrap(), SelfSigned::generate(), listening(StatusCode::OK).await);
+    certificate.write(dir.path());
+    let file = dir.path().join("url");
+    std::fs::write(&file, url).unwrap();
+    let mut child = command(CHAT, dir.path()).arg("--incoming-webhook-url-file").arg(file).spawn().unwrap();
+    let address = announced_address(&mut child).await;
+    let header = format!("ce-type: {FILED}\r\n");
+    let answer = certificate.post_with(address, "/", &header, r#"{"text": "jane asks"}"#).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert_eq!(said.lock().unwrap()[0]["text"], "```\njane asks\n```");
+    assert!(terminate(child).await.status.success());
 }
 
 #[tokio::test]
