@@ -140,7 +140,7 @@ pub struct Args {
     #[arg(long, env = "KRA_IN_BAND_WAIT")]
     pub in_band_wait: bool,
 
-    /// Name of this cluster, for denials and audit
+    /// Name of this cluster, for denials, notices and audit
     #[arg(long, env = "KRA_CLUSTER_NAME", default_value = "", value_name = "NAME")]
     pub cluster_name: String,
 
@@ -166,7 +166,8 @@ pub struct Args {
     pub extended_validation_webhook_ca_bundle: Option<PathBuf>,
 
     /// Post an event (cloudevents.io, 1.0) to this URL when something becomes of a request: it is filed, granted, denied, used, over.
-    /// With commands and reasons; only arguments that look like passwords are masked. Nothing waits for it
+    /// With commands and reasons; only arguments that look like passwords are masked. Nothing waits for it. Plain http is
+    /// taken too, because it decides nothing: whoever is on the way then reads it
     #[arg(long, env = "KRA_NOTICE_URL", value_parser = http_or_https, value_name = "URL")]
     pub notice_url: Option<Uri>,
 
@@ -174,7 +175,7 @@ pub struct Args {
     #[arg(long, env = "KRA_NOTICE_CA_BUNDLE", requires = "notice_url", value_name = "FILE")]
     pub notice_ca_bundle: Option<PathBuf>,
 
-    /// A page about a request, for notices: a URL with {cluster}, {namespace}, {name} and {uid} in it
+    /// A page about a request, for notices: an http or https URL with {cluster}, {namespace}, {name} or {uid} in it
     #[arg(long, env = "KRA_REQUEST_URL_TEMPLATE", requires = "notice_url", value_parser = UrlTemplate::parse, value_name = "URL")]
     pub request_url_template: Option<UrlTemplate>,
 

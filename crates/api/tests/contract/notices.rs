@@ -1,5 +1,7 @@
 //! What notices say.
 
+use std::path::Path;
+
 use kra_api::{
     AccessRequest, AccessRequestStatus,
     notice::{Change, Notice},
@@ -34,6 +36,20 @@ fn told(change: Change, spec: &Value, new: &Value) -> Notice {
 #[test]
 fn a_notice_has_all_that_an_approver_needs() {
     insta::assert_json_snapshot!(told(Change::Filed, &json!({}), &json!({"phase": "Pending"})));
+}
+
+#[test]
+fn the_documentation_shows_a_notice_and_names_every_field() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let docs = std::fs::read_to_string(root.join("docs/notices.md")).unwrap();
+    let (_, example) = docs.split_once("```json\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let notice = told(Change::Filed, &json!({}), &json!({"phase": "Pending"}));
+    assert_eq!(serde_json::from_str::<Value>(example).unwrap(), serde_json::to_value(notice).unwrap());
+    let schema = schemars::schema_for!(Notice);
+    for field in schema.get("properties").and_then(Value::as_object).unwrap().keys() {
+        assert!(docs.lines().any(|line| line.starts_with("| ") && line.contains(&format!("`{field}`"))), "{field}");
+    }
 }
 
 #[test]
