@@ -82,7 +82,7 @@ impl Extensions {
         let body = Validation { request: &review.raw, access_request: request };
         let answer = webhook.post("", &body, deadline).await?;
         let answer: ValidationAnswer = serde_json::from_slice(&answer)
-            .map_err(|source| WebhookError::Answer { url: webhook.url().to_string(), source })?;
+            .map_err(|source| WebhookError::Answer { origin: webhook.origin(), source })?;
         Ok(match answer.status {
             Validity::Valid => None,
             Validity::Invalid => Some(answer.message.unwrap_or_default()),

@@ -45,56 +45,56 @@ pub struct Webhook {
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
     /// The body cannot be written as JSON.
-    #[error("cannot write the body for {url}")]
+    #[error("cannot write the body for {origin}")]
     Body {
-        /// The webhook.
-        url: String,
+        /// The webhook's, see [`Webhook::origin`].
+        origin: String,
         /// Why.
         source: serde_json::Error,
     },
     /// The URL with its query is no URL.
-    #[error("cannot build a request to {url}")]
+    #[error("cannot build a request to {origin}")]
     Request {
-        /// The webhook.
-        url: String,
+        /// The webhook's, see [`Webhook::origin`].
+        origin: String,
         /// Why.
         source: http::Error,
     },
     /// No answer: refused, reset, or its certificate is not believed.
-    #[error("cannot post to {url}")]
+    #[error("cannot post to {origin}")]
     Post {
-        /// The webhook.
-        url: String,
+        /// The webhook's, see [`Webhook::origin`].
+        origin: String,
         /// Why.
         source: hyper_util::client::legacy::Error,
     },
     /// No answer in time.
-    #[error("{url} did not answer in time")]
+    #[error("{origin} did not answer in time")]
     Timeout {
-        /// The webhook.
-        url: String,
+        /// The webhook's, see [`Webhook::origin`].
+        origin: String,
     },
     /// Another answer than 200.
-    #[error("{url} answered {status}")]
+    #[error("{origin} answered {status}")]
     Status {
-        /// The webhook.
-        url: String,
+        /// The webhook's, see [`Webhook::origin`].
+        origin: String,
         /// Its answer.
         status: StatusCode,
     },
     /// The answer's body broke off or is too long.
-    #[error("cannot read the answer of {url}")]
+    #[error("cannot read the answer of {origin}")]
     Read {
-        /// The webhook.
-        url: String,
+        /// The webhook's, see [`Webhook::origin`].
+        origin: String,
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The answer makes no sense.
-    #[error("cannot understand the answer of {url}")]
+    #[error("cannot understand the answer of {origin}")]
     Answer {
-        /// The webhook.
-        url: String,
+        /// The webhook's, see [`Webhook::origin`].
+        origin: String,
         /// Why.
         source: serde_json::Error,
     },
@@ -115,10 +115,10 @@ pub enum SetupError {
         source: BundleError,
     },
     /// TLS.
-    #[error("cannot set up TLS for {url}")]
+    #[error("cannot set up TLS for {origin}")]
     Tls {
-        /// The webhook.
-        url: String,
+        /// The webhook's, see [`Webhook::origin`].
+        origin: String,
         /// Why.
         source: rustls::Error,
     },
@@ -134,9 +134,9 @@ impl Webhook {
         Ok(Self { url, ca_bundle, client, provider })
     }
 
-    /// Where it is.
-    pub fn url(&self) -> &Uri {
-        &self.url
+    /// Where it is, for people and logs: scheme, host and port. The rest of a URL may hold a token.
+    pub fn origin(&self) -> String {
+        origin(&self.url)
     }
 
     /// The file that must be watched.
@@ -165,7 +165,7 @@ impl Webhook {
         request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         match tokio::time::timeout(patience, self.exchange(request, StatusCode::is_success)).await {
             Ok(answer) => answer.map(drop),
-            Err(_elapsed) => Err(WebhookError::Timeout { url: self.url.to_string() }),
+            Err(_elapsed) => Err(WebhookError::Timeout { origin: self.origin() }),
         }
     }
 
@@ -179,18 +179,17 @@ impl Webhook {
         let exchange = self.exchange(self.request(kind, body)?, |status| *status == StatusCode::OK);
         match tokio::time::timeout_at(deadline, exchange).await {
             Ok(answer) => answer,
-            Err(_elapsed) => Err(WebhookError::Timeout { url: self.url.to_string() }),
+            Err(_elapsed) => Err(WebhookError::Timeout { origin: self.origin() }),
         }
     }
 
     fn request(&self, kind: &str, body: &impl Serialize) -> Result<Request<Full<Bytes>>, WebhookError> {
-        let body =
-            serde_json::to_vec(body).map_err(|source| WebhookError::Body { url: self.url.to_string(), source })?;
+        let body = serde_json::to_vec(body).map_err(|source| WebhookError::Body { origin: self.origin(), source })?;
         Request::post(with_type(&self.url, kind))
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::USER_AGENT, USER_AGENT)
             .body(Full::new(Bytes::from(body)))
-            .map_err(|source| WebhookError::Request { url: self.url.to_string(), source })
+            .map_err(|source| WebhookError::Request { origin: self.origin(), source })
     }
 
     async fn exchange(
@@ -198,15 +197,21 @@ impl Webhook {
         request: Request<Full<Bytes>>,
         is_yes: impl FnOnce(&StatusCode) -> bool,
     ) -> Result<Bytes, WebhookError> {
-        let url = || self.url.to_string();
         let client = HttpsClient::clone(&self.client.load());
-        let response = client.request(request).await.map_err(|source| WebhookError::Post { url: url(), source })?;
+        let response =
+            client.request(request).await.map_err(|source| WebhookError::Post { origin: self.origin(), source })?;
         if !is_yes(&response.status()) {
-            return Err(WebhookError::Status { url: url(), status: response.status() });
+            return Err(WebhookError::Status { origin: self.origin(), status: response.status() });
         }
         let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
-        body.map(http_body_util::Collected::to_bytes).map_err(|source| WebhookError::Read { url: url(), source })
+        body.map(http_body_util::Collected::to_bytes)
+            .map_err(|source| WebhookError::Read { origin: self.origin(), source })
     }
+}
+
+fn origin(url: &Uri) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}", url.scheme_str().unwrap_or_default(), url.host().unwrap_or_default())
 }
 
 /// The URL, with `type` added to whatever query it has.
@@ -219,7 +224,7 @@ fn with_type(url: &Uri, kind: &str) -> String {
 }
 
 fn connect(url: &Uri, ca_bundle: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<HttpsClient, SetupError> {
-    let failed = |source| SetupError::Tls { url: url.to_string(), source };
+    let failed = |source| SetupError::Tls { origin: origin(url), source };
     let builder = ClientConfig::builder_with_provider(Arc::clone(provider))
         .with_safe_default_protocol_versions()
         .map_err(failed)?;

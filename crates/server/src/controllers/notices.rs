@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn what_headers_cannot_carry_is_encoded_as_the_binding_has_it() {
         let subject = |name: &str| {
-            sealed(Change::Filed, &object(name), &filed(), &about(None), now()).unwrap().headers["ce-subject"].clone()
+            event(Change::Filed, &object(name), &filed(), &about(None), now()).unwrap().headers["ce-subject"].clone()
         };
         // Its own example, then what it names besides.
         assert_eq!(subject("Euro \u{20ac} \u{1f600}"), "Euro%20%E2%82%AC%20%F0%9F%98%80");
@@ -342,7 +342,9 @@ mod tests {
             match code {
                 0 => std::future::pending().await,
                 200 => Ok(()),
-                code => Err(WebhookError::Status { url: String::new(), status: StatusCode::from_u16(code).unwrap() }),
+                code => {
+                    Err(WebhookError::Status { origin: String::new(), status: StatusCode::from_u16(code).unwrap() })
+                }
             }
         }
     }

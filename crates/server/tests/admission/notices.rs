@@ -109,6 +109,16 @@ async fn nothing_is_sent_to_where_a_receiver_points(#[case] status: StatusCode) 
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_error_says_where_and_not_the_token_in_the_url() {
+    let listener = listen().await;
+    let address = listener.local_addr().unwrap();
+    let url = format!("http://jane:s3cret@{address}/hooks/s3cret?token=s3cret");
+    let webhook = Webhook::new(url.parse().unwrap(), None, Arc::new(ring::default_provider())).unwrap();
+    let error = webhook.deliver(HeaderMap::new(), Bytes::new(), Duration::from_mins(1)).await.unwrap_err();
+    assert_eq!(server::chain(&error), format!("http://{address} did not answer in time"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_receiver_that_takes_a_connection_and_says_nothing_is_given_up() {
     let listener = listen().await;
     let (webhook, began, patience) = (webhook(&listener), Instant::now(), Duration::from_secs(10));
