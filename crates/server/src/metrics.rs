@@ -13,7 +13,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::serve::authentication::Way;
+use crate::{admission::waiting::WAITED, serve::authentication::Way};
 
 /// The metrics, and how they are written out.
 #[derive(Debug, Clone)]
@@ -21,6 +21,7 @@ pub struct Metrics {
     registry: Arc<Registry>,
     reviews: Family<Labels, Counter>,
     seconds: Family<Labels, Histogram>,
+    waits: Family<Labels, Histogram>,
     not_believed: Counter,
     notices: Family<NoticeLabels, Counter>,
 }
@@ -45,10 +46,14 @@ impl Metrics {
         let reviews = Family::<Labels, Counter>::default();
         let seconds =
             Family::<Labels, Histogram>::new_with_constructor(|| Histogram::new(exponential_buckets(0.0005, 2.0, 15)));
+        // Of people: to the half minute that a webhook may take.
+        let waits =
+            Family::<Labels, Histogram>::new_with_constructor(|| Histogram::new(exponential_buckets(0.5, 2.0, 7)));
         let not_believed = Counter::default();
         let mut registry = Registry::with_prefix("kube_request_access");
         registry.register("reviews", "Answered reviews by decision", reviews.clone());
-        registry.register("review_seconds", "Time to an answer, in seconds", seconds.clone());
+        registry.register("review_seconds", "Time to an answer, but for those that waited", seconds.clone());
+        registry.register("wait_seconds", "Time to an answer of attempts that waited for their grant", waits.clone());
         registry.register(
             "not_believed",
             "POSTs answered 404: other paths, no client certificate",
@@ -56,7 +61,7 @@ impl Metrics {
         );
         let notices = Family::default();
         registry.register("notices", "Notices by what became of them", notices.clone());
-        Self { registry: Arc::new(registry), reviews, seconds, not_believed, notices }
+        Self { registry: Arc::new(registry), reviews, seconds, waits, not_believed, notices }
     }
 
     /// Counts what was not believed to be a review of the API server's.
@@ -81,7 +86,9 @@ impl Metrics {
         };
         let labels = Labels { path, decision };
         self.reviews.get_or_create(&labels).inc();
-        self.seconds.get_or_create(&labels).observe(took.as_secs_f64());
+        let waited = response.audit_annotations.contains_key(WAITED);
+        let times = if waited { &self.waits } else { &self.seconds };
+        times.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
     /// All metrics in the `OpenMetrics` text format.

@@ -26,6 +26,8 @@ use tokio::{
 use super::{Admission, Deadline, Decision, door::Outcome};
 use crate::controllers::filing::{Filed, Filer, Filing};
 
+/// The audit annotation of what waited.
+pub const WAITED: &str = "waited";
 /// So many attempts may wait at once.
 const MOST: usize = 32;
 /// So many of one person.
@@ -177,7 +179,7 @@ impl Admission {
         let Waiter { attempt, options, may } = waiter;
         let outcome = self.waited(review, &attempt, &options, may, deadline, gone).await;
         let Decision { answer, spent } = self.finish(review, &attempt, &options, outcome, deadline).await;
-        Decision { answer: answer.annotated("waited", "true"), spent }
+        Decision { answer: answer.annotated(WAITED, "true"), spent }
     }
 
     /// What an attempt comes to after its wait.

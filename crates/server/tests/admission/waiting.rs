@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use api::{AccessGrant, AccessRequest};
+use axum::body::Body;
 use futures::future::join_all;
-use http::StatusCode;
+use http::{Request, StatusCode};
 use kube::runtime::watcher::Event;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -85,6 +86,10 @@ async fn an_attempt_that_is_granted_in_time_is_let_through_once() {
     let (said, path) = tokio::join!(exec(&world, "r1", |_| {}), approver);
     assert!(said.allowed());
     assert_eq!(said.body["response"]["auditAnnotations"]["waited"], "true");
+    // Its time is people's, not ours.
+    let metrics = world.send(Request::get("/metrics").body(Body::empty()).unwrap()).await.body.to_string();
+    assert!(metrics.contains(r#"wait_seconds_count{path=\"validate\",decision=\"granted\"} 1"#), "{metrics}");
+    assert!(!metrics.contains("review_seconds_count"), "{metrics}");
     let stored = world.api.get(&path);
     assert_eq!(stored["spec"]["userInfo"]["username"], "jane");
     assert_eq!(stored["spec"]["execOptions"]["command"], json!(["date"]));
