@@ -165,6 +165,9 @@ pub enum AnswerError {
         /// Name of the request.
         name: String,
     },
+    /// The approver chose none from the list.
+    #[error("nothing was stored: none was chosen")]
+    NotChosen,
     /// The approver did not say yes.
     #[error("nothing was stored: only y or Y is a yes")]
     NotConfirmed,

@@ -1,6 +1,7 @@
 //! `kubectl request approve`: grants requests, by name, from a list, or all that wait.
 
 use std::collections::BTreeSet;
+use std::io;
 
 use api::{AccessRequest, GrantStatus, Phase};
 use clap::Args;
@@ -14,7 +15,7 @@ use crate::safe::safe_word;
 use crate::same;
 use crate::summary;
 use crate::table::{Form, Layout, Table};
-use crate::terminal::Terminal;
+use crate::terminal::{Pick, Terminal};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -116,10 +117,7 @@ async fn from_a_list(
         writeln!(terminal.err, "{}", nothing(args, cluster)).map_err(AnswerError::Terminal)?;
         return Ok(());
     }
-    let layout = Layout { namespaces: args.all_namespaces, form: Form::Numbered };
-    let (_, table) = Table::of(&groups, layout, terminal.now.timestamp());
-    write!(terminal.out, "{table}").map_err(AnswerError::Terminal)?;
-    let chosen = if args.pending { groups } else { choose(groups, terminal)? };
+    let chosen = chosen(groups, args, terminal)?;
     let (mut tally, mut granted) = (Tally::default(), false);
     for group in chosen {
         if !agreed(&group, args, answer, terminal)? {
@@ -144,23 +142,51 @@ fn nothing(args: &ApproveArgs, cluster: &Cluster) -> String {
     format!("no request waits for you {place}")
 }
 
-/// The groups whose numbers are typed.
-fn choose(
+/// All of the groups where nobody is to choose, those that are picked at a terminal, or those whose numbers are typed.
+fn chosen(
     groups: Vec<Vec<AccessRequest>>,
+    args: &ApproveArgs,
     terminal: &mut Terminal<'_>,
 ) -> Result<Vec<Vec<AccessRequest>>, AnswerError> {
+    let pick = terminal.pick.filter(|_| !args.pending);
+    let form = if pick.is_some() { Form::Picked } else { Form::Numbered };
+    let layout = Layout { namespaces: args.all_namespaces, form };
+    let (_, table) = Table::of(&groups, layout, terminal.now.timestamp());
+    let places: BTreeSet<usize> = if let Some(pick) = pick {
+        picked(pick, &table)?
+    } else {
+        write!(terminal.out, "{table}")?;
+        if args.pending { (0..groups.len()).collect() } else { typed(groups.len(), terminal)? }
+    };
+    if places.is_empty() {
+        return Err(AnswerError::NotChosen);
+    }
+    let numbered = groups.into_iter().enumerate();
+    Ok(numbered.filter(|(place, _)| places.contains(place)).map(|(_, group)| group).collect())
+}
+
+/// The places of the rows that are picked.
+fn picked(pick: &Pick, table: &str) -> io::Result<BTreeSet<usize>> {
+    let plain = anstream::adapter::strip_str(table).to_string();
+    let (titles, rows) = plain.split_once('\n').unwrap_or_default();
+    let rows: Vec<&str> = rows.lines().collect();
+    Ok(pick(titles, &rows)?.into_iter().collect())
+}
+
+/// The places of the groups, of so many, whose numbers are typed.
+fn typed(groups: usize, terminal: &mut Terminal<'_>) -> Result<BTreeSet<usize>, AnswerError> {
     let typed = terminal.ask_for("Which ones (numbers, or 'all')?")?;
     let words = typed.split([' ', ',']).filter(|word| !word.is_empty());
-    let mut chosen = BTreeSet::new();
+    let mut places = BTreeSet::new();
     for word in words {
-        match word.parse::<usize>() {
-            _ if word == "all" => chosen.extend(1..=groups.len()),
-            Ok(number) if (1..=groups.len()).contains(&number) => drop(chosen.insert(number)),
-            Ok(_) | Err(_) => return Err(AnswerError::NotInList { text: word.to_owned(), last: groups.len() }),
+        let number = word.parse().ok().and_then(|number: usize| number.checked_sub(1));
+        match number.filter(|place| *place < groups) {
+            _ if word == "all" => places.extend(0..groups),
+            Some(place) => drop(places.insert(place)),
+            None => return Err(AnswerError::NotInList { text: word.to_owned(), last: groups }),
         }
     }
-    let numbered = (1_usize..).zip(groups);
-    Ok(numbered.filter(|(number, _)| chosen.contains(number)).map(|(_, group)| group).collect())
+    Ok(places)
 }
 
 /// Shows what the requests of a group have in common, and asks once.

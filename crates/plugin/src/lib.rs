@@ -48,6 +48,7 @@ pub mod kubectl;
 pub mod list;
 pub mod named;
 pub mod output;
+pub mod picker;
 pub mod place;
 pub mod policy;
 pub mod port_forward;

@@ -14,7 +14,8 @@ use plugin::complete;
 use plugin::connect::{self, ConnectionFlags};
 use plugin::exit::Exit;
 use plugin::kubectl::Next;
-use plugin::terminal::Terminal;
+use plugin::picker;
+use plugin::terminal::{Pick, Terminal};
 use plugin::times;
 use plugin::update;
 use tracing_subscriber::EnvFilter;
@@ -55,7 +56,8 @@ async fn perform(cli: Cli) -> Result<Next, Failure> {
     let (shown, watched) = (io::stdout().is_terminal(), io::stderr().is_terminal());
     let (mut out, mut err, mut input) = (anstream::stdout(), anstream::stderr(), io::stdin().lock());
     let now = times::now();
-    let mut terminal = Terminal { out: &mut out, err: &mut err, input: &mut input, shown, watched, now };
+    let pick: Option<&Pick> = if picker::is_usable() { Some(&picker::pick) } else { None };
+    let mut terminal = Terminal { out: &mut out, err: &mut err, input: &mut input, shown, watched, pick, now };
     plugin::run(cli, &mut terminal).await
 }
 

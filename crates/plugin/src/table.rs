@@ -29,8 +29,10 @@ pub enum Form {
     Short,
     /// The same, and nothing is cut.
     Wide,
-    /// For whoever decides: each row has a number, and commands are shown whole.
+    /// For whoever decides: commands are shown whole, and each row has a number.
     Numbered,
+    /// The same without numbers.
+    Picked,
 }
 
 /// A table, and how wide its columns are.
@@ -69,39 +71,48 @@ impl Table {
     }
 
     fn titles(&self) -> Vec<Cell> {
-        let mut titles = vec!["NAME", "USER", "TARGET", "CONTAINER", "COMMAND", "FOR", "STATUS", "AGE"];
+        let title = |title: &str| Cell::from(title.to_owned());
+        let count = self.counted.then(|| title("COUNT"));
+        let after = ["FOR", "STATUS", "AGE"].map(title).into_iter().chain(count).collect();
+        let mut titles =
+            self.columns(["NAME", "USER", "TARGET", "CONTAINER"].map(title).into(), title("COMMAND"), after);
         if self.layout.namespaces {
-            titles.insert(0, "NAMESPACE");
+            titles.insert(0, title("NAMESPACE"));
         }
         if self.layout.form == Form::Numbered {
-            titles.insert(0, "#");
+            titles.insert(0, title("#"));
         }
-        titles.extend(self.counted.then_some("COUNT"));
-        titles.into_iter().map(|title| Cell::from(title.to_owned())).collect()
+        titles
     }
 
     fn row(&self, at: usize, group: &[AccessRequest], now: Timestamp) -> Vec<Cell> {
         let Some(request) = group.first() else { return Vec::new() };
-        let mut row: Vec<Cell> = vec![
+        let before = vec![
             safe_word(&request.name_any()).into(),
             summary::user(request).into(),
             summary::target(request).into(),
             summary::container(request).into(),
-            self.command(request).into(),
-            summary::validity(request).into(),
-            Cell { text: summary::state(request, now), style: style(request) },
-            age(request, now).into(),
         ];
+        let count = if group.len() > 1 { format!("×{}", group.len()) } else { String::new() };
+        let state = Cell { text: summary::state(request, now), style: style(request) };
+        let after = [summary::validity(request).into(), state, age(request, now).into()];
+        let after = after.into_iter().chain(self.counted.then(|| count.into())).collect();
+        let mut row = self.columns(before, self.command(request).into(), after);
         if self.layout.namespaces {
             row.insert(0, safe_word(&request.namespace().unwrap_or_default()).into());
         }
         if self.layout.form == Form::Numbered {
             row.insert(0, at.saturating_add(1).to_string().into());
         }
-        if self.counted && group.len() > 1 {
-            row.push(format!("×{}", group.len()).into());
-        }
         row
+    }
+
+    /// A whole command may be long: then nothing stands behind it.
+    fn columns(&self, before: Vec<Cell>, command: Cell, after: Vec<Cell>) -> Vec<Cell> {
+        match self.layout.form {
+            Form::Short | Form::Wide => before.into_iter().chain([command]).chain(after).collect(),
+            Form::Numbered | Form::Picked => before.into_iter().chain(after).chain([command]).collect(),
+        }
     }
 
     fn command(&self, request: &AccessRequest) -> String {
@@ -109,7 +120,7 @@ impl Table {
         match self.layout.form {
             Form::Short => cut(summary::command_line(&masked())),
             Form::Wide => summary::command_line(&masked()),
-            Form::Numbered => summary::command_line(request),
+            Form::Numbered | Form::Picked => summary::command_line(request),
         }
     }
 }

@@ -4,6 +4,10 @@ use std::io::{self, BufRead, Write};
 
 use jiff::Zoned;
 
+/// Lets somebody choose among lines, under their titles: the places of those that she chose, none where she thought better
+/// of it.
+pub type Pick = dyn Fn(&str, &[&str]) -> io::Result<Vec<usize>>;
+
 /// The three streams of a verb: those of the process, or buffers in tests.
 pub struct Terminal<'a> {
     /// What was asked for. Colours are written always, and stripped by the stream where they are not wanted.
@@ -16,6 +20,8 @@ pub struct Terminal<'a> {
     pub shown: bool,
     /// Whether `err` is a terminal: somebody sees what takes so long.
     pub watched: bool,
+    /// Where somebody can choose by keys. Elsewhere numbers are typed.
+    pub pick: Option<&'a Pick>,
     /// The time, in the time zone of whoever reads.
     pub now: Zoned,
 }
@@ -66,7 +72,7 @@ mod tests {
         let mut out = Vec::new();
         let (err, input) = (&mut io::sink(), &mut typed.as_bytes());
         let now = Zoned::default();
-        let mut terminal = Terminal { out: &mut out, err, input, shown: false, watched: false, now };
+        let mut terminal = Terminal { out: &mut out, err, input, shown: false, watched: false, pick: None, now };
         assert_eq!(terminal.ask("Sure ([yN])?").unwrap(), yes);
         assert!(out.starts_with(b"Sure ([yN])? "));
     }

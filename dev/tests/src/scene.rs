@@ -267,8 +267,19 @@ impl Person<'_> {
 
     /// `kubectl …` in a terminal, in which this is typed, until what it shows is enough.
     pub fn at_terminal(&self, kubectl: &str, typed: &str, is_enough: impl FnMut(&str) -> bool) -> Said {
-        let line = format!("exec script -qec 'kubectl -n {} {kubectl}' /dev/null", self.scene.namespace);
-        said_until(self.shell_command(&line), typed, is_enough)
+        said_until(self.terminal(kubectl), typed, is_enough)
+    }
+
+    /// `kubectl …` in a terminal, to its end. Each of these is typed once what belongs to it is shown.
+    pub fn talks_at_terminal(&self, kubectl: &str, exchanges: &[(&str, &str)]) -> Said {
+        said_talking(self.terminal(kubectl), exchanges)
+    }
+
+    fn terminal(&self, kubectl: &str) -> Command {
+        let (first, rest) = kubectl.split_once(' ').unwrap_or((kubectl, ""));
+        // kubectl takes no flags before the name of a plugin.
+        let line = format!("kubectl {first} -n {} {rest}", self.scene.namespace);
+        self.shell_command(&format!("exec script -qec '{line}' /dev/null"))
     }
 
     fn shell_command(&self, line: &str) -> Command {
@@ -361,6 +372,28 @@ pub fn said_until(mut command: Command, input: &str, mut is_enough: impl FnMut(&
     let _gone: std::io::Result<()> = child.kill();
     child.wait().unwrap();
     Said { command: shown, success, code: None, text }
+}
+
+/// Runs a command to its end. Each text is typed once the one before it is shown, and nothing before that.
+fn said_talking(mut command: Command, exchanges: &[(&str, &str)]) -> Said {
+    let shown = shown(&command);
+    let mut child = started(&mut command);
+    let mut stdin = child.stdin.take().unwrap();
+    let (sender, pieces) = mpsc::channel();
+    send_pieces(child.stdout.take().unwrap(), sender.clone());
+    send_pieces(child.stderr.take().unwrap(), sender);
+    let (mut text, mut read, mut exchanges) = (String::new(), 0, exchanges.iter().peekable());
+    while let Ok(piece) = pieces.recv_timeout(PATIENCE) {
+        text.push_str(&String::from_utf8_lossy(&piece));
+        while let Some((_, typed)) = exchanges.next_if(|(awaited, _)| text[read..].contains(awaited)) {
+            read = text.len();
+            stdin.write_all(typed.as_bytes()).unwrap();
+        }
+    }
+    // Where it waits for more than was typed.
+    let _gone: std::io::Result<()> = child.kill();
+    let status = child.wait().unwrap();
+    Said { command: shown, success: status.success(), code: status.code(), text }
 }
 
 fn shown(command: &Command) -> String {

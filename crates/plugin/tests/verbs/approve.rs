@@ -106,10 +106,46 @@ async fn without_a_name_one_chooses_from_a_list(#[case] typed: &str, #[case] nam
     assert_eq!((granted(&fake), outcome.failure), (names.iter().map(|&name| name.to_owned()).collect(), None));
 }
 
+#[tokio::test]
+async fn at_a_terminal_one_picks_whole_rows_and_is_asked_about_each() {
+    let fake = several();
+    let pick = |titles: &str, rows: &[&str]| {
+        insta::assert_snapshot!([&[titles], rows].concat().join("\n"));
+        Ok(vec![1])
+    };
+    let outcome = fake.run_picking(&["approve"], &pick, "y\n").await;
+    assert_eq!((granted(&fake), outcome.failure), (vec!["b".to_owned()], None));
+    assert!(
+        outcome.out.starts_with('\n') && outcome.out.contains("Grant access to request b ([yN])?"),
+        "{}",
+        outcome.out
+    );
+}
+
 #[rstest]
+#[case(&["approve"], "y\n")]
+#[case(&["approve", "-y"], "")]
+#[tokio::test]
+async fn whoever_picks_none_grants_none(#[case] line: &[&str], #[case] typed: &str) {
+    let fake = several();
+    let outcome = fake.run_picking(line, &|_, _| Ok(Vec::new()), typed).await;
+    let failure = Some("error: nothing was stored: none was chosen");
+    assert_eq!((granted(&fake), outcome.failure.as_deref()), (vec![], failure));
+}
+
+#[tokio::test]
+async fn all_that_waits_is_no_choice_at_a_terminal_either() {
+    let fake = several();
+    let pick = |_: &str, _: &[&str]| -> std::io::Result<Vec<usize>> { panic!("nobody is to choose") };
+    let outcome = fake.run_picking(&["approve", "--pending", "-y"], &pick, "").await;
+    assert_eq!((granted(&fake), outcome.failure), (["a", "c", "b"].map(str::to_owned).to_vec(), None));
+}
+
+#[rstest]
+#[case("0\n", "0 is no number of the list: type numbers from 1 to 2, or 'all'. Nothing was stored")]
 #[case("3\n", "3 is no number of the list: type numbers from 1 to 2, or 'all'. Nothing was stored")]
 #[case("1 x\u{1b}\n", "\"x\\u001b\" is no number of the list: type numbers from 1 to 2, or 'all'. Nothing was stored")]
-#[case("", "nothing was stored: only y or Y is a yes")]
+#[case("", "nothing was stored: none was chosen")]
 #[case("1\n", "nothing was stored: only y or Y is a yes")]
 #[tokio::test]
 async fn what_is_no_choice_stores_nothing(#[case] typed: &str, #[case] failure: &str) {

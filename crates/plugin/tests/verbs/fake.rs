@@ -18,7 +18,7 @@ use plugin::args::{Cli, Verb};
 use plugin::cluster::Cluster;
 use plugin::exit::Exit;
 use plugin::kubectl::{Line, Next};
-use plugin::terminal::Terminal;
+use plugin::terminal::{Pick, Terminal};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -170,20 +170,25 @@ impl Fake {
 
     /// The same with any input.
     pub(crate) async fn run_reading(&self, line: &[&str], input: &mut dyn BufRead) -> Outcome {
-        self.run_at(false, line, input).await
+        self.run_at(false, None, line, input).await
+    }
+
+    /// The same where one chooses by keys.
+    pub(crate) async fn run_picking(&self, line: &[&str], pick: &Pick, input: &str) -> Outcome {
+        self.run_at(true, Some(pick), line, &mut input.as_bytes()).await
     }
 
     /// The same at a terminal.
     pub(crate) async fn run_at_terminal(&self, line: &[&str], input: &str) -> Outcome {
-        self.run_at(true, line, &mut input.as_bytes()).await
+        self.run_at(true, None, line, &mut input.as_bytes()).await
     }
 
-    async fn run_at(&self, terminal: bool, line: &[&str], input: &mut dyn BufRead) -> Outcome {
+    async fn run_at(&self, terminal: bool, pick: Option<&Pick>, line: &[&str], input: &mut dyn BufRead) -> Outcome {
         let cli = Cli::try_parse_from([&["kubectl-request"], line].concat()).unwrap();
         let (mut out, mut err) = (anstream::StripStream::new(Vec::new()), Vec::new());
         let now = "2026-01-01T01:00:00+00:00[UTC]".parse().unwrap();
         let (shown, watched) = (terminal, terminal);
-        let mut terminal = Terminal { out: &mut out, err: &mut err, input, shown, watched, now };
+        let mut terminal = Terminal { out: &mut out, err: &mut err, input, shown, watched, pick, now };
         let flags = cli.connection.words();
         let ended = if let Verb::Policy(args) = cli.verb {
             plugin::policy::run(*args, &cli.connection, &mut terminal).map(|()| Next::Done).map_err(Into::into)

@@ -127,6 +127,24 @@ fn approvers_answer_several_at_once() {
 }
 
 #[test]
+fn an_approver_picks_by_keys_at_a_terminal() {
+    let scene = Scene::new(world::standing());
+    let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
+    let [first, second] = [&["date"], &["id"]].map(|command| jane.ask(&[], command));
+    let (shown, down, ctrl_c) = ("enter when done", "\x1b[B", "\x03");
+    amy.talks_at_terminal("request approve", &[(shown, "\r")]).ends_with(1, "none was chosen");
+    amy.talks_at_terminal("request approve -y", &[(shown, " "), ("[x]", ctrl_c)]).ends_with(1, "none was chosen");
+
+    let question = |name: &str| format!("Grant access to request {name} ([yN])?");
+    let (one, other) = (question(&second), question(&first));
+    let said = amy.talks_at_terminal("request approve", &[(shown, &format!("{second} \r")), (&one, "y\n")]);
+    said.works_with(&format!("created grant grant-{second}"));
+    jane.awaits(&second, "Granted");
+    let said = amy.talks_at_terminal("request approve", &[(shown, &format!("{down} \r")), (&other, "n\n")]);
+    said.ends_with(1, "skipped");
+}
+
+#[test]
 fn an_access_is_revoked_and_extended() {
     let scene = Scene::new(world::standing());
     let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
