@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use decide::debug::DebugContainer;
+use decide::debug::{DebugContainer, SECURITY_CONTEXT};
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::objects::EphemeralContainer;
@@ -140,6 +140,12 @@ fn debug_container(container: &Value) -> Result<DebugContainer, PodUpdateError> 
         }
     }
     Ok(DebugContainer { name, image, target, command, args, stdin, tty, others })
+}
+
+/// Whether a container is root on its node.
+pub fn is_privileged(container: &DebugContainer) -> bool {
+    let json = container.others.get(SECURITY_CONTEXT).and_then(|json| serde_json::from_str::<Value>(json).ok());
+    json.is_some_and(|rights| rights.get("privileged") == Some(&Value::Bool(true)))
 }
 
 fn not_understood(field: &str) -> PodUpdateError {

@@ -1,7 +1,6 @@
 //! `kubectl request approve`: grants requests, by name, from a list, or all that wait.
 
 use std::collections::BTreeSet;
-use std::io;
 
 use api::{AccessRequest, GrantStatus, Phase};
 use clap::Args;
@@ -14,8 +13,8 @@ use crate::named::{Named, Tally};
 use crate::safe::safe_word;
 use crate::same;
 use crate::summary;
-use crate::table::{Form, Layout, Table};
-use crate::terminal::{Pick, Terminal};
+use crate::table::{self, Form, Layout, Table};
+use crate::terminal::Terminal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,7 +49,7 @@ pub struct ApproveArgs {
     /// Why, for whoever asked and for the record
     #[arg(long)]
     pub reason: Option<String>,
-    /// Do not ask
+    /// Do not ask. What is picked by keys is asked about all the same: it was not shown whole
     #[arg(short, long)]
     pub yes: bool,
 }
@@ -117,10 +116,10 @@ async fn from_a_list(
         writeln!(terminal.err, "{}", nothing(args, cluster)).map_err(AnswerError::Terminal)?;
         return Ok(());
     }
-    let chosen = chosen(groups, args, terminal)?;
+    let Chosen { groups, asks } = choose(groups, args, terminal)?;
     let (mut tally, mut granted) = (Tally::default(), false);
-    for group in chosen {
-        if !agreed(&group, args, answer, terminal)? {
+    for group in groups {
+        if !agreed(&group, asks, answer, terminal)? {
             continue;
         }
         granted = true;
@@ -142,35 +141,35 @@ fn nothing(args: &ApproveArgs, cluster: &Cluster) -> String {
     format!("no request waits for you {place}")
 }
 
+/// What somebody decides about, and whether she is asked about each.
+struct Chosen {
+    groups: Vec<Vec<AccessRequest>>,
+    asks: bool,
+}
+
 /// All of the groups where nobody is to choose, those that are picked at a terminal, or those whose numbers are typed.
-fn chosen(
+fn choose(
     groups: Vec<Vec<AccessRequest>>,
     args: &ApproveArgs,
     terminal: &mut Terminal<'_>,
-) -> Result<Vec<Vec<AccessRequest>>, AnswerError> {
+) -> Result<Chosen, AnswerError> {
+    let now = terminal.now.timestamp();
     let pick = terminal.pick.filter(|_| !args.pending);
-    let form = if pick.is_some() { Form::Picked } else { Form::Numbered };
-    let layout = Layout { namespaces: args.all_namespaces, form };
-    let (_, table) = Table::of(&groups, layout, terminal.now.timestamp());
     let places: BTreeSet<usize> = if let Some(pick) = pick {
-        picked(pick, &table)?
+        let (titles, rows) = table::picked(&groups, args.all_namespaces, now);
+        pick(&titles, &rows)?.into_iter().collect()
     } else {
-        write!(terminal.out, "{table}")?;
+        let layout = Layout { namespaces: args.all_namespaces, form: Form::Numbered };
+        write!(terminal.out, "{}", Table::of(&groups, layout, now).1)?;
         if args.pending { (0..groups.len()).collect() } else { typed(groups.len(), terminal)? }
     };
     if places.is_empty() {
         return Err(AnswerError::NotChosen);
     }
     let numbered = groups.into_iter().enumerate();
-    Ok(numbered.filter(|(place, _)| places.contains(place)).map(|(_, group)| group).collect())
-}
-
-/// The places of the rows that are picked.
-fn picked(pick: &Pick, table: &str) -> io::Result<BTreeSet<usize>> {
-    let plain = anstream::adapter::strip_str(table).to_string();
-    let (titles, rows) = plain.split_once('\n').unwrap_or_default();
-    let rows: Vec<&str> = rows.lines().collect();
-    Ok(pick(titles, &rows)?.into_iter().collect())
+    let groups = numbered.filter(|(place, _)| places.contains(place)).map(|(_, group)| group).collect();
+    // What is picked was not shown whole, and some of it perhaps not at all.
+    Ok(Chosen { groups, asks: !args.yes || pick.is_some() })
 }
 
 /// The places of the groups, of so many, whose numbers are typed.
@@ -189,10 +188,10 @@ fn typed(groups: usize, terminal: &mut Terminal<'_>) -> Result<BTreeSet<usize>, 
     Ok(places)
 }
 
-/// Shows what the requests of a group have in common, and asks once.
+/// Shows what the requests of a group have in common, and asks once where somebody is to be asked.
 fn agreed(
     group: &[AccessRequest],
-    args: &ApproveArgs,
+    asks: bool,
     answer: &Answer,
     terminal: &mut Terminal<'_>,
 ) -> Result<bool, AnswerError> {
@@ -205,7 +204,7 @@ fn agreed(
     } else {
         format!("Grant access to request {} ([yN])?", safe_word(&first.name_any()))
     };
-    if args.yes || terminal.ask(&question)? {
+    if !asks || terminal.ask(&question)? {
         return Ok(true);
     }
     writeln!(terminal.err, "skipped {}", safe_word(&first.name_any()))?;

@@ -5,12 +5,12 @@
 use api::convert::{self, ConvertError};
 use std::fmt::Write as _;
 
+use api::pod_update::is_privileged;
 use api::{AccessRequestSpec, ExecOptions};
 use decide::access::{Ask, AttachAsk, DebugAsk};
 use decide::argv;
 use decide::copy::{Copy, Direction};
 use decide::debug::{DebugContainer, Profile, SECURITY_CONTEXT};
-use serde_json::Value;
 
 use crate::safe::safe_word;
 
@@ -105,7 +105,13 @@ impl Meaning {
     /// The same on one line, for a table.
     pub fn brief(&self) -> String {
         match self {
-            Self::Exec(options, any) => command(options, *any, argv::show),
+            Self::Exec(options, any) => {
+                let command = command(options, *any, argv::show);
+                match interactive(options.stdin == Some(true), options.tty == Some(true)) {
+                    Some(interactive) => format!("{command}, {interactive}"),
+                    None => command,
+                }
+            }
             Self::Copy(Copy { direction: Direction::To, path, directory, .. }) => {
                 format!("cp to {}, unpacked in {}", argv::quote_json(path), argv::quote_json(directory))
             }
@@ -254,11 +260,6 @@ fn rights(container: &DebugContainer) -> String {
         Profile::Sysadmin => "PRIVILEGED: root on the node",
     };
     format!("{words} (profile {})", profile.name())
-}
-
-fn is_privileged(container: &DebugContainer) -> bool {
-    let json = container.others.get(SECURITY_CONTEXT).and_then(|json| serde_json::from_str::<Value>(json).ok());
-    json.is_some_and(|rights| rights.get("privileged") == Some(&Value::Bool(true)))
 }
 
 fn debug_brief(ask: &DebugAsk) -> String {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use decide::argv::quote_json;
+pub use decide::argv::word as safe_word;
 
 /// Characters that show nothing of their own, or change how their neighbours show: formatting, bidirectional
 /// controls, joiners, variation selectors, fillers, tags (Unicode's `Default_Ignorable_Code_Point` and
@@ -44,13 +44,6 @@ pub fn safe(text: &str) -> String {
 /// Text that may have several lines, such as an answer of the server: its line breaks stay.
 pub fn safe_lines(text: &str) -> String {
     escape_where(text, |c| c != '\n' && is_hidden(c))
-}
-
-/// A name inside a sentence: quoted and escaped where it is more than one plain word, so that it cannot pretend to
-/// be part of the sentence.
-pub fn safe_word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:@/+=".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { quote_json(text) }
 }
 
 fn escape_where(text: &str, hidden: impl Fn(char) -> bool) -> String {

@@ -35,6 +35,14 @@ pub enum Form {
     Picked,
 }
 
+/// Rows without colours, and the line above them: for whatever lays them out itself.
+pub fn picked(groups: &[Vec<AccessRequest>], namespaces: bool, now: Timestamp) -> (String, Vec<String>) {
+    let (_, text) = Table::of(groups, Layout { namespaces, form: Form::Picked }, now);
+    let plain = anstream::adapter::strip_str(&text).to_string();
+    let mut lines = plain.lines().map(str::to_owned);
+    (lines.next().unwrap_or_default(), lines.collect())
+}
+
 /// A table, and how wide its columns are.
 pub struct Table {
     layout: Layout,

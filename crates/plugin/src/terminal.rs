@@ -6,7 +6,7 @@ use jiff::Zoned;
 
 /// Lets somebody choose among lines, under their titles: the places of those that she chose, none where she thought better
 /// of it.
-pub type Pick = dyn Fn(&str, &[&str]) -> io::Result<Vec<usize>>;
+pub type Pick = dyn Fn(&str, &[String]) -> io::Result<Vec<usize>>;
 
 /// The three streams of a verb: those of the process, or buffers in tests.
 pub struct Terminal<'a> {

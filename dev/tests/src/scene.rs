@@ -279,7 +279,9 @@ impl Person<'_> {
         let (first, rest) = kubectl.split_once(' ').unwrap_or((kubectl, ""));
         // kubectl takes no flags before the name of a plugin.
         let line = format!("kubectl {first} -n {} {rest}", self.scene.namespace);
-        self.shell_command(&format!("exec script -qec '{line}' /dev/null"))
+        let mut terminal = self.shell_command(&format!("exec script -qec '{line}' /dev/null"));
+        terminal.env("TERM", "xterm");
+        terminal
     }
 
     fn shell_command(&self, line: &str) -> Command {
@@ -387,7 +389,8 @@ fn said_talking(mut command: Command, exchanges: &[(&str, &str)]) -> Said {
         text.push_str(&String::from_utf8_lossy(&piece));
         while let Some((_, typed)) = exchanges.next_if(|(awaited, _)| text[read..].contains(awaited)) {
             read = text.len();
-            stdin.write_all(typed.as_bytes()).unwrap();
+            // It may have ended by itself.
+            let _gone: std::io::Result<()> = stdin.write_all(typed.as_bytes());
         }
     }
     // Where it waits for more than was typed.

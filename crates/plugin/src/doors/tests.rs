@@ -1,9 +1,8 @@
 use api::AccessRequest;
 use api::objects::EphemeralContainer;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::*;
 use crate::safe::is_hidden;
 use crate::summary;
 

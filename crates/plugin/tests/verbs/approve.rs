@@ -109,8 +109,8 @@ async fn without_a_name_one_chooses_from_a_list(#[case] typed: &str, #[case] nam
 #[tokio::test]
 async fn at_a_terminal_one_picks_whole_rows_and_is_asked_about_each() {
     let fake = several();
-    let pick = |titles: &str, rows: &[&str]| {
-        insta::assert_snapshot!([&[titles], rows].concat().join("\n"));
+    let pick = |titles: &str, rows: &[String]| {
+        insta::assert_snapshot!(format!("{titles}\n{}", rows.join("\n")));
         Ok(vec![1])
     };
     let outcome = fake.run_picking(&["approve"], &pick, "y\n").await;
@@ -120,6 +120,13 @@ async fn at_a_terminal_one_picks_whole_rows_and_is_asked_about_each() {
         "{}",
         outcome.out
     );
+}
+
+#[tokio::test]
+async fn what_is_picked_is_asked_about_whatever_the_flags() {
+    let fake = several();
+    let outcome = fake.run_picking(&["approve", "-y"], &|_, _| Ok(vec![0, 1]), "y\nn\n").await;
+    assert_eq!((granted(&fake), outcome.err.as_str()), (["a", "c"].map(str::to_owned).to_vec(), "skipped b\n"));
 }
 
 #[rstest]
@@ -136,7 +143,7 @@ async fn whoever_picks_none_grants_none(#[case] line: &[&str], #[case] typed: &s
 #[tokio::test]
 async fn all_that_waits_is_no_choice_at_a_terminal_either() {
     let fake = several();
-    let pick = |_: &str, _: &[&str]| -> std::io::Result<Vec<usize>> { panic!("nobody is to choose") };
+    let pick = |_: &str, _: &[String]| -> std::io::Result<Vec<usize>> { panic!("nobody is to choose") };
     let outcome = fake.run_picking(&["approve", "--pending", "-y"], &pick, "").await;
     assert_eq!((granted(&fake), outcome.failure), (["a", "c", "b"].map(str::to_owned).to_vec(), None));
 }

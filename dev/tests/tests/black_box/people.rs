@@ -132,16 +132,21 @@ fn an_approver_picks_by_keys_at_a_terminal() {
     let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
     let [first, second] = [&["date"], &["id"]].map(|command| jane.ask(&[], command));
     let (shown, down, ctrl_c) = ("enter when done", "\x1b[B", "\x03");
-    amy.talks_at_terminal("request approve", &[(shown, "\r")]).ends_with(1, "none was chosen");
-    amy.talks_at_terminal("request approve -y", &[(shown, " "), ("[x]", ctrl_c)]).ends_with(1, "none was chosen");
+    let none = "none was chosen";
+    amy.talks_at_terminal("request approve", &[(shown, "\r")]).ends_with(1, none);
+    amy.talks_at_terminal("request approve -y", &[(shown, " "), ("[x]", ctrl_c)]).ends_with(1, none);
+    amy.talks_at_terminal("request approve", &[(shown, "\x1b[C\x1b[D\r")]).ends_with(1, none);
 
+    // The rows stand in the order of the list.
+    let said = amy.kubectl(["request", "list", "--pending", "-o", "name"]).text;
+    let last = if said.find(&first) < said.find(&second) { &second } else { &first };
     let question = |name: &str| format!("Grant access to request {name} ([yN])?");
-    let (one, other) = (question(&second), question(&first));
-    let said = amy.talks_at_terminal("request approve", &[(shown, &format!("{second} \r")), (&one, "y\n")]);
-    said.works_with(&format!("created grant grant-{second}"));
+    let said = amy.talks_at_terminal("request approve", &[(shown, &format!("{down} \r")), (&question(last), "n\n")]);
+    said.ends_with(1, &format!("skipped {last}"));
+    let picks = [(shown, format!("{second} \r")), (&question(&second), "y\n".to_owned())];
+    let picks = picks.each_ref().map(|(awaited, typed)| (*awaited, typed.as_str()));
+    amy.talks_at_terminal("request approve -y", &picks).works_with(&format!("created grant grant-{second}"));
     jane.awaits(&second, "Granted");
-    let said = amy.talks_at_terminal("request approve", &[(shown, &format!("{down} \r")), (&other, "n\n")]);
-    said.ends_with(1, "skipped");
 }
 
 #[test]
