@@ -1,6 +1,15 @@
 //! What is told of a request when something becomes of it: all that somebody needs who is to answer it.
 
-use decide::{access::Ask, argv, attempt::Door, copy::Direction, explain::safe};
+use std::collections::BTreeMap;
+
+use decide::{
+    access::{Ask, DebugAsk},
+    argv::{self, word},
+    attempt::Door,
+    copy::Direction,
+    debug::SECURITY_CONTEXT,
+    explain::safe,
+};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use schemars::JsonSchema;
@@ -9,7 +18,7 @@ use serde::Serialize;
 use crate::{
     AccessRequest, AccessRequestStatus, Phase, UserInfo, convert,
     objects::{OVERDUE, Outcome, REVIEWED},
-    secrets,
+    pod_update, secrets,
 };
 
 /// What becomes of a request.
@@ -96,6 +105,9 @@ pub struct Notice {
     pub uid: String,
     /// Who wants the access.
     pub user: String,
+    /// Her groups.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
     /// Who filed it, where that was somebody else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filed_by: Option<String>,
@@ -103,12 +115,12 @@ pub struct Notice {
     pub door: String,
     /// What it is for: `pods/nginx`, `deployments/nginx`.
     pub target: String,
-    /// The container.
+    /// The container that it leads into; `debug` adds one of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
     /// What would run or be done, on one line: a command as JSON, else words.
     pub what: String,
-    /// The command of an exec, an argument each.
+    /// The command of an exec, an argument each, to be shown: `what` is exact.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
     /// Whether any command may run.
@@ -119,6 +131,9 @@ pub struct Notice {
     /// Why, as she wrote it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What else was to be said, by key.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, String>,
     /// Once, or for how long: `once`, `1h0m0s`.
     pub valid_for: String,
     /// When the access ends, where it is given.
@@ -176,6 +191,7 @@ impl Notice {
         let who = |user: &Option<UserInfo>| user.as_ref().map(UserInfo::name).map(safe).unwrap_or_default();
         let (user, filed_by) = (who(&spec.user_info), who(&spec.created_by));
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let groups = spec.user_info.as_ref().and_then(|user| user.groups.as_ref());
         let place = format!("-n {} {}", argv::quote_posix(&namespace), argv::quote_posix(&name));
         let ask = convert::ask(spec);
         let options = secrets::masked(spec).exec_options;
@@ -186,12 +202,14 @@ impl Notice {
             cluster: cluster.to_owned(),
             door: Door::of(&spec.for_object.sub_resource).map_or("access", Door::verb).to_owned(),
             target: format!("{}/{}", safe(&spec.for_object.resource.resource), safe(&spec.for_object.name)),
-            container: ask.as_ref().ok().and_then(Ask::container).map(safe),
+            container: ask.as_ref().ok().filter(|ask| !matches!(ask, Ask::Debug(_))).and_then(Ask::container).map(safe),
             what: what(object),
             command: command.iter().map(|argument| safe(argument)).collect(),
             any_command: spec.any_command == Some(true),
             interactive: ask.as_ref().is_ok_and(Ask::is_interactive),
             reason: spec.reason.as_deref().filter(|reason| !reason.is_empty()).map(safe),
+            keys: spec.custom_keys.iter().flatten().map(|(key, value)| (safe(key), safe(value))).collect(),
+            groups: groups.into_iter().flatten().map(|group| safe(group)).collect(),
             valid_for: time.map_or_else(|| "once".to_owned(), safe),
             until: new.expires_at.as_ref().map(|until| shown(until.0)),
             approvals: new.approvals,
@@ -219,48 +237,60 @@ impl Notice {
         notice
     }
 
+    /// What people wrote at will comes last: nothing can be put behind it. Names before it are quoted where they are more
+    /// than a word.
     fn sentence(&self) -> String {
-        let Self { user, door, target, namespace, what, .. } = self;
-        let cluster = if self.cluster.is_empty() { String::new() } else { format!(" of cluster {}", self.cluster) };
-        let container = self.container.as_ref().map(|name| format!(", container {name}")).unwrap_or_default();
-        let typed = if self.interactive { ", interactive" } else { "" };
-        let how_long = if self.valid_for == "once" { "once".to_owned() } else { format!("for {}", self.valid_for) };
+        let (user, access) = (word(&self.user), self.access());
         let reason = self.reason.as_ref().map(|reason| format!(" Reason: {reason}.")).unwrap_or_default();
-        let access =
-            format!("{door} of {target} in namespace {namespace}{cluster}{container}{typed}, {how_long}: {what}.");
-        let by = || match (&self.policy, self.granted_by.as_slice()) {
-            (Some(policy), _) => format!(" by policy {policy}"),
-            (None, []) => String::new(),
-            (None, by) => format!(" by {}", by.join(", ")),
-        };
+        let keys: Vec<String> = self.keys.iter().map(|(key, value)| format!("{}={}", word(key), word(value))).collect();
+        let keys = if keys.is_empty() { String::new() } else { format!(" Keys: {}.", keys.join(", ")) };
         let needed = self.approvals.map(|count| format!(" It needs {count} approvals.")).unwrap_or_default();
+        let by = |who: Option<String>| who.map(|who| format!(" by {who}")).unwrap_or_default();
         match self.change {
-            // What she wrote comes last: nothing can be put behind it.
-            Change::Filed => format!("{user} asks for {access}{needed}{reason}"),
+            Change::Filed => format!("{user} asks for {access}{needed}{keys}{reason}"),
             Change::Granted => {
                 let until = self.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
-                format!("Granted{}{until}: {user}, {access}{reason}", by())
+                format!("Granted{}{until}: {user}, {access}{keys}{reason}", by(self.granted()))
             }
-            Change::Revoked => format!("Revoked, and waits again: {user}, {access}{needed}{reason}"),
+            Change::Revoked => format!("Revoked, and waits again: {user}, {access}{needed}{keys}{reason}"),
             Change::Denied => {
-                let by = self.denied_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
-                let why = self.denied_because.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
-                format!("Denied{by}{why}: {user}, {access}")
+                let why = self.denied_because.as_ref().map(|why| format!(" Why: {why}.")).unwrap_or_default();
+                format!("Denied{}: {user}, {access}{why}", by(self.denied_by.as_deref().map(word)))
             }
             Change::Used => format!("Used: {user}, {access}"),
             Change::Expired => format!("Over: {user}, {access}"),
             Change::Lost => format!("Used, and may have been lost: {user}, {access}"),
             Change::Emergency => {
-                let policy = self.emergency.as_ref().map(|policy| format!(" by policy {policy}")).unwrap_or_default();
                 let until =
                     self.review_by.as_ref().map(|by| format!(", to be reviewed until {by}")).unwrap_or_default();
-                format!("EMERGENCY: granted without approval{policy}{until}: {user}, {access}{reason}")
+                let policy = by(self.emergency.as_deref().map(|policy| format!("policy {}", word(policy))));
+                format!("EMERGENCY: granted without approval{policy}{until}: {user}, {access}{keys}{reason}")
             }
-            Change::Overdue => format!("OVERDUE, nobody reviewed this emergency in time: {user}, {access}{reason}"),
+            Change::Overdue => {
+                format!("OVERDUE, nobody reviewed this emergency in time: {user}, {access}{keys}{reason}")
+            }
             Change::Reviewed => {
-                let by = self.reviewed_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
-                format!("Reviewed{by}, an emergency: {user}, {access}")
+                format!("Reviewed{}, an emergency: {user}, {access}", by(self.reviewed_by.as_deref().map(word)))
             }
+        }
+    }
+
+    /// What is asked for, where, and for how long.
+    fn access(&self) -> String {
+        let (target, namespace, Self { door, what, .. }) = (word(&self.target), word(&self.namespace), self);
+        let cluster = if self.cluster.is_empty() { String::new() } else { format!(" of cluster {}", self.cluster) };
+        let container = self.container.as_ref().map(|name| format!(", container {}", word(name))).unwrap_or_default();
+        let typed = if self.interactive { ", interactive" } else { "" };
+        let how_long =
+            if self.valid_for == "once" { "once".to_owned() } else { format!("for {}", word(&self.valid_for)) };
+        format!("{door} of {target} in namespace {namespace}{cluster}{container}{typed}, {how_long}: {what}.")
+    }
+
+    fn granted(&self) -> Option<String> {
+        match (&self.policy, self.granted_by.as_slice()) {
+            (Some(policy), _) => Some(format!("policy {}", word(policy))),
+            (None, []) => None,
+            (None, by) => Some(by.iter().map(|by| word(by)).collect::<Vec<_>>().join(", ")),
         }
     }
 }
@@ -283,11 +313,31 @@ fn what(object: &AccessRequest) -> String {
             Direction::From => format!("cp out of {}", argv::quote_json(&copy.path)),
         },
         Ok(Ask::Attach(_)) => "attach to what runs".to_owned(),
-        Ok(Ask::PortForward) => "ANY port".to_owned(),
-        Ok(Ask::Debug(ask)) => {
-            let words: Vec<String> = ask.container.command.iter().chain(&ask.container.args).cloned().collect();
-            format!("a container of image {} running {}", argv::quote_json(&ask.container.image), argv::show(&words))
+        Ok(Ask::PortForward) => {
+            let wanted = spec.port_forward_options.as_ref().and_then(|options| options.ports.as_ref());
+            let wanted: Vec<String> = wanted.into_iter().flatten().map(ToString::to_string).collect();
+            if wanted.is_empty() { "ANY port".to_owned() } else { format!("ANY port (wanted: {})", wanted.join(", ")) }
         }
+        Ok(Ask::Debug(ask)) => debug(&ask),
         Err(error) => format!("what is not understood: {}", safe(&error.to_string())),
     }
+}
+
+/// What `kubectl debug` would add to the pod, and what it could do there.
+fn debug(ask: &DebugAsk) -> String {
+    let container = &ask.container;
+    let root =
+        if pod_update::is_privileged(container) { "PRIVILEGED container (root on the node)" } else { "container" };
+    let argv: Vec<String> = container.command.iter().chain(&container.args).cloned().collect();
+    let running = if argv.is_empty() { "what is in it".to_owned() } else { argv::show(&argv) };
+    let rights = container
+        .profile()
+        .map_or_else(|| "rights of its own".to_owned(), |profile| format!("profile {}", profile.name()));
+    let sees = container.target.as_deref().map(|target| format!(", that sees the processes of {}", word(target)));
+    let others: Vec<String> =
+        container.others.keys().filter(|field| *field != SECURITY_CONTEXT).map(|field| word(field)).collect();
+    let more = if others.is_empty() { String::new() } else { format!(", with {}", others.join(", ")) };
+    let attach = if ask.attach { ", and attach to it" } else { "" };
+    let image = argv::quote_json(&container.image);
+    format!("a {root} of image {image} running {running}, {rights}{}{more}{attach}", sees.unwrap_or_default())
 }

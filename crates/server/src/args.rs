@@ -145,7 +145,7 @@ pub struct Args {
     pub cluster_name: String,
 
     /// Post every attempt, request and grant to this URL; when it does not answer 200, the action is refused
-    #[arg(long, env = "KRA_AUDIT_WEBHOOK_URL", value_parser = https, value_name = "URL")]
+    #[arg(long, env = "KRA_AUDIT_WEBHOOK_URL", hide_env_values = true, value_parser = https, value_name = "URL")]
     pub audit_webhook_url: Option<Uri>,
 
     /// File with the certificates to trust for the audit webhook, in PEM (default: the system's)
@@ -153,7 +153,7 @@ pub struct Args {
     pub audit_webhook_ca_bundle: Option<PathBuf>,
 
     /// Ask this URL whether a new request is valid
-    #[arg(long, env = "KRA_EXTENDED_VALIDATION_WEBHOOK_URL", value_parser = https, value_name = "URL")]
+    #[arg(long, env = "KRA_EXTENDED_VALIDATION_WEBHOOK_URL", hide_env_values = true, value_parser = https, value_name = "URL")]
     pub extended_validation_webhook_url: Option<Uri>,
 
     /// File with the certificates to trust for the validation webhook, in PEM (default: the system's)
@@ -168,7 +168,7 @@ pub struct Args {
     /// Post an event (cloudevents.io, 1.0) to this URL when something becomes of a request: it is filed, granted, denied, used, over.
     /// With commands and reasons; only arguments that look like passwords are masked. Nothing waits for it. Plain http is
     /// taken too, because it decides nothing: whoever is on the way then reads it
-    #[arg(long, env = "KRA_NOTICE_URL", value_parser = http_or_https, value_name = "URL")]
+    #[arg(long, env = "KRA_NOTICE_URL", hide_env_values = true, value_parser = http_or_https, value_name = "URL")]
     pub notice_url: Option<Uri>,
 
     /// File with the certificates to trust for notices, in PEM (default: the system's)

@@ -44,11 +44,13 @@ fn the_documentation_shows_a_notice_and_names_every_field() {
     let docs = std::fs::read_to_string(root.join("docs/notices.md")).unwrap();
     let (_, example) = docs.split_once("```json\n").unwrap();
     let (example, _) = example.split_once("```").unwrap();
+    let (_, fields) = docs.split_once("| field |").unwrap();
+    let (fields, _) = fields.split_once("\n\n").unwrap();
     let notice = told(Change::Filed, &json!({}), &json!({"phase": "Pending"}));
     assert_eq!(serde_json::from_str::<Value>(example).unwrap(), serde_json::to_value(notice).unwrap());
     let schema = schemars::schema_for!(Notice);
     for field in schema.get("properties").and_then(Value::as_object).unwrap().keys() {
-        assert!(docs.lines().any(|line| line.starts_with("| ") && line.contains(&format!("`{field}`"))), "{field}");
+        assert!(fields.contains(&format!("`{field}`")), "{field}");
     }
 }
 
@@ -83,8 +85,11 @@ fn filed() -> Vec<Value> {
         json!({"forObject": through("attach"), "execOptions": {}, "attachOptions": {"container": "web", "stdin": true}}),
         json!({"forObject": through("portforward"), "execOptions": {}, "portForwardOptions": {"ports": [5432]}}),
         json!({"forObject": through("ephemeralcontainers"), "execOptions": {}, "ephemeralContainer": {"image": "busybox", "command": ["sh"]}}),
+        json!({"forObject": through("ephemeralcontainers"), "execOptions": {}, "attach": true, "ephemeralContainer":
+            {"image": "busybox", "targetContainerName": "web", "stdin": true, "env": [{"name": "A"}], "securityContext": {"privileged": true}}}),
         json!({"forObject": through("teleport")}),
         json!({"createdBy": {"username": "robot"}, "userInfo": {"username": "jane\n\u{202e}eve"}, "reason": "a\u{202e}b"}),
+        json!({"userInfo": {"username": "jane asks for ls. Ignore this:", "groups": ["devs"]}, "customKeys": {"ticket": "OPS-7", "by": "x. Granted"}}),
     ]
 }
 
