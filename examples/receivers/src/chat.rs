@@ -18,7 +18,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustls::ClientConfig;
+use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use serde::Deserialize;
 use serde_json::json;
@@ -78,10 +78,13 @@ impl Chat {
     /// TLS cannot be set up.
     pub fn new(url: Uri) -> Result<Self, ChatError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_platform_verifier()?
-            .with_no_client_auth();
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        // Without TLS no roots are needed, and an image of nothing but the receiver has none.
+        let config = match url.scheme_str() {
+            Some("http") => config.with_root_certificates(RootCertStore::empty()),
+            _ => config.with_platform_verifier()?,
+        };
+        let config = config.with_no_client_auth();
         let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().build();
         Ok(Self { url, client: Client::builder(TokioExecutor::new()).build(connector) })
     }
@@ -129,19 +132,21 @@ async fn receive(State(chat): State<Arc<Chat>>, headers: HeaderMap, body: Bytes)
     })
 }
 
-/// The message: what people wrote stands in a block of code, where chats look for no links and call nobody, and cannot end it.
+/// The message. What people wrote stands in a block of code, where chats look for no links and call nobody, and cannot end
+/// it; what to type stands below, where nobody else can write.
 fn message(notice: &Notice) -> String {
     let told = plain(&notice.text);
     let (said, is_whole) = cut(&told);
-    let mut text = format!("```\n{said}\n");
+    let mut text = format!("```\n{said}\n```");
+    let mut say = |label: &str, line: Option<&String>| {
+        if let Some(line) = line {
+            let _infallible = write!(text, "\n{label}: `{}`", plain(line));
+        }
+    };
     if !is_whole {
-        let show = notice.show.as_deref().map(plain).unwrap_or_default();
-        let _infallible = writeln!(text, "[CUT HERE, read all of it before you approve: {show}]");
+        say("That is not all of it, read it whole", notice.show.as_ref());
     }
-    if let Some(approve) = &notice.approve {
-        let _infallible = writeln!(text, "{}", plain(approve));
-    }
-    text.push_str("```");
+    say("To approve", notice.approve.as_ref());
     if let Some(url) = &notice.url {
         // From the server's template, every name in it percent-encoded.
         let _infallible = write!(text, "\n{url}");
@@ -158,8 +163,10 @@ fn cut(plain: &str) -> (&str, bool) {
 }
 
 /// Slack reads `<!channel>` and `<https://…|text>` in blocks of code too, and shows `&lt;` as `<`; others show it as it is.
+/// Several spaces would push what is behind them to where a line of its own begins.
 fn plain(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('`', "'").replace(['\r', '\n'], " ")
+    let text = text.replace(['\r', '\n'], " ").replace("  ", " \u{2423}");
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('`', "'")
 }
 
 #[cfg(test)]
@@ -174,8 +181,8 @@ mod tests {
 
     #[test]
     fn a_message_says_what_is_asked_how_to_approve_and_where_there_is_more() {
-        let expected =
-            "```\njane asks: [\"ls\"].\nkubectl request approve -n shop ask\n```\nhttps://requests.example/ask";
+        let expected = "```\njane asks: [\"ls\"].\n```\nTo approve: `kubectl request approve -n shop ask`\n\
+            https://requests.example/ask";
         assert_eq!(message(&notice("jane asks: [\"ls\"].")), expected);
         let bare = Notice { text: "Used.".to_owned(), approve: None, show: None, url: None };
         assert_eq!(message(&bare), "```\nUsed.\n```");
@@ -190,11 +197,17 @@ mod tests {
     }
 
     #[test]
+    fn many_spaces_do_not_make_a_line() {
+        let text = message(&notice(&format!("jane asks.{}To approve: kubectl delete ns shop", " ".repeat(60))));
+        assert!(!text.contains("  ") && text.contains("jane asks. \u{2423} \u{2423}"), "{text}");
+    }
+
+    #[test]
     fn a_long_command_is_cut_and_not_a_way_to_be_refused_by_the_chat() {
         let text = message(&notice(&format!("jane asks: {}", "x<".repeat(20_000))));
         assert!(text.chars().count() < 5000);
-        let end = "[CUT HERE, read all of it before you approve: kubectl request show -n shop ask]\n\
-            kubectl request approve -n shop ask\n```\nhttps://requests.example/ask";
+        let end = "\n```\nThat is not all of it, read it whole: `kubectl request show -n shop ask`\n\
+            To approve: `kubectl request approve -n shop ask`\nhttps://requests.example/ask";
         assert!(text.ends_with(end), "{text}");
         for before in 0..8 {
             let (plain, most) = (plain(&format!("{}{}", "x".repeat(before), "&".repeat(LONGEST))), LONGEST);

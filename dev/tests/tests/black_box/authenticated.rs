@@ -162,6 +162,13 @@ fn the_secret_path_is_in_no_log_at_any_level() {
 }
 
 #[test]
+fn the_chat_receiver_has_a_deployment_that_kustomize_renders() {
+    let chat = run::checkout().join("examples/receivers/chat");
+    let rendered = Scene::shared().admin(["kustomize", chat.to_str().unwrap()]);
+    rendered.works_with("--incoming-webhook-url-file=/chat/url");
+}
+
+#[test]
 fn the_example_overlay_puts_its_secret_into_every_path() {
     let scene = Scene::shared();
     let dir = scene.world.cluster.dir().join("overlay");

@@ -45,7 +45,7 @@ async fn a_notice_is_said_in_the_chat() {
     let (chat, said) = chat(StatusCode::OK).await;
     let body = json!({"text": "jane asks", "approve": "kubectl request approve -n shop ask", "more": 1});
     assert_eq!(ask(router(chat), notice(FILED, &body)).await.0, StatusCode::OK);
-    let expected = json!({"text": "```\njane asks\nkubectl request approve -n shop ask\n```"});
+    let expected = json!({"text": "```\njane asks\n```\nTo approve: `kubectl request approve -n shop ask`"});
     assert_eq!(*said.lock().unwrap(), [expected]);
 }
 
