@@ -120,7 +120,7 @@ pub struct Notice {
     pub container: Option<String>,
     /// What would run or be done, on one line: a command as JSON, else words.
     pub what: String,
-    /// The command of an exec, an argument each, to be shown: `what` is exact.
+    /// The command of an exec, an argument each, to be shown; in `what` no two look the same.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
     /// Whether any command may run.
@@ -329,7 +329,7 @@ fn debug(ask: &DebugAsk) -> String {
     let root =
         if pod_update::is_privileged(container) { "PRIVILEGED container (root on the node)" } else { "container" };
     let argv: Vec<String> = container.command.iter().chain(&container.args).cloned().collect();
-    let running = if argv.is_empty() { "what is in it".to_owned() } else { argv::show(&argv) };
+    let running = if argv.is_empty() { "the image's own command".to_owned() } else { argv::show(&argv) };
     let rights = container
         .profile()
         .map_or_else(|| "rights of its own".to_owned(), |profile| format!("profile {}", profile.name()));

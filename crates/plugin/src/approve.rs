@@ -156,7 +156,7 @@ fn choose(
     let now = terminal.now.timestamp();
     let pick = terminal.pick.filter(|_| !args.pending);
     let places: BTreeSet<usize> = if let Some(pick) = pick {
-        let (titles, rows) = table::picked(&groups, args.all_namespaces, now);
+        let (titles, rows) = table::rows_to_pick(&groups, args.all_namespaces, now);
         pick(&titles, &rows)?.into_iter().collect()
     } else {
         let layout = Layout { namespaces: args.all_namespaces, form: Form::Numbered };

@@ -106,20 +106,14 @@ impl Meaning {
     pub fn brief(&self) -> String {
         match self {
             Self::Exec(options, any) => {
-                let command = command(options, *any, argv::show);
-                match interactive(options.stdin == Some(true), options.tty == Some(true)) {
-                    Some(interactive) => format!("{command}, {interactive}"),
-                    None => command,
-                }
+                let (stdin, tty) = (options.stdin == Some(true), options.tty == Some(true));
+                brief_with_interactive(command(options, *any, argv::show), stdin, tty)
             }
             Self::Copy(Copy { direction: Direction::To, path, directory, .. }) => {
                 format!("cp to {}, unpacked in {}", argv::quote_json(path), argv::quote_json(directory))
             }
             Self::Copy(copy) => format!("cp from {}", argv::quote_json(&copy.path)),
-            Self::Attach(ask) => match interactive(ask.stdin, ask.tty) {
-                Some(interactive) => format!("attach, {interactive}"),
-                None => "attach".to_owned(),
-            },
+            Self::Attach(ask) => brief_with_interactive("attach".to_owned(), ask.stdin, ask.tty),
             Self::PortForward(ports) => format!("port-forward ANY ({})", wanted(ports)),
             Self::Debug(ask) => debug_brief(ask),
             Self::Unknown(_) => "(not understood)".to_owned(),
@@ -183,6 +177,13 @@ fn interactive(stdin: bool, tty: bool) -> Option<&'static str> {
 fn with_interactive(mut lines: Vec<(String, String)>, stdin: bool, tty: bool) -> Vec<(String, String)> {
     lines.extend(interactive(stdin, tty).map(|interactive| line("Interactive", interactive.to_owned())));
     lines
+}
+
+fn brief_with_interactive(brief: String, stdin: bool, tty: bool) -> String {
+    match interactive(stdin, tty) {
+        Some(interactive) => format!("{brief}, {interactive}"),
+        None => brief,
+    }
 }
 
 fn open(interactive: bool) -> &'static str {

@@ -11,7 +11,7 @@ use terminal_size::{Height, Width};
 
 /// What the picker writes before each line: the titles begin so far to the right.
 const BEFORE: &str = "      ";
-/// What it writes around them: titles, question, help, and a line below.
+/// The lines around them: titles, question, help (two where the terminal is narrow), and the one below.
 const AROUND: usize = 5;
 const HELP: &str = "space chooses, right all, left none; type to filter; enter when done";
 

@@ -35,8 +35,8 @@ pub enum Form {
     Picked,
 }
 
-/// Rows without colours, and the line above them: for whatever lays them out itself.
-pub fn picked(groups: &[Vec<AccessRequest>], namespaces: bool, now: Timestamp) -> (String, Vec<String>) {
+/// The titles, and the rows that somebody picks from, without colours: whatever draws them has its own.
+pub fn rows_to_pick(groups: &[Vec<AccessRequest>], namespaces: bool, now: Timestamp) -> (String, Vec<String>) {
     let (_, text) = Table::of(groups, Layout { namespaces, form: Form::Picked }, now);
     let plain = anstream::adapter::strip_str(&text).to_string();
     let mut lines = plain.lines().map(str::to_owned);
