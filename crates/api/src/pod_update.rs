@@ -1,12 +1,22 @@
-//! What an update of a pod's ephemeral containers adds. Pods are compared as JSON values: typed structs drop the fields
-//! that they do not know, and those would ride along unseen.
+//! What an update of a pod's ephemeral containers adds. Pods are compared field by field as text: typed structs drop the
+//! fields that they do not know, and those would ride along unseen. Of all that a pod holds, only the one container that
+//! is new is built in memory.
+
+mod fields;
 
 use std::collections::BTreeMap;
 
 use decide::debug::{DebugContainer, SECURITY_CONTEXT};
+use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::objects::EphemeralContainer;
+use fields::{Fields, is_same};
+
+/// The largest container that is added, in bytes of JSON: a request for one has at most 64 KiB.
+const LARGEST_CONTAINER: usize = 128 * 1024;
+/// How many values the container that is added may have.
+const MOST_VALUES: usize = 4096;
 
 /// Why an update is not the addition of one container.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,25 +55,25 @@ pub enum PodUpdateError {
 /// # Errors
 /// It adds none or several, or changes anything else.
 pub fn addition(old: Option<&RawValue>, new: Option<&RawValue>) -> Result<(String, DebugContainer), PodUpdateError> {
-    let (old, new) = (pod(old)?, pod(new)?);
-    let (old_containers, new_containers) = (ephemeral_containers(&old)?, ephemeral_containers(&new)?);
-    check_rest(&old, &new)?;
-    for (name, container) in &old_containers {
-        if new_containers.get(name) != Some(container) {
+    let (old, new) = (PodText::read(old)?, PodText::read(new)?);
+    old.check_rest(&new)?;
+    for (name, container) in &old.ephemeral {
+        if !new.ephemeral.get(name).is_some_and(|kept| is_same(container, kept)) {
             return Err(PodUpdateError::Changed { name: name.clone() });
         }
     }
-    let added: Vec<_> = new_containers.iter().filter(|(name, _)| !old_containers.contains_key(*name)).collect();
+    let added: Vec<_> = new.ephemeral.iter().filter(|(name, _)| !old.ephemeral.contains_key(*name)).collect();
     let [(_, container)] = added.as_slice() else { return Err(PodUpdateError::NotOne { count: added.len() }) };
-    let uid = old.pointer("/metadata/uid").and_then(Value::as_str).filter(|uid| !uid.is_empty());
-    let uid = uid.filter(|uid| new.pointer("/metadata/uid").and_then(Value::as_str) == Some(*uid));
-    Ok((uid.ok_or(PodUpdateError::NoPod)?.to_owned(), debug_container(container)?))
+    let uid = old.uid().filter(|uid| new.uid().as_ref() == Some(uid)).ok_or(PodUpdateError::NoPod)?;
+    Ok((uid, debug_container_of(container)?))
 }
 
-/// The ephemeral containers of a stored pod, by name; those that are not understood are left out.
-pub fn stored(pod: &Value) -> BTreeMap<String, DebugContainer> {
-    let containers = ephemeral_containers(pod).unwrap_or_default();
-    containers.into_iter().filter_map(|(name, container)| Some((name, debug_container(&container).ok()?))).collect()
+/// The ephemeral containers of a stored pod, by name, from the texts of its list; those that are not understood, or are
+/// larger than any that can be asked for, are left out.
+pub fn stored(containers: &[&RawValue]) -> BTreeMap<String, DebugContainer> {
+    let named =
+        containers.iter().filter_map(|container| Some((name_of(container)?, debug_container_of(container).ok()?)));
+    named.collect()
 }
 
 /// A container that is asked for.
@@ -75,51 +85,91 @@ pub fn asked(container: &EphemeralContainer) -> Result<DebugContainer, PodUpdate
     debug_container(&serde_json::to_value(container).map_err(field)?)
 }
 
-fn pod(object: Option<&RawValue>) -> Result<Value, PodUpdateError> {
-    let pod: Value = object.and_then(|object| serde_json::from_str(object.get()).ok()).ok_or(PodUpdateError::NoPod)?;
-    if pod.is_object() { Ok(pod) } else { Err(PodUpdateError::NoPod) }
+/// A pod, as the texts of its fields.
+struct PodText<'a> {
+    top: Fields<'a>,
+    /// `None`: it is no object, or not there; then it is among those of the top, if anywhere.
+    metadata: Option<Fields<'a>>,
+    spec: Option<Fields<'a>>,
+    /// The ephemeral containers, by name.
+    ephemeral: BTreeMap<String, &'a RawValue>,
 }
 
-fn ephemeral_containers(pod: &Value) -> Result<BTreeMap<String, Value>, PodUpdateError> {
-    let not_understood = || PodUpdateError::Field { field: "ephemeralContainers".to_owned() };
-    let list = match pod.pointer("/spec/ephemeralContainers") {
-        None | Some(Value::Null) => return Ok(BTreeMap::new()),
-        Some(list) => list.as_array().ok_or_else(not_understood)?,
-    };
+impl<'a> PodText<'a> {
+    fn read(pod: Option<&'a RawValue>) -> Result<Self, PodUpdateError> {
+        let mut top = pod.and_then(Fields::of).ok_or(PodUpdateError::NoPod)?;
+        let mut inner = |name: &str| {
+            let fields = top.get(name).and_then(Fields::of)?;
+            top.remove(name);
+            Some(fields)
+        };
+        let (metadata, mut spec) = (inner("metadata"), inner("spec"));
+        let list = spec.as_mut().and_then(|spec| spec.remove("ephemeralContainers"));
+        let ephemeral = list.map(by_name).transpose()?.unwrap_or_default();
+        Ok(Self { top, metadata, spec, ephemeral })
+    }
+
+    fn uid(&self) -> Option<String> {
+        let uid = self.metadata.as_ref()?.get("uid")?;
+        serde_json::from_str::<String>(uid.get()).ok().filter(|uid| !uid.is_empty())
+    }
+
+    /// Everything but the ephemeral containers must stay. What the API server itself writes into the metadata of an
+    /// update is no change.
+    fn check_rest(&self, new: &Self) -> Result<(), PodUpdateError> {
+        const WRITTEN: [&str; 3] = ["managedFields", "generation", "resourceVersion"];
+        let changed = |field: &str| Err(PodUpdateError::MoreChanges { field: field.to_owned() });
+        if let Some(field) = self.top.first_difference(&new.top, &[]) {
+            return changed(field);
+        }
+        let same = |one: &Option<Fields<'_>>, other: &Option<Fields<'_>>, left_out: &[&str]| match (one, other) {
+            (Some(one), Some(other)) => one.first_difference(other, left_out).is_none(),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        if !same(&self.spec, &new.spec, &[]) {
+            return changed("spec");
+        }
+        if !same(&self.metadata, &new.metadata, &WRITTEN) {
+            return changed("metadata");
+        }
+        Ok(())
+    }
+}
+
+/// A list of containers, by name. Each has a name of its own.
+fn by_name(list: &RawValue) -> Result<BTreeMap<String, &RawValue>, PodUpdateError> {
+    let list: Option<Vec<&RawValue>> = serde_json::from_str(list.get()).map_err(|_error| no_list())?;
     let mut containers = BTreeMap::new();
-    for container in list {
-        let name = container.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
-        let name = name.ok_or_else(not_understood)?.to_owned();
-        if containers.insert(name, container.clone()).is_some() {
-            return Err(not_understood());
+    for container in list.unwrap_or_default() {
+        if containers.insert(name_of(container).ok_or_else(no_list)?, container).is_some() {
+            return Err(no_list());
         }
     }
     Ok(containers)
 }
 
-/// Everything but the ephemeral containers must stay. What the API server itself writes into the metadata of an
-/// update is no change.
-fn check_rest(old: &Value, new: &Value) -> Result<(), PodUpdateError> {
-    let rest = |pod: &Value| {
-        let mut pod = pod.clone();
-        if let Some(spec) = pod.pointer_mut("/spec").and_then(Value::as_object_mut) {
-            spec.remove("ephemeralContainers");
-        }
-        if let Some(metadata) = pod.pointer_mut("/metadata").and_then(Value::as_object_mut) {
-            for field in ["managedFields", "generation", "resourceVersion"] {
-                metadata.remove(field);
-            }
-        }
-        pod
-    };
-    let (old, new) = (rest(old), rest(new));
-    if old == new {
-        return Ok(());
+fn no_list() -> PodUpdateError {
+    not_understood("ephemeralContainers")
+}
+
+fn name_of(container: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
     }
-    let field = |value: &Value, name: &str| value.get(name).cloned();
-    let names = [&old, &new].into_iter().filter_map(Value::as_object).flat_map(Map::keys);
-    let changed = names.into_iter().find(|name| field(&old, name) != field(&new, name));
-    Err(PodUpdateError::MoreChanges { field: changed.cloned().unwrap_or_default() })
+    // A struct is also read from a list of its fields, which has no names.
+    let object = container.get().starts_with('{').then_some(container)?;
+    serde_json::from_str::<Named>(object.get()).ok().map(|named| named.name).filter(|name| !name.is_empty())
+}
+
+/// Builds a container, where it is not larger than one that can be asked for.
+fn debug_container_of(container: &RawValue) -> Result<DebugContainer, PodUpdateError> {
+    let text = container.get();
+    let bounded = text.len() <= LARGEST_CONTAINER && fields::values(text, MOST_VALUES);
+    if !bounded {
+        return Err(not_understood("ephemeralContainers (it is too large)"));
+    }
+    debug_container(&serde_json::from_str(text).map_err(|_error| no_list())?)
 }
 
 /// A container as `decide` compares it: nothing of it is left out but what is the same for every container that the

@@ -22,6 +22,8 @@ const MOST_OF_ONE: usize = 250;
 /// Commands that take more bytes as JSON, or have more arguments than a policy takes, are kept by their program only.
 const LONGEST: usize = 2048;
 const MOST_ARGUMENTS: usize = 256;
+/// Names of what was not looked at are cut.
+const LONGEST_NAME: usize = 512;
 /// Paths that are longer than a policy takes are cut.
 const LONGEST_PATH: usize = 1024;
 
@@ -117,6 +119,21 @@ impl Observed {
             interactive: false,
             port: to.and_then(|(name, _)| name.port.clone()),
             path: to.map(|(_, path)| path.chars().take(LONGEST_PATH).collect()),
+        }
+    }
+
+    /// An attempt that was too large to be looked at, or one too many at once; `door` is resource and subresource.
+    pub fn unread(user: &str, namespace: Option<&str>, door: &str) -> Self {
+        let cut = |text: &str| text.chars().take(LONGEST_NAME).collect::<String>();
+        Self {
+            user: cut(user),
+            namespace: namespace.map(cut),
+            door: cut(door),
+            command: Vec::new(),
+            cut: true,
+            interactive: false,
+            port: None,
+            path: None,
         }
     }
 

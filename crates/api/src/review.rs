@@ -4,14 +4,16 @@
 //! could show one command to us and another to the kubelet. Here a duplicate key anywhere refuses the whole review,
 //! and an unknown key in the options refuses the attempt.
 
-use std::{collections::HashSet, fmt};
+mod bounds;
+mod head;
+mod walk;
 
 use decide::explain::safe;
-use serde::{
-    Deserialize, Serialize,
-    de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor},
-};
+use serde::{Deserialize, Serialize, de::Error as _};
 use serde_json::value::RawValue;
+
+pub use bounds::{Bounds, LARGEST_OBJECT};
+pub use head::{HEAD_BYTES, Head};
 
 use crate::objects::{GroupVersionResource, UserInfo};
 
@@ -38,6 +40,32 @@ pub enum ReviewError {
     /// No `uid` to answer with.
     #[error("the AdmissionReview's request has no uid")]
     NoUid,
+    /// More than a review of its kind may have.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+}
+
+/// A review is larger than one of its kind may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TooLarge {
+    /// In bytes.
+    #[error("the review has more than {limit} bytes")]
+    Bytes {
+        /// The maximum.
+        limit: usize,
+    },
+    /// In values and keys.
+    #[error("the review has more than {limit} values")]
+    Nodes {
+        /// The maximum.
+        limit: usize,
+    },
+    /// One of the objects of an update, in bytes of JSON.
+    #[error("the object has {bytes} bytes of JSON; the maximum is {LARGEST_OBJECT}")]
+    Object {
+        /// Its size.
+        bytes: usize,
+    },
 }
 
 /// A review: the request, and its bytes as they came, which is what webhooks get to see.
@@ -47,6 +75,8 @@ pub struct Review {
     pub request: AdmissionRequest,
     /// The request as it came.
     pub raw: Box<RawValue>,
+    /// How many bytes of memory it takes at the most (see [`Bounds::memory`]).
+    pub memory: usize,
 }
 
 /// What the API server asks, as far as it is used here (admission.k8s.io/v1 AdmissionRequest).
@@ -116,12 +146,19 @@ pub enum Operation {
     Connect,
 }
 
-/// Reads a review.
+/// Reads a review. Its size is looked at before anything is built from it: see [`Bounds`].
 ///
 /// # Errors
-/// Anything but one whole, unambiguous AdmissionReview of v1 with a request and a uid.
+/// Anything but one whole, unambiguous AdmissionReview of v1 with a request and a uid, within the bounds of its kind.
 pub fn decode(body: &[u8]) -> Result<Review, ReviewError> {
-    check_unambiguous(body).map_err(ReviewError::Malformed)?;
+    let bounds = Head::read(body).bounds();
+    if body.len() > bounds.bytes {
+        return Err(TooLarge::Bytes { limit: bounds.bytes }.into());
+    }
+    let nodes = walk::check_unambiguous(body, bounds.nodes).map_err(|error| match error {
+        walk::WalkError::Json(error) => ReviewError::Malformed(error),
+        walk::WalkError::TooManyNodes => TooLarge::Nodes { limit: bounds.nodes }.into(),
+    })?;
     let envelope: Envelope = from_object(body).map_err(ReviewError::Malformed)?;
     if envelope.kind != KIND || envelope.api_version != API_VERSION {
         return Err(ReviewError::OtherKind { kind: envelope.kind, api_version: envelope.api_version });
@@ -131,7 +168,23 @@ pub fn decode(body: &[u8]) -> Result<Review, ReviewError> {
     if request.uid.is_empty() {
         return Err(ReviewError::NoUid);
     }
-    Ok(Review { request, raw })
+    check_objects(&request)?;
+    Ok(Review { request, raw, memory: bounds.memory(body.len(), nodes) })
+}
+
+/// How many values and keys a text of JSON has; `None` where it has more than `most`, is no JSON, or an object in it has
+/// the same key twice. Nothing is built.
+pub fn count_values(text: &[u8], most: usize) -> Option<usize> {
+    walk::check_unambiguous(text, most).ok()
+}
+
+/// Refuses objects that are too large one by one: an update carries two.
+fn check_objects(request: &AdmissionRequest) -> Result<(), TooLarge> {
+    let objects = [&request.object, &request.old_object].into_iter().flatten();
+    match objects.map(|object| object.get().len()).max() {
+        Some(bytes) if bytes > LARGEST_OBJECT => Err(TooLarge::Object { bytes }),
+        Some(_) | None => Ok(()),
+    }
 }
 
 #[derive(Deserialize)]
@@ -283,67 +336,6 @@ fn from_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::
     }
 }
 
-/// Refuses a body in which any object has the same key twice.
-fn check_unambiguous(body: &[u8]) -> Result<(), serde_json::Error> {
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    Unambiguous.deserialize(&mut deserializer)?;
-    deserializer.end()
-}
-
-/// Walks over any JSON value and keeps nothing of it but the keys of the objects it is in.
-struct Unambiguous;
-
-impl<'de> DeserializeSeed<'de> for Unambiguous {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Unambiguous {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("JSON without duplicate keys")
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
-        while sequence.next_element_seed(Self)?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut keys = HashSet::new();
-        while let Some(key) = map.next_key::<String>()? {
-            map.next_value_seed(Self)?;
-            if !keys.insert(key.clone()) {
-                return Err(A::Error::custom(format_args!("duplicate key {key:?}")));
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Our answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -398,6 +390,17 @@ impl Answer {
     pub fn deny(uid: &str, message: impl Into<String>) -> Self {
         let message = message.into().split('\n').map(safe).collect::<Vec<_>>().join("\n");
         Self::new(uid, false, Some(Status { code: 403, reason: "Forbidden", message }))
+    }
+
+    /// The request is refused because of its size (HTTP 413). As with [`Self::deny`], the user reads `message`.
+    pub fn too_large(uid: &str, message: impl Into<String>) -> Self {
+        Self::new(uid, false, Some(Status { code: 413, reason: "RequestEntityTooLarge", message: message.into() }))
+    }
+
+    /// The request is refused because too much is worked on already (HTTP 429). It has no `retryAfterSeconds`, so
+    /// clients do not repeat it by themselves. As with [`Self::deny`], the user reads `message`.
+    pub fn too_many(uid: &str, message: impl Into<String>) -> Self {
+        Self::new(uid, false, Some(Status { code: 429, reason: "TooManyRequests", message: message.into() }))
     }
 
     /// Adds what the API server's audit event should carry.

@@ -23,6 +23,7 @@ pub struct Metrics {
     seconds: Family<Labels, Histogram>,
     waits: Family<Labels, Histogram>,
     not_believed: Counter,
+    unread: Counter,
     notices: Family<NoticeLabels, Counter>,
 }
 
@@ -59,14 +60,21 @@ impl Metrics {
             "POSTs answered 404: other paths, no client certificate",
             not_believed.clone(),
         );
+        let unread = Counter::default();
+        registry.register("unread_reviews", "Reviews of which not even the uid could be read", unread.clone());
         let notices = Family::default();
         registry.register("notices", "Notices by what became of them", notices.clone());
-        Self { registry: Arc::new(registry), reviews, seconds, waits, not_believed, notices }
+        Self { registry: Arc::new(registry), reviews, seconds, waits, not_believed, unread, notices }
     }
 
     /// Counts what was not believed to be a review of the API server's.
     pub fn not_believed(&self) {
         self.not_believed.inc();
+    }
+
+    /// Counts a review that could not be answered as one.
+    pub fn unread(&self) {
+        self.unread.inc();
     }
 
     /// Counts a notice, by what became of it: `sent`, `failed` or `dropped`.

@@ -35,7 +35,8 @@ fn in_a_recorded_update_the_new_container_is_found_by_name() {
     let request = decode(review.as_bytes()).unwrap().request;
     let Ok(Action::Debug(addition)) = convert::debug(&request) else { panic!("not understood") };
     let old: Value = serde_json::from_str(request.old_object.unwrap().get()).unwrap();
-    let there = pod_update::stored(&old);
+    let list = old["spec"]["ephemeralContainers"].to_string();
+    let there = pod_update::stored(&serde_json::from_str::<Vec<_>>(&list).unwrap());
     assert_eq!(there.keys().collect::<Vec<_>>(), ["dbg"]);
     assert!(!there.contains_key(&addition.container.name.unwrap()));
 }
@@ -141,4 +142,25 @@ fn what_the_api_server_fills_in_and_the_order_of_variables_make_no_difference() 
     });
     let other = debug(|request| set(request, filled)).unwrap();
     assert_eq!(one, other);
+}
+
+// K1
+#[rstest]
+#[case::of_empty_arguments(|container: &mut Value| container["args"] = json!(vec![""; 5000]))]
+#[case::of_variables(|container: &mut Value| container["env"] = json!(vec![json!({"name": "a"}); 2000]))]
+#[case::of_one_long_text(|container: &mut Value| container["workingDir"] = json!("/".repeat(200_000)))]
+fn a_container_beyond_all_that_can_be_asked_for_is_not_built(#[case] grow: fn(&mut Value)) {
+    let grown = debug(|request| grow(&mut request["object"]["spec"]["ephemeralContainers"][0]));
+    let Err(PodUpdateError::Field { field }) = grown else { panic!("{grown:?}") };
+    assert!(field.contains("too large"), "{field}");
+}
+
+#[test]
+fn keys_in_another_order_and_other_whitespace_are_no_change() {
+    let mut review = fixtures::json("reviews/ephemeral-debug.json");
+    let spec = review["request"]["object"]["spec"].as_object().unwrap();
+    let turned: serde_json::Map<String, Value> = spec.iter().rev().map(|(k, v)| (k.clone(), v.clone())).collect();
+    review["request"]["object"]["spec"] = Value::Object(turned);
+    let pretty = serde_json::to_string_pretty(&review).unwrap();
+    assert!(convert::debug(&decode(pretty.as_bytes()).unwrap().request).is_ok());
 }

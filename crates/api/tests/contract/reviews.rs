@@ -153,7 +153,7 @@ fn a_second_meaning_is_refused(#[case] once: &str, #[case] twice: &str) {
     .map(|byte| if byte == b'#' { 0xff } else { byte }).collect())]
 #[case::half_a_surrogate(exec().to_string().replace("jane", r"\ud800").into_bytes())]
 #[case::lists_without_end(b"[".repeat(100_000))]
-#[case::objects_without_end(br#"{"a":"#.repeat(100_000))]
+#[case::objects_without_end(br#"{"a":"#.repeat(10_000))]
 #[case::closed_depth([b"[".repeat(100_000), b"]".repeat(100_000)].concat())]
 fn what_cannot_be_read_is_refused(#[case] body: Vec<u8>) {
     let error = decode(&body).unwrap_err();
@@ -172,9 +172,32 @@ fn depth_inside_the_options_is_refused() {
 #[test]
 fn a_large_review_is_read() {
     let mut review = fixtures::json("reviews/accessrequest-update.json");
-    review["request"]["object"]["metadata"]["annotations"] = json!({ "large": "x".repeat(4 << 20) });
-    review["request"]["oldObject"]["metadata"]["annotations"] = json!({ "large": "y".repeat(4 << 20) });
-    assert!(decoded(&review).unwrap().raw.get().len() > 8 << 20);
+    review["request"]["object"]["metadata"]["annotations"] = json!({ "large": "x".repeat(2_000_000) });
+    review["request"]["oldObject"]["metadata"]["annotations"] = json!({ "large": "y".repeat(2_000_000) });
+    assert!(decoded(&review).unwrap().raw.get().len() > 4_000_000);
+}
+
+// K1
+#[rstest]
+#[case::a_long_command("exec-websocket.json", "/object/command", json!(["x".repeat(300_000)]), "262144 bytes")]
+#[case::a_million_empties("exec-websocket.json", "/object/command", json!(vec![0; 20_000]), "16384 values")]
+#[case::a_request_of_empties("accessrequest-create.json", "/object/spec/execOptions/command", json!(vec![""; 17_000]), "16384 values")]
+#[case::a_long_reason("accessrequest-create.json", "/object/spec/reason", json!("x".repeat(300_000)), "262144 bytes")]
+#[case::a_pod_that_is_too_large("ephemeral-debug.json", "/object/spec/nodeName", json!("x".repeat(2_200_000)), "maximum is 2097152")]
+#[case::a_pod_of_empties("ephemeral-debug.json", "/object/spec/ephemeralContainers/0/args", json!(vec![""; 250_000]), "200000 values")]
+#[case::an_update_of_two("accessrequest-update.json", "/object/metadata/annotations", json!({"a": "x".repeat(2_200_000)}), "maximum is 2097152")]
+fn a_review_beyond_the_bounds_of_its_kind_is_too_large(
+    #[case] name: &str,
+    #[case] pointer: &str,
+    #[case] value: Value,
+    #[case] text: &str,
+) {
+    let mut review = fixtures::json(&format!("reviews/{name}"));
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    review["request"].pointer_mut(parent).unwrap()[key] = value;
+    let error = decoded(&review).unwrap_err();
+    assert!(matches!(error, ReviewError::TooLarge(_)), "{error:?}");
+    assert!(error.to_string().contains(text), "{error}");
 }
 
 #[rstest]

@@ -4,7 +4,7 @@
 //! bytes ─decode→ Review ─identify→ Caller ─look up→ Candidates ─screen→ Promising ─read, confirm→ Permit ─record, spend→ Answer
 //! ```
 //!
-//! - [`router`]: HTTP in and out; a panic becomes a denial.
+//! - [`router`]: HTTP in and out; a panic becomes a denial. `receiving`: reads no more than there is [`room`] for.
 //! - [`door`]: an attempt to get into a pod. [`proxy`]: the doors that nobody can ask for.
 //! - [`observing`]: attempts that are only looked at.
 //! - [`waiting`]: a denied attempt that waits for its grant.
@@ -22,6 +22,7 @@ pub mod metadata;
 pub mod observing;
 pub mod policy;
 pub mod proxy;
+mod receiving;
 pub mod removal;
 pub mod requests;
 pub mod room;

@@ -16,6 +16,7 @@ use super::{
     Admission, Deadline,
     door::{self, Outcome},
     proxy,
+    receiving::Refusal,
 };
 use crate::audit::Exec;
 
@@ -48,6 +49,18 @@ impl Admission {
             .annotated("review-uid", uid.as_str())
             .annotated("decision", "observed")
             .annotated("would-be", decision)
+    }
+
+    /// Lets an attempt through that is too large to be looked at, or one too many, and keeps that there was one.
+    pub(super) fn observe_unread(&self, refusal: &Refusal) -> Answer {
+        let Refusal { head, decision, answer } = refusal;
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let door = format!("{}/{}", text(&head.resource), text(&head.sub_resource));
+        self.observations.saw(Observed::unread(&text(&head.user), head.namespace.as_deref(), &door), false, self.now());
+        Answer::allow(&answer.response.uid)
+            .annotated("review-uid", answer.response.uid.as_str())
+            .annotated("decision", "observed")
+            .annotated("would-be", *decision)
     }
 
     /// Tells the audit webhook that an attempt was let through; it may fail, and stops nobody.

@@ -1,59 +1,197 @@
-//! How much is worked on at once: more is turned away at once, which denies it, instead of filling the memory.
+//! How much is worked on at once, in reviews and in bytes of memory, in all and for each user. More is refused at once,
+//! instead of filling the memory.
 //!
-//! Small reviews (every exec is one) have places of their own, so that large ones, or clients that only say that they
-//! will send one, never take theirs.
+//! Small reviews (every exec is one) have room of their own, so that large ones, or clients that only say that they will
+//! send one, never take theirs. No user has more than a share of either.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::http::{HeaderMap, header};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A review of at most so many bytes is small: the longest command that can be granted, and its envelope, are.
+/// A review of at most this many bytes is small: the longest command that can be granted, and its envelope, are.
 const SMALL: usize = 64 * 1024;
-/// So many small reviews at once: 16 MiB.
-const MOST_SMALL: usize = 256;
-/// So many large ones.
-const MOST_LARGE: usize = 4;
+const MIB: usize = 1024 * 1024;
+
+/// Room for a kind of reviews.
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    /// Maximum number of reviews at once.
+    reviews: usize,
+    /// Maximum memory of all, in bytes.
+    bytes: usize,
+}
+
+/// Room for reviews, in all and for one user.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    all: Limit,
+    each: Limit,
+}
+
+/// Small reviews that are decided.
+const DECIDED_SMALL: Limits =
+    Limits { all: Limit { reviews: 256, bytes: 16 * MIB }, each: Limit { reviews: 64, bytes: 6 * MIB } };
+/// Large ones: a pod of the largest size takes some 18 MiB, twice over.
+const DECIDED_LARGE: Limits =
+    Limits { all: Limit { reviews: 4, bytes: 40 * MIB }, each: Limit { reviews: 1, bytes: 24 * MIB } };
+/// Small reviews that are only observed.
+const OBSERVED_SMALL: Limits =
+    Limits { all: Limit { reviews: 256, bytes: 8 * MIB }, each: Limit { reviews: 64, bytes: 4 * MIB } };
+/// Large ones.
+const OBSERVED_LARGE: Limits =
+    Limits { all: Limit { reviews: 2, bytes: 20 * MIB }, each: Limit { reviews: 1, bytes: 20 * MIB } };
+
+/// Whose share, or which room, is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Full {
+    /// That of the user.
+    #[error("too many of your requests are worked on at once")]
+    Share,
+    /// That of all.
+    #[error("too many requests are worked on at once")]
+    All,
+}
 
 /// Room for reviews.
 #[derive(Debug, Clone)]
 pub struct Room {
-    small: Arc<Semaphore>,
-    large: Arc<Semaphore>,
+    small: Arc<Pool>,
+    large: Arc<Pool>,
+}
+
+impl Room {
+    /// Room for reviews that are decided: at most 56 MiB.
+    pub fn deciding() -> Self {
+        Self::with(DECIDED_SMALL, DECIDED_LARGE)
+    }
+
+    /// Room for reviews that are only observed: at most 28 MiB.
+    pub fn observing() -> Self {
+        Self::with(OBSERVED_SMALL, OBSERVED_LARGE)
+    }
+
+    /// Room for this many small reviews, and this many large ones, of whichever users.
+    pub fn new(small: usize, large: usize) -> Self {
+        let of = |limits: Limits, reviews| {
+            let number = |limit: Limit| Limit { reviews, ..limit };
+            Limits { all: number(limits.all), each: number(limits.each) }
+        };
+        Self::with(of(DECIDED_SMALL, small), of(DECIDED_LARGE, large))
+    }
+
+    fn with(small: Limits, large: Limits) -> Self {
+        Self { small: Arc::new(Pool::new(small)), large: Arc::new(Pool::new(large)) }
+    }
+
+    /// Takes room for a review of this length and of this memory, both in bytes.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn take(&self, user: &str, length: usize, memory: usize) -> Result<Place, Full> {
+        let pool = if length <= SMALL { &self.small } else { &self.large };
+        pool.add(user, 1, memory)?;
+        Ok(Place { pool: Arc::clone(pool), user: user.to_owned(), memory, small: length <= SMALL })
+    }
 }
 
 /// The room that one review takes; free again when this is dropped.
 #[derive(Debug)]
 pub struct Place {
-    _permit: OwnedSemaphorePermit,
-    /// The most bytes that it may have.
-    pub most: usize,
+    pool: Arc<Pool>,
+    user: String,
+    memory: usize,
+    small: bool,
 }
 
 impl Place {
     /// Whether it is one of the many for small reviews.
     pub fn is_small(&self) -> bool {
-        self.most == SMALL
+        self.small
+    }
+
+    /// Makes it as large as the review proves to be, in bytes of memory.
+    ///
+    /// # Errors
+    /// There is no room for that.
+    pub fn grow(&mut self, memory: usize) -> Result<(), Full> {
+        let more = memory.saturating_sub(self.memory);
+        self.pool.add(&self.user, 0, more)?;
+        self.memory = self.memory.saturating_add(more);
+        Ok(())
     }
 }
 
-impl Room {
-    /// Room for so many small reviews, and so many large ones.
-    pub fn new(small: usize, large: usize) -> Self {
-        Self { small: Arc::new(Semaphore::new(small)), large: Arc::new(Semaphore::new(large)) }
-    }
-
-    /// Takes room for a review of this length, in bytes; one that does not say its length may be the largest.
-    pub fn take(&self, length: Option<usize>, largest: usize) -> Option<Place> {
-        let small = length.is_some_and(|length| length <= SMALL);
-        let (places, most) = if small { (&self.small, SMALL) } else { (&self.large, largest) };
-        Some(Place { _permit: Arc::clone(places).try_acquire_owned().ok()?, most })
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.pool.remove(&self.user, self.memory);
     }
 }
 
-impl Default for Room {
-    fn default() -> Self {
-        Self::new(MOST_SMALL, MOST_LARGE)
+#[derive(Debug)]
+struct Pool {
+    limits: Limits,
+    taken: Mutex<Taken>,
+}
+
+/// What is taken: only users with reviews under way are in it.
+#[derive(Debug, Default)]
+struct Taken {
+    all: Used,
+    users: HashMap<String, Used>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Used {
+    reviews: usize,
+    bytes: usize,
+}
+
+impl Used {
+    fn and(self, reviews: usize, bytes: usize) -> Self {
+        Self { reviews: self.reviews.saturating_add(reviews), bytes: self.bytes.saturating_add(bytes) }
+    }
+
+    fn without(self, reviews: usize, bytes: usize) -> Self {
+        Self { reviews: self.reviews.saturating_sub(reviews), bytes: self.bytes.saturating_sub(bytes) }
+    }
+
+    fn fits(self, limit: Limit) -> bool {
+        self.reviews <= limit.reviews && self.bytes <= limit.bytes
+    }
+}
+
+impl Pool {
+    fn new(limits: Limits) -> Self {
+        Self { limits, taken: Mutex::default() }
+    }
+
+    fn add(&self, user: &str, reviews: usize, bytes: usize) -> Result<(), Full> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = taken.all.and(reviews, bytes);
+        let own = taken.users.get(user).copied().unwrap_or_default().and(reviews, bytes);
+        if !own.fits(self.limits.each) {
+            return Err(Full::Share);
+        }
+        if !all.fits(self.limits.all) {
+            return Err(Full::All);
+        }
+        taken.all = all;
+        taken.users.insert(user.to_owned(), own);
+        Ok(())
+    }
+
+    fn remove(&self, user: &str, bytes: usize) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.all = taken.all.without(1, bytes);
+        let own = taken.users.get(user).copied().unwrap_or_default().without(1, bytes);
+        if own.reviews == 0 {
+            taken.users.remove(user);
+        } else {
+            taken.users.insert(user.to_owned(), own);
+        }
     }
 }
 
@@ -64,16 +202,68 @@ pub fn content_length(headers: &HeaderMap) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
-    fn large_reviews_never_take_the_places_of_small_ones() {
-        let room = Room::default();
-        let large: Vec<Place> = (0..4).map(|_| room.take(None, 1 << 23).unwrap()).collect();
-        assert!(room.take(Some(1 << 20), 1 << 23).is_none());
-        let small: Vec<Place> = (0..MOST_SMALL).map(|_| room.take(Some(1000), 1 << 23).unwrap()).collect();
-        assert!(room.take(Some(1000), 1 << 23).is_none());
-        drop((large, small));
-        assert!(room.take(None, 1 << 23).is_some() && room.take(Some(1), 1 << 23).is_some());
+    fn large_reviews_never_take_the_room_of_small_ones() {
+        let room = Room::deciding();
+        let large: Vec<Place> = (0..4).filter_map(|n| room.take(&format!("user-{n}"), 1 << 20, 1 << 20).ok()).collect();
+        assert_eq!((large.len(), room.take("jane", 1 << 20, 1).unwrap_err()), (4, Full::All));
+        assert!(room.take("user-0", 1000, 10_000).is_ok());
+        drop(large);
+        assert!(room.take("jane", 1 << 20, 1 << 20).is_ok());
+    }
+
+    // K1
+    #[test]
+    fn one_user_never_takes_the_room_of_the_others() {
+        for (length, most) in [(1000, 64), (1 << 20, 1)] {
+            let room = Room::deciding();
+            let taken: Vec<Place> = (0..500).filter_map(|_| room.take("mallory", length, 1000).ok()).collect();
+            assert_eq!((taken.len(), room.take("mallory", length, 1000).unwrap_err()), (most, Full::Share));
+            assert!(room.take("jane", length, 1000).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_proves_larger_than_there_is_room_for_is_refused_and_keeps_its_place_as_it_was() {
+        let room = Room::deciding();
+        let mut place = room.take("jane", 1000, 1000).unwrap();
+        assert_eq!(place.grow(7 * MIB), Err(Full::Share));
+        assert_eq!(place.grow(5 * MIB), Ok(()));
+        assert_eq!(room.take("jane", 1000, 2 * MIB).unwrap_err(), Full::Share);
+        drop(place);
+        assert!(room.take("jane", 1000, 6 * MIB).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_given_back_is_all_that_was_taken(steps in prop::collection::vec((0..3_u8, 1..200_000_usize, 0..4_usize), 0..60)) {
+            let room = Room::deciding();
+            let mut places: Vec<Place> = Vec::new();
+            for (user, length, step) in steps {
+                match (step, places.len()) {
+                    (0, 1..) => drop(places.swap_remove(length % places.len())),
+                    (1, 1..) => {
+                        let last = places.len() - 1;
+                        let _may_fail = places[last].grow(length * 7);
+                    }
+                    _ => places.extend(room.take(&user.to_string(), length, length * 3)),
+                }
+                for pool in [&room.small, &room.large] {
+                    let taken = pool.taken.lock().unwrap();
+                    prop_assert!(taken.all.fits(pool.limits.all));
+                    let sum = taken.users.values().fold(Used::default(), |sum, one| sum.and(one.reviews, one.bytes));
+                    prop_assert_eq!((sum.reviews, sum.bytes), (taken.all.reviews, taken.all.bytes));
+                }
+            }
+            drop(places);
+            for pool in [&room.small, &room.large] {
+                let taken = pool.taken.lock().unwrap();
+                prop_assert!(taken.users.is_empty() && taken.all.reviews == 0 && taken.all.bytes == 0);
+            }
+        }
     }
 }

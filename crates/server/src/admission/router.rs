@@ -1,13 +1,12 @@
 //! HTTP: reviews in, answers out.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc};
 
-use api::review::{self, Answer, Review};
+use api::review::{Answer, Review};
 use axum::{
     Json, Router,
-    body::to_bytes,
     extract::{Request, State},
-    http::{Method, StatusCode, header},
+    http::{Method, StatusCode},
     response::{IntoResponse as _, Response},
     routing::get,
 };
@@ -21,7 +20,8 @@ use super::{
     Admission, Deadline, Decision, Step,
     failure::Failure,
     handover,
-    room::{Place, Room, content_length},
+    receiving::{TurnedAway, receive},
+    room::{Place, Room},
 };
 use crate::{
     failpoints::Failpoint,
@@ -29,12 +29,8 @@ use crate::{
     serve::authentication::{Authentication, Peer, Way},
 };
 
-/// Largest review, in bytes: an UPDATE carries an object of 1.5 MiB twice, escaped.
-const LARGEST_REVIEW: usize = 8 * 1024 * 1024;
-/// So many observed attempts may wait for the audit webhook at once.
-const MOST_TOLD: usize = 256;
-/// A body must arrive within this time.
-const BODY: Duration = Duration::from_secs(2);
+/// Maximum size of the observed attempts that wait for the audit webhook to be told of them, in KiB.
+const MOST_TOLD: usize = 8 * 1024;
 
 /// What the routes need.
 #[derive(Clone)]
@@ -51,7 +47,7 @@ pub struct Service {
     pub room: Room,
     /// The same for those that are only looked at: they take no place from the others.
     pub observing: Room,
-    /// How many of these may wait for the audit webhook to be told.
+    /// How much of these may wait for the audit webhook to be told, in KiB.
     pub telling: Arc<Semaphore>,
 }
 
@@ -63,8 +59,8 @@ impl Service {
             ready,
             metrics,
             authentication: Authentication::open(),
-            room: Room::default(),
-            observing: Room::default(),
+            room: Room::deciding(),
+            observing: Room::observing(),
             telling: Arc::new(Semaphore::new(MOST_TOLD)),
         }
     }
@@ -73,6 +69,14 @@ impl Service {
     #[must_use]
     pub fn believing(self, authentication: Authentication) -> Self {
         Self { authentication, ..self }
+    }
+
+    /// Answers what cannot be answered as a review, since it has no uid that could be read. Never with Retry-After, upon
+    /// which the API server would send it again.
+    fn unread(&self, status: StatusCode, text: &str) -> Response {
+        warn!(status = status.as_u16(), text, "review not read");
+        self.metrics.unread();
+        (status, format!("{text}\n")).into_response()
     }
 
     /// The routes.
@@ -110,15 +114,19 @@ async fn observe(service: Service, request: Request) -> Response {
     let deadline = Deadline::from_query(request.uri().query(), arrived);
     let (review, place) = match receive(&service.observing, request, deadline).await {
         Ok(received) => received,
-        Err((status, text)) => {
-            warn!(status = status.as_u16(), text, "not observed");
-            return (status, format!("{text}\n")).into_response();
+        Err(TurnedAway::Refused(refusal)) => {
+            let answer = service.admission.observe_unread(&refusal);
+            service.metrics.answered(Way::Observe, &answer, arrived.elapsed());
+            return Json(answer).into_response();
         }
+        Err(TurnedAway::Unread(status, text)) => return service.unread(status, &text),
     };
     let answer = service.admission.observe(&review);
     service.metrics.answered(Way::Observe, &answer, arrived.elapsed());
     // Nobody waits for those who are told; a large review keeps its place meanwhile, for its memory.
-    match Arc::clone(&service.telling).try_acquire_owned() {
+    let kib = u32::try_from(review.raw.get().len() / 512).unwrap_or(u32::MAX).saturating_add(1);
+    let kib = if place.is_small() { kib } else { 1 };
+    match Arc::clone(&service.telling).try_acquire_many_owned(kib) {
         Ok(turn) => {
             let place = Some(place).filter(|place| !place.is_small());
             tokio::spawn(async move {
@@ -138,11 +146,11 @@ async fn respond(service: Service, request: Request, way: Way) -> Response {
     let deadline = Deadline::from_query(request.uri().query(), arrived);
     let (review, place) = match receive(&service.room, request, deadline).await {
         Ok(received) => received,
-        Err((status, text)) => {
-            warn!(status = status.as_u16(), text, "turned away");
-            // client-go tries again after that many seconds, within the webhook's timeout.
-            return (status, [(header::RETRY_AFTER, "1")], format!("{text}\n")).into_response();
+        Err(TurnedAway::Refused(refusal)) => {
+            service.metrics.answered(way, &refusal.answer, arrived.elapsed());
+            return Json(refusal.answer).into_response();
         }
+        Err(TurnedAway::Unread(status, text)) => return service.unread(status, &text),
     };
     let uid = review.request.uid.clone();
     let admission = Arc::clone(&service.admission);
@@ -161,24 +169,6 @@ async fn respond(service: Service, request: Request, way: Way) -> Response {
     Failpoint::BeforeAnswer.reached(&uid).await;
     let outcomes = service.admission.outcomes.clone();
     handover::noticed(response, move || outcomes.answered(spent))
-}
-
-/// Reads a review, where there is room for it; else says with which status it is turned away, and why.
-async fn receive(room: &Room, request: Request, deadline: Deadline) -> Result<(Review, Place), (StatusCode, String)> {
-    let too_large = || (StatusCode::PAYLOAD_TOO_LARGE, format!("a review has at most {LARGEST_REVIEW} bytes"));
-    let length = content_length(request.headers());
-    if length.is_some_and(|length| length > LARGEST_REVIEW) {
-        return Err(too_large());
-    }
-    let overload = || (StatusCode::SERVICE_UNAVAILABLE, "too many reviews at once".to_owned());
-    let place = room.take(length, LARGEST_REVIEW).ok_or_else(overload)?;
-    let patience = Instant::now().checked_add(BODY).unwrap_or_else(|| deadline.answer_by());
-    let body = timeout_at(patience.min(deadline.answer_by()), to_bytes(request.into_body(), place.most)).await;
-    let body = body
-        .map_err(|_elapsed| (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".to_owned()))?
-        .map_err(|_cut_off| too_large())?;
-    let review = review::decode(&body).map_err(|error| (StatusCode::BAD_REQUEST, crate::chain(&error)))?;
-    Ok((review, place))
 }
 
 async fn decide(

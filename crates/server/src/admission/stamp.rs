@@ -15,7 +15,7 @@ use decide::{
 };
 use kube::Api;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::{json, value::RawValue};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::{
     Admission,
@@ -38,7 +38,7 @@ impl Admission {
         let namespace = review.request.namespace.as_deref().unwrap_or_default();
         self.stamp_target(&mut object, namespace, &review.request.user_info).await?;
         let explanation = self.explanation(review, &object);
-        patch(review, &object, explanation)
+        patch(review, &object.spec, explanation)
     }
 
     /// Who the access is for: the caller, or whom an always-allowed caller names.
@@ -135,7 +135,7 @@ impl Admission {
         let may = self.settings.approvers.check(&caller.groups, &self.person(&caller)).is_ok();
         let sealed = sealed.filter(|_| may && !review.request.is_dry_run());
         object.spec.seal = sealed.and_then(|request| self.ledger.sealer().seal(&object, &request, self.now()));
-        patch(review, &object, None)
+        patch(review, &object.spec, None)
     }
 }
 
@@ -210,12 +210,23 @@ fn raw(review: &Review) -> Result<&RawValue, Refused> {
 ///
 /// One operation, whatever was sent: the API server applies patches before it looks at the schema's bounds, and takes
 /// quadratic time for one that removes the elements of a long list.
-fn patch(review: &Review, stamped: &impl Serialize, explanation: Option<String>) -> Result<Answer, Refused> {
-    let spec = serde_json::to_value(stamped).map_err(Failure::Patch)?.get("spec").cloned().unwrap_or_default();
-    let mut operations = vec![json!({"op": "add", "path": "/spec", "value": spec})];
-    // Where somebody asks by an annotation, there are annotations.
-    let path = format!("/metadata/annotations/{}", why::ANSWER.replace('/', "~1"));
-    operations.extend(explanation.map(|text| json!({"op": "add", "path": path, "value": text})));
-    let operations = json!(operations).to_string();
+///
+/// What comes is bounded, and nothing is built of it but text.
+fn patch(review: &Review, spec: &impl Serialize, explanation: Option<String>) -> Result<Answer, Refused> {
+    #[derive(Serialize)]
+    struct Add<T> {
+        op: &'static str,
+        path: String,
+        value: T,
+    }
+    let json = |value: Result<Box<RawValue>, serde_json::Error>| value.map_err(Failure::Patch);
+    let add = |path: String, value| Add { op: "add", path, value };
+    let mut operations = vec![add("/spec".to_owned(), json(to_raw_value(spec))?)];
+    if let Some(text) = explanation {
+        // Where somebody asks by an annotation, there are annotations.
+        let path = format!("/metadata/annotations/{}", why::ANSWER.replace('/', "~1"));
+        operations.push(add(path, json(to_raw_value(&text))?));
+    }
+    let operations = serde_json::to_vec(&operations).map_err(Failure::Patch)?;
     Ok(Answer::allow(&review.request.uid).patched(base64::engine::general_purpose::STANDARD.encode(operations)))
 }

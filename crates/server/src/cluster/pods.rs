@@ -1,24 +1,21 @@
 //! What a pod is right now: its containers, and the workloads that its controller references lead to, by UID.
 
-use std::collections::BTreeMap;
+mod live;
 
 use api::pod_update;
 use decide::{
     access::TargetKind,
-    debug::DebugContainer,
     rules::is_name,
     verdict::{Container, Pod, Workload},
 };
-use k8s_openapi::{
-    api::core::v1::{self, PodSpec},
-    apimachinery::pkg::apis::meta::v1::OwnerReference,
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{
-    Api, Client, ResourceExt as _,
-    core::{ApiResource, DynamicObject, GroupVersionKind},
+    Client,
+    core::{ApiResource, GroupVersionKind},
 };
 
 use super::lineage::{self, Named};
+use live::{Link, Live, Spec, Text};
 
 /// The annotation by which a pod names its default container, as kubectl reads it.
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
@@ -42,24 +39,26 @@ pub struct Target {
 /// # Errors
 /// The API server did not answer, or with something else.
 pub async fn read(client: &Client, namespace: &str, name: &str, chain: bool) -> Result<Option<Pod>, kube::Error> {
-    let Some(object) = get(client, namespace, &resource(TargetKind::Pod), name).await? else { return Ok(None) };
-    let Some((pod, ephemeral)) = typed(&object) else { return Ok(None) };
-    let workloads = if chain { workloads(client, namespace, &object).await? } else { vec![] };
-    Ok(Some(Pod {
-        uid: pod.uid().unwrap_or_default(),
-        being_deleted: pod.metadata.deletion_timestamp.is_some(),
-        service_account: service_account(pod.spec.as_ref()),
-        containers: containers(&pod, &ephemeral),
-        workloads,
-    }))
+    let Some(text) = get(client, namespace, &resource(TargetKind::Pod), name).await? else { return Ok(None) };
+    let (mut pod, link) = pod(&text)?;
+    // Nothing large is held while something else is waited for.
+    drop(text);
+    if chain {
+        pod.workloads = workloads(client, namespace, link).await?;
+    }
+    Ok(Some(pod))
 }
 
-/// A pod as far as typed structs know it, and its ephemeral containers with every field that they have. `None`: what
-/// the API server sent is no pod.
-fn typed(object: &DynamicObject) -> Option<(v1::Pod, BTreeMap<String, DebugContainer>)> {
-    let value = serde_json::to_value(object).ok()?;
-    let ephemeral = pod_update::stored(&value);
-    Some((serde_json::from_value(value).ok()?, ephemeral))
+fn pod(text: &Text) -> Result<(Pod, Link), kube::Error> {
+    let pod = text.parse()?;
+    let described = Pod {
+        uid: pod.uid().to_owned(),
+        being_deleted: pod.metadata.deletion_timestamp.is_some(),
+        service_account: service_account(pod.spec.as_ref()),
+        containers: containers(&pod),
+        workloads: vec![],
+    };
+    Ok((described, pod.link()))
 }
 
 /// Reads what a request is filed for. `None`: there is no such thing.
@@ -72,95 +71,81 @@ pub async fn read_target(
     kind: TargetKind,
     name: &str,
 ) -> Result<Option<Target>, kube::Error> {
-    if kind == TargetKind::Pod {
-        if !is_name(name) {
-            return Ok(None);
-        }
-        let api: Api<v1::Pod> = Api::namespaced(client.clone(), namespace);
-        let pod = api.get_opt(name).await?;
-        return Ok(pod.map(|pod| {
-            let annotation = pod.annotations().get(DEFAULT_CONTAINER).cloned();
-            target(pod.uid().unwrap_or_default(), pod.spec.as_ref(), annotation)
-        }));
-    }
-    let Some(object) = get(client, namespace, &resource(kind), name).await? else { return Ok(None) };
-    let annotation =
-        object.data.pointer("/spec/template/metadata/annotations").and_then(|all| all.get(DEFAULT_CONTAINER));
-    let annotation = annotation.and_then(|name| name.as_str()).map(str::to_owned);
-    Ok(Some(target(object.uid().unwrap_or_default(), template(&object).as_ref(), annotation)))
+    let Some(text) = get(client, namespace, &resource(kind), name).await? else { return Ok(None) };
+    let object = text.parse()?;
+    let template = object.spec.as_ref().and_then(|spec| spec.template.as_deref());
+    let (metadata, spec) = match template {
+        _ if kind == TargetKind::Pod => (Some(&object.metadata), object.spec.as_ref()),
+        Some(template) => (template.metadata.as_ref(), template.spec.as_ref()),
+        None => (None, None),
+    };
+    let annotation = metadata.and_then(|metadata| metadata.annotations.as_ref()?.get(DEFAULT_CONTAINER).cloned());
+    Ok(Some(target(object.uid().to_owned(), spec, annotation)))
 }
 
-fn target(uid: String, spec: Option<&PodSpec>, annotation: Option<String>) -> Target {
-    let main = || spec.into_iter().flat_map(|spec| &spec.containers).map(|container| container.name.clone());
-    let init = spec.into_iter().flat_map(|spec| spec.init_containers.iter().flatten());
-    let ephemeral = spec.into_iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten());
-    let containers: Vec<String> = main()
-        .chain(init.map(|container| container.name.clone()))
-        .chain(ephemeral.map(|container| container.name.clone()))
-        .collect();
-    let default_container = annotation.filter(|name| containers.contains(name)).or_else(|| main().next());
+fn target(uid: String, spec: Option<&Spec<'_>>, annotation: Option<String>) -> Target {
+    let names = |containers: &[live::Container]| -> Vec<String> {
+        containers.iter().map(|container| container.name.clone()).collect()
+    };
+    let main = spec.map(|spec| names(spec.containers())).unwrap_or_default();
+    let first = main.first().cloned();
+    let init = spec.map(|spec| names(spec.init_containers())).unwrap_or_default();
+    let ephemeral = spec.map(|spec| names(&spec.ephemeral_containers())).unwrap_or_default();
+    let containers = [main, init, ephemeral].concat();
+    let default_container = annotation.filter(|name| containers.contains(name)).or(first);
     Target { uid, containers, default_container }
 }
 
 /// The containers of a pod, each with its image and whether it runs.
-fn containers(pod: &v1::Pod, added: &BTreeMap<String, DebugContainer>) -> Vec<Container> {
-    let status = pod.status.as_ref();
-    let running: Vec<&str> = status
-        .into_iter()
-        .flat_map(|status| {
-            let statuses =
-                [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
-            statuses.into_iter().flatten().flatten()
-        })
-        .filter(|status| status.state.as_ref().is_some_and(|state| state.running.is_some()))
-        .map(|status| status.name.as_str())
-        .collect();
-    let container = |name: &str, image: Option<&String>, main| Container {
-        name: name.to_owned(),
-        image: image.cloned().unwrap_or_default(),
-        running: running.contains(&name),
+fn containers(pod: &Live<'_>) -> Vec<Container> {
+    let running = pod.running();
+    let container = |container: &live::Container, main| Container {
+        name: container.name.clone(),
+        image: container.image.clone().unwrap_or_default(),
+        running: running.contains(container.name.as_str()),
         main,
         ephemeral: None,
     };
     let Some(spec) = &pod.spec else { return Vec::new() };
-    let main = spec.containers.iter().map(|c| container(&c.name, c.image.as_ref(), true));
-    let init = spec.init_containers.iter().flatten().map(|c| container(&c.name, c.image.as_ref(), false));
-    let ephemeral = spec
-        .ephemeral_containers
-        .iter()
-        .flatten()
-        .map(|c| Container { ephemeral: added.get(&c.name).cloned(), ..container(&c.name, c.image.as_ref(), false) });
+    let added = pod_update::stored(spec.ephemeral());
+    let main = spec.containers().iter().map(|one| container(one, true));
+    let init = spec.init_containers().iter().map(|one| container(one, false));
+    let ephemeral = spec.ephemeral_containers();
+    let ephemeral =
+        ephemeral.iter().map(|one| Container { ephemeral: added.get(&one.name).cloned(), ..container(one, false) });
     main.chain(init).chain(ephemeral).collect()
 }
 
 /// Follows controller references upwards, each by UID: an owner re-created under the same name ends the chain, and so
 /// does one that cannot have made what names it.
-async fn workloads(client: &Client, namespace: &str, pod: &DynamicObject) -> Result<Vec<Workload>, kube::Error> {
+async fn workloads(client: &Client, namespace: &str, pod: Link) -> Result<Vec<Workload>, kube::Error> {
     let mut found = Vec::new();
-    let mut made = pod.clone();
+    let mut made = pod;
     for _ in 1..LONGEST_CHAIN {
-        let Some(owner) = controller(made.owner_references()) else { break };
+        let Some(owner) = controller(&made.owners) else { break };
         let Some(resource) = owner_resource(&owner) else { break };
-        let Some(object) = get(client, namespace, &resource, &owner.name).await? else { break };
-        if object.uid().as_deref() != Some(owner.uid.as_str()) || !can_have_made(&owner.kind, &object, &made) {
+        let Some(text) = get(client, namespace, &resource, &owner.name).await? else { break };
+        let object = text.parse()?;
+        let link = object.link();
+        if object.uid() != owner.uid || !can_have_made(&owner.kind, &link, &made) {
             break;
         }
         found.extend(workload(&owner, &object));
-        made = object;
+        made = link;
     }
     Ok(found)
 }
 
-fn can_have_made(kind: &str, owner: &DynamicObject, made: &DynamicObject) -> bool {
-    let (owner_name, made_name) = (owner.name_any(), made.name_any());
-    let is_replica_set = made.types.as_ref().is_some_and(|types| types.kind == "ReplicaSet");
-    match (kind, is_replica_set) {
-        ("Deployment", true) => lineage::made_replica_set(&owner_name, &made_name),
+fn can_have_made(kind: &str, owner: &Link, made: &Link) -> bool {
+    match (kind, made.kind == "ReplicaSet") {
+        ("Deployment", true) => lineage::made_replica_set(&owner.name, &made.name),
         (_, true) => false,
         (kind, false) => {
-            let created = |object: &DynamicObject| object.metadata.creation_timestamp.as_ref().map(|time| time.0);
-            let owner = Named { name: &owner_name, created: created(owner) };
-            lineage::made_pod(kind, owner, Named { name: &made_name, created: created(made) })
+            let (owner, made) = (
+                Named { name: &owner.name, created: owner.created },
+                Named { name: &made.name, created: made.created },
+            );
+            lineage::made_pod(kind, owner, made)
         }
     }
 }
@@ -169,7 +154,7 @@ fn controller(owners: &[OwnerReference]) -> Option<OwnerReference> {
     owners.iter().find(|owner| owner.controller == Some(true)).cloned()
 }
 
-fn workload(owner: &OwnerReference, object: &DynamicObject) -> Option<Workload> {
+fn workload(owner: &OwnerReference, object: &Live<'_>) -> Option<Workload> {
     let kind = match owner.kind.as_str() {
         "Deployment" => TargetKind::Deployment,
         "StatefulSet" => TargetKind::StatefulSet,
@@ -177,20 +162,14 @@ fn workload(owner: &OwnerReference, object: &DynamicObject) -> Option<Workload> 
         "Job" => TargetKind::Job,
         _ => return None,
     };
-    let spec = template(object)?;
-    let main = spec.containers.iter().map(|c| (c.name.clone(), c.image.clone().unwrap_or_default()));
-    let init = spec.init_containers.iter().flatten().map(|c| (c.name.clone(), c.image.clone().unwrap_or_default()));
-    let images = main.chain(init).collect();
-    Some(Workload { kind, uid: owner.uid.clone(), service_account: service_account(Some(&spec)), images })
-}
-
-/// The pod spec of a workload's template.
-fn template(object: &DynamicObject) -> Option<PodSpec> {
-    serde_json::from_value(object.data.pointer("/spec/template/spec")?.clone()).ok()
+    let spec = object.spec.as_ref()?.template.as_ref()?.spec.as_ref()?;
+    let all = spec.containers().iter().chain(spec.init_containers());
+    let images = all.map(|one| (one.name.clone(), one.image.clone().unwrap_or_default())).collect();
+    Some(Workload { kind, uid: owner.uid.clone(), service_account: service_account(Some(spec)), images })
 }
 
 /// The API server writes `default` into pods, and leaves templates as they are.
-fn service_account(spec: Option<&PodSpec>) -> String {
+fn service_account(spec: Option<&Spec<'_>>) -> String {
     let name = spec.and_then(|spec| spec.service_account_name.clone()).filter(|name| !name.is_empty());
     name.unwrap_or_else(|| "default".to_owned())
 }
@@ -200,11 +179,11 @@ async fn get(
     namespace: &str,
     resource: &ApiResource,
     name: &str,
-) -> Result<Option<DynamicObject>, kube::Error> {
+) -> Result<Option<Text>, kube::Error> {
     if !is_name(name) {
         return Ok(None);
     }
-    Api::<DynamicObject>::namespaced_with(client.clone(), namespace, resource).get_opt(name).await
+    live::get(client, namespace, resource, name).await
 }
 
 fn resource(kind: TargetKind) -> ApiResource {

@@ -80,7 +80,7 @@ async fn what_was_requested_before_a_conversion_decides_nothing() {
 #[case::with_no_utf8_in_the_command(recorded("exec-websocket").to_string().replace("date", "d#te").into_bytes()
     .into_iter().map(|byte| if byte == b'#' { 0xff } else { byte }).collect())]
 #[case::with_half_a_surrogate_in_the_command(recorded("exec-websocket").to_string().replace("date", r"\ud800").into_bytes())]
-#[case::nested_deeply([b"{\"kind\":".repeat(50_000), b"1".to_vec(), b"}".repeat(50_000)].concat())]
+#[case::nested_deeply([b"{\"kind\":".repeat(1500), b"1".to_vec(), b"}".repeat(1500)].concat())]
 #[case::with_a_number_that_no_float_holds(b"{\"kind\":1e400}".to_vec())]
 #[case::with_something_behind_it([recorded("exec-websocket").to_string().into_bytes(), b"{}".to_vec()].concat())]
 #[tokio::test]

@@ -17,6 +17,7 @@ mod notices;
 mod objects;
 mod observing;
 mod outcomes;
+mod overload;
 mod policies;
 mod properties;
 mod reviews;

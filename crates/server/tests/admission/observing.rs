@@ -96,10 +96,26 @@ async fn what_is_not_understood_passes(#[case] change: fn(&mut Value)) {
 
 #[tokio::test]
 async fn what_cannot_be_answered_is_an_error_which_its_webhook_ignores() {
-    let world = World::new(Settings { observing: Some(Room::new(0, 0)), ..Settings::default() });
-    assert_eq!(observe(&world, &recorded("exec-websocket")).await.status, StatusCode::SERVICE_UNAVAILABLE);
     let world = World::new(Settings::default());
     assert_eq!(world.post("/observe?timeout=2s", "{").await.status, StatusCode::BAD_REQUEST);
+}
+
+// K15
+#[tokio::test]
+async fn what_there_is_no_room_to_look_at_passes_and_is_named() {
+    let world = World::new(Settings { observing: Some(Room::new(0, 0)), ..Settings::default() });
+    let said = observe(&world, &recorded("exec-websocket")).await;
+    assert!(said.allowed());
+    assert_eq!(said.body["response"]["auditAnnotations"]["would-be"], "denied-too-many");
+    let mut large = recorded("exec-websocket");
+    large["request"]["object"]["command"] = json!(vec!["x"; 100_000]);
+    let said = observe(&world, &large).await;
+    assert!(said.allowed());
+    assert_eq!(said.body["response"]["auditAnnotations"]["would-be"], "denied-too-large");
+    let report = reported(world).await;
+    let [one] = report.stopped.as_slice() else { panic!("{report:?}") };
+    assert_eq!((one.attempt.user.as_str(), one.attempt.door.as_str()), ("jane", "pods/exec"));
+    assert!(one.attempt.cut && one.times == 2, "{one:?}");
 }
 
 #[tokio::test]

@@ -132,8 +132,8 @@ impl World {
             clock: Arc::clone(&clock_of),
         };
         let mut service = Service::new(Arc::new(admission), is_ready, Metrics::new());
-        service.observing = settings.observing.unwrap_or_default();
-        service.room = settings.room.unwrap_or_default();
+        service.observing = settings.observing.unwrap_or_else(Room::observing);
+        service.room = settings.room.unwrap_or_else(Room::deciding);
         let router = service.believing(settings.authentication.unwrap_or_else(Authentication::open)).router();
         let seen = Mutex::new(Some(seen));
         api.store(POD, &pod("pod-1"));
