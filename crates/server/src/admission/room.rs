@@ -245,12 +245,11 @@ mod tests {
             let mut places: Vec<Place> = Vec::new();
             for (user, length, step) in steps {
                 match (step, places.len()) {
-                    (0, 1..) => drop(places.swap_remove(length % places.len())),
+                    (0, 1..) => drop(places.remove(0)),
                     (1, 1..) => {
-                        let last = places.len() - 1;
-                        let _may_fail = places[last].grow(length * 7);
+                        let _may_fail = places.last_mut().map(|last| last.grow(length.saturating_mul(7)));
                     }
-                    _ => places.extend(room.take(&user.to_string(), length, length * 3)),
+                    _ => places.extend(room.take(&user.to_string(), length, length.saturating_mul(3))),
                 }
                 for pool in [&room.small, &room.large] {
                     let taken = pool.taken.lock().unwrap();

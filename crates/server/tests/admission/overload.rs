@@ -112,7 +112,9 @@ async fn whose_body_does_not_end_stops_nobody_else() {
     let floods: Vec<_> = (0..300).map(|_| tokio::spawn(pending(mallory[..held].to_owned()))).collect();
     tokio::task::yield_now().await;
     assert!(world.exec("r1", |_| {}).await.allowed());
-    floods.into_iter().for_each(|flood| flood.abort());
+    for flood in floods {
+        flood.abort();
+    }
 }
 
 // What stands in the place of a large object before the change may be shrunk and deleted, whatever was stored while the
