@@ -17,6 +17,7 @@ mod doors;
 mod emergency;
 mod ending;
 mod faults;
+mod flood;
 mod forged;
 mod identities;
 mod identity;

@@ -18,16 +18,16 @@ use kra_tests::{
 };
 
 /// Somebody with a certificate, and no kubectl.
-struct ByHand {
+pub(crate) struct ByHand {
     agent: Agent,
     pods: String,
 }
 
 /// The API server's answer.
 #[derive(Debug)]
-struct Answer {
-    status: u16,
-    text: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) text: String,
 }
 
 impl Answer {
@@ -48,7 +48,7 @@ impl Answer {
 }
 
 impl ByHand {
-    fn new(scene: &Scene, person: &Person<'_>) -> Self {
+    pub(crate) fn new(scene: &Scene, person: &Person<'_>) -> Self {
         let kubeconfig: Value = serde_json::from_slice(&std::fs::read(&person.kubeconfig).unwrap()).unwrap();
         let pem = |value: &Value| STANDARD.decode(value.as_str().unwrap()).unwrap();
         let user = &kubeconfig["users"][0]["user"];
@@ -64,7 +64,22 @@ impl ByHand {
         Self { agent, pods: format!("{}/api/v1/namespaces/{}/pods", scene.world.cluster.server(), scene.namespace) }
     }
 
-    fn exec(&self, query: &str) -> Answer {
+    /// Sends a body to a path below the namespace's pods.
+    pub(crate) fn patch(&self, path: &str, body: &str) -> Answer {
+        let patch = self.agent.patch(format!("{}/{path}", self.pods));
+        let mut answer = patch.content_type("application/merge-patch+json").send(body).unwrap();
+        Answer { status: answer.status().as_u16(), text: answer.body_mut().read_to_string().unwrap() }
+    }
+
+    /// Creates one of our objects, by its resource.
+    pub(crate) fn create(&self, resource: &str, body: &str) -> Answer {
+        let namespace = self.pods.replace("/api/v1/", "/apis/spreadgroup.com/v1/").replace("/pods", "");
+        let post = self.agent.post(format!("{namespace}/{resource}")).content_type("application/json");
+        let mut answer = post.send(body).unwrap();
+        Answer { status: answer.status().as_u16(), text: answer.body_mut().read_to_string().unwrap() }
+    }
+
+    pub(crate) fn exec(&self, query: &str) -> Answer {
         self.exec_in("box", query)
     }
 
