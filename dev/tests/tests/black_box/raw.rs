@@ -64,19 +64,24 @@ impl ByHand {
         Self { agent, pods: format!("{}/api/v1/namespaces/{}/pods", scene.world.cluster.server(), scene.namespace) }
     }
 
-    /// Sends a body to a path below the namespace's pods.
-    pub(crate) fn patch(&self, path: &str, body: &str) -> Answer {
-        let patch = self.agent.patch(format!("{}/{path}", self.pods));
-        let mut answer = patch.content_type("application/merge-patch+json").send(body).unwrap();
-        Answer { status: answer.status().as_u16(), text: answer.body_mut().read_to_string().unwrap() }
+    /// Sends a merge patch to a path below the namespace's pods. `None`: there was no answer in half a minute.
+    pub(crate) fn patch(&self, path: &str, body: &str) -> Option<Answer> {
+        let request = self.agent.patch(format!("{}/{path}", self.pods));
+        Self::answer(request.content_type("application/merge-patch+json").send(body))
     }
 
-    /// Creates one of our objects, by its resource.
-    pub(crate) fn create(&self, resource: &str, body: &str) -> Answer {
+    /// Creates one of our objects, by its resource. `None`: there was no answer in half a minute.
+    pub(crate) fn create(&self, resource: &str, body: &str) -> Option<Answer> {
         let namespace = self.pods.replace("/api/v1/", "/apis/spreadgroup.com/v1/").replace("/pods", "");
-        let post = self.agent.post(format!("{namespace}/{resource}")).content_type("application/json");
-        let mut answer = post.send(body).unwrap();
-        Answer { status: answer.status().as_u16(), text: answer.body_mut().read_to_string().unwrap() }
+        Self::answer(self.agent.post(format!("{namespace}/{resource}")).content_type("application/json").send(body))
+    }
+
+    fn answer(sent: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Option<Answer> {
+        let mut answer = match sent {
+            Err(ureq::Error::Timeout(_)) => return None,
+            sent => sent.unwrap(),
+        };
+        Some(Answer { status: answer.status().as_u16(), text: answer.body_mut().read_to_string().unwrap() })
     }
 
     pub(crate) fn exec(&self, query: &str) -> Answer {
