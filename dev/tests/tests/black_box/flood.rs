@@ -21,7 +21,7 @@ fn asked(spec: &str) -> String {
 
 /// A list that fills three megabytes, which is what the API server takes.
 fn many(item: &str) -> String {
-    let count = 3_000_000_usize / item.len().saturating_add(1);
+    let count = 3_000_000_usize.checked_div(item.len().saturating_add(1)).unwrap();
     vec![item; count].join(",")
 }
 
