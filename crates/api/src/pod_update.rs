@@ -16,7 +16,7 @@ use fields::{Fields, is_same};
 /// The largest container that is added, in bytes of JSON: a request for one has at most 64 KiB.
 const LARGEST_CONTAINER: usize = 128 * 1024;
 /// How many values the container that is added may have.
-const MOST_VALUES: usize = 4096;
+pub(crate) const MOST_VALUES: usize = 4096;
 
 /// Why an update is not the addition of one container.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

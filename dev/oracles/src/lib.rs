@@ -22,6 +22,7 @@
 pub mod argv;
 pub mod copy;
 pub mod duration;
+pub mod memory;
 pub mod mutate;
 pub mod pod_update;
 pub mod proxy;

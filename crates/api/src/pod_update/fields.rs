@@ -103,15 +103,15 @@ impl<'de> Visitor<'de> for Sum {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Sha, A::Error> {
-        let mut fields: Vec<(Sha, Sha)> = Vec::new();
+        let mut fields: Vec<Sha> = Vec::new();
         while let Some(key) = map.next_key_seed(Self)? {
-            fields.push((key, map.next_value_seed(Self)?));
+            let value = map.next_value_seed(Self)?;
+            fields.push(Sha256::new().chain_update(key).chain_update(value).finalize().into());
         }
         fields.sort_unstable();
         let mut sum = Sha256::new().chain_update([7]);
-        for (key, value) in fields {
-            sum.update(key);
-            sum.update(value);
+        for field in fields {
+            sum.update(field);
         }
         Ok(sum.finalize().into())
     }

@@ -2,7 +2,7 @@
 //! API server is 3 MiB, and what such a text becomes in memory is a hundred times more.
 
 use super::{Head, Operation};
-use crate::objects::GROUP;
+use crate::{objects::GROUP, pod_update::MOST_VALUES};
 
 /// The largest object, in bytes of JSON: a pod whose debug containers are looked at, or one of ours that is there
 /// already. etcd takes 1.5 MiB.
@@ -18,6 +18,9 @@ const SMALL_NODES: usize = 16 * 1024;
 /// Values and keys of two pods; those of large pods in use have some ten thousand.
 const POD_NODES: usize = 200_000;
 
+/// What a value takes when it is counted, in bytes: the hash of a key, in a table that grows.
+const COUNTED: usize = 40;
+
 /// How large a review may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
@@ -25,15 +28,17 @@ pub struct Bounds {
     pub bytes: usize,
     /// In values and keys.
     pub nodes: usize,
-    /// How many bytes of memory one value takes at the most.
-    node_size: usize,
+    /// Of how many values something is built at the most, and how many bytes of memory each takes then.
+    built: (usize, usize),
 }
 
 impl Bounds {
     /// How many bytes of memory a review takes at the most, from its length and, once they are counted, its values: its
     /// text, the texts of its objects, and what is sent of it to a webhook.
     pub fn memory(self, bytes: usize, nodes: usize) -> usize {
-        bytes.saturating_mul(3).saturating_add(nodes.saturating_mul(self.node_size))
+        let (most, size) = self.built;
+        let counted = nodes.saturating_mul(COUNTED);
+        bytes.saturating_mul(3).saturating_add(counted).saturating_add(nodes.min(most).saturating_mul(size))
     }
 }
 
@@ -44,14 +49,14 @@ impl Head {
         match (resource, self.operation) {
             // Nothing is built of it but one container.
             ((Some(""), Some("pods"), Some("ephemeralcontainers")), Some(Operation::Update)) => {
-                Bounds { bytes: TWO, nodes: POD_NODES, node_size: 24 }
+                Bounds { bytes: TWO, nodes: POD_NODES, built: (MOST_VALUES, 512) }
             }
             // One that is there already may be as large as it is: it must be possible to shrink and to delete it.
             ((Some(GROUP), _, _), Some(Operation::Update | Operation::Delete)) => {
-                Bounds { bytes: TWO, nodes: 2 * SMALL_NODES, node_size: 256 }
+                Bounds { bytes: TWO, nodes: 2 * SMALL_NODES, built: (SMALL_NODES, 256) }
             }
-            ((Some(GROUP), _, _), _) => Bounds { bytes: SMALL, nodes: SMALL_NODES, node_size: 256 },
-            _ => Bounds { bytes: SMALL, nodes: SMALL_NODES, node_size: 64 },
+            ((Some(GROUP), _, _), _) => Bounds { bytes: SMALL, nodes: SMALL_NODES, built: (SMALL_NODES, 256) },
+            _ => Bounds { bytes: SMALL, nodes: SMALL_NODES, built: (SMALL_NODES, 64) },
         }
     }
 }
