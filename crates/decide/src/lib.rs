@@ -15,6 +15,7 @@
 //! - [`identity`]: names, with and without the authenticator's prefix.
 //! - [`explain`]: what a denied caller reads.
 //! - [`waiting`]: which denied attempts may wait for a grant, and until when.
+//! - [`record`]: lines of the log, which are never long, and what is counted instead of written.
 //! - [`duration`], [`argv`]: durations in Go's syntax, and commands shown so that no two look the same.
 
 pub mod access;
@@ -29,6 +30,7 @@ pub mod lifecycle;
 pub mod matching;
 pub mod policy;
 pub mod proxy;
+pub mod record;
 pub mod rules;
 pub mod ruling;
 pub mod standing;

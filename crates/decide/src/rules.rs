@@ -4,6 +4,7 @@ use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
 use crate::{
     access::{Ask, Command, Request},
+    attempt::Action,
     copy::Copy,
     debug::DebugContainer,
     verdict::Settings,
@@ -15,6 +16,9 @@ pub const MOST_ARGUMENTS: usize = 256;
 pub const LONGEST_ARGUMENT: usize = 4 * 1024;
 /// Longest command, in bytes, all arguments together.
 pub const LONGEST_COMMAND: usize = 32 * 1024;
+
+/// Longest name of a container, in bytes.
+pub const LONGEST_NAME: usize = 253;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +43,18 @@ pub enum Refusal {
     /// All arguments together are too long.
     #[error("the command has {length} bytes, and {LONGEST_COMMAND} are the most")]
     CommandTooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// The name of a container is too long.
+    #[error("the name of the container has {length} bytes, and {LONGEST_NAME} are the most")]
+    NameTooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// The name of an image is too long.
+    #[error("the name of the image has {length} bytes, and {LONGEST_ARGUMENT} are the most")]
+    ImageTooLong {
         /// Its length in bytes.
         length: usize,
     },
@@ -102,6 +118,30 @@ pub fn check(request: &Request, settings: &Settings) -> Result<(), Refusal> {
     }
 }
 
+/// Whether an attempt keeps to the bounds of requests. What does not is refused to everybody: nobody could have asked
+/// for it, and it would not be told whole in the line about it.
+///
+/// # Errors
+/// Says which bound it exceeds.
+pub fn check_attempt(action: &Action) -> Result<(), Refusal> {
+    let container = action.container().unwrap_or_default();
+    if container.len() > LONGEST_NAME {
+        return Err(Refusal::NameTooLong { length: container.len() });
+    }
+    match action {
+        Action::Exec(exec) => check_bounds(&exec.command),
+        Action::Attach(_) | Action::PortForward => Ok(()),
+        Action::Debug(addition) => {
+            let added = &addition.container;
+            if added.image.len() > LONGEST_ARGUMENT {
+                return Err(Refusal::ImageTooLong { length: added.image.len() });
+            }
+            check_bounds(&added.command)?;
+            check_bounds(&added.args)
+        }
+    }
+}
+
 fn check_copy(copy: &Copy) -> Result<(), Refusal> {
     check_text("copy.path", &copy.path)?;
     check_text("copy.directory", &copy.directory)?;
@@ -131,21 +171,27 @@ fn check_debug(container: &DebugContainer) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_command(argv: &[String]) -> Result<(), Refusal> {
-    let program = argv.first().filter(|program| !program.is_empty()).ok_or(Refusal::NoCommand)?;
+/// Bounds on number and size of arguments.
+fn check_bounds(argv: &[String]) -> Result<(), Refusal> {
     if argv.len() > MOST_ARGUMENTS {
         return Err(Refusal::TooManyArguments { count: argv.len() });
     }
-    for (number, argument) in (1..).zip(argv) {
-        if argument.len() > LONGEST_ARGUMENT {
-            return Err(Refusal::ArgumentTooLong { number, length: argument.len() });
-        }
-        let lines = |c: char| c == '\n' || c == '\t';
-        visible(&format!("argument {number} of the command"), argument, lines)?;
+    if let Some((number, argument)) = (1..).zip(argv).find(|(_, argument)| argument.len() > LONGEST_ARGUMENT) {
+        return Err(Refusal::ArgumentTooLong { number, length: argument.len() });
     }
     let length = argv.iter().map(String::len).sum();
     if length > LONGEST_COMMAND {
         return Err(Refusal::CommandTooLong { length });
+    }
+    Ok(())
+}
+
+fn check_command(argv: &[String]) -> Result<(), Refusal> {
+    let program = argv.first().filter(|program| !program.is_empty()).ok_or(Refusal::NoCommand)?;
+    check_bounds(argv)?;
+    for (number, argument) in (1..).zip(argv) {
+        let lines = |c: char| c == '\n' || c == '\t';
+        visible(&format!("argument {number} of the command"), argument, lines)?;
     }
     if !program.is_ascii() {
         return Err(Refusal::ProgramNotAscii { program: crate::argv::quote_json(program) });

@@ -20,14 +20,14 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
     task::JoinHandle,
-    time::{sleep, timeout},
+    time::{interval, sleep, timeout},
 };
 use tracing::{info, warn};
 
 use crate::{
     admission::{Admission, Arrivals, Clock, Waiting, router::Service},
     args::{Args, resolve},
-    audit::{Extensions, SetupError, Webhook},
+    audit::{Extensions, Limits, SetupError, Webhook, lines::Lines},
     cluster::{
         clients::Clients,
         index::Index,
@@ -58,16 +58,18 @@ const START: Duration = Duration::from_mins(1);
 /// How long reviews are still taken after we were told to stop.
 const LINGER: Duration = Duration::from_secs(3);
 
+/// So often it is written how many refusals were left out of the log.
+const TELL: Duration = Duration::from_mins(1);
 /// So long an answer may still be written down once all reviews are done.
 const WRITE: Duration = Duration::from_secs(5);
 
-/// Logs as JSON, one event a line, to standard error. The audit lines are part of it at every level. What HTTP libraries
+/// Logs as JSON, one event a bounded line, to standard error. The audit lines are part of it at every level. What HTTP libraries
 /// have to say is not: it may hold a secret path.
 pub fn log(level: tracing::Level) {
     let filter = tracing_subscriber::EnvFilter::new(format!(
         "{level},audit=info,h2=warn,hyper=warn,hyper_util=warn,rustls=warn,tower=warn"
     ));
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().event_format(Lines).with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
 /// Runs the server until it is told to stop.
@@ -103,6 +105,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let context = context(&args, &clients, &policies, &admission.clock, &files, &metrics);
     let controlling = spawn_controllers(context, &index, args.cleanup_interval, filings, synced.clone());
     tokio::spawn(announce(synced, ready.clone()));
+    let limits = Arc::clone(&admission.limits);
+    tokio::spawn(tell_of_left_out(Arc::clone(&limits)));
     let router = Service::new(admission, is_ready, metrics).believing(files.authentication()).router();
     tokio::select! {
         () = serve::serve(listener, files.tls, router, stopping(ready)) => {}
@@ -116,8 +120,18 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     if timeout(WRITE, reporting).await.is_err() {
         warn!("stopped before all that observe mode saw was written down");
     }
+    limits.tell(Timestamp::now());
     info!("stopped");
     Ok(())
+}
+
+/// Writes once in a while how many refusals were counted and not written.
+async fn tell_of_left_out(limits: Arc<Limits>) {
+    let mut ticks = interval(TELL);
+    loop {
+        ticks.tick().await;
+        limits.tell(Timestamp::now());
+    }
 }
 
 /// Where attempts wait, and what is filed for them.
@@ -155,6 +169,7 @@ fn admission(
         arrivals: Arrivals::default(),
         waiting,
         observations,
+        limits: Arc::default(),
         cluster_name: args.cluster_name.clone(),
         own_name,
         clock,

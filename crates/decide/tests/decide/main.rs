@@ -14,6 +14,7 @@ mod emergencies;
 mod lifecycle;
 mod policies;
 mod properties;
+mod record;
 mod standing;
 mod texts;
 mod tree;

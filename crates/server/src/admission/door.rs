@@ -14,8 +14,10 @@ use decide::{
     attempt::{Action, Attempt, Door},
     explain::{self, Context},
     policy::PolicyId,
+    record, rules,
     verdict::{self, Denied, Miss, Permit, Pod, PodMiss, Rules, Screened, Spend, Verdict},
 };
+use serde_json::value::RawValue;
 use tokio::time::timeout_at;
 use tracing::{error, info, warn};
 
@@ -121,8 +123,8 @@ impl Admission {
         let (attempt, options) = match read(review, door) {
             Ok(read) => read,
             Err(unclear) => {
-                self.record_denial(review, &ExecOptions::default(), deadline).await;
-                return self.conclude(review, None, Outcome::Unclear(unclear)).into();
+                let untold = self.record_denial(review, &ExecOptions::default(), deadline).await;
+                return self.conclude(review, None, Outcome::Unclear(unclear), untold.as_ref()).into();
             }
         };
         let outcome = self.outcome_of(review, &attempt, &options, deadline).await;
@@ -158,10 +160,9 @@ impl Admission {
         outcome: Outcome,
         deadline: Deadline,
     ) -> Decision {
-        if !matches!(outcome, Outcome::Allowed(_)) {
-            self.record_denial(review, options, deadline).await;
-        }
-        self.conclude(review, Some(attempt), outcome)
+        let denied = !matches!(outcome, Outcome::Allowed(_));
+        let untold = if denied { self.record_denial(review, options, deadline).await } else { None };
+        self.conclude(review, Some(attempt), outcome, untold.as_ref())
     }
 
     async fn decide(
@@ -171,11 +172,16 @@ impl Admission {
         options: &ExecOptions,
         deadline: Deadline,
     ) -> Result<Outcome, Failure> {
+        // What nobody approved must be read from the record: what does not stand there whole is not run.
+        let whole = record::is_whole(&what(&attempt.action));
         if self.is_always_allowed(&attempt.caller) {
+            if !whole {
+                return Ok(Outcome::Unclear(too_long(attempt)));
+            }
             self.record(review, &Exec { allowed: true, always_allowed: true, options }, deadline).await?;
             return Ok(Outcome::Allowed(Basis::AlwaysAllowed));
         }
-        if let Some(policy) = self.policy(attempt).await? {
+        if whole && let Some(policy) = self.policy(attempt).await? {
             self.record(review, &Exec { allowed: true, always_allowed: false, options }, deadline).await?;
             return Ok(Outcome::Allowed(Basis::Policy(policy)));
         }
@@ -322,23 +328,28 @@ impl Admission {
         self.extensions.exec(review, exec, deadline.answer_by()).await
     }
 
-    /// Tells the audit webhook of a denial. Where it fails, the denial stands.
-    async fn record_denial(&self, review: &Review, options: &ExecOptions, deadline: Deadline) {
+    /// Tells the audit webhook of a denial. Where it fails, the denial stands, and the line about it says why.
+    async fn record_denial(&self, review: &Review, options: &ExecOptions, deadline: Deadline) -> Option<WebhookError> {
         let exec = Exec { allowed: false, always_allowed: false, options };
-        if let Err(error) = self.record(review, &exec, deadline).await {
-            error!(
-                uid = review.request.uid,
-                error = crate::chain(&error),
-                "the audit webhook was not told of a denial"
-            );
-        }
+        self.record(review, &exec, deadline).await.err()
     }
 
     /// Writes the decision to the log, and the answer.
-    fn conclude(&self, review: &Review, attempt: Option<&Attempt>, outcome: Outcome) -> Decision {
+    fn conclude(
+        &self,
+        review: &Review,
+        attempt: Option<&Attempt>,
+        outcome: Outcome,
+        untold: Option<&WebhookError>,
+    ) -> Decision {
         let uid = &review.request.uid;
         let decision = outcome.name();
-        log(review, attempt, &outcome);
+        let what = attempt.map(|attempt| what(&attempt.action)).unwrap_or_default();
+        // What is allowed is always written.
+        if matches!(outcome, Outcome::Allowed(_)) || self.is_written(review, decision, tried(review, &what)) {
+            tell_of_faults(uid, &outcome, untold);
+            log(review, attempt, &outcome, &what);
+        }
         let request = outcome.request().map(str::to_owned);
         let policies = outcome.policies();
         let mut spent = None;
@@ -365,6 +376,15 @@ impl Admission {
         let context = Context { cluster: &self.cluster_name, now: self.now() };
         attempt.map_or_else(String::new, |attempt| explain::denial(denied, attempt, context))
     }
+}
+
+fn too_long(attempt: &Attempt) -> String {
+    format!(
+        "this {} is too long to stand whole in the record, where {} bytes of JSON are the most, so it is not allowed: send \
+         what is long over standard input, or as a file",
+        attempt.door().verb(),
+        record::LONGEST_WHOLE
+    )
 }
 
 fn not_the_one(known: &Candidate) -> Denied {
@@ -449,6 +469,10 @@ pub(super) fn read(review: &Review, door: Door) -> Result<(Attempt, ExecOptions)
     };
     let attempt = convert::attempt(&review.request, action)
         .map_err(|error| format!("the review is incomplete, so nothing is allowed: {error}"))?;
+    // For the always allowed too, and whom a policy allows it: what runs stands in the record.
+    rules::check_attempt(&attempt.action).map_err(|refusal| {
+        format!("this {} is larger than any that can be asked for, so it is not allowed: {refusal}", door.verb())
+    })?;
     Ok((attempt, shown))
 }
 
@@ -465,19 +489,35 @@ fn shown(options: &StrictExecOptions) -> ExecOptions {
     }
 }
 
-fn log(review: &Review, attempt: Option<&Attempt>, outcome: &Outcome) {
+/// What was tried: what runs, or the options as they came where these are not understood.
+fn tried<'a>(review: &'a Review, what: &'a str) -> &'a str {
+    let options = review.request.object.as_deref().map(RawValue::get).unwrap_or_default();
+    if what.is_empty() { options } else { what }
+}
+
+/// What went wrong on the way to a denial.
+fn tell_of_faults(uid: &str, outcome: &Outcome, untold: Option<&WebhookError>) {
+    if let Outcome::Failed(failure) = outcome {
+        error!(uid, error = crate::chain(failure), "could not decide, and denied");
+    }
+    if let Some(error) = untold {
+        error!(uid, error = crate::chain(error), "the audit webhook was not told of a denial");
+    }
+}
+
+fn log(review: &Review, attempt: Option<&Attempt>, outcome: &Outcome, what: &str) {
     let request = &review.request;
     let (uid, user, decision) = (&request.uid, request.user_info.name(), outcome.name());
     let (namespace, pod) =
         (request.namespace.as_deref().unwrap_or_default(), request.name.as_deref().unwrap_or_default());
     let door = request.sub_resource.as_deref().unwrap_or_default();
-    let what = attempt.map(|attempt| what(&attempt.action)).unwrap_or_default();
+    // Of what is not understood the log has the length and the digest.
+    let unclear = matches!(outcome, Outcome::Unclear(_)).then(|| tried(review, what));
+    let options_bytes = unclear.map(|options| u64::try_from(options.len()).unwrap_or(u64::MAX));
+    let options_sha256 = unclear.map(|options| record::digest(options.as_bytes()));
     let container = attempt.and_then(|attempt| attempt.action.container()).unwrap_or_default();
     let interactive = attempt.is_some_and(|attempt| attempt.action.takes_input());
     let (by, dry_run) = (outcome.request().unwrap_or_default(), request.is_dry_run());
-    if let Outcome::Failed(failure) = outcome {
-        error!(uid, error = crate::chain(failure), "could not decide, and denied");
-    }
     let policy = outcome.policies();
     if outcome.is_emergency() {
         warn!(
@@ -489,6 +529,7 @@ fn log(review: &Review, attempt: Option<&Attempt>, outcome: &Outcome) {
         info!(
             target: "audit",
             uid, user, namespace, pod, door, container, what, interactive, decision, request = by, policy, dry_run,
+            options_bytes, options_sha256,
             "attempt"
         );
     }

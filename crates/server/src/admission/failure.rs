@@ -100,8 +100,13 @@ pub fn unreadable(error: &serde_json::Error) -> Refused {
     Refused::Because(format!("the object cannot be read: {error}"))
 }
 
-/// The answer to a write of one of our objects.
-pub fn answer(review: &Review, result: Result<Answer, Refused>) -> Answer {
+/// The answer to a write of one of our objects. `is_written` says whether what changes nothing stands in the log by
+/// itself: whoever is refused can be so without end.
+pub fn answer(
+    review: &Review,
+    result: Result<Answer, Refused>,
+    is_written: impl FnOnce(&'static str, &str) -> bool,
+) -> Answer {
     let request = &review.request;
     let (uid, user) = (&request.uid, request.user_info.name());
     let (kind, name) = (&request.kind.kind, request.name.as_deref().unwrap_or_default());
@@ -109,15 +114,23 @@ pub fn answer(review: &Review, result: Result<Answer, Refused>) -> Answer {
     let operation = format!("{:?}", request.operation);
     match result {
         Ok(answer) => {
-            info!(uid, user, operation, kind, namespace, name, dry_run = request.is_dry_run(), "admitted");
+            let written = !request.is_dry_run() || is_written("dry-run", name);
+            if written {
+                info!(uid, user, operation, kind, namespace, name, dry_run = request.is_dry_run(), "admitted");
+            }
             answer
         }
         Err(Refused::Because(text)) => {
-            info!(uid, user, operation, kind, namespace, name, text, "refused");
+            if is_written("refused", &text) {
+                info!(uid, user, operation, kind, namespace, name, text, decision = "denied", "refused");
+            }
             Answer::deny(uid, text)
         }
         Err(Refused::Failed(failure)) => {
-            error!(uid, user, operation, kind, namespace, name, error = crate::chain(&failure), "failed, and refused");
+            let error = crate::chain(&failure);
+            if is_written("failed", &error) {
+                error!(uid, user, operation, kind, namespace, name, error, "failed, and refused");
+            }
             Answer::deny(uid, failure.text(uid))
         }
     }

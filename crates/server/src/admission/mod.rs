@@ -45,7 +45,7 @@ use decide::{
 use jiff::Timestamp;
 
 use crate::{
-    audit::Extensions,
+    audit::{Extensions, Limits},
     cluster::{
         index::Index,
         ledger::Ledger,
@@ -83,6 +83,8 @@ pub struct Admission {
     pub waiting: Option<Waiting>,
     /// Keeps what observe mode sees.
     pub observations: Observations,
+    /// Which refusals are written into the log one by one.
+    pub limits: Arc<Limits>,
     /// `--cluster-name`
     pub cluster_name: String,
     /// The name of this server's own account.
@@ -151,7 +153,7 @@ impl Admission {
             ((GROUP, "accessgrants", ""), Operation::Delete) => self.delete_grant(review).await,
             _ => Err(unexpected(review)),
         };
-        Decision::from(failure::answer(review, result.map(|()| Answer::allow(&request.uid)))).into()
+        Decision::from(self.answer(review, result.map(|()| Answer::allow(&request.uid)))).into()
     }
 
     /// Answers a review on the mutating path: stamps new objects.
@@ -162,7 +164,17 @@ impl Admission {
             (GROUP, "accessgrants", Operation::Create) => self.stamp_grant(review).await,
             _ => Err(unexpected(review)),
         };
-        failure::answer(review, result)
+        self.answer(review, result)
+    }
+
+    /// The answer to a write of one of our objects. What the server is asked for too often is not logged one by one.
+    fn answer(&self, review: &Review, result: Result<Answer, Refused>) -> Answer {
+        failure::answer(review, result, |kind, what| self.is_written(review, kind, what))
+    }
+
+    /// Whether a refusal, or a dry run, stands in the log by itself; else it is counted.
+    fn is_written(&self, review: &Review, kind: &'static str, what: &str) -> bool {
+        self.limits.writes(review.request.user_info.name(), kind, || what.to_owned(), self.now())
     }
 
     /// Who acts, as a review names her.

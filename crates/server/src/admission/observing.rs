@@ -53,7 +53,7 @@ impl Admission {
 
     /// Lets an attempt through that is too large to be looked at, or one too many, and keeps that there was one.
     pub(super) fn observe_unread(&self, refusal: &Refusal) -> Answer {
-        let Refusal { head, decision, answer } = refusal;
+        let Refusal { head, decision, answer, .. } = refusal;
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         let door = format!("{}/{}", text(&head.resource), text(&head.sub_resource));
         self.observations.saw(Observed::unread(&text(&head.user), head.namespace.as_deref(), &door), false, self.now());

@@ -11,7 +11,9 @@ use decide::{
     identity::Caller,
     policy::{PolicyId, Through},
     proxy::{self, ProxyName, ProxyResource},
+    rules,
 };
+use serde_json::value::RawValue;
 use tokio::time::timeout_at;
 use tracing::{error, info};
 
@@ -32,19 +34,25 @@ impl Admission {
     pub(super) async fn proxy(&self, review: &Review, deadline: Deadline) -> Answer {
         let decided = timeout_at(deadline.decide_by(), self.decide_proxy(review, deadline)).await;
         let outcome = decided.unwrap_or(Outcome::Failed(Failure::Timeout));
-        if !matches!(outcome, Outcome::AlwaysAllowed | Outcome::Allowed(_))
-            && let Err(error) = self.record_proxy(review, false, deadline).await
-        {
-            error!(
-                uid = review.request.uid,
-                error = crate::chain(&error),
-                "the audit webhook was not told of a denial"
-            );
+        let denied = !matches!(outcome, Outcome::AlwaysAllowed | Outcome::Allowed(_));
+        let untold = if denied { self.record_proxy(review, false, deadline).await.err() } else { None };
+        let options = review.request.object.as_deref().map(RawValue::get).unwrap_or_default();
+        // What is allowed is always written.
+        if !denied || self.is_written(review, outcome.name(), options) {
+            log(review, &outcome, options, untold.as_ref());
         }
         conclude(review, &outcome)
     }
 
     async fn decide_proxy(&self, review: &Review, deadline: Deadline) -> Outcome {
+        // For the always allowed too: where it leads stands in the record.
+        let length = review.request.object.as_deref().map(RawValue::get).map_or(0, str::len);
+        if length > rules::LONGEST_ARGUMENT {
+            return Outcome::Unclear(format!(
+                "what this proxy leads to has {length} bytes, and {} are the most, so nothing is allowed",
+                rules::LONGEST_ARGUMENT
+            ));
+        }
         let outcome = if self.is_always_allowed(&Self::caller(review)) {
             Ok(Outcome::AlwaysAllowed)
         } else {
@@ -120,22 +128,41 @@ pub(super) fn read(review: &Review) -> Result<(ProxyName, String), String> {
 fn conclude(review: &Review, outcome: &Outcome) -> Answer {
     let request = &review.request;
     let uid = &request.uid;
-    let (decision, answer) = match outcome {
-        Outcome::AlwaysAllowed => ("always-allowed", Answer::allow(uid)),
-        Outcome::Allowed(policy) => ("allowed-by-policy", Answer::allow(uid).annotated("policy", policy.to_string())),
-        Outcome::Refused => ("denied-proxy", Answer::deny(uid, refusal(&request.resource.resource))),
-        Outcome::Unclear(text) => ("denied-unclear", Answer::deny(uid, text.as_str())),
-        Outcome::Failed(failure) => {
-            error!(uid, error = crate::chain(failure), "could not decide, and denied");
-            ("denied-failure", Answer::deny(uid, failure.text(uid)))
-        }
+    let answer = match outcome {
+        Outcome::AlwaysAllowed => Answer::allow(uid),
+        Outcome::Allowed(policy) => Answer::allow(uid).annotated("policy", policy.to_string()),
+        Outcome::Refused => Answer::deny(uid, refusal(&request.resource.resource)),
+        Outcome::Unclear(text) => Answer::deny(uid, text.as_str()),
+        Outcome::Failed(failure) => Answer::deny(uid, failure.text(uid)),
     };
+    answer.annotated("review-uid", uid.as_str()).annotated("decision", outcome.name())
+}
+
+impl Outcome {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::AlwaysAllowed => "always-allowed",
+            Self::Allowed(_) => "allowed-by-policy",
+            Self::Refused => "denied-proxy",
+            Self::Unclear(_) => "denied-unclear",
+            Self::Failed(_) => "denied-failure",
+        }
+    }
+}
+
+fn log(review: &Review, outcome: &Outcome, options: &str, untold: Option<&Failure>) {
+    let request = &review.request;
+    let (uid, decision) = (&request.uid, outcome.name());
+    if let Outcome::Failed(failure) = outcome {
+        error!(uid, error = crate::chain(failure), "could not decide, and denied");
+    }
+    if let Some(error) = untold {
+        error!(uid, error = crate::chain(error), "the audit webhook was not told of a denial");
+    }
     let (user, resource) = (request.user_info.name(), &request.resource.resource);
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let name = safe(request.name.as_deref().unwrap_or_default());
-    let options = request.object.as_deref().map(serde_json::value::RawValue::get).unwrap_or_default();
     info!(target: "audit", uid, user, namespace, resource, name, door = "proxy", options, decision, "attempt");
-    answer.annotated("review-uid", uid.as_str()).annotated("decision", decision)
 }
 
 fn refusal(resource: &str) -> String {

@@ -5,6 +5,7 @@ use api::review::{self, Answer, Bounds, HEAD_BYTES, Head, Review, ReviewError, T
 use axum::{body::Body, extract::Request, http::StatusCode};
 use decide::{explain::safe, rules::LONGEST_COMMAND};
 use http_body_util::BodyExt as _;
+use jiff::Timestamp;
 use tokio::time::{Duration, Instant, timeout_at};
 use tracing::{info, warn};
 
@@ -12,6 +13,7 @@ use super::{
     Deadline,
     room::{Full, Place, Room, content_length},
 };
+use crate::audit::Limits;
 
 /// A body must arrive within this time.
 const BODY: Duration = Duration::from_secs(2);
@@ -38,6 +40,18 @@ pub(super) struct Refusal {
     pub(super) answer: Answer,
     /// The decision, as the log and the metrics call it.
     pub(super) decision: &'static str,
+    bytes: usize,
+    reason: Over,
+}
+
+impl Refusal {
+    /// Writes it to the log, or counts it where there were too many of the same user.
+    pub(super) fn log(&self, limits: &Limits, now: Timestamp) {
+        let user = self.head.user.as_deref().unwrap_or_default();
+        if limits.writes(user, self.decision, String::new, now) {
+            log(&self.head, self.decision, self.bytes, self.reason);
+        }
+    }
 }
 
 /// Why a review is refused.
@@ -68,8 +82,7 @@ impl Over {
             }
         };
         let answer = answer.annotated("review-uid", uid).annotated("decision", decision);
-        log(&head, decision, bytes, self);
-        TurnedAway::Refused(Box::new(Refusal { head, answer, decision }))
+        TurnedAway::Refused(Box::new(Refusal { head, answer, decision, bytes, reason: self }))
     }
 }
 

@@ -115,6 +115,7 @@ async fn observe(service: Service, request: Request) -> Response {
     let (review, place) = match receive(&service.observing, request, deadline).await {
         Ok(received) => received,
         Err(TurnedAway::Refused(refusal)) => {
+            refusal.log(&service.admission.limits, service.admission.now());
             let answer = service.admission.observe_unread(&refusal);
             service.metrics.answered(Way::Observe, &answer, arrived.elapsed());
             return Json(answer).into_response();
@@ -147,6 +148,7 @@ async fn respond(service: Service, request: Request, way: Way) -> Response {
     let (review, place) = match receive(&service.room, request, deadline).await {
         Ok(received) => received,
         Err(TurnedAway::Refused(refusal)) => {
+            refusal.log(&service.admission.limits, service.admission.now());
             service.metrics.answered(way, &refusal.answer, arrived.elapsed());
             return Json(refusal.answer).into_response();
         }

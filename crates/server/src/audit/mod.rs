@@ -1,5 +1,6 @@
 //! What leaves the cluster's door: posts to the audit webhook and the validation webhook, and the log's audit lines.
 
+pub mod lines;
 pub mod trust;
 pub mod webhook;
 
@@ -10,6 +11,7 @@ use api::{
 };
 use tokio::time::Instant;
 
+pub use lines::Limits;
 pub use webhook::{SetupError, Webhook, WebhookError};
 
 /// The configured webhooks. Where one is not configured its posts succeed at once.

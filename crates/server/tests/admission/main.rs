@@ -20,6 +20,7 @@ mod outcomes;
 mod overload;
 mod policies;
 mod properties;
+mod records;
 mod reviews;
 mod seals;
 mod spending;

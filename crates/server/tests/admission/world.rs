@@ -127,6 +127,7 @@ impl World {
             arrivals: Arrivals::default(),
             waiting,
             observations,
+            limits: Arc::default(),
             cluster_name: "test".to_owned(),
             own_name: "system:serviceaccount:kube-request-access:kube-request-access".to_owned(),
             clock: Arc::clone(&clock_of),

@@ -29,6 +29,7 @@ mod planted;
 mod policies;
 mod racing;
 mod raw;
+mod records;
 mod replayed;
 mod serving;
 mod story;

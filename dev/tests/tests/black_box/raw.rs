@@ -38,7 +38,7 @@ impl Answer {
     }
 
     #[track_caller]
-    fn is_denied_with(&self, text: &str) {
+    pub(crate) fn is_denied_with(&self, text: &str) {
         assert_eq!(self.status, 403, "{self:?}");
         let status: Value = serde_json::from_str(&self.text).unwrap();
         assert_eq!(status["reason"], "Forbidden", "{status}");

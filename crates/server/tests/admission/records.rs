@@ -1,0 +1,131 @@
+//! The log under attack: lines are bounded, whole, and counted where there are too many.
+
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex},
+};
+
+use rstest::rstest;
+use serde_json::{Value, json};
+use server::audit::lines::Lines;
+use tracing::subscriber::DefaultGuard;
+
+use crate::world::World;
+
+/// What is logged on this thread meanwhile.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn begin() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let to = log.clone();
+        let subscriber = tracing_subscriber::fmt().event_format(Lines).with_writer(move || to.clone()).finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// The audit lines: all lines are whole JSON.
+    fn audit(&self) -> Vec<Value> {
+        let text = self.text();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter(|line| line["target"] == "audit").collect()
+    }
+}
+
+fn masters(review: &mut Value) {
+    review["userInfo"]["groups"] = json!(["system:masters"]);
+}
+
+// K5
+#[tokio::test]
+async fn a_flood_of_padded_attempts_leaves_the_line_about_what_was_allowed() {
+    let (log, _guard) = Log::begin();
+    let world = World::granted();
+    assert!(world.exec("allowed-1", |_| {}).await.allowed());
+    for number in 0..2500 {
+        let padding = "\u{1}".repeat(30_000);
+        let said =
+            world.exec(&format!("r{number}"), |review| review["object"]["command"] = json!(["date", padding])).await;
+        said.denial();
+    }
+    let text = log.text();
+    assert!(text.len() < 60 * 2048 + 4096, "{} bytes", text.len());
+    assert!(text.lines().all(|line| line.len() < 8192));
+    let lines = log.audit();
+    assert_eq!((&lines[0]["uid"], &lines[0]["decision"]), (&json!("allowed-1"), &json!("granted")));
+    let denied = &lines[1];
+    assert_eq!(denied["decision"], "denied-unclear");
+    assert!(denied["options_bytes"].as_u64().unwrap() > 180_000);
+    assert_eq!(denied["options_sha256"].as_str().unwrap().len(), 64);
+}
+
+// K5: a padded command does not run, whoever runs it.
+#[rstest]
+#[case("one argument", vec!["sh".to_owned(), "-c".to_owned(), "x".repeat(4097)])]
+#[case("many arguments", vec!["x".to_owned(); 257])]
+#[case("all together", vec!["x".repeat(4000); 9])]
+#[case("more than stands in a line", vec!["sh".to_owned(), "-c".to_owned(), "\u{1}".repeat(1000)])]
+#[case("a container's name", vec![])]
+#[tokio::test]
+async fn what_does_not_stand_whole_in_the_record_is_refused_to_the_always_allowed(
+    #[case] what: &str,
+    #[case] command: Vec<String>,
+) {
+    let (log, _guard) = Log::begin();
+    let world = World::granted();
+    let said = world.exec("r1", |review| {
+        masters(review);
+        if command.is_empty() {
+            review["object"]["container"] = json!("c".repeat(5000));
+        } else {
+            review["object"]["command"] = json!(command);
+        }
+    });
+    let said = said.await;
+    assert!(said.denial().contains("so it is not allowed"), "{what}: {}", said.denial());
+    let lines = log.audit();
+    assert_eq!((lines.len(), &lines[0]["decision"]), (1, &json!("denied-unclear")), "{what}");
+}
+
+// K5
+#[tokio::test]
+async fn what_the_always_allowed_run_stands_whole_in_the_record() {
+    let (log, _guard) = Log::begin();
+    let world = World::granted();
+    let script = "x".repeat(4096);
+    let said = world.exec("r1", |review| {
+        masters(review);
+        review["object"]["command"] = json!(["sh", "-c", script]);
+    });
+    assert!(said.await.allowed());
+    assert_eq!(log.audit()[0]["what"], json!(["sh", "-c", script]).to_string());
+    assert!(log.audit()[0].get("what_sha256").is_none());
+}
+
+// K5
+#[tokio::test]
+async fn what_is_allowed_is_written_after_a_flood_of_denials_too() {
+    let (log, _guard) = Log::begin();
+    let world = World::granted();
+    for number in 0..100 {
+        world.exec(&format!("r{number}"), |review| review["object"]["command"] = json!(["id"])).await.denial();
+    }
+    assert_eq!(log.audit().len(), 60);
+    assert!(world.exec("allowed-1", |_| {}).await.allowed());
+    let last = log.audit().pop().unwrap();
+    assert_eq!((&last["uid"], &last["decision"]), (&json!("allowed-1"), &json!("granted")));
+}
