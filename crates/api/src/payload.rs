@@ -5,7 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::objects::{AccessGrant, AccessRequest, ExecOptions};
+use crate::{
+    objects::{AccessGrant, AccessRequest, ExecOptions},
+    status::PolicyRef,
+};
 
 /// `?type=audit-exec`: somebody tried a door. Posted before anything is spent.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -20,6 +23,67 @@ pub struct AuditExec<'a> {
     pub exec_options: &'a ExecOptions,
     /// Whether the caller is always allowed.
     pub is_admin: bool,
+    /// What was decided, and by what. The original had no such field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basis: Option<&'a Basis>,
+}
+
+/// What was decided about an attempt, and by what: joins it to its request, to who granted it, and to the policies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Basis {
+    /// Why it may proceed or not: `granted`, `always-allowed`, `denied-near-miss`, …, as in the log and the metrics.
+    pub decision: String,
+    /// The AccessRequest that gives the access; of a denial the one that comes nearest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_request: Option<ObjectRef>,
+    /// The grants that give the access.
+    pub grants: Vec<ObjectRef>,
+    /// The users who granted it.
+    pub approvers: Vec<String>,
+    /// The policies that decided, or that the access is under.
+    pub policies: Vec<PolicyRef>,
+    /// Whether it is an emergency.
+    pub emergency: bool,
+}
+
+/// One of our objects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectRef {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+}
+
+/// `?type=audit-denied`, `?type=audit-reviewed`: somebody denies a request, or reviews an emergency. Sent only where
+/// asked for.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditAnswered<'a> {
+    /// The AdmissionRequest, as the API server sent it.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    pub request: &'a RawValue,
+    /// The request that is answered.
+    pub access_request: &'a AccessRequest,
+    /// The answer.
+    pub access_grant: &'a AccessGrant,
+}
+
+/// `?type=audit-deleted`, `?type=audit-revoked`: somebody deletes a request, or a grant or another answer. The object as it
+/// was is the request's `oldObject`. Sent only where asked for.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditDeleted<'a> {
+    /// The AdmissionRequest, as the API server sent it.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    pub request: &'a RawValue,
+    /// The request that is deleted, or that the deleted answer is for.
+    pub access_request: ObjectRef,
 }
 
 /// `?type=audit-created`: somebody files a request.

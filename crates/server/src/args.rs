@@ -11,7 +11,7 @@ use decide::{
 };
 use http::Uri;
 
-use crate::controllers::notices::UrlTemplate;
+use crate::{audit::AuditType, controllers::notices::UrlTemplate};
 
 /// Longest time that requests are kept: ten years.
 const LONGEST_KEEP: Duration = Duration::from_hours(24 * 3650);
@@ -152,6 +152,17 @@ pub struct Args {
     #[arg(long, env = "KRA_AUDIT_WEBHOOK_CA_BUNDLE", requires = "audit_webhook_url", value_name = "FILE")]
     pub audit_webhook_ca_bundle: Option<PathBuf>,
 
+    /// Post these to the audit webhook too (repeatable, or separated by commas). Receivers of the original answer 400 to
+    /// types that they do not know, and then the action is refused
+    #[arg(
+        long,
+        env = "KRA_AUDIT_WEBHOOK_TYPES",
+        value_delimiter = ',',
+        requires = "audit_webhook_url",
+        value_name = "TYPE"
+    )]
+    pub audit_webhook_types: Vec<AuditType>,
+
     /// Ask this URL whether a new request is valid
     #[arg(long, env = "KRA_EXTENDED_VALIDATION_WEBHOOK_URL", hide_env_values = true, value_parser = https, value_name = "URL")]
     pub extended_validation_webhook_url: Option<Uri>,
@@ -289,6 +300,7 @@ mod tests {
     #[case("--audit-webhook-url=http://audit.example/")]
     #[case("--audit-webhook-url=audit.example")]
     #[case("--audit-webhook-ca-bundle=ca.crt")]
+    #[case("--audit-webhook-types=denied")]
     #[case("--cleanup-interval=0s")]
     #[case("--delete-after=-1h")]
     #[case("--delete-after=")]

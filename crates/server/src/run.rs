@@ -263,6 +263,7 @@ fn extensions(args: &Args, provider: &Arc<CryptoProvider>) -> anyhow::Result<Ext
     Ok(Extensions {
         audit: webhook(audit, audit_bundle, provider).context("--audit-webhook-url")?,
         validation: webhook(validation, validation_bundle, provider).context("--extended-validation-webhook-url")?,
+        types: args.audit_webhook_types.clone(),
     })
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use api::notice::Notice;
-use api::payload::{AuditCreated, AuditExec, AuditGranted, Validation, ValidationAnswer};
+use api::payload::{AuditAnswered, AuditCreated, AuditDeleted, AuditExec, AuditGranted, Validation, ValidationAnswer};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 
 /// First line of the YAML files, and the comment in the JSON ones.
@@ -103,6 +103,8 @@ pub fn all() -> Result<Vec<Artefact>, GenerateError> {
         sent::<AuditExec<'_>>("audit-exec", "Body of ?type=audit-exec: somebody tried a door")?,
         sent::<AuditCreated<'_>>("audit-created", "Body of ?type=audit-created: somebody files a request")?,
         sent::<AuditGranted<'_>>("audit-granted", "Body of ?type=audit-granted: somebody grants a request")?,
+        sent::<AuditAnswered<'_>>("audit-answered", "Body of ?type=audit-denied and audit-reviewed: somebody answers")?,
+        sent::<AuditDeleted<'_>>("audit-deleted", "Body of ?type=audit-deleted and audit-revoked: somebody deletes")?,
         sent::<Validation<'_>>("validation", "Body that the extended validation webhook receives")?,
         sent::<Notice>("notice", "Data of a notice: something became of a request")?,
         received::<ValidationAnswer>("validation-answer", "Body that the extended validation webhook answers")?,

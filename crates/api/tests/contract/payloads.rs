@@ -2,7 +2,7 @@
 
 use kra_api::{
     AccessGrant, AccessRequest, ExecOptions,
-    payload::{AuditCreated, AuditExec, AuditGranted, Validation, ValidationAnswer, Validity},
+    payload::{AuditCreated, AuditExec, AuditGranted, Basis, ObjectRef, Validation, ValidationAnswer, Validity},
 };
 use rstest::rstest;
 use serde::Deserialize;
@@ -64,6 +64,7 @@ fn the_body_of_an_exec_is_that_of_the_original(#[case] name: &str) {
         is_allowed: body.is_allowed,
         exec_options: &body.exec_options.unwrap(),
         is_admin: body.is_admin,
+        basis: None,
     });
     reads_the_same(&theirs, &ours.unwrap(), "");
 }
@@ -101,8 +102,37 @@ fn the_body_of_a_validation_is_that_of_the_original_with_its_capitals() {
 fn the_options_are_there_for_every_door() {
     let (_, body) = recorded("audit-exec-allowed");
     let empty = ExecOptions::default();
-    let ours = AuditExec { request: &body.request, is_allowed: false, exec_options: &empty, is_admin: false };
+    let ours =
+        AuditExec { request: &body.request, is_allowed: false, exec_options: &empty, is_admin: false, basis: None };
     assert_eq!(serde_json::to_value(ours).unwrap()["execOptions"], json!({}));
+}
+
+// K13
+#[test]
+fn what_an_attempt_was_decided_by_is_one_key_beside_those_of_the_original() {
+    let (theirs, body) = recorded("audit-exec-allowed");
+    let ask = ObjectRef { namespace: "default".to_owned(), name: "ask".to_owned(), uid: None };
+    let basis = Basis {
+        decision: "granted".to_owned(),
+        access_request: Some(ask.clone()),
+        grants: vec![ask],
+        approvers: vec!["amy".to_owned()],
+        policies: Vec::new(),
+        emergency: false,
+    };
+    let ours = AuditExec {
+        request: &body.request,
+        is_allowed: body.is_allowed,
+        exec_options: &body.exec_options.unwrap(),
+        is_admin: body.is_admin,
+        basis: Some(&basis),
+    };
+    let mut ours = serde_json::to_value(ours).unwrap();
+    let added = ours.as_object_mut().unwrap().remove("basis").unwrap();
+    reads_the_same(&theirs, &ours, "");
+    let ask = json!({"namespace": "default", "name": "ask"});
+    let expected = json!({"decision": "granted", "accessRequest": ask, "grants": [ask], "approvers": ["amy"], "policies": [], "emergency": false});
+    assert_eq!(added, expected);
 }
 
 #[rstest]

@@ -6,6 +6,7 @@
 
 use api::{
     ExecOptions, UserInfo, convert,
+    payload::{self, ObjectRef},
     review::{Answer, Operation, Review, StrictAttachOptions, StrictExecOptions, StrictPortForwardOptions},
 };
 use decide::{
@@ -21,7 +22,7 @@ use serde_json::value::RawValue;
 use tokio::time::timeout_at;
 use tracing::{error, info, warn};
 
-use super::{Admission, Deadline, Decision, Step, Waiter, failure::Failure};
+use super::{Admission, Deadline, Decision, Step, Waiter, basis, failure::Failure};
 use crate::{
     audit::{Exec, WebhookError},
     cluster::{
@@ -123,8 +124,9 @@ impl Admission {
         let (attempt, options) = match read(review, door) {
             Ok(read) => read,
             Err(unclear) => {
-                let untold = self.record_denial(review, &ExecOptions::default(), deadline).await;
-                return self.conclude(review, None, Outcome::Unclear(unclear), untold.as_ref()).into();
+                let outcome = Outcome::Unclear(unclear);
+                let untold = self.record_denial(review, &ExecOptions::default(), &outcome, deadline).await;
+                return self.conclude(review, None, outcome, untold.as_ref()).into();
             }
         };
         let outcome = self.outcome_of(review, &attempt, &options, deadline).await;
@@ -161,7 +163,7 @@ impl Admission {
         deadline: Deadline,
     ) -> Decision {
         let denied = !matches!(outcome, Outcome::Allowed(_));
-        let untold = if denied { self.record_denial(review, options, deadline).await } else { None };
+        let untold = if denied { self.record_denial(review, options, &outcome, deadline).await } else { None };
         self.conclude(review, Some(attempt), outcome, untold.as_ref())
     }
 
@@ -178,11 +180,13 @@ impl Admission {
             if !whole {
                 return Ok(Outcome::Unclear(too_long(attempt)));
             }
-            self.record(review, &Exec { allowed: true, always_allowed: true, options }, deadline).await?;
+            let basis = &basis::by_policies("always-allowed", &[]);
+            self.record(review, &Exec { allowed: true, always_allowed: true, options, basis }, deadline).await?;
             return Ok(Outcome::Allowed(Basis::AlwaysAllowed));
         }
         if whole && let Some(policy) = self.policy(attempt).await? {
-            self.record(review, &Exec { allowed: true, always_allowed: false, options }, deadline).await?;
+            let basis = &basis::by_policies("allowed-by-policy", std::slice::from_ref(&policy));
+            self.record(review, &Exec { allowed: true, always_allowed: false, options, basis }, deadline).await?;
             return Ok(Outcome::Allowed(Basis::Policy(policy)));
         }
         let promising = match self.screened(attempt) {
@@ -261,7 +265,8 @@ impl Admission {
             return Ok(Outcome::NoRight);
         }
         Failpoint::BeforeIntent.reached(uid).await;
-        self.record(review, &Exec { allowed: true, always_allowed: false, options }, deadline).await?;
+        let basis = &basis::by_request("granted", &confirmed.permit, &confirmed.live);
+        self.record(review, &Exec { allowed: true, always_allowed: false, options, basis }, deadline).await?;
         Failpoint::AfterIntent.reached(uid).await;
         if single {
             self.spend(attempt, &confirmed, deadline).await
@@ -329,9 +334,28 @@ impl Admission {
     }
 
     /// Tells the audit webhook of a denial. Where it fails, the denial stands, and the line about it says why.
-    async fn record_denial(&self, review: &Review, options: &ExecOptions, deadline: Deadline) -> Option<WebhookError> {
-        let exec = Exec { allowed: false, always_allowed: false, options };
+    async fn record_denial(
+        &self,
+        review: &Review,
+        options: &ExecOptions,
+        outcome: &Outcome,
+        deadline: Deadline,
+    ) -> Option<WebhookError> {
+        let basis = &self.basis_of_denial(review, outcome);
+        let exec = Exec { allowed: false, always_allowed: false, options, basis };
         self.record(review, &exec, deadline).await.err()
+    }
+
+    /// What a denial was decided by: the request that came nearest, as memory knows it, and the policies.
+    fn basis_of_denial(&self, review: &Review, outcome: &Outcome) -> payload::Basis {
+        let namespace = review.request.namespace.as_deref().unwrap_or_default();
+        let nearest = outcome.request().map(|name| {
+            let person = self.settings.prefix.person(&Self::caller(review));
+            let hers = person.map(|person| self.index.candidates(namespace, &person)).unwrap_or_default();
+            let uid = hers.into_iter().map(|one| one.request).find(|one| one.name == name).map(|one| one.uid);
+            ObjectRef { namespace: namespace.to_owned(), name: name.to_owned(), uid }
+        });
+        payload::Basis { access_request: nearest, ..basis::by_policies(outcome.name(), outcome.policies()) }
     }
 
     /// Writes the decision to the log, and the answer.
@@ -351,7 +375,7 @@ impl Admission {
             log(review, attempt, &outcome, &what);
         }
         let request = outcome.request().map(str::to_owned);
-        let policies = outcome.policies();
+        let policies = outcome.policies_shown();
         let mut spent = None;
         let answer = match outcome {
             Outcome::Allowed(basis) => {
@@ -417,16 +441,19 @@ impl Outcome {
     }
 
     /// The policies that decided, for the record.
-    fn policies(&self) -> String {
-        let policies = match self {
+    fn policies(&self) -> &[PolicyId] {
+        match self {
             Self::Allowed(basis) => basis.policies(),
             Self::Denied(Denied::Forbidden(forbidden)) => std::slice::from_ref(&forbidden.policy),
             Self::Denied(Denied::InteractiveOff | Denied::NoRequest | Denied::Near { .. })
             | Self::NoRight
             | Self::Unclear(_)
             | Self::Failed(_) => &[],
-        };
-        policies.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        }
+    }
+
+    fn policies_shown(&self) -> String {
+        self.policies().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
 
     fn is_emergency(&self) -> bool {
@@ -518,7 +545,7 @@ fn log(review: &Review, attempt: Option<&Attempt>, outcome: &Outcome, what: &str
     let container = attempt.and_then(|attempt| attempt.action.container()).unwrap_or_default();
     let interactive = attempt.is_some_and(|attempt| attempt.action.takes_input());
     let (by, dry_run) = (outcome.request().unwrap_or_default(), request.is_dry_run());
-    let policy = outcome.policies();
+    let policy = outcome.policies_shown();
     if outcome.is_emergency() {
         warn!(
             target: "audit",

@@ -16,6 +16,7 @@ use super::{
     requests::unstamped,
     stamp,
 };
+use crate::audit::AuditType;
 
 /// So many answers a request may have, besides denials: each is read before every use.
 const MOST_ANSWERS: usize = 16;
@@ -53,10 +54,15 @@ impl Admission {
         }
         match value.answer {
             _ if review.request.is_dry_run() => {}
-            Answer::Denied => self.ledger.suspect(&request.namespace, &request.name),
+            Answer::Denied => {
+                self.extensions.answered(AuditType::Denied, review, &object, &grant, deadline.answer_by()).await?;
+                self.ledger.suspect(&request.namespace, &request.name);
+            }
             Answer::Granted => self.extensions.granted(review, &object, &grant, deadline.answer_by()).await?,
             // It gives nothing, and receivers of the original know of no such answer.
-            Answer::Reviewed => {}
+            Answer::Reviewed => {
+                self.extensions.answered(AuditType::Reviewed, review, &object, &grant, deadline.answer_by()).await?;
+            }
         }
         Ok(())
     }

@@ -13,6 +13,7 @@
 //! - [`stamp`]: what the server itself writes into new objects.
 
 pub mod arrivals;
+mod basis;
 pub mod deadline;
 pub mod door;
 pub mod failure;
@@ -149,8 +150,8 @@ impl Admission {
             ((GROUP, "accessrequests" | "accessgrants", ""), Operation::Update) => metadata::check_update(request),
             ((GROUP, "accesspolicies", ""), Operation::Create | Operation::Update) => policy::check(review),
             ((GROUP, "accesspolicies", ""), Operation::Delete) => Ok(()),
-            ((GROUP, "accessrequests", ""), Operation::Delete) => self.delete_request(review).await,
-            ((GROUP, "accessgrants", ""), Operation::Delete) => self.delete_grant(review).await,
+            ((GROUP, "accessrequests", ""), Operation::Delete) => self.delete_request(review, deadline).await,
+            ((GROUP, "accessgrants", ""), Operation::Delete) => self.delete_grant(review, deadline).await,
             _ => Err(unexpected(review)),
         };
         Decision::from(self.answer(review, result.map(|()| Answer::allow(&request.uid)))).into()

@@ -13,7 +13,7 @@ use decide::{
 use tracing::{error, info};
 
 use super::{
-    Admission, Deadline,
+    Admission, Deadline, basis,
     door::{self, Outcome},
     proxy,
     receiving::Refusal,
@@ -69,7 +69,8 @@ impl Admission {
             .and_then(|door| door::read(review, door).ok())
             .map_or_else(ExecOptions::default, |(_attempt, options)| options);
         let always_allowed = self.is_always_allowed(&Self::caller(review));
-        let exec = Exec { allowed: true, always_allowed, options: &options };
+        let basis = &basis::by_policies("observed", &[]);
+        let exec = Exec { allowed: true, always_allowed, options: &options, basis };
         if let Err(error) = self.record(review, &exec, deadline).await {
             error!(
                 uid = review.request.uid,

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use tokio::time::timeout_at;
 use tracing::{error, info};
 
-use super::{Admission, Deadline, failure::Failure};
+use super::{Admission, Deadline, basis, failure::Failure};
 use crate::audit::Exec;
 
 /// What becomes of it.
@@ -35,7 +35,7 @@ impl Admission {
         let decided = timeout_at(deadline.decide_by(), self.decide_proxy(review, deadline)).await;
         let outcome = decided.unwrap_or(Outcome::Failed(Failure::Timeout));
         let denied = !matches!(outcome, Outcome::AlwaysAllowed | Outcome::Allowed(_));
-        let untold = if denied { self.record_proxy(review, false, deadline).await.err() } else { None };
+        let untold = if denied { self.record_proxy(review, &outcome, deadline).await.err() } else { None };
         let options = review.request.object.as_deref().map(RawValue::get).unwrap_or_default();
         // What is allowed is always written.
         if !denied || self.is_written(review, outcome.name(), options) {
@@ -63,7 +63,7 @@ impl Admission {
         };
         let recorded = match outcome {
             Ok(Outcome::Refused) => return Outcome::Refused,
-            Ok(passes) => self.record_proxy(review, true, deadline).await.map(|()| passes),
+            Ok(passes) => self.record_proxy(review, &passes, deadline).await.map(|()| passes),
             Err(error) => Err(error),
         };
         recorded.unwrap_or_else(Outcome::Failed)
@@ -87,9 +87,15 @@ impl Admission {
         through.is_some_and(|through| self.policies.current().through_proxy(&through).is_some())
     }
 
-    async fn record_proxy(&self, review: &Review, allowed: bool, deadline: Deadline) -> Result<(), Failure> {
-        let always_allowed = allowed && self.is_always_allowed(&Self::caller(review));
-        let exec = Exec { allowed, always_allowed, options: &ExecOptions::default() };
+    async fn record_proxy(&self, review: &Review, outcome: &Outcome, deadline: Deadline) -> Result<(), Failure> {
+        let (allowed, policies) = match outcome {
+            Outcome::AlwaysAllowed => (true, [].as_slice()),
+            Outcome::Allowed(policy) => (true, std::slice::from_ref(policy)),
+            Outcome::Refused | Outcome::Unclear(_) | Outcome::Failed(_) => (false, [].as_slice()),
+        };
+        let always_allowed = matches!(outcome, Outcome::AlwaysAllowed);
+        let basis = &basis::by_policies(outcome.name(), policies);
+        let exec = Exec { allowed, always_allowed, options: &ExecOptions::default(), basis };
         Ok(self.extensions.exec(review, &exec, deadline.answer_by()).await?)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! RBAC alone is not enough: a third person could destroy the trail, or somebody's access.
 
-use api::{AccessGrant, AccessRequest, convert, objects::GrantStatus, review::Review};
+use api::{AccessGrant, AccessRequest, convert, objects::GrantStatus, payload::ObjectRef, review::Review};
 use decide::{
     access::{Candidate, Request, Seal, Standing},
     rules::is_name,
@@ -10,18 +10,21 @@ use decide::{
 use kube::Api;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use tracing::info;
+use tracing::{error, info};
 
 use super::{
-    Admission,
+    Admission, Deadline,
     failure::{self, Refused},
     metadata,
 };
-use crate::cluster::rights::{self, Right};
+use crate::{
+    audit::AuditType,
+    cluster::rights::{self, Right},
+};
 
 impl Admission {
     /// Admits the deletion of a request.
-    pub(super) async fn delete_request(&self, review: &Review) -> Result<(), Refused> {
+    pub(super) async fn delete_request(&self, review: &Review, deadline: Deadline) -> Result<(), Refused> {
         let request: Option<AccessRequest> = old(review)?;
         let name = review_name(review, request.as_ref().and_then(|request| request.metadata.name.as_deref()));
         // Before it is marked as an emergency, it opened nothing: so nothing that happened can be deleted.
@@ -33,12 +36,14 @@ impl Admission {
         let stake = request.as_ref().is_none_or(|request| self.has_a_stake(review, request));
         let what = if unreviewed { "emergency, which nobody has reviewed," } else { "request" };
         self.check_remover(review, hers, stake, what).await?;
+        let uid = request.and_then(|request| request.metadata.uid);
+        self.tell_of_deletion(AuditType::Deleted, review, (&name, uid), deadline).await?;
         self.removed(review, &name);
         Ok(())
     }
 
     /// Admits the deletion of a grant.
-    pub(super) async fn delete_grant(&self, review: &Review) -> Result<(), Refused> {
+    pub(super) async fn delete_grant(&self, review: &Review, deadline: Deadline) -> Result<(), Refused> {
         let grant: Option<AccessGrant> = old(review)?;
         let request = match &grant {
             Some(grant) => self.request_of(review, grant).await?,
@@ -62,7 +67,10 @@ impl Admission {
                 "this denial is not yet written into the request's status, where it stays: try again in a moment",
             ));
         }
-        self.removed(review, grant.as_ref().map(|grant| grant.spec.grant_for.as_str()).unwrap_or_default());
+        let name = grant.as_ref().map(|grant| grant.spec.grant_for.as_str()).unwrap_or_default();
+        let uid = request.and_then(|request| request.metadata.uid);
+        self.tell_of_deletion(AuditType::Revoked, review, (name, uid), deadline).await?;
+        self.removed(review, name);
         Ok(())
     }
 
@@ -120,7 +128,36 @@ impl Admission {
         Ok(there.filter(|request| meant.is_none() || request.metadata.uid == meant))
     }
 
-    /// Keeps the whole object in the log, and remembers that memory may not know of the deletion yet.
+    /// Tells the audit webhook of a deletion, where asked for. Where it fails, people delete nothing; the cluster's own
+    /// controllers and ourselves do, since a namespace would not end otherwise.
+    async fn tell_of_deletion(
+        &self,
+        kind: AuditType,
+        review: &Review,
+        (name, uid): (&str, Option<String>),
+        deadline: Deadline,
+    ) -> Result<(), Refused> {
+        if review.request.is_dry_run() {
+            return Ok(());
+        }
+        let namespace = review.request.namespace.clone().unwrap_or_default();
+        let request = ObjectRef { namespace, name: name.to_owned(), uid };
+        let Err(error) = self.extensions.deleted(kind, review, request, deadline.answer_by()).await else {
+            return Ok(());
+        };
+        let username = Self::caller(review).username;
+        if username != self.own_name && !metadata::is_controller(&username) {
+            return Err(error.into());
+        }
+        error!(
+            uid = review.request.uid,
+            error = crate::chain(&error),
+            "the audit webhook was not told of a deletion by a controller"
+        );
+        Ok(())
+    }
+
+    /// Keeps the object in the log, and remembers that memory may not know of the deletion yet.
     fn removed(&self, review: &Review, request: &str) {
         if review.request.is_dry_run() {
             return;

@@ -6,7 +6,10 @@ pub mod webhook;
 
 use api::{
     AccessGrant, AccessRequest, ExecOptions,
-    payload::{AuditCreated, AuditExec, AuditGranted, Validation, ValidationAnswer, Validity},
+    payload::{
+        AuditAnswered, AuditCreated, AuditDeleted, AuditExec, AuditGranted, Basis, ObjectRef, Validation,
+        ValidationAnswer, Validity,
+    },
     review::Review,
 };
 use tokio::time::Instant;
@@ -21,6 +24,32 @@ pub struct Extensions {
     pub audit: Option<Webhook>,
     /// `--extended-validation-webhook-url`
     pub validation: Option<Webhook>,
+    /// `--audit-webhook-types`
+    pub types: Vec<AuditType>,
+}
+
+/// What the audit webhook is told of only where asked for: receivers of the original do not know these types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum AuditType {
+    /// Somebody denies a request (`audit-denied`)
+    Denied,
+    /// Somebody reviews an emergency (`audit-reviewed`)
+    Reviewed,
+    /// Somebody deletes a request (`audit-deleted`)
+    Deleted,
+    /// Somebody deletes a grant, or another answer (`audit-revoked`)
+    Revoked,
+}
+
+impl AuditType {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Denied => "audit-denied",
+            Self::Reviewed => "audit-reviewed",
+            Self::Deleted => "audit-deleted",
+            Self::Revoked => "audit-revoked",
+        }
+    }
 }
 
 impl Extensions {
@@ -35,6 +64,7 @@ impl Extensions {
             is_allowed: exec.allowed,
             exec_options: exec.options,
             is_admin: exec.always_allowed,
+            basis: Some(exec.basis),
         };
         webhook.post("audit-exec", &body, deadline).await.map(drop)
     }
@@ -70,6 +100,39 @@ impl Extensions {
         webhook.post("audit-granted", &body, deadline).await.map(drop)
     }
 
+    /// Tells of an answer that grants nothing, where asked for.
+    ///
+    /// # Errors
+    /// The webhook did not answer 200 in time; then the answer must be refused.
+    pub async fn answered(
+        &self,
+        kind: AuditType,
+        review: &Review,
+        request: &AccessRequest,
+        grant: &AccessGrant,
+        deadline: Instant,
+    ) -> Result<(), WebhookError> {
+        let Some(webhook) = self.audit.as_ref().filter(|_| self.types.contains(&kind)) else { return Ok(()) };
+        let body = AuditAnswered { request: &review.raw, access_request: request, access_grant: grant };
+        webhook.post(kind.name(), &body, deadline).await.map(drop)
+    }
+
+    /// Tells of a deletion, where asked for.
+    ///
+    /// # Errors
+    /// The webhook did not answer 200 in time; then the deletion must be refused.
+    pub async fn deleted(
+        &self,
+        kind: AuditType,
+        review: &Review,
+        request: ObjectRef,
+        deadline: Instant,
+    ) -> Result<(), WebhookError> {
+        let Some(webhook) = self.audit.as_ref().filter(|_| self.types.contains(&kind)) else { return Ok(()) };
+        let body = AuditDeleted { request: &review.raw, access_request: request };
+        webhook.post(kind.name(), &body, deadline).await.map(drop)
+    }
+
     /// Asks whether a new request is valid: `Ok(None)` if it is, `Ok(Some(message))` if not.
     ///
     /// # Errors
@@ -101,4 +164,6 @@ pub struct Exec<'a> {
     pub always_allowed: bool,
     /// The options.
     pub options: &'a ExecOptions,
+    /// What was decided, and by what.
+    pub basis: &'a Basis,
 }

@@ -1,7 +1,7 @@
 //! Live reads and the spending of single uses: the only way to an allow.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -43,6 +43,8 @@ pub struct Live {
     pub object: AccessRequest,
     /// What decisions are made on.
     pub candidate: Candidate,
+    /// The UIDs of its grants, by name.
+    pub grant_uids: BTreeMap<String, String>,
 }
 
 /// What became of a spend.
@@ -218,8 +220,10 @@ pub fn use_of(attempt: &Attempt, pod_uid: &str, at: Timestamp) -> objects::Use {
 /// A request with its grants as values; `None` where it is not the one with this UID, or means nothing.
 pub fn live(object: AccessRequest, uid: &str, grants: &[AccessGrant], sealer: &Sealer) -> Option<Live> {
     let request = convert::request(&object).ok().filter(|request| request.uid == uid)?;
+    let uid_of = |grant: &AccessGrant| grant.metadata.name.clone().zip(grant.metadata.uid.clone());
+    let grant_uids = grants.iter().filter_map(uid_of).collect();
     let grants = grants.iter().filter_map(|grant| convert::grant(grant, sealer.check(grant, &object)).ok()).collect();
-    Some(Live { object, candidate: Candidate { request, grants } })
+    Some(Live { object, candidate: Candidate { request, grants }, grant_uids })
 }
 
 /// Whether the uses are the same; what is known of their outcome may have changed.

@@ -15,17 +15,18 @@ use axum::{
     routing::post,
 };
 use bytes::Bytes;
+use clap::ValueEnum as _;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rstest::rstest;
 use rustls::crypto::ring;
 use serde_json::{Value, json};
 use server::{
-    audit::{Extensions, Webhook, WebhookError},
+    audit::{AuditType, Extensions, Webhook, WebhookError},
     serve::{self, tls::Tls},
 };
 use tempfile::TempDir;
 
-use crate::world::{REQUEST, Settings, World, recorded};
+use crate::world::{GRANT, REQUEST, Settings, World, recorded};
 
 /// A receiver: what it got, and what it answers.
 struct Receiver {
@@ -104,7 +105,7 @@ impl Receiver {
 }
 
 fn audited(receiver: &Receiver) -> World {
-    let extensions = Extensions { audit: Some(receiver.webhook()), validation: None };
+    let extensions = Extensions { audit: Some(receiver.webhook()), ..Extensions::default() };
     World::granted_with(Settings { extensions, ..Settings::default() }, |_| {})
 }
 
@@ -151,7 +152,7 @@ async fn an_audit_that_cannot_be_reached_denies_the_always_allowed_too() {
         Some(receiver.dir.path().join("tls.crt")),
         Arc::new(ring::default_provider()),
     );
-    let extensions = Extensions { audit: Some(webhook.unwrap()), validation: None };
+    let extensions = Extensions { audit: Some(webhook.unwrap()), ..Extensions::default() };
     let world = World::new(Settings { extensions, ..Settings::default() });
     let said = world.exec("r1", |request| request["userInfo"]["groups"] = json!(["system:masters"])).await;
     assert!(said.denial().contains("webhook failed"));
@@ -199,12 +200,13 @@ async fn a_renewed_leaf_of_the_bundles_authority_is_believed_and_another_is_not(
         let key = KeyPair::generate().unwrap();
         let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
         let receiver = Receiver::start_with(&leaf.pem(), &key.serialize_pem()).await;
-        let extensions = Extensions { audit: Some(receiver.webhook_trusting(&authority.pem())), validation: None };
+        let extensions =
+            Extensions { audit: Some(receiver.webhook_trusting(&authority.pem())), ..Extensions::default() };
         let world = World::granted_with(Settings { extensions, ..Settings::default() }, |_| {});
         assert!(world.exec("r1", |_| {}).await.allowed());
     }
     let receiver = Receiver::start().await;
-    let extensions = Extensions { audit: Some(receiver.webhook_trusting(&authority.pem())), validation: None };
+    let extensions = Extensions { audit: Some(receiver.webhook_trusting(&authority.pem())), ..Extensions::default() };
     let world = World::granted_with(Settings { extensions, ..Settings::default() }, |_| {});
     assert!(!world.exec("r1", |_| {}).await.allowed());
     assert!(receiver.got().is_empty());
@@ -253,7 +255,8 @@ fn filing() -> Value {
 }
 
 fn validated(receiver: &Receiver) -> World {
-    let extensions = Extensions { audit: Some(receiver.webhook()), validation: Some(receiver.webhook()) };
+    let extensions =
+        Extensions { audit: Some(receiver.webhook()), validation: Some(receiver.webhook()), types: Vec::new() };
     World::new(Settings { extensions, ..Settings::default() })
 }
 
@@ -318,4 +321,80 @@ async fn a_notice_goes_over_tls_too_and_any_2xx_takes_it() {
     let (other, _key) = self_signed(&["127.0.0.1"], |_| {});
     let error = receiver.webhook_trusting(&other).deliver(HeaderMap::new(), Bytes::new(), Duration::from_mins(1)).await;
     assert!(matches!(error, Err(WebhookError::Post { .. })), "{error:?}");
+}
+
+// K13
+#[tokio::test]
+async fn an_attempt_is_told_with_its_request_its_grants_and_who_approved_it() {
+    let receiver = Receiver::start().await;
+    let world = audited(&receiver);
+    assert!(world.exec("r1", |_| {}).await.allowed());
+    world.exec("r2", |_| {}).await.denial();
+    world.exec("r3", |review| review["userInfo"]["groups"] = json!(["system:masters"])).await;
+    world.exec("r4", |review| review["object"]["unknown"] = json!(true)).await.denial();
+    let told: Vec<Value> = receiver.got().into_iter().map(|(_, body)| body["basis"].clone()).collect();
+    let ask = json!({"namespace": "default", "name": "ask", "uid": "ask-1"});
+    let grants = json!([{"namespace": "default", "name": "grant-ask", "uid": "grant-1"}]);
+    let nobody = |decision: &str| json!({"decision": decision, "grants": [], "approvers": [], "policies": [], "emergency": false});
+    let mut near = nobody("denied-near-miss");
+    near["accessRequest"] = ask.clone();
+    let granted = json!({
+        "decision": "granted", "accessRequest": ask, "grants": grants, "approvers": ["amy"], "policies": [], "emergency": false,
+    });
+    assert_eq!(told, [granted, near, nobody("always-allowed"), nobody("denied-unclear")]);
+}
+
+/// A world whose receiver is told of deletions and of all answers.
+fn told_of_all(receiver: &Receiver) -> World {
+    let types = AuditType::value_variants().to_vec();
+    let extensions = Extensions { audit: Some(receiver.webhook()), validation: None, types };
+    World::granted_with(Settings { extensions, ..Settings::default() }, |_| {})
+}
+
+fn deletion(plural: &str, kind: &str, object: &Value, user: &str) -> Value {
+    json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {
+        "uid": "d1", "operation": "DELETE", "name": object["metadata"]["name"], "namespace": "default",
+        "kind": {"group": "spreadgroup.com", "version": "v1", "kind": kind},
+        "resource": {"group": "spreadgroup.com", "version": "v1", "resource": plural},
+        "userInfo": {"username": user}, "object": null, "oldObject": object,
+    }})
+}
+
+// K13
+#[tokio::test]
+async fn deletions_are_told_where_asked_for_and_fail_with_the_webhook() {
+    let receiver = Receiver::start().await;
+    let world = told_of_all(&receiver);
+    let (request, grant) = (world.api.get(REQUEST), world.api.get(GRANT));
+    let revoke = deletion("accessgrants", "AccessGrant", &grant, "jane").to_string();
+    let delete = deletion("accessrequests", "AccessRequest", &request, "jane").to_string();
+    assert!(world.post("/validate?timeout=10s", revoke.clone()).await.allowed());
+    assert!(world.post("/validate?timeout=10s", delete.clone()).await.allowed());
+    let got = receiver.got();
+    let types: Vec<&str> = got.iter().filter_map(|(query, _)| query.split("type=").nth(1)).collect();
+    assert_eq!(types, ["audit-revoked", "audit-deleted"]);
+    let ask = json!({"namespace": "default", "name": "ask", "uid": "ask-1"});
+    assert!(got.iter().all(|(_, body)| body["accessRequest"] == ask), "{got:?}");
+    assert_eq!(got[1].1["request"]["oldObject"], request);
+
+    receiver.will_answer(StatusCode::BAD_REQUEST, json!({}));
+    for body in [&revoke, &delete] {
+        let said = world.post("/validate?timeout=10s", body.clone()).await;
+        assert!(said.denial().contains("webhook failed"), "{}", said.denial());
+    }
+    // A namespace must end, whatever the receiver says.
+    let controller = "system:serviceaccount:kube-system:namespace-controller";
+    let ended = deletion("accessrequests", "AccessRequest", &request, controller).to_string();
+    assert!(world.post("/validate?timeout=10s", ended).await.allowed());
+}
+
+// K13: receivers of the original answer 400 to types that they do not know.
+#[tokio::test]
+async fn deletions_are_told_to_nobody_who_did_not_ask() {
+    let receiver = Receiver::start().await;
+    let world = audited(&receiver);
+    receiver.will_answer(StatusCode::BAD_REQUEST, json!({}));
+    let delete = deletion("accessrequests", "AccessRequest", &world.api.get(REQUEST), "jane").to_string();
+    assert!(world.post("/validate?timeout=10s", delete).await.allowed());
+    assert!(receiver.got().is_empty());
 }
