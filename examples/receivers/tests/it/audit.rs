@@ -138,7 +138,8 @@ async fn what_this_server_sends_is_taken() {
     let recorded = Recorded::read("audit-exec-allowed").body["request"].to_string();
     let request: Box<serde_json::value::RawValue> = serde_json::from_str(&recorded).unwrap();
     let exec_options = &api::ExecOptions::default();
-    let event = api::payload::AuditExec { request: &request, is_allowed: true, exec_options, is_admin: false };
+    let event =
+        api::payload::AuditExec { request: &request, is_allowed: true, exec_options, is_admin: false, basis: None };
 
     let paper = Paper::default();
     let body = serde_json::to_string(&event).unwrap();
