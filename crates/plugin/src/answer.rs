@@ -14,6 +14,7 @@ use crate::cluster::{Cluster, ClusterError, Me};
 use crate::history;
 use crate::named::{BadName, Named, Tally};
 use crate::safe::{safe, safe_word};
+use crate::stored;
 use crate::summary;
 use crate::terminal::Terminal;
 use api::names;
@@ -152,6 +153,20 @@ pub enum AnswerError {
         /// Its namespace.
         namespace: String,
     },
+    /// Something between us and the store changed the answer.
+    #[error(
+        "WHAT WAS STORED IS NOT WHAT YOU ANSWERED: another admission webhook or policy of this cluster changed \
+         accessgrant {grant} ({differs}). {fate}. Tell whoever runs the cluster",
+        differs = differs.join("; ")
+    )]
+    Altered {
+        /// Name of the answer.
+        grant: String,
+        /// What differs.
+        differs: Vec<String>,
+        /// What became of it.
+        fate: String,
+    },
     /// `--valid-for` is not a duration that we take.
     #[error("--valid-for: {0}")]
     ValidFor(#[source] DurationError),
@@ -289,7 +304,7 @@ impl Answer {
         let own = |me: &Me| names::approver_name(prefix, &name, me.name());
         let first = self.compose(request, &me.as_ref().map_or(shared, own));
         let refused = match cluster.create_grant(&first).await {
-            Ok(stored) => return told(cluster, terminal, request, &stored).await,
+            Ok(stored) => return settled(cluster, terminal, request, (&first, &stored)).await,
             Err(error) if error.is_already_exists() => error,
             Err(error) => return Err(error.into()),
         };
@@ -297,8 +312,9 @@ impl Answer {
         let me = if me.is_none() { cluster.me().await? } else { None };
         let beside = me.filter(|me| there.as_ref().is_some_and(|there| self.has_room_beside(there, request, me)));
         let Some(me) = beside else { return Err(explain(there.as_ref(), request, refused)) };
-        let stored = cluster.create_grant(&self.compose(request, &own(&me))).await?;
-        told(cluster, terminal, request, &stored).await
+        let second = self.compose(request, &own(&me));
+        let stored = cluster.create_grant(&second).await?;
+        settled(cluster, terminal, request, (&second, &stored)).await
     }
 
     fn prefix(&self) -> &'static str {
@@ -418,6 +434,23 @@ fn owner(request: &AccessRequest) -> OwnerReference {
         uid: request.uid().unwrap_or_default(),
         ..OwnerReference::default()
     }
+}
+
+/// Makes sure that the answer that was stored is the one that was sent, and says so; another one is deleted at once.
+async fn settled(
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+    request: &AccessRequest,
+    (sent, stored): (&AccessGrant, &AccessGrant),
+) -> Result<(), AnswerError> {
+    let differs = stored::grant_differs(sent, stored);
+    if differs.is_empty() {
+        return told(cluster, terminal, request, stored).await;
+    }
+    let deleted = cluster.delete_grant(stored).await.is_ok();
+    let grant = safe_word(&stored.name_any());
+    let fate = stored::fate(deleted, "acg", &safe_word(&cluster.namespace), &grant);
+    Err(AnswerError::Altered { grant, differs, fate })
 }
 
 /// Says what was stored, and where several approvals are required, how many there are now.

@@ -21,6 +21,7 @@ use crate::ports::PortError;
 use crate::safe::{safe, safe_word};
 use crate::same;
 use crate::secrets;
+use crate::stored;
 use crate::summary;
 use crate::target::TargetError;
 use crate::terminal::Terminal;
@@ -148,6 +149,20 @@ pub enum AskError {
         flag: &'static str,
         /// The other.
         other: &'static str,
+    },
+    /// Something between us and the store changed the request.
+    #[error(
+        "WHAT WAS STORED IS NOT WHAT YOU ASKED FOR: another admission webhook or policy of this cluster changed \
+         accessrequest {request} ({differs}). {fate}. Tell whoever runs the cluster",
+        differs = differs.join("; ")
+    )]
+    Altered {
+        /// Name of the request.
+        request: String,
+        /// What differs.
+        differs: Vec<String>,
+        /// What became of it.
+        fate: String,
     },
     /// The request could not be printed.
     #[error("cannot print the request")]
@@ -293,7 +308,7 @@ impl Order {
         let filed = match self.filing.dry_run {
             DryRun::Client => self.request.clone(),
             DryRun::Server => cluster.create_request(&self.request, true).await?,
-            DryRun::None => cluster.create_request(&self.request, false).await?,
+            DryRun::None => Box::pin(self.create(cluster)).await?,
         };
         let sentence = format!("created accessrequest {}{}", shown_name(&filed), self.fate());
         self.print(&filed, &sentence, terminal)?;
@@ -304,6 +319,19 @@ impl Order {
             writeln!(terminal.err, "{}", summary::granted(&granted, &terminal.now))?;
         }
         self.go_on(filed, cluster, terminal).await
+    }
+
+    /// Stores the request, and makes sure that what was stored is what was sent; another one is deleted at once.
+    async fn create(&self, cluster: &Cluster) -> Result<AccessRequest, AskError> {
+        let stored = cluster.create_request(&self.request, false).await?;
+        let differs = stored::request_differs(&self.request, &stored);
+        if differs.is_empty() {
+            return Ok(stored);
+        }
+        let deleted = cluster.delete_request(&stored).await.is_ok();
+        let request = safe_word(&stored.name_any());
+        let fate = stored::fate(deleted, "acr", &safe_word(&cluster.namespace), &request);
+        Err(AskError::Altered { request, differs, fate })
     }
 
     /// What is to be done now, behind the name. Whoever waits reads that next.

@@ -13,7 +13,7 @@
 //! - [`target`], [`place`], [`container`]: from `deploy/nginx` to a container.
 //! - [`asking`]: the flags of the verbs that ask, and how a request is filed; [`service`], [`ports`] for port-forward.
 //! - [`same`], [`secrets`], [`waiting`], [`kubectl`]: from a request to the real kubectl.
-//! - [`api::names`], [`named`], [`answer`], [`remove`], [`summary`], [`doors`], [`history`]: what is stored and deleted, and what
+//! - [`api::names`], [`named`], [`stored`], [`answer`], [`remove`], [`summary`], [`doors`], [`history`]: what is stored and deleted, and what
 //!   an approver reads before.
 //! - [`safe`], [`output`], [`table`], [`times`], [`terminal`], [`exit`]: what reaches the screen and the shell; [`update`]: whether there is a newer version.
 
@@ -64,6 +64,7 @@ pub mod secrets;
 pub mod service;
 pub mod shell;
 pub mod show;
+pub mod stored;
 pub mod summary;
 pub mod table;
 pub mod target;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
 mod again;
+mod altered;
 mod answers;
 mod approve;
 mod attach;
