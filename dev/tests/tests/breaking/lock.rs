@@ -15,6 +15,7 @@ use kra_tests::{
 };
 
 mod changed;
+mod registered;
 
 const VALIDATING: &str = "validatingwebhookconfiguration/kube-request-access";
 const MUTATING: &str = "mutatingwebhookconfiguration/kube-request-access";

@@ -1,0 +1,138 @@
+//! What the API server serves itself is served by nobody else, or webhooks and policies are what somebody else says.
+
+use kra_tests::scene::Said;
+use serde_json::{Value, json};
+
+use super::Broken;
+
+/// What the guard says of APIServices.
+const LOCAL: &str = "what the API server itself serves";
+/// The API server's own account, as somebody with all rights plays it.
+const API_SERVER: [&str; 2] = ["--as=system:apiserver", "--as-group=system:masters"];
+
+/// An APIService that asks a Service of somebody's.
+fn aggregated(group: &str, version: &str) -> Value {
+    json!({
+        "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
+        "metadata": {"name": format!("{version}.{group}")},
+        "spec": {
+            "group": group, "version": version, "groupPriorityMinimum": 100, "versionPriority": 100,
+            "insecureSkipTLSVerify": true, "service": {"namespace": "default", "name": "forger", "port": 443},
+        },
+    })
+}
+
+fn repoint(broken: &Broken, identity: &[&str], name: &str) -> Said {
+    let patch = json!({
+        "metadata": {"labels": {"kube-aggregator.kubernetes.io/automanaged": null}},
+        "spec": {
+            "insecureSkipTLSVerify": true, "service": {"namespace": "default", "name": "forger", "port": 443},
+        },
+    });
+    let patch = patch.to_string();
+    let words = ["patch", "apiservice", name, "--type=merge", "-p", &patch];
+    broken.root().kubectl(identity.iter().chain(&words))
+}
+
+fn create(broken: &Broken, identity: &[&str], object: &Value) -> Said {
+    broken.root().kubectl_with(&object.to_string(), identity.iter().chain(&["create", "-f", "-"]))
+}
+
+// K2, K6
+#[test]
+fn nobody_but_an_installer_has_another_server_serve_what_the_api_server_serves() {
+    let broken = Broken::new();
+    let own =
+        ["v1.admissionregistration.k8s.io", "v1.authorization.k8s.io", "v1.apiextensions.k8s.io", "v1.apps", "v1."];
+    for name in own.iter().chain(&["v1.spreadgroup.com"]) {
+        for identity in [&[][..], &API_SERVER] {
+            repoint(&broken, identity, name).is_refused_with(LOCAL);
+        }
+    }
+    for group in
+        ["apps", "batch", "new", "admissionregistration.k8s.io", "new.k8s.io", "spreadgroup.com", "x.spreadgroup.com"]
+    {
+        for identity in [&[][..], &API_SERVER] {
+            create(&broken, identity, &aggregated(group, "v9")).is_refused_with(LOCAL);
+        }
+    }
+    let near = ["x.metrics.k8s.io", "metrics.k8s.io.k8s.io"];
+    for group in near {
+        create(&broken, &[], &aggregated(group, "v9")).is_refused_with(LOCAL);
+    }
+}
+
+// K2
+#[test]
+fn what_was_deleted_does_not_come_back_as_another_servers() {
+    let broken = Broken::new();
+    let name = "v1.authorization.k8s.io";
+    let aggregated = aggregated("authorization.k8s.io", "v1");
+    // The API server may put its own back in between; then it is there already, or it is refused.
+    broken.root().kubectl(["delete", "apiservice", name, "--wait=false"]).works_with("deleted");
+    let said = create(&broken, &[], &aggregated);
+    assert!(!said.success, "{}", said.text);
+    assert!(said.text.contains(LOCAL) || said.text.contains("AlreadyExists"), "{}", said.text);
+    kra_tests::world::eventually("the API server's own", || {
+        let said = broken.admin(["get", "apiservice", name, "-o", "jsonpath={.spec.service}{.spec.group}"]);
+        said.success && said.text == "authorization.k8s.io"
+    });
+}
+
+// K2
+#[test]
+fn the_group_of_a_definition_stays_with_the_api_server() {
+    let broken = Broken::new();
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.local.example.com"},
+        "spec": {
+            "group": "local.example.com", "scope": "Cluster",
+            "names": {"plural": "things", "singular": "thing", "kind": "Thing", "listKind": "ThingList"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}}}],
+        },
+    });
+    create(&broken, &[], &definition).works_with("created");
+    // That the API server registers it shows that its own controller goes on.
+    kra_tests::world::eventually("the registration", || {
+        broken.admin(["get", "apiservice", "v1.local.example.com"]).success
+    });
+    repoint(&broken, &[], "v1.local.example.com").is_refused_with(LOCAL);
+    broken.admin(["delete", "crd", "things.local.example.com"]).works_with("deleted");
+    kra_tests::world::eventually("the end of the registration", || {
+        !broken.admin(["get", "apiservice", "v1.local.example.com"]).success
+    });
+}
+
+// K2
+#[test]
+fn servers_of_metrics_and_of_others_groups_are_installed_as_ever() {
+    let broken = Broken::new();
+    for (group, version) in
+        [("metrics.k8s.io", "v1beta1"), ("external.metrics.k8s.io", "v1beta1"), ("subresources.kubevirt.io", "v1")]
+    {
+        let name = format!("{version}.{group}");
+        create(&broken, &[], &aggregated(group, version)).works_with("created");
+        let patch = r#"{"spec":{"service":{"namespace":"default","name":"other","port":443}}}"#;
+        broken.root().kubectl(["patch", "apiservice", &name, "--type=merge", "-p", patch]).works_with("patched");
+        // The API server says of each whether it answers.
+        kra_tests::world::eventually("the status", || {
+            let what = "jsonpath={.status.conditions[?(@.type=='Available')].status}";
+            broken.admin(["get", "apiservice", &name, "-o", what]).text.contains("False")
+        });
+        broken.root().kubectl(["delete", "apiservice", &name]).works_with("deleted");
+    }
+}
+
+// K2
+#[test]
+fn an_installer_may_aggregate_whatever_they_like() {
+    let broken = Broken::new();
+    let object = aggregated("new.k8s.io", "v9");
+    broken.installer_with(&object, "create").works_with("created");
+    // Nobody else changes where it leads.
+    let patch = r#"{"spec":{"service":{"namespace":"default","name":"other","port":443}}}"#;
+    broken.root().kubectl(["patch", "apiservice", "v9.new.k8s.io", "--type=merge", "-p", patch]).is_refused_with(LOCAL);
+    broken.root().kubectl(["label", "apiservice", "v9.new.k8s.io", "some=label"]).works_with("labeled");
+    broken.root().kubectl(["delete", "apiservice", "v9.new.k8s.io"]).works_with("deleted");
+}
