@@ -1,16 +1,16 @@
-//! What the API server serves itself is served by nobody else, or webhooks and policies are what somebody else says.
+//! What the API server serves itself is served by nobody else: it asks itself for its webhooks and policies.
 
 use kra_tests::scene::Said;
 use serde_json::{Value, json};
 
 use super::{Broken, stored};
 
-/// What the guard says of APIServices.
+/// What the guard says of those who register servers.
 const LOCAL: &str = "what the API server itself serves";
 /// The API server's own account, as somebody with all rights plays it.
 const API_SERVER: [&str; 2] = ["--as=system:apiserver", "--as-group=system:masters"];
 
-/// An APIService that asks a Service of somebody's.
+/// An `APIService` that asks a Service of somebody's.
 fn aggregated(group: &str, version: &str) -> Value {
     json!({
         "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
