@@ -297,6 +297,27 @@ fn a_service_that_leads_elsewhere_leads_to_no_open_door() {
     broken.mend();
 }
 
+// K4: too many requests, and no server can start; a deletion asks the server.
+#[test]
+fn an_installer_opens_the_way_to_delete_requests_while_no_server_runs_and_nothing_else() {
+    let broken = Broken::new();
+    let (jane, root) = (broken.developer("jane"), broken.root());
+    let request = jane.ask(&[], &["date"]);
+    broken.stop_the_server();
+    root.kubectl(["delete", "acr", &request]).is_refused_with(DOWN);
+    root.kubectl(["delete", VALIDATING]).is_refused_with(GUARDED);
+
+    broken.installer(&["delete", VALIDATING]).works_with("deleted");
+    eventually("the deletion", || root.kubectl(["delete", "acr", &request, "--ignore-not-found"]).success);
+    assert!(!broken.exists("accessrequest", &request));
+    // Nothing is asked for or granted meanwhile, and no door opens.
+    jane.asks(&[], &["ls"]).is_refused_with(DOWN);
+    for door in broken.doors() {
+        door.is_refused_with(SHUT);
+    }
+    broken.mend();
+}
+
 // I16, I17, I18, C12
 #[test]
 fn on_call_passes_while_the_server_is_away_and_leaves_both_names() {
