@@ -144,6 +144,11 @@ pub struct Args {
     #[arg(long, env = "KRA_CLUSTER_NAME", default_value = "", value_name = "NAME")]
     pub cluster_name: String,
 
+    /// Append the audit to this file, or write it to standard output (`-`), instead of to the log on standard error. What
+    /// cannot be written is refused. A file that was renamed or removed is opened anew
+    #[arg(long, env = "KRA_AUDIT_LOG_FILE", value_name = "FILE")]
+    pub audit_log_file: Option<PathBuf>,
+
     /// Post every attempt, request and grant to this URL; when it does not answer 200, the action is refused
     #[arg(long, env = "KRA_AUDIT_WEBHOOK_URL", hide_env_values = true, value_parser = https, value_name = "URL")]
     pub audit_webhook_url: Option<Uri>,

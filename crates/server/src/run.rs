@@ -23,11 +23,14 @@ use tokio::{
     time::{interval, sleep, timeout},
 };
 use tracing::{info, warn};
+use tracing_subscriber::{
+    EnvFilter, Layer as _, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use crate::{
     admission::{Admission, Arrivals, Clock, Waiting, router::Service},
     args::{Args, resolve},
-    audit::{Extensions, Limits, SetupError, Webhook, lines::Lines},
+    audit::{self, AuditFile, Extensions, Limits, SetupError, Webhook, lines::Lines},
     cluster::{
         clients::Clients,
         index::Index,
@@ -65,22 +68,29 @@ const WRITE: Duration = Duration::from_secs(5);
 
 /// Logs as JSON, one event a bounded line, to standard error. The audit lines are part of it at every level. What HTTP libraries
 /// have to say is not: it may hold a secret path.
-pub fn log(level: tracing::Level) {
-    let filter = tracing_subscriber::EnvFilter::new(format!(
-        "{level},audit=info,h2=warn,hyper=warn,hyper_util=warn,rustls=warn,tower=warn"
-    ));
-    tracing_subscriber::fmt().event_format(Lines).with_env_filter(filter).with_writer(std::io::stderr).init();
+///
+/// The audit goes to a file of its own instead where there is one.
+pub fn log(level: tracing::Level, audit: Option<Arc<AuditFile>>) {
+    let own = if audit.is_some() { "off" } else { "info" };
+    let filter =
+        EnvFilter::new(format!("{level},audit={own},h2=warn,hyper=warn,hyper_util=warn,rustls=warn,tower=warn"));
+    let all = fmt::layer().event_format(Lines).with_writer(std::io::stderr).with_filter(filter);
+    let to_file = |file| {
+        let is_audit = filter_fn(|metadata| metadata.target() == "audit");
+        fmt::layer().event_format(Lines).with_writer(audit::file::Lines(file)).with_filter(is_audit)
+    };
+    tracing_subscriber::registry().with(all).with(audit.map(to_file)).init();
 }
 
 /// Runs the server until it is told to stop.
 ///
 /// # Errors
 /// Something it needs is missing or wrong at start: files, flags, the cluster, its version, its CRDs.
-pub async fn run(args: Args) -> anyhow::Result<()> {
+pub async fn run(args: Args, audit_file: Option<Arc<AuditFile>>) -> anyhow::Result<()> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     // kube looks for the process's default; a second install cannot happen here.
     let _: Result<(), Arc<CryptoProvider>> = CryptoProvider::clone(&provider).install_default();
-    let files = Files::load(&args, &provider)?;
+    let files = Files::load(&args, audit_file, &provider)?;
     // Before anything is waited for: what changes meanwhile is to be seen.
     files.reload_on_change();
     let addresses =
@@ -198,7 +208,7 @@ struct Files {
 }
 
 impl Files {
-    fn load(args: &Args, provider: &Arc<CryptoProvider>) -> anyhow::Result<Self> {
+    fn load(args: &Args, audit: Option<Arc<AuditFile>>, provider: &Arc<CryptoProvider>) -> anyhow::Result<Self> {
         let paths = args.review_path_file.clone().map(ReviewPaths::load).transpose().context("--review-path-file")?;
         let clients = |file| ClientAuthority::load(file, args.client_allowed_name.clone(), Arc::clone(provider));
         let clients = args.client_ca_file.clone().map(clients).transpose().context("--client-ca-file")?.map(Arc::new);
@@ -207,7 +217,7 @@ impl Files {
             bail!("--in-band-wait needs --review-path-file or --client-ca-file");
         }
         let tls = Tls::load(args.cert_file.clone(), args.key_file.clone(), clients.clone(), Arc::clone(provider))?;
-        let extensions = Arc::new(extensions(args, provider)?);
+        let extensions = Arc::new(Extensions { file: audit, ..extensions(args, provider)? });
         let sealer = Arc::new(sealer(args.seal_key_file.as_deref()).context("--seal-key-file")?);
         let notices =
             webhook(args.notice_url.as_ref(), args.notice_ca_bundle.as_ref(), provider).context("--notice-url")?;
@@ -264,6 +274,7 @@ fn extensions(args: &Args, provider: &Arc<CryptoProvider>) -> anyhow::Result<Ext
         audit: webhook(audit, audit_bundle, provider).context("--audit-webhook-url")?,
         validation: webhook(validation, validation_bundle, provider).context("--extended-validation-webhook-url")?,
         types: args.audit_webhook_types.clone(),
+        file: None,
     })
 }
 

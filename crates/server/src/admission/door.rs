@@ -358,6 +358,17 @@ impl Admission {
         payload::Basis { access_request: nearest, ..basis::by_policies(outcome.name(), outcome.policies()) }
     }
 
+    /// What could not be written where the audit has a file of its own is not allowed, even though it was decided.
+    fn only_if_written(&self, uid: &str, outcome: Outcome) -> Outcome {
+        match (&outcome, self.extensions.check_written()) {
+            (Outcome::Allowed(_), Err(error)) => {
+                error!(uid, error = crate::chain(&error), "the audit could not be written, and denied");
+                Outcome::Failed(error.into())
+            }
+            _ => outcome,
+        }
+    }
+
     /// Writes the decision to the log, and the answer.
     fn conclude(
         &self,
@@ -374,6 +385,8 @@ impl Admission {
             tell_of_faults(uid, &outcome, untold);
             log(review, attempt, &outcome, &what);
         }
+        let outcome = self.only_if_written(uid, outcome);
+        let decision = outcome.name();
         let request = outcome.request().map(str::to_owned);
         let policies = outcome.policies_shown();
         let mut spent = None;

@@ -54,6 +54,9 @@ impl Failure {
     fn public(&self) -> &'static str {
         match self {
             Self::Api(_) | Self::Policies(_) => "the cluster could not be asked, so nothing was allowed or used up",
+            Self::Webhook(WebhookError::File(_)) => {
+                "the audit could not be written, so nothing was allowed; a single use may be lost"
+            }
             Self::Webhook(_) => "the audit or validation webhook failed, so nothing was allowed or used up",
             Self::Spend(_) => {
                 "your single use could not be recorded for certain, so nothing was allowed, and it may be lost"

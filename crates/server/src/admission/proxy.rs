@@ -41,7 +41,17 @@ impl Admission {
         if !denied || self.is_written(review, outcome.name(), options) {
             log(review, &outcome, options, untold.as_ref());
         }
-        conclude(review, &outcome)
+        match self.extensions.check_written() {
+            Err(error) if !denied => {
+                error!(
+                    uid = review.request.uid,
+                    error = crate::chain(&error),
+                    "the audit could not be written, and denied"
+                );
+                conclude(review, &Outcome::Failed(error.into()))
+            }
+            Ok(()) | Err(_) => conclude(review, &outcome),
+        }
     }
 
     async fn decide_proxy(&self, review: &Review, deadline: Deadline) -> Outcome {

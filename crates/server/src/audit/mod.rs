@@ -1,5 +1,6 @@
 //! What leaves the cluster's door: posts to the audit webhook and the validation webhook, and the log's audit lines.
 
+pub mod file;
 pub mod lines;
 pub mod trust;
 pub mod webhook;
@@ -12,8 +13,11 @@ use api::{
     },
     review::Review,
 };
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
+pub use file::AuditFile;
 pub use lines::Limits;
 pub use webhook::{SetupError, Webhook, WebhookError};
 
@@ -26,6 +30,8 @@ pub struct Extensions {
     pub validation: Option<Webhook>,
     /// `--audit-webhook-types`
     pub types: Vec<AuditType>,
+    /// `--audit-log-file`
+    pub file: Option<Arc<AuditFile>>,
 }
 
 /// What the audit webhook is told of only where asked for: receivers of the original do not know these types.
@@ -53,11 +59,33 @@ impl AuditType {
 }
 
 impl Extensions {
+    /// Whether the audit can be written; it always can where it has no file of its own.
+    ///
+    /// # Errors
+    /// It cannot: then nothing may be allowed.
+    pub fn check_file(&self) -> Result<(), WebhookError> {
+        self.file.as_ref().map_or(Ok(()), |file| file.check().map_err(WebhookError::File))
+    }
+
+    /// Whether the line about what was just decided could be written.
+    ///
+    /// # Errors
+    /// It could not: then nothing may be allowed.
+    pub fn check_written(&self) -> Result<(), WebhookError> {
+        match &self.file {
+            Some(file) if file.has_failed() => Err(WebhookError::File(std::io::ErrorKind::WriteZero.into())),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Tells that somebody tried a door, before anything is spent.
     ///
     /// # Errors
     /// The webhook did not answer 200 in time; then the attempt must be refused.
     pub async fn exec(&self, review: &Review, exec: &Exec<'_>, deadline: Instant) -> Result<(), WebhookError> {
+        if exec.allowed {
+            self.check_file()?;
+        }
         let Some(webhook) = &self.audit else { return Ok(()) };
         let body = AuditExec {
             request: &review.raw,
@@ -79,6 +107,7 @@ impl Extensions {
         request: &AccessRequest,
         deadline: Instant,
     ) -> Result<(), WebhookError> {
+        self.check_file()?;
         let Some(webhook) = &self.audit else { return Ok(()) };
         let body = AuditCreated { request: &review.raw, access_request: request };
         webhook.post("audit-created", &body, deadline).await.map(drop)
@@ -95,6 +124,7 @@ impl Extensions {
         grant: &AccessGrant,
         deadline: Instant,
     ) -> Result<(), WebhookError> {
+        self.check_file()?;
         let Some(webhook) = &self.audit else { return Ok(()) };
         let body = AuditGranted { request: &review.raw, access_request: request, access_grant: grant };
         webhook.post("audit-granted", &body, deadline).await.map(drop)
@@ -112,6 +142,7 @@ impl Extensions {
         grant: &AccessGrant,
         deadline: Instant,
     ) -> Result<(), WebhookError> {
+        self.check_file()?;
         let Some(webhook) = self.audit.as_ref().filter(|_| self.types.contains(&kind)) else { return Ok(()) };
         let body = AuditAnswered { request: &review.raw, access_request: request, access_grant: grant };
         webhook.post(kind.name(), &body, deadline).await.map(drop)
@@ -128,6 +159,7 @@ impl Extensions {
         request: ObjectRef,
         deadline: Instant,
     ) -> Result<(), WebhookError> {
+        self.check_file()?;
         let Some(webhook) = self.audit.as_ref().filter(|_| self.types.contains(&kind)) else { return Ok(()) };
         let body = AuditDeleted { request: &review.raw, access_request: request };
         webhook.post(kind.name(), &body, deadline).await.map(drop)

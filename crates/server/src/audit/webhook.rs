@@ -44,6 +44,9 @@ pub struct Webhook {
 /// Why a webhook did not do its part. For the log: callers are told only that it failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
+    /// The audit's own file cannot be written.
+    #[error("cannot write the audit's file")]
+    File(#[source] std::io::Error),
     /// The body cannot be written as JSON.
     #[error("cannot write the body for {origin}")]
     Body {

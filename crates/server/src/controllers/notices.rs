@@ -186,7 +186,8 @@ fn may_pass(error: &WebhookError) -> bool {
         WebhookError::Status { status, .. } => {
             status.is_server_error() || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
         }
-        WebhookError::Body { .. }
+        WebhookError::File(_)
+        | WebhookError::Body { .. }
         | WebhookError::Request { .. }
         | WebhookError::Read { .. }
         | WebhookError::Answer { .. } => false,

@@ -7,10 +7,10 @@ use std::{
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use server::audit::lines::Lines;
+use server::audit::{AuditFile, Extensions, file, lines::Lines};
 use tracing::subscriber::DefaultGuard;
 
-use crate::world::World;
+use crate::world::{Settings, World};
 
 /// What is logged on this thread meanwhile.
 #[derive(Clone, Default)]
@@ -56,7 +56,7 @@ async fn a_flood_of_padded_attempts_leaves_the_line_about_what_was_allowed() {
     let (log, _guard) = Log::begin();
     let world = World::granted();
     assert!(world.exec("allowed-1", |_| {}).await.allowed());
-    for number in 0..2500 {
+    for number in 0..300 {
         let padding = "\u{1}".repeat(30_000);
         let said =
             world.exec(&format!("r{number}"), |review| review["object"]["command"] = json!(["date", padding])).await;
@@ -128,4 +128,32 @@ async fn what_is_allowed_is_written_after_a_flood_of_denials_too() {
     assert!(world.exec("allowed-1", |_| {}).await.allowed());
     let last = log.audit().pop().unwrap();
     assert_eq!((&last["uid"], &last["decision"]), (&json!("allowed-1"), &json!("granted")));
+}
+
+// K5
+#[tokio::test]
+async fn what_cannot_be_written_into_the_audits_own_file_is_denied_and_costs_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, path) = (dir.path().join("in"), dir.path().join("in/audit.log"));
+    std::fs::create_dir(&folder).unwrap();
+    let file = Arc::new(AuditFile::open(&path).unwrap());
+    let to_file = tracing_subscriber::fmt().event_format(Lines).with_writer(file::Lines(Arc::clone(&file))).finish();
+    let _guard = tracing::subscriber::set_default(to_file);
+    let extensions = Extensions { file: Some(file), ..Extensions::default() };
+    let world = World::granted_with(Settings { extensions, ..Settings::default() }, |request| {
+        request["spec"]["validFor"] = json!("1h");
+    });
+    assert!(world.exec("r1", |_| {}).await.allowed());
+    assert!(std::fs::read_to_string(&path).unwrap().contains("\"granted\""));
+    std::fs::remove_dir_all(&folder).unwrap();
+    // The first one is decided before its line fails, the others are not even told of.
+    for uid in ["r2", "r3"] {
+        let said = world.exec(uid, |_| {}).await;
+        assert!(said.denial().contains("the audit could not be written"), "{}", said.denial());
+        let said = world.exec(uid, masters).await;
+        assert!(said.denial().contains("the audit could not be written"), "{}", said.denial());
+    }
+    std::fs::create_dir(&folder).unwrap();
+    assert!(world.exec("r4", |_| {}).await.allowed());
+    assert!(std::fs::read_to_string(&path).unwrap().contains("r4"));
 }

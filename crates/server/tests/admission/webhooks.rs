@@ -256,7 +256,7 @@ fn filing() -> Value {
 
 fn validated(receiver: &Receiver) -> World {
     let extensions =
-        Extensions { audit: Some(receiver.webhook()), validation: Some(receiver.webhook()), types: Vec::new() };
+        Extensions { audit: Some(receiver.webhook()), validation: Some(receiver.webhook()), ..Extensions::default() };
     World::new(Settings { extensions, ..Settings::default() })
 }
 
@@ -347,7 +347,7 @@ async fn an_attempt_is_told_with_its_request_its_grants_and_who_approved_it() {
 /// A world whose receiver is told of deletions and of all answers.
 fn told_of_all(receiver: &Receiver) -> World {
     let types = AuditType::value_variants().to_vec();
-    let extensions = Extensions { audit: Some(receiver.webhook()), validation: None, types };
+    let extensions = Extensions { audit: Some(receiver.webhook()), types, ..Extensions::default() };
     World::granted_with(Settings { extensions, ..Settings::default() }, |_| {})
 }
 
