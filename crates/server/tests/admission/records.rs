@@ -9,8 +9,9 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use server::audit::{AuditFile, Extensions, file, lines::Lines};
 use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::fmt::MakeWriter;
 
-use crate::world::{Settings, World};
+use crate::world::{Settings, World, listen_to_every_line};
 
 /// What is logged on this thread meanwhile.
 #[derive(Clone, Default)]
@@ -26,12 +27,17 @@ impl Write for Log {
     }
 }
 
+/// Writes what is logged on this thread from here on.
+fn begin(to: impl for<'a> MakeWriter<'a> + Send + Sync + 'static) -> DefaultGuard {
+    listen_to_every_line();
+    tracing::subscriber::set_default(tracing_subscriber::fmt().event_format(Lines).with_writer(to).finish())
+}
+
 impl Log {
     fn begin() -> (Self, DefaultGuard) {
         let log = Self::default();
         let to = log.clone();
-        let subscriber = tracing_subscriber::fmt().event_format(Lines).with_writer(move || to.clone()).finish();
-        (log, tracing::subscriber::set_default(subscriber))
+        (log, begin(move || to.clone()))
     }
 
     fn text(&self) -> String {
@@ -137,8 +143,7 @@ async fn what_cannot_be_written_into_the_audits_own_file_is_denied_and_costs_not
     let (folder, path) = (dir.path().join("in"), dir.path().join("in/audit.log"));
     std::fs::create_dir(&folder).unwrap();
     let file = Arc::new(AuditFile::open(&path).unwrap());
-    let to_file = tracing_subscriber::fmt().event_format(Lines).with_writer(file::Lines(Arc::clone(&file))).finish();
-    let _guard = tracing::subscriber::set_default(to_file);
+    let _guard = begin(file::Lines(Arc::clone(&file)));
     let extensions = Extensions { file: Some(file), ..Extensions::default() };
     let world = World::granted_with(Settings { extensions, ..Settings::default() }, |request| {
         request["spec"]["validFor"] = json!("1h");

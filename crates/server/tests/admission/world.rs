@@ -1,7 +1,7 @@
 //! A server on a fake cluster: namespace `default` with a pod `nginx`, a request of jane's for `date` in it, and amy's
 //! grant. Tests change one thing and look what the door says.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use api::{AccessGrant, AccessRequest};
 use axum::{
@@ -95,8 +95,18 @@ impl Said {
     }
 }
 
+/// Has a subscriber for all threads, before anything is logged. `tracing` remembers of each line, for all threads at
+/// once, whether anybody listens; without this the first thread without a subscriber could take it from the others.
+pub(crate) fn listen_to_every_line() {
+    static LISTENING: LazyLock<()> = LazyLock::new(|| {
+        tracing::subscriber::set_global_default(tracing_subscriber::registry()).expect("nobody else sets it");
+    });
+    LazyLock::force(&LISTENING);
+}
+
 impl World {
     pub(crate) fn new(settings: Settings) -> Self {
+        listen_to_every_line();
         let api = FakeApi::default();
         let index = Arc::new(Index::default());
         let policies = Arc::new(PolicyStore::default());
