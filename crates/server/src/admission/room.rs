@@ -36,7 +36,7 @@ const DECIDED_SMALL: Limits =
     Limits { all: Limit { reviews: 256, bytes: 16 * MIB }, each: Limit { reviews: 64, bytes: 6 * MIB } };
 /// Large ones: a pod of the largest size takes some 18 MiB, twice over.
 const DECIDED_LARGE: Limits =
-    Limits { all: Limit { reviews: 4, bytes: 40 * MIB }, each: Limit { reviews: 1, bytes: 24 * MIB } };
+    Limits { all: Limit { reviews: 4, bytes: 32 * MIB }, each: Limit { reviews: 1, bytes: 24 * MIB } };
 /// Small reviews that are only observed.
 const OBSERVED_SMALL: Limits =
     Limits { all: Limit { reviews: 256, bytes: 8 * MIB }, each: Limit { reviews: 64, bytes: 4 * MIB } };
@@ -63,7 +63,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// Room for reviews that are decided: at most 56 MiB.
+    /// Room for reviews that are decided: at most 48 MiB.
     pub fn deciding() -> Self {
         Self::with(DECIDED_SMALL, DECIDED_LARGE)
     }

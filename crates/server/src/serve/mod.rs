@@ -29,6 +29,9 @@ use tls::Tls;
 
 /// A client that has not finished its TLS handshake or sent its headers by then is dropped.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A connection reads so many bytes at most before anybody wants them: there is no room counted for them. Headers must
+/// fit, too.
+const READ_AHEAD: usize = 64 * 1024;
 /// Reviews that are under way may take this long to finish: longer than the webhook timeouts that we ship. Those that wait
 /// for a grant do so no longer.
 const DRAIN: Duration = Duration::from_secs(15);
@@ -78,7 +81,7 @@ fn spawn(stream: TcpStream, from: SocketAddr, tls: &Tls, router: &Router, connec
         let peer = peer(&stream, from);
         let service = TowerToHyperService::new(router.map_request(move |request| introduce(request, &peer)));
         let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(READ_AHEAD);
         builder.http2().timer(TokioTimer::new());
         let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
         if let Err(error) = watcher.watch(connection).await {
