@@ -157,11 +157,11 @@ fn filled(value: Option<String>) -> Option<String> {
     value.filter(|value| !value.is_empty())
 }
 
-/// A request, as stored.
+/// A request, as stored; whether its seal is good is the caller's to say.
 ///
 /// # Errors
 /// Says which field makes it meaningless.
-pub fn request(object: &AccessRequest) -> Result<Request, ConvertError> {
+pub fn request(object: &AccessRequest, seal: Seal) -> Result<Request, ConvertError> {
     let meta = Meta::of(&object.metadata)?;
     let spec = &object.spec;
     let status = object.status.clone().unwrap_or_default();
@@ -185,6 +185,7 @@ pub fn request(object: &AccessRequest) -> Result<Request, ConvertError> {
         denied: status.denied.as_ref().map(denial),
         emergency: status.emergency.as_ref().map(emergency),
         reviewed: status.reviewed.as_ref().map(reviewed),
+        seal,
     })
 }
 

@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "KubeSchema repeats each struct inside a function")]
 #![expect(clippy::duplicated_attributes, reason = "every printer column has a type and a path")]
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,11 +24,13 @@ pub use understood::{PolicyFault, id, in_place_of, policy};
     singular = "accesspolicy",
     shortname = "acp",
     derive = "PartialEq",
+    status = "AccessPolicyStatus",
     doc = "What needs no request, what needs several approvals, and what nobody may.",
     printcolumn(name = "Effect", type_ = "string", json_path = ".spec.effect"),
     printcolumn(name = "Doors", type_ = "string", json_path = ".spec.doors"),
     printcolumn(name = "Namespaces", type_ = "string", json_path = ".spec.namespaces"),
     printcolumn(name = "Approvals", type_ = "integer", json_path = ".spec.approvals"),
+    printcolumn(name = "Sealed", type_ = "string", json_path = ".status.conditions[?(@.type=='Sealed')].status"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -85,6 +88,16 @@ pub struct AccessPolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub contact: Option<String>,
+}
+
+/// What the server found of a policy, for display; decisions look themselves.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessPolicyStatus {
+    /// `Sealed`: whether it was admitted by a server with the cluster's key. Without that an `Allow` permits nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub conditions: Vec<Condition>,
 }
 
 /// What a policy does.

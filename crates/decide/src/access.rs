@@ -51,6 +51,8 @@ pub struct Request {
     pub emergency: Option<Emergency>,
     /// Set once somebody reviewed that.
     pub reviewed: Option<Reviewed>,
+    /// Whether this server's key sealed it, as it is: else no policy grants it, and no more answers are taken.
+    pub seal: Seal,
 }
 
 /// What a request is for.
@@ -291,12 +293,12 @@ impl Grant {
     }
 }
 
-/// What a grant's seal proves.
+/// What the seal of a request or grant proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seal {
     /// It was admitted by a server with our key, or this server seals nothing.
     Good,
-    /// It was not, or not with this content, or not for this request: it grants nothing.
+    /// It was not, or not with this content, or not for this request: it gives no access.
     Broken,
 }
 
@@ -386,6 +388,7 @@ impl Request {
             denied: None,
             emergency: None,
             reviewed: None,
+            seal: Seal::Good,
         }
     }
 

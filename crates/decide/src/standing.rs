@@ -110,7 +110,8 @@ impl Candidate {
         } else {
             ends.iter().filter_map(|(last, _)| together(last.since(), &ends, ruling, rules)).collect()
         };
-        let believed = !is_from_the_future(self.request.created, now);
+        // What was filed past the server says of its user what it likes.
+        let believed = !is_from_the_future(self.request.created, now) && self.request.seal == Seal::Good;
         let granting = ruling.grants(&self.request).filter(|_| believed);
         // An emergency must stand in the request's status first.
         let granting = granting.filter(|one| one.review_within.is_none() || self.request.emergency.is_some());

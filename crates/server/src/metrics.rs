@@ -8,6 +8,7 @@ use prometheus_client::{
     metrics::{
         counter::Counter,
         family::Family,
+        gauge::Gauge,
         histogram::{Histogram, exponential_buckets},
     },
     registry::Registry,
@@ -25,6 +26,9 @@ pub struct Metrics {
     not_believed: Counter,
     unread: Counter,
     notices: Family<NoticeLabels, Counter>,
+    unsealed_policies: Gauge,
+    older_keys_needed: Gauge,
+    broken_seals: Family<KindLabels, Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -33,6 +37,12 @@ struct Labels {
     path: &'static str,
     /// What was decided: one of a fixed few, never a text of a caller's.
     decision: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    /// The plural of a kind of object.
+    resource: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -64,7 +74,27 @@ impl Metrics {
         registry.register("unread_reviews", "Reviews of which not even the uid could be read", unread.clone());
         let notices = Family::default();
         registry.register("notices", "Notices by what became of them", notices.clone());
-        Self { registry: Arc::new(registry), reviews, seconds, waits, not_believed, unread, notices }
+        let [unsealed_policies, older_keys_needed] = [Gauge::default(), Gauge::default()];
+        registry.register("unsealed_policies", "Policies without a good seal", unsealed_policies.clone());
+        registry.register(
+            "older_keys_needed",
+            "1 while something may count by a seal key that is not the first one",
+            older_keys_needed.clone(),
+        );
+        let broken_seals = Family::default();
+        registry.register("broken_seals", "Requests and grants found without a good seal", broken_seals.clone());
+        Self {
+            registry: Arc::new(registry),
+            reviews,
+            seconds,
+            waits,
+            not_believed,
+            unread,
+            notices,
+            unsealed_policies,
+            older_keys_needed,
+            broken_seals,
+        }
     }
 
     /// Counts what was not believed to be a review of the API server's.
@@ -80,6 +110,21 @@ impl Metrics {
     /// Counts a notice, by what became of it: `sent`, `failed` or `dropped`.
     pub fn notice(&self, result: &'static str) {
         self.notices.get_or_create(&NoticeLabels { result }).inc();
+    }
+
+    /// Tells how many policies have no good seal.
+    pub fn unsealed_policies(&self, count: i64) {
+        self.unsealed_policies.set(count);
+    }
+
+    /// Tells whether something may count by an older seal key alone.
+    pub fn older_keys_needed(&self, needed: bool) {
+        self.older_keys_needed.set(i64::from(needed));
+    }
+
+    /// Counts an object without a good seal: of `accessrequests` or `accessgrants`.
+    pub fn broken_seal(&self, resource: &'static str) {
+        self.broken_seals.get_or_create(&KindLabels { resource }).inc();
     }
 
     /// Counts an answer.

@@ -38,7 +38,7 @@ use crate::{
         outcomes::Outcomes,
         policies::PolicyStore,
         rights,
-        seal::{SealError, Sealer},
+        seal::{KeysError, Sealer},
         watch as watches,
     },
     controllers::{
@@ -46,6 +46,7 @@ use crate::{
         filing::{self, Filer, Filings},
         notices::{About, Notices},
         report::{self, Observations},
+        sealing,
     },
     metrics::Metrics,
     serve::{
@@ -102,7 +103,7 @@ pub async fn run(args: Args, audit_file: Option<Arc<AuditFile>>) -> anyhow::Resu
 
     let (ready, is_ready) = watch::channel(false);
     let index = Arc::new(Index::default());
-    let policies = Arc::new(PolicyStore::default());
+    let policies = Arc::new(PolicyStore::new(Arc::clone(&files.sealer)));
     let (outcomes, unwritten) = Outcomes::new(clients.controllers.clone());
     let (waiting, filings) = waiting(&args, is_ready.clone());
     let (observations, seen) = Observations::new();
@@ -258,7 +259,7 @@ impl Files {
 }
 
 /// What seals grants; without keys it warns.
-fn sealer(file: Option<&Path>) -> Result<Sealer, SealError> {
+fn sealer(file: Option<&Path>) -> Result<Sealer, KeysError> {
     if let Some(file) = file {
         return Sealer::load(file.to_owned());
     }
@@ -368,6 +369,7 @@ fn context(
         sealer: Arc::clone(&files.sealer),
         keep: args.keep(),
         clock: Arc::clone(clock),
+        metrics: metrics.clone(),
     }
 }
 
@@ -391,7 +393,8 @@ fn spawn_controllers(
         }
         // It ends where nobody waits in band.
         tokio::spawn(filing::run(filings, Arc::clone(&context)));
-        tokio::join!(controllers::run(Arc::clone(&context)), cleanup::run(context, index, every));
+        let sealing = sealing::run(Arc::clone(&context), Arc::clone(&index));
+        tokio::join!(controllers::run(Arc::clone(&context)), cleanup::run(context, index, every), sealing);
     })
 }
 

@@ -4,6 +4,7 @@ use api::{
     AccessGrant, AccessPolicy, AccessRequest, convert,
     review::{self, Head, Review, ReviewError, StrictExecOptions},
 };
+use decide::access::Seal;
 use peak_alloc::PeakAlloc;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::{RawValue, to_raw_value};
@@ -56,7 +57,7 @@ fn build(review: &Review) {
         ("", _) => drop(StrictExecOptions::decode(object).map(convert::exec)),
         (_, "accessrequests") => {
             if let Some(object) = written::<AccessRequest>(object) {
-                drop(convert::request(&object));
+                drop(convert::request(&object, Seal::Good));
             }
         }
         (_, "accessgrants") => drop(written::<AccessGrant>(object)),

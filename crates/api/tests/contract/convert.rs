@@ -67,7 +67,7 @@ fn set(object: &mut Value, pointer: &str, value: Value) {
 fn converted(pointer: &str, value: Value) -> Result<decide::access::Request, ConvertError> {
     let mut object = request();
     set(&mut object, pointer, value);
-    convert::request(&serde_json::from_value::<AccessRequest>(object).unwrap())
+    convert::request(&serde_json::from_value::<AccessRequest>(object).unwrap(), Seal::Good)
 }
 
 fn converted_grant(pointer: &str, value: Value) -> Result<decide::access::Grant, ConvertError> {
@@ -78,7 +78,7 @@ fn converted_grant(pointer: &str, value: Value) -> Result<decide::access::Grant,
 
 #[test]
 fn every_field_of_a_request_arrives() {
-    let request = convert::request(&serde_json::from_value::<AccessRequest>(request()).unwrap()).unwrap();
+    let request = convert::request(&serde_json::from_value::<AccessRequest>(request()).unwrap(), Seal::Good).unwrap();
     assert_eq!((request.uid.as_str(), request.name.as_str()), ("request-1", "access-1"));
     assert_eq!(request.user.uid.as_deref(), Some("uid-jane"));
     let filer = request.created_by.unwrap();
@@ -162,7 +162,7 @@ fn any_command_is_said_aloud() {
     ] {
         set(&mut object, "/spec/anyCommand", any);
         let object: AccessRequest = serde_json::from_value(object.clone()).unwrap();
-        assert_eq!(convert::request(&object).map(|request| command_of(&request)), expected);
+        assert_eq!(convert::request(&object, Seal::Good).map(|request| command_of(&request)), expected);
     }
 }
 
@@ -306,7 +306,7 @@ fn asks(door: &str, more: &Value) -> Result<Ask, ConvertError> {
     for (field, value) in more.as_object().unwrap() {
         object["spec"][field] = value.clone();
     }
-    convert::request(&serde_json::from_value::<AccessRequest>(object).unwrap()).map(|request| request.ask)
+    convert::request(&serde_json::from_value::<AccessRequest>(object).unwrap(), Seal::Good).map(|request| request.ask)
 }
 
 #[test]

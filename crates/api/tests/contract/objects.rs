@@ -37,7 +37,7 @@ fn what_the_original_stored_is_written_back_unchanged() {
 
 #[test]
 fn a_single_use_request_of_the_original_means_what_it_meant() {
-    let request = convert::request(&requests()[0]).unwrap();
+    let request = convert::request(&requests()[0], Seal::Good).unwrap();
     assert_eq!((request.name.as_str(), request.namespace.as_str()), ("access-exec-jane-97b59", "default"));
     assert_eq!((request.user.name.as_str(), request.user.uid), ("jane", None));
     assert_eq!((request.target.kind, request.target.name.as_str()), (TargetKind::Pod, "box"));
@@ -52,18 +52,18 @@ fn a_single_use_request_of_the_original_means_what_it_meant() {
 
 #[test]
 fn nothing_is_granted_for_a_request_of_the_original_that_names_no_pod_by_uid() {
-    assert_eq!(convert::request(&requests()[0]).unwrap().target.uid, None);
+    assert_eq!(convert::request(&requests()[0], Seal::Good).unwrap().target.uid, None);
 }
 
 #[test]
 fn a_timed_request_of_the_original_means_what_it_meant() {
-    let request = convert::request(&requests()[1]).unwrap();
+    let request = convert::request(&requests()[1], Seal::Good).unwrap();
     assert_eq!(request.validity, Validity::For(std::time::Duration::from_mins(90)));
 }
 
 #[test]
 fn a_request_of_the_original_without_a_command_means_nothing_any_more() {
-    assert_eq!(convert::request(&requests()[2]), Err(ConvertError::NoCommand));
+    assert_eq!(convert::request(&requests()[2], Seal::Good), Err(ConvertError::NoCommand));
 }
 
 #[test]
@@ -84,7 +84,10 @@ fn nulls_that_go_writes_are_read() {
     object["spec"]["userInfo"] = json!({"username": "jane", "groups": null, "extra": {"scopes": null}});
     object["metadata"]["creationTimestamp"] = Value::Null;
     let request: AccessRequest = serde_json::from_value(object).unwrap();
-    assert_eq!(convert::request(&request), Err(ConvertError::Missing { field: "metadata.creationTimestamp" }));
+    assert_eq!(
+        convert::request(&request, Seal::Good),
+        Err(ConvertError::Missing { field: "metadata.creationTimestamp" })
+    );
     assert_eq!(convert::valid_for(request.spec.valid_for.as_deref()), Ok(None));
 }
 
@@ -110,7 +113,7 @@ fn the_example_objects_say_what_they_should() {
         let written = object["spec"].clone();
         let (read, kept) = if object["kind"] == "AccessRequest" {
             let request: AccessRequest = serde_json::from_value(object).unwrap();
-            (convert::request(&request).map(drop), serde_json::to_value(request.spec).unwrap())
+            (convert::request(&request, Seal::Good).map(drop), serde_json::to_value(request.spec).unwrap())
         } else {
             let grant: AccessGrant = serde_json::from_value(object).unwrap();
             (convert::grant(&grant, Seal::Good).map(drop), serde_json::to_value(grant.spec).unwrap())

@@ -62,6 +62,7 @@ pub(crate) fn request() -> Request {
         denied: None,
         emergency: None,
         reviewed: None,
+        seal: Seal::Good,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kra_decide::{
-    access::{Candidate, Command, Grant, Request, Standing, Validity},
+    access::{Candidate, Command, Grant, Request, Seal, Standing, Validity},
     attempt::{Attempt, Door},
     explain::{Context, denial},
     policy::{
@@ -265,6 +265,24 @@ fn a_request_that_meets_its_terms_is_granted_by_a_policy() {
     let mut other = attempt();
     other.caller.username = "eve".to_owned();
     assert!(matches!(confirm(&other, &candidate, Some(&pod()), at(NOW), &rules), Verdict::Deny(_)));
+}
+
+// K6
+#[test]
+fn a_request_without_a_good_seal_is_granted_by_no_policy_and_stays_granted_by_whom_it_was() {
+    let terms = Terms { reason: Some(TextRule::default()), ..Terms::default() };
+    let emergency = Some(Duration::from_hours(1));
+    for effect in [Allow { terms: terms.clone(), ..Allow::default() }, Allow { terms, emergency, ..Allow::default() }] {
+        let rules = with(&[policy("plain", Effect::Allow(effect))]);
+        let mut candidate = answered(Vec::new());
+        candidate.request.reason = Some("why not".to_owned());
+        candidate.request.seal = Seal::Broken;
+        assert_eq!(candidate.standing(at(NOW), &rules), Standing::Pending);
+        let ruling = rules.policies.of_request(&candidate.request, &rules.settings.prefix);
+        assert_eq!(candidate.begins(&ruling, at(NOW), &rules), None);
+        candidate.grants = vec![grant()];
+        assert!(matches!(candidate.standing(at(NOW), &rules), Standing::Granted(access) if access.policy.is_none()));
+    }
 }
 
 #[test]

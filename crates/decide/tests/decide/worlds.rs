@@ -246,6 +246,7 @@ fn request(uid: String) -> impl Strategy<Value = Request> {
             denied,
             emergency,
             reviewed: None,
+            seal: Seal::Good,
         }
     })
 }

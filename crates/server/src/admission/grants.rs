@@ -35,11 +35,12 @@ impl Admission {
             return Err(unstamped("grantedBy"));
         }
         let object = self.meant_request(&grant, review).await?;
-        let seal = self.ledger.sealer().check(&grant, &object);
+        let seal = self.ledger.sealer().grant(&grant, &object).into();
         let value = convert::grant(&grant, seal).map_err(|error| failure::nonsense(&error))?;
 
         metadata::check_owners(&grant.metadata, &object)?;
-        let request = convert::request(&object).map_err(|error| failure::nonsense(&error))?;
+        let sealed = self.ledger.sealer().request(&object).into();
+        let request = convert::request(&object, sealed).map_err(|error| failure::nonsense(&error))?;
         self.check_approver(&caller, &person, &request)?;
         if seal == Seal::Broken && !review.request.is_dry_run() {
             return Err(unstamped("seal"));
@@ -47,6 +48,7 @@ impl Admission {
         match value.answer {
             Answer::Reviewed => check_reviewable(&grant, &request)?,
             Answer::Granted | Answer::Denied => {
+                check_filed_here(&request, value.answer)?;
                 self.check_open(&object, &request, value.answer == Answer::Denied).await?;
                 self.check_counts(&caller, &value, &request)?;
                 check_shorter(value.valid_for, &request)?;
@@ -100,7 +102,7 @@ impl Admission {
             )));
         }
         let sealer = self.ledger.sealer();
-        let value = |grant| convert::grant(grant, sealer.check(grant, object)).ok();
+        let value = |grant| convert::grant(grant, sealer.grant(grant, object).into()).ok();
         let candidate = Candidate { request: request.clone(), grants: grants.iter().filter_map(value).collect() };
         let name = &request.name;
         let rules = self.rules();
@@ -167,6 +169,18 @@ impl Admission {
         }
         Ok(())
     }
+}
+
+/// What was filed while the gate was away says of its user, its filer and its target whatever somebody wrote.
+fn check_filed_here(request: &Request, answer: Answer) -> Result<(), Refused> {
+    if request.seal == Seal::Good || answer == Answer::Denied {
+        return Ok(());
+    }
+    Err(Refused::because(format!(
+        "accessrequest {:?} has no good seal: it was filed past this server, or under a key that is gone. It can be denied; \
+         to have it granted, file it anew",
+        request.name
+    )))
 }
 
 /// Only an emergency is reviewed, in whatever phase it is, and once.

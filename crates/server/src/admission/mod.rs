@@ -148,7 +148,7 @@ impl Admission {
             ((GROUP, "accessrequests", ""), Operation::Create) => self.create_request(review, deadline).await,
             ((GROUP, "accessgrants", ""), Operation::Create) => self.create_grant(review, deadline).await,
             ((GROUP, "accessrequests" | "accessgrants", ""), Operation::Update) => metadata::check_update(request),
-            ((GROUP, "accesspolicies", ""), Operation::Create | Operation::Update) => policy::check(review),
+            ((GROUP, "accesspolicies", ""), Operation::Create | Operation::Update) => self.write_policy(review),
             ((GROUP, "accesspolicies", ""), Operation::Delete) => Ok(()),
             ((GROUP, "accessrequests", ""), Operation::Delete) => self.delete_request(review, deadline).await,
             ((GROUP, "accessgrants", ""), Operation::Delete) => self.delete_grant(review, deadline).await,
@@ -163,6 +163,7 @@ impl Admission {
         let result = match (resource.group.as_str(), resource.resource.as_str(), review.request.operation) {
             (GROUP, "accessrequests", Operation::Create) => self.stamp_request(review).await,
             (GROUP, "accessgrants", Operation::Create) => self.stamp_grant(review).await,
+            (GROUP, "accesspolicies", Operation::Create | Operation::Update) => self.stamp_policy(review),
             _ => Err(unexpected(review)),
         };
         self.answer(review, result)
@@ -197,7 +198,7 @@ impl Admission {
 
     /// The same with the policies as they were just read.
     async fn live_rules(&self) -> Result<Rules, PoliciesError> {
-        let policies = policies::read(self.ledger.client()).await?;
+        let policies = policies::read(self.ledger.client(), self.ledger.sealer()).await?;
         Ok(Rules { settings: Arc::clone(&self.settings), policies: Arc::new(policies) })
     }
 

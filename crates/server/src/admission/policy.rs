@@ -1,26 +1,45 @@
 //! Writing a policy: one that makes no sense, or permits too much, is refused where it is wrong.
 
 use api::{AccessPolicy, policy, review::Review};
-
 use serde_json::value::RawValue;
 use tracing::info;
 
-use super::{failure::Refused, stamp};
+use super::{Admission, failure::Refused, stamp};
+use crate::cluster::seal::{SEAL, annotated};
 
-/// Whether a policy can be used as it is.
-///
-/// # Errors
-/// Names the place of the fault.
-pub(super) fn check(review: &Review) -> Result<(), Refused> {
-    let object: AccessPolicy = stamp::object(review)?;
-    match policy::policy(&object) {
-        Ok(_understood) => {
-            let request = &review.request;
-            let (uid, user, policy) = (&request.uid, request.user_info.name(), policy::id(&object).name);
-            let object = request.object.as_deref().map(RawValue::get).unwrap_or_default();
-            info!(target: "audit", uid, user, policy, object, dry_run = request.is_dry_run(), "policy admitted");
-            Ok(())
+impl Admission {
+    /// Whether a policy can be used as it is, and is sealed where it was to be sealed.
+    ///
+    /// # Errors
+    /// Names the place of the fault.
+    pub(super) fn write_policy(&self, review: &Review) -> Result<(), Refused> {
+        let object: AccessPolicy = stamp::object(review)?;
+        policy::policy(&object).map_err(|fault| Refused::because(format!("the policy is not valid: {fault}")))?;
+        let request = &review.request;
+        let sealed = self.ledger.sealer().policy(&object).is_good();
+        if !sealed && !request.is_dry_run() {
+            self.check_unsealed(review, &object)?;
         }
-        Err(fault) => Err(Refused::because(format!("the policy is not valid: {fault}"))),
+        let (uid, user, policy) = (&request.uid, request.user_info.name(), policy::id(&object).name);
+        let object = request.object.as_deref().map(RawValue::get).unwrap_or_default();
+        info!(target: "audit", uid, user, policy, sealed, object, dry_run = request.is_dry_run(), "policy admitted");
+        Ok(())
+    }
+
+    /// Only a policy without a good seal may be changed and stay without one.
+    fn check_unsealed(&self, review: &Review, object: &AccessPolicy) -> Result<(), Refused> {
+        match stamp::old_policy(review)? {
+            Some(old) if !self.ledger.sealer().policy(&old).is_good() => {
+                if annotated(&old.metadata) == annotated(&object.metadata) {
+                    return Ok(());
+                }
+                let now = old.metadata.resource_version.unwrap_or_default();
+                Err(Refused::because(format!(
+                    "{SEAL} must be the resourceVersion of the policy that you have read, and that is {now:?} now: read it \
+                     again"
+                )))
+            }
+            Some(_) | None => Err(stamp::unsealed("policy")),
+        }
     }
 }

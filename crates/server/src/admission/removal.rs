@@ -101,9 +101,9 @@ impl Admission {
 
     async fn is_denied(&self, request: &AccessRequest) -> Result<bool, Refused> {
         // What cannot be understood may have been denied.
-        let Ok(value) = convert::request(request) else { return Ok(true) };
+        // Of denials no seal matters.
+        let Ok(value) = convert::request(request, Seal::Broken) else { return Ok(true) };
         let grants = self.ledger.list_grants(&value.namespace, &value.name).await?;
-        // Of denials the seal does not matter.
         let grants = grants.iter().filter_map(|grant| convert::grant(grant, Seal::Broken).ok()).collect();
         let candidate = Candidate { request: Request { being_deleted: false, ..value }, grants };
         Ok(matches!(candidate.standing(self.now(), &self.rules()), Standing::Denied(_)))

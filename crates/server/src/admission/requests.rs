@@ -26,7 +26,8 @@ impl Admission {
         if object.spec.user_info.is_none() {
             return Err(unstamped("userInfo"));
         }
-        let request = convert::request(&object).map_err(|error| failure::nonsense(&error))?;
+        let sealed = self.ledger.sealer().request(&object);
+        let request = convert::request(&object, sealed.into()).map_err(|error| failure::nonsense(&error))?;
         rules::check(&request, &self.settings).map_err(|refusal| failure::refusal(&refusal))?;
         check_texts(&object)?;
         self.check_stamps(review, &object, &request)?;
@@ -44,6 +45,9 @@ impl Admission {
         }
         if review.request.is_dry_run() {
             return Ok(());
+        }
+        if !sealed.is_good() {
+            return Err(stamp::unsealed("request"));
         }
         self.admit_one_more(&request)?;
         let by = deadline.answer_by();

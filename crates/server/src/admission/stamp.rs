@@ -2,8 +2,8 @@
 //! Side effects: none, but reads.
 
 use api::{
-    AccessGrant, AccessRequest, AccessRequestSpec, UserInfo, convert,
-    review::{Answer, Review},
+    AccessGrant, AccessPolicy, AccessRequest, AccessRequestSpec, UserInfo, convert,
+    review::{Answer, Operation, Review},
 };
 use base64::Engine as _;
 use decide::{
@@ -13,8 +13,9 @@ use decide::{
     identity::{Caller, Person},
     rules::check_name,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{
@@ -25,6 +26,7 @@ use super::{
 use crate::cluster::{
     pods::{self, Target},
     rights::{self, Right},
+    seal::{SEAL, annotated},
 };
 
 impl Admission {
@@ -37,8 +39,11 @@ impl Admission {
         object.spec.created_by = Some(stamped(&self.person(&caller), &caller));
         let namespace = review.request.namespace.as_deref().unwrap_or_default();
         self.stamp_target(&mut object, namespace, &review.request.user_info).await?;
-        let explanation = self.explanation(review, &object);
-        patch(review, &object.spec, explanation)
+        let explanation = self.explanation(review, &object).map(|text| (why::ANSWER, text));
+        object.metadata.namespace = Some(namespace.to_owned());
+        let seal = unless_dry(review, || self.ledger.sealer().seal_request(&object, self.now()));
+        let notes = [explanation, seal.map(|seal| (SEAL, seal))].into_iter().flatten().collect();
+        patch(review, Some(&object.spec), &object.metadata, notes)
     }
 
     /// Who the access is for: the caller, or whom an always-allowed caller names.
@@ -130,12 +135,31 @@ impl Admission {
         // Only what was read can be sealed: for another request of that name, `validate` says what is wrong.
         let sealed = request.filter(|request| request.metadata.uid == object.spec.request_uid);
         object.metadata.namespace = Some(namespace.to_owned());
-        // Nor is anything sealed for somebody who may not answer: nobody else may be asked about it later. A dry run is
-        // told to nobody, and so leaves nothing that would count.
+        // Nor is anything sealed for somebody who may not answer: nobody else may be asked about it later.
         let may = self.settings.approvers.check(&caller.groups, &self.person(&caller)).is_ok();
-        let sealed = sealed.filter(|_| may && !review.request.is_dry_run());
-        object.spec.seal = sealed.and_then(|request| self.ledger.sealer().seal(&object, &request, self.now()));
-        patch(review, &object.spec, None)
+        let sealed = sealed.filter(|_| may);
+        let seal = || self.ledger.sealer().seal_grant(&object, &sealed?, self.now());
+        object.spec.seal = unless_dry(review, seal);
+        patch(review, Some(&object.spec), &object.metadata, Vec::new())
+    }
+
+    /// Seals a policy: a new one, and one whose seal is good before it is changed. Any other only where its owner says which
+    /// they have read: a change by a program that applies what it finds must not vouch for it.
+    pub(super) fn stamp_policy(&self, review: &Review) -> Result<Answer, Refused> {
+        // What cannot be read is refused after this, where its faults are named.
+        let Ok(object) = object::<AccessPolicy>(review) else { return Ok(Answer::allow(&review.request.uid)) };
+        let sealer = self.ledger.sealer();
+        let (generation, created) = match old_policy(review)? {
+            None => (Some(1), self.now()),
+            Some(old) => {
+                let may = sealer.policy(&old).is_good() || is_to_be_sealed(&old, &object);
+                let created = old.metadata.creation_timestamp.as_ref().map_or(self.now(), |created| created.0);
+                (next_generation(&old, review)?.filter(|_| may), created)
+            }
+        };
+        let seal = unless_dry(review, || sealer.seal_policy(&object, generation?, created));
+        let notes = seal.map(|seal| (SEAL, seal)).into_iter().collect();
+        patch(review, None::<&()>, &object.metadata, notes)
     }
 }
 
@@ -206,25 +230,82 @@ fn raw(review: &Review) -> Result<&RawValue, Refused> {
     review.request.object.as_deref().ok_or_else(|| Refused::because("the review of a creation has no object"))
 }
 
-/// The answer that puts the stamped spec in place of the one that came; nothing else is ours to write.
+/// A dry run is told to nobody, and so leaves nothing that would count.
+fn unless_dry<T>(review: &Review, seal: impl FnOnce() -> Option<T>) -> Option<T> {
+    if review.request.is_dry_run() { None } else { seal() }
+}
+
+/// The policy that an update changes; `None` for a creation.
+pub(super) fn old_policy(review: &Review) -> Result<Option<AccessPolicy>, Refused> {
+    let old = review.request.old_object.as_deref().filter(|_| review.request.operation == Operation::Update);
+    old.map(|old| serde_json::from_str(old.get())).transpose().map_err(|error| failure::unreadable(&error))
+}
+
+/// The generation that the API server will write: it counts what is changed outside of metadata and status.
+fn next_generation(old: &AccessPolicy, review: &Review) -> Result<Option<i64>, Refused> {
+    #[derive(Deserialize, PartialEq)]
+    struct Content {
+        spec: serde_json::Value,
+    }
+    let content = |object: Option<&RawValue>| {
+        object
+            .map(|object| serde_json::from_str::<Content>(object.get()))
+            .transpose()
+            .map_err(|error| failure::unreadable(&error))
+    };
+    let request = &review.request;
+    let same = content(request.old_object.as_deref())? == content(request.object.as_deref())?;
+    let next = |generation: i64| generation.checked_add(i64::from(!same));
+    Ok(old.metadata.generation.and_then(next))
+}
+
+/// Whether an update names the version that its owner has read, and asks for its seal by that. What stood there before
+/// asks for nothing.
+fn is_to_be_sealed(old: &AccessPolicy, new: &AccessPolicy) -> bool {
+    let read = annotated(&new.metadata);
+    read.is_some() && read != annotated(&old.metadata) && read == old.metadata.resource_version.as_deref()
+}
+
+/// Says that something has not the seal that `/mutate` writes.
+pub(super) fn unsealed(what: &str) -> Refused {
+    Refused::because(format!(
+        "the {what} is not sealed as the server does it: is its MutatingWebhookConfiguration installed, and does no other \
+         webhook change the object after it?"
+    ))
+}
+
+/// The answer that puts the stamped spec in place of the one that came, and writes annotations; nothing else is ours to
+/// write.
 ///
 /// One operation, whatever was sent: the API server applies patches before it looks at the schema's bounds, and takes
 /// quadratic time for one that removes the elements of a long list.
 ///
 /// What comes is bounded, and nothing is built of it but text.
-fn patch(review: &Review, spec: &impl Serialize, explanation: Option<String>) -> Result<Answer, Refused> {
+fn patch(
+    review: &Review,
+    spec: Option<&impl Serialize>,
+    metadata: &ObjectMeta,
+    notes: Vec<(&str, String)>,
+) -> Result<Answer, Refused> {
     #[derive(Serialize)]
     struct Add<T> {
         op: &'static str,
         path: String,
         value: T,
     }
+    #[derive(Serialize)]
+    struct Empty {}
     let json = |value: Result<Box<RawValue>, serde_json::Error>| value.map_err(Failure::Patch);
     let add = |path: String, value| Add { op: "add", path, value };
-    let mut operations = vec![add("/spec".to_owned(), json(to_raw_value(spec))?)];
-    if let Some(text) = explanation {
-        // Where somebody asks by an annotation, there are annotations.
-        let path = format!("/metadata/annotations/{}", why::ANSWER.replace('/', "~1"));
+    let mut operations = Vec::new();
+    if let Some(spec) = spec {
+        operations.push(add("/spec".to_owned(), json(to_raw_value(spec))?));
+    }
+    if !notes.is_empty() && metadata.annotations.is_none() {
+        operations.push(add("/metadata/annotations".to_owned(), json(to_raw_value(&Empty {}))?));
+    }
+    for (key, text) in notes {
+        let path = format!("/metadata/annotations/{}", key.replace('/', "~1"));
         operations.push(add(path, json(to_raw_value(&text))?));
     }
     let operations = serde_json::to_vec(&operations).map_err(Failure::Patch)?;

@@ -3,6 +3,7 @@
 
 use api::{AccessRequest, convert, review::Review};
 use decide::{
+    access::Seal,
     access::{Request, Standing},
     duration,
     explain::{self, safe},
@@ -32,7 +33,8 @@ impl Admission {
         object.metadata.creation_timestamp.get_or_insert(Time(self.now()));
         object.metadata.uid.get_or_insert_with(|| review.request.uid.clone());
         object.metadata.name.get_or_insert_with(|| "new".to_owned());
-        Some(match convert::request(&object) {
+        // It would be sealed.
+        Some(match convert::request(&object, Seal::Good) {
             Ok(request) => self.explain_request(&request),
             Err(error) => format!("It would be refused: {}.", safe(&error.to_string())),
         })

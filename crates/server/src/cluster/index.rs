@@ -137,7 +137,8 @@ impl State {
     fn put_request(&mut self, object: &AccessRequest) {
         let key = key(object);
         self.remove_request(&key);
-        match convert::request(object) {
+        // Seals are looked at where objects are read live: memory only promises.
+        match convert::request(object, Seal::Good) {
             Ok(request) => {
                 let user = (key.0.clone(), request.user.name.clone());
                 self.by_user.entry(user).or_default().insert(key.1.clone());
@@ -163,7 +164,6 @@ impl State {
     fn put_grant(&mut self, object: &AccessGrant) {
         let key = key(object);
         self.remove_grant(&key);
-        // Seals are looked at where grants are read live: memory only promises.
         match convert::grant(object, Seal::Good) {
             Ok(grant) => {
                 let request = (key.0.clone(), object.spec.grant_for.clone());

@@ -219,10 +219,12 @@ pub fn use_of(attempt: &Attempt, pod_uid: &str, at: Timestamp) -> objects::Use {
 
 /// A request with its grants as values; `None` where it is not the one with this UID, or means nothing.
 pub fn live(object: AccessRequest, uid: &str, grants: &[AccessGrant], sealer: &Sealer) -> Option<Live> {
-    let request = convert::request(&object).ok().filter(|request| request.uid == uid)?;
+    let request = convert::request(&object, sealer.request(&object).into()).ok();
+    let request = request.filter(|request| request.uid == uid)?;
     let uid_of = |grant: &AccessGrant| grant.metadata.name.clone().zip(grant.metadata.uid.clone());
     let grant_uids = grants.iter().filter_map(uid_of).collect();
-    let grants = grants.iter().filter_map(|grant| convert::grant(grant, sealer.check(grant, &object)).ok()).collect();
+    let grants = grants.iter().filter_map(|grant| convert::grant(grant, sealer.grant(grant, &object).into()).ok());
+    let grants = grants.collect();
     Some(Live { object, candidate: Candidate { request, grants }, grant_uids })
 }
 

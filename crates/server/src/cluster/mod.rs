@@ -2,6 +2,7 @@
 
 pub mod clients;
 pub mod index;
+mod keys;
 pub mod ledger;
 pub mod lineage;
 pub mod outcomes;

@@ -24,22 +24,32 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::clients::WATCH_TIMEOUT;
+use super::{
+    clients::WATCH_TIMEOUT,
+    seal::{Sealed, Sealer},
+};
 
 /// So many policies there may be: all are read before an allow.
 pub const MOST_POLICIES: u32 = 500;
 
+/// What to know of a policy without a good seal, and to do about it.
+pub const UNSEALED: &str = "it has no good seal, and so permits nothing: it was written past the server, or sealed under a key \
+    that is gone. Read it, then have its owner seal it: kubectl annotate accesspolicy NAME --overwrite \
+    spreadgroup.com/seal=RESOURCEVERSION, with the resourceVersion that was read";
+
 /// What memory knows of the policies. Written by the one task that drains the watch.
 pub struct PolicyStore {
+    sealer: Arc<Sealer>,
     current: ArcSwap<Policies>,
     /// By name; `None` for one that permits nothing because it is not understood.
     known: Mutex<BTreeMap<String, Option<Policy>>>,
     changed: watch::Sender<()>,
+    events: watch::Sender<()>,
 }
 
 impl Default for PolicyStore {
     fn default() -> Self {
-        Self { current: ArcSwap::default(), known: Mutex::default(), changed: watch::channel(()).0 }
+        Self::new(Arc::new(Sealer::off()))
     }
 }
 
@@ -55,12 +65,28 @@ pub enum PoliciesError {
 }
 
 impl PolicyStore {
+    /// One that knows nothing yet.
+    pub fn new(sealer: Arc<Sealer>) -> Self {
+        Self {
+            sealer,
+            current: ArcSwap::default(),
+            known: Mutex::default(),
+            changed: watch::channel(()).0,
+            events: watch::channel(()).0,
+        }
+    }
+
     /// The policies as the watch last showed them.
     pub fn current(&self) -> Arc<Policies> {
         self.current.load_full()
     }
 
-    /// Tells of every change.
+    /// Tells of every event, of policies that do nothing too.
+    pub fn events(&self) -> watch::Receiver<()> {
+        self.events.subscribe()
+    }
+
+    /// Tells of every change of what policies do.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
@@ -73,13 +99,18 @@ impl PolicyStore {
             // What a new list does not name is forgotten once it is complete; until then the old ones stand.
             Event::Init => return false,
             Event::InitApply(object) | Event::Apply(object) => {
-                known.insert(object.name_any(), understood(&object));
+                let Understood { policy, fault } = understood(&object, &self.sealer);
+                if let Some(fault) = fault {
+                    warn!(kind = %AccessPolicy::kind(&()), name = object.name_any(), fault, "a policy does not do what it says");
+                }
+                known.insert(object.name_any(), policy);
             }
             Event::Delete(object) => {
                 known.remove(&object.name_any());
             }
             Event::InitDone => {}
         }
+        self.events.send_replace(());
         self.publish(&known);
         complete
     }
@@ -100,8 +131,19 @@ impl PolicyStore {
     }
 }
 
-/// Drains the watch into the store, and tells when its list is complete. Never ends.
+/// Drains the watch into the store, and tells when its list is complete. Begins anew with other keys. Never ends.
 pub async fn watch(client: &Client, store: &PolicyStore, complete: impl Fn()) {
+    let mut keys = store.sealer.changes();
+    loop {
+        // The store holds the sender.
+        tokio::select! {
+            () = drain(client, store, &complete) => {}
+            Ok(()) = keys.changed() => info!(kind = "AccessPolicy", "the keys changed; looking at all seals again"),
+        }
+    }
+}
+
+async fn drain(client: &Client, store: &PolicyStore, complete: &impl Fn()) {
     let seconds = u32::try_from(WATCH_TIMEOUT.as_secs()).unwrap_or(30);
     let mut events = watcher(api(client), Config::default().timeout(seconds)).default_backoff().boxed();
     let mut listed = Vec::new();
@@ -128,12 +170,12 @@ pub async fn watch(client: &Client, store: &PolicyStore, complete: impl Fn()) {
 ///
 /// # Errors
 /// It did not answer, or there are too many. Then nothing may be allowed.
-pub async fn read(client: &Client) -> Result<Policies, PoliciesError> {
+pub async fn read(client: &Client, sealer: &Sealer) -> Result<Policies, PoliciesError> {
     let list = api(client).list(&ListParams::default().limit(MOST_POLICIES)).await?;
     if list.metadata.continue_.is_some_and(|token| !token.is_empty()) {
         return Err(PoliciesError::TooMany);
     }
-    Ok(list.items.iter().filter_map(understood).collect())
+    Ok(list.items.iter().filter_map(|object| understood(object, sealer).policy).collect())
 }
 
 /// As objects of any content: one that cannot be decoded must not stop the others, nor be left out.
@@ -158,15 +200,21 @@ fn without_nulls(value: &Value) -> Value {
     }
 }
 
-/// A policy as a value. What is not understood permits nothing, and where it may refuse, it refuses all.
-pub fn understood(object: &DynamicObject) -> Option<Policy> {
+/// What a stored policy does.
+#[derive(Debug)]
+pub struct Understood {
+    /// The policy as a value; `None` where it permits nothing.
+    pub policy: Option<Policy>,
+    /// Why it does not do what it says.
+    pub fault: Option<String>,
+}
+
+/// A policy as a value. What is not understood, or not sealed, permits nothing; where the first may refuse, it refuses all.
+pub fn understood(object: &DynamicObject, sealer: &Sealer) -> Understood {
     let typed = serde_json::to_value(object).and_then(serde_json::from_value::<AccessPolicy>);
-    let fault = match typed.map(|typed| (policy::policy(&typed), is_all_of(&typed, object))) {
-        // Its deletion counts from when it begins; what restricts stands until it is gone.
-        Ok((Ok(policy), true)) if matches!(policy.effect, Effect::Allow(_)) => {
-            return Some(policy).filter(|_| object.metadata.deletion_timestamp.is_none());
-        }
-        Ok((Ok(policy), true)) => return Some(policy),
+    let seal = typed.as_ref().map_or(Sealed::Not, |typed| sealer.policy(typed));
+    let fault = match typed.as_ref().map(|typed| (policy::policy(typed), is_all_of(typed, object))) {
+        Ok((Ok(policy), true)) => return stored(policy, object, seal),
         Ok((Ok(_), false)) => "it has fields of another version".to_owned(),
         Ok((Err(fault), _)) => fault.to_string(),
         Err(error) => error.to_string(),
@@ -177,6 +225,19 @@ pub fn understood(object: &DynamicObject) -> Option<Policy> {
         generation: object.metadata.generation.unwrap_or_default(),
     };
     let effect = object.data.get("spec").and_then(|spec| spec.get("effect")).and_then(Value::as_str);
-    warn!(kind = %AccessPolicy::kind(&()), name = id.name, effect, fault, "a policy is not understood");
-    policy::in_place_of(id, effect, &fault)
+    Understood {
+        policy: policy::in_place_of(id, effect, &fault),
+        fault: Some(format!("it is not understood: {fault}")),
+    }
+}
+
+/// What restricts does so until it is gone, whoever wrote it. What permits must be sealed, and its deletion counts from
+/// when it begins.
+fn stored(policy: Policy, object: &DynamicObject, seal: Sealed) -> Understood {
+    let permits = matches!(policy.effect, Effect::Allow(_));
+    if permits && !seal.is_good() {
+        return Understood { policy: None, fault: Some(UNSEALED.to_owned()) };
+    }
+    let stands = !permits || object.metadata.deletion_timestamp.is_none();
+    Understood { policy: Some(policy).filter(|_| stands), fault: None }
 }

@@ -8,6 +8,7 @@ pub mod filing;
 pub mod notices;
 pub mod observe;
 pub mod report;
+pub mod sealing;
 pub mod status;
 
 use std::{sync::Arc, time::Duration};
@@ -34,6 +35,7 @@ use self::notices::Notices;
 use crate::{
     admission::Clock,
     cluster::{policies::PolicyStore, seal::Sealer},
+    metrics::Metrics,
 };
 
 /// So many requests are looked at at once: after a start all are, and the API server has other work too.
@@ -59,6 +61,8 @@ pub struct Context {
     pub keep: Keep,
     /// The clock.
     pub clock: Clock,
+    /// What Prometheus reads.
+    pub metrics: Metrics,
 }
 
 impl Context {

@@ -53,6 +53,7 @@ async fn reconciles(world: &World, seconds: i64) -> Action {
         sealer: Arc::new(Sealer::off()),
         keep: Keep { finished: Duration::from_hours(168) },
         clock: Arc::new(move || now),
+        metrics: server::metrics::Metrics::new(),
     };
     reconcile(Arc::new(meta), Arc::new(context)).await.unwrap()
 }

@@ -18,7 +18,10 @@ pub(crate) fn policy(effect: &str, more: Value) -> Value {
     spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json!({
         "apiVersion": "spreadgroup.com/v1", "kind": "AccessPolicy",
-        "metadata": {"name": "low-risk", "uid": "policy-1", "generation": 3}, "spec": spec,
+        "metadata": {
+            "name": "low-risk", "uid": "policy-1", "generation": 3, "creationTimestamp": "2026-11-23T15:00:00Z",
+        },
+        "spec": spec,
     })
 }
 
@@ -178,7 +181,7 @@ async fn an_approval_that_would_not_count_is_refused() {
     assert!(file(&world, &denial).await.allowed(), "anybody who may answer may deny");
 }
 
-fn writing(policy: &Value) -> Value {
+pub(crate) fn writing(policy: &Value) -> Value {
     let mut review = recorded("accessrequest-create");
     review["request"]["resource"]["resource"] = json!("accesspolicies");
     review["request"]["kind"]["kind"] = json!("AccessPolicy");

@@ -3,9 +3,11 @@
 use decide::identity::Approvers;
 use rstest::rstest;
 use serde_json::{Value, json};
+use server::cluster::seal::SEAL;
 
 use crate::{
-    objects::{file, granting, stamp},
+    objects::{file, filing, granting, stamp},
+    policies::{policy, writing},
     world::{GRANT, Settings, World, grant, request},
 };
 
@@ -146,4 +148,148 @@ async fn only_approvers_answer(
             Some(text) => assert!(said.denial().contains(text), "{}", said.denial()),
         }
     }
+}
+
+/// What grants jane's requests with a reason at once.
+fn at_once() -> Value {
+    let rules = json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "doors": ["exec"], "reason": {}});
+    policy("Allow", rules)
+}
+
+fn with_a_reason() -> Value {
+    let mut request = request();
+    request["spec"]["reason"] = json!("OPS-1");
+    request
+}
+
+// K6
+#[tokio::test]
+async fn no_policy_grants_a_request_that_was_written_past_the_server() {
+    let world = World::new(sealing());
+    world.put_policy(&at_once());
+    world.plant_request(&with_a_reason());
+    assert!(world.exec("r1", |_| {}).await.denial().contains("waits for a grant"));
+    world.put_request(&with_a_reason());
+    assert!(world.exec("r2", |_| {}).await.allowed());
+}
+
+// K6
+#[tokio::test]
+async fn a_request_that_was_written_past_the_server_can_be_denied_and_not_granted() {
+    let world = World::new(sealing());
+    world.plant_request(&request());
+    let mut review = granting("amy");
+    review["request"]["object"] = grant("granted");
+    let said = file(&world, &review).await;
+    assert!(said.denial().contains("it was filed past this server"), "{}", said.denial());
+    review["request"]["object"] = grant("denied");
+    assert!(file(&world, &review).await.allowed());
+}
+
+// K6
+#[tokio::test]
+async fn a_request_is_sealed_when_it_is_filed_and_not_by_a_dry_run() {
+    let world = World::new(sealing());
+    let stamped = stamp(&world, &filing()).await.unwrap();
+    assert!(stamped["request"]["object"]["metadata"]["annotations"][SEAL].is_string());
+    assert!(world.post("/validate", stamped.to_string()).await.allowed());
+    let mut other = stamped.clone();
+    other["request"]["object"]["spec"]["reason"] = json!("another");
+    let said = world.post("/validate", other.to_string()).await;
+    assert!(said.denial().contains("the request is not sealed as the server does it"), "{}", said.denial());
+    let mut dry = filing();
+    dry["request"]["dryRun"] = json!(true);
+    let dry = stamp(&world, &dry).await.unwrap();
+    assert!(dry["request"]["object"]["metadata"]["annotations"][SEAL].is_null());
+    assert!(world.post("/validate", dry.to_string()).await.allowed());
+}
+
+fn plain() -> Value {
+    let rules = json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "doors": ["exec"]});
+    policy("Allow", rules)
+}
+
+// K6
+#[tokio::test]
+async fn a_policy_that_was_written_past_the_server_permits_nothing_and_forbids_what_it_forbids() {
+    let world = World::new(sealing());
+    world.plant_policy(&plain());
+    assert!(world.exec("r1", |_| {}).await.denial().contains("you have not asked"));
+    world.put_policy(&plain());
+    assert!(world.exec("r2", |_| {}).await.allowed());
+    world.store_policy(&plain());
+    assert!(!world.exec("r3", |_| {}).await.allowed(), "what was read decides, not memory");
+    world.plant_policy(&policy("Deny", json!({})));
+    assert!(world.exec("r4", |_| {}).await.denial().contains("lets nobody do this"));
+}
+
+/// The review of a policy that is changed from one into another.
+fn changing(old: &Value, new: &Value) -> Value {
+    let mut review = writing(new);
+    review["request"]["operation"] = json!("UPDATE");
+    review["request"]["oldObject"] = old.clone();
+    review
+}
+
+// K6
+#[tokio::test]
+async fn a_policy_is_sealed_when_it_is_written_and_with_every_change() {
+    let world = World::new(sealing());
+    let mut new = plain();
+    new["metadata"] = json!({"name": "low-risk"});
+    let mut stamped = stamp(&world, &writing(&new)).await.unwrap();
+    let object = &mut stamped["request"]["object"];
+    // What the API server writes after that.
+    object["metadata"]["generation"] = json!(1);
+    object["metadata"]["creationTimestamp"] = json!("2026-11-23T15:00:00Z");
+    let stored = object.clone();
+    assert!(world.post("/validate", stamped.to_string()).await.allowed());
+    let mut wider = stored.clone();
+    wider["spec"]["namespaces"] = json!(["*"]);
+    wider["metadata"]["generation"] = json!(2);
+    let bare = changing(&stored, &wider);
+    let said = world.post("/validate", bare.to_string()).await;
+    assert!(said.denial().contains("the policy is not sealed as the server does it"), "{}", said.denial());
+    let stamped = stamp(&world, &bare).await.unwrap();
+    assert_ne!(stamped["request"]["object"]["metadata"]["annotations"][SEAL], stored["metadata"]["annotations"][SEAL]);
+    assert!(world.post("/validate", stamped.to_string()).await.allowed());
+}
+
+// K6
+#[tokio::test]
+async fn a_program_that_touches_a_planted_policy_does_not_seal_it() {
+    let world = World::new(sealing());
+    let mut planted = plain();
+    planted["metadata"]["resourceVersion"] = json!("7");
+    for prepared in ["", "7", "8", "0011"] {
+        planted["metadata"]["annotations"] = json!({SEAL: prepared});
+        let mut touched = planted.clone();
+        touched["metadata"]["labels"] = json!({"app": "gitops"});
+        touched["spec"]["namespaces"] = json!(["*"]);
+        touched["metadata"]["generation"] = json!(4);
+        let stamped = stamp(&world, &changing(&planted, &touched)).await.unwrap();
+        assert_eq!(stamped["request"]["object"]["metadata"]["annotations"][SEAL], prepared);
+        assert!(world.post("/validate", stamped.to_string()).await.allowed());
+    }
+}
+
+// K6
+#[tokio::test]
+async fn an_owner_has_a_policy_sealed_by_the_version_that_they_read() {
+    let world = World::new(sealing());
+    let mut planted = plain();
+    planted["metadata"]["resourceVersion"] = json!("7");
+    let mut read = planted.clone();
+    read["metadata"]["annotations"] = json!({SEAL: "6"});
+    let said = file(&world, &changing(&planted, &read)).await;
+    assert!(
+        said.denial().contains("must be the resourceVersion of the policy that you have read"),
+        "{}",
+        said.denial()
+    );
+    read["metadata"]["annotations"] = json!({SEAL: "7"});
+    let stamped = stamp(&world, &changing(&planted, &read)).await.unwrap();
+    assert!(world.post("/validate", stamped.to_string()).await.allowed());
+    world.plant_policy(&stamped["request"]["object"]);
+    assert!(world.exec("r1", |_| {}).await.allowed());
 }

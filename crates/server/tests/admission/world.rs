@@ -24,7 +24,14 @@ use serde_json::{Value, json};
 use server::{
     admission::{Admission, Arrivals, Clock, Waiting, room::Room, router::Service},
     audit::Extensions,
-    cluster::{clients::Pulse, index::Index, ledger::Ledger, outcomes::Outcomes, policies::PolicyStore, seal::Sealer},
+    cluster::{
+        clients::Pulse,
+        index::Index,
+        ledger::Ledger,
+        outcomes::Outcomes,
+        policies::PolicyStore,
+        seal::{SEAL, Sealer},
+    },
     controllers::{
         self,
         filing::{self, Filer},
@@ -49,7 +56,7 @@ pub(crate) struct World {
     pub(crate) policies: Arc<PolicyStore>,
     router: Router,
     clock: Arc<Mutex<Timestamp>>,
-    controllers: Arc<controllers::Context>,
+    pub(crate) controllers: Arc<controllers::Context>,
     /// What observe mode saw; until somebody takes it.
     pub(crate) seen: Mutex<Option<Seen>>,
     ready: watch::Sender<bool>,
@@ -99,7 +106,7 @@ impl Said {
 /// once, whether anybody listens; without this the first thread without a subscriber could take it from the others.
 pub(crate) fn listen_to_every_line() {
     static LISTENING: LazyLock<()> = LazyLock::new(|| {
-        tracing::subscriber::set_global_default(tracing_subscriber::registry()).expect("nobody else sets it");
+        tracing::subscriber::set_global_default(tracing_subscriber::registry()).unwrap();
     });
     LazyLock::force(&LISTENING);
 }
@@ -109,7 +116,8 @@ impl World {
         listen_to_every_line();
         let api = FakeApi::default();
         let index = Arc::new(Index::default());
-        let policies = Arc::new(PolicyStore::default());
+        let sealer = sealer(settings.sealed);
+        let policies = Arc::new(PolicyStore::new(Arc::clone(&sealer)));
         let clock = Arc::new(Mutex::new(START.parse::<Timestamp>().unwrap()));
         let hand = Arc::clone(&clock);
         let rules = Arc::new(verdict::Settings {
@@ -121,13 +129,13 @@ impl World {
         });
         let clock_of: Clock = Arc::new(move || *hand.lock().unwrap());
         let (ready, is_ready) = watch::channel(true);
-        let context = |sealed| context(&api, &rules, &policies, &clock_of, sealed);
-        let controllers = Arc::new(context(settings.sealed));
-        let waiting = settings.in_band_wait.then(|| waiting(context(false), is_ready.clone()));
+        let context = || context(&api, &rules, &policies, &clock_of, &sealer);
+        let controllers = Arc::new(context());
+        let waiting = settings.in_band_wait.then(|| waiting(context(), is_ready.clone()));
         let (observations, seen) = Observations::new();
         let admission = Admission {
             index: Arc::clone(&index),
-            ledger: Ledger::new(api.client(), Pulse::default(), sealer(settings.sealed)),
+            ledger: Ledger::new(api.client(), Pulse::default(), Arc::clone(&sealer)),
             outcomes: Outcomes::new(api.client()).0,
             extensions: Arc::new(settings.extensions),
             settings: Arc::clone(&rules),
@@ -151,8 +159,16 @@ impl World {
         Self { api, index, policies, router, clock, controllers, seen, ready }
     }
 
-    /// Stores a policy, and shows it to the watch.
+    /// Stores a policy as it was admitted, and shows it to the watch.
     pub(crate) fn put_policy(&self, policy: &Value) {
+        let sealer = &self.controllers.sealer;
+        // What is not understood can be stored all the same, where nothing is sealed.
+        let seal = || sealer.seal_policy(&decode(policy), 3, START.parse().unwrap());
+        self.plant_policy(&with_seal(policy, sealer.is_on().then(seal).flatten()));
+    }
+
+    /// Stores a policy past the server, and shows it to the watch.
+    pub(crate) fn plant_policy(&self, policy: &Value) {
         self.store_policy(policy);
         self.policies.apply(Event::Apply(serde_json::from_value(policy.clone()).unwrap()));
     }
@@ -177,8 +193,16 @@ impl World {
         world
     }
 
-    /// Stores a request, and shows it to the watch.
+    /// Stores a request as it was admitted, and shows it to the watch.
     pub(crate) fn put_request(&self, request: &Value) {
+        self.plant_request(&with_seal(
+            request,
+            self.controllers.sealer.seal_request(&decode(request), START.parse().unwrap()),
+        ));
+    }
+
+    /// Stores a request past the server, and shows it to the watch.
+    pub(crate) fn plant_request(&self, request: &Value) {
         self.api.store(REQUEST, request);
         self.index.apply_request(Event::Apply(decode::<AccessRequest>(request)));
     }
@@ -270,7 +294,7 @@ fn context(
     settings: &Arc<verdict::Settings>,
     policies: &Arc<PolicyStore>,
     clock: &Clock,
-    sealed: bool,
+    sealer: &Arc<Sealer>,
 ) -> controllers::Context {
     controllers::Context {
         client: api.client(),
@@ -279,10 +303,19 @@ fn context(
         role: None,
         settings: Arc::clone(settings),
         policies: Arc::clone(policies),
-        sealer: sealer(sealed),
+        sealer: Arc::clone(sealer),
         keep: Keep { finished: std::time::Duration::from_hours(168) },
         clock: Arc::clone(clock),
+        metrics: Metrics::new(),
     }
+}
+
+fn with_seal(object: &Value, seal: Option<String>) -> Value {
+    let mut object = object.clone();
+    if let Some(seal) = seal {
+        object["metadata"]["annotations"][SEAL] = json!(seal);
+    }
+    object
 }
 
 fn sealer(on: bool) -> Arc<Sealer> {
