@@ -366,6 +366,9 @@ pub struct AdmissionResponse {
     /// Land in the API server's audit event, allowed or denied.
     #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub audit_annotations: std::collections::BTreeMap<String, String>,
+    /// Reach the client as headers, allowed or denied.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// meta/v1 Status, as far as the API server passes it on.
@@ -410,6 +413,13 @@ impl Answer {
         self
     }
 
+    /// Adds what the client gets as a `Warning` header.
+    #[must_use]
+    pub fn warning(mut self, text: impl Into<String>) -> Self {
+        self.response.warnings.push(text.into());
+        self
+    }
+
     /// Adds a JSON patch, in base64.
     #[must_use]
     pub fn patched(mut self, patch: String) -> Self {
@@ -429,6 +439,7 @@ impl Answer {
                 patch: None,
                 patch_type: None,
                 audit_annotations: std::collections::BTreeMap::new(),
+                warnings: Vec::new(),
             },
         }
     }

@@ -16,11 +16,13 @@
 //! - [`explain`]: what a denied caller reads.
 //! - [`waiting`]: which denied attempts may wait for a grant, and until when.
 //! - [`record`]: lines of the log, which are never long, and what is counted instead of written.
+//! - [`canary`]: whether an API server still asks us.
 //! - [`duration`], [`argv`]: durations in Go's syntax, and commands shown so that no two look the same.
 
 pub mod access;
 pub mod argv;
 pub mod attempt;
+pub mod canary;
 pub mod copy;
 pub mod debug;
 pub mod duration;

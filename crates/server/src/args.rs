@@ -11,7 +11,7 @@ use decide::{
 };
 use http::Uri;
 
-use crate::{audit::AuditType, controllers::notices::UrlTemplate};
+use crate::{audit::AuditType, canary::account::Account, controllers::notices::UrlTemplate};
 
 /// Longest time that requests are kept: ten years.
 const LONGEST_KEEP: Duration = Duration::from_hours(24 * 3650);
@@ -139,6 +139,11 @@ pub struct Args {
     /// --client-ca-file
     #[arg(long, env = "KRA_IN_BAND_WAIT")]
     pub in_band_wait: bool,
+
+    /// Watch whether each API server asks this server: as this `ServiceAccount`, which may do nothing else (deploy/canary.yaml), a
+    /// pod that cannot exist is tried at each one, about twice a minute
+    #[arg(long, env = "KRA_CANARY_SERVICE_ACCOUNT", value_name = "NAMESPACE:NAME")]
+    pub canary_service_account: Option<Account>,
 
     /// Name of this cluster, for denials, notices and audit
     #[arg(long, env = "KRA_CLUSTER_NAME", default_value = "", value_name = "NAME")]
@@ -312,6 +317,8 @@ mod tests {
     #[case("-v=11")]
     #[case("--review-path-file=")]
     #[case("--client-ca-file=")]
+    #[case("--canary-service-account=canary")]
+    #[case("--canary-service-account=:canary")]
     #[case("--client-allowed-name=kube-apiserver")]
     #[case("--notice-url=ftp://notices.example/")]
     #[case("--notice-url=notices.example")]

@@ -2,11 +2,12 @@
 //! this was asked for and granted.
 //!
 //! [`run::run`] wires the parts: [`cluster`] knows what is, [`admission`] decides, [`audit`] tells, [`controllers`]
-//! react to what is stored, [`serve`] listens. ARCHITECTURE.md walks along one request.
+//! react to what is stored, [`serve`] listens, [`canary`] notices when nobody asks. ARCHITECTURE.md walks along one request.
 
 pub mod admission;
 pub mod args;
 pub mod audit;
+pub mod canary;
 pub mod cluster;
 pub mod controllers;
 pub mod failpoints;

@@ -14,7 +14,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{admission::waiting::WAITED, serve::authentication::Way};
+use crate::{admission::waiting::WAITED, canary::gauges::Gauges, serve::authentication::Way};
 
 /// The metrics, and how they are written out.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub struct Metrics {
     unsealed_policies: Gauge,
     older_keys_needed: Gauge,
     broken_seals: Family<KindLabels, Counter>,
+    /// Whether API servers ask us.
+    pub canary: Gauges,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -74,6 +76,7 @@ impl Metrics {
         registry.register("unread_reviews", "Reviews of which not even the uid could be read", unread.clone());
         let notices = Family::default();
         registry.register("notices", "Notices by what became of them", notices.clone());
+        let canary = Gauges::registered(&mut registry);
         let [unsealed_policies, older_keys_needed] = [Gauge::default(), Gauge::default()];
         registry.register("unsealed_policies", "Policies without a good seal", unsealed_policies.clone());
         registry.register(
@@ -94,6 +97,7 @@ impl Metrics {
             unsealed_policies,
             older_keys_needed,
             broken_seals,
+            canary,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Wiring: settings in, components running, a graceful end.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -28,9 +29,14 @@ use tracing_subscriber::{
 };
 
 use crate::{
-    admission::{Admission, Arrivals, Clock, Waiting, router::Service},
+    admission::{Admission, Arrivals, CanaryReviews, Clock, Waiting, router::Service},
     args::{Args, resolve},
     audit::{self, AuditFile, Extensions, Limits, SetupError, Webhook, lines::Lines},
+    canary::{
+        self, Canary,
+        speaking::Speaker,
+        targets::{Targets, connector},
+    },
     cluster::{
         clients::Clients,
         index::Index,
@@ -96,7 +102,8 @@ pub async fn run(args: Args, audit_file: Option<Arc<AuditFile>>) -> anyhow::Resu
     files.reload_on_change();
     let addresses =
         resolve(&args.address).await.with_context(|| format!("cannot resolve --address {}", args.address))?;
-    let clients = Clients::new(config().await?).context("cannot set up a client for the API server")?;
+    let config = config().await?;
+    let clients = Clients::new(config.clone()).context("cannot set up a client for the API server")?;
     let own_name = check_cluster(&clients.controllers).await?;
     let listener = serve::listen(&addresses).await.with_context(|| format!("cannot listen on {}", args.address))?;
     info!(address = %listener.local_addr()?, version = env!("KRA_VERSION"), own_name, cluster = args.cluster_name, "started");
@@ -116,6 +123,9 @@ pub async fn run(args: Args, audit_file: Option<Arc<AuditFile>>) -> anyhow::Resu
     let context = context(&args, &clients, &policies, &admission.clock, &files, &metrics);
     let controlling = spawn_controllers(context, &index, args.cleanup_interval, filings, synced.clone());
     tokio::spawn(announce(synced, ready.clone()));
+    if let Some(canary) = self::canary(&admission, &clients, config, &metrics) {
+        canary::start(canary, is_ready.clone());
+    }
     let limits = Arc::clone(&admission.limits);
     tokio::spawn(tell_of_left_out(Arc::clone(&limits)));
     let router = Service::new(admission, is_ready, metrics).believing(files.authentication()).router();
@@ -181,10 +191,30 @@ fn admission(
         waiting,
         observations,
         limits: Arc::default(),
+        canary: args
+            .canary_service_account
+            .clone()
+            .map(|account| CanaryReviews { account, sealer: Arc::clone(&files.sealer) }),
         cluster_name: args.cluster_name.clone(),
         own_name,
         clock,
     }
+}
+
+/// What watches whether API servers ask us, where there is an account for it.
+fn canary(admission: &Admission, clients: &Clients, config: Config, metrics: &Metrics) -> Option<Canary> {
+    let CanaryReviews { account, sealer } = admission.canary.clone()?;
+    let client = clients.decisions.clone();
+    let recorder = Recorder::new(client.clone(), reporter());
+    Some(Canary {
+        targets: Targets::new(client.clone(), connector(config)),
+        speaker: Speaker::new(client, recorder, account.clone()),
+        gauges: metrics.canary.clone(),
+        clock: Arc::clone(&admission.clock),
+        watched: BTreeMap::new(),
+        account,
+        sealer,
+    })
 }
 
 /// The original's rule: `$KUBECONFIG` or `~/.kube/config` if present, else in-cluster.

@@ -174,6 +174,13 @@ impl Scene {
         }
     }
 
+    /// What each replica's pod says of all API servers: whether they ask it.
+    pub fn asked(&self) -> String {
+        let status = "{.items[*].status.conditions[?(@.type=='spreadgroup.com/AskedByAPIServers')].status}";
+        let pods = ["pods", "-n", "kube-request-access", "-l", "app.kubernetes.io/name=kube-request-access"];
+        self.admin(["get"].iter().chain(&pods).chain(&["-o", &format!("jsonpath={status}")])).text
+    }
+
     /// Applies an object as the administrator.
     #[track_caller]
     pub fn apply(&self, object: &Value) {

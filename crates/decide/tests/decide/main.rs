@@ -10,6 +10,7 @@
 )]
 
 mod build;
+mod canary;
 mod emergencies;
 mod lifecycle;
 mod policies;

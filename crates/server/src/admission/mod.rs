@@ -6,7 +6,7 @@
 //!
 //! - [`router`]: HTTP in and out; a panic becomes a denial. `receiving`: reads no more than there is [`room`] for.
 //! - [`door`]: an attempt to get into a pod. [`proxy`]: the doors that nobody can ask for.
-//! - [`observing`]: attempts that are only looked at.
+//! - [`observing`]: attempts that are only looked at. [`canary`]: those that ask whether we are asked.
 //! - [`waiting`]: a denied attempt that waits for its grant.
 //! - [`requests`], [`grants`], [`removal`]: writes to our own objects.
 //! - [`why`]: what would become of a request. [`policy`]: writes of policies.
@@ -14,6 +14,7 @@
 
 pub mod arrivals;
 mod basis;
+pub mod canary;
 pub mod deadline;
 pub mod door;
 pub mod failure;
@@ -56,6 +57,7 @@ use crate::{
     controllers::report::Observations,
 };
 pub use arrivals::Arrivals;
+pub use canary::CanaryReviews;
 pub use deadline::Deadline;
 pub use failure::{Failure, Refused};
 pub use waiting::{Waiter, Waiting};
@@ -86,6 +88,8 @@ pub struct Admission {
     pub observations: Observations,
     /// Which refusals are written into the log one by one.
     pub limits: Arc<Limits>,
+    /// By which attempts API servers are watched; `None`: by none (`--canary-service-account`).
+    pub canary: Option<CanaryReviews>,
     /// `--cluster-name`
     pub cluster_name: String,
     /// The name of this server's own account.
@@ -130,6 +134,9 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 impl Admission {
     /// Answers a review on a validating path, or says that it may wait: allows or denies, never patches.
     pub async fn validate(&self, review: &Review, deadline: Deadline) -> Step {
+        if let Some(answer) = self.answer_canary(review) {
+            return Decision::from(answer).into();
+        }
         let request = &review.request;
         let resource = &request.resource;
         let what = (resource.group.as_str(), resource.resource.as_str(), request.sub_resource.as_deref().unwrap_or(""));

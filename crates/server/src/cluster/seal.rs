@@ -114,6 +114,21 @@ impl Sealer {
         keys.is_more_than_one().then_some(Renewal { sealer: self, keys })
     }
 
+    /// A tag of something that is no object, which begins with a purpose of its own; `None` where there is no key.
+    pub fn tag(&self, content: &[u8]) -> Option<String> {
+        self.sign(What::Policy, content)
+    }
+
+    /// Whether one of our keys made that tag of it, in whichever epoch.
+    pub fn is_tag(&self, content: &[u8], tag: &str) -> bool {
+        let Some(tag) = unhex(tag) else { return false };
+        let keys = self.keys.load();
+        keys.newest()
+            .into_iter()
+            .chain(keys.older())
+            .any(|key| hmac::verify(key.of(What::Policy), content, &tag).is_ok())
+    }
+
     /// The seal of an answer to a request; `None` where nothing is sealed.
     pub fn seal_grant(&self, grant: &AccessGrant, request: &AccessRequest, at: Timestamp) -> Option<objects::Seal> {
         // Kubernetes writes whole seconds.
@@ -272,7 +287,8 @@ fn digested(spec: &impl Serialize) -> Option<String> {
     Some(hex(digest::digest(&digest::SHA256, &serde_json::to_vec(spec).ok()?).as_ref()))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// In hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a String cannot fail.

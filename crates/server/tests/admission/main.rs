@@ -8,6 +8,7 @@
 )]
 
 mod authentication;
+mod canary;
 mod door;
 mod doors;
 mod emergencies;

@@ -22,7 +22,7 @@ use kube::runtime::{
 };
 use serde_json::{Value, json};
 use server::{
-    admission::{Admission, Arrivals, Clock, Waiting, room::Room, router::Service},
+    admission::{Admission, Arrivals, CanaryReviews, Clock, Waiting, room::Room, router::Service},
     audit::Extensions,
     cluster::{
         clients::Pulse,
@@ -146,6 +146,7 @@ impl World {
             waiting,
             observations,
             limits: Arc::default(),
+            canary: Some(canary(Arc::clone(&sealer))),
             cluster_name: "test".to_owned(),
             own_name: "system:serviceaccount:kube-request-access:kube-request-access".to_owned(),
             clock: Arc::clone(&clock_of),
@@ -318,7 +319,12 @@ fn with_seal(object: &Value, seal: Option<String>) -> Value {
     object
 }
 
-fn sealer(on: bool) -> Arc<Sealer> {
+/// The canary's account as it is shipped.
+fn canary(sealer: Arc<Sealer>) -> CanaryReviews {
+    CanaryReviews { account: "kube-request-access:kube-request-access-canary".parse().unwrap(), sealer }
+}
+
+pub(crate) fn sealer(on: bool) -> Arc<Sealer> {
     if !on {
         return Arc::new(Sealer::off());
     }

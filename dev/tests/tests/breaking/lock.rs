@@ -15,7 +15,9 @@ use kra_tests::{
 };
 
 mod changed;
+mod forger;
 mod registered;
+mod unasked;
 
 const VALIDATING: &str = "validatingwebhookconfiguration/kube-request-access";
 const MUTATING: &str = "mutatingwebhookconfiguration/kube-request-access";

@@ -92,6 +92,8 @@ fn a_roll_out_looks_on_first_then_shuts_some_namespaces_and_then_all() {
     let seen = report(&root, &[], &[&bot.name, &jane.name, &rita.name]);
     seen.works_with("would have been stopped, of 2 users and 1 ServiceAccount");
     jane.kubectl(["request", "report"]).is_refused_with("Forbidden");
+    // C13: the canary knows that we are asked, and is not counted.
+    within(PATIENCE * 2, "the canary's proofs", || scene.asked() == "True True");
     root.kubectl(["request", "report", "-o", "json"]).works_with(r#""passed": 0"#);
 
     // Its drafts are policies, for which somebody who owns them answers.
