@@ -66,10 +66,14 @@ fn answer(stream: TcpStream, config: &Arc<ServerConfig>, is_over: &AtomicBool) -
         let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{body}");
         stream.write_all(head.as_bytes()).and_then(|()| stream.flush()).ok()
     };
+    let refusal = |reason: &str, code: u16| {
+        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code}).to_string()
+    };
     if path.contains("sendInitialEvents") {
-        let refusal =
-            json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Invalid", "code": 422});
-        say("422 Unprocessable Entity", &refusal.to_string())?;
+        say("422 Unprocessable Entity", &refusal("Invalid", 422))?;
+    } else if path.contains("watch=") && !path.contains("resourceVersion=1&") {
+        // Whoever goes on from what the API server itself has said must list anew.
+        say("410 Gone", &refusal("Expired", 410))?;
     } else if path.contains("watch=") {
         say("200 OK", "")?;
         // Nothing ever changes.
