@@ -1,10 +1,13 @@
 //! One call of the canary's: as `kubectl exec`, but without an upgrade to a connection.
 
+use std::time::Duration;
+
 use decide::{canary::Finding, explain::safe};
 use http::{Request, Response, header::WARNING};
 use http_body_util::{BodyExt as _, Limited};
 use kube::{Client, client::Body};
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::{
     account::{Account, POD},
@@ -14,6 +17,8 @@ use crate::cluster::seal::Sealer;
 
 /// The API server's answer is a short Status.
 const LONGEST_ANSWER: usize = 16 * 1024;
+/// So long its text may take.
+const READ: Duration = Duration::from_secs(1);
 /// So much of what it says is told.
 const LONGEST_SAID: usize = 300;
 
@@ -60,10 +65,10 @@ fn is_proven(response: &Response<Body>, nonce: &Nonce, sealer: &Sealer) -> bool 
     warnings.filter_map(in_warning).any(|proof| nonce.is_proven_by(proof, sealer))
 }
 
-/// What an answer says, as far as it is told: whoever answers chose it.
+/// What a refusal says, as far as it is told: whoever answers chose it, and how long it takes. What was found stands already.
 async fn message(response: Response<Body>) -> String {
-    let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
-    let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let status = serde_json::from_slice::<Status>(&body).map(|status| status.message).unwrap_or_default();
-    safe(&status.chars().take(LONGEST_SAID).collect::<String>())
+    let body = timeout(READ, Limited::new(response.into_body(), LONGEST_ANSWER).collect()).await;
+    let Ok(Ok(body)) = body else { return String::new() };
+    let message = serde_json::from_slice::<Status>(&body.to_bytes()).map(|status| status.message).unwrap_or_default();
+    safe(&message.chars().take(LONGEST_SAID).collect::<String>())
 }

@@ -8,7 +8,9 @@ use std::{
 };
 
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header::WARNING};
+use bytes::Bytes;
 use decide::canary::{Finding, Watched};
+use futures::stream::pending;
 use http_body_util::BodyExt as _;
 use jiff::{SignedDuration, Timestamp};
 use kube::{
@@ -48,6 +50,8 @@ enum ApiServer {
     Asks,
     /// It asks nobody.
     AsksNobody,
+    /// It asks nobody, and its answer does not end.
+    LetsIn,
     /// It asks somebody who denies in our words, with a proof of their own.
     AsksForger,
     /// It answers so, before anybody is asked.
@@ -206,17 +210,20 @@ impl Cluster {
         })
     }
 
-    async fn answer_canary(&self, address: &str, uri: Uri) -> io::Result<Response<Body>> {
+    async fn answer_canary(&self, address: &str, uri: Uri) -> io::Result<Response<axum::body::Body>> {
         assert_eq!(uri.path(), format!("/api/v1/namespaces/kube-request-access/pods/{POD}/exec"));
         let nonce = uri.query().unwrap().split(['=', '&']).nth(1).unwrap();
         let api_server = self.0.api_servers.lock().unwrap()[address];
         let denied = |text: &str| status(StatusCode::FORBIDDEN, text);
-        Ok(match api_server {
+        let response = match api_server {
             ApiServer::Asks => {
                 let said = self.0.world.post("/validate?timeout=10s", review(nonce).to_string()).await;
                 with_warning(denied(said.denial()), said.body["response"]["warnings"][0].as_str().unwrap())
             }
             ApiServer::AsksNobody => status(StatusCode::NOT_FOUND, &format!("pods \"{POD}\" not found")),
+            ApiServer::LetsIn => {
+                return Ok(Response::new(axum::body::Body::from_stream(pending::<Result<Bytes, Infallible>>())));
+            }
             ApiServer::AsksForger => {
                 // They know this program, and have no key.
                 let proof = Nonce::read(nonce).unwrap().proof(&Sealer::off());
@@ -225,7 +232,8 @@ impl Cluster {
             ApiServer::Refuses(code) => status(code, "not now"),
             ApiServer::Unreachable => return Err(io::Error::other("connection refused")),
             ApiServer::Hangs => std::future::pending().await,
-        })
+        };
+        Ok(response.map(axum::body::Body::new))
     }
 
     /// What was written with the server's own rights: the last segment of the path, and the body.
@@ -303,6 +311,17 @@ async fn an_api_server_that_asks_is_told_from_one_that_does_not(#[case] sealed: 
         (cluster.events(), cluster.conditions()),
         (vec!["NotAsked".to_owned(), "AskedAgain".to_owned()], ["True", "False", "True"].map(str::to_owned).to_vec())
     );
+}
+
+// K2, C13
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_lets_the_canary_in_does_not_ask_however_long_it_talks() {
+    let cluster = Cluster::sealed();
+    let (mut canary, _) = cluster.canary(sealer(true));
+    cluster.round(&mut canary).await;
+    cluster.set(FIRST, ApiServer::LetsIn);
+    cluster.round(&mut canary).await;
+    assert_eq!(stands(&canary, FIRST), Finding::NotAsked);
 }
 
 // K2, C13: another webhook that denies in our words.
