@@ -63,7 +63,10 @@ impl Change {
             let mut conditions = status.conditions.iter();
             conditions.any(|condition| condition.type_ == REVIEWED && condition.reason == OVERDUE)
         };
+        // By whom is news where only the phase said so.
+        let denied = old.phase == new.phase && old.denied.is_none() && new.denied.is_some();
         let more = [
+            (denied, Self::Denied),
             (old.emergency.is_none() && new.emergency.is_some(), Self::Emergency),
             (!overdue(old) && overdue(new), Self::Overdue),
             (old.reviewed.is_none() && new.reviewed.is_some(), Self::Reviewed),

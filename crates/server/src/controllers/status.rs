@@ -25,13 +25,18 @@ pub enum ReconcileError {
     /// The API server did not take or give something.
     #[error("the API server could not be asked")]
     Api(#[from] kube::Error),
+    /// The API server took the status, and stored something else.
+    #[error(
+        "the status was written, but something changed its uses, denial, emergency or review on its way: look for \
+         mutating webhooks and policies that reach accessrequests/status"
+    )]
+    NotStored,
 }
 
 impl ReconcileError {
     /// Whether somebody else wrote first.
     pub fn is_conflict(&self) -> bool {
-        let Self::Api(error) = self;
-        matches!(error, kube::Error::Api(status) if status.code == 409)
+        matches!(self, Self::Api(kube::Error::Api(status)) if status.code == 409)
     }
 }
 
@@ -79,17 +84,28 @@ fn next(plan: &Plan, usable: bool, now: Timestamp) -> Action {
 }
 
 /// A PUT with uid and resourceVersion, so that a use that was spent meanwhile is never overwritten. False: the request is
-/// gone.
-async fn write(object: &AccessRequest, status: AccessRequestStatus, context: &Context) -> Result<bool, kube::Error> {
+/// gone. What is stored is compared with what was written: another admission webhook could take a denial out.
+async fn write(object: &AccessRequest, status: AccessRequestStatus, context: &Context) -> Result<bool, ReconcileError> {
     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
     let name = object.metadata.name.as_deref().unwrap_or_default();
     let api: Api<AccessRequest> = Api::namespaced(context.client.clone(), namespace);
     let object = AccessRequest { status: Some(status), ..object.clone() };
     match api.replace_status(name, &PostParams::default(), &object).await {
+        Ok(stored) if is_kept(&object, &stored) => Ok(true),
+        Ok(_changed) => Err(ReconcileError::NotStored),
         // Deleted meanwhile: nothing to bring into order any more.
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
-        other => other.map(|_stored| true),
+        Err(error) => Err(error.into()),
     }
+}
+
+/// Whether what is never taken back is stored as it was written. It is compared as JSON, where times have whole seconds.
+fn is_kept(written: &AccessRequest, stored: &AccessRequest) -> bool {
+    let record = |object: &AccessRequest| {
+        let AccessRequestStatus { uses, denied, emergency, reviewed, .. } = object.status.as_ref()?;
+        serde_json::to_value((uses, denied, emergency, reviewed)).ok()
+    };
+    record(written).is_some_and(|written| record(stored) == Some(written))
 }
 
 /// The new status, with the old one's uses, denial, emergency and review: none is ever taken back.

@@ -44,8 +44,8 @@ pub(crate) enum Effect {
     DoneThenFails(StatusCode, fn(&mut Value)),
     /// Somebody else changes the object at this path first.
     After(String, fn(&mut Value)),
-    /// Done, but something empties the uses before they are stored.
-    Forgets,
+    /// Done, but something takes this out of the status before it is stored.
+    Forgets(&'static str),
     /// Never answered.
     Hangs,
 }
@@ -138,9 +138,9 @@ impl FakeApi {
                 self.change(&other, change);
                 self.carry_out(&parts.method, &path, &query, &body)
             }
-            Some(Effect::Forgets) => {
+            Some(Effect::Forgets(field)) => {
                 let mut body = body;
-                body["status"]["uses"] = json!([]);
+                body["status"].as_object_mut().unwrap().remove(field);
                 self.carry_out(&parts.method, &path, &query, &body)
             }
             Some(Effect::Hangs) => std::future::pending().await,

@@ -25,6 +25,7 @@ mod records;
 mod reviews;
 mod seals;
 mod spending;
+mod statuses;
 mod waiting;
 mod webhooks;
 mod world;

@@ -84,7 +84,7 @@ async fn a_write_that_may_still_be_carried_out_is_not_sent_twice(#[case] code: S
 #[tokio::test]
 async fn a_use_that_something_took_out_of_what_is_stored_is_no_use() {
     let world = World::granted();
-    world.api.next_fault(Method::PUT, "/ask/status", Effect::Forgets);
+    world.api.next_fault(Method::PUT, "/ask/status", Effect::Forgets("uses"));
     assert!(world.exec("r1", |_| {}).await.denial().contains("could not be recorded for certain"));
     assert_eq!(world.uses(), 0);
 }

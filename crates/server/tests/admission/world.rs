@@ -36,6 +36,7 @@ use server::{
         self,
         filing::{self, Filer},
         report::{Observations, Seen},
+        status::ReconcileError,
     },
     metrics::Metrics,
     serve::authentication::Authentication,
@@ -215,9 +216,14 @@ impl World {
 
     /// Lets the controller look at the request, and shows the watch what it wrote.
     pub(crate) async fn reconcile(&self) {
-        let meta = serde_json::from_value(self.api.get(REQUEST)).unwrap();
-        controllers::status::reconcile(Arc::new(meta), Arc::clone(&self.controllers)).await.unwrap();
+        self.try_to_reconcile().await.unwrap();
         self.catch_up();
+    }
+
+    /// Lets the controller look at the request.
+    pub(crate) async fn try_to_reconcile(&self) -> Result<(), ReconcileError> {
+        let meta = serde_json::from_value(self.api.get(REQUEST)).unwrap();
+        controllers::status::reconcile(Arc::new(meta), Arc::clone(&self.controllers)).await.map(|_action| ())
     }
 
     pub(crate) fn put_grant(&self, grant: &Value) {
