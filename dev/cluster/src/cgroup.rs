@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Why the cluster has no control groups.
 #[derive(Debug, thiserror::Error)]
@@ -98,15 +99,30 @@ pub(crate) fn missing() -> Vec<String> {
     missing
 }
 
+/// Tries it with a group of its own for each call: several threads ask at once. One that a process of the same number left
+/// behind when it was killed will do, too.
 fn unwritable(root: &Path) -> Option<String> {
-    let probe = root.join(format!("kra-probe-{}", std::process::id()));
-    let made = fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe));
+    static PROBES: AtomicU32 = AtomicU32::new(0);
+    let number = PROBES.fetch_add(1, Ordering::Relaxed);
+    let probe = root.join(format!("kra-probe-{}-{number}", std::process::id()));
+    let made = fs::create_dir_all(&probe).and_then(|()| fs::remove_dir(&probe));
     made.err().map(|error| format!("cgroups that can be made in {} ({error})", root.display()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn threads_that_probe_at_once_do_not_see_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let probe = || (0..500).find_map(|_| unwritable(dir.path()));
+        let found = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(probe)).collect();
+            threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        });
+        assert_eq!(found, Vec::<String>::new());
+    }
 
     #[test]
     fn hierarchies_of_both_versions_are_found() {
