@@ -42,6 +42,7 @@ pub struct AccessRequestStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
     /// `Granted`, `Denied`, `Used`, `Expired`, for `kubectl wait --for=condition=Granted`; of an emergency `Reviewed`, too.
+    /// `Sealed` is there, and false, where it or a grant of it has no good seal.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    access::{Candidate, Emergency, Reviewed, Standing, after},
+    access::{Answer, Candidate, Emergency, Grant, Reviewed, Seal, Standing, after},
     verdict::Rules,
 };
 
@@ -36,8 +36,30 @@ pub struct Plan {
     pub emergency: Option<Emergency>,
     /// The review of that.
     pub reviewed: Option<Reviewed>,
+    /// What would count if it were sealed.
+    pub unsealed: Unsealed,
     /// When to look at it again because time alone changes it.
     pub look_again: Option<Timestamp>,
+}
+
+/// What has no good seal, of a request that waits: it was written past the server, or sealed under a key that is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Unsealed {
+    /// Whether the request has none.
+    pub request: bool,
+    /// The names of the grants that have none.
+    pub grants: Vec<String>,
+}
+
+impl Unsealed {
+    fn of(candidate: &Candidate, standing: &Standing) -> Self {
+        if *standing != Standing::Pending {
+            return Self::default();
+        }
+        let broken = |grant: &&Grant| grant.seal == Seal::Broken && grant.answer == Answer::Granted;
+        let grants = candidate.grants.iter().filter(broken).map(|grant| grant.name.clone()).collect();
+        Self { request: candidate.request.seal == Seal::Broken, grants }
+    }
 }
 
 /// What the controllers should make of a request at `now`.
@@ -71,7 +93,8 @@ pub fn plan(candidate: &Candidate, now: Timestamp, keep: Keep, rules: &Rules) ->
     let overdue = emergency.as_ref().filter(|_| reviewed.is_none()).map(|emergency| emergency.review_by);
     let times = [changes, bound_until, delete_at, overdue].into_iter().flatten();
     let look_again = times.chain(uses().map(|(_, at)| at)).filter(|at| *at > now).min();
-    Plan { standing, bound, approvals, delete_at, lost, emergency, reviewed, look_again }
+    let unsealed = Unsealed::of(candidate, &standing);
+    Plan { standing, bound, approvals, delete_at, lost, emergency, reviewed, unsealed, look_again }
 }
 
 /// An emergency is kept until it is reviewed, and its review for the record. What is not in the status may still be

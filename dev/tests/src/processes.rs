@@ -46,9 +46,20 @@ pub fn server_log(world: &World) -> PathBuf {
     world.cluster.dir().join(format!("server-again-{}.log", NUMBER.fetch_add(1, Ordering::Relaxed)))
 }
 
+/// What stands behind a flag of a server.
+pub fn flag(server: &Process, name: &str) -> Option<String> {
+    let line = fs::read_to_string(format!("/proc/{}/cmdline", server.id())).ok()?;
+    line.split('\0').find_map(|word| word.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned)
+}
+
 /// Sends a signal: `-KILL`.
 pub fn signal(process: &Process, name: &str) {
-    let sent = Command::new("kill").args([name, &process.id().to_string()]).status().unwrap();
+    signal_to(process.id(), name);
+}
+
+/// Sends a signal to a process by its number.
+pub fn signal_to(pid: u32, name: &str) {
+    let sent = Command::new("kill").args([name, &pid.to_string()]).status().unwrap();
     assert!(sent.success());
 }
 

@@ -29,6 +29,7 @@ use kube::{
         watcher,
     },
 };
+use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use self::notices::Notices;
@@ -83,7 +84,8 @@ pub async fn run(context: Arc<Context>) {
             let grant = grant.ok()?;
             Some(ObjectRef::new(&grant.spec.grant_for).within(&grant.namespace()?))
         })
-        .reconcile_all_on(changes(&context.policies))
+        .reconcile_all_on(changes(context.policies.changes()))
+        .reconcile_all_on(changes(context.sealer.changes()))
         .with_config(controller::Config::default().concurrency(MOST_AT_ONCE))
         .run(status::reconcile, |_request, error, _context| again(error), context)
         .for_each(|result| async {
@@ -94,11 +96,9 @@ pub async fn run(context: Arc<Context>) {
         .await;
 }
 
-/// Every change of the policies: it may concern any request.
-fn changes(policies: &PolicyStore) -> impl Stream<Item = ()> + Send + use<> {
-    futures::stream::unfold(policies.changes(), |mut changes| async move {
-        changes.changed().await.ok().map(|()| ((), changes))
-    })
+/// Every change of the policies, or of the keys: it may concern any request.
+fn changes(changes: watch::Receiver<()>) -> impl Stream<Item = ()> + Send {
+    futures::stream::unfold(changes, |mut changes| async move { changes.changed().await.ok().map(|()| ((), changes)) })
 }
 
 fn again(error: &status::ReconcileError) -> Action {

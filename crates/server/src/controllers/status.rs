@@ -9,7 +9,7 @@ use api::{
 use decide::{
     access::{self, Access, Standing},
     explain,
-    lifecycle::{self, Plan},
+    lifecycle::{self, Plan, Unsealed},
     policy::PolicyId,
 };
 use jiff::Timestamp;
@@ -18,6 +18,12 @@ use kube::{Api, ResourceExt as _, api::PostParams, core::PartialObjectMeta, runt
 use tracing::warn;
 
 use super::{Context, bindings, events, observe};
+use crate::metrics::Metrics;
+
+/// The condition that says that something has no good seal; only then it is there.
+const SEALED: &str = "Sealed";
+/// So many grants are named in it.
+const MOST_NAMES: usize = 4;
 
 /// Why a request could not be brought into order now.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +69,7 @@ pub async fn reconcile(
     let new = status(&old, &plan, usable, now);
     if new != old && plan.standing != Standing::Revoked {
         tell_of_lost(&live.object, &plan);
+        count_unsealed(&old, &plan.unsealed, &context.metrics);
         if write(&live.object, new.clone(), &context).await? {
             events::tell(&context.recorder, &live.object, &old, &new);
             if let Some(notices) = &context.notices {
@@ -127,6 +134,7 @@ fn status(old: &AccessRequestStatus, plan: &Plan, usable: bool, now: Timestamp) 
     let reviewed = old.reviewed.clone().or_else(|| plan.reviewed.clone().map(reviewed));
     let mut conditions = conditions(old, &uses, phase, &plan.standing, now);
     conditions.extend(emergency.as_ref().map(|emergency| review(old, emergency, reviewed.as_ref(), now)));
+    conditions.extend(unsealed(old, &plan.unsealed, now));
     AccessRequestStatus {
         phase: Some(phase),
         conditions,
@@ -225,6 +233,33 @@ fn lost(old: &AccessRequestStatus, uses: &[Use], now: Timestamp) -> Option<Condi
     Some(condition(old, "Lost", true, "NotAnswered", &message, now))
 }
 
+/// That something would count if it were sealed, for whoever wonders why it does not.
+fn unsealed(old: &AccessRequestStatus, unsealed: &Unsealed, now: Timestamp) -> Option<Condition> {
+    let request = unsealed.request.then(|| {
+        "this request has no good seal: it can be denied, and no policy or approver grants it. File it anew".to_owned()
+    });
+    let grants = unsealed
+        .grants
+        .iter()
+        .take(MOST_NAMES)
+        .map(|name| format!("accessgrant {name} has no good seal, and grants nothing. Delete it, and grant anew"));
+    let found: Vec<String> = request.into_iter().chain(grants).collect();
+    let message =
+        format!("{}. What has none was written past the server, or sealed under a key that is gone", found.join(". "));
+    (!found.is_empty()).then(|| condition(old, SEALED, false, "NoSeal", &message, now))
+}
+
+/// Counts what was found without a good seal for the first time.
+fn count_unsealed(old: &AccessRequestStatus, unsealed: &Unsealed, metrics: &Metrics) {
+    if old.conditions.iter().any(|condition| condition.type_ == SEALED) {
+        return;
+    }
+    unsealed.grants.iter().for_each(|_| metrics.broken_seal("accessgrants"));
+    if unsealed.request {
+        metrics.broken_seal("accessrequests");
+    }
+}
+
 /// Whether an emergency was reviewed, and whether it is too late. What was remarked is not repeated here.
 fn review(old: &AccessRequestStatus, emergency: &Emergency, reviewed: Option<&Reviewed>, now: Timestamp) -> Condition {
     let by = emergency.review_by.0;
@@ -289,6 +324,7 @@ mod tests {
             lost: Vec::new(),
             emergency: None,
             reviewed: None,
+            unsealed: Unsealed::default(),
             look_again: None,
         }
     }

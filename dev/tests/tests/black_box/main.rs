@@ -31,6 +31,7 @@ mod racing;
 mod raw;
 mod records;
 mod replayed;
+mod sealed;
 mod serving;
 mod story;
 mod targets;

@@ -33,6 +33,19 @@ fn plant(scene: &Scene, plural: &str, name: &str, content: Value) {
     eventually("the planted object", || scene.exists(plural, name));
 }
 
+/// The same for a policy, which has no namespace.
+pub(crate) fn plant_policy(scene: &Scene, policy: &Value) {
+    let mut object = policy.clone();
+    let name = policy["metadata"]["name"].as_str().unwrap();
+    let metadata = json!({
+        "uid": format!("22222222-0000-0000-{name}"), "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z",
+    });
+    merge(&mut object["metadata"], metadata);
+    let key = format!("/registry/spreadgroup.com/accesspolicies/{name}");
+    scene.world.cluster.plant(&key, object.to_string().as_bytes()).unwrap();
+    eventually("the planted object", || scene.exists("accesspolicies", name));
+}
+
 /// Replaces what stands in `content`, in depth.
 fn merge(object: &mut Value, content: Value) {
     let Value::Object(fields) = content else {

@@ -14,4 +14,5 @@ mod injected;
 mod killing;
 mod lock;
 mod proxies;
+mod restored;
 mod rollout;
