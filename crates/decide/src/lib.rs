@@ -30,6 +30,7 @@ pub mod explain;
 pub mod identity;
 pub mod lifecycle;
 pub mod matching;
+pub mod mutators;
 pub mod policy;
 pub mod proxy;
 pub mod record;

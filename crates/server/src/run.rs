@@ -41,6 +41,7 @@ use crate::{
         clients::Clients,
         index::Index,
         ledger::Ledger,
+        mutators::{self, Mutators},
         outcomes::Outcomes,
         policies::PolicyStore,
         rights,
@@ -116,9 +117,10 @@ pub async fn run(args: Args, audit_file: Option<Arc<AuditFile>>) -> anyhow::Resu
     let (observations, seen) = Observations::new();
     let reporting = report::run(seen, clients.controllers.clone(), report::namespace(&own_name).to_owned());
     let reporting = tokio::spawn(reporting);
-    let handles = Handles { outcomes, waiting, observations };
+    let mutators = Arc::new(Mutators::new(clients.decisions.clone(), report::namespace(&own_name)));
+    let handles = Handles { outcomes, waiting, observations, mutators: Arc::clone(&mutators) };
     let admission = Arc::new(admission(&args, &clients, (&index, &policies), &files, handles, own_name));
-    let (watching, synced) = spawn_watches(&clients, &index, &policies);
+    let (watching, synced) = spawn_watches(&clients, &index, &policies, mutators);
     let metrics = Metrics::new();
     let context = context(&args, &clients, &policies, &admission.clock, &files, &metrics);
     let controlling = spawn_controllers(context, &index, args.cleanup_interval, filings, synced.clone());
@@ -166,6 +168,7 @@ struct Handles {
     outcomes: Outcomes,
     waiting: Option<Waiting>,
     observations: Observations,
+    mutators: Arc<Mutators>,
 }
 
 fn admission(
@@ -176,7 +179,7 @@ fn admission(
     handles: Handles,
     own_name: String,
 ) -> Admission {
-    let Handles { outcomes, waiting, observations } = handles;
+    let Handles { outcomes, waiting, observations, mutators } = handles;
     let clock: Clock = Arc::new(Timestamp::now);
     Admission {
         index: Arc::clone(index),
@@ -190,6 +193,7 @@ fn admission(
         arrivals: Arrivals::default(),
         waiting,
         observations,
+        mutators,
         limits: Arc::default(),
         canary: args
             .canary_service_account
@@ -373,10 +377,15 @@ fn spawn_watches(
     clients: &Clients,
     index: &Arc<Index>,
     policies: &Arc<PolicyStore>,
+    mutators: Arc<Mutators>,
 ) -> (JoinHandle<()>, watch::Receiver<watches::Synced>) {
     let (synced, is_synced) = watch::channel(watches::Synced::default());
     let watching = watches::run(clients.clone(), Arc::clone(index), Arc::clone(policies), synced);
-    (tokio::spawn(watching), is_synced)
+    let client = clients.requests.clone();
+    let all = async move {
+        tokio::join!(watching, mutators::watch(&client, &mutators));
+    };
+    (tokio::spawn(all), is_synced)
 }
 
 fn context(

@@ -11,7 +11,7 @@ use tracing::{error, info};
 
 use crate::{
     audit::WebhookError,
-    cluster::{ledger::SpendError, policies::PoliciesError},
+    cluster::{ledger::SpendError, mutators::MutatorsError, policies::PoliciesError},
 };
 
 /// Why something is refused.
@@ -32,6 +32,9 @@ pub enum Failure {
     /// Read the policies.
     #[error("the policies could not be read")]
     Policies(#[from] PoliciesError),
+    /// Read who changes objects on their way.
+    #[error("it is not known who changes objects on their way")]
+    Mutators(#[from] MutatorsError),
     /// Post to a webhook.
     #[error("a webhook failed")]
     Webhook(#[from] WebhookError),
@@ -53,7 +56,9 @@ impl Failure {
     /// What the caller reads.
     fn public(&self) -> &'static str {
         match self {
-            Self::Api(_) | Self::Policies(_) => "the cluster could not be asked, so nothing was allowed or used up",
+            Self::Api(_) | Self::Policies(_) | Self::Mutators(_) => {
+                "the cluster could not be asked, so nothing was allowed or used up"
+            }
             Self::Webhook(WebhookError::File(_)) => {
                 "the audit could not be written, so nothing was allowed; a single use may be lost"
             }

@@ -34,6 +34,8 @@ impl Admission {
         if grant.spec.granted_by.as_ref() != Some(&stamp::stamped(&person, &caller)) {
             return Err(unstamped("grantedBy"));
         }
+        // Before anything tells whether there is such a request.
+        self.check_answers(&caller, &person)?;
         let object = self.meant_request(&grant, review).await?;
         let seal = self.ledger.sealer().grant(&grant, &object).into();
         let value = convert::grant(&grant, seal).map_err(|error| failure::nonsense(&error))?;
@@ -41,7 +43,7 @@ impl Admission {
         metadata::check_owners(&grant.metadata, &object)?;
         let sealed = self.ledger.sealer().request(&object).into();
         let request = convert::request(&object, sealed).map_err(|error| failure::nonsense(&error))?;
-        self.check_approver(&caller, &person, &request)?;
+        check_approver(&person, &request)?;
         if seal == Seal::Broken && !review.request.is_dry_run() {
             return Err(unstamped("seal"));
         }
@@ -53,6 +55,9 @@ impl Admission {
                 self.check_counts(&caller, &value, &request)?;
                 check_shorter(value.valid_for, &request)?;
             }
+        }
+        if value.answer == Answer::Granted && !review.request.is_dry_run() {
+            self.check_mutators("grant").await?;
         }
         match value.answer {
             _ if review.request.is_dry_run() => {}
@@ -148,9 +153,8 @@ impl Admission {
         )))
     }
 
-    /// Nobody answers her own request, nor one that she filed for somebody else; and only approvers answer.
-    fn check_approver(&self, caller: &Caller, approver: &Person, request: &Request) -> Result<(), Refused> {
-        let name = &request.name;
+    /// Only approvers answer.
+    fn check_answers(&self, caller: &Caller, approver: &Person) -> Result<(), Refused> {
         self.settings.approvers.check(&caller.groups, approver).map_err(|no| {
             Refused::because(match no {
                 NoApprover::Program => {
@@ -158,17 +162,22 @@ impl Admission {
                 }
                 NoApprover::Group => "you are in none of the groups that answer requests here (--approver-group)",
             })
-        })?;
-        if approver.may_be(&request.user) {
-            return Err(Refused::because(format!("accessrequest {name:?} is your own: somebody else must answer it")));
-        }
-        if request.created_by.as_ref().is_some_and(|filer| approver.may_be(filer)) {
-            return Err(Refused::because(format!(
-                "you filed accessrequest {name:?} yourself: somebody else must answer it"
-            )));
-        }
-        Ok(())
+        })
     }
+}
+
+/// Nobody answers their own request, nor one that they filed for somebody else.
+fn check_approver(approver: &Person, request: &Request) -> Result<(), Refused> {
+    let name = &request.name;
+    if approver.may_be(&request.user) {
+        return Err(Refused::because(format!("accessrequest {name:?} is your own: somebody else must answer it")));
+    }
+    if request.created_by.as_ref().is_some_and(|filer| approver.may_be(filer)) {
+        return Err(Refused::because(format!(
+            "you filed accessrequest {name:?} yourself: somebody else must answer it"
+        )));
+    }
+    Ok(())
 }
 
 /// What was filed while the gate was away says of its user, its filer and its target whatever somebody wrote.

@@ -21,6 +21,7 @@ pub mod failure;
 pub mod grants;
 pub mod handover;
 pub mod metadata;
+mod mutators;
 pub mod observing;
 pub mod policy;
 pub mod proxy;
@@ -51,6 +52,7 @@ use crate::{
     cluster::{
         index::Index,
         ledger::Ledger,
+        mutators::Mutators,
         outcomes::{Outcomes, SpentUse},
         policies::{self, PoliciesError, PolicyStore},
     },
@@ -90,6 +92,8 @@ pub struct Admission {
     pub limits: Arc<Limits>,
     /// By which attempts API servers are watched; `None`: by none (`--canary-service-account`).
     pub canary: Option<CanaryReviews>,
+    /// Who may change our objects on their way.
+    pub mutators: Arc<Mutators>,
     /// `--cluster-name`
     pub cluster_name: String,
     /// The name of this server's own account.
@@ -155,7 +159,7 @@ impl Admission {
             ((GROUP, "accessrequests", ""), Operation::Create) => self.create_request(review, deadline).await,
             ((GROUP, "accessgrants", ""), Operation::Create) => self.create_grant(review, deadline).await,
             ((GROUP, "accessrequests" | "accessgrants", ""), Operation::Update) => metadata::check_update(request),
-            ((GROUP, "accesspolicies", ""), Operation::Create | Operation::Update) => self.write_policy(review),
+            ((GROUP, "accesspolicies", ""), Operation::Create | Operation::Update) => self.write_policy(review).await,
             ((GROUP, "accesspolicies", ""), Operation::Delete) => Ok(()),
             ((GROUP, "accessrequests", ""), Operation::Delete) => self.delete_request(review, deadline).await,
             ((GROUP, "accessgrants", ""), Operation::Delete) => self.delete_grant(review, deadline).await,

@@ -12,13 +12,17 @@ impl Admission {
     ///
     /// # Errors
     /// Names the place of the fault.
-    pub(super) fn write_policy(&self, review: &Review) -> Result<(), Refused> {
+    pub(super) async fn write_policy(&self, review: &Review) -> Result<(), Refused> {
         let object: AccessPolicy = stamp::object(review)?;
         policy::policy(&object).map_err(|fault| Refused::because(format!("the policy is not valid: {fault}")))?;
         let request = &review.request;
         let sealed = self.ledger.sealer().policy(&object).is_good();
         if !sealed && !request.is_dry_run() {
             self.check_unsealed(review, &object)?;
+        }
+        let renewal = request.user_info.name() == self.own_name;
+        if sealed && !renewal && !request.is_dry_run() {
+            self.check_mutators("policy").await?;
         }
         let (uid, user, policy) = (&request.uid, request.user_info.name(), policy::id(&object).name);
         let object = request.object.as_deref().map(RawValue::get).unwrap_or_default();

@@ -5,6 +5,7 @@ pub mod index;
 mod keys;
 pub mod ledger;
 pub mod lineage;
+pub mod mutators;
 pub mod outcomes;
 pub mod pods;
 pub mod policies;

@@ -152,6 +152,10 @@ impl FakeApi {
         match *method {
             Method::GET if path.ends_with("/accessgrants") => self.list(path, query),
             Method::GET if path.ends_with("/accesspolicies") => self.list_all(path),
+            Method::GET if path.ends_with("/mutatingwebhookconfigurations") => self.list_all(path),
+            Method::GET if path.ends_with("/mutatingadmissionpolicies") && self.is_any_below(path) => {
+                self.list_all(path)
+            }
             Method::GET => self.lock().objects.get(path).map_or_else(|| failure(StatusCode::NOT_FOUND), ok),
             Method::POST if path.ends_with("/accessrequests") || path.ends_with("/secrets") => self.create(path, body),
             Method::POST => self.review(body),
@@ -171,6 +175,10 @@ impl FakeApi {
             .filter(|(at, object)| at.starts_with(&format!("{path}/")) && object["spec"]["grantFor"].as_str() == name);
         let items: Vec<&Value> = items.map(|(_, object)| object).collect();
         ok(&json!({"apiVersion": "spreadgroup.com/v1", "kind": "AccessGrantList", "metadata": {}, "items": items}))
+    }
+
+    fn is_any_below(&self, path: &str) -> bool {
+        self.lock().objects.keys().any(|at| at.starts_with(&format!("{path}/")))
     }
 
     fn list_all(&self, path: &str) -> Response<Body> {

@@ -12,6 +12,7 @@ use axum::{
 use decide::{
     identity::{AlwaysAllowed, Approvers, NamePrefix},
     lifecycle::Keep,
+    mutators::Kind,
     verdict,
 };
 use http_body_util::BodyExt as _;
@@ -28,6 +29,7 @@ use server::{
         clients::Pulse,
         index::Index,
         ledger::Ledger,
+        mutators::Mutators,
         outcomes::Outcomes,
         policies::PolicyStore,
         seal::{SEAL, Sealer},
@@ -55,6 +57,7 @@ pub(crate) struct World {
     pub(crate) api: FakeApi,
     pub(crate) index: Arc<Index>,
     pub(crate) policies: Arc<PolicyStore>,
+    pub(crate) mutators: Arc<Mutators>,
     router: Router,
     clock: Arc<Mutex<Timestamp>>,
     pub(crate) controllers: Arc<controllers::Context>,
@@ -133,6 +136,8 @@ impl World {
         let context = || context(&api, &rules, &policies, &clock_of, &sealer);
         let controllers = Arc::new(context());
         let waiting = settings.in_band_wait.then(|| waiting(context(), is_ready.clone()));
+        let mutators = Arc::new(Mutators::new(api.client(), "kube-request-access"));
+        [Kind::Webhook, Kind::Policy].into_iter().for_each(|kind| mutators.watches(kind, true));
         let (observations, seen) = Observations::new();
         let admission = Admission {
             index: Arc::clone(&index),
@@ -147,6 +152,7 @@ impl World {
             waiting,
             observations,
             limits: Arc::default(),
+            mutators: Arc::clone(&mutators),
             canary: Some(canary(Arc::clone(&sealer))),
             cluster_name: "test".to_owned(),
             own_name: "system:serviceaccount:kube-request-access:kube-request-access".to_owned(),
@@ -158,7 +164,7 @@ impl World {
         let router = service.believing(settings.authentication.unwrap_or_else(Authentication::open)).router();
         let seen = Mutex::new(Some(seen));
         api.store(POD, &pod("pod-1"));
-        Self { api, index, policies, router, clock, controllers, seen, ready }
+        Self { api, index, policies, mutators, router, clock, controllers, seen, ready }
     }
 
     /// Stores a policy as it was admitted, and shows it to the watch.
