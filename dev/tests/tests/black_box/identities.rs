@@ -162,6 +162,42 @@ fn a_grant_outlives_the_role_of_whoever_gave_it_and_no_longer_than_itself() {
     jane.exec(&["date"]).is_refused_with("waits for a grant");
 }
 
+// K2: the canary's account has one right, on a pod that cannot exist.
+#[test]
+fn whoever_steals_the_canarys_account_gets_into_no_pod_and_learns_nothing() {
+    let scene = Scene::shared();
+    let root = scene.root();
+    let flag = "--as=system:serviceaccount:kube-request-access:kube-request-access-canary";
+    root.kubectl([flag, "exec", "box", "-c", "main", "--", "date"]).is_refused_with("cannot get resource");
+    let pods = ["pods", "-n", "kube-request-access", "-l", "app.kubernetes.io/name=kube-request-access"];
+    let path = "jsonpath={.items[0].metadata.name}";
+    let server = scene.admin(["get"].iter().chain(&pods).chain(&["-o", path])).text;
+    for verb in ["get", "create"] {
+        let can = |pod: &str| {
+            let words = [flag, "auth", "can-i", verb, pod, "--subresource=exec", "-n", "kube-request-access"];
+            root.kubectl(words).text.contains("yes")
+        };
+        assert!(!can("pods") && !can(&format!("pods/{server}")));
+        assert!(can("pods/canary_of_kube-request-access"), "this test is to ask what can be answered");
+    }
+    let call = |door: &str| {
+        let path =
+            format!("/api/v1/namespaces/kube-request-access/pods/canary_of_kube-request-access/{door}?command=date");
+        root.kubectl_with("", [flag, "create", "--raw", &path, "-f", "-"])
+    };
+    let said = call("exec");
+    said.is_refused_with("this is the canary of kube-request-access, which enters no pod");
+    assert!(!said.text.contains("was asked"), "a command that is no nonce has a proof: {}", said.text);
+    call("attach").is_refused_with("cannot create resource");
+    // Nobody makes such a pod.
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "canary_of_kube-request-access", "namespace": "kube-request-access"},
+        "spec": {"containers": [{"name": "main", "image": "localhost/busybox:1"}]},
+    });
+    root.kubectl_with(&pod.to_string(), ["create", "-f", "-"]).is_refused_with("Invalid value");
+}
+
 // I13
 #[test]
 fn whoever_steals_the_servers_account_gets_into_no_pod_and_grants_nothing() {

@@ -101,7 +101,5 @@ fn the_canary_tells_when_the_api_server_reads_its_webhooks_from_somebody_else() 
     drop(forger);
     within(LISTED_ANEW, "the gate", || jane.exec(&["date"]).text.contains("you have not asked"));
     broken.mend();
-    within(PATIENCE.saturating_mul(4), "both replicas know that they are asked again", || {
-        broken.asked() == "True True"
-    });
+    broken.is_asked();
 }
