@@ -195,7 +195,8 @@ fn whoever_steals_the_canarys_account_gets_into_no_pod_and_learns_nothing() {
         "metadata": {"name": "canary_of_kube-request-access", "namespace": "kube-request-access"},
         "spec": {"containers": [{"name": "main", "image": "localhost/busybox:1"}]},
     });
-    root.kubectl_with(&pod.to_string(), ["create", "-f", "-"]).is_refused_with("Invalid value");
+    root.kubectl_with(&pod.to_string(), ["create", "-n", "kube-request-access", "-f", "-"])
+        .is_refused_with("Invalid value");
 }
 
 // I13

@@ -14,7 +14,7 @@ const NOTICED: Duration = Duration::from_mins(2);
 impl Broken {
     /// Waits until both replicas say that they are asked: three proofs end an alarm, of another test's too.
     fn is_asked(&self) {
-        within(NOTICED * 2, "both replicas know that they are asked", || self.asked() == "True True");
+        within(NOTICED.saturating_mul(2), "both replicas know that they are asked", || self.asked() == "True True");
     }
 
     /// What the canary has published.
