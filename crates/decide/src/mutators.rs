@@ -72,7 +72,7 @@ pub struct Mutator {
     pub has_parameters: bool,
 }
 
-/// What installers have named as trusted: the data of their ConfigMap.
+/// What installers have named as trusted: the data of their `ConfigMap`.
 pub type Trusted = BTreeMap<String, String>;
 
 impl Mutator {

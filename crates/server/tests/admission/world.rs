@@ -137,7 +137,9 @@ impl World {
         let controllers = Arc::new(context());
         let waiting = settings.in_band_wait.then(|| waiting(context(), is_ready.clone()));
         let mutators = Arc::new(Mutators::new(api.client(), "kube-request-access"));
-        [Kind::Webhook, Kind::Policy].into_iter().for_each(|kind| mutators.watches(kind, true));
+        for kind in [Kind::Webhook, Kind::Policy] {
+            mutators.watches(kind, true);
+        }
         let (observations, seen) = Observations::new();
         let admission = Admission {
             index: Arc::clone(&index),
