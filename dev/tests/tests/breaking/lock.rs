@@ -16,6 +16,7 @@ use kra_tests::{
 
 mod changed;
 mod forger;
+mod mutators;
 mod registered;
 mod unasked;
 
