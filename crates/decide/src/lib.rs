@@ -16,6 +16,7 @@
 //! - [`explain`]: what a denied caller reads.
 //! - [`waiting`]: which denied attempts may wait for a grant, and until when.
 //! - [`record`]: lines of the log, which are never long, and what is counted instead of written.
+//! - [`kept`]: records of what was deleted, which are never long nor too many.
 //! - [`canary`]: whether an API server still asks us.
 //! - [`duration`], [`argv`]: durations in Go's syntax, and commands shown so that no two look the same.
 
@@ -28,6 +29,7 @@ pub mod debug;
 pub mod duration;
 pub mod explain;
 pub mod identity;
+pub mod kept;
 pub mod lifecycle;
 pub mod matching;
 pub mod mutators;

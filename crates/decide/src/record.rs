@@ -164,7 +164,7 @@ fn note(name: &str, bytes: usize, sha256: &str) -> String {
 }
 
 /// A text as a JSON string of at most `limit` bytes: as many of its characters as fit.
-fn quoted(text: &str, limit: usize) -> String {
+pub(crate) fn quoted(text: &str, limit: usize) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         let before = quoted.len();

@@ -12,6 +12,7 @@
 mod build;
 mod canary;
 mod emergencies;
+mod kept;
 mod lifecycle;
 mod policies;
 mod properties;

@@ -1,0 +1,91 @@
+//! Records that outlive what they are about: how long one may be, and how many there may be.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+
+use crate::{
+    access::after,
+    record::{digest, quoted},
+};
+
+/// Longest record, in bytes.
+pub const LONGEST: usize = 8 * 1024;
+/// Longest record that stands whole in a line of the log, where its quotes are escaped.
+pub const LONGEST_IN_LOG: usize = 3 * 1024;
+/// So many records there are of one person in one namespace.
+pub const MOST_OF_ONE: usize = 50;
+/// So many there are in all.
+pub const MOST: usize = 1000;
+/// No part is cut to less, in bytes: so much takes what is said of one that was cut.
+const LEAST: usize = 128;
+
+/// A part of a record: its name, which is ours, and what it says, as JSON.
+pub type Part<'a> = (&'a str, String);
+
+/// The parts as one JSON object of at most `most` bytes, where it has no more than some dozen of them. Of the longest parts
+/// only the beginning stands there, as a text, with length and digest of the whole.
+pub fn document(parts: &[Part<'_>], most: usize) -> String {
+    let parts: Vec<_> = parts.iter().map(|(name, json)| (*name, json.as_str(), digest(json.as_bytes()))).collect();
+    let mut limit = most;
+    loop {
+        let text = object(&parts, limit);
+        if text.len() <= most || limit <= LEAST {
+            return text;
+        }
+        limit = limit.saturating_mul(7).saturating_div(8);
+    }
+}
+
+fn object(parts: &[(&str, &str, String)], limit: usize) -> String {
+    let limit = limit.max(LEAST);
+    let part = |(name, json, sha256): &(&str, &str, String)| {
+        let name = quoted(name, usize::MAX);
+        if json.len() <= limit { format!("{name}:{json}") } else { format!("{name}:{}", cut(json, sha256, limit)) }
+    };
+    format!("{{{}}}", parts.iter().map(part).collect::<Vec<_>>().join(","))
+}
+
+fn cut(json: &str, sha256: &str, limit: usize) -> String {
+    let beginning = quoted(json, limit.saturating_sub(LEAST));
+    format!(r#"{{"cut":{beginning},"bytes":{},"sha256":"{sha256}"}}"#, json.len())
+}
+
+/// A record that there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Its name.
+    pub name: String,
+    /// Of which person in which namespace.
+    pub of: (String, String),
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// The names of those to be deleted: what is too old, and of what is too many the oldest. Where there are too many in all,
+/// it is for whoever has the most to have fewer: nobody pushes out others' records.
+pub fn surplus(records: &[Kept], keep: Duration, now: Timestamp) -> Vec<String> {
+    let (old, fresh): (Vec<&Kept>, Vec<&Kept>) = records.iter().partition(|record| after(record.since, keep) <= now);
+    let mut of_one: BTreeMap<&(String, String), Vec<&Kept>> = BTreeMap::new();
+    for record in fresh {
+        of_one.entry(&record.of).or_default().push(record);
+    }
+    let left_with = |most: usize| of_one.values().fold(0_usize, |sum, own| sum.saturating_add(own.len().min(most)));
+    let share = (1..=MOST_OF_ONE).rev().find(|share| left_with(*share) <= MOST).unwrap_or(1);
+    let mut left = Vec::new();
+    let mut gone = old;
+    for mut own in of_one.into_values() {
+        sort(&mut own);
+        gone.extend(own.split_off(share.min(own.len())));
+        left.extend(own);
+    }
+    // More persons than places.
+    sort(&mut left);
+    gone.extend(left.split_off(MOST.min(left.len())));
+    gone.into_iter().map(|record| record.name.clone()).collect()
+}
+
+/// The newest first.
+fn sort(records: &mut [&Kept]) {
+    records.sort_by(|one, other| (other.since, &other.name).cmp(&(one.since, &one.name)));
+}
