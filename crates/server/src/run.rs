@@ -44,6 +44,7 @@ use crate::{
         mutators::{self, Mutators},
         outcomes::Outcomes,
         policies::PolicyStore,
+        records::Records,
         rights,
         seal::{KeysError, Sealer},
         watch as watches,
@@ -123,7 +124,8 @@ pub async fn run(args: Args, audit_file: Option<Arc<AuditFile>>) -> anyhow::Resu
     let (watching, synced) = spawn_watches(&clients, &index, &policies, mutators);
     let metrics = Metrics::new();
     let context = context(&args, &clients, &policies, &admission.clock, &files, &metrics);
-    let controlling = spawn_controllers(context, &index, args.cleanup_interval, filings, synced.clone());
+    let cleaning = (admission.records.clone(), args.cleanup_interval);
+    let controlling = spawn_controllers(context, &index, cleaning, filings, synced.clone());
     tokio::spawn(announce(synced, ready.clone()));
     if let Some(canary) = self::canary(&admission, &clients, config, &metrics) {
         canary::start(canary, is_ready.clone());
@@ -184,6 +186,7 @@ fn admission(
     Admission {
         index: Arc::clone(index),
         ledger: Ledger::new(clients.decisions.clone(), clients.pulse.clone(), Arc::clone(&files.sealer)),
+        records: Records::new(clients.decisions.clone(), report::namespace(&own_name), args.keep()),
         outcomes,
         extensions: Arc::clone(&files.extensions),
         settings: Arc::new(args.settings()),
@@ -421,7 +424,7 @@ fn reporter() -> Reporter {
 fn spawn_controllers(
     context: controllers::Context,
     index: &Arc<Index>,
-    every: Duration,
+    (records, every): (Records, Duration),
     filings: Filings,
     mut synced: watch::Receiver<watches::Synced>,
 ) -> JoinHandle<()> {
@@ -433,7 +436,7 @@ fn spawn_controllers(
         // It ends where nobody waits in band.
         tokio::spawn(filing::run(filings, Arc::clone(&context)));
         let sealing = sealing::run(Arc::clone(&context), Arc::clone(&index));
-        tokio::join!(controllers::run(Arc::clone(&context)), cleanup::run(context, index, every), sealing);
+        tokio::join!(controllers::run(Arc::clone(&context)), cleanup::run(context, index, records, every), sealing);
     })
 }
 

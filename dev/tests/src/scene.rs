@@ -232,6 +232,15 @@ impl Scene {
         self.admin(["get", "-n", &self.namespace, kind, name]).success
     }
 
+    /// The record of a request that was deleted, by its UID.
+    #[track_caller]
+    pub fn record(&self, uid: &str) -> Value {
+        let name = format!("kube-request-access-record-{uid}");
+        let path = r"jsonpath={.data.record\.json}";
+        let said = self.admin(["get", "configmap", "-n", "kube-request-access", &name, "-o", path]);
+        serde_json::from_str(&said.text).unwrap_or_else(|_absent| panic!("{}", said.text))
+    }
+
     /// How many uses stand in a request.
     pub fn uses(&self, request: &str) -> usize {
         self.get("accessrequest", request)["status"]["uses"].as_array().map_or(0, Vec::len)

@@ -9,6 +9,7 @@ use api::{
 use decide::rules::Refusal;
 use tracing::{error, info};
 
+use super::KeepError;
 use crate::{
     audit::WebhookError,
     cluster::{ledger::SpendError, mutators::MutatorsError, policies::PoliciesError},
@@ -38,6 +39,9 @@ pub enum Failure {
     /// Post to a webhook.
     #[error("a webhook failed")]
     Webhook(#[from] WebhookError),
+    /// Keep a record.
+    #[error("a record could not be kept")]
+    Keep(#[from] KeepError),
     /// Spend a single use.
     #[error("a single use could not be spent for certain")]
     Spend(#[from] SpendError),
@@ -63,6 +67,7 @@ impl Failure {
                 "the audit could not be written, so nothing was allowed; a single use may be lost"
             }
             Self::Webhook(_) => "the audit or validation webhook failed, so nothing was allowed or used up",
+            Self::Keep(_) => "the record of what you delete could not be kept, so nothing was deleted",
             Self::Spend(_) => {
                 "your single use could not be recorded for certain, so nothing was allowed, and it may be lost"
             }

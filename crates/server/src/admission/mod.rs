@@ -8,7 +8,7 @@
 //! - [`door`]: an attempt to get into a pod. [`proxy`]: the doors that nobody can ask for.
 //! - [`observing`]: attempts that are only looked at. [`canary`]: those that ask whether we are asked.
 //! - [`waiting`]: a denied attempt that waits for its grant.
-//! - [`requests`], [`grants`], [`removal`]: writes to our own objects.
+//! - [`requests`], [`grants`], [`removal`]: writes to our own objects. `keeping`: what stays of those that are deleted.
 //! - [`why`]: what would become of a request. [`policy`]: writes of policies.
 //! - [`stamp`]: what the server itself writes into new objects.
 
@@ -20,6 +20,7 @@ pub mod door;
 pub mod failure;
 pub mod grants;
 pub mod handover;
+mod keeping;
 pub mod metadata;
 mod mutators;
 pub mod observing;
@@ -55,6 +56,7 @@ use crate::{
         mutators::Mutators,
         outcomes::{Outcomes, SpentUse},
         policies::{self, PoliciesError, PolicyStore},
+        records::Records,
     },
     controllers::report::Observations,
 };
@@ -62,6 +64,7 @@ pub use arrivals::Arrivals;
 pub use canary::CanaryReviews;
 pub use deadline::Deadline;
 pub use failure::{Failure, Refused};
+pub use keeping::KeepError;
 pub use waiting::{Waiter, Waiting};
 
 /// Everything that answers a review.
@@ -70,6 +73,8 @@ pub struct Admission {
     pub index: Arc<Index>,
     /// What may say yes.
     pub ledger: Ledger,
+    /// What is kept of requests that are deleted.
+    pub records: Records,
     /// What writes down that a use was answered.
     pub outcomes: Outcomes,
     /// Who must be told.

@@ -36,7 +36,11 @@ impl Admission {
         let stake = request.as_ref().is_none_or(|request| self.has_a_stake(review, request));
         let what = if unreviewed { "emergency, which nobody has reviewed," } else { "request" };
         self.check_remover(review, hers, stake, what).await?;
-        let uid = request.and_then(|request| request.metadata.uid);
+        let uid = request.as_ref().and_then(|request| request.metadata.uid.clone());
+        if let Some(request) = &request {
+            let deleted = ("AccessRequest", name.as_str(), uid.as_deref().unwrap_or_default());
+            self.keep_record(review, request, deleted, deadline).await?;
+        }
         self.tell_of_deletion(AuditType::Deleted, review, (&name, uid), deadline).await?;
         self.removed(review, &name);
         Ok(())
@@ -66,6 +70,13 @@ impl Admission {
             return Err(Refused::because(
                 "this denial is not yet written into the request's status, where it stays: try again in a moment",
             ));
+        }
+        // Else whoever deletes the grant first leaves a request of which nobody knows any more that it opened something.
+        // Where the request is being deleted, its own record says it.
+        if let (Some(grant), Some(live), true) = (&grant, live, granted) {
+            let uid = grant.metadata.uid.as_deref().unwrap_or_default();
+            let deleted = ("AccessGrant", grant.metadata.name.as_deref().unwrap_or_default(), uid);
+            self.keep_record(review, live, deleted, deadline).await?;
         }
         let name = grant.as_ref().map(|grant| grant.spec.grant_for.as_str()).unwrap_or_default();
         let uid = request.and_then(|request| request.metadata.uid);

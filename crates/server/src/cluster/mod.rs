@@ -9,6 +9,7 @@ pub mod mutators;
 pub mod outcomes;
 pub mod pods;
 pub mod policies;
+pub mod records;
 pub mod rights;
 pub mod seal;
 pub mod watch;

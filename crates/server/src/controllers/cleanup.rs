@@ -1,5 +1,5 @@
 //! Deletes requests of which nothing more will come. Never a live one: each is read again, with its grants, and
-//! deleted only as it was read.
+//! deleted only as it was read. And records of deleted ones, when they are too old or too many.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,10 +14,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use super::{Context, observe};
-use crate::cluster::index::Index;
+use crate::cluster::{index::Index, records::Records};
 
-/// Looks for requests to delete, every `every`. Never ends.
-pub async fn run(context: Arc<Context>, index: Arc<Index>, every: Duration) {
+/// Looks for requests and records to delete, every `every`. Never ends.
+pub async fn run(context: Arc<Context>, index: Arc<Index>, records: Records, every: Duration) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -28,6 +28,9 @@ pub async fn run(context: Arc<Context>, index: Arc<Index>, every: Duration) {
                 let (namespace, name) = (&candidate.request.namespace, &candidate.request.name);
                 warn!(namespace, name, error = crate::chain(&error), "cannot delete; trying again at the next round");
             }
+        }
+        if let Err(error) = records.clean_up(now).await {
+            warn!(error = crate::chain(&error), "cannot delete records; trying again at the next round");
         }
     }
 }

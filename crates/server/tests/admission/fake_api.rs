@@ -50,6 +50,9 @@ pub(crate) enum Effect {
     Hangs,
 }
 
+/// What is stored where it is created; all else is a review.
+const CREATED: [&str; 3] = ["/accessrequests", "/secrets", "/configmaps"];
+
 impl FakeApi {
     pub(crate) fn client(&self) -> Client {
         let api = self.clone();
@@ -156,13 +159,36 @@ impl FakeApi {
             Method::GET if path.ends_with("/mutatingadmissionpolicies") && self.is_any_below(path) => {
                 self.list_all(path)
             }
+            Method::GET if path.ends_with("/configmaps") => self.list_by_labels(path, query),
             Method::GET => self.lock().objects.get(path).map_or_else(|| failure(StatusCode::NOT_FOUND), ok),
-            Method::POST if path.ends_with("/accessrequests") || path.ends_with("/secrets") => self.create(path, body),
+            Method::POST if CREATED.iter().any(|kind| path.ends_with(kind)) => self.create(path, body),
             Method::POST => self.review(body),
             Method::PUT if path.contains("/secrets/") => self.replace(path, body),
             Method::PUT => self.put(path.trim_end_matches("/status"), body),
+            Method::DELETE => {
+                let removed = self.lock().objects.remove(path);
+                removed.as_ref().map_or_else(|| failure(StatusCode::NOT_FOUND), ok)
+            }
             _ => failure(StatusCode::METHOD_NOT_ALLOWED),
         }
+    }
+
+    /// By labels that are equal to something.
+    fn list_by_labels(&self, path: &str, query: &str) -> Response<Body> {
+        let selector = query.split(['&', '?']).find_map(|pair| pair.strip_prefix("labelSelector=")).unwrap_or_default();
+        let selector = selector.replace("%2F", "/").replace("%3D", "=").replace("%2C", ",");
+        let wanted: Vec<(&str, &str)> = selector.split(',').filter_map(|one| one.split_once('=')).collect();
+        let is_wanted = |object: &&Value| {
+            let labels = &object["metadata"]["labels"];
+            wanted.iter().all(|(label, value)| labels[label].as_str() == Some(value))
+        };
+        let state = self.lock();
+        let items =
+            state.objects.iter().filter(|(at, _)| at.starts_with(&format!("{path}/"))).map(|(_, object)| object);
+        let items: Vec<&Value> = items.filter(is_wanted).collect();
+        ok(
+            &json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList", "metadata": {}, "items": items}),
+        )
     }
 
     /// Grants by `fieldSelector=spec.grantFor=NAME`.
@@ -222,6 +248,11 @@ impl FakeApi {
         }
         self.store(path, body);
         ok(&self.get(path))
+    }
+
+    /// The objects below a path.
+    pub(crate) fn below(&self, path: &str) -> Vec<Value> {
+        self.lock().objects.iter().filter(|(at, _)| at.starts_with(path)).map(|(_, object)| object.clone()).collect()
     }
 
     /// Paths of the stored requests.

@@ -14,6 +14,7 @@ mod doors;
 mod emergencies;
 mod fake_api;
 mod hostile;
+mod keeping;
 mod mutators;
 mod notices;
 mod objects;

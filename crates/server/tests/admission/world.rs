@@ -32,6 +32,7 @@ use server::{
         mutators::Mutators,
         outcomes::Outcomes,
         policies::PolicyStore,
+        records::Records,
         seal::{SEAL, Sealer},
     },
     controllers::{
@@ -144,6 +145,7 @@ impl World {
         let admission = Admission {
             index: Arc::clone(&index),
             ledger: Ledger::new(api.client(), Pulse::default(), Arc::clone(&sealer)),
+            records: Records::new(api.client(), "kube-request-access", keep()),
             outcomes: Outcomes::new(api.client()).0,
             extensions: Arc::new(settings.extensions),
             settings: Arc::clone(&rules),
@@ -319,10 +321,14 @@ fn context(
         settings: Arc::clone(settings),
         policies: Arc::clone(policies),
         sealer: Arc::clone(sealer),
-        keep: Keep { finished: std::time::Duration::from_hours(168) },
+        keep: keep(),
         clock: Arc::clone(clock),
         metrics: Metrics::new(),
     }
+}
+
+pub(crate) fn keep() -> Keep {
+    Keep { finished: std::time::Duration::from_hours(168) }
 }
 
 fn with_seal(object: &Value, seal: Option<String>) -> Value {

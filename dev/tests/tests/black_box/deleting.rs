@@ -4,6 +4,7 @@ use kra_tests::{
     scene::Scene,
     world::{self, eventually},
 };
+use serde_json::json;
 
 #[test]
 fn a_third_person_with_the_right_to_delete_may_not() {
@@ -27,6 +28,36 @@ fn a_requester_withdraws_her_request_but_keeps_what_was_denied() {
     amy.kubectl(["request", "deny", &denied, "--yes"]).works_with("deny");
     jane.kubectl(["delete", "acr", &denied]).is_refused_with("not yours to delete");
     jane.exec(&["date"]).is_refused_with("denied your request");
+}
+
+// K17
+#[test]
+fn what_jane_used_and_deletes_leaves_a_record_that_names_who_granted_it() {
+    let scene = Scene::new(world::standing());
+    let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
+    let request = jane.ask(&[], &["date"]);
+    amy.grant(&request);
+    jane.exec(&["date"]).works_with("UTC");
+    let object = scene.get("acr", &request);
+    let uid = object["metadata"]["uid"].as_str().unwrap();
+    jane.kubectl(["delete", "acr", &request, "--dry-run=server"]).works_with("deleted");
+    jane.kubectl(["delete", "acr", &request]).works_with("deleted");
+    let record = scene.record(uid);
+    assert_eq!(record["deleted"]["by"]["username"], jane.name.as_str(), "{record}");
+    assert_eq!(record["request"]["user"]["username"], jane.name.as_str(), "{record}");
+    assert_eq!(record["grants"][0]["by"]["username"], amy.name.as_str(), "{record}");
+    assert_eq!(record["spec"]["execOptions"]["command"], json!(["date"]), "{record}");
+    assert_eq!(record["uses"][0]["pod"], "box", "{record}");
+    let labels = format!("spreadgroup.com/record-namespace={}", scene.namespace);
+    scene.admin(["get", "configmaps", "-n", "kube-request-access", "-l", &labels]).works_with(uid);
+    // Who asks or answers neither reads, writes nor deletes it.
+    let name = format!("kube-request-access-record-{uid}");
+    for person in [&jane, &amy] {
+        for verb in ["get", "delete"] {
+            let arguments = ["auth", "can-i", verb, &format!("configmaps/{name}"), "--namespace=kube-request-access"];
+            assert!(!person.kubectl(arguments).success, "{} may {verb} it", person.name);
+        }
+    }
 }
 
 #[test]

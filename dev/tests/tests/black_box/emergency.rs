@@ -102,3 +102,23 @@ fn nobody_takes_an_emergency_or_its_review_out_of_the_status() {
     jane.exec(&["hostname"]).is_refused_with("denied your request");
     jane.awaits(&other, "Reviewed");
 }
+
+// K17
+#[test]
+fn a_namespace_ends_with_an_emergency_in_it_that_nobody_reviewed_and_its_record_stays() {
+    let scene = Scene::new(world::standing());
+    let jane = scene.developer("jane");
+    owner_applies(&scene, &night(&scene, &jane)).works_with("created");
+    let request = jane.ask(&["--valid-for=1h", "--reason=the shop is down"], &["date"]);
+    jane.awaits(&request, "Granted");
+    jane.exec(&["date"]).works_with("UTC");
+    let object = scene.get("acr", &request);
+    scene.admin(["delete", "namespace", &scene.namespace, "--timeout=60s"]).works_with("deleted");
+    let record = scene.record(object["metadata"]["uid"].as_str().unwrap());
+    assert_eq!(record["request"]["namespace"], scene.namespace.as_str(), "{record}");
+    assert_eq!(record["emergency"], object["status"]["emergency"], "{record}");
+    assert_eq!(record["spec"]["reason"], "the shop is down", "{record}");
+    assert!(record["reviewed"].is_null(), "{record}");
+    let by = record["deleted"]["by"]["username"].as_str().unwrap_or_default();
+    assert!(by.ends_with("namespace-controller") || by == "system:kube-controller-manager", "{record}");
+}

@@ -1,0 +1,116 @@
+//! What opened something leaves a record behind when it is deleted (see [`crate::cluster::records`]).
+
+use std::time::Duration;
+
+use api::{AccessGrant, AccessRequest, convert, objects::GrantStatus, review::Review};
+use decide::access::Standing;
+use kube::api::ObjectMeta;
+use tokio::time::{Instant, timeout_at};
+use tracing::{error, warn};
+
+use super::{Admission, Deadline, failure::Refused, metadata};
+use crate::cluster::{
+    ledger,
+    records::{Deletion, Record},
+};
+
+/// The cluster's controllers wait so long for a record: a namespace ends one deletion after another.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Why a record could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// The API server did not take it.
+    #[error("the record of what was to be deleted could not be written")]
+    Write(#[source] kube::Error),
+    /// It did not answer.
+    #[error("the record of what was to be deleted was not written in time")]
+    Timeout,
+}
+
+impl Admission {
+    /// Keeps a record of a request when it, or a grant of it, is deleted, if it opened something. Where it cannot be kept,
+    /// people delete nothing; the cluster's own controllers do, since a namespace would not end otherwise, and the record
+    /// stands in the log. Our own clean-up comes when the time of records is over.
+    pub(super) async fn keep_record(
+        &self,
+        review: &Review,
+        request: &AccessRequest,
+        (kind, name, uid): (&'static str, &str, &str),
+        deadline: Deadline,
+    ) -> Result<(), Refused> {
+        let by = &review.request.user_info;
+        let username = Self::caller(review).username;
+        if review.request.is_dry_run() || username == self.own_name {
+            return Ok(());
+        }
+        let is_controller = metadata::is_controller(&username);
+        let until = if is_controller { deadline.decide_by().min(patiently()) } else { deadline.decide_by() };
+        let grants = timeout_at(until, self.answers_to(request)).await.ok().flatten();
+        if !self.opened(request, grants.as_deref()) {
+            return Ok(());
+        }
+        let now = self.now();
+        let deletion = Deletion { kind, name, uid, by, at: now, review_uid: &review.request.uid };
+        let record = Record::of(deletion, request, &grants.unwrap_or_default());
+        let error = match timeout_at(until, self.records.keep(&record, now)).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => KeepError::Write(error),
+            Err(_elapsed) => KeepError::Timeout,
+        };
+        if !is_controller {
+            return Err(error.into());
+        }
+        let error = crate::chain(&error);
+        error!(
+            target: "audit",
+            uid = review.request.uid, user = username, error, record = record.for_the_log(),
+            "a controller deletes what opened something, and its record is nowhere but here"
+        );
+        Ok(())
+    }
+
+    /// All answers to a request. `None`: they could not be read.
+    async fn answers_to(&self, request: &AccessRequest) -> Option<Vec<AccessGrant>> {
+        let (namespace, name) = (request.metadata.namespace.as_deref()?, request.metadata.name.as_deref()?);
+        let read = self.ledger.list_grants(namespace, name).await;
+        let read = read.inspect_err(|error| warn!(name, error = crate::chain(error), "cannot read the answers"));
+        let is_meant = |grant: &AccessGrant| {
+            let meant = convert::meant_request(grant).unwrap_or_else(|_differ| grant.spec.request_uid.clone());
+            meant.is_none() || meant == request.metadata.uid
+        };
+        Some(read.ok()?.into_iter().filter(is_meant).collect())
+    }
+
+    /// Whether somebody may have got in by a request, as far as its status, its grants and the policies say. Of one for a
+    /// time nobody counts the uses.
+    fn opened(&self, request: &AccessRequest, grants: Option<&[AccessGrant]>) -> bool {
+        let status = request.status.clone().unwrap_or_default();
+        if !status.uses.is_empty() || status.emergency.is_some() {
+            return true;
+        }
+        let for_a_time = request.spec.valid_for.as_deref().is_some_and(|time| !time.is_empty());
+        let Some(grants) = grants else { return for_a_time };
+        let granted = |grant: &AccessGrant| grant.status == Some(GrantStatus::Granted);
+        for_a_time
+            && (!status.granted_by.is_empty()
+                || status.granted_by_policy.is_some()
+                || grants.iter().any(granted)
+                || self.is_granted(request))
+    }
+
+    /// Whether a policy grants it now, and the status does not say so yet.
+    fn is_granted(&self, request: &AccessRequest) -> bool {
+        let metadata = ObjectMeta { deletion_timestamp: None, ..request.metadata.clone() };
+        let alive = AccessRequest { metadata, ..request.clone() };
+        let uid = request.metadata.uid.as_deref().unwrap_or_default();
+        let live = ledger::live(alive, uid, &[], self.ledger.sealer());
+        let standing = live.map(|live| live.candidate.standing(self.now(), &self.rules()));
+        matches!(standing, Some(Standing::Granted(_)))
+    }
+}
+
+fn patiently() -> Instant {
+    let now = Instant::now();
+    now.checked_add(PATIENCE).unwrap_or(now)
+}
