@@ -50,10 +50,10 @@ fn what_jane_used_and_deletes_leaves_a_record_that_names_who_granted_it() {
     assert_eq!(record["uses"][0]["pod"], "box", "{record}");
     let labels = format!("spreadgroup.com/record-namespace={}", scene.namespace);
     scene.admin(["get", "configmaps", "-n", "kube-request-access", "-l", &labels]).works_with(uid);
-    // Who asks or answers neither reads, writes nor deletes it.
+    // Who asks or answers neither changes nor deletes it.
     let name = format!("kube-request-access-record-{uid}");
     for person in [&jane, &amy] {
-        for verb in ["get", "delete"] {
+        for verb in ["update", "patch", "delete"] {
             let arguments = ["auth", "can-i", verb, &format!("configmaps/{name}"), "--namespace=kube-request-access"];
             assert!(!person.kubectl(arguments).success, "{} may {verb} it", person.name);
         }
