@@ -137,10 +137,7 @@ impl World {
         let context = || context(&api, &rules, &policies, &clock_of, &sealer);
         let controllers = Arc::new(context());
         let waiting = settings.in_band_wait.then(|| waiting(context(), is_ready.clone()));
-        let mutators = Arc::new(Mutators::new(api.client(), "kube-request-access"));
-        for kind in [Kind::Webhook, Kind::Policy] {
-            mutators.watches(kind, true);
-        }
+        let mutators = mutators(&api);
         let (observations, seen) = Observations::new();
         let admission = Admission {
             index: Arc::clone(&index),
@@ -296,6 +293,15 @@ impl World {
     pub(crate) fn uses(&self) -> usize {
         self.api.get(REQUEST)["status"]["uses"].as_array().map_or(0, Vec::len)
     }
+}
+
+/// What knows the mutating webhooks and policies, of which there are none.
+fn mutators(api: &FakeApi) -> Arc<Mutators> {
+    let mutators = Arc::new(Mutators::new(api.client(), "kube-request-access"));
+    for kind in [Kind::Webhook, Kind::Policy] {
+        mutators.watches(kind, true);
+    }
+    mutators
 }
 
 /// Places to wait in, and the controller that files for whoever waits.
