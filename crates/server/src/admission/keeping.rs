@@ -1,7 +1,5 @@
 //! What opened something leaves a record behind when it is deleted (see [`crate::cluster::records`]).
 
-use std::time::Duration;
-
 use api::{AccessGrant, AccessRequest, convert, objects::GrantStatus, review::Review};
 use decide::access::Standing;
 use kube::api::ObjectMeta;
@@ -13,9 +11,6 @@ use crate::cluster::{
     ledger,
     records::{Deletion, Record},
 };
-
-/// The cluster's controllers wait so long for a record: a namespace ends one deletion after another.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a record could not be kept.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +40,7 @@ impl Admission {
             return Ok(());
         }
         let is_controller = metadata::is_controller(&username);
-        let until = if is_controller { deadline.decide_by().min(patiently()) } else { deadline.decide_by() };
+        let until = if is_controller { deadline.decide_by().min(self.patiently()) } else { deadline.decide_by() };
         let grants = timeout_at(until, self.answers_to(request)).await.ok().flatten();
         if !self.opened(request, grants.as_deref()) {
             return Ok(());
@@ -60,6 +55,9 @@ impl Admission {
         };
         if !is_controller {
             return Err(error.into());
+        }
+        if matches!(error, KeepError::Timeout) {
+            self.records.was_slow();
         }
         let error = crate::chain(&error);
         error!(
@@ -108,9 +106,9 @@ impl Admission {
         let standing = live.map(|live| live.candidate.standing(self.now(), &self.rules()));
         matches!(standing, Some(Standing::Granted(_)))
     }
-}
 
-fn patiently() -> Instant {
-    let now = Instant::now();
-    now.checked_add(PATIENCE).unwrap_or(now)
+    fn patiently(&self) -> Instant {
+        let now = Instant::now();
+        now.checked_add(self.records.patience()).unwrap_or(now)
+    }
 }

@@ -2,7 +2,11 @@
 //!
 //! Nothing ever reads what one says, so none can give access.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use api::{AccessGrant, AccessRequest, AccessRequestStatus, UserInfo, objects::AccessRequestSpec};
 use decide::{
@@ -19,6 +23,7 @@ use kube::{
 };
 use serde::Serialize;
 use serde_json::json;
+use tokio::time::Instant;
 use tracing::warn;
 
 /// Names of records begin so, and go on with the UID of what was deleted.
@@ -31,6 +36,12 @@ const PERSON: &str = "spreadgroup.com/record-person";
 const REQUEST: &str = "spreadgroup.com/record-request";
 /// Under this key the record stands in its ConfigMap.
 const KEY: &str = "record.json";
+/// The cluster's controllers wait so long for a record.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// And so long after one of them waited in vain.
+const IMPATIENCE: Duration = Duration::from_millis(100);
+/// That is remembered so long.
+const REMEMBER: Duration = Duration::from_secs(30);
 /// So many hexadecimal digits of a person's digest are in the label.
 const DIGITS: usize = 32;
 
@@ -39,6 +50,8 @@ const DIGITS: usize = 32;
 pub struct Records {
     api: Api<ConfigMap>,
     keep: Duration,
+    /// When a controller waited in vain.
+    slow: Arc<Mutex<Option<Instant>>>,
 }
 
 /// A deletion.
@@ -155,7 +168,19 @@ fn json(value: &impl Serialize) -> String {
 impl Records {
     /// Records in this namespace, kept as long as finished requests.
     pub fn new(client: Client, namespace: &str, keep: Keep) -> Self {
-        Self { api: Api::namespaced(client, namespace), keep: keep.finished }
+        Self { api: Api::namespaced(client, namespace), keep: keep.finished, slow: Arc::default() }
+    }
+
+    /// How long one of the cluster's own controllers waits for a record. Where it just waited in vain, less: a namespace
+    /// ends one deletion after another, and must end all the same.
+    pub fn patience(&self) -> Duration {
+        let slow = *self.slow.lock().unwrap_or_else(PoisonError::into_inner);
+        if slow.is_some_and(|since| since.elapsed() < REMEMBER) { IMPATIENCE } else { PATIENCE }
+    }
+
+    /// Remembers that a controller waited in vain.
+    pub fn was_slow(&self) {
+        *self.slow.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     /// Keeps a record, in the place of an earlier one of the same deletion; then deletes the oldest of that person and

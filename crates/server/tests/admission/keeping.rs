@@ -154,6 +154,21 @@ async fn where_no_record_can_be_kept_a_namespace_ends_and_the_record_stands_in_t
 
 // K17
 #[tokio::test]
+async fn a_namespace_with_many_requests_waits_for_their_records_once() {
+    let world = used().await;
+    tokio::time::pause();
+    let began = tokio::time::Instant::now();
+    for _ in 0..100 {
+        world.api.next_fault(Method::POST, "/configmaps", Effect::Hangs);
+        assert!(deletes(&world, NAMESPACE_CONTROLLER).await.allowed());
+    }
+    assert!(began.elapsed().as_secs() < 30, "{:?}", began.elapsed());
+    assert!(deletes(&world, NAMESPACE_CONTROLLER).await.allowed());
+    assert_eq!(records(&world).len(), 1, "it is tried all the same");
+}
+
+// K17
+#[tokio::test]
 async fn a_namespace_ends_with_an_emergency_in_it_that_nobody_reviewed_and_its_record_stays() {
     let world = World::new(Settings::default());
     let more = json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "doors": ["exec"], "reason": {},
