@@ -223,7 +223,6 @@ fn whoever_steals_the_servers_account_gets_into_no_pod_and_grants_nothing() {
         ("get", "pods/proxy"),
         ("get", "nodes/proxy"),
         ("create", "accessgrants.spreadgroup.com"),
-        ("patch", "accessgrants.spreadgroup.com"),
         ("delete", "accessgrants.spreadgroup.com"),
         ("create", "accessrequests.spreadgroup.com"),
         ("update", "accessrequests.spreadgroup.com"),
