@@ -121,8 +121,9 @@ pub struct Args {
     )]
     pub requester_service_account: Vec<String>,
 
-    /// File with the keys that seal grants, one a line, each of 32 characters or more: the first one seals, all are
-    /// believed; read again when it changes. Without it grants that were written while the webhooks were away count
+    /// File with the keys that seal requests, grants and policies, one a line, each of 32 characters or more: the first one
+    /// seals, all are believed. A line "epoch TEXT" ends requests and grants from before it. Read again when it changes.
+    /// Without the file those that were written while the webhooks were away count
     #[arg(long, env = "KRA_SEAL_KEY_FILE", value_name = "FILE")]
     pub seal_key_file: Option<PathBuf>,
 

@@ -300,7 +300,7 @@ fn sealer(file: Option<&Path>) -> Result<Sealer, KeysError> {
     if let Some(file) = file {
         return Sealer::load(file.to_owned());
     }
-    warn!("grants are not sealed: those that are written while the webhooks are away will count. Give --seal-key-file");
+    warn!("nothing is sealed: what is written while the webhooks are away will count. Give --seal-key-file");
     Ok(Sealer::off())
 }
 
