@@ -6,7 +6,7 @@
 //!
 //! - [`account`]: who the canary is. `admission/canary.rs` knows its reviews.
 //! - [`proof`]: what only a server of ours can answer.
-//! - [`probe`]: one call; [`targets`]: where, and with which token.
+//! - [`mod@probe`]: one call; [`targets`]: where, and with which token.
 //! - [`gauges`], [`speaking`]: metrics; log, events and the condition of our own pod.
 //! - [`decide::canary`]: what is told, and when.
 
