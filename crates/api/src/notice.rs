@@ -15,11 +15,7 @@ use kube::ResourceExt as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{
-    AccessRequest, AccessRequestStatus, Phase, UserInfo, convert,
-    objects::{OVERDUE, Outcome, REVIEWED},
-    pod_update, secrets,
-};
+use crate::{AccessRequest, AccessRequestStatus, Phase, UserInfo, convert, objects::Alarm, pod_update, secrets};
 
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -50,7 +46,6 @@ pub enum Change {
 impl Change {
     /// All that a new status says, in order.
     pub fn between(old: &AccessRequestStatus, new: &AccessRequestStatus) -> Vec<Self> {
-        let lost = |status: &AccessRequestStatus| status.uses.iter().any(|one| one.outcome == Some(Outcome::Lost));
         let phase = new.phase.filter(|_| old.phase != new.phase).map(|phase| match phase {
             Phase::Pending if old.phase.is_none() => Self::Filed,
             Phase::Pending => Self::Revoked,
@@ -59,20 +54,32 @@ impl Change {
             Phase::Used => Self::Used,
             Phase::Expired => Self::Expired,
         });
-        let overdue = |status: &AccessRequestStatus| {
-            let mut conditions = status.conditions.iter();
-            conditions.any(|condition| condition.type_ == REVIEWED && condition.reason == OVERDUE)
-        };
         // By whom is news where only the phase said so.
         let denied = old.phase == new.phase && old.denied.is_none() && new.denied.is_some();
         let more = [
             (denied, Self::Denied),
             (old.emergency.is_none() && new.emergency.is_some(), Self::Emergency),
-            (!overdue(old) && overdue(new), Self::Overdue),
+            (!old.is_overdue() && new.is_overdue(), Self::Overdue),
             (old.reviewed.is_none() && new.reviewed.is_some(), Self::Reviewed),
-            (!lost(old) && lost(new), Self::Lost),
+            (!old.has_lost_use() && new.has_lost_use(), Self::Lost),
         ];
         phase.into_iter().chain(more.into_iter().filter_map(|(is, change)| is.then_some(change))).collect()
+    }
+
+    /// The alarm that it is. A change that is none is told once at most.
+    pub fn alarm(self) -> Option<Alarm> {
+        match self {
+            Self::Emergency => Some(Alarm::Emergency),
+            Self::Overdue => Some(Alarm::Overdue),
+            Self::Lost => Some(Alarm::Lost),
+            Self::Filed
+            | Self::Granted
+            | Self::Revoked
+            | Self::Denied
+            | Self::Used
+            | Self::Expired
+            | Self::Reviewed => None,
+        }
     }
 
     /// In one word, as types of events have it.
@@ -88,6 +95,16 @@ impl Change {
             Self::Emergency => "emergency",
             Self::Overdue => "overdue",
             Self::Reviewed => "reviewed",
+        }
+    }
+}
+
+impl From<Alarm> for Change {
+    fn from(alarm: Alarm) -> Self {
+        match alarm {
+            Alarm::Emergency => Self::Emergency,
+            Alarm::Overdue => Self::Overdue,
+            Alarm::Lost => Self::Lost,
         }
     }
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::ephemeral::{Capabilities, EnvVar, EphemeralContainer, SeccompProfile, SecurityContext, VolumeMount};
 pub use crate::status::{
-    AccessRequestStatus, Denied, Emergency, OVERDUE, Outcome, Phase, PolicyRef, REVIEWED, Reviewed, Use,
+    AccessRequestStatus, Alarm, Denied, Emergency, LOST, OVERDUE, Outcome, Phase, PolicyRef, REVIEWED, Reviewed, Use,
 };
 
 /// API group of our objects.

@@ -1,5 +1,6 @@
 //! What became of a request, as the server writes it down.
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,10 @@ pub struct AccessRequestStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 2, max = 16))]
     pub approvals: Option<u32>,
+    /// The alarms that the receiver of notices (`--notice-url`) has taken. Any other is sent again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 3))]
+    pub notified: Vec<Alarm>,
     /// When the access ends or ended, for display; decisions compute it from the grants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
@@ -59,6 +64,50 @@ impl AccessRequest {
 pub const REVIEWED: &str = "Reviewed";
 /// Its reason where nobody did in time.
 pub const OVERDUE: &str = "Overdue";
+
+/// The name of the condition that says that a use is lost.
+pub const LOST: &str = "Lost";
+
+/// What somebody must be told, even if that takes several attempts.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum Alarm {
+    /// A policy for emergencies granted a request, and somebody must review that.
+    Emergency,
+    /// Nobody reviewed an emergency in time.
+    Overdue,
+    /// A single use was taken by a server that did not live to answer.
+    Lost,
+}
+
+impl AccessRequestStatus {
+    /// Whether an emergency was not reviewed in time.
+    pub fn is_overdue(&self) -> bool {
+        self.condition(REVIEWED).is_some_and(|condition| condition.reason == OVERDUE)
+    }
+
+    /// Whether a use is lost.
+    pub fn has_lost_use(&self) -> bool {
+        self.uses.iter().any(|one| one.outcome == Some(Outcome::Lost))
+    }
+
+    /// The alarms that nobody is known to have been told of, each with the time that it is about. Those of an emergency end
+    /// with its review.
+    pub fn untold(&self) -> Vec<(Alarm, Timestamp)> {
+        let emergency = self.emergency.as_ref().filter(|_| self.reviewed.is_none());
+        let overdue = emergency.filter(|_| self.is_overdue());
+        let lost = self.condition(LOST).filter(|_| self.has_lost_use());
+        let alarms = [
+            emergency.map(|emergency| (Alarm::Emergency, emergency.since.0)),
+            overdue.map(|emergency| (Alarm::Overdue, emergency.review_by.0)),
+            lost.map(|condition| (Alarm::Lost, condition.last_transition_time.0)),
+        ];
+        alarms.into_iter().flatten().filter(|(alarm, _)| !self.notified.contains(alarm)).collect()
+    }
+
+    fn condition(&self, kind: &str) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.type_ == kind)
+    }
+}
 
 /// That a policy granted a request without any approver, because of an emergency.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]

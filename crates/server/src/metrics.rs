@@ -49,7 +49,7 @@ struct KindLabels {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct NoticeLabels {
-    /// `sent`, `failed` or `dropped`.
+    /// `sent`, `failed`, `dropped` or `withdrawn`.
     result: &'static str,
 }
 
@@ -111,7 +111,7 @@ impl Metrics {
         self.unread.inc();
     }
 
-    /// Counts a notice, by what became of it: `sent`, `failed` or `dropped`.
+    /// Counts a notice, by what became of it: `sent`, `failed`, `dropped` or `withdrawn`.
     pub fn notice(&self, result: &'static str) {
         self.notices.get_or_create(&NoticeLabels { result }).inc();
     }

@@ -400,7 +400,8 @@ fn context(
     metrics: &Metrics,
 ) -> controllers::Context {
     let about = || About { cluster: args.cluster_name.clone(), template: args.request_url_template.clone() };
-    let notices = files.notices.as_ref().map(|webhook| Notices::start(Arc::clone(webhook), about(), metrics.clone()));
+    let start = |webhook| Notices::start(webhook, about(), &clients.controllers, metrics.clone());
+    let notices = files.notices.as_ref().map(start);
     controllers::Context {
         client: clients.controllers.clone(),
         recorder: Recorder::new(clients.controllers.clone(), reporter()),

@@ -1,11 +1,16 @@
 //! Somebody who is told what becomes of requests, and keeps it.
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
-    sync::{Arc, Mutex, OnceLock, PoisonError, mpsc},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc},
 };
 
-use axum::{Router, http::HeaderMap, routing::post};
+use axum::{
+    Router,
+    http::{HeaderMap, StatusCode},
+    routing::post,
+};
 use serde_json::Value;
 
 /// A notice: its type, and its data.
@@ -14,7 +19,33 @@ pub type Notice = (String, Value);
 /// See the module.
 pub struct Told {
     address: SocketAddr,
-    notices: Arc<Mutex<Vec<Notice>>>,
+    kept: Arc<Mutex<Kept>>,
+}
+
+#[derive(Default)]
+struct Kept {
+    taken: Vec<Notice>,
+    refused: Vec<Notice>,
+    /// What is refused: the last word of a type, and a namespace.
+    refuses: BTreeSet<(String, String)>,
+}
+
+impl Kept {
+    fn receive(&mut self, notice: Notice) -> StatusCode {
+        let (kind, data) = &notice;
+        let word = kind.rsplit('.').next().unwrap_or_default().to_owned();
+        let namespace = data["namespace"].as_str().unwrap_or_default().to_owned();
+        if self.refuses.contains(&(word, namespace)) {
+            self.refused.push(notice);
+            return StatusCode::TOO_MANY_REQUESTS;
+        }
+        self.taken.push(notice);
+        StatusCode::OK
+    }
+}
+
+fn of(notices: &[Notice], request: &str) -> Vec<Notice> {
+    notices.iter().filter(|(_, data)| data["name"] == request).cloned().collect()
 }
 
 impl Told {
@@ -31,17 +62,35 @@ impl Told {
 
     /// What it was told of a request, in order.
     pub fn of(&self, request: &str) -> Vec<Notice> {
-        let notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        notices.iter().filter(|(_, data)| data["name"] == request).cloned().collect()
+        of(&self.kept().taken, request)
+    }
+
+    /// What it was to be told of a request, and did not take.
+    pub fn refused_of(&self, request: &str) -> Vec<Notice> {
+        of(&self.kept().refused, request)
+    }
+
+    /// Has too much to do from now on for notices of this kind (`filed`) about a namespace.
+    pub fn refuse(&self, kind: &str, namespace: &str) {
+        self.kept().refuses.insert((kind.to_owned(), namespace.to_owned()));
+    }
+
+    /// Takes them again.
+    pub fn take(&self, kind: &str, namespace: &str) {
+        self.kept().refuses.remove(&(kind.to_owned(), namespace.to_owned()));
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn listen() -> Self {
-        let notices = Arc::<Mutex<Vec<Notice>>>::default();
-        let kept = Arc::clone(&notices);
+        let kept = Arc::<Mutex<Kept>>::default();
+        let keeps = Arc::clone(&kept);
         let keep = move |headers: HeaderMap, body: String| async move {
             let kind = headers["ce-type"].to_str().unwrap().to_owned();
             let data = serde_json::from_str(&body).unwrap();
-            kept.lock().unwrap_or_else(PoisonError::into_inner).push((kind, data));
+            keeps.lock().unwrap_or_else(PoisonError::into_inner).receive((kind, data))
         };
         let router = Router::new().route("/", post(keep));
         let (sender, address) = mpsc::channel();
@@ -53,6 +102,6 @@ impl Told {
                 axum::serve(listener, router).await
             })
         });
-        Self { address: address.recv().unwrap(), notices }
+        Self { address: address.recv().unwrap(), kept }
     }
 }

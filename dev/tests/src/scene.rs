@@ -227,6 +227,15 @@ impl Scene {
         serde_json::from_str(&said.text).unwrap_or_else(|_absent| panic!("{}", said.text))
     }
 
+    /// UID of a request; of none, one that none has.
+    pub fn uid_of(&self, request: &str) -> Value {
+        if self.exists("accessrequest", request) {
+            self.get("accessrequest", request)["metadata"]["uid"].clone()
+        } else {
+            Value::from("of-none")
+        }
+    }
+
     /// Whether an object of this namespace exists.
     pub fn exists(&self, kind: &str, name: &str) -> bool {
         self.admin(["get", "-n", &self.namespace, kind, name]).success

@@ -154,7 +154,7 @@ impl Admission {
     }
 
     /// Only approvers answer.
-    fn check_answers(&self, caller: &Caller, approver: &Person) -> Result<(), Refused> {
+    pub(super) fn check_answers(&self, caller: &Caller, approver: &Person) -> Result<(), Refused> {
         self.settings.approvers.check(&caller.groups, approver).map_err(|no| {
             Refused::because(match no {
                 NoApprover::Program => {

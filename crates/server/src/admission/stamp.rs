@@ -3,6 +3,7 @@
 
 use api::{
     AccessGrant, AccessPolicy, AccessRequest, AccessRequestSpec, UserInfo, convert,
+    objects::GrantStatus,
     review::{Answer, Operation, Review},
 };
 use base64::Engine as _;
@@ -124,9 +125,16 @@ impl Admission {
     pub(super) async fn stamp_grant(&self, review: &Review) -> Result<Answer, Refused> {
         let mut object: AccessGrant = object(review)?;
         let caller = Self::caller(review);
-        object.spec.granted_by = Some(stamped(&self.person(&caller), &caller));
+        let person = self.person(&caller);
+        object.spec.granted_by = Some(stamped(&person, &caller));
         check_name("grantFor", &object.spec.grant_for).map_err(|refusal| failure::refusal(&refusal))?;
         let meant = convert::meant_request(&object).map_err(|error| failure::nonsense(&error))?;
+        // Before anything is read: whoever may not answer must not learn which requests there are. Nor is anything sealed for
+        // them: nobody else may be asked about it later.
+        self.check_answers(&caller, &person)?;
+        if meant.is_none() && object.status != Some(GrantStatus::Denied) {
+            return Err(unread(&object.spec.grant_for));
+        }
         let namespace = review.request.namespace.as_deref().unwrap_or_default();
         let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), namespace);
         let request = api.get_opt(&object.spec.grant_for).await?;
@@ -135,9 +143,6 @@ impl Admission {
         // Only what was read can be sealed: for another request of that name, `validate` says what is wrong.
         let sealed = request.filter(|request| request.metadata.uid == object.spec.request_uid);
         object.metadata.namespace = Some(namespace.to_owned());
-        // Nor is anything sealed for somebody who may not answer: nobody else may be asked about it later.
-        let may = self.settings.approvers.check(&caller.groups, &self.person(&caller)).is_ok();
-        let sealed = sealed.filter(|_| may);
         let seal = || self.ledger.sealer().seal_grant(&object, &sealed?, self.now());
         object.spec.seal = unless_dry(review, seal);
         patch(review, Some(&object.spec), &object.metadata, Vec::new())
@@ -161,6 +166,14 @@ impl Admission {
         let notes = seal.map(|seal| (SEAL, seal)).into_iter().collect();
         patch(review, None::<&()>, &object.metadata, notes)
     }
+}
+
+/// Says that an approval must name what was read: the request that has the name now may be another one. A denial need not.
+fn unread(request: &str) -> Refused {
+    Refused::because(format!(
+        "spec.requestUID is missing: say which request you have read, so that no other one of that name is granted (kubectl \
+         get accessrequest {request} -o jsonpath='{{.metadata.uid}}', or kubectl request approve {request})"
+    ))
 }
 
 /// A caller as objects carry her. Her extra fields name credentials and are left out.

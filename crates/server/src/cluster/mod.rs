@@ -12,4 +12,5 @@ pub mod policies;
 pub mod records;
 pub mod rights;
 pub mod seal;
+pub mod statuses;
 pub mod watch;

@@ -3,20 +3,14 @@
 //!
 //! Nothing is decided by what is written here.
 
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
 
-use api::{AccessRequest, objects::Outcome};
-use kube::{Api, Client, api::PostParams};
-use tokio::{
-    sync::mpsc,
-    time::{sleep, timeout},
-};
-use tracing::{debug, warn};
+use api::{AccessRequestStatus, objects::Outcome};
+use kube::Client;
+use tokio::sync::mpsc;
+use tracing::warn;
 
-/// So long it is tried.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// The first pause between two tries; each is twice as long, up to a second.
-const PAUSE: Duration = Duration::from_millis(50);
+use super::statuses::{Which, amend_patiently};
 
 /// A use that an allowed answer is given for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +48,9 @@ impl Outcomes {
         let Self { client, open } = self.clone();
         tokio::spawn(async move {
             let _open = open;
-            if timeout(PATIENCE, write(&client, &spent)).await.is_err() {
-                let SpentUse { namespace, request, review_uid, .. } = spent;
+            let SpentUse { namespace, request, request_uid, review_uid } = spent;
+            let which = Which { namespace: &namespace, name: &request, uid: &request_uid };
+            if amend_patiently(&client, which, |status| answer(status, &review_uid)).await.is_err() {
                 warn!(uid = review_uid, namespace, request, "cannot write down that a use was answered");
             }
         });
@@ -69,31 +64,10 @@ impl Unwritten {
     }
 }
 
-async fn write(client: &Client, spent: &SpentUse) {
-    let api: Api<AccessRequest> = Api::namespaced(client.clone(), &spent.namespace);
-    let mut pause = PAUSE;
-    while let Err(error) = try_to_write(&api, spent).await {
-        debug!(uid = spent.review_uid, error = crate::chain(&error), "not written yet");
-        sleep(pause).await;
-        pause = pause.saturating_mul(2).min(Duration::from_secs(1));
-    }
-}
-
-/// Once, on what is stored now: other uses, a denial, and all else in the status stay as they are.
-async fn try_to_write(api: &Api<AccessRequest>, spent: &SpentUse) -> Result<(), kube::Error> {
-    let Some(mut object) = api.get_opt(&spent.request).await? else { return Ok(()) };
-    if object.metadata.uid.as_ref() != Some(&spent.request_uid) {
-        return Ok(());
-    }
-    let uses = object.status.iter_mut().flat_map(|status| &mut status.uses);
-    let Some(one) = uses.into_iter().find(|one| one.review_uid == spent.review_uid) else { return Ok(()) };
-    // Also what was taken for lost meanwhile, by a clock that is ahead: it was answered, and that is known here.
-    if one.outcome == Some(Outcome::Answered) {
-        return Ok(());
-    }
+/// Also over what was taken for lost meanwhile, by a clock that is ahead: it was answered, and that is known here.
+fn answer(status: &mut AccessRequestStatus, review_uid: &str) -> bool {
+    let mut open = status.uses.iter_mut().filter(|one| one.outcome != Some(Outcome::Answered));
+    let Some(one) = open.find(|one| one.review_uid == review_uid) else { return false };
     one.outcome = Some(Outcome::Answered);
-    match api.replace_status(&spent.request, &PostParams::default(), &object).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        other => other.map(drop),
-    }
+    true
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use api::{
     AccessRequest, AccessRequestStatus, Phase, PolicyRef,
-    objects::{Denied, Emergency, OVERDUE, Outcome, REVIEWED, Reviewed, Use},
+    objects::{Denied, Emergency, LOST, OVERDUE, Outcome, REVIEWED, Reviewed, Use},
 };
 use decide::{
     access::{self, Access, Standing},
@@ -33,7 +33,7 @@ pub enum ReconcileError {
     Api(#[from] kube::Error),
     /// The API server took the status, and stored something else.
     #[error(
-        "the status was written, but something changed its uses, denial, emergency or review on its way: look for \
+        "the status was written, but something changed what is never taken back in it (such as uses, a denial or an emergency) on its way: look for \
          mutating webhooks and policies that reach accessrequests/status"
     )]
     NotStored,
@@ -61,6 +61,7 @@ pub async fn reconcile(
         return Ok(Action::await_change());
     };
     let now = (context.clock)();
+    let untold = context.notices.as_ref().and_then(|notices| notices.tell_again(&live.object, now));
     let plan = lifecycle::plan(&live.candidate, now, context.keep, &context.rules());
     // A denial must reach the status even where the role cannot be bound.
     let bound = bindings::reconcile(&live.candidate.request, &plan, &context).await;
@@ -78,15 +79,17 @@ pub async fn reconcile(
         }
     }
     bound?;
-    Ok(next(&plan, usable, now))
+    Ok(next(&plan, usable, untold, now))
 }
 
-/// When to look again: when time alone changes something, or soon where RBAC does not know of a binding yet.
-fn next(plan: &Plan, usable: bool, now: Timestamp) -> Action {
+/// When to look again: when time alone changes something, when an alarm that was not told is told again, or soon where RBAC
+/// does not know of a binding yet.
+fn next(plan: &Plan, usable: bool, untold: Option<Duration>, now: Timestamp) -> Action {
     if !usable {
         return Action::requeue(Duration::from_secs(1));
     }
-    let wait = plan.look_again.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
+    let changes = plan.look_again.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
+    let wait = changes.into_iter().chain(untold).min();
     wait.map_or_else(Action::await_change, |wait| Action::requeue(wait.saturating_add(Duration::from_millis(50))))
 }
 
@@ -109,13 +112,13 @@ async fn write(object: &AccessRequest, status: AccessRequestStatus, context: &Co
 /// Whether what is never taken back is stored as it was written. It is compared as JSON, where times have whole seconds.
 fn is_kept(written: &AccessRequest, stored: &AccessRequest) -> bool {
     let record = |object: &AccessRequest| {
-        let AccessRequestStatus { uses, denied, emergency, reviewed, .. } = object.status.as_ref()?;
-        serde_json::to_value((uses, denied, emergency, reviewed)).ok()
+        let AccessRequestStatus { uses, denied, emergency, reviewed, notified, .. } = object.status.as_ref()?;
+        serde_json::to_value((uses, denied, emergency, reviewed, notified)).ok()
     };
     record(written).is_some_and(|written| record(stored) == Some(written))
 }
 
-/// The new status, with the old one's uses, denial, emergency and review: none is ever taken back.
+/// The new status, with the old one's uses, denial, emergency, review and told alarms: none is ever taken back.
 fn status(old: &AccessRequestStatus, plan: &Plan, usable: bool, now: Timestamp) -> AccessRequestStatus {
     let denied = match &plan.standing {
         Standing::Denied(denial) => {
@@ -146,6 +149,7 @@ fn status(old: &AccessRequestStatus, plan: &Plan, usable: bool, now: Timestamp) 
         reviewed,
         approvals: Some(plan.approvals).filter(|approvals| *approvals > 1),
         expires_at: expires_at.map(Time),
+        notified: old.notified.clone(),
     }
 }
 
@@ -230,7 +234,7 @@ fn lost(old: &AccessRequestStatus, uses: &[Use], now: Timestamp) -> Option<Condi
         "the use taken at {times} may have been lost: the server did not live to answer, or not in time. It is not \
          given back; ask again"
     );
-    Some(condition(old, "Lost", true, "NotAnswered", &message, now))
+    Some(condition(old, LOST, true, "NotAnswered", &message, now))
 }
 
 /// That something would count if it were sealed, for whoever wonders why it does not.

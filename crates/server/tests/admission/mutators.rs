@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     fake_api::Effect,
-    objects::{file, granting},
+    objects::{file, granting, stamp},
     policies::{policy, writing},
     world::{Said, Settings, World, grant, request},
 };
@@ -148,13 +148,22 @@ async fn where_what_comes_and_goes_is_not_seen_nothing_is_granted() {
 }
 
 // K18
+#[rstest]
+#[case::group("amy", "in none of the groups that answer requests here")]
+#[case::program("system:serviceaccount:ci:bot", "a ServiceAccount answers no requests")]
 #[tokio::test]
-async fn who_may_not_answer_learns_nothing_of_which_requests_there_are() {
+async fn who_may_not_answer_learns_nothing_of_which_requests_there_are_and_nothing_is_read(
+    #[case] by: &str,
+    #[case] text: &str,
+) {
     let approvers = decide::identity::Approvers { groups: Some(vec!["sre".to_owned()]), programs: Vec::new() };
     let world = World::new(Settings { approvers, ..Settings::default() });
-    let missing = granted(&world, "granted").await.denial().to_owned();
+    let review = granting(by);
+    let missing = stamp(&world, &review).await.unwrap_err();
     world.put_request(&request());
-    let there = granted(&world, "granted").await.denial().to_owned();
-    assert_eq!(missing, there);
-    assert!(there.contains("in none of the groups that answer requests here"), "{there}");
+    assert_eq!(stamp(&world, &review).await.unwrap_err(), missing);
+    assert!(missing.contains(text), "{missing}");
+    assert!(world.api.requests().is_empty(), "{:?}", world.api.requests());
+    // Nor does it help to leave out what stamps.
+    assert!(world.post("/validate", review.to_string()).await.denial().contains(text));
 }

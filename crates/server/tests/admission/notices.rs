@@ -1,6 +1,10 @@
 //! Notices over real HTTP: what arrives at a receiver, and what one that hangs or sends elsewhere can do.
 
-use std::{process::Command, sync::Arc, time::Duration};
+use std::{
+    process::Command,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use api::{AccessRequest, AccessRequestStatus};
 use axum::{
@@ -18,6 +22,12 @@ use server::{
     metrics::Metrics,
 };
 use tokio::{net::TcpListener, sync::mpsc, time::Instant};
+
+use crate::{
+    fake_api::{Effect, FakeApi},
+    policies::policy,
+    world::{REQUEST, Settings, World, request},
+};
 
 /// What came: where, with which headers, and what it said.
 type Got = (Uri, HeaderMap, Value);
@@ -65,7 +75,7 @@ fn tell(notices: &Notices, object: &AccessRequest) {
 fn start(webhook: Webhook, metrics: &Metrics) -> Notices {
     let template = UrlTemplate::parse("https://requests.example/{cluster}/{namespace}/{name}").unwrap();
     let about = About { cluster: "prod".to_owned(), template: Some(template) };
-    Notices::start(Arc::new(webhook), about, metrics.clone())
+    Notices::start(&Arc::new(webhook), about, &FakeApi::default().client(), metrics.clone())
 }
 
 #[tokio::test]
@@ -132,12 +142,114 @@ async fn whoever_tells_never_waits_and_what_is_too_much_is_counted() {
     let (listener, metrics) = (listen().await, Metrics::new());
     let notices = start(webhook(&listener), &metrics);
     // Nothing is awaited here, so nothing is sent meanwhile: a thousand wait.
-    let object = object(&["ls"]);
-    for _ in 0..1010 {
+    for uid in 0..1010 {
+        let mut object = object(&["ls"]);
+        object.metadata.uid = Some(uid.to_string());
         tell(&notices, &object);
     }
     let text = metrics.text().unwrap();
     assert!(text.contains("kube_request_access_notices_total{result=\"dropped\"} 10\n"), "{text}");
+}
+
+/// Refuses so many emergencies, and takes all else. Gives the ids of the alarms that came.
+async fn refusing(mut emergencies: usize) -> (Webhook, mpsc::UnboundedReceiver<String>) {
+    let (sender, got) = mpsc::unbounded_channel();
+    let answer = Mutex::new(move |headers: &HeaderMap| {
+        let id = headers["ce-id"].to_str().unwrap();
+        let is_emergency = id.ends_with(".emergency");
+        if is_emergency || id.ends_with(".overdue") {
+            sender.send(id.to_owned()).unwrap();
+        }
+        let refused = is_emergency && emergencies > 0;
+        emergencies = emergencies.saturating_sub(usize::from(refused));
+        if refused { StatusCode::BAD_REQUEST } else { StatusCode::OK }
+    });
+    let answer = Arc::new(answer);
+    let receive = move |headers: HeaderMap| {
+        let answered = (answer.lock().unwrap())(&headers);
+        async move { answered }
+    };
+    let listener = listen().await;
+    let webhook = webhook(&listener);
+    tokio::spawn(async { axum::serve(listener, Router::new().fallback(post(receive))).await });
+    (webhook, got)
+}
+
+/// A world where jane's request is an emergency once it is reconciled; it must be reviewed within a day.
+fn emergency(webhook: Webhook) -> World {
+    let world = World::new(Settings { notices: Some(webhook), ..Settings::default() });
+    world.put_policy(&policy(
+        "Allow",
+        json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "doors": ["exec"],
+            "reason": {}, "emergency": {"reviewWithin": "24h"}}),
+    ));
+    let mut request = request();
+    request["spec"]["reason"] = json!("the shop is down");
+    world.put_request(&request);
+    world
+}
+
+/// The alarms of which it stands in the status that they were told.
+async fn notified(world: &World, count: usize) -> Value {
+    let told = |api: &FakeApi| {
+        let told = api.get(REQUEST)["status"]["notified"].clone();
+        (told.as_array().map_or(0, Vec::len) == count).then_some(told)
+    };
+    world.api.until(told).await
+}
+
+/// Looks at the request again and again, so many seconds after one another.
+async fn reconciles_after(world: &World, seconds: &[i64]) {
+    for seconds in seconds {
+        world.pass(*seconds);
+        world.reconcile().await;
+    }
+}
+
+// K10
+#[tokio::test]
+async fn an_alarm_that_was_not_taken_is_told_again_and_one_that_was_is_not() {
+    let (webhook, mut got) = refusing(0).await;
+    let world = emergency(webhook);
+    world.reconcile().await;
+    let id = got.recv().await.unwrap();
+    assert!(id.ends_with(".emergency"), "{id}");
+    assert_eq!(notified(&world, 1).await, json!(["Emergency"]));
+    reconciles_after(&world, &[59, 2, 600, 24 * 3600]).await;
+    assert!(got.recv().await.unwrap().ends_with(".overdue"), "it was told once");
+    assert_eq!(notified(&world, 2).await, json!(["Emergency", "Overdue"]));
+}
+
+// K10
+#[tokio::test]
+async fn an_alarm_that_the_receiver_refuses_is_told_again_after_a_minute_with_the_same_id() {
+    let (webhook, mut got) = refusing(2).await;
+    let world = emergency(webhook);
+    world.reconcile().await;
+    let first = got.recv().await.unwrap();
+    reconciles_after(&world, &[59]).await;
+    for _ in 0..2 {
+        // While one is on its way, no other of that id is sent.
+        while got.is_empty() {
+            reconciles_after(&world, &[60]).await;
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(got.recv().await.unwrap(), first);
+    }
+    assert_eq!(notified(&world, 1).await, json!(["Emergency"]));
+}
+
+// K10
+#[tokio::test]
+async fn an_alarm_of_a_server_that_died_or_never_learnt_that_it_was_stored_is_told_by_whoever_sees_it() {
+    let (webhook, mut got) = refusing(0).await;
+    let world = emergency(webhook);
+    world.api.next_fault(http::Method::PUT, "/ask/status", Effect::DoneButFails(StatusCode::GATEWAY_TIMEOUT));
+    world.try_to_reconcile().await.unwrap_err();
+    assert!(world.api.get(REQUEST)["status"]["emergency"].is_object(), "it was stored");
+    reconciles_after(&world, &[1, 60]).await;
+    assert!(got.recv().await.unwrap().ends_with(".emergency"));
+    assert_eq!(notified(&world, 1).await, json!(["Emergency"]));
 }
 
 /// What the server says when it is started where the system has no root certificates.

@@ -22,9 +22,13 @@ pub(crate) fn granting(by: &str) -> Value {
 
 /// What `/mutate` makes of the object, put back into the review.
 pub(crate) async fn stamp(world: &World, review: &Value) -> Result<Value, String> {
+    stamped(world, review).await.map_err(|said| said.denial().to_owned())
+}
+
+async fn stamped(world: &World, review: &Value) -> Result<Value, Said> {
     let said = world.post("/mutate", review.to_string()).await;
     if !said.allowed() {
-        return Err(said.denial().to_owned());
+        return Err(said);
     }
     assert_eq!(said.body["response"]["patchType"], "JSONPatch");
     let patch = said.body["response"]["patch"].as_str().unwrap();
@@ -35,9 +39,12 @@ pub(crate) async fn stamp(world: &World, review: &Value) -> Result<Value, String
     Ok(review)
 }
 
+/// What the API server is told of a creation: by whichever of the two refuses it.
 pub(crate) async fn file(world: &World, review: &Value) -> Said {
-    let stamped = stamp(world, review).await.unwrap();
-    world.post("/validate", stamped.to_string()).await
+    match stamped(world, review).await {
+        Ok(stamped) => world.post("/validate", stamped.to_string()).await,
+        Err(refused) => refused,
+    }
 }
 
 #[tokio::test]
@@ -403,11 +410,37 @@ async fn a_grant_is_stamped_with_who_grants_and_which_request() {
     let world = World::new(Settings::default());
     world.put_request(&request());
     let mut review = granting("amy");
-    review["request"]["object"]["spec"] = json!({"grantFor": "ask", "grantedBy": {"username": "somebody else"}});
+    review["request"]["object"]["spec"] =
+        json!({"grantFor": "ask", "grantedBy": {"username": "somebody else"}, "requestUID": null});
+    review["request"]["object"]["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "spreadgroup.com/v1", "kind": "AccessRequest", "name": "ask", "uid": "ask-1"}]);
     let stamped = stamp(&world, &review).await.unwrap();
     let spec = &stamped["request"]["object"]["spec"];
     assert_eq!(*spec, json!({"grantFor": "ask", "grantedBy": {"username": "amy"}, "requestUID": "ask-1"}));
     assert!(world.post("/validate", stamped.to_string()).await.allowed());
+}
+
+// K8
+#[rstest]
+#[case::granted("granted", None)]
+#[case::reviewed("reviewed", None)]
+#[case::denied("denied", Some("ask-1"))]
+#[tokio::test]
+async fn which_request_was_read_is_guessed_of_a_denial_only(#[case] status: &str, #[case] guessed: Option<&str>) {
+    let world = World::new(Settings::default());
+    world.put_request(&request());
+    let mut review = granting("amy");
+    review["request"]["object"]["status"] = json!(status);
+    for unsaid in [Value::Null, json!("")] {
+        review["request"]["object"]["spec"]["requestUID"] = unsaid;
+        match stamp(&world, &review).await {
+            Ok(stamped) => assert_eq!(stamped["request"]["object"]["spec"]["requestUID"].as_str(), guessed),
+            Err(refused) => {
+                assert!(refused.contains("spec.requestUID is missing") && guessed.is_none(), "{refused}");
+                assert!(world.api.requests().is_empty(), "nothing was read: {:?}", world.api.requests());
+            }
+        }
+    }
 }
 
 // D2, D12, D19, D22, D29

@@ -24,7 +24,7 @@ use kube::runtime::{
 use serde_json::{Value, json};
 use server::{
     admission::{Admission, Arrivals, CanaryReviews, Clock, Waiting, room::Room, router::Service},
-    audit::Extensions,
+    audit::{Extensions, Webhook},
     cluster::{
         clients::Pulse,
         index::Index,
@@ -38,6 +38,7 @@ use server::{
     controllers::{
         self,
         filing::{self, Filer},
+        notices::{About, Notices},
         report::{Observations, Seen},
         status::ReconcileError,
     },
@@ -82,6 +83,8 @@ pub(crate) struct Settings {
     pub(crate) observing: Option<Room>,
     /// Room for reviews; `None`: as much as there is.
     pub(crate) room: Option<Room>,
+    /// Who is told what becomes of requests (`--notice-url`).
+    pub(crate) notices: Option<Webhook>,
     /// `None`: every review is believed.
     pub(crate) authentication: Option<Authentication>,
 }
@@ -135,7 +138,9 @@ impl World {
         let clock_of: Clock = Arc::new(move || *hand.lock().unwrap());
         let (ready, is_ready) = watch::channel(true);
         let context = || context(&api, &rules, &policies, &clock_of, &sealer);
-        let controllers = Arc::new(context());
+        let about = About { cluster: "prod".to_owned(), template: None };
+        let start = |webhook| Notices::start(&Arc::new(webhook), about, &api.client(), Metrics::new());
+        let controllers = Arc::new(controllers::Context { notices: settings.notices.map(start), ..context() });
         let waiting = settings.in_band_wait.then(|| waiting(context(), is_ready.clone()));
         let mutators = mutators(&api);
         let (observations, seen) = Observations::new();

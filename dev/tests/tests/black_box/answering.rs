@@ -11,7 +11,7 @@ fn grant(scene: &Scene, request: &str, change: impl FnOnce(&mut Value)) -> Strin
     let mut grant = json!({
         "apiVersion": "spreadgroup.com/v1", "kind": "AccessGrant",
         "metadata": {"name": format!("by-hand-{request}"), "namespace": scene.namespace},
-        "spec": {"grantFor": request}, "status": "granted",
+        "spec": {"grantFor": request, "requestUID": scene.uid_of(request)}, "status": "granted",
     });
     change(&mut grant);
     grant.to_string()
@@ -99,6 +99,38 @@ fn a_request_filed_again_under_the_same_name_inherits_nothing() {
         grant["spec"]["requestUID"] = old_uid;
     });
     amy.kubectl_with(&stale, ["create", "-f", "-"]).is_refused_with("no longer the request you read");
+}
+
+// K8
+#[test]
+fn an_approval_says_which_request_was_read_and_a_denial_need_not() {
+    let scene = Scene::new(world::standing());
+    let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
+    let read = jane.ask(&[], &["date"]);
+    let mut object = scene.get("accessrequest", &read);
+    let first = scene.uid_of(&read);
+    let answer = |name: &str, status: &str, uid: Value| {
+        let written = grant(&scene, &read, |grant| {
+            grant["metadata"]["name"] = json!(name);
+            grant["spec"]["requestUID"] = uid;
+            grant["status"] = json!(status);
+        });
+        amy.kubectl_with(&written, ["create", "-f", "-"])
+    };
+    // While amy reads, another one takes its name.
+    jane.kubectl(["delete", "acr", &read]).works_with("deleted");
+    object["metadata"] = json!({"name": read, "namespace": scene.namespace});
+    object["spec"]["execOptions"]["command"] = json!(["sh"]);
+    object["spec"]["forObject"]["uid"] = Value::Null;
+    jane.kubectl_with(&object.to_string(), ["create", "-f", "-"]).works_with("created");
+    answer("unsaid", "granted", Value::Null)
+        .is_refused_with("spec.requestUID is missing: say which request you have read");
+    answer("empty", "granted", json!("")).is_refused_with("spec.requestUID is missing");
+    answer("unread", "reviewed", Value::Null).is_refused_with("spec.requestUID is missing");
+    answer("stale", "granted", first).is_refused_with("no longer the request you read");
+    jane.exec(&["sh"]).is_refused_with("waits for a grant");
+    answer("no", "denied", Value::Null).works_with("created");
+    jane.awaits(&read, "Denied");
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn a_dry_run_of_an_answer_or_a_deletion_changes_nothing() {
     let dry = |status: &str| {
         let grant = json!({
             "apiVersion": "spreadgroup.com/v1", "kind": "AccessGrant", "metadata": {"name": "dry"},
-            "spec": {"grantFor": request}, "status": status,
+            "spec": {"grantFor": request, "requestUID": scene.uid_of(&request)}, "status": status,
         });
         let said = amy.kubectl_with(&grant.to_string(), ["create", "--dry-run=server", "-f", "-"]);
         said.works_with("server dry run");

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::policies::{owner_applies, policy};
 
-fn night(scene: &Scene, jane: &Person<'_>) -> Value {
+pub(crate) fn night(scene: &Scene, jane: &Person<'_>) -> Value {
     let subjects = json!([{"kind": "User", "name": jane.name}]);
     let more = json!({"subjects": subjects, "doors": ["exec"], "reason": {}, "emergency": {"reviewWithin": "24h"}});
     policy(scene, "Allow", more)

@@ -13,7 +13,7 @@ fn grant(scene: &Scene, request: &str) -> String {
     json!({
         "apiVersion": "spreadgroup.com/v1", "kind": "AccessGrant",
         "metadata": {"name": format!("by-hand-{request}"), "namespace": scene.namespace},
-        "spec": {"grantFor": request}, "status": "granted",
+        "spec": {"grantFor": request, "requestUID": scene.uid_of(request)}, "status": "granted",
     })
     .to_string()
 }

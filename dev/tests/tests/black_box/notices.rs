@@ -6,6 +6,10 @@ use kra_tests::{
     world::{self, eventually},
 };
 
+use serde_json::json;
+
+use crate::{emergency::night, policies::owner_applies};
+
 fn told(request: &str, count: usize) -> Vec<Notice> {
     let mut notices = Vec::new();
     eventually("the notices", || {
@@ -49,4 +53,32 @@ fn a_denial_is_told_with_its_reason() {
     let notices = told(&request, 2);
     assert_eq!(kinds(&notices), ["filed", "denied"]);
     assert_eq!(notices[1].1["deniedBecause"], "not today");
+}
+
+// K10
+#[test]
+fn an_emergency_is_told_at_once_past_a_flood_of_requests_that_the_receiver_has_too_much_of() {
+    let (scene, flood) = (Scene::new(world::prefixed()), Scene::new(world::prefixed()));
+    let (jane, eve) = (scene.developer("oidc:jane"), flood.developer("oidc:eve"));
+    Told::here().refuse("filed", &flood.namespace);
+    let asked: Vec<String> = (0..8).map(|number| eve.ask(&[], &["echo", &number.to_string()])).collect();
+    eventually("the flood", || !Told::here().refused_of(&asked[0]).is_empty());
+
+    // Each of eve's is tried for a quarter of a minute: eight are two minutes.
+    owner_applies(&scene, &night(&scene, &jane)).works_with("created");
+    let waits = jane.ask(&[], &["hostname"]);
+    let request = jane.ask(&["--reason=the shop is down"], &["date"]);
+    assert!(kinds(&told(&request, 2)).contains(&"emergency"));
+    assert_eq!(kinds(&told(&waits, 1)), ["filed"], "nor does she hold up what waits for an answer");
+    eventually("the note", || scene.get("acr", &request)["status"]["notified"] == json!(["Emergency"]));
+    assert!(asked.iter().all(|request| Told::here().of(request).is_empty()));
+
+    // What she withdraws is not told afterwards.
+    let (kept, withdrawn) = asked.split_last().unwrap();
+    let after_seven_seconds = || Told::here().refused_of(&asked[0]).len() > 3;
+    eventually("what waits is no longer new", after_seven_seconds);
+    eve.kubectl(["request", "withdraw"].into_iter().chain(withdrawn.iter().map(String::as_str))).works_with("");
+    Told::here().take("filed", &flood.namespace);
+    assert_eq!(kinds(&told(kept, 1)), ["filed"]);
+    assert!(withdrawn.iter().all(|request| Told::here().of(request).is_empty()));
 }

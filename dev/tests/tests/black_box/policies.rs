@@ -100,7 +100,7 @@ fn two_people_must_approve_where_a_policy_says_so() {
     let second = json!({
         "apiVersion": "spreadgroup.com/v1", "kind": "AccessGrant", "status": "granted",
         "metadata": {"name": format!("grant-{request}-2"), "namespace": scene.namespace},
-        "spec": {"grantFor": request},
+        "spec": {"grantFor": request, "requestUID": scene.uid_of(&request)},
     });
     bob.kubectl_with(&second.to_string(), ["create", "-f", "-"]).works_with("created");
     bob.awaits(&request, "Granted");

@@ -16,9 +16,10 @@ use run::local::Process;
 use serde_json::{Value, json};
 
 use kra_tests::{
+    notices::Told,
     processes::{like, signal},
-    scene::{Person, Scene},
-    world::{Wish, World, eventually},
+    scene::{Person, Scene, said},
+    world::{PATIENCE, Wish, World, eventually, within},
 };
 
 /// A server that is killed and followed by others at the same address; for one test at a time.
@@ -32,7 +33,10 @@ impl Mortal {
         static WORLD: OnceLock<World> = OnceLock::new();
         static TURN: Mutex<Option<Process>> = Mutex::new(None);
         let server = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let world = WORLD.get_or_init(|| World::start(Wish { receivers: true, ..Wish::default() }));
+        let world = WORLD.get_or_init(|| {
+            let flags = vec![format!("--notice-url={}", Told::here().url())];
+            World::start(Wish { receivers: true, flags, ..Wish::default() })
+        });
         let mortal = Self { world, server };
         // Read while the first one lives.
         mortal.another();
@@ -193,4 +197,40 @@ fn an_attempt_that_a_foreign_webhook_denies_is_used_once_and_never_twice() {
     eventually("the foreign webhook is forgotten", || !jane.exec_over_spdy(&["ls"]).text.contains("foreign"));
     jane.exec(&["date"]).is_refused_with("was for one use");
     assert_eq!(scene.uses(&request), 1);
+}
+
+// K10
+#[test]
+fn an_emergency_of_which_the_server_could_tell_nobody_before_it_died_is_told_by_the_next_one() {
+    let mut mortal = Mortal::new();
+    let scene = Scene::new(mortal.world);
+    let jane = scene.developer("jane");
+    let night = json!({
+        "apiVersion": "spreadgroup.com/v1", "kind": "AccessPolicy", "metadata": {"name": format!("night-{}", scene.namespace)},
+        "spec": {"effect": "Allow", "namespaces": [scene.namespace], "doors": ["exec"], "reason": {},
+            "subjects": [{"kind": "User", "name": jane.name}], "emergency": {"reviewWithin": "24h"}},
+    });
+    let mut owner = scene.world.cluster.kubectl_as_admin();
+    owner.args(["--as=kube-request-access:policy-owner", "--as-group=kube-request-access:policy-owners"]);
+    owner.args(["apply", "-f", "-"]);
+    said(owner, &night.to_string()).works_with("created");
+
+    Told::here().refuse("emergency", &scene.namespace);
+    let request = jane.ask(&["--reason=the shop is down"], &["date"]);
+    eventually("an attempt to tell", || !Told::here().refused_of(&request).is_empty());
+    mortal.kill();
+    mortal.succeed(None);
+    Told::here().take("emergency", &scene.namespace);
+    assert!(scene.get("acr", &request)["status"]["notified"].is_null());
+    // It gives whoever told it first a minute.
+    let told_of = |change: &str| Told::here().of(&request).iter().any(|(_, data)| data["change"] == change);
+    within(PATIENCE * 3, "the notice", || told_of("emergency"));
+    eventually("the note", || scene.get("acr", &request)["status"]["notified"] == json!(["Emergency"]));
+    // The next one has nothing left to tell.
+    let told = Told::here().of(&request).len();
+    mortal.kill();
+    mortal.succeed(None);
+    jane.exec(&["date"]).works_with("UTC");
+    eventually("the use", || told_of("used"));
+    assert_eq!(Told::here().of(&request).len(), told + 1);
 }
