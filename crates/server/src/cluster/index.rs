@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    mem::{replace, take},
     sync::{PoisonError, RwLock, RwLockReadGuard},
 };
 
@@ -27,23 +28,33 @@ pub struct Index {
 
 #[derive(Debug, Default)]
 struct State {
-    requests: HashMap<Key, Request>,
+    requests: Requests,
+    grants: Grants,
+    /// What a new list has brought so far; it takes the place of the old one when it is complete.
+    relisted_requests: Requests,
+    relisted_grants: Grants,
+}
+
+#[derive(Debug, Default)]
+struct Requests {
+    by_name: HashMap<Key, Request>,
     /// Names of requests by namespace and user name.
     by_user: HashMap<Key, BTreeSet<String>>,
-    /// Grants by namespace and name of the request that they name, by their own name.
-    grants: HashMap<Key, BTreeMap<String, Grant>>,
+}
+
+#[derive(Debug, Default)]
+struct Grants {
+    /// By namespace and name of the request that they name, by their own name.
+    by_request: HashMap<Key, BTreeMap<String, Grant>>,
     /// Which request a grant names, by the grant's namespace and name.
     grant_for: HashMap<Key, String>,
-    /// What a new list has brought so far; it replaces the old one when it is complete.
-    relisted_requests: Option<Vec<AccessRequest>>,
-    relisted_grants: Option<Vec<AccessGrant>>,
 }
 
 impl Index {
     /// The requests of a user in a namespace, each with the grants that name it.
     pub fn candidates(&self, namespace: &str, user: &Person) -> Vec<Candidate> {
         let state = self.read();
-        let names = state.by_user.get(&(namespace.to_owned(), user.name.clone()));
+        let names = state.requests.by_user.get(&(namespace.to_owned(), user.name.clone()));
         names.into_iter().flatten().filter_map(|name| state.candidate(namespace, name)).collect()
     }
 
@@ -55,61 +66,51 @@ impl Index {
     /// Every request, each with the grants that name it.
     pub fn all(&self) -> Vec<Candidate> {
         let state = self.read();
-        state.requests.keys().filter_map(|(namespace, name)| state.candidate(namespace, name)).collect()
+        state.requests.by_name.keys().filter_map(|(namespace, name)| state.candidate(namespace, name)).collect()
     }
 
     /// Takes an event of the watch on requests. True when a list has become complete.
+    ///
+    /// A list is built beside the one that readers use, and each object of it becomes what is kept of it at once: neither
+    /// time under the lock nor memory grows with whole objects.
     pub fn apply_request(&self, event: Event<AccessRequest>) -> bool {
-        self.change(|state| {
-            match event {
-                Event::Apply(request) => state.put_request(&request),
-                Event::Delete(request) => state.remove_request(&key(&request)),
-                Event::Init => state.relisted_requests = Some(Vec::new()),
-                Event::InitApply(request) => state.relisted_requests.get_or_insert_default().push(request),
-                Event::InitDone => {
-                    let all = state.relisted_requests.take().unwrap_or_default();
-                    state.requests.clear();
-                    state.by_user.clear();
-                    for request in &all {
-                        state.put_request(request);
-                    }
-                    return true;
-                }
+        match event {
+            Event::Apply(object) => self.change(|state| state.requests.put(&object)),
+            Event::Delete(object) => self.change(|state| state.requests.remove(&key(&object))),
+            Event::Init => drop(self.change(|state| take(&mut state.relisted_requests))),
+            Event::InitApply(object) => self.change(|state| state.relisted_requests.put(&object)),
+            Event::InitDone => {
+                // The old ones are dropped after the lock is gone.
+                let _old = self.change(|state| replace(&mut state.requests, take(&mut state.relisted_requests)));
+                return true;
             }
-            false
-        })
+        }
+        false
     }
 
     /// Takes an event of the watch on grants. True when a list has become complete.
     pub fn apply_grant(&self, event: Event<AccessGrant>) -> bool {
-        self.change(|state| {
-            match event {
-                Event::Apply(grant) => state.put_grant(&grant),
-                Event::Delete(grant) => state.remove_grant(&key(&grant)),
-                Event::Init => state.relisted_grants = Some(Vec::new()),
-                Event::InitApply(grant) => state.relisted_grants.get_or_insert_default().push(grant),
-                Event::InitDone => {
-                    let all = state.relisted_grants.take().unwrap_or_default();
-                    state.grants.clear();
-                    state.grant_for.clear();
-                    for grant in &all {
-                        state.put_grant(grant);
-                    }
-                    return true;
-                }
+        match event {
+            Event::Apply(object) => self.change(|state| state.grants.put(&object)),
+            Event::Delete(object) => self.change(|state| state.grants.remove(&key(&object))),
+            Event::Init => drop(self.change(|state| take(&mut state.relisted_grants))),
+            Event::InitApply(object) => self.change(|state| state.relisted_grants.put(&object)),
+            Event::InitDone => {
+                let _old = self.change(|state| replace(&mut state.grants, take(&mut state.relisted_grants)));
+                return true;
             }
-            false
-        })
+        }
+        false
     }
 
     /// Forgets a request that cannot be decoded any more: it gives access to nobody.
     pub fn forget_request(&self, key: &Key) {
-        self.change(|state| state.remove_request(key));
+        self.change(|state| state.requests.remove(key));
     }
 
     /// Forgets a grant that cannot be decoded any more: it grants nothing.
     pub fn forget_grant(&self, key: &Key) {
-        self.change(|state| state.remove_grant(key));
+        self.change(|state| state.grants.remove(key));
     }
 
     // A poisoned lock means a panic in one of the short functions below, which leave nothing half done that could
@@ -129,20 +130,23 @@ impl Index {
 impl State {
     fn candidate(&self, namespace: &str, name: &str) -> Option<Candidate> {
         let key = (namespace.to_owned(), name.to_owned());
-        let request = self.requests.get(&key)?.clone();
-        let grants = self.grants.get(&key).map(|grants| grants.values().cloned().collect()).unwrap_or_default();
+        let request = self.requests.by_name.get(&key)?.clone();
+        let grants =
+            self.grants.by_request.get(&key).map(|grants| grants.values().cloned().collect()).unwrap_or_default();
         Some(Candidate { request, grants })
     }
+}
 
-    fn put_request(&mut self, object: &AccessRequest) {
+impl Requests {
+    fn put(&mut self, object: &AccessRequest) {
         let key = key(object);
-        self.remove_request(&key);
+        self.remove(&key);
         // Seals are looked at where objects are read live: memory only promises.
         match convert::request(object, Seal::Good) {
             Ok(request) => {
                 let user = (key.0.clone(), request.user.name.clone());
                 self.by_user.entry(user).or_default().insert(key.1.clone());
-                self.requests.insert(key, request);
+                self.by_name.insert(key, request);
             }
             Err(error) => {
                 warn!(namespace = key.0, name = key.1, %error, "an AccessRequest that gives access to nobody");
@@ -150,8 +154,8 @@ impl State {
         }
     }
 
-    fn remove_request(&mut self, key: &Key) {
-        let Some(request) = self.requests.remove(key) else { return };
+    fn remove(&mut self, key: &Key) {
+        let Some(request) = self.by_name.remove(key) else { return };
         let user = (key.0.clone(), request.user.name);
         if let Some(names) = self.by_user.get_mut(&user) {
             names.remove(&key.1);
@@ -160,27 +164,29 @@ impl State {
             }
         }
     }
+}
 
-    fn put_grant(&mut self, object: &AccessGrant) {
+impl Grants {
+    fn put(&mut self, object: &AccessGrant) {
         let key = key(object);
-        self.remove_grant(&key);
+        self.remove(&key);
         match convert::grant(object, Seal::Good) {
             Ok(grant) => {
                 let request = (key.0.clone(), object.spec.grant_for.clone());
-                self.grants.entry(request).or_default().insert(key.1.clone(), grant);
+                self.by_request.entry(request).or_default().insert(key.1.clone(), grant);
                 self.grant_for.insert(key, object.spec.grant_for.clone());
             }
             Err(error) => warn!(namespace = key.0, name = key.1, %error, "an AccessGrant that grants nothing"),
         }
     }
 
-    fn remove_grant(&mut self, key: &Key) {
+    fn remove(&mut self, key: &Key) {
         let Some(request) = self.grant_for.remove(key) else { return };
         let request = (key.0.clone(), request);
-        if let Some(grants) = self.grants.get_mut(&request) {
+        if let Some(grants) = self.by_request.get_mut(&request) {
             grants.remove(&key.1);
             if grants.is_empty() {
-                self.grants.remove(&request);
+                self.by_request.remove(&request);
             }
         }
     }

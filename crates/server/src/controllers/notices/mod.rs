@@ -67,13 +67,11 @@ impl Notices {
         let status = object.status.as_ref()?;
         let looks = status.untold().into_iter().map(|(alarm, since)| {
             let age = Duration::try_from(now.duration_since(since)).unwrap_or_default();
-            match AGAIN.checked_sub(age).filter(|left| !left.is_zero()) {
-                Some(left) => left,
-                None => {
-                    self.put(alarm.into(), object, status, now);
-                    (age / 4).clamp(AGAIN, LONGEST_PAUSE)
-                }
+            if let Some(left) = AGAIN.checked_sub(age).filter(|left| !left.is_zero()) {
+                return left;
             }
+            self.put(alarm.into(), object, status, now);
+            age.div_f64(4.0).clamp(AGAIN, LONGEST_PAUSE)
         });
         looks.min()
     }
