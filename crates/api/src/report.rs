@@ -19,6 +19,8 @@ const MOST: usize = 2000;
 const LARGEST: usize = 700 * 1024;
 /// Of one user so many different attempts are kept: nobody's push out all others.
 const MOST_OF_ONE: usize = 250;
+/// Of so many users it is kept how much was forgotten.
+const MOST_FORGOTTEN: usize = 100;
 /// Commands that take more bytes as JSON, or have more arguments than a policy takes, are kept by their program only.
 const LONGEST: usize = 2048;
 const MOST_ARGUMENTS: usize = 256;
@@ -38,6 +40,9 @@ pub struct Report {
     pub passed: u64,
     /// How many attempts are not among those below, because there were too many different ones.
     pub forgotten: u64,
+    /// Whose attempts these were: of the users with most of them, how many.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub forgotten_of: BTreeMap<String, u64>,
     /// What would have been stopped.
     pub stopped: Vec<Stopped>,
 }
@@ -151,7 +156,12 @@ impl Report {
     /// A report of one attempt.
     pub fn of(attempt: Observed, passes: bool, at: Timestamp) -> Self {
         let stopped = if passes { vec![] } else { vec![Stopped { attempt, times: 1, first: at, last: at }] };
-        Self { since: Some(at), passed: u64::from(passes), forgotten: 0, stopped }
+        Self { since: Some(at), passed: u64::from(passes), stopped, ..Self::default() }
+    }
+
+    /// A report of attempts that nobody had time to look at.
+    pub fn of_forgotten(attempts: u64) -> Self {
+        Self { forgotten: attempts, ..Self::default() }
     }
 
     /// All together, the newest of them where they are too many. In which order they come does not matter, as long as
@@ -162,6 +172,9 @@ impl Report {
             sum.since = sum.since.into_iter().chain(report.since).min();
             sum.passed = sum.passed.saturating_add(report.passed);
             sum.forgotten = sum.forgotten.saturating_add(report.forgotten);
+            for (user, times) in report.forgotten_of {
+                sum.forgets(user, times);
+            }
             for one in report.stopped {
                 let known = stopped.entry(one.attempt.clone()).or_insert_with(|| Stopped { times: 0, ..one.clone() });
                 known.times = known.times.saturating_add(one.times);
@@ -178,7 +191,7 @@ impl Report {
     fn forget(&mut self) {
         self.stopped.sort_by_key(|one| std::cmp::Reverse(one.last));
         let (mut of_users, mut count, mut size) = (BTreeMap::<String, usize>::new(), 0_usize, 0_usize);
-        let mut forgotten = 0_u64;
+        let mut forgotten = Vec::new();
         self.stopped.retain(|one| {
             let of_user = of_users.entry(one.attempt.user.clone()).or_default();
             let grown = serde_json::to_string(one).map_or(LARGEST, |text| text.len()).saturating_add(size);
@@ -188,12 +201,24 @@ impl Report {
                 count = count.saturating_add(1);
                 size = grown;
             } else {
-                forgotten = forgotten.saturating_add(one.times);
+                forgotten.push((one.attempt.user.clone(), one.times));
             }
             kept
         });
-        self.forgotten = self.forgotten.saturating_add(forgotten);
+        for (user, times) in forgotten {
+            self.forgotten = self.forgotten.saturating_add(times);
+            self.forgets(user, times);
+        }
+        while self.forgotten_of.len() > MOST_FORGOTTEN {
+            let least = self.forgotten_of.iter().min_by_key(|(_, times)| **times).map(|(user, _)| user.clone());
+            least.and_then(|user| self.forgotten_of.remove(&user));
+        }
         self.stopped.sort_by(|one, other| one.attempt.cmp(&other.attempt));
+    }
+
+    fn forgets(&mut self, user: String, times: u64) {
+        let of_user = self.forgotten_of.entry(user).or_default();
+        *of_user = of_user.saturating_add(times);
     }
 }
 
@@ -254,6 +279,18 @@ mod tests {
         let report = Report::all((1..1000).map(hers).chain([Report::of(exec(BOT, &["date"]), false, at(0))]));
         assert!(report.stopped.iter().any(|one| one.attempt.user == BOT));
         assert_eq!((report.stopped.len(), report.forgotten), (251, 749));
+        assert_eq!(report.forgotten_of, BTreeMap::from([("mallory".to_owned(), 749)]), "it says whose were left out");
+    }
+
+    // K15
+    #[test]
+    fn whose_attempts_were_left_out_is_kept_of_those_with_most() {
+        let of = |user: i64, n: i64| Report::of(exec(&format!("mallory-{user:03}"), &[&n.to_string()]), false, at(n));
+        let theirs = |user: i64| Report::all((0..251_i64.saturating_add(user)).map(|n| of(user, n)));
+        let report = Report::all((0..130).map(theirs));
+        assert_eq!(report.forgotten_of.len(), 100);
+        assert!(report.forgotten_of.contains_key("mallory-129") && !report.forgotten_of.contains_key("mallory-000"));
+        assert!(serde_json::to_string(&report).unwrap().len() < 1024 * 1024);
     }
 
     #[test]

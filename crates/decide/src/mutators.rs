@@ -16,23 +16,26 @@ pub struct Rule {
     pub operations: Vec<String>,
 }
 
-/// Our API group.
-const GROUP: &str = "spreadgroup.com";
-/// What is granted, asked for and allowed.
-const OBJECTS: [&str; 3] = ["accessrequests", "accessgrants", "accesspolicies"];
+/// What must be stored as it was written, by API group: what is asked for, granted and allowed; and `ConfigMaps`, of which
+/// one names the mutators that installers trust, and others are records.
+const OBJECTS: [(&str, &[&str]); 2] =
+    [("spreadgroup.com", &["accessrequests", "accessgrants", "accesspolicies"]), ("", &["configmaps"])];
 
 impl Rule {
-    /// Whether it is for requests, grants or policies, or for their status, as they are written.
+    /// Whether it is for such objects, or for their status, as they are written.
     pub fn reaches_objects(&self) -> bool {
-        let group = self.groups.iter().any(|group| group == "*" || group == GROUP);
         let written = self.operations.iter().any(|operation| ["*", "CREATE", "UPDATE"].contains(&operation.as_str()));
-        group && written && self.resources.iter().any(|resource| is_object(resource))
+        let reached = |(group, names): &(&str, &[&str])| {
+            let is_group = self.groups.iter().any(|other| other == "*" || other == group);
+            is_group && self.resources.iter().any(|resource| is_one(resource, names))
+        };
+        written && OBJECTS.iter().any(reached)
     }
 }
 
-fn is_object(resource: &str) -> bool {
+fn is_one(resource: &str, names: &[&str]) -> bool {
     let (name, sub) = resource.split_once('/').map_or((resource, None), |(name, sub)| (name, Some(sub)));
-    let named = name == "*" || OBJECTS.contains(&name);
+    let named = name == "*" || names.contains(&name);
     named && sub.is_none_or(|sub| sub == "*" || sub == "status")
 }
 
@@ -76,7 +79,7 @@ pub struct Mutator {
 pub type Trusted = BTreeMap<String, String>;
 
 impl Mutator {
-    /// Whether it may change a request, a grant or a policy.
+    /// Whether it may change a request, a grant, a policy, or a `ConfigMap`.
     pub fn reaches_objects(&self) -> bool {
         self.rules.as_ref().is_none_or(|rules| rules.iter().any(Rule::reaches_objects))
     }
@@ -119,6 +122,9 @@ mod tests {
     #[case("spreadgroup.com", "*", "CREATE")]
     #[case("*", "*", "*")]
     #[case("*", "*/*", "CREATE")]
+    #[case("", "configmaps", "UPDATE")]
+    #[case("", "*", "CREATE")]
+    #[case("", "*/*", "*")]
     fn a_rule_for_our_objects_reaches_them(#[case] group: &str, #[case] resource: &str, #[case] operation: &str) {
         assert!(rule(group, resource, operation).reaches_objects());
         let mut more = rule(group, resource, operation);
@@ -130,7 +136,10 @@ mod tests {
 
     #[rstest]
     #[case("apps", "*", "*")]
-    #[case("", "*/*", "*")]
+    #[case("", "pods", "*")]
+    #[case("", "secrets/*", "*")]
+    #[case("", "accessgrants", "CREATE")]
+    #[case("spreadgroup.com", "configmaps", "CREATE")]
     #[case("*", "pods", "*")]
     #[case("*", "*/scale", "*")]
     #[case("spreadgroup.com", "accessgrants", "DELETE")]

@@ -18,6 +18,8 @@ use crate::table;
 use crate::terminal::Terminal;
 use crate::times;
 
+/// So many users whose attempts were left out are named.
+const MOST_NAMES: usize = 10;
 const EXAMPLES: &str = "\
 Examples:
   # Who would have been stopped since observe mode began
@@ -181,10 +183,24 @@ fn summary(report: &Report, terminal: &Terminal<'_>) -> String {
         report.passed,
     );
     if report.forgotten > 0 {
-        let _infallible =
-            writeln!(text, "{} are not shown: there were too many different ones.", count(report.forgotten, "attempt"));
+        let _infallible = writeln!(
+            text,
+            "{} are not shown: there were too many different ones{}.",
+            count(report.forgotten, "attempt"),
+            of(report)
+        );
     }
     text
+}
+
+/// Whose attempts were left out, most first. What somebody tried may hide among them.
+fn of(report: &Report) -> String {
+    let mut users: Vec<_> = report.forgotten_of.iter().collect();
+    users.sort_by_key(|(_, times)| std::cmp::Reverse(**times));
+    let shown: Vec<_> =
+        users.iter().take(MOST_NAMES).map(|(user, times)| format!("{times} of {}", safe(user))).collect();
+    let more = if users.len() > MOST_NAMES { ", and others" } else { "" };
+    if shown.is_empty() { String::new() } else { format!(" ({}{more})", shown.join(", ")) }
 }
 
 fn count(count: u64, what: &str) -> String {

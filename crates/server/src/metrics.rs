@@ -28,6 +28,7 @@ pub struct Metrics {
     notices: Family<NoticeLabels, Counter>,
     unsealed_policies: Gauge,
     older_keys_needed: Gauge,
+    untrusted_mutators: Gauge,
     broken_seals: Family<KindLabels, Counter>,
     /// Whether API servers ask us.
     pub canary: Gauges,
@@ -77,12 +78,17 @@ impl Metrics {
         let notices = Family::default();
         registry.register("notices", "Notices by what became of them", notices.clone());
         let canary = Gauges::registered(&mut registry);
-        let [unsealed_policies, older_keys_needed] = [Gauge::default(), Gauge::default()];
+        let [unsealed_policies, older_keys_needed, untrusted_mutators] = std::array::from_fn(|_| Gauge::default());
         registry.register("unsealed_policies", "Policies without a good seal", unsealed_policies.clone());
         registry.register(
             "older_keys_needed",
             "1 while something may count by a seal key that is not the first one",
             older_keys_needed.clone(),
+        );
+        registry.register(
+            "untrusted_mutators",
+            "Mutating webhook configurations and policies that may change our objects, and that no installer has named",
+            untrusted_mutators.clone(),
         );
         let broken_seals = Family::default();
         registry.register("broken_seals", "Requests and grants found without a good seal", broken_seals.clone());
@@ -96,6 +102,7 @@ impl Metrics {
             notices,
             unsealed_policies,
             older_keys_needed,
+            untrusted_mutators,
             broken_seals,
             canary,
         }
@@ -124,6 +131,11 @@ impl Metrics {
     /// Tells whether something may count by an older seal key alone.
     pub fn older_keys_needed(&self, needed: bool) {
         self.older_keys_needed.set(i64::from(needed));
+    }
+
+    /// Tells how many may change our objects on their way without being trusted: while there are any, nothing is granted.
+    pub fn untrusted_mutators(&self, count: usize) {
+        self.untrusted_mutators.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Counts an object without a good seal: of `accessrequests` or `accessgrants`.

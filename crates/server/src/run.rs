@@ -121,8 +121,8 @@ pub async fn run(args: Args, audit_file: Option<Arc<AuditFile>>) -> anyhow::Resu
     let mutators = Arc::new(Mutators::new(clients.decisions.clone(), report::namespace(&own_name)));
     let handles = Handles { outcomes, waiting, observations, mutators: Arc::clone(&mutators) };
     let admission = Arc::new(admission(&args, &clients, (&index, &policies), &files, handles, own_name));
-    let (watching, synced) = spawn_watches(&clients, &index, &policies, mutators);
     let metrics = Metrics::new();
+    let (watching, synced) = spawn_watches(&clients, &index, &policies, mutators, metrics.clone());
     let context = context(&args, &clients, &policies, &admission.clock, &files, &metrics);
     let cleaning = (admission.records.clone(), args.cleanup_interval);
     let controlling = spawn_controllers(context, &index, cleaning, filings, synced.clone());
@@ -381,12 +381,13 @@ fn spawn_watches(
     index: &Arc<Index>,
     policies: &Arc<PolicyStore>,
     mutators: Arc<Mutators>,
+    metrics: Metrics,
 ) -> (JoinHandle<()>, watch::Receiver<watches::Synced>) {
     let (synced, is_synced) = watch::channel(watches::Synced::default());
     let watching = watches::run(clients.clone(), Arc::clone(index), Arc::clone(policies), synced);
     let client = clients.requests.clone();
     let all = async move {
-        tokio::join!(watching, mutators::watch(&client, &mutators));
+        tokio::join!(watching, mutators::watch(&client, &mutators, &metrics));
     };
     (tokio::spawn(all), is_synced)
 }

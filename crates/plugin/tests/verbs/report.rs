@@ -30,7 +30,8 @@ fn observed() -> Fake {
     let mut node = seen(BOT, "nodes/proxy", 7, &json!({"path": "/metrics"}));
     node.as_object_mut().unwrap().remove("namespace");
     let report = json!({
-        "since": "2026-01-01T00:00:00Z", "passed": 1204, "forgotten": 2,
+        "since": "2026-01-01T00:00:00Z", "passed": 1204, "forgotten": 5,
+        "forgottenOf": {"jane": 1, "mallory\u{1b}[A": 3},
         "stopped": [
             seen("jane", "pods/exec", 10, &json!({"command": ["sh"], "cut": true, "interactive": true})),
             seen("jane\u{1b}[31m", "pods/portforward", 1, &json!({})),

@@ -9,7 +9,8 @@ use crate::cluster::mutators::TRUSTED;
 impl Admission {
     /// Refuses what gives access while somebody may change it on its way to us: it may not say what its author wrote.
     pub(super) async fn check_mutators(&self, what: &str) -> Result<(), Refused> {
-        let Some(mutator) = self.mutators.untrusted().await? else { return Ok(()) };
+        let untrusted = self.mutators.untrusted().await?;
+        let Some(mutator) = untrusted.first() else { return Ok(()) };
         let (kind, name) = (mutator.kind.name(), &mutator.name);
         warn!(
             kind,
@@ -19,8 +20,8 @@ impl Admission {
             "may change our objects, and is not trusted"
         );
         Err(Refused::because(format!(
-            "the {kind} {:?} may change a {what} on its way here, or could a moment ago, and nobody who installs \
-             kube-request-access trusts it: nothing that gives access is taken until it is gone, or named in the ConfigMap \
+            "the {kind} {:?} may change a {what} on its way here, or whom installers trust to do so, or could a moment ago, and \
+             nobody who installs kube-request-access trusts it: nothing that gives access is taken until it is gone, or named in the ConfigMap \
              {TRUSTED} (docs/operators.md, \"Who else may change our objects\")",
             safe(name)
         )))

@@ -23,9 +23,10 @@ use kube::{
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::clients::WATCH_TIMEOUT;
+use crate::metrics::Metrics;
 
 /// The ConfigMap in which installers name the mutators that they trust.
 pub const TRUSTED: &str = "kube-request-access-trusted-mutators";
@@ -35,7 +36,7 @@ const OWN: &str = "kube-request-access";
 pub const ACTS_AFTER: Duration = Duration::from_secs(10);
 /// More than these are not looked at, and then nobody is trusted.
 const MOST: u32 = 500;
-/// How often it is looked whether a kind that is absent is there.
+/// How often it is looked whether a kind that is absent is there, and who is not trusted.
 const LOOK: Duration = Duration::from_secs(30);
 /// How soon a watch that cannot begin is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -75,11 +76,11 @@ impl Mutators {
         Self { client, namespace: namespace.into(), memory: Mutex::default() }
     }
 
-    /// One that reaches our objects, or did a moment ago, and that nobody trusts; read from the API server.
+    /// Those that reach our objects, or did a moment ago, and that nobody trusts; read from the API server.
     ///
     /// # Errors
     /// It is not known.
-    pub async fn untrusted(&self) -> Result<Option<Mutator>, MutatorsError> {
+    pub async fn untrusted(&self) -> Result<Vec<Mutator>, MutatorsError> {
         let (webhooks, policies, trusted) =
             tokio::try_join!(self.list(Kind::Webhook), self.list(Kind::Policy), self.trusted())?;
         let now = Instant::now();
@@ -88,10 +89,11 @@ impl Mutators {
         }
         let mut memory = self.memory();
         memory.seen.retain(|_, (_, last)| now.duration_since(*last) < ACTS_AFTER);
-        let untrusted = memory.seen.values().map(|(mutator, _)| mutator).find(|mutator| !mutator.is_trusted(&trusted));
+        let seen = memory.seen.values().map(|(mutator, _)| mutator);
+        let untrusted: Vec<_> = seen.filter(|mutator| !mutator.is_trusted(&trusted)).cloned().collect();
         match [Kind::Webhook, Kind::Policy].into_iter().find(|kind| !memory.watched.contains(kind)) {
-            Some(kind) if untrusted.is_none() => Err(MutatorsError::Unwatched(kind)),
-            _ => Ok(untrusted.cloned()),
+            Some(kind) if untrusted.is_empty() => Err(MutatorsError::Unwatched(kind)),
+            _ => Ok(untrusted),
         }
     }
 
@@ -144,8 +146,23 @@ impl Mutators {
 }
 
 /// Watches both kinds. Never ends.
-pub async fn watch(client: &Client, mutators: &Mutators) {
-    tokio::join!(watch_kind(client, mutators, Kind::Webhook), watch_kind(client, mutators, Kind::Policy));
+pub async fn watch(client: &Client, mutators: &Mutators, metrics: &Metrics) {
+    tokio::join!(
+        watch_kind(client, mutators, Kind::Webhook),
+        watch_kind(client, mutators, Kind::Policy),
+        count(mutators, metrics)
+    );
+}
+
+/// Says by a metric how many there are that nobody trusts, before an approver runs into one.
+async fn count(mutators: &Mutators, metrics: &Metrics) {
+    loop {
+        sleep(LOOK).await;
+        match mutators.untrusted().await {
+            Ok(untrusted) => metrics.untrusted_mutators(untrusted.len()),
+            Err(error) => debug!(error = crate::chain(&error), "cannot count who changes objects on their way"),
+        }
+    }
 }
 
 async fn watch_kind(client: &Client, mutators: &Mutators, kind: Kind) {

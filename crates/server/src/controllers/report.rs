@@ -1,7 +1,14 @@
 //! Keeps what observe mode saw in a Secret (see [`api::report`]): every few seconds what came since is added to what is
 //! there. Attempts never wait for it, and where it cannot be written, it is tried again.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use api::report::{KEY, NAME, Observed, Report};
 use jiff::Timestamp;
@@ -22,23 +29,32 @@ const NAMESPACE: &str = "kube-request-access";
 
 /// Where attempts are handed over.
 #[derive(Debug, Clone)]
-pub struct Observations(mpsc::Sender<Report>);
+pub struct Observations {
+    queue: mpsc::Sender<Report>,
+    left_out: Arc<AtomicU64>,
+}
 
 /// What was handed over.
 #[derive(Debug)]
-pub struct Seen(mpsc::Receiver<Report>);
+pub struct Seen {
+    queue: mpsc::Receiver<Report>,
+    /// How many attempts had no place in the queue, and are not told yet.
+    left_out: Arc<AtomicU64>,
+}
 
 impl Observations {
     /// One, and what it hands over.
     pub fn new() -> (Self, Seen) {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        (Self(sender), Seen(receiver))
+        let left_out = Arc::<AtomicU64>::default();
+        (Self { queue: sender, left_out: Arc::clone(&left_out) }, Seen { queue: receiver, left_out })
     }
 
     /// Counts an attempt; returns at once.
     pub fn saw(&self, attempt: Observed, passes: bool, at: Timestamp) {
-        if let Err(error) = self.0.try_send(Report::of(attempt, passes, at)) {
-            debug!(%error, "an attempt in observe mode was not counted");
+        if let Err(error) = self.queue.try_send(Report::of(attempt, passes, at)) {
+            debug!(%error, "an attempt in observe mode is counted, and not told of");
+            self.left_out.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -46,7 +62,7 @@ impl Observations {
 impl Seen {
     /// Whether nothing waits to be counted.
     pub fn is_empty(&mut self) -> bool {
-        self.0.is_empty()
+        self.queue.is_empty()
     }
 }
 
@@ -64,13 +80,14 @@ pub async fn run(mut seen: Seen, client: Client, namespace: String) {
     let mut new = Vec::new();
     loop {
         let is_over = tokio::select! {
-            count = seen.0.recv_many(&mut new, QUEUE) => count == 0,
+            count = seen.queue.recv_many(&mut new, QUEUE) => count == 0,
             _ = ticks.tick() => {
                 unwritten = write(&api, unwritten).await;
                 false
             }
         };
-        unwritten = Report::all(std::iter::once(unwritten).chain(new.drain(..)));
+        let left_out = Report::of_forgotten(seen.left_out.swap(0, Ordering::Relaxed));
+        unwritten = Report::all([unwritten, left_out].into_iter().chain(new.drain(..)));
         if is_over {
             write(&api, unwritten).await;
             return;

@@ -32,6 +32,13 @@ fn webhook(name: &str, group: &str) -> Value {
     })
 }
 
+/// It could have itself named as trusted, the next time that an installer writes whom to trust.
+fn for_config_maps() -> Value {
+    let mut webhook = webhook("other", "apps");
+    webhook["webhooks"][1]["rules"] = json!([rule("", "configmaps")]);
+    webhook
+}
+
 fn mutating_policy(group: &str) -> Value {
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy",
@@ -61,6 +68,7 @@ fn store(world: &World, plural: &str, version: &str, object: &Value) {
 #[rstest]
 #[case::a_webhook("mutatingwebhookconfigurations", "v1", webhook("other", "spreadgroup.com"))]
 #[case::a_webhook_for_all("mutatingwebhookconfigurations", "v1", webhook("other", "*"))]
+#[case::a_webhook_for_config_maps("mutatingwebhookconfigurations", "v1", for_config_maps())]
 #[case::a_policy("mutatingadmissionpolicies", "v1", mutating_policy("spreadgroup.com"))]
 #[case::a_policy_of_an_older_server("mutatingadmissionpolicies", "v1beta1", mutating_policy("*"))]
 #[case::a_policy_without_rules("mutatingadmissionpolicies", "v1alpha1", json!({"metadata": {"name": "turns"}, "spec": {}}))]

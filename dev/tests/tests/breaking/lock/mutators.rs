@@ -51,6 +51,9 @@ fn nobody_but_an_installer_registers_a_mutating_webhook_for_our_objects_or_for_t
         ("*", "*/*", "CONNECT"),
         ("", "pods/exec", "CONNECT"),
         ("", "pods/*", "*"),
+        // It could have itself named as trusted.
+        ("", "configmaps", "UPDATE"),
+        ("", "*", "CREATE"),
     ];
     for (group, resource, operation) in reaching {
         create(&broken, &[], &webhook("foreign", group, resource, operation)).is_refused_with(REFUSED);
