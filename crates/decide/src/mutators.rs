@@ -35,8 +35,8 @@ impl Rule {
 
 fn is_one(resource: &str, names: &[&str]) -> bool {
     let (name, sub) = resource.split_once('/').map_or((resource, None), |(name, sub)| (name, Some(sub)));
-    let named = name == "*" || names.contains(&name);
-    named && sub.is_none_or(|sub| sub == "*" || sub == "status")
+    let is_named = name == "*" || names.contains(&name);
+    is_named && sub.is_none_or(|sub| sub == "*" || sub == "status")
 }
 
 /// Which kind of object changes others.
