@@ -27,29 +27,31 @@ impl Admission {
     /// Keeps a record of a request when it, or a grant of it, is deleted, if it opened something. Where it cannot be kept,
     /// people delete nothing; the cluster's own controllers do, since a namespace would not end otherwise, and the record
     /// stands in the log. Our own clean-up comes when the time of records is over.
+    ///
+    /// Returns whether it opened something, for all that is known.
     pub(super) async fn keep_record(
         &self,
         review: &Review,
         request: &AccessRequest,
         (kind, name, uid): (&'static str, &str, &str),
         deadline: Deadline,
-    ) -> Result<(), Refused> {
+    ) -> Result<bool, Refused> {
         let by = &review.request.user_info;
         let username = Self::caller(review).username;
         if review.request.is_dry_run() || username == self.own_name {
-            return Ok(());
+            return Ok(true);
         }
         let is_controller = metadata::is_controller(&username);
         let until = if is_controller { deadline.decide_by().min(self.patiently()) } else { deadline.decide_by() };
         let grants = timeout_at(until, self.answers_to(request)).await.ok().flatten();
         if !self.opened(request, grants.as_deref()) {
-            return Ok(());
+            return Ok(false);
         }
         let now = self.now();
         let deletion = Deletion { kind, name, uid, by, at: now, review_uid: &review.request.uid };
         let record = Record::of(deletion, request, &grants.unwrap_or_default());
         let error = match timeout_at(until, self.records.keep(&record, now)).await {
-            Ok(Ok(())) => return Ok(()),
+            Ok(Ok(())) => return Ok(true),
             Ok(Err(error)) => KeepError::Write(error),
             Err(_elapsed) => KeepError::Timeout,
         };
@@ -65,7 +67,7 @@ impl Admission {
             uid = review.request.uid, user = username, error, record = record.for_the_log(),
             "a controller deletes what opened something, and its record is nowhere but here"
         );
-        Ok(())
+        Ok(true)
     }
 
     /// All answers to a request. `None`: they could not be read.

@@ -22,6 +22,9 @@ use crate::{
     cluster::rights::{self, Right},
 };
 
+/// A request that opened nothing, deleted by whoever asked.
+const WITHDRAWN: &str = "withdrawn";
+
 impl Admission {
     /// Admits the deletion of a request.
     pub(super) async fn delete_request(&self, review: &Review, deadline: Deadline) -> Result<(), Refused> {
@@ -37,12 +40,17 @@ impl Admission {
         let what = if unreviewed { "emergency, which nobody has reviewed," } else { "request" };
         self.check_remover(review, hers, stake, what).await?;
         let uid = request.as_ref().and_then(|request| request.metadata.uid.clone());
-        if let Some(request) = &request {
-            let deleted = ("AccessRequest", name.as_str(), uid.as_deref().unwrap_or_default());
-            self.keep_record(review, request, deleted, deadline).await?;
-        }
+        let opened = match &request {
+            Some(request) => {
+                let deleted = ("AccessRequest", name.as_str(), uid.as_deref().unwrap_or_default());
+                self.keep_record(review, request, deleted, deadline).await?
+            }
+            None => true,
+        };
         self.tell_of_deletion(AuditType::Deleted, review, (&name, uid), deadline).await?;
-        self.removed(review, &name);
+        // A requester can file and withdraw without end: of what opened nothing only so many lines are written.
+        let counted = hers && !opened && !self.is_written(review, WITHDRAWN, removed_object(review));
+        self.removed(review, &name, !counted);
         Ok(())
     }
 
@@ -81,7 +89,7 @@ impl Admission {
         let name = grant.as_ref().map(|grant| grant.spec.grant_for.as_str()).unwrap_or_default();
         let uid = request.and_then(|request| request.metadata.uid);
         self.tell_of_deletion(AuditType::Revoked, review, (name, uid), deadline).await?;
-        self.removed(review, name);
+        self.removed(review, name, true);
         Ok(())
     }
 
@@ -168,17 +176,23 @@ impl Admission {
         Ok(())
     }
 
-    /// Keeps the object in the log, and remembers that memory may not know of the deletion yet.
-    fn removed(&self, review: &Review, request: &str) {
+    /// Keeps the object in the log, where it is written there, and remembers that memory may not know of the deletion yet.
+    fn removed(&self, review: &Review, request: &str, is_written: bool) {
         if review.request.is_dry_run() {
             return;
         }
         let namespace = review.request.namespace.as_deref().unwrap_or_default();
         self.ledger.suspect(namespace, request);
-        let object = review.request.old_object.as_deref().map(RawValue::get).unwrap_or_default();
-        let user = review.request.user_info.name();
+        if !is_written {
+            return;
+        }
+        let (object, user) = (removed_object(review), review.request.user_info.name());
         info!(target: "audit", uid = review.request.uid, user, namespace, request, object, "deletion admitted");
     }
+}
+
+fn removed_object(review: &Review) -> &str {
+    review.request.old_object.as_deref().map(RawValue::get).unwrap_or_default()
 }
 
 /// The object that is deleted; `None` where it means nothing to us: then its requester is nobody, and anybody may have

@@ -11,7 +11,10 @@ use server::audit::{AuditFile, Extensions, file, lines::Lines};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::world::{Settings, World, listen_to_every_line};
+use crate::{
+    objects::deleting,
+    world::{Settings, World, listen_to_every_line, request},
+};
 
 /// What is logged on this thread meanwhile.
 #[derive(Clone, Default)]
@@ -77,6 +80,29 @@ async fn a_flood_of_padded_attempts_leaves_the_line_about_what_was_allowed() {
     assert_eq!(denied["decision"], "denied-unclear");
     assert!(denied["options_bytes"].as_u64().unwrap() > 180_000);
     assert_eq!(denied["options_sha256"].as_str().unwrap().len(), 64);
+}
+
+// K5
+#[tokio::test]
+async fn requests_that_are_filed_and_withdrawn_without_end_are_counted_and_those_that_opened_something_are_all_written()
+{
+    let (log, _guard) = Log::begin();
+    let world = World::new(Settings::default());
+    let mut withdrawn = request();
+    withdrawn["spec"]["reason"] = json!("x".repeat(1000));
+    let used = json!([{"reviewUID": "r", "at": "2026-11-23T15:00:00Z", "pod": "nginx", "podUID": "pod-1"}]);
+    for number in 0..300 {
+        withdrawn["metadata"]["uid"] = json!(number.to_string());
+        withdrawn["status"] = if number < 200 { json!({}) } else { json!({"uses": used}) };
+        let review = deleting("jane", &withdrawn, "accessrequests");
+        assert!(world.post("/validate", review.to_string()).await.allowed());
+    }
+    let is_deletion = |line: &&Value| line["message"] == "deletion admitted";
+    assert_eq!(log.audit().iter().filter(is_deletion).count(), 60 + 100);
+    world.limits.tell(jiff::Timestamp::now());
+    let lines = log.audit();
+    let left_out = lines.iter().find(|line| line["decision"] == "left-out").unwrap();
+    assert_eq!((&left_out["user"], &left_out["kinds"]), (&json!("jane"), &json!("withdrawn=140")));
 }
 
 // K5: a padded command does not run, whoever runs it.

@@ -24,7 +24,7 @@ use kube::runtime::{
 use serde_json::{Value, json};
 use server::{
     admission::{Admission, Arrivals, CanaryReviews, Clock, Waiting, room::Room, router::Service},
-    audit::{Extensions, Webhook},
+    audit::{Extensions, Limits, Webhook},
     cluster::{
         clients::Pulse,
         index::Index,
@@ -66,6 +66,8 @@ pub(crate) struct World {
     /// What observe mode saw; until somebody takes it.
     pub(crate) seen: Mutex<Option<Seen>>,
     ready: watch::Sender<bool>,
+    /// Which refusals are written, and which are counted.
+    pub(crate) limits: Arc<Limits>,
 }
 
 /// What a world starts with.
@@ -143,6 +145,7 @@ impl World {
         let controllers = Arc::new(controllers::Context { notices: settings.notices.map(start), ..context() });
         let waiting = settings.in_band_wait.then(|| waiting(context(), is_ready.clone()));
         let mutators = mutators(&api);
+        let limits = Arc::<Limits>::default();
         let (observations, seen) = Observations::new();
         let admission = Admission {
             index: Arc::clone(&index),
@@ -157,7 +160,7 @@ impl World {
             arrivals: Arrivals::default(),
             waiting,
             observations,
-            limits: Arc::default(),
+            limits: Arc::clone(&limits),
             mutators: Arc::clone(&mutators),
             canary: Some(canary(Arc::clone(&sealer))),
             cluster_name: "test".to_owned(),
@@ -170,7 +173,7 @@ impl World {
         let router = service.believing(settings.authentication.unwrap_or_else(Authentication::open)).router();
         let seen = Mutex::new(Some(seen));
         api.store(POD, &pod("pod-1"));
-        Self { api, index, policies, mutators, router, clock, controllers, seen, ready }
+        Self { api, index, policies, mutators, router, clock, controllers, seen, ready, limits }
     }
 
     /// Stores a policy as it was admitted, and shows it to the watch.
