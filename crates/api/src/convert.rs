@@ -298,11 +298,7 @@ pub fn grant(object: &AccessGrant, seal: Seal) -> Result<Grant, ConvertError> {
         answer,
         by: object.spec.granted_by.as_ref().and_then(person),
         groups: object.spec.granted_by.as_ref().and_then(|by| by.groups.clone()).unwrap_or_default(),
-        request_uid: match answer {
-            Answer::Granted | Answer::Reviewed => meant_request(object)?,
-            // A denial is one whatever else it says: of what it was stamped with, nothing can take it away.
-            Answer::Denied => meant_request(object).unwrap_or_else(|_differ| object.spec.request_uid.clone()),
-        },
+        request_uid: answered_request(object)?,
         valid_for: match answer {
             Answer::Granted => valid_for(object.spec.valid_for.as_deref())?,
             Answer::Denied | Answer::Reviewed => None,
@@ -329,6 +325,29 @@ pub fn meant_request(object: &AccessGrant) -> Result<Option<String>, ConvertErro
         Some(owner) => Err(ConvertError::TwoRequests { uid, owner }),
         None => Ok(Some(uid)),
     }
+}
+
+/// UID of the request that an answer was stamped with, whatever else it says: for deciding against access, never for it.
+pub fn stamped_request(object: &AccessGrant) -> Option<String> {
+    meant_request(object).unwrap_or_else(|_differ| object.spec.request_uid.clone())
+}
+
+/// UID of the request that an answer counts for; `None` where it counts for none.
+///
+/// # Errors
+/// It would give access, and names several.
+fn answered_request(object: &AccessGrant) -> Result<Option<String>, ConvertError> {
+    match object.status {
+        // A denial is one whatever else it says: nothing can take away what it was stamped with.
+        Some(objects::GrantStatus::Denied) => Ok(stamped_request(object)),
+        Some(objects::GrantStatus::Granted | objects::GrantStatus::Reviewed) | None => meant_request(object),
+    }
+}
+
+/// Whether an answer is to this request, and to no earlier one of its name, as the server counts answers.
+pub fn is_answer_to(object: &AccessGrant, request: &AccessRequest) -> bool {
+    let uid = answered_request(object).ok().flatten();
+    uid.is_some() && uid == request.metadata.uid
 }
 
 /// `validFor`, where it says anything: absent and empty mean a single use.

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use decide::{
     access::{Ask, DebugAsk},
-    argv::{self, word},
+    argv,
     attempt::Door,
     copy::Direction,
     debug::SECURITY_CONTEXT,
-    explain::safe,
+    text::{safe, safe_word},
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -260,9 +260,10 @@ impl Notice {
     /// What people wrote at will comes last: nothing can be put behind it. Names before it are quoted where they are more
     /// than a word.
     fn sentence(&self) -> String {
-        let (user, access) = (word(&self.user), self.access());
+        let (user, access) = (safe_word(&self.user), self.access());
         let reason = self.reason.as_ref().map(|reason| format!(" Reason: {reason}.")).unwrap_or_default();
-        let keys: Vec<String> = self.keys.iter().map(|(key, value)| format!("{}={}", word(key), word(value))).collect();
+        let keys: Vec<String> =
+            self.keys.iter().map(|(key, value)| format!("{}={}", safe_word(key), safe_word(value))).collect();
         let keys = if keys.is_empty() { String::new() } else { format!(" Keys: {}.", keys.join(", ")) };
         let needed = self.approvals.map(|count| format!(" It needs {count} approvals.")).unwrap_or_default();
         let by = |who: Option<String>| who.map(|who| format!(" by {who}")).unwrap_or_default();
@@ -275,7 +276,7 @@ impl Notice {
             Change::Revoked => format!("Revoked, and waits again: {user}, {access}{needed}{keys}{reason}"),
             Change::Denied => {
                 let why = self.denied_because.as_ref().map(|why| format!(" Why: {why}.")).unwrap_or_default();
-                format!("Denied{}: {user}, {access}{why}", by(self.denied_by.as_deref().map(word)))
+                format!("Denied{}: {user}, {access}{why}", by(self.denied_by.as_deref().map(safe_word)))
             }
             Change::Used => format!("Used: {user}, {access}"),
             Change::Expired => format!("Over: {user}, {access}"),
@@ -283,34 +284,35 @@ impl Notice {
             Change::Emergency => {
                 let until =
                     self.review_by.as_ref().map(|by| format!(", to be reviewed until {by}")).unwrap_or_default();
-                let policy = by(self.emergency.as_deref().map(|policy| format!("policy {}", word(policy))));
+                let policy = by(self.emergency.as_deref().map(|policy| format!("policy {}", safe_word(policy))));
                 format!("EMERGENCY: granted without approval{policy}{until}: {user}, {access}{keys}{reason}")
             }
             Change::Overdue => {
                 format!("OVERDUE, nobody reviewed this emergency in time: {user}, {access}{keys}{reason}")
             }
             Change::Reviewed => {
-                format!("Reviewed{}, an emergency: {user}, {access}", by(self.reviewed_by.as_deref().map(word)))
+                format!("Reviewed{}, an emergency: {user}, {access}", by(self.reviewed_by.as_deref().map(safe_word)))
             }
         }
     }
 
     /// What is asked for, where, and for how long.
     fn access(&self) -> String {
-        let (target, namespace, Self { door, what, .. }) = (word(&self.target), word(&self.namespace), self);
+        let (target, namespace, Self { door, what, .. }) = (safe_word(&self.target), safe_word(&self.namespace), self);
         let cluster = if self.cluster.is_empty() { String::new() } else { format!(" of cluster {}", self.cluster) };
-        let container = self.container.as_ref().map(|name| format!(", container {}", word(name))).unwrap_or_default();
+        let container =
+            self.container.as_ref().map(|name| format!(", container {}", safe_word(name))).unwrap_or_default();
         let typed = if self.interactive { ", interactive" } else { "" };
         let how_long =
-            if self.valid_for == "once" { "once".to_owned() } else { format!("for {}", word(&self.valid_for)) };
+            if self.valid_for == "once" { "once".to_owned() } else { format!("for {}", safe_word(&self.valid_for)) };
         format!("{door} of {target} in namespace {namespace}{cluster}{container}{typed}, {how_long}: {what}.")
     }
 
     fn granted(&self) -> Option<String> {
         match (&self.policy, self.granted_by.as_slice()) {
-            (Some(policy), _) => Some(format!("policy {}", word(policy))),
+            (Some(policy), _) => Some(format!("policy {}", safe_word(policy))),
             (None, []) => None,
-            (None, by) => Some(by.iter().map(|by| word(by)).collect::<Vec<_>>().join(", ")),
+            (None, by) => Some(by.iter().map(|by| safe_word(by)).collect::<Vec<_>>().join(", ")),
         }
     }
 }
@@ -353,9 +355,9 @@ fn debug(ask: &DebugAsk) -> String {
     let rights = container
         .profile()
         .map_or_else(|| "rights of its own".to_owned(), |profile| format!("profile {}", profile.name()));
-    let sees = container.target.as_deref().map(|target| format!(", that sees the processes of {}", word(target)));
+    let sees = container.target.as_deref().map(|target| format!(", that sees the processes of {}", safe_word(target)));
     let others: Vec<String> =
-        container.others.keys().filter(|field| *field != SECURITY_CONTEXT).map(|field| word(field)).collect();
+        container.others.keys().filter(|field| *field != SECURITY_CONTEXT).map(|field| safe_word(field)).collect();
     let more = if others.is_empty() { String::new() } else { format!(", with {}", others.join(", ")) };
     let attach = if ask.attach { ", and attach to it" } else { "" };
     let image = argv::quote_json(&container.image);

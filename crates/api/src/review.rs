@@ -8,7 +8,7 @@ mod bounds;
 mod head;
 mod walk;
 
-use decide::explain::safe;
+use decide::text::safe;
 use serde::{Deserialize, Serialize, de::Error as _};
 use serde_json::value::RawValue;
 

@@ -54,6 +54,16 @@ pub struct AccessRequestStatus {
 }
 
 impl AccessRequest {
+    /// Where it stands, as its status says. A request that no server has looked at yet is pending.
+    pub fn phase(&self) -> Phase {
+        self.status.as_ref().and_then(|status| status.phase).unwrap_or(Phase::Pending)
+    }
+
+    /// Whether it gives access, as its status says.
+    pub fn is_granted(&self) -> bool {
+        self.phase() == Phase::Granted
+    }
+
     /// Whether a policy for emergencies granted it, and nobody has reviewed that.
     pub fn is_unreviewed(&self) -> bool {
         self.status.as_ref().is_some_and(|status| status.emergency.is_some() && status.reviewed.is_none())

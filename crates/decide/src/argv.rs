@@ -26,13 +26,6 @@ pub fn show_block(argv: &[String]) -> String {
     format!("[\n{}\n]", arguments.join(",\n"))
 }
 
-/// A name inside a sentence: as a JSON string where it is more than one plain word, so that it cannot pretend to be part of
-/// the sentence.
-pub fn word(name: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:@/+=".contains(c);
-    if !name.is_empty() && name.chars().all(plain) { name.to_owned() } else { quote_json(name) }
-}
-
 /// One argument as a JSON string in printable ASCII.
 pub fn quote_json(argument: &str) -> String {
     let mut quoted = String::with_capacity(argument.len().saturating_add(2));

@@ -13,8 +13,8 @@ use crate::{
     debug::{DebugContainer, Profile, SECURITY_CONTEXT},
     duration,
     matching::Difference,
-    rules::hides,
     ruling::{Forbidden, Wanted},
+    text::{is_hidden, safe},
     verdict::{Denied, Miss, PodMiss},
 };
 
@@ -282,7 +282,7 @@ fn ask(attempt: &Attempt) -> String {
         Action::PortForward => Some(beginning(attempt, "port-forward")),
         Action::Debug(addition) => ask_debug(attempt, &addition.container),
     };
-    let line = words.map(|words| (words.iter().any(|word| word.chars().any(hides)), argv::shell_line(&words)));
+    let line = words.map(|words| (words.iter().any(|word| word.chars().any(is_hidden)), argv::shell_line(&words)));
     match line {
         Some((false, line)) if line.len() <= LONGEST_LINE => format!("  {line}"),
         Some(_) | None => {
@@ -376,9 +376,4 @@ fn span(from: Timestamp, to: Timestamp) -> String {
 
 fn clock(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
-}
-
-/// A text for people, with whatever does not show escaped by its code point.
-pub fn safe(text: &str) -> String {
-    text.chars().map(|c| if hides(c) { format!("\\u{{{:x}}}", u32::from(c)) } else { c.to_string() }).collect()
 }

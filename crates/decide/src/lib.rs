@@ -18,6 +18,7 @@
 //! - [`record`]: lines of the log, which are never long, and what is counted instead of written.
 //! - [`kept`]: records of what was deleted, which are never long nor too many.
 //! - [`canary`]: whether an API server still asks us.
+//! - [`text`]: which characters do not show, and texts of others made safe to show.
 //! - [`duration`], [`argv`]: durations in Go's syntax, and commands shown so that no two look the same.
 
 pub mod access;
@@ -39,5 +40,6 @@ pub mod record;
 pub mod rules;
 pub mod ruling;
 pub mod standing;
+pub mod text;
 pub mod verdict;
 pub mod waiting;

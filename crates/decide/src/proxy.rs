@@ -1,7 +1,7 @@
 //! The proxies of pods, services and nodes, which nobody can ask for: neither method nor query of what goes through is
 //! visible to admission. A policy may let somebody through to exact paths.
 
-use crate::rules::hides;
+use crate::text::is_hidden;
 
 /// What somebody proxies to, by the name in the URL: `[scheme:]name[:port]`
 /// (apimachinery, `util/net.SplitSchemeNamePort`).
@@ -162,7 +162,7 @@ pub fn name(text: &str) -> Result<ProxyName, ProxyError> {
 pub fn check_path(path: &str) -> Result<(), ProxyError> {
     let dots = path.split('/').any(|part| part == "." || part == "..");
     // Some servers take what follows a `;` away before they look at the dots.
-    let hidden = path.chars().any(|c| hides(c) || matches!(c, '%' | '\\' | '?' | '#' | ';'));
+    let hidden = path.chars().any(|c| is_hidden(c) || matches!(c, '%' | '\\' | '?' | '#' | ';'));
     if dots || hidden || path.contains("//") { Err(ProxyError::Path) } else { Ok(()) }
 }
 

@@ -1,12 +1,11 @@
 //! What a request may say at all: bounds, and texts in which nothing hides.
 
-use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
-
 use crate::{
     access::{Ask, Command, Request},
     attempt::Action,
     copy::Copy,
     debug::DebugContainer,
+    text::is_hidden,
     verdict::Settings,
 };
 
@@ -228,31 +227,10 @@ pub fn check_text(field: &str, text: &str) -> Result<(), Refusal> {
 }
 
 fn visible(field: &str, text: &str, except: impl Fn(char) -> bool) -> Result<(), Refusal> {
-    match text.chars().find(|&c| hides(c) && !except(c)) {
+    match text.chars().find(|&c| is_hidden(c) && !except(c)) {
         Some(c) => Err(Refusal::Hidden { field: field.to_owned(), code: u32::from(c) }),
         None => Ok(()),
     }
-}
-
-/// Whether a character does not show as itself: controls, format characters (bidi, zero-width, tags), separators
-/// other than the plain space, what Unicode has not assigned or left to private use, fillers that look like
-/// nothing, and the replacement character, which stands for bytes that nobody can read.
-pub fn hides(c: char) -> bool {
-    const FILLERS: [char; 6] = ['\u{fffd}', '\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}', '\u{2800}'];
-    let variation =
-        matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' | '\u{34f}' | '\u{17b4}'..='\u{17b5}');
-    let category = matches!(
-        c.general_category(),
-        GeneralCategory::Control
-            | GeneralCategory::Format
-            | GeneralCategory::LineSeparator
-            | GeneralCategory::ParagraphSeparator
-            | GeneralCategory::PrivateUse
-            | GeneralCategory::Surrogate
-            | GeneralCategory::Unassigned
-    );
-    let space = c != ' ' && c.general_category() == GeneralCategory::SpaceSeparator;
-    category || space || variation || FILLERS.contains(&c)
 }
 
 #[cfg(test)]

@@ -9,12 +9,13 @@ use crate::asking::{self, AskError, Filing, Order};
 use crate::cluster::Cluster;
 use crate::exit;
 use crate::kubectl::{Next, Words};
-use crate::safe::safe_word;
 use crate::summary;
 use crate::target::Workload;
 use crate::terminal::Terminal;
 use crate::waiting::{Wait, Waiting};
-use api::names::{self, NOBODY};
+use api::names::NOBODY;
+use decide::rules::is_name;
+use decide::text::safe_word;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -90,7 +91,7 @@ impl Repeat {
     /// # Errors
     /// When it cannot be the name of a request, or flags contradict each other.
     pub fn check(name: String, valid_for: Option<String>, filing: Filing, waiting: Waiting) -> Result<Self, AskError> {
-        if !names::is_object_name(&name) {
+        if !is_name(&name) {
             return Err(AgainError::BadName { name }.into());
         }
         let wait = waiting.check()?;
@@ -190,9 +191,9 @@ fn verb(earlier: &AccessRequest) -> &'static str {
 /// A note where the earlier request still waits or gives access.
 fn still(earlier: &AccessRequest) -> Option<String> {
     let name = safe_word(&earlier.name_any());
-    match earlier.status.as_ref().and_then(|status| status.phase) {
-        None | Some(Phase::Pending) => Some(format!("request {name} is still waiting for a grant")),
-        Some(Phase::Granted) => Some(format!("request {name} still gives this access")),
-        Some(Phase::Denied | Phase::Used | Phase::Expired) => None,
+    match earlier.phase() {
+        Phase::Pending => Some(format!("request {name} is still waiting for a grant")),
+        Phase::Granted => Some(format!("request {name} still gives this access")),
+        Phase::Denied | Phase::Used | Phase::Expired => None,
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io;
 
-use api::objects::GROUP;
 use api::{AccessGrant, AccessGrantSpec, AccessRequest, GrantStatus, Phase};
 use decide::duration::{self, DurationError, LONGEST};
 use jiff::Zoned;
@@ -13,11 +12,13 @@ use crate::Failure;
 use crate::cluster::{Cluster, ClusterError, Me};
 use crate::history;
 use crate::named::{BadName, Named, Tally};
-use crate::safe::{safe, safe_word};
 use crate::stored;
 use crate::summary;
 use crate::terminal::Terminal;
+use api::convert::is_answer_to;
 use api::names;
+use decide::rules::is_name;
+use decide::text::{safe, safe_word};
 
 /// An answer before it is stored.
 pub struct Answer {
@@ -240,7 +241,7 @@ impl Answer {
     /// When there is no such request, it is decided, or `valid_for` does not fit.
     pub async fn read(&self, cluster: &Cluster, name: &str, now: &Zoned) -> Result<AccessRequest, AnswerError> {
         self.check_duration()?;
-        if !names::is_object_name(name) {
+        if !is_name(name) {
             return Err(BadName { text: name.to_owned() }.into());
         }
         let request = cluster.request(name).await?;
@@ -328,7 +329,7 @@ impl Answer {
     /// Whether another answer leaves something to say: a grant by somebody else where several are required, or a denial
     /// where there is none of this request.
     fn has_room_beside(&self, there: &AccessGrant, request: &AccessRequest, me: &Me) -> bool {
-        let same = answered_uid(there) == request.uid();
+        let same = is_answer_to(there, request);
         let by_another = there.spec.granted_by.as_ref().is_some_and(|by| !me.is(by.name()));
         let several = request.status.as_ref().is_some_and(|status| status.approvals.is_some());
         match self.status {
@@ -388,13 +389,13 @@ impl Answer {
         if self.status == GrantStatus::Reviewed {
             return refuse_unreviewable(request, now);
         }
-        match request.status.as_ref().and_then(|status| status.phase) {
-            Some(Phase::Denied) => {
+        match request.phase() {
+            Phase::Denied => {
                 Err(AnswerError::Denied { name, how: summary::denied(request, now).unwrap_or_default(), user })
             }
-            Some(Phase::Used) => Err(AnswerError::Used { name, user }),
-            Some(Phase::Expired) => Err(AnswerError::Expired { name, user }),
-            Some(Phase::Granted) if self.status == GrantStatus::Granted => {
+            Phase::Used => Err(AnswerError::Used { name, user }),
+            Phase::Expired => Err(AnswerError::Expired { name, user }),
+            Phase::Granted if self.status == GrantStatus::Granted => {
                 let by = granted_by(request);
                 let namespace = safe_word(&request.namespace().unwrap_or_default());
                 // Of an emergency nobody should delete what tells of it.
@@ -405,7 +406,7 @@ impl Answer {
                 };
                 Err(AnswerError::Granted { name, by, end })
             }
-            None | Some(Phase::Pending | Phase::Granted) => Ok(()),
+            Phase::Pending | Phase::Granted => Ok(()),
         }
     }
 }
@@ -482,7 +483,7 @@ fn explain(there: Option<&AccessGrant>, request: &AccessRequest, refused: Cluste
     let Some(there) = there else { return refused.into() };
     let namespace = safe_word(&request.namespace().unwrap_or_default());
     let grant = safe_word(&there.name_any());
-    if answered_uid(there) != request.uid() {
+    if !is_answer_to(there, request) {
         return AnswerError::AnsweredAnother { grant, namespace };
     }
     AnswerError::Answered {
@@ -497,11 +498,4 @@ fn explain(there: Option<&AccessGrant>, request: &AccessRequest, refused: Cluste
         grant,
         namespace,
     }
-}
-
-/// UID of the request that an answer is for; the original writes it only into the owner reference.
-pub(crate) fn answered_uid(grant: &AccessGrant) -> Option<String> {
-    let is_request = |owner: &&OwnerReference| owner.kind == "AccessRequest" && owner.api_version.starts_with(GROUP);
-    let owner = || grant.owner_references().iter().find(is_request).map(|owner| owner.uid.clone());
-    grant.spec.request_uid.clone().or_else(owner)
 }

@@ -10,11 +10,11 @@ use crate::Failure;
 use crate::answer::{Answer, AnswerError, Naming};
 use crate::cluster::Cluster;
 use crate::named::{Named, Tally};
-use crate::safe::safe_word;
 use crate::same;
 use crate::summary;
 use crate::table::{self, Form, Layout, Table};
 use crate::terminal::Terminal;
+use decide::text::safe_word;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -99,8 +99,7 @@ async fn waiting(args: &ApproveArgs, cluster: &Cluster) -> Result<Vec<Vec<Access
     requests.retain(|request| {
         let sides = [&request.spec.user_info, &request.spec.created_by];
         let mine = sides.into_iter().flatten().any(|side| me.as_ref().is_some_and(|me| me.is(side.name())));
-        let phase = request.status.as_ref().and_then(|status| status.phase);
-        !mine && matches!(phase, None | Some(Phase::Pending)) && request.metadata.deletion_timestamp.is_none()
+        !mine && request.phase() == Phase::Pending && request.metadata.deletion_timestamp.is_none()
     });
     Ok(same::grouped(requests))
 }

@@ -18,7 +18,6 @@ use crate::kubectl::{Line, Next};
 use crate::output::{self, ObjectFormat};
 use crate::place::{Place, PlaceError};
 use crate::ports::PortError;
-use crate::safe::{safe, safe_word};
 use crate::same;
 use crate::secrets;
 use crate::stored;
@@ -28,6 +27,7 @@ use crate::terminal::Terminal;
 use crate::waiting::{self, Wait, WaitError, Waiting};
 use crate::why;
 use api::names::{self, NOBODY};
+use decide::text::{safe, safe_word};
 
 /// The label that names who asks, as the original writes it.
 pub(crate) const USERNAME_LABEL: &str = "username";

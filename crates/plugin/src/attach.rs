@@ -10,9 +10,9 @@ use crate::cluster::Cluster;
 use crate::exit;
 use crate::kubectl::{self, Next, Words};
 use crate::place::{self, Place};
-use crate::safe::safe_word;
 use crate::target::Target;
 use crate::terminal::Terminal;
+use decide::text::safe_word;
 
 const EXAMPLES: &str = "\
 Examples:

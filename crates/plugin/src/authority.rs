@@ -8,7 +8,7 @@ use kube::config::Cluster;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 
-use crate::safe::safe;
+use decide::text::safe;
 
 /// Why the certificate authority is of no use.
 #[derive(Debug, thiserror::Error)]

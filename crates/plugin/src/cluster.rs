@@ -13,8 +13,8 @@ use kube::core::{DeserializeGuard, NotUsed, Object, Selector, Status};
 use kube::{Api, Client, ResourceExt as _};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::safe::{safe_lines, safe_word};
 use crate::target;
+use decide::text::{safe_lines, safe_word};
 
 mod naming;
 mod people;

@@ -14,9 +14,9 @@ use crate::args::Cli;
 use crate::cluster::{Cluster, Kind};
 use crate::connect::{ConnectError, ConnectionFlags};
 use crate::kubeconfig;
-use crate::safe::safe_word;
 use crate::summary;
 use crate::target::{Target, Workload};
+use decide::text::safe_word;
 
 /// kubectl runs us under this name.
 pub const PROGRAM: &str = "kubectl_complete-request";
@@ -196,7 +196,7 @@ async fn requests(words: &Words<'_>, cluster: &Cluster) -> Option<Candidates> {
     let verb = words.verb.get_name();
     let me = if ["withdraw", "again", "extend"].contains(&verb) { Some(cluster.me().await.ok()??) } else { None };
     let fits = |request: &AccessRequest| {
-        let phase = request.status.as_ref().and_then(|status| status.phase).unwrap_or(Phase::Pending);
+        let phase = request.phase();
         match verb {
             "approve" | "grant" | "withdraw" => phase == Phase::Pending,
             "deny" => matches!(phase, Phase::Pending | Phase::Granted),

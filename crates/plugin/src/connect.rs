@@ -18,7 +18,7 @@ use crate::cluster::{Cluster, root_cause};
 use crate::kubeconfig::{self, ReadError, SelectError, Selected};
 use crate::kubectl::Words;
 use crate::proxy::{Proxies, ProxyError};
-use crate::safe::{safe_lines, safe_word};
+use decide::text::{safe_lines, safe_word};
 
 /// A day: nobody waits longer for one request.
 const LONGEST_TIMEOUT: Duration = Duration::from_hours(24);

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::PodSpec;
 
-use crate::safe::safe_word;
+use decide::text::safe_word;
 
 /// The annotation of a pod, or of a workload's pod template, that names the container which is meant when none is.
 pub const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";

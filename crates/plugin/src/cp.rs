@@ -14,10 +14,10 @@ use crate::cluster::Cluster;
 use crate::exit;
 use crate::kubectl::{Next, Words};
 use crate::place;
-use crate::safe::safe_word;
 use crate::target::{Target, TargetError};
 use crate::terminal::Terminal;
-use api::names;
+use decide::rules::is_name;
+use decide::text::safe_word;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -174,7 +174,7 @@ impl<'a> Side<'a> {
             [namespace, pod] => (Some(*namespace).filter(|namespace| !namespace.is_empty()), *pod),
             _ => return Err(CopyError::Format.into()),
         };
-        if !names::is_object_name(pod) || !namespace.is_none_or(names::is_object_name) {
+        if !is_name(pod) || !namespace.is_none_or(is_name) {
             return Err(TargetError::BadName { text: place.to_owned() }.into());
         }
         Ok(Self::Pod(Remote { namespace, pod, path }))

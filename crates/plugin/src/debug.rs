@@ -14,9 +14,9 @@ use crate::container;
 use crate::exit;
 use crate::kubectl::{Next, Words};
 use crate::place::{self, Place};
-use crate::safe::safe_word;
 use crate::target::Target;
 use crate::terminal::Terminal;
+use decide::text::safe_word;
 
 const EXAMPLES: &str = "\
 Examples:

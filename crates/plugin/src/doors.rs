@@ -12,7 +12,7 @@ use decide::argv;
 use decide::copy::{Copy, Direction};
 use decide::debug::{DebugContainer, Profile, SECURITY_CONTEXT};
 
-use crate::safe::safe_word;
+use decide::text::safe_word;
 
 /// What a request asks for.
 pub enum Meaning {
@@ -56,7 +56,7 @@ impl Meaning {
                 Self::PortForward(ports.unwrap_or_default())
             }
             Ok(Ask::Debug(ask)) => Self::Debug(ask),
-            Err(error) => Self::Unknown(crate::safe::safe(&error.to_string())),
+            Err(error) => Self::Unknown(decide::text::safe(&error.to_string())),
         }
     }
 

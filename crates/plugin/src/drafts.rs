@@ -10,8 +10,8 @@ use kube::Resource as _;
 use serde_json::{Value, json};
 
 use crate::output;
-use crate::safe::safe;
 use crate::secrets;
+use decide::text::safe;
 
 /// So many commands a policy takes.
 const MOST_COMMANDS: usize = 256;

@@ -5,9 +5,10 @@ use api::{AccessGrant, AccessRequest, GrantStatus, Phase};
 use jiff::{Timestamp, Zoned};
 use kube::ResourceExt;
 
-use crate::safe::{safe, safe_word};
 use crate::summary;
 use crate::times;
+use api::convert::is_answer_to;
+use decide::text::{safe, safe_word};
 
 /// One thing that happened, or will.
 struct Event {
@@ -51,7 +52,7 @@ pub fn approvers(request: &AccessRequest, grants: &[AccessGrant]) -> usize {
 
 /// Whether an answer is to this request, and to no earlier one of its name.
 pub fn is_for(grant: &AccessGrant, request: &AccessRequest) -> bool {
-    crate::answer::answered_uid(grant) == request.uid()
+    is_answer_to(grant, request)
 }
 
 fn event(at: Timestamp, what: String) -> Event {

@@ -7,7 +7,7 @@ use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, KubeconfigError};
 use secrecy::SecretString;
 
 use crate::connect::{ConnectionFlags, given};
-use crate::safe::{safe, safe_word};
+use decide::text::{safe, safe_word};
 
 /// Stands for the context of a command line that needs none.
 const NAMELESS: &str = "(none)";

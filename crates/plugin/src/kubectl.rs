@@ -8,7 +8,7 @@ use decide::argv;
 
 use crate::cluster::Cluster;
 use crate::place::Place;
-use crate::safe::safe;
+use decide::text::safe;
 
 /// Names the kubectl to run, where it is not the one on the PATH.
 const KUBECTL: &str = "KUBECTL";

@@ -58,7 +58,6 @@ pub mod remove;
 pub mod report;
 pub mod review;
 pub mod revoke;
-pub mod safe;
 pub mod same;
 pub mod secrets;
 pub mod service;

@@ -14,11 +14,11 @@ use tokio::time::Instant;
 
 use crate::cluster::{Cluster, ClusterError, Me, Requests};
 use crate::output;
-use crate::safe::safe_word;
 use crate::same;
 use crate::table::{Form, Layout, Table};
 use crate::terminal::Terminal;
 use crate::waiting::MOST_ERRORS;
+use decide::text::safe_word;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -148,8 +148,7 @@ impl Filter {
             Whose::Hers(me) => me.is(user),
             Whose::Nobodys => false,
         };
-        let phase = request.status.as_ref().and_then(|status| status.phase);
-        let pending = !self.pending || matches!(phase, None | Some(Phase::Pending));
+        let pending = !self.pending || request.phase() == Phase::Pending;
         let unreviewed = !self.unreviewed || request.is_unreviewed();
         mine && pending && unreviewed && self.requester.as_deref().is_none_or(|wanted| wanted == user)
     }

@@ -4,9 +4,9 @@ use std::io;
 
 use crate::Failure;
 use crate::cluster::Cluster;
-use crate::safe::safe_word;
 use crate::terminal::Terminal;
-use api::names::is_object_name;
+use decide::rules::is_name;
+use decide::text::safe_word;
 
 /// A request as it is named on the command line: `NAME`, or `NAMESPACE/NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Named {
             Some((namespace, name)) => (Some(namespace), name),
             None => (None, text),
         };
-        if !is_object_name(name) || !namespace.is_none_or(is_object_name) {
+        if !is_name(name) || !namespace.is_none_or(is_name) {
             return Err(BadName { text: text.to_owned() });
         }
         Ok(Self { namespace: namespace.map(str::to_owned), name: name.to_owned() })

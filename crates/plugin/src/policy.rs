@@ -18,8 +18,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::connect::ConnectionFlags;
-use crate::safe::safe;
 use crate::terminal::Terminal;
+use decide::text::safe;
 
 const EXAMPLES: &str = "\
 Examples:

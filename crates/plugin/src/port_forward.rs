@@ -11,11 +11,11 @@ use crate::exit;
 use crate::kubectl::{self, Next, Words};
 use crate::place::{self, Place, PlaceError};
 use crate::ports::{self, Port};
-use crate::safe::safe_word;
 use crate::service;
 use crate::target::{Target, TargetError};
 use crate::terminal::Terminal;
-use api::names;
+use decide::rules::is_name;
+use decide::text::safe_word;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -78,7 +78,7 @@ impl Order {
     pub fn check(args: PortForwardArgs) -> Result<Self, AskError> {
         let terms = args.asking.check()?;
         let front = match service::named(&args.target) {
-            Some(name) if names::is_object_name(name) => Front::Service(name.to_owned()),
+            Some(name) if is_name(name) => Front::Service(name.to_owned()),
             Some(_) => return Err(TargetError::BadName { text: args.target }.into()),
             None => Front::Target(Target::parse(&args.target)?),
         };

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{PodSpec, Service, ServicePort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
-use crate::safe::safe_word;
+use decide::text::safe_word;
 
 /// A port of the pod or service, as it was typed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use http::uri::InvalidUri;
 use ipnet::IpNet;
 
 use crate::connect::is_https;
-use crate::safe::safe_word;
+use decide::text::safe_word;
 
 /// The variables of the environment that say which proxy to use.
 #[derive(Debug, Clone, Default)]

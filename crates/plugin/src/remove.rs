@@ -83,6 +83,6 @@ pub fn deleted(name: &str, answer: Result<(), ClusterError>) -> Result<(), Remov
 
 /// Where a request stands.
 pub fn stands(request: &AccessRequest) -> (Phase, &'static str) {
-    let phase = request.status.as_ref().and_then(|status| status.phase).unwrap_or(Phase::Pending);
+    let phase = request.phase();
     (phase, summary::phase(request))
 }

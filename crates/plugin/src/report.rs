@@ -12,11 +12,11 @@ use serde_json::json;
 use crate::cluster::{Cluster, ClusterError};
 use crate::drafts;
 use crate::output;
-use crate::safe::{safe, safe_word};
 use crate::secrets;
 use crate::table;
 use crate::terminal::Terminal;
 use crate::times;
+use decide::text::{safe, safe_word};
 
 /// So many users whose attempts were left out are named.
 const MOST_NAMES: usize = 10;

@@ -9,8 +9,8 @@ use crate::cluster::Cluster;
 use crate::history;
 use crate::named::{Named, Tally};
 use crate::remove::{self, RemoveError};
-use crate::safe::safe_word;
 use crate::terminal::Terminal;
+use decide::text::safe_word;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -76,14 +76,14 @@ fn is_open(request: &AccessRequest, now: Timestamp) -> bool {
 
 /// Whether it gives access, as far as its status says.
 pub fn is_granted(request: &AccessRequest) -> bool {
-    request.status.as_ref().and_then(|status| status.phase) == Some(Phase::Granted)
+    request.is_granted()
 }
 
 /// Requests that ask for the same for the same reason, together, in the order of the first of each.
 pub fn grouped(requests: Vec<AccessRequest>) -> Vec<Vec<AccessRequest>> {
     let (mut groups, mut places): (Vec<Vec<AccessRequest>>, HashMap<String, usize>) = Default::default();
     for request in requests {
-        let phase = request.status.as_ref().and_then(|status| status.phase).unwrap_or(Phase::Pending);
+        let phase = request.phase();
         // Each emergency must be reviewed by itself.
         let apart = request.is_unreviewed().then(|| request.name_any());
         let key = serde_json::json!([request.namespace(), key(&request.spec), phase, apart]).to_string();

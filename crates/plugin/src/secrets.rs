@@ -2,7 +2,7 @@
 
 pub use api::secrets::{mask, masked, suspect};
 
-use crate::safe::safe_word;
+use decide::text::safe_word;
 
 /// The warning, for an argument that is masked already.
 pub fn warning(argument: &str) -> String {

@@ -6,10 +6,10 @@ use clap::Args;
 
 use crate::cluster::{Cluster, ClusterError};
 use crate::output::{self, ObjectFormat};
-use crate::safe::{safe, safe_word};
 use crate::summary;
 use crate::terminal::Terminal;
-use api::names;
+use decide::rules::is_name;
+use decide::text::{safe, safe_word};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -55,7 +55,7 @@ pub enum ShowError {
 /// # Errors
 /// When there is none of that name, or the server cannot be asked.
 pub async fn run(args: ShowArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), ShowError> {
-    if !names::is_object_name(&args.request) {
+    if !is_name(&args.request) {
         return Err(ShowError::BadName { name: args.request });
     }
     let request = cluster.request(&args.request).await?;

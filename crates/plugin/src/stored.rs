@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::safe::safe;
+use decide::text::safe;
 
 /// At most so many differences are told, each of at most so many characters.
 const SHOWN: (usize, usize) = (8, 160);

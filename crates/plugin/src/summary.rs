@@ -9,10 +9,10 @@ use kube::ResourceExt;
 
 use crate::doors::{self, Meaning};
 use crate::history;
-use crate::safe::{safe, safe_word};
 use crate::same;
 use crate::target::Workload;
 use crate::times;
+use decide::text::{safe, safe_word};
 
 /// Groups are shown when they take no more room than this.
 const SHORT: usize = 80;
@@ -61,12 +61,12 @@ pub fn standing(request: &AccessRequest, grants: &[AccessGrant], now: &Zoned) ->
 
 /// The phase as a word. One that nobody has looked at yet is pending.
 pub fn phase(request: &AccessRequest) -> &'static str {
-    match request.status.as_ref().and_then(|status| status.phase) {
-        None | Some(Phase::Pending) => "Pending",
-        Some(Phase::Granted) => "Granted",
-        Some(Phase::Denied) => "Denied",
-        Some(Phase::Used) => "Used",
-        Some(Phase::Expired) => "Expired",
+    match request.phase() {
+        Phase::Pending => "Pending",
+        Phase::Granted => "Granted",
+        Phase::Denied => "Denied",
+        Phase::Used => "Used",
+        Phase::Expired => "Expired",
     }
 }
 
@@ -383,7 +383,7 @@ into it is not limited.
         spec["reason"] = json!("x\u{1b}[2J\nWho          root\u{202e}");
         spec["execOptions"]["command"] = json!(["sh", "-c", "echo \u{1b}[1A"]);
         let text = of(&request(&spec), None);
-        assert!(!text.chars().any(|c| c != '\n' && crate::safe::is_hidden(c)), "{text}");
+        assert!(!text.chars().any(|c| c != '\n' && decide::text::is_hidden(c)), "{text}");
         assert_eq!(text.lines().filter(|line| line.starts_with("Who ")).count(), 1, "{text}");
         assert!(text.contains(r#""jane can run ls.\n\u001b[2J" can run this once"#), "{text}");
     }

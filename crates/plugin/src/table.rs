@@ -5,10 +5,10 @@ use api::{AccessRequest, Phase};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use crate::safe::safe_word;
 use crate::secrets;
 use crate::summary;
 use crate::times;
+use decide::text::safe_word;
 
 /// A command is cut from this many characters on.
 const COMMAND: usize = 40;
@@ -142,11 +142,11 @@ fn cut(command: String) -> String {
 }
 
 fn style(request: &AccessRequest) -> Style {
-    match request.status.as_ref().and_then(|status| status.phase) {
-        None | Some(Phase::Pending) => AnsiColor::Yellow.on_default(),
-        Some(Phase::Granted) => AnsiColor::Green.on_default(),
-        Some(Phase::Denied) => AnsiColor::Red.on_default(),
-        Some(Phase::Used | Phase::Expired) => Style::new().dimmed(),
+    match request.phase() {
+        Phase::Pending => AnsiColor::Yellow.on_default(),
+        Phase::Granted => AnsiColor::Green.on_default(),
+        Phase::Denied => AnsiColor::Red.on_default(),
+        Phase::Used | Phase::Expired => Style::new().dimmed(),
     }
 }
 

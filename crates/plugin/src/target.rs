@@ -3,8 +3,8 @@
 use api::GroupVersionResource;
 use kube::core::ApiResource;
 
-use crate::safe::safe_word;
-use api::names::is_object_name;
+use decide::rules::is_name;
+use decide::text::safe_word;
 
 /// A pod, or the workload that runs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Target {
     /// When the kind is another one, or the name cannot be that of an object.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
         let (kind, name) = text.split_once('/').unwrap_or(("pod", text));
-        if !is_object_name(name) {
+        if !is_name(name) {
             return Err(TargetError::BadName { text: text.to_owned() });
         }
         match kind.to_ascii_lowercase().as_str() {

@@ -14,7 +14,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::proxy::Proxies;
-use crate::safe::safe_word;
+use decide::text::safe_word;
 
 /// Switches it off, whatever its value.
 pub const OFF: &str = "KUBECTL_REQUEST_NO_UPDATE_CHECK";

@@ -15,9 +15,9 @@ use tokio::time::{Instant, interval};
 
 use crate::cluster::{Cluster, ClusterError, Seen};
 use crate::exit::Exit;
-use crate::safe::safe_word;
 use crate::summary;
 use crate::terminal::Terminal;
+use decide::text::safe_word;
 
 /// At a terminal somebody can interrupt it.
 const AT_A_TERMINAL: Duration = Duration::from_mins(10);
@@ -265,7 +265,7 @@ async fn settled(request: &AccessRequest, cluster: &Cluster) -> End {
 }
 
 fn phase(request: &AccessRequest) -> Phase {
-    request.status.as_ref().and_then(|status| status.phase).unwrap_or(Phase::Pending)
+    request.phase()
 }
 
 fn settled_how(request: &AccessRequest, now: &Zoned) -> WaitError {

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, ClusterError};
 use crate::output;
-use crate::safe::safe_word;
 use crate::terminal::Terminal;
+use decide::text::safe_word;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -13,9 +13,9 @@ use crate::debug::DebugArgs;
 use crate::exec::ExecArgs;
 use crate::kubectl::Next;
 use crate::port_forward::PortForwardArgs;
-use crate::safe::safe_lines;
 use crate::shell::ShellArgs;
 use crate::terminal::Terminal;
+use decide::text::safe_lines;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -7,9 +7,9 @@ use crate::Failure;
 use crate::cluster::{Cluster, Me};
 use crate::named::{Named, Tally};
 use crate::remove::{self, RemoveError};
-use crate::safe::safe_word;
 use crate::summary;
 use crate::terminal::Terminal;
+use decide::text::safe_word;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -82,7 +82,7 @@ fn answer<'a>(review: &Value, said: &'a Said) -> Option<&'a Value> {
 
 /// What is read in a terminal must not steer it.
 fn shows(message: &str) {
-    let hidden = message.chars().find(|&c| decide::rules::hides(c) && c != '\n');
+    let hidden = message.chars().find(|&c| decide::text::is_hidden(c) && c != '\n');
     assert!(hidden.is_none(), "{hidden:?} in {message:?}");
 }
 

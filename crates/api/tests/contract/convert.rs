@@ -288,6 +288,31 @@ fn a_grant_with_two_requests_for_owners_means_neither() {
     assert_eq!(error, ConvertError::TwoRequests { uid: "request-1".to_owned(), owner: "request-2".to_owned() });
 }
 
+/// What is shown of answers is what counts of them: the plugin and the server ask the same function.
+#[rstest]
+#[case::of_its_uid("granted", json!("request-1"), json!([]), true)]
+#[case::of_its_owner("granted", json!(null), json!([owner("AccessRequest", "request-1")]), true)]
+#[case::of_an_earlier_one("granted", json!("request-0"), json!([]), false)]
+#[case::of_nothing("granted", json!(null), json!([]), false)]
+#[case::planted_with_two("granted", json!("request-1"), json!([owner("AccessRequest", "request-2")]), false)]
+#[case::denied_whatever_else_it_says("denied", json!("request-1"), json!([owner("AccessRequest", "request-2")]), true)]
+fn an_answer_is_to_the_request_that_the_server_counts_it_for(
+    #[case] status: &str,
+    #[case] uid: Value,
+    #[case] owners: Value,
+    #[case] is: bool,
+) {
+    let mut object = grant();
+    set(&mut object, "/status", json!(status));
+    set(&mut object, "/spec/requestUID", uid);
+    set(&mut object, "/metadata/ownerReferences", owners);
+    let mut asked = request();
+    set(&mut asked, "/metadata/uid", json!("request-1"));
+    let (object, asked): (AccessGrant, AccessRequest) =
+        (serde_json::from_value(object).unwrap(), serde_json::from_value(asked).unwrap());
+    assert_eq!(convert::is_answer_to(&object, &asked), is);
+}
+
 #[rstest]
 #[case("Granted")]
 #[case("")]

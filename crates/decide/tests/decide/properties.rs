@@ -9,8 +9,8 @@ use kra_decide::{
     attempt::{Action, Door},
     copy::Direction,
     debug::DebugContainer,
-    explain::safe,
     identity::Person,
+    text::safe,
     verdict::{Container, Denied, Pod, Screened, Spend, Verdict, Workload, screen},
 };
 use proptest::{

@@ -7,7 +7,7 @@ use kra_decide::{
     debug::{DebugContainer, SECURITY_CONTEXT},
     explain::{Context, denial},
     matching::Difference,
-    rules::hides,
+    text::is_hidden,
     verdict::{Denied, Miss, PodMiss},
 };
 use proptest::{prelude::*, sample::select};
@@ -238,7 +238,7 @@ proptest! {
     fn a_denial_has_at_most_six_lines_and_hides_nothing((denied, attempt) in told()) {
         let text = denial(&denied, &attempt, DEV);
         prop_assert!((1..=6).contains(&text.lines().count()), "{}", text);
-        let hidden = text.chars().find(|&c| c != '\n' && hides(c));
+        let hidden = text.chars().find(|&c| c != '\n' && is_hidden(c));
         prop_assert_eq!(hidden, None, "{:?}", text);
         prop_assert!(text.lines().all(|line| !line.trim().is_empty()), "{}", text);
     }

@@ -3,8 +3,8 @@ use api::objects::EphemeralContainer;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::safe::is_hidden;
 use crate::summary;
+use decide::text::is_hidden;
 
 fn request(door: &str, more: &Value) -> AccessRequest {
     let mut spec = json!({

@@ -290,7 +290,7 @@ async fn hostile_text_never_reaches_the_terminal() {
         [&["grant", NAME][..], &["show", NAME], &["show", NAME, "-o", "json"], &["list"], &["list", "-o", "yaml"]]
     {
         let outcome = fake.run(line, "").await;
-        assert!(!outcome.out.chars().any(|c| c != '\n' && plugin::safe::is_hidden(c)), "{outcome:?}");
+        assert!(!outcome.out.chars().any(|c| c != '\n' && decide::text::is_hidden(c)), "{outcome:?}");
     }
 }
 

@@ -3,9 +3,10 @@
 use api::{AccessGrant, AccessRequest, convert, review::Review};
 use decide::{
     access::{Answer, Candidate, Grant, Request, Seal, Standing, Validity},
-    explain::{self, safe},
+    explain,
     identity::{Caller, NoApprover, Person},
     rules,
+    text::safe,
 };
 use kube::Api;
 

@@ -76,7 +76,7 @@ impl Admission {
         let read = self.ledger.list_grants(namespace, name).await;
         let read = read.inspect_err(|error| warn!(name, error = crate::chain(error), "cannot read the answers"));
         let is_meant = |grant: &AccessGrant| {
-            let meant = convert::meant_request(grant).unwrap_or_else(|_differ| grant.spec.request_uid.clone());
+            let meant = convert::stamped_request(grant);
             meant.is_none() || meant == request.metadata.uid
         };
         Some(read.ok()?.into_iter().filter(is_meant).collect())

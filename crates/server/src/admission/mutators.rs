@@ -1,6 +1,6 @@
 //! Whether what was read is what is stored: nobody whom installers have not named may change it on its way.
 
-use decide::explain::safe;
+use decide::text::safe;
 use tracing::warn;
 
 use super::{Admission, failure::Refused};

@@ -7,11 +7,11 @@ use api::{
     review::{Answer, Review, StrictProxyOptions},
 };
 use decide::{
-    explain::safe,
     identity::Caller,
     policy::{PolicyId, Through},
     proxy::{self, ProxyName, ProxyResource},
     rules,
+    text::safe,
 };
 use serde_json::value::RawValue;
 use tokio::time::timeout_at;

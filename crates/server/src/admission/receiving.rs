@@ -3,7 +3,7 @@
 
 use api::review::{self, Answer, Bounds, HEAD_BYTES, Head, Review, ReviewError, TooLarge};
 use axum::{body::Body, extract::Request, http::StatusCode};
-use decide::{explain::safe, rules::LONGEST_COMMAND};
+use decide::{rules::LONGEST_COMMAND, text::safe};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use tokio::time::{Duration, Instant, timeout_at};

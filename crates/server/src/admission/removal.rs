@@ -142,7 +142,7 @@ impl Admission {
             return Ok(None);
         }
         let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), namespace);
-        let meant = convert::meant_request(grant).unwrap_or_else(|_differ| grant.spec.request_uid.clone());
+        let meant = convert::stamped_request(grant);
         let there = api.get_opt(&grant.spec.grant_for).await?;
         Ok(there.filter(|request| meant.is_none() || request.metadata.uid == meant))
     }

@@ -3,8 +3,8 @@
 use api::{AccessRequest, UserInfo, convert, review::Review};
 use decide::{
     access::{Ask, Candidate, Request, is_from_the_future},
-    explain::{self, safe},
-    rules,
+    explain, rules,
+    text::safe,
 };
 
 use kube::Api;

@@ -5,9 +5,9 @@ use api::{AccessRequest, convert, review::Review};
 use decide::{
     access::Seal,
     access::{Request, Standing},
-    duration,
-    explain::{self, safe},
+    duration, explain,
     ruling::{Foretold, Ruling, Wanted},
+    text::safe,
     verdict::Rules,
 };
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use decide::{canary::Finding, explain::safe};
+use decide::{canary::Finding, text::safe};
 use http::{Request, Response, header::WARNING};
 use http_body_util::{BodyExt as _, Limited};
 use kube::{Client, client::Body};

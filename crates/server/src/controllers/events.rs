@@ -8,7 +8,7 @@ use api::{
     notice::Change,
     objects::{Emergency, REVIEWED},
 };
-use decide::{attempt::Door, explain::safe};
+use decide::{attempt::Door, text::safe};
 use kube::{
     Resource as _, ResourceExt as _,
     runtime::events::{Event, EventType, Recorder},

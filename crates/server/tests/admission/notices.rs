@@ -101,7 +101,7 @@ async fn an_event_arrives_with_its_attributes_as_headers_and_its_data_as_the_bod
     assert_eq!(headers["content-type"], "application/json");
     assert_eq!(headers["user-agent"], "kube-request-access");
     assert_eq!(data["command"][2], "x".repeat(20_000), "a long command is told whole");
-    assert_eq!(data["reason"], "caf\u{e9}\\u{d}\\u{a}ce-type: forged\\u{202e}");
+    assert_eq!(data["reason"], "caf\u{e9}\\r\\nce-type: forged\\u{202e}");
     assert_eq!(data["url"], "https://requests.example/prod/shop/ask");
 }
 
