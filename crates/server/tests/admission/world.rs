@@ -140,9 +140,8 @@ impl World {
         let clock_of: Clock = Arc::new(move || *hand.lock().unwrap());
         let (ready, is_ready) = watch::channel(true);
         let context = || context(&api, &rules, &policies, &clock_of, &sealer);
-        let about = About { cluster: "prod".to_owned(), template: None };
-        let start = |webhook| Notices::start(&Arc::new(webhook), about, &api.client(), Metrics::new());
-        let controllers = Arc::new(controllers::Context { notices: settings.notices.map(start), ..context() });
+        let notices = settings.notices.map(|webhook| notices(webhook, &api));
+        let controllers = Arc::new(controllers::Context { notices, ..context() });
         let waiting = settings.in_band_wait.then(|| waiting(context(), is_ready.clone()));
         let mutators = mutators(&api);
         let limits = Arc::<Limits>::default();
@@ -310,6 +309,11 @@ fn mutators(api: &FakeApi) -> Arc<Mutators> {
         mutators.watches(kind, true);
     }
     mutators
+}
+
+fn notices(webhook: Webhook, api: &FakeApi) -> Notices {
+    let about = About { cluster: "prod".to_owned(), template: None };
+    Notices::start(&Arc::new(webhook), about, &api.client(), Metrics::new())
 }
 
 /// Places to wait in, and the controller that files for whoever waits.
