@@ -15,7 +15,7 @@
 //! - [`same`], [`secrets`], [`waiting`], [`kubectl`]: from a request to the real kubectl.
 //! - [`api::names`], [`named`], [`stored`], [`answer`], [`remove`], [`summary`], [`doors`], [`history`]: what is stored and deleted, and what
 //!   an approver reads before.
-//! - [`safe`], [`output`], [`table`], [`times`], [`terminal`], [`exit`]: what reaches the screen and the shell; [`update`]: whether there is a newer version.
+//! - [`output`], [`table`], [`times`], [`terminal`], [`exit`]: what reaches the screen and the shell; [`update`]: whether there is a newer version.
 
 use std::io;
 

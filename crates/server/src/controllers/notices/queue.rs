@@ -12,7 +12,7 @@ use tokio::time::Instant;
 /// So many may wait.
 const MOST: usize = 1000;
 /// So many bytes may wait: a request of the longest kind makes a notice of tens of KiB.
-const MOST_BYTES: usize = 8 * 1024 * 1024;
+const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// So often one is tried.
 const TRIES: u32 = 5;
 /// The pause after the first try; each is twice as long.
