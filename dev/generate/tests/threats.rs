@@ -1,6 +1,6 @@
 //! The ids of threats that comments name, and docs/threats.md that says what they mean.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, io, path::Path};
 
 type Ids = BTreeSet<String>;
 
@@ -29,30 +29,30 @@ fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-fn read(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap()
+fn read(path: &str) -> io::Result<String> {
+    fs::read_to_string(root().join(path))
 }
 
 /// Every id that a comment in the sources below a directory begins with.
-fn in_sources(dir: &Path) -> Ids {
+fn in_sources(dir: &Path) -> io::Result<Ids> {
     let mut ids = Ids::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
         if path.is_dir() && path.file_name().is_none_or(|name| name != "target") {
-            ids.extend(in_sources(&path));
+            ids.extend(in_sources(&path)?);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            ids.extend(fs::read_to_string(&path).unwrap().lines().flat_map(named));
+            ids.extend(fs::read_to_string(&path)?.lines().flat_map(named));
         }
     }
-    ids
+    Ok(ids)
 }
 
 #[test]
 fn every_id_in_a_comment_is_explained_and_every_threat_is_tried_or_said_not_to_be() {
-    let explained = listed(&read("docs/threats.md"));
-    let security = read("SECURITY.md");
+    let explained = listed(&read("docs/threats.md").unwrap());
+    let security = read("SECURITY.md").unwrap();
     let untested = listed(security.split("## Threats without a test").nth(1).unwrap());
-    let named: Ids = ["crates", "dev"].iter().flat_map(|dir| in_sources(&root().join(dir))).collect();
+    let named: Ids = ["crates", "dev"].iter().flat_map(|dir| in_sources(&root().join(dir)).unwrap()).collect();
     assert!(named.len() > 100, "{named:?}");
     assert_eq!(named.difference(&explained).collect::<Vec<_>>(), [""; 0], "explain them in docs/threats.md");
     assert_eq!(untested.difference(&explained).collect::<Vec<_>>(), [""; 0], "explain them in docs/threats.md");

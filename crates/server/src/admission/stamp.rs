@@ -138,6 +138,10 @@ impl Admission {
         let namespace = review.request.namespace.as_deref().unwrap_or_default();
         let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), namespace);
         let request = api.get_opt(&object.spec.grant_for).await?;
+        // A denial of an emergency is its review, too.
+        if meant.is_none() && request.as_ref().is_some_and(|request| request.is_unreviewed()) {
+            return Err(unread(&object.spec.grant_for));
+        }
         // In the spec it is frozen; an ownerReference is not.
         object.spec.request_uid = meant.or_else(|| request.as_ref()?.metadata.uid.clone());
         // Only what was read can be sealed: for another request of that name, `validate` says what is wrong.
@@ -168,10 +172,11 @@ impl Admission {
     }
 }
 
-/// Says that an approval must name what was read: the request that has the name now may be another one. A denial need not.
+/// Says that an approval or review must name what was read: the request that has the name now may be another one. A denial that
+/// is no review need not.
 fn unread(request: &str) -> Refused {
     Refused::because(format!(
-        "spec.requestUID is missing: say which request you have read, so that no other one of that name is granted (kubectl \
+        "spec.requestUID is missing: say which request you have read, so that no other one of that name is answered (kubectl \
          get accessrequest {request} -o jsonpath='{{.metadata.uid}}', or kubectl request approve {request})"
     ))
 }

@@ -174,6 +174,19 @@ async fn whom_it_concerns_does_not_review_it(#[case] by: &str, #[case] text: &st
     assert!(said.denial().contains(text), "{}", said.denial());
 }
 
+// K8: its requester could have filed it under the name of a request that somebody was about to deny.
+#[tokio::test]
+async fn a_denial_that_does_not_say_what_was_read_is_no_review() {
+    let world = emergency().await;
+    let mut denial = granting("amy");
+    denial["request"]["object"]["status"] = json!("denied");
+    denial["request"]["object"]["spec"]["validFor"] = Value::Null;
+    denial["request"]["object"]["spec"]["requestUID"] = Value::Null;
+    assert!(file(&world, &denial).await.denial().contains("spec.requestUID is missing"));
+    denial["request"]["object"]["spec"]["requestUID"] = json!("ask-1");
+    assert!(file(&world, &denial).await.allowed());
+}
+
 #[tokio::test]
 async fn only_an_emergency_is_reviewed_and_for_no_time() {
     let world = World::granted();
