@@ -139,7 +139,7 @@ impl Admission {
         let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), namespace);
         let request = api.get_opt(&object.spec.grant_for).await?;
         // A denial of an emergency is its review, too.
-        if meant.is_none() && request.as_ref().is_some_and(|request| request.is_unreviewed()) {
+        if meant.is_none() && request.as_ref().is_some_and(AccessRequest::is_unreviewed) {
             return Err(unread(&object.spec.grant_for));
         }
         // In the spec it is frozen; an ownerReference is not.
