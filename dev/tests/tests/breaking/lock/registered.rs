@@ -133,3 +133,30 @@ fn an_installer_may_aggregate_whatever_they_like() {
     broken.root().kubectl(["label", "apiservice", "v9.new.k8s.io", "some=label"]).works_with("labeled");
     broken.root().kubectl(["delete", "apiservice", "v9.new.k8s.io"]).works_with("deleted");
 }
+
+// K6
+#[test]
+fn nobody_has_the_api_server_stop_serving_our_objects_in_its_own_name() {
+    let broken = Broken::new();
+    let name = "accessgrants.spreadgroup.com";
+    let conditions =
+        stored(broken.world, "customresourcedefinition/accessgrants.spreadgroup.com")["status"]["conditions"].clone();
+    let change = |status: &str| {
+        let mut conditions = conditions.clone();
+        let established = conditions.as_array_mut().unwrap().iter_mut().find(|one| one["type"] == "Established");
+        established.unwrap()["status"] = json!(status);
+        json!({"status": {"conditions": conditions}}).to_string()
+    };
+    let patch = |change: &str| {
+        let words = ["patch", "customresourcedefinition", name, "--subresource=status", "--type=merge", "-p", change];
+        broken.root().kubectl(API_SERVER.iter().chain(&words))
+    };
+    patch(&change("False")).is_refused_with("only its installers may change it");
+    patch(r#"{"status":{"conditions":null}}"#).is_refused_with("only its installers may change it");
+    // What it writes itself it may.
+    patch(&change("True")).works_with("patched");
+    let (mia, amy) = (broken.developer("mia"), broken.approver("amy"));
+    let request = mia.ask(&[], &["date"]);
+    amy.grant(&request);
+    mia.exec(&["date"]).works_with("UTC");
+}
