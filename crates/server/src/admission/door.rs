@@ -195,6 +195,10 @@ impl Admission {
         };
         match self.confirm(attempt, &promising).await? {
             Confirmation::Denied(denied) => Ok(Outcome::Denied(denied)),
+            // Nobody approved what a policy granted either.
+            Confirmation::Permitted(confirmed) if !whole && confirmed.permit.access.grants.is_empty() => {
+                Ok(Outcome::Unclear(too_long(attempt)))
+            }
             Confirmation::Permitted(confirmed) => self.carry_out(review, attempt, options, *confirmed, deadline).await,
         }
     }
@@ -380,8 +384,9 @@ impl Admission {
         let uid = &review.request.uid;
         let decision = outcome.name();
         let what = attempt.map(|attempt| what(&attempt.action)).unwrap_or_default();
-        // What is allowed is always written.
-        if matches!(outcome, Outcome::Allowed(_)) || self.is_written(review, decision, tried(review, &what)) {
+        // What is allowed is always written, but a dry run, which opens nothing, and costs nobody anything.
+        let opens = matches!(outcome, Outcome::Allowed(_)) && !review.request.is_dry_run();
+        if opens || self.is_written(review, decision, tried(review, &what)) {
             tell_of_faults(uid, &outcome, untold);
             log(review, attempt, &outcome, &what);
         }

@@ -168,7 +168,7 @@ impl Admission {
 }
 
 /// Nobody answers their own request, nor one that they filed for somebody else.
-fn check_approver(approver: &Person, request: &Request) -> Result<(), Refused> {
+pub(super) fn check_approver(approver: &Person, request: &Request) -> Result<(), Refused> {
     let name = &request.name;
     if approver.may_be(&request.user) {
         return Err(Refused::because(format!("accessrequest {name:?} is your own: somebody else must answer it")));

@@ -179,7 +179,7 @@ impl Admission {
         let result = match (resource.group.as_str(), resource.resource.as_str(), review.request.operation) {
             (GROUP, "accessrequests", Operation::Create) => self.stamp_request(review).await,
             (GROUP, "accessgrants", Operation::Create) => self.stamp_grant(review).await,
-            (GROUP, "accesspolicies", Operation::Create | Operation::Update) => self.stamp_policy(review),
+            (GROUP, "accesspolicies", Operation::Create | Operation::Update) => self.stamp_policy(review).await,
             _ => Err(unexpected(review)),
         };
         self.answer(review, result)

@@ -22,6 +22,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::{
     Admission,
     failure::{self, Failure, Refused},
+    grants::check_approver,
     why,
 };
 use crate::cluster::{
@@ -147,14 +148,35 @@ impl Admission {
         // Only what was read can be sealed: for another request of that name, `validate` says what is wrong.
         let sealed = request.filter(|request| request.metadata.uid == object.spec.request_uid);
         object.metadata.namespace = Some(namespace.to_owned());
+        // What will be refused is not sealed either: whoever is shown it meanwhile could store it later.
+        if let Some(request) = &sealed {
+            self.check_before_sealing(review, &object, &person, request).await?;
+        }
         let seal = || self.ledger.sealer().seal_grant(&object, &sealed?, self.now());
         object.spec.seal = unless_dry(review, seal);
         patch(review, Some(&object.spec), &object.metadata, Vec::new())
     }
 
+    /// Refuses an approval of one's own request, or one that something may have changed on its way.
+    async fn check_before_sealing(
+        &self,
+        review: &Review,
+        grant: &AccessGrant,
+        person: &Person,
+        request: &AccessRequest,
+    ) -> Result<(), Refused> {
+        let sealed = self.ledger.sealer().request(request).into();
+        let request = convert::request(request, sealed).map_err(|error| failure::nonsense(&error))?;
+        check_approver(person, &request)?;
+        if grant.status == Some(GrantStatus::Granted) && !review.request.is_dry_run() {
+            self.check_mutators("grant").await?;
+        }
+        Ok(())
+    }
+
     /// Seals a policy: a new one, and one whose seal is good before it is changed. Any other only where its owner says which
     /// they have read: a change by a program that applies what it finds must not vouch for it.
-    pub(super) fn stamp_policy(&self, review: &Review) -> Result<Answer, Refused> {
+    pub(super) async fn stamp_policy(&self, review: &Review) -> Result<Answer, Refused> {
         // What cannot be read is refused after this, where its faults are named.
         let Ok(object) = object::<AccessPolicy>(review) else { return Ok(Answer::allow(&review.request.uid)) };
         let sealer = self.ledger.sealer();
@@ -167,6 +189,9 @@ impl Admission {
             }
         };
         let seal = unless_dry(review, || sealer.seal_policy(&object, generation?, created));
+        if seal.is_some() && review.request.user_info.name() != self.own_name {
+            self.check_mutators("policy").await?;
+        }
         let notes = seal.map(|seal| (SEAL, seal)).into_iter().collect();
         patch(review, None::<&()>, &object.metadata, notes)
     }

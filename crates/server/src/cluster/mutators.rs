@@ -112,8 +112,7 @@ impl Mutators {
     }
 
     fn see(&self, mutator: Mutator, now: Instant) {
-        let own = mutator.kind == Kind::Webhook && mutator.name == OWN;
-        if !own && mutator.reaches_objects() {
+        if mutator.reaches_objects() {
             self.memory().seen.insert((mutator.kind, mutator.name.clone()), (mutator, now));
         }
     }
@@ -247,13 +246,19 @@ struct WrittenRule {
     operations: Vec<String>,
 }
 
+/// Whether it is our own configuration, with our own webhook and no other beside it.
+fn is_own(kind: Kind, object: &DynamicObject) -> bool {
+    let webhooks = object.data.get("webhooks").and_then(Value::as_array);
+    kind == Kind::Webhook && object.name_any() == OWN && webhooks.is_none_or(|webhooks| webhooks.len() <= 1)
+}
+
 fn mutator(kind: Kind, object: &DynamicObject) -> Mutator {
     Mutator {
         kind,
         name: object.name_any(),
         uid: object.uid().unwrap_or_default(),
         generation: object.metadata.generation.unwrap_or_default(),
-        rules: rules(kind, &object.data),
+        rules: if is_own(kind, object) { Some(Vec::new()) } else { rules(kind, &object.data) },
         has_parameters: object.data.pointer("/spec/paramKind").is_some_and(|kind| !kind.is_null()),
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     objects::{file, filing, stamp},
+    records::Log,
     world::{POD, REQUEST, Said, Settings, World, recorded},
 };
 
@@ -222,6 +223,12 @@ async fn a_dry_run_of_a_debug_container_is_decided_and_costs_nothing() {
     assert!(tries(&World::new(interactive()), "ephemeral-debug", "r1", dry).await.denial().contains("not asked"));
     let world = debugging();
     assert!(tries(&world, "ephemeral-debug", "r1", dry).await.allowed());
+    // K5: nor can they push anything out of the log.
+    let (log, _guard) = Log::begin();
+    for _ in 0..100 {
+        assert!(tries(&world, "ephemeral-debug", "r1", dry).await.allowed());
+    }
+    assert!(log.audit().len() < 70, "{}", log.audit().len());
     assert_eq!(world.uses(), 0);
     assert!(world.api.requests().iter().all(|(method, _)| *method == Method::GET));
 }

@@ -32,6 +32,12 @@ fn webhook(name: &str, group: &str) -> Value {
     })
 }
 
+fn our_own() -> Value {
+    let mut ours = webhook("kube-request-access", "spreadgroup.com");
+    ours["webhooks"].as_array_mut().unwrap().remove(0);
+    ours
+}
+
 /// It could have itself named as trusted, the next time that an installer writes whom to trust.
 fn for_config_maps() -> Value {
     let mut webhook = webhook("other", "apps");
@@ -68,6 +74,7 @@ fn store(world: &World, plural: &str, version: &str, object: &Value) {
 #[rstest]
 #[case::a_webhook("mutatingwebhookconfigurations", "v1", webhook("other", "spreadgroup.com"))]
 #[case::a_webhook_for_all("mutatingwebhookconfigurations", "v1", webhook("other", "*"))]
+#[case::a_webhook_beside_ours("mutatingwebhookconfigurations", "v1", webhook("kube-request-access", "spreadgroup.com"))]
 #[case::a_webhook_for_config_maps("mutatingwebhookconfigurations", "v1", for_config_maps())]
 #[case::a_policy("mutatingadmissionpolicies", "v1", mutating_policy("spreadgroup.com"))]
 #[case::a_policy_of_an_older_server("mutatingadmissionpolicies", "v1beta1", mutating_policy("*"))]
@@ -88,11 +95,14 @@ async fn while_somebody_may_change_it_nothing_is_granted_and_no_policy_written(
     let said = file(&world, &writing(&allow)).await;
     assert!(said.denial().contains("may change a policy on its way here"), "{}", said.denial());
     assert!(granted(&world, "denied").await.allowed(), "a denial gives nothing");
+    // Nothing is sealed of what is refused: a webhook that is shown it could keep it.
+    assert!(stamp(&world, &granting("amy")).await.unwrap_err().contains("may change a grant"));
+    assert!(stamp(&world, &writing(&allow)).await.unwrap_err().contains("may change a policy"));
 }
 
 #[rstest]
 #[case::nobody(&[])]
-#[case::ours(&[("mutatingwebhookconfigurations", webhook("kube-request-access", "spreadgroup.com"))])]
+#[case::ours(&[("mutatingwebhookconfigurations", our_own())])]
 #[case::of_others(&[("mutatingwebhookconfigurations", webhook("m", "apps")), ("mutatingadmissionpolicies", mutating_policy("apps"))])]
 #[tokio::test]
 async fn whoever_reaches_other_objects_stops_nothing(#[case] objects: &[(&str, Value)]) {

@@ -13,7 +13,8 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
     objects::deleting,
-    world::{Settings, World, listen_to_every_line, request},
+    policies::policy,
+    world::{Settings, World, grant, listen_to_every_line, request},
 };
 
 /// What is logged on this thread meanwhile.
@@ -103,6 +104,23 @@ async fn requests_that_are_filed_and_withdrawn_without_end_are_counted_and_those
     let lines = log.audit();
     let left_out = lines.iter().find(|line| line["decision"] == "left-out").unwrap();
     assert_eq!((&left_out["user"], &left_out["kinds"]), (&json!("jane"), &json!("withdrawn=140")));
+}
+
+// K5: nobody has read it, and the line about it would be cut.
+#[tokio::test]
+async fn a_padded_command_that_a_policy_granted_does_not_run_and_one_that_somebody_approved_does() {
+    let world = World::new(Settings::default());
+    let rules = json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "doors": ["exec"], "reason": {}});
+    world.put_policy(&policy("Allow", rules));
+    let command = json!(["sh", "-c", "x".repeat(4000), "x".repeat(4000)]);
+    let mut padded = request();
+    padded["spec"]["reason"] = json!("the shop is down");
+    padded["spec"]["execOptions"]["command"] = command.clone();
+    world.put_request(&padded);
+    let tries = |uid: &'static str| world.exec(uid, |review| review["object"]["command"] = command.clone());
+    assert!(tries("r1").await.denial().contains("too long to stand whole in the record"));
+    world.put_grant(&grant("granted"));
+    assert!(tries("r2").await.allowed());
 }
 
 // K5: a padded command does not run, whoever runs it.
