@@ -56,33 +56,52 @@ fn cut(json: &str, sha256: &str, limit: usize) -> String {
 pub struct Kept {
     /// Its name.
     pub name: String,
-    /// Of which person in which namespace.
-    pub of: (String, String),
+    /// Of which namespace.
+    pub namespace: String,
+    /// Of which person.
+    pub person: String,
     /// Since when.
     pub since: Timestamp,
 }
 
 /// The names of those to be deleted: what is too old, and of what is too many the oldest. Where there are too many in all,
-/// it is for whoever has the most to have fewer: nobody pushes out others' records.
+/// it is for the persons who have the most, in all namespaces together, to have fewer: nobody pushes out others' records.
 pub fn surplus(records: &[Kept], keep: Duration, now: Timestamp) -> Vec<String> {
-    let (old, fresh): (Vec<&Kept>, Vec<&Kept>) = records.iter().partition(|record| after(record.since, keep) <= now);
-    let mut of_one: BTreeMap<&(String, String), Vec<&Kept>> = BTreeMap::new();
-    for record in fresh {
-        of_one.entry(&record.of).or_default().push(record);
+    let (mut gone, fresh): (Vec<&Kept>, Vec<&Kept>) =
+        records.iter().partition(|record| after(record.since, keep) <= now);
+    let of_one = newest_of_each(fresh, MOST_OF_ONE, &mut gone, |record| (&record.person, &record.namespace));
+    let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
+    for record in &of_one {
+        let count = counts.entry(&record.person).or_default();
+        *count = count.saturating_add(1);
     }
-    let left_with = |most: usize| of_one.values().fold(0_usize, |sum, own| sum.saturating_add(own.len().min(most)));
-    let share = (1..=MOST_OF_ONE).rev().find(|share| left_with(*share) <= MOST).unwrap_or(1);
-    let mut left = Vec::new();
-    let mut gone = old;
-    for mut own in of_one.into_values() {
-        sort(&mut own);
-        gone.extend(own.split_off(share.min(own.len())));
-        left.extend(own);
-    }
+    let left_with = |most: usize| counts.values().fold(0_usize, |sum, count| sum.saturating_add((*count).min(most)));
+    let share = (1..=MOST).rev().find(|share| left_with(*share) <= MOST).unwrap_or(1);
+    let mut left = newest_of_each(of_one, share, &mut gone, |record| &record.person);
     // More persons than places.
     sort(&mut left);
     gone.extend(left.split_off(MOST.min(left.len())));
     gone.into_iter().map(|record| record.name.clone()).collect()
+}
+
+/// The newest `most` of each group; the others are gone.
+fn newest_of_each<'a, K: Ord>(
+    records: Vec<&'a Kept>,
+    most: usize,
+    gone: &mut Vec<&'a Kept>,
+    group: impl Fn(&'a Kept) -> K,
+) -> Vec<&'a Kept> {
+    let mut groups: BTreeMap<K, Vec<&Kept>> = BTreeMap::new();
+    for record in records {
+        groups.entry(group(record)).or_default().push(record);
+    }
+    let mut left = Vec::new();
+    for mut own in groups.into_values() {
+        sort(&mut own);
+        gone.extend(own.split_off(most.min(own.len())));
+        left.extend(own);
+    }
+    left
 }
 
 /// The newest first.

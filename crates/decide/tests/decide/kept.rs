@@ -58,7 +58,7 @@ proptest! {
 }
 
 fn is_of(record: &Kept, one: usize) -> bool {
-    record.of.1 == format!("jane{one}")
+    record.person == format!("jane{one}")
 }
 
 fn at(second: i64) -> Timestamp {
@@ -69,7 +69,8 @@ fn at(second: i64) -> Timestamp {
 fn records(person: &str, count: usize) -> Vec<Kept> {
     let record = |number: usize| Kept {
         name: format!("{person}-{number}"),
-        of: ("shop".to_owned(), person.to_owned()),
+        namespace: "shop".to_owned(),
+        person: person.to_owned(),
         since: at(-i64::try_from(number).unwrap()),
     };
     (0..count).map(record).collect()
@@ -86,12 +87,28 @@ fn a_short_record_stands_there_as_it_is() {
 fn of_too_many_the_oldest_of_that_person_and_namespace_go_first() {
     let mut all = records("jane", MOST_OF_ONE + 2);
     let mut elsewhere = records("jane", 1);
-    elsewhere[0].of.0 = "bank".to_owned();
+    elsewhere[0].namespace = "bank".to_owned();
     elsewhere[0].name = "elsewhere".to_owned();
     all.extend(records("amy", 3).into_iter().chain(elsewhere));
     let mut gone = surplus(&all, DAY, at(0));
     gone.sort();
     assert_eq!(gone, ["jane-50", "jane-51"]);
+}
+
+// K17
+#[test]
+fn a_person_with_many_namespaces_pushes_out_their_own_records_and_nobody_elses() {
+    let mallorys = (0..40).flat_map(|number| {
+        let mut records = records(&format!("mallory-in-{number}"), MOST_OF_ONE);
+        for record in &mut records {
+            (record.person, record.namespace) = ("mallory".to_owned(), format!("own-{number}"));
+        }
+        records
+    });
+    let all: Vec<Kept> = records("jane", MOST_OF_ONE).into_iter().chain(mallorys).collect();
+    let gone = surplus(&all, DAY, at(0));
+    assert_eq!(gone.len(), all.len() - MOST);
+    assert!(gone.iter().all(|name| name.starts_with("mallory")));
 }
 
 // K17

@@ -74,8 +74,11 @@ impl Service {
     /// Answers what cannot be answered as a review, since it has no uid that could be read. Never with Retry-After, upon
     /// which the API server would send it again.
     fn unread(&self, status: StatusCode, text: &str) -> Response {
-        warn!(status = status.as_u16(), text, "review not read");
         self.metrics.unread();
+        // Of nobody known: all of them share what is written.
+        if self.admission.limits.writes("", "unread", String::new, self.admission.now()) {
+            warn!(status = status.as_u16(), text, "review not read");
+        }
         (status, format!("{text}\n")).into_response()
     }
 

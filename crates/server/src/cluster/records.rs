@@ -234,5 +234,6 @@ impl Records {
 fn kept(object: &PartialObjectMeta<ConfigMap>) -> Option<Kept> {
     let label = |label: &str| object.labels().get(label).cloned();
     let name = object.metadata.name.clone().filter(|name| name.starts_with(PREFIX))?;
-    Some(Kept { name, of: (label(NAMESPACE)?, label(PERSON)?), since: object.metadata.creation_timestamp.as_ref()?.0 })
+    let since = object.metadata.creation_timestamp.as_ref()?.0;
+    Some(Kept { name, namespace: label(NAMESPACE)?, person: label(PERSON)?, since })
 }

@@ -153,6 +153,8 @@ fn nobody_has_the_api_server_stop_serving_our_objects_in_its_own_name() {
     };
     patch(&change("False")).is_refused_with("only its installers may change it");
     patch(r#"{"status":{"conditions":null}}"#).is_refused_with("only its installers may change it");
+    let renamed = r#"{"status":{"acceptedNames":{"plural":"others"}}}"#;
+    patch(renamed).is_refused_with("only its installers may change it");
     // What it writes itself it may.
     patch(&change("True")).works_with("patched");
     let (mia, amy) = (broken.developer("mia"), broken.approver("amy"));
