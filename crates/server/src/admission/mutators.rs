@@ -20,9 +20,9 @@ impl Admission {
             "may change our objects, and is not trusted"
         );
         Err(Refused::because(format!(
-            "the {kind} {:?} may change a {what} on its way here, or whom installers trust to do so, or could a moment ago, and \
-             nobody who installs kube-request-access trusts it: nothing that gives access is taken until it is gone, or named in the ConfigMap \
-             {TRUSTED} (docs/operators.md, \"Who else may change our objects\")",
+            "the {kind} {:?} may change a {what} on its way here, or could a moment ago, or may change the list of those whom \
+             the installers of kube-request-access trust. It is not on that list, so nothing that gives access is taken until \
+             it is gone, or named in the ConfigMap {TRUSTED} (docs/operators.md, \"Who else may change our objects\")",
             safe(name)
         )))
     }

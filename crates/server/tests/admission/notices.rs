@@ -25,8 +25,8 @@ use tokio::{net::TcpListener, sync::mpsc, time::Instant};
 
 use crate::{
     fake_api::{Effect, FakeApi},
-    policies::policy,
-    world::{REQUEST, Settings, World, request},
+    statuses,
+    world::{REQUEST, Settings, World},
 };
 
 /// What came: where, with which headers, and what it said.
@@ -175,18 +175,8 @@ async fn refusing(mut emergencies: usize) -> (Webhook, mpsc::UnboundedReceiver<S
     (webhook, got)
 }
 
-/// A world where jane's request is an emergency once it is reconciled; it must be reviewed within a day.
 fn emergency(webhook: Webhook) -> World {
-    let world = World::new(Settings { notices: Some(webhook), ..Settings::default() });
-    world.put_policy(&policy(
-        "Allow",
-        json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "doors": ["exec"],
-            "reason": {}, "emergency": {"reviewWithin": "24h"}}),
-    ));
-    let mut request = request();
-    request["spec"]["reason"] = json!("the shop is down");
-    world.put_request(&request);
-    world
+    statuses::emergency(Settings { notices: Some(webhook), ..Settings::default() })
 }
 
 /// The alarms of which it stands in the status that they were told.

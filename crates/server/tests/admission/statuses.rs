@@ -11,9 +11,9 @@ use crate::{
     world::{REQUEST, Settings, World, grant, request},
 };
 
-/// A world whose next status is to say that jane's request is an emergency.
-fn emergency() -> World {
-    let world = World::new(Settings::default());
+/// A world whose next status is to say that jane's request is an emergency, to be reviewed within a day.
+pub(crate) fn emergency(settings: Settings) -> World {
+    let world = World::new(settings);
     world.put_policy(&policy(
         "Allow",
         json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "doors": ["exec"],
@@ -40,7 +40,7 @@ async fn told(world: &World) -> usize {
 #[case::review("reviewed")]
 #[tokio::test]
 async fn what_something_takes_out_of_the_status_is_written_again_and_told_only_then(#[case] field: &'static str) {
-    let world = emergency();
+    let world = emergency(Settings::default());
     if field != "emergency" {
         world.reconcile().await;
         world.put_grant(&grant("denied"));
