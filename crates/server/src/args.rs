@@ -11,7 +11,7 @@ use decide::{
 };
 use http::Uri;
 
-use crate::{audit::AuditType, canary::account::Account, controllers::notices::UrlTemplate};
+use crate::{audit::AuditType, canary::account::Account, controllers::notices::UrlTemplate, lock::exception::Excepted};
 
 /// Longest time that requests are kept: ten years.
 const LONGEST_KEEP: Duration = Duration::from_hours(24 * 3650);
@@ -145,6 +145,22 @@ pub struct Args {
     /// pod that cannot exist is tried at each one, about twice a minute
     #[arg(long, env = "KRA_CANARY_SERVICE_ACCOUNT", value_name = "NAMESPACE:NAME")]
     pub canary_service_account: Option<Account>,
+
+    /// Watch the policies, bindings and webhook configurations of the lock (deploy/lock, deploy/webhooks.yaml), and tell of
+    /// whatever is missing, is not as it is shipped, or changes
+    #[arg(long, env = "KRA_WATCH_LOCK")]
+    pub watch_lock: bool,
+
+    /// A part of the lock that your overlay changes: `KIND/NAME=absent`, `KIND/NAME=sha256:HEX` with the digest that the log names,
+    /// or `KIND/NAME=any`, which is told of only when it changes (repeatable, or separated by commas)
+    #[arg(
+        long,
+        env = "KRA_LOCK_EXCEPTION",
+        value_delimiter = ',',
+        requires = "watch_lock",
+        value_name = "KIND/NAME=HOW"
+    )]
+    pub lock_exception: Vec<Excepted>,
 
     /// Name of this cluster, for denials, notices and audit
     #[arg(long, env = "KRA_CLUSTER_NAME", default_value = "", value_name = "NAME")]
@@ -320,6 +336,7 @@ mod tests {
     #[case("--client-ca-file=")]
     #[case("--canary-service-account=canary")]
     #[case("--canary-service-account=:canary")]
+    #[case("--lock-exception=ValidatingAdmissionPolicy/kube-request-access-guard=any")]
     #[case("--client-allowed-name=kube-apiserver")]
     #[case("--notice-url=ftp://notices.example/")]
     #[case("--notice-url=notices.example")]

@@ -2,7 +2,8 @@
 //! this was asked for and granted.
 //!
 //! [`run::run`] wires the parts: [`cluster`] knows what is, [`admission`] decides, [`audit`] tells, [`controllers`]
-//! react to what is stored, [`serve`] listens, [`canary`] notices when nobody asks. ARCHITECTURE.md walks along one request.
+//! react to what is stored, [`serve`] listens, [`canary`] notices when nobody asks, [`lock`] when
+//! somebody changes what shuts the doors. ARCHITECTURE.md walks along one request.
 
 pub mod admission;
 pub mod args;
@@ -11,6 +12,7 @@ pub mod canary;
 pub mod cluster;
 pub mod controllers;
 pub mod failpoints;
+pub mod lock;
 pub mod metrics;
 pub mod run;
 pub mod serve;

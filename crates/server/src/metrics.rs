@@ -14,7 +14,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{admission::waiting::WAITED, canary::gauges::Gauges, serve::authentication::Way};
+use crate::{admission::waiting::WAITED, canary::gauges::Gauges, lock, serve::authentication::Way};
 
 /// The metrics, and how they are written out.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ pub struct Metrics {
     broken_seals: Family<KindLabels, Counter>,
     /// Whether API servers ask us.
     pub canary: Gauges,
+    /// Whether the lock is as it is shipped.
+    pub lock: lock::speaking::Gauges,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -78,6 +80,7 @@ impl Metrics {
         let notices = Family::default();
         registry.register("notices", "Notices by what became of them", notices.clone());
         let canary = Gauges::registered(&mut registry);
+        let lock = lock::speaking::Gauges::registered(&mut registry);
         let [unsealed_policies, older_keys_needed, untrusted_mutators] = std::array::from_fn(|_| Gauge::default());
         registry.register("unsealed_policies", "Policies without a good seal", unsealed_policies.clone());
         registry.register(
@@ -105,6 +108,7 @@ impl Metrics {
             untrusted_mutators,
             broken_seals,
             canary,
+            lock,
         }
     }
 

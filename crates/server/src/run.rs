@@ -43,6 +43,7 @@ use crate::{
         ledger::Ledger,
         mutators::{self, Mutators},
         outcomes::Outcomes,
+        own_pod::OwnPod,
         policies::PolicyStore,
         records::Records,
         rights,
@@ -56,6 +57,7 @@ use crate::{
         report::{self, Observations},
         sealing,
     },
+    lock::{self, Lock, exception::Excepted},
     metrics::Metrics,
     serve::{
         self, authentication::Authentication, client_authority::ClientAuthority, reload, review_path::ReviewPaths,
@@ -127,9 +129,7 @@ pub async fn run(args: Args, audit_file: Option<Arc<AuditFile>>) -> anyhow::Resu
     let cleaning = (admission.records.clone(), args.cleanup_interval);
     let controlling = spawn_controllers(context, &index, cleaning, filings, synced.clone());
     tokio::spawn(announce(synced, ready.clone()));
-    if let Some(canary) = self::canary(&admission, &clients, config, &metrics) {
-        canary::start(canary, is_ready.clone());
-    }
+    watch_gate(&args, &clients, config, &admission, &metrics, &is_ready)?;
     let limits = Arc::clone(&admission.limits);
     tokio::spawn(tell_of_left_out(Arc::clone(&limits)));
     let router = Service::new(admission, is_ready, metrics).believing(files.authentication()).router();
@@ -208,20 +208,55 @@ fn admission(
     }
 }
 
+/// Begins to watch whether API servers ask us, and whether the lock is as it was installed, where that is wanted.
+fn watch_gate(
+    args: &Args,
+    clients: &Clients,
+    config: Config,
+    admission: &Admission,
+    metrics: &Metrics,
+    is_ready: &watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    if let Some(canary) = canary(admission, clients, config, metrics) {
+        canary::start(canary, is_ready.clone());
+    }
+    if args.watch_lock {
+        lock::start(lock(args, clients, admission, metrics)).context("--watch-lock")?;
+    }
+    Ok(())
+}
+
 /// What watches whether API servers ask us, where there is an account for it.
 fn canary(admission: &Admission, clients: &Clients, config: Config, metrics: &Metrics) -> Option<Canary> {
     let CanaryReviews { account, sealer } = admission.canary.clone()?;
     let client = clients.decisions.clone();
     let recorder = Recorder::new(client.clone(), reporter());
+    let pod = OwnPod::new(client.clone(), account.namespace.as_str(), account.name.as_str());
     Some(Canary {
-        targets: Targets::new(client.clone(), connector(config)),
-        speaker: Speaker::new(client, recorder, account.clone()),
+        targets: Targets::new(client, connector(config)),
+        speaker: Speaker::new(recorder, pod),
         gauges: metrics.canary.clone(),
         clock: Arc::clone(&admission.clock),
         watched: BTreeMap::new(),
         account,
         sealer,
     })
+}
+
+/// What watches the lock.
+fn lock(args: &Args, clients: &Clients, admission: &Admission, metrics: &Metrics) -> Lock {
+    let client = clients.controllers.clone();
+    let own_name = admission.own_name.as_str();
+    let account = own_name.rsplit(':').next().unwrap_or(own_name);
+    let pod = OwnPod::new(client.clone(), report::namespace(own_name), account);
+    let recorder = Recorder::new(client.clone(), reporter());
+    let exception = |Excepted { part, exception }| (part, exception);
+    Lock {
+        client,
+        exceptions: args.lock_exception.iter().cloned().map(exception).collect(),
+        speaker: lock::speaking::Speaker::new(recorder, pod, metrics.lock.clone()),
+        clock: Arc::clone(&admission.clock),
+    }
 }
 
 /// The original's rule: `$KUBECONFIG` or `~/.kube/config` if present, else in-cluster.

@@ -7,6 +7,7 @@ pub mod ledger;
 pub mod lineage;
 pub mod mutators;
 pub mod outcomes;
+pub mod own_pod;
 pub mod pods;
 pub mod policies;
 pub mod records;

@@ -39,7 +39,7 @@ const MOST: u32 = 500;
 /// How often it is looked whether a kind that is absent is there, and who is not trusted.
 const LOOK: Duration = Duration::from_secs(30);
 /// How soon a watch that cannot begin is tried again.
-const AGAIN: Duration = Duration::from_secs(5);
+pub const AGAIN: Duration = Duration::from_secs(5);
 
 /// What is known of mutators.
 pub struct Mutators {

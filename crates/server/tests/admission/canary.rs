@@ -30,7 +30,7 @@ use server::{
         speaking::{CONDITION, Speaker},
         targets::{Connect, Targets},
     },
-    cluster::seal::Sealer,
+    cluster::{own_pod::OwnPod, seal::Sealer},
     metrics::Metrics,
 };
 use tower::service_fn;
@@ -135,7 +135,7 @@ impl Cluster {
             account: account(),
             sealer,
             targets: Targets::new(own.clone(), self.connect()),
-            speaker: Speaker::new(own, recorder, account()),
+            speaker: Speaker::new(recorder, OwnPod::new(own, account().namespace, account().name)),
             gauges: metrics.canary.clone(),
             clock: Arc::new(move || *clock.0.clock.lock().unwrap()),
             watched: BTreeMap::new(),
