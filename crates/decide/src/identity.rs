@@ -89,16 +89,16 @@ impl NamePrefix {
     }
 }
 
-/// Who needs no request (`--always-allowed-user-name`, `--always-allowed-group-name`).
+/// The users and groups that flags list, such as those who need no request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct AlwaysAllowed {
+pub struct Listed {
     /// User names, whole: with the authenticator's prefix where they have one.
     pub users: Vec<String>,
     /// Group names, exactly as the authenticator gives them.
     pub groups: Vec<String>,
 }
 
-impl AlwaysAllowed {
+impl Listed {
     /// Whether the caller is one of them: byte for byte, and by her whole name. An entry without the authenticator's
     /// prefix is somebody whom another authenticator knows (a certificate user, a program), never whoever picks
     /// that name at the identity provider.
@@ -194,7 +194,7 @@ mod tests {
     #[case("jane", &["SRE"], false)]
     #[case("jane", &["sre "], false)]
     fn always_allowed_is_compared_byte_for_byte(#[case] username: &str, #[case] groups: &[&str], #[case] is: bool) {
-        let always = AlwaysAllowed { users: vec!["admin".into(), String::new()], groups: vec!["sre".into()] };
+        let always = Listed { users: vec!["admin".into(), String::new()], groups: vec!["sre".into()] };
         let caller = Caller {
             username: username.to_owned(),
             uid: None,
@@ -208,7 +208,7 @@ mod tests {
     #[case("oidc:oidc:admin", false)]
     #[case("admin", false)]
     fn an_always_allowed_name_with_the_prefix_gets_no_second_one(#[case] username: &str, #[case] is: bool) {
-        let always = AlwaysAllowed { users: vec!["oidc:admin".into()], groups: Vec::new() };
+        let always = Listed { users: vec!["oidc:admin".into()], groups: Vec::new() };
         let caller = Caller { username: username.to_owned(), ..Caller::default() };
         assert_eq!(always.includes(&caller), is);
     }

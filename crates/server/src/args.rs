@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Parser, builder::NonEmptyStringValueParser};
 use decide::{
     duration,
-    identity::{AlwaysAllowed, Approvers, NamePrefix},
+    identity::{Approvers, Listed, NamePrefix},
     lifecycle::Keep,
     verdict::Settings,
 };
@@ -94,6 +94,22 @@ pub struct Args {
     /// where it has one
     #[arg(long, env = "KRA_ALWAYS_ALLOWED_USER_NAME", value_delimiter = ',', value_name = "USER")]
     pub always_allowed_user_name: Vec<String>,
+
+    /// Members of this group may write access policies (repeatable, or separated by commas). Name whom
+    /// deploy/lock/policies.yaml names
+    #[arg(
+        long,
+        env = "KRA_POLICY_OWNER_GROUP",
+        value_delimiter = ',',
+        default_value = "kube-request-access:policy-owners,kube-request-access:installers",
+        value_name = "GROUP"
+    )]
+    pub policy_owner_group: Vec<String>,
+
+    /// This user may write access policies, as a program that applies them by an identity of its own
+    /// (system:serviceaccount:NAMESPACE:NAME; repeatable, or separated by commas)
+    #[arg(long, env = "KRA_POLICY_OWNER_USER", value_delimiter = ',', value_name = "USER")]
+    pub policy_owner_user: Vec<String>,
 
     /// Only members of this group may answer requests, besides having the right to create accessgrants (repeatable, or
     /// separated by commas; an empty value lets nobody) [default: whoever has the right]
@@ -238,8 +254,13 @@ impl Args {
     }
 
     /// Who needs no request.
-    pub fn always_allowed(&self) -> AlwaysAllowed {
-        AlwaysAllowed { users: self.always_allowed_user_name.clone(), groups: self.always_allowed_group_name.clone() }
+    pub fn always_allowed(&self) -> Listed {
+        Listed { users: self.always_allowed_user_name.clone(), groups: self.always_allowed_group_name.clone() }
+    }
+
+    /// Who may write policies.
+    pub fn policy_owners(&self) -> Listed {
+        Listed { users: self.policy_owner_user.clone(), groups: self.policy_owner_group.clone() }
     }
 
     /// How long requests are kept.

@@ -192,6 +192,7 @@ fn admission(
         settings: Arc::new(args.settings()),
         policies: Arc::clone(policies),
         always_allowed: args.always_allowed(),
+        policy_owners: args.policy_owners(),
         max_open_requests: args.max_open_requests,
         arrivals: Arrivals::default(),
         waiting,

@@ -176,7 +176,16 @@ impl Scene {
 
     /// What each replica's pod says of all API servers: whether they ask it.
     pub fn asked(&self) -> String {
-        let status = "{.items[*].status.conditions[?(@.type=='spreadgroup.com/AskedByAPIServers')].status}";
+        self.conditions("AskedByAPIServers")
+    }
+
+    /// What each replica's pod says of the lock: whether it is as it was installed.
+    pub fn intact(&self) -> String {
+        self.conditions("LockIntact")
+    }
+
+    fn conditions(&self, name: &str) -> String {
+        let status = format!("{{.items[*].status.conditions[?(@.type=='spreadgroup.com/{name}')].status}}");
         let pods = ["pods", "-n", "kube-request-access", "-l", "app.kubernetes.io/name=kube-request-access"];
         self.admin(["get"].iter().chain(&pods).chain(&["-o", &format!("jsonpath={status}")])).text
     }

@@ -43,7 +43,7 @@ use api::{
 };
 use decide::{
     attempt::Door,
-    identity::{AlwaysAllowed, Caller, Person},
+    identity::{Caller, Listed, Person},
     verdict::{Rules, Settings},
 };
 use jiff::Timestamp;
@@ -84,7 +84,9 @@ pub struct Admission {
     /// The policies.
     pub policies: Arc<PolicyStore>,
     /// Who needs no request.
-    pub always_allowed: AlwaysAllowed,
+    pub always_allowed: Listed,
+    /// Who may write policies.
+    pub policy_owners: Listed,
     /// `--max-open-requests`
     pub max_open_requests: usize,
     /// Requests that were admitted a moment ago.
@@ -165,7 +167,7 @@ impl Admission {
             ((GROUP, "accessgrants", ""), Operation::Create) => self.create_grant(review, deadline).await,
             ((GROUP, "accessrequests" | "accessgrants", ""), Operation::Update) => metadata::check_update(request),
             ((GROUP, "accesspolicies", ""), Operation::Create | Operation::Update) => self.write_policy(review).await,
-            ((GROUP, "accesspolicies", ""), Operation::Delete) => Ok(()),
+            ((GROUP, "accesspolicies", ""), Operation::Delete) => self.check_policy_owner(review),
             ((GROUP, "accessrequests", ""), Operation::Delete) => self.delete_request(review, deadline).await,
             ((GROUP, "accessgrants", ""), Operation::Delete) => self.delete_grant(review, deadline).await,
             _ => Err(unexpected(review)),

@@ -13,6 +13,7 @@ impl Admission {
     /// # Errors
     /// Names the place of the fault.
     pub(super) async fn write_policy(&self, review: &Review) -> Result<(), Refused> {
+        self.check_policy_owner(review)?;
         let object: AccessPolicy = stamp::object(review)?;
         policy::policy(&object).map_err(|fault| Refused::because(format!("the policy is not valid: {fault}")))?;
         let request = &review.request;
@@ -28,6 +29,23 @@ impl Admission {
         let object = request.object.as_deref().map(RawValue::get).unwrap_or_default();
         info!(target: "audit", uid, user, policy, sealed, object, dry_run = request.is_dry_run(), "policy admitted");
         Ok(())
+    }
+
+    /// Refuses whoever does not own the policies. The lock does so too, but whoever can take its binding away for a moment
+    /// would have policies sealed that stay.
+    ///
+    /// The server itself only renews seals: it changes nothing that a policy says.
+    pub(super) fn check_policy_owner(&self, review: &Review) -> Result<(), Refused> {
+        let caller = Self::caller(review);
+        if self.policy_owners.includes(&caller) || caller.username == self.own_name && stamp::is_same_policy(review)? {
+            return Ok(());
+        }
+        let user = &caller.username;
+        Err(Refused::because(format!(
+            "access policies are written by their owners only, and {user:?} is none (--policy-owner-group and \
+             --policy-owner-user of the server): --as=kube-request-access:policy-owner \
+             --as-group=kube-request-access:policy-owners, see docs/policies.md"
+        )))
     }
 
     /// Only a policy without a good seal may be changed and stay without one.

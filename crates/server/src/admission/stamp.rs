@@ -177,6 +177,8 @@ impl Admission {
     /// Seals a policy: a new one, and one whose seal is good before it is changed. Any other only where its owner says which
     /// they have read: a change by a program that applies what it finds must not vouch for it.
     pub(super) async fn stamp_policy(&self, review: &Review) -> Result<Answer, Refused> {
+        // Before anything is sealed.
+        self.check_policy_owner(review)?;
         // What cannot be read is refused after this, where its faults are named.
         let Ok(object) = object::<AccessPolicy>(review) else { return Ok(Answer::allow(&review.request.uid)) };
         let sealer = self.ledger.sealer();
@@ -286,6 +288,12 @@ pub(super) fn old_policy(review: &Review) -> Result<Option<AccessPolicy>, Refuse
 
 /// The generation that the API server will write: it counts what is changed outside of metadata and status.
 fn next_generation(old: &AccessPolicy, review: &Review) -> Result<Option<i64>, Refused> {
+    let changes = i64::from(!is_same_policy(review)?);
+    Ok(old.metadata.generation.and_then(|generation| generation.checked_add(changes)))
+}
+
+/// Whether an update changes nothing that a policy says. A creation or deletion does.
+pub(super) fn is_same_policy(review: &Review) -> Result<bool, Refused> {
     #[derive(Deserialize, PartialEq)]
     struct Content {
         spec: serde_json::Value,
@@ -298,8 +306,7 @@ fn next_generation(old: &AccessPolicy, review: &Review) -> Result<Option<i64>, R
     };
     let request = &review.request;
     let same = content(request.old_object.as_deref())? == content(request.object.as_deref())?;
-    let next = |generation: i64| generation.checked_add(i64::from(!same));
-    Ok(old.metadata.generation.and_then(next))
+    Ok(same && request.operation == Operation::Update)
 }
 
 /// Whether an update names the version that its owner has read, and asks for its seal by that. What stood there before

@@ -194,7 +194,8 @@ mod tests {
     fn the_digest_is_of_the_content_alone_whatever_its_order() {
         let kind = Kind::ValidatingWebhookConfiguration;
         let one = json!({"metadata": {"generation": 1}, "webhooks": [{"name": "a", "rules": []}]});
-        let same = json!({"webhooks": [{"rules": [], "name": "a", "timeoutSeconds": 3}], "metadata": {"generation": 2}});
+        let same =
+            json!({"webhooks": [{"rules": [], "name": "a", "timeoutSeconds": 3}], "metadata": {"generation": 2}});
         let other = json!({"webhooks": [{"name": "b", "rules": []}]});
         assert_eq!(digest(&content(kind, &one)), digest(&content(kind, &same)));
         assert_ne!(digest(&content(kind, &one)), digest(&content(kind, &other)));

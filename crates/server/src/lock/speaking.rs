@@ -53,19 +53,25 @@ impl Speaker {
                 let places = places.join(", ");
                 error!(
                     object,
-                    places, digest, "a part of the lock is not as it is shipped: doors may be open. See docs/incident.md, 5"
+                    places,
+                    digest,
+                    "a part of the lock is not as it is shipped: doors may be open. See docs/incident.md, 5"
                 );
                 ("LockDiffers", EventType::Warning, format!("{object} is not as it is shipped, at {places}"))
             }
             State::Intact | State::Unknown => {
-                warn!(object, digest, "a part of the lock was changed, and is now as it should be. See docs/incident.md, 5");
+                warn!(
+                    object,
+                    digest, "a part of the lock was changed, and is now as it should be. See docs/incident.md, 5"
+                );
                 ("LockChanged", EventType::Warning, format!("{object} was changed, and is now as it should be"))
             }
         };
         if news.changed {
             self.gauges.changes.inc();
         }
-        let event = Event { type_, reason: reason.to_owned(), note: Some(note), action: "Watch".to_owned(), secondary: None };
+        let event =
+            Event { type_, reason: reason.to_owned(), note: Some(note), action: "Watch".to_owned(), secondary: None };
         publish(&self.recorder, event, self.pod.reference().await).await;
     }
 

@@ -36,7 +36,11 @@ pub async fn watch(client: &Client, kind: Kind, names: Vec<String>, sights: &Sen
                     }
                 }
                 Err(error) => {
-                    warn!(kind = kind.name(), error = crate::chain(&error), "the watch on the lock broke; beginning anew");
+                    warn!(
+                        kind = kind.name(),
+                        error = crate::chain(&error),
+                        "the watch on the lock broke; beginning anew"
+                    );
                     break;
                 }
             }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     fake_api::Effect,
     objects::{file, filing, granting, stamp},
-    world::{GRANT, Said, Settings, World, grant, recorded, request},
+    world::{GRANT, OWNERS, Said, Settings, World, grant, recorded, request},
 };
 
 const POLICIES: &str = "/accesspolicies";
@@ -186,8 +186,58 @@ pub(crate) fn writing(policy: &Value) -> Value {
     review["request"]["resource"]["resource"] = json!("accesspolicies");
     review["request"]["kind"]["kind"] = json!("AccessPolicy");
     review["request"]["object"] = policy.clone();
+    review["request"]["userInfo"] = json!({"username": "olga", "groups": [OWNERS, "system:authenticated"]});
     review["request"].as_object_mut().unwrap().remove("namespace");
     review
+}
+
+// M2
+#[rstest]
+#[case::an_administrator(json!({"username": "root", "groups": ["system:masters"]}), false)]
+#[case::nobody_in_particular(json!({"username": "eve"}), false)]
+#[case::an_owner(json!({"username": "olga", "groups": [OWNERS]}), true)]
+#[case::a_program_that_is_listed(json!({"username": "argocd"}), true)]
+#[case::the_server_itself(json!({"username": "server"}), false)]
+#[tokio::test]
+async fn who_does_not_own_the_policies_writes_and_deletes_none_and_has_none_stamped(
+    #[case] user: Value,
+    #[case] may: bool,
+    #[values("CREATE", "UPDATE", "DELETE")] operation: &str,
+) {
+    let world = World::new(Settings::default());
+    let mut review = writing(&allow());
+    let mut wider = allow();
+    wider["spec"]["subjects"][0]["name"] = json!("eve");
+    let object = match operation {
+        "CREATE" => json!({"userInfo": user, "operation": operation}),
+        "UPDATE" => json!({"userInfo": user, "operation": operation, "oldObject": allow(), "object": wider}),
+        _ => json!({"userInfo": user, "operation": operation, "oldObject": allow(), "object": null}),
+    };
+    review["request"].as_object_mut().unwrap().extend(object.as_object().unwrap().clone());
+    let none = "access policies are written by their owners only";
+    if operation != "DELETE" {
+        let stamped = stamp(&world, &review).await;
+        assert_eq!(stamped.is_ok(), may, "{stamped:?}");
+        match stamped {
+            Ok(stamped) => review = stamped,
+            Err(refused) => assert!(refused.contains(none), "{refused}"),
+        }
+    }
+    let said = world.post("/validate", review.to_string()).await;
+    assert_eq!(said.allowed(), may);
+    assert!(may || said.denial().contains(none));
+}
+
+#[tokio::test]
+async fn the_server_itself_changes_nothing_that_a_policy_says() {
+    let world = World::new(Settings::default());
+    let mut review = writing(&allow());
+    let own = "system:serviceaccount:kube-request-access:kube-request-access";
+    (review["request"]["userInfo"], review["request"]["operation"]) = (json!({"username": own}), json!("UPDATE"));
+    review["request"]["oldObject"] = allow();
+    assert!(world.post("/validate", review.to_string()).await.allowed());
+    review["request"]["object"]["spec"]["subjects"][0]["name"] = json!("eve");
+    assert!(world.post("/validate", review.to_string()).await.denial().contains("by their owners only"));
 }
 
 #[rstest]

@@ -10,7 +10,7 @@ use axum::{
     http::{Request, StatusCode},
 };
 use decide::{
-    identity::{AlwaysAllowed, Approvers, NamePrefix},
+    identity::{Approvers, Listed, NamePrefix},
     lifecycle::Keep,
     mutators::Kind,
     verdict,
@@ -97,6 +97,9 @@ pub(crate) struct Said {
     pub(crate) body: Value,
 }
 
+/// Whoever is in it may write policies.
+pub(crate) const OWNERS: &str = "kube-request-access:policy-owners";
+
 impl Said {
     pub(crate) fn allowed(&self) -> bool {
         assert_eq!(self.status, StatusCode::OK, "{}", self.body);
@@ -154,7 +157,8 @@ impl World {
             extensions: Arc::new(settings.extensions),
             settings: Arc::clone(&rules),
             policies: Arc::clone(&policies),
-            always_allowed: AlwaysAllowed { users: vec![], groups: vec!["system:masters".to_owned()] },
+            always_allowed: Listed { users: vec![], groups: vec!["system:masters".to_owned()] },
+            policy_owners: Listed { users: vec!["argocd".to_owned()], groups: vec![OWNERS.to_owned()] },
             max_open_requests: 2,
             arrivals: Arrivals::default(),
             waiting,

@@ -19,6 +19,7 @@ mod forger;
 mod mutators;
 mod registered;
 mod unasked;
+mod watched;
 
 const VALIDATING: &str = "validatingwebhookconfiguration/kube-request-access";
 const MUTATING: &str = "mutatingwebhookconfiguration/kube-request-access";

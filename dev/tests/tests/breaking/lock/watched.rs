@@ -1,0 +1,97 @@
+//! Whoever may change policies can take the lock off: the API server asks nobody about them. But the server sees it.
+
+use serde_json::{Value, json};
+
+use kra_tests::world::eventually;
+
+use super::{Broken, GUARD, INTERLOCK, VALIDATING, stored};
+
+impl Broken {
+    /// How often something was told by both replicas.
+    fn told(&self, what: &str) -> usize {
+        self.world.server_log().matches(what).count()
+    }
+
+    /// Events of our pods with this reason.
+    fn told_events(&self, reason: &str) -> String {
+        let reason = format!("--field-selector=reason={reason}");
+        self.admin(["get", "events", "-n", "kube-request-access", &reason]).text
+    }
+}
+
+// M1
+#[test]
+fn an_administrator_who_takes_the_guard_away_for_a_moment_and_narrows_the_lock_is_seen() {
+    let broken = Broken::new();
+    eventually("the lock as it was installed", || broken.intact() == "True True");
+    let (missing, differs) = ("a part of the lock is missing", "a part of the lock is not as it is shipped");
+    let (missed, differed) = (broken.told(missing), broken.told(differs));
+    let changed = broken.told("a part of the lock was changed, and is now as it should be");
+    let (root, jane) = (broken.root(), broken.developer("jane"));
+    let guard = stored(broken.world, GUARD);
+
+    // The guard's binding, for a moment.
+    root.kubectl(["delete", GUARD]).works_with("deleted");
+    // Both the webhook and the interlock look at our own namespace alone, where the canary tries.
+    let narrowed: Value = json!({"namespaceSelector": {"matchExpressions": [
+        {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["kube-request-access"]},
+    ]}});
+    let patch = json!({"spec": {"matchResources": narrowed}}).to_string();
+    root.kubectl(["patch", INTERLOCK, "--type=merge", "-p", &patch]).works_with("patched");
+    let patch =
+        json!([{"op": "replace", "path": "/webhooks/0/namespaceSelector", "value": narrowed["namespaceSelector"]}]);
+    eventually("the guard is off", || {
+        root.kubectl(["patch", VALIDATING, "--type=json", "-p", &patch.to_string()]).success
+    });
+    root.kubectl_with(&guard.to_string(), ["create", "-f", "-"]).works_with("created");
+    eventually("an open door", || jane.exec(&["date"]).success);
+
+    // Every name is there again, and the canary would have its proofs.
+    eventually("the log", || broken.told(missing) == missed + 2 && broken.told(differs) == differed + 4);
+    eventually("the log of what is back", || {
+        broken.told("a part of the lock was changed, and is now as it should be") == changed + 2
+    });
+    eventually("the condition", || broken.intact() == "False False");
+    let log = broken.world.server_log();
+    assert!(log.contains("webhooks[0].namespaceSelector") && log.contains("spec.matchResources"), "{log}");
+    for reason in ["LockMissing", "LockDiffers", "LockChanged"] {
+        eventually(reason, || broken.told_events(reason).contains("kube-request-access"));
+    }
+    let metrics = "/api/v1/namespaces/kube-request-access/services/https:kube-request-access:443/proxy/metrics";
+    let metrics = broken.admin(["get", "--raw", metrics]);
+    metrics.works_with("kube_request_access_lock_changes_total");
+    let shown = |binding: &str, value: u8| {
+        let object = format!("object=\"ValidatingAdmissionPolicyBinding/kube-request-access-{binding}\"");
+        metrics.works_with(&format!("kube_request_access_lock_intact{{{object}}} {value}"));
+    };
+    shown("interlock", 0);
+    shown("guard", 1);
+    broken.mend();
+    eventually("the lock as it was installed", || broken.intact() == "True True");
+}
+
+// M2
+#[test]
+fn an_administrator_who_takes_the_policies_of_policies_away_writes_none_all_the_same() {
+    let broken = Broken::new();
+    let (root, binding) = (broken.root(), "validatingadmissionpolicybinding/kube-request-access-policies");
+    let stored = stored(broken.world, binding);
+    root.kubectl(["delete", binding]).works_with("deleted");
+    let policy = json!({
+        "apiVersion": "spreadgroup.com/v1", "kind": "AccessPolicy", "metadata": {"name": "for-myself"},
+        "spec": {
+            "effect": "Allow", "doors": ["exec"], "namespaces": [broken.namespace],
+            "subjects": [{"kind": "User", "name": root.name}],
+        },
+    });
+    let create = || root.kubectl_with(&policy.to_string(), ["create", "-f", "-"]);
+    let own_words = "--policy-owner-user of the server";
+    create().is_refused_with(own_words);
+    broken.installer_with(&policy, "create").works_with("created");
+    // Until the API server knows that the binding is away, it is the binding that refuses.
+    eventually("our own words", || root.kubectl(["delete", "accesspolicy", "for-myself"]).text.contains(own_words));
+    create().is_refused_with(own_words);
+    broken.installer(&["delete", "accesspolicy", "for-myself"]).works_with("deleted");
+    root.kubectl_with(&stored.to_string(), ["create", "-f", "-"]).works_with("created");
+    eventually("the lock as it was installed", || broken.intact() == "True True");
+}
