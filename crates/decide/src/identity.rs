@@ -1,5 +1,7 @@
 //! Who somebody is, by what the API server says of her; never by what she writes herself.
 
+use std::borrow::Cow;
+
 /// Somebody, as a review names her.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Caller {
@@ -38,6 +40,20 @@ impl Person {
     pub fn is(&self, stored: &Self) -> bool {
         self.name == stored.name && stored.uid.as_ref().is_none_or(|uid| self.uid.as_ref() == Some(uid))
     }
+}
+
+/// Whose share of what is limited a user takes: everybody their own, but all ServiceAccounts of a namespace one, named as
+/// the group of them. Whoever administers a namespace makes as many of these as they like.
+///
+/// ```
+/// # use kra_decide::identity::share;
+/// assert_eq!(share("jane"), "jane");
+/// assert_eq!(share("system:serviceaccount:ci:bot"), share("system:serviceaccount:ci:other"));
+/// assert_eq!(share("system:serviceaccount:ci:bot"), "system:serviceaccounts:ci");
+/// ```
+pub fn share(username: &str) -> Cow<'_, str> {
+    let program = username.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
+    program.map_or(Cow::Borrowed(username), |(namespace, _)| Cow::Owned(format!("system:serviceaccounts:{namespace}")))
 }
 
 /// The prefix that the cluster's authenticator puts before names (`--username-prefix`).

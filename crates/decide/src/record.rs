@@ -11,6 +11,8 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
+use crate::identity::share;
+
 /// Longest line, in bytes, with its end: container runtimes split lines at 16 KiB.
 pub const LONGEST_LINE: usize = 8 * 1024;
 /// Longest line about something that was denied, in bytes, with its end.
@@ -268,7 +270,8 @@ impl Refusals {
     }
 
     fn account(&mut self, user: &str, now: Timestamp) -> &mut Account {
-        let user = if user.len() > LONGEST_USER { digest(user.as_bytes()) } else { user.to_owned() };
+        let user = share(user).into_owned();
+        let user = if user.len() > LONGEST_USER { digest(user.as_bytes()) } else { user };
         if self.users.len() >= MOST_USERS && !self.users.contains_key(&user) {
             self.users.retain(|_, account| {
                 account.refill(now);

@@ -31,7 +31,7 @@ use tracing_subscriber::{
 use crate::{
     admission::{Admission, Arrivals, CanaryReviews, Clock, Waiting, router::Service},
     args::{Args, resolve},
-    audit::{self, AuditFile, Extensions, Limits, SetupError, Webhook, lines::Lines},
+    audit::{self, AuditFile, Extensions, Limits, SetupError, Turns, Webhook, lines::Lines},
     canary::{
         self, Canary,
         speaking::Speaker,
@@ -349,6 +349,7 @@ fn extensions(args: &Args, provider: &Arc<CryptoProvider>) -> anyhow::Result<Ext
         validation: webhook(validation, validation_bundle, provider).context("--extended-validation-webhook-url")?,
         types: args.audit_webhook_types.clone(),
         file: None,
+        turns: Turns::default(),
     })
 }
 

@@ -2,7 +2,8 @@
 //! instead of filling the memory.
 //!
 //! Small reviews (every exec is one) have room of their own, so that large ones, or clients that only say that they will
-//! send one, never take theirs. No user has more than a share of either.
+//! send one, never take theirs. No user has more than a share of either, and the ServiceAccounts of a namespace have one
+//! together.
 
 use std::{
     collections::HashMap,
@@ -10,6 +11,7 @@ use std::{
 };
 
 use axum::http::{HeaderMap, header};
+use decide::identity::share;
 
 /// A review of at most this many bytes is small: the longest command that can be granted, and its envelope, are.
 const SMALL: usize = 64 * 1024;
@@ -92,8 +94,9 @@ impl Room {
     /// There is none.
     pub fn take(&self, user: &str, length: usize, memory: usize) -> Result<Place, Full> {
         let pool = if length <= SMALL { &self.small } else { &self.large };
-        pool.add(user, 1, memory)?;
-        Ok(Place { pool: Arc::clone(pool), user: user.to_owned(), memory, small: length <= SMALL })
+        let share = share(user).into_owned();
+        pool.add(&share, 1, memory)?;
+        Ok(Place { pool: Arc::clone(pool), share, memory, small: length <= SMALL })
     }
 }
 
@@ -101,7 +104,8 @@ impl Room {
 #[derive(Debug)]
 pub struct Place {
     pool: Arc<Pool>,
-    user: String,
+    /// Whose share it is of.
+    share: String,
     memory: usize,
     small: bool,
 }
@@ -118,7 +122,7 @@ impl Place {
     /// There is no room for that.
     pub fn grow(&mut self, memory: usize) -> Result<(), Full> {
         let more = memory.saturating_sub(self.memory);
-        self.pool.add(&self.user, 0, more)?;
+        self.pool.add(&self.share, 0, more)?;
         self.memory = self.memory.saturating_add(more);
         Ok(())
     }
@@ -126,7 +130,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.pool.remove(&self.user, self.memory);
+        self.pool.remove(&self.share, self.memory);
     }
 }
 
@@ -225,6 +229,16 @@ mod tests {
             assert_eq!((taken.len(), room.take("mallory", length, 1000).unwrap_err()), (most, Full::Share));
             assert!(room.take("jane", length, 1000).is_ok());
         }
+    }
+
+    // M4
+    #[test]
+    fn the_service_accounts_of_a_namespace_have_one_share_together() {
+        let room = Room::deciding();
+        let bot = |namespace: &str, n: usize| format!("system:serviceaccount:{namespace}:bot-{n}");
+        let taken: Vec<Place> = (0..500).filter_map(|n| room.take(&bot("ci", n), 1000, 1000).ok()).collect();
+        assert_eq!(taken.len(), 64);
+        assert!(room.take(&bot("other", 0), 1000, 1000).is_ok());
     }
 
     #[test]

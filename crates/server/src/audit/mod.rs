@@ -3,6 +3,7 @@
 pub mod file;
 pub mod lines;
 pub mod trust;
+pub mod turns;
 pub mod webhook;
 
 use api::{
@@ -15,10 +16,12 @@ use api::{
 };
 use std::sync::Arc;
 
-use tokio::time::Instant;
+use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
 
 pub use file::AuditFile;
 pub use lines::Limits;
+pub use turns::{Topic, Turns};
 pub use webhook::{SetupError, Webhook, WebhookError};
 
 /// The configured webhooks. Where one is not configured its posts succeed at once.
@@ -32,6 +35,8 @@ pub struct Extensions {
     pub types: Vec<AuditType>,
     /// `--audit-log-file`
     pub file: Option<Arc<AuditFile>>,
+    /// Whose post is next.
+    pub turns: Turns,
 }
 
 /// What the audit webhook is told of only where asked for: receivers of the original do not know these types.
@@ -86,7 +91,7 @@ impl Extensions {
         if exec.allowed {
             self.check_file()?;
         }
-        let Some(webhook) = &self.audit else { return Ok(()) };
+        let topic = if exec.allowed { Topic::Other } else { Topic::Denial };
         let body = AuditExec {
             request: &review.raw,
             is_allowed: exec.allowed,
@@ -94,7 +99,7 @@ impl Extensions {
             is_admin: exec.always_allowed,
             basis: Some(exec.basis),
         };
-        webhook.post("audit-exec", &body, deadline).await.map(drop)
+        self.tell("audit-exec", review, topic, &body, deadline).await
     }
 
     /// Tells that somebody files a request.
@@ -108,9 +113,8 @@ impl Extensions {
         deadline: Instant,
     ) -> Result<(), WebhookError> {
         self.check_file()?;
-        let Some(webhook) = &self.audit else { return Ok(()) };
         let body = AuditCreated { request: &review.raw, access_request: request };
-        webhook.post("audit-created", &body, deadline).await.map(drop)
+        self.tell("audit-created", review, Topic::Other, &body, deadline).await
     }
 
     /// Tells that somebody grants a request.
@@ -125,9 +129,8 @@ impl Extensions {
         deadline: Instant,
     ) -> Result<(), WebhookError> {
         self.check_file()?;
-        let Some(webhook) = &self.audit else { return Ok(()) };
         let body = AuditGranted { request: &review.raw, access_request: request, access_grant: grant };
-        webhook.post("audit-granted", &body, deadline).await.map(drop)
+        self.tell("audit-granted", review, Topic::Other, &body, deadline).await
     }
 
     /// Tells of an answer that grants nothing, where asked for.
@@ -143,9 +146,11 @@ impl Extensions {
         deadline: Instant,
     ) -> Result<(), WebhookError> {
         self.check_file()?;
-        let Some(webhook) = self.audit.as_ref().filter(|_| self.types.contains(&kind)) else { return Ok(()) };
+        if !self.types.contains(&kind) {
+            return Ok(());
+        }
         let body = AuditAnswered { request: &review.raw, access_request: request, access_grant: grant };
-        webhook.post(kind.name(), &body, deadline).await.map(drop)
+        self.tell(kind.name(), review, Topic::Other, &body, deadline).await
     }
 
     /// Tells of a deletion, where asked for.
@@ -160,9 +165,28 @@ impl Extensions {
         deadline: Instant,
     ) -> Result<(), WebhookError> {
         self.check_file()?;
-        let Some(webhook) = self.audit.as_ref().filter(|_| self.types.contains(&kind)) else { return Ok(()) };
+        if !self.types.contains(&kind) {
+            return Ok(());
+        }
         let body = AuditDeleted { request: &review.raw, access_request: request };
-        webhook.post(kind.name(), &body, deadline).await.map(drop)
+        self.tell(kind.name(), review, Topic::Other, &body, deadline).await
+    }
+
+    /// Posts to the audit webhook, where there is one, when it is the user's turn.
+    async fn tell(
+        &self,
+        kind: &str,
+        review: &Review,
+        topic: Topic,
+        body: &impl Serialize,
+        deadline: Instant,
+    ) -> Result<(), WebhookError> {
+        let Some(webhook) = &self.audit else { return Ok(()) };
+        // Together with the post it takes no longer than the post alone may.
+        let deadline = webhook::patience(deadline);
+        let turn = timeout_at(deadline, self.turns.take(review.request.user_info.name(), topic)).await;
+        let Ok(Some(_turn)) = turn else { return Err(WebhookError::NoTurn { origin: webhook.origin() }) };
+        webhook.post(kind, body, deadline).await.map(drop)
     }
 
     /// Asks whether a new request is valid: `Ok(None)` if it is, `Ok(Some(message))` if not.

@@ -77,6 +77,12 @@ pub enum WebhookError {
         /// The webhook's, see [`Webhook::origin`].
         origin: String,
     },
+    /// Too much is told of this user at once.
+    #[error("{origin} was not told: too much is told of this user at once")]
+    NoTurn {
+        /// The webhook's, see [`Webhook::origin`].
+        origin: String,
+    },
     /// Another answer than 200.
     #[error("{origin} answered {status}")]
     Status {
@@ -178,7 +184,7 @@ impl Webhook {
     /// # Errors
     /// Anything but an answer of 200 in time.
     pub async fn post(&self, kind: &str, body: &impl Serialize, deadline: Instant) -> Result<Bytes, WebhookError> {
-        let deadline = deadline.min(Instant::now().checked_add(TIMEOUT).unwrap_or(deadline));
+        let deadline = patience(deadline);
         let exchange = self.exchange(self.request(kind, body)?, |status| *status == StatusCode::OK);
         match tokio::time::timeout_at(deadline, exchange).await {
             Ok(answer) => answer,
@@ -210,6 +216,11 @@ impl Webhook {
         body.map(http_body_util::Collected::to_bytes)
             .map_err(|source| WebhookError::Read { origin: self.origin(), source })
     }
+}
+
+/// Until when a webhook that is asked now may take.
+pub fn patience(deadline: Instant) -> Instant {
+    deadline.min(Instant::now().checked_add(TIMEOUT).unwrap_or(deadline))
 }
 
 fn origin(url: &Uri) -> String {

@@ -3,7 +3,10 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -25,28 +28,41 @@ use server::{
     serve::{self, tls::Tls},
 };
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 
 use crate::world::{GRANT, REQUEST, Settings, World, recorded};
 
 /// A receiver: what it got, and what it answers.
 struct Receiver {
+    hold: Arc<Hold>,
     url: String,
     dir: TempDir,
     got: Arc<Mutex<Vec<(String, Value)>>>,
     answer: Arc<Mutex<(StatusCode, Value)>>,
 }
 
-type Shared = (Arc<Mutex<Vec<(String, Value)>>>, Arc<Mutex<(StatusCode, Value)>>);
+type Shared = (Arc<Mutex<Vec<(String, Value)>>>, Arc<Mutex<(StatusCode, Value)>>, Arc<Hold>);
+
+/// Answers about denials may be held back.
+struct Hold {
+    denials: AtomicBool,
+    held: Semaphore,
+}
 
 async fn receive(
-    State((got, answer)): State<Shared>,
+    State((got, answer, hold)): State<Shared>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: String,
 ) -> Response {
     assert_eq!(headers["user-agent"], "kube-request-access");
     assert_eq!(headers["content-type"], "application/json");
-    got.lock().unwrap().push((query.unwrap_or_default(), serde_json::from_str(&body).unwrap()));
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let is_held = hold.denials.load(Ordering::Relaxed) && body["isAllowed"] == false;
+    got.lock().unwrap().push((query.unwrap_or_default(), body));
+    if is_held {
+        hold.held.acquire().await.unwrap().forget();
+    }
     let (status, body) = answer.lock().unwrap().clone();
     (status, Json(body)).into_response()
 }
@@ -79,10 +95,11 @@ impl Receiver {
         let listener = serve::listen(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
         let url = format!("https://{}/hook?team=sre", listener.local_addr().unwrap());
         let (got, answer) = (Arc::default(), Arc::new(Mutex::new((StatusCode::OK, json!({"status": "valid"})))));
-        let shared: Shared = (Arc::clone(&got), Arc::clone(&answer));
+        let hold = Arc::new(Hold { denials: AtomicBool::new(false), held: Semaphore::new(0) });
+        let shared: Shared = (Arc::clone(&got), Arc::clone(&answer), Arc::clone(&hold));
         let router = Router::new().route("/hook", post(receive)).with_state(shared);
         tokio::spawn(serve::serve(listener, tls, router, std::future::pending()));
-        Self { url, dir, got, answer }
+        Self { hold, url, dir, got, answer }
     }
 
     /// The webhook as the server is told of it, trusting this certificate.
@@ -241,6 +258,35 @@ async fn a_bundle_that_is_swapped_counts_after_it_is_read_again() {
     write(&receiver.dir, "bundle.crt", "nothing");
     assert!(webhook.reload().is_err());
     assert!(webhook.post("x", &json!({}), deadline()).await.is_ok(), "what was in use stays in use");
+}
+
+// M3
+#[tokio::test]
+async fn a_flood_of_denials_has_two_posts_at_once_and_what_is_granted_is_let_in_meanwhile() {
+    let receiver = Receiver::start().await;
+    let world = Arc::new(audited(&receiver));
+    receiver.hold.denials.store(true, Ordering::Relaxed);
+    let denied = |n: usize, user: &'static str| {
+        let world = Arc::clone(&world);
+        tokio::spawn(async move {
+            world.exec(&format!("flood-{n}"), |request| request["userInfo"] = json!({"username": user})).await
+        })
+    };
+    let flood: Vec<_> = (0..60).map(|n| denied(n, "mallory")).collect();
+    while receiver.got.lock().unwrap().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert!(world.exec("r1", |_| {}).await.allowed(), "the receiver still holds the flood");
+    assert_eq!(receiver.got().len(), 3, "two of mallory's, and jane's");
+    // Others' denials have turns too.
+    let other = denied(60, "eve");
+    while receiver.got().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    receiver.hold.held.add_permits(1000);
+    for one in flood.into_iter().chain([other]) {
+        assert!(one.await.unwrap().denial().contains("you have not asked"));
+    }
 }
 
 fn filing() -> Value {

@@ -165,7 +165,7 @@ fn note(status: &mut AccessRequestStatus, alarm: Alarm) -> bool {
 /// Whether it is about the moment, and not about what was sent.
 fn may_pass(error: &WebhookError) -> bool {
     match error {
-        WebhookError::Post { .. } | WebhookError::Timeout { .. } => true,
+        WebhookError::Post { .. } | WebhookError::Timeout { .. } | WebhookError::NoTurn { .. } => true,
         WebhookError::Status { status, .. } => {
             status.is_server_error() || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
         }
