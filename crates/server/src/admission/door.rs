@@ -474,6 +474,14 @@ impl Outcome {
         self.policies().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
 
+    /// Who approved it; `None`: nobody did.
+    fn approvers(&self) -> Option<&[String]> {
+        match self {
+            Self::Allowed(Basis::Permit(permit, _)) if !permit.access.grants.is_empty() => Some(&permit.access.by),
+            Self::Allowed(_) | Self::Denied(_) | Self::NoRight | Self::Unclear(_) | Self::Failed(_) => None,
+        }
+    }
+
     fn is_emergency(&self) -> bool {
         matches!(self, Self::Allowed(Basis::Permit(permit, _)) if permit.emergency)
     }
@@ -564,16 +572,17 @@ fn log(review: &Review, attempt: Option<&Attempt>, outcome: &Outcome, what: &str
     let interactive = attempt.is_some_and(|attempt| attempt.action.takes_input());
     let (by, dry_run) = (outcome.request().unwrap_or_default(), request.is_dry_run());
     let policy = outcome.policies_shown();
+    let approvers = outcome.approvers().map(argv::show);
     if outcome.is_emergency() {
         warn!(
             target: "audit",
-            uid, user, namespace, pod, door, container, what, interactive, decision, request = by, policy, dry_run,
+            uid, user, namespace, pod, door, container, what, interactive, decision, request = by, approvers, policy, dry_run,
             "attempt in an emergency"
         );
     } else {
         info!(
             target: "audit",
-            uid, user, namespace, pod, door, container, what, interactive, decision, request = by, policy, dry_run,
+            uid, user, namespace, pod, door, container, what, interactive, decision, request = by, approvers, policy, dry_run,
             options_bytes, options_sha256,
             "attempt"
         );

@@ -9,6 +9,7 @@ use decide::{
     text::safe,
 };
 use kube::Api;
+use tracing::info;
 
 use super::{
     Admission, Deadline,
@@ -21,6 +22,25 @@ use crate::audit::AuditType;
 
 /// So many answers a request may have, besides denials: each is read before every use.
 const MOST_ANSWERS: usize = 16;
+
+/// Writes who answered which request, and how: the attempt that is let in names the request.
+fn tell(review: &Review, grant: &AccessGrant, request: &Request, answer: Answer) {
+    let Request { namespace, name, uid: request_uid, .. } = request;
+    let answer = match answer {
+        Answer::Granted => "granted",
+        Answer::Denied => "denied",
+        Answer::Reviewed => "reviewed",
+    };
+    let (uid, user, requester) = (&review.request.uid, review.request.user_info.name(), &request.user.name);
+    let name_of_grant = grant.metadata.name.as_deref().unwrap_or_default();
+    let valid_for = grant.spec.valid_for.as_deref().unwrap_or_default();
+    let reason = grant.spec.reason.as_deref().unwrap_or_default();
+    info!(
+        target: "audit",
+        uid, user, namespace, request = name, request_uid, requester, answer, grant = name_of_grant, valid_for, reason,
+        "answer admitted"
+    );
+}
 
 impl Admission {
     /// Admits a grant or denial: of a live request that somebody else filed, as whoever answers read it.
@@ -71,6 +91,9 @@ impl Admission {
             Answer::Reviewed => {
                 self.extensions.answered(AuditType::Reviewed, review, &object, &grant, deadline.answer_by()).await?;
             }
+        }
+        if !review.request.is_dry_run() {
+            tell(review, &grant, &request, value.answer);
         }
         Ok(())
     }

@@ -6,14 +6,18 @@ use decide::{
     explain, rules,
     text::safe,
 };
-
 use kube::Api;
+use serde_json::value::RawValue;
+use tracing::info;
 
 use super::{
     Admission, Deadline,
     failure::{self, Failure, Refused},
     metadata, stamp,
 };
+
+/// A request that was admitted.
+const FILED: &str = "filed";
 
 /// The most bytes that the open requests of one user in one namespace may take together.
 const MOST_OPEN_BYTES: usize = 1024 * 1024;
@@ -59,7 +63,23 @@ impl Admission {
             )));
         }
         self.extensions.created(review, &object, by).await?;
+        self.tell_of_filing(review, &request);
         Ok(())
+    }
+
+    /// Writes who filed what. A requester can file and withdraw without end: beyond some, it is counted.
+    fn tell_of_filing(&self, review: &Review, request: &Request) {
+        let object = review.request.object.as_deref().map(RawValue::get).unwrap_or_default();
+        if !self.is_written(review, FILED, object) {
+            return;
+        }
+        let Request { namespace, name, uid: request_uid, .. } = request;
+        let (uid, user, requester) = (&review.request.uid, review.request.user_info.name(), &request.user.name);
+        info!(
+            target: "audit",
+            uid, user, namespace, request = name, request_uid, requester, object,
+            "request admitted"
+        );
     }
 
     /// Whether everything that `/mutate` stamps is there and true. It is checked here because a mutating webhook can

@@ -96,7 +96,7 @@ fn tell(user: Option<&str>, left_out: &LeftOut) {
     warn!(
         target: "audit",
         user, others = user.is_none(), decision = "left-out", count, kinds, %first, %last, digests, more_digests = more,
-        "refusals, dry runs and withdrawals that were counted and not written one by one"
+        "refusals, dry runs, filings and withdrawals that were counted and not written one by one"
     );
 }
 

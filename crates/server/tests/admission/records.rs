@@ -12,9 +12,9 @@ use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
-    objects::deleting,
+    objects::{deleting, file, filing, granting, stamp},
     policies::policy,
-    world::{Settings, World, grant, listen_to_every_line, request},
+    world::{POD, Settings, World, grant, listen_to_every_line, pod, request},
 };
 
 /// What is logged on this thread meanwhile.
@@ -58,6 +58,64 @@ impl Log {
 
 fn masters(review: &mut Value) {
     review["userInfo"]["groups"] = json!(["system:masters"]);
+}
+
+// M5
+#[tokio::test]
+async fn who_filed_who_answered_and_who_approved_stands_in_the_log() {
+    let (log, _guard) = Log::begin();
+    let world = World::new(Settings { sealed: true, ..Settings::default() });
+    let filed = stamp(&world, &filing()).await.unwrap();
+    assert!(world.post("/validate", filed.to_string()).await.allowed());
+    world.put_request(&request());
+    let mut review = granting("amy");
+    review["request"]["object"]["spec"]["validFor"] = json!("1h");
+    let granted = stamp(&world, &review).await.unwrap();
+    assert!(world.post("/validate", granted.to_string()).await.allowed());
+    let mut stored = granted["request"]["object"].clone();
+    stored["metadata"] = grant("granted")["metadata"].clone();
+    world.put_grant(&stored);
+    assert!(world.exec("r1", |_| {}).await.allowed());
+
+    let lines = log.audit();
+    let [filing, answer, attempt] = lines.as_slice() else { panic!("{lines:?}") };
+    assert_eq!(
+        (&filing["message"], &filing["user"], &filing["requester"]),
+        (&json!("request admitted"), &json!("jane"), &json!("jane"))
+    );
+    assert!(filing["object"].as_str().unwrap().contains("execOptions"));
+    assert_eq!(answer["message"], "answer admitted");
+    let said = ["user", "request", "request_uid", "requester", "answer", "valid_for"].map(|field| &answer[field]);
+    assert_eq!(
+        said,
+        [&json!("amy"), &json!("ask"), &request()["metadata"]["uid"], &json!("jane"), &json!("granted"), &json!("1h")]
+    );
+    assert_eq!((&attempt["request"], &attempt["approvers"]), (&json!("ask"), &json!(r#"["amy"]"#)));
+}
+
+// M5
+#[tokio::test]
+async fn dry_runs_of_filings_and_answers_are_no_lines_and_filings_without_end_are_counted() {
+    let (log, _guard) = Log::begin();
+    let world = World::new(Settings::default());
+    let mut review = stamp(&world, &filing()).await.unwrap();
+    review["request"]["dryRun"] = json!(true);
+    assert!(world.post("/validate", review.to_string()).await.allowed());
+    assert_eq!(log.audit(), [json!(null); 0]);
+    for number in 0..100 {
+        let namespace = format!("team-{number}");
+        let mut pod = pod("pod-1");
+        pod["metadata"]["namespace"] = json!(namespace);
+        world.api.store(&POD.replace("default", &namespace), &pod);
+        let mut review = filing();
+        review["request"]["namespace"] = json!(namespace);
+        review["request"]["object"]["metadata"]["namespace"] = json!(namespace);
+        review["request"]["object"]["spec"]["forObject"]["namespace"] = json!(namespace);
+        let filed = file(&world, &review).await;
+        assert!(filed.allowed(), "{}", filed.body);
+    }
+    let filed = log.audit().iter().filter(|line| line["message"] == "request admitted").count();
+    assert_eq!(filed, 59, "of 60, since the dry run has a line of the log too");
 }
 
 // K5

@@ -1,0 +1,156 @@
+//! Turns at the audit webhook: nobody has more than a few posts under way at once, however many they cause. Else one user could
+//! slow it until it answers nobody in time, and whoever is granted something would be denied.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use decide::identity::share;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// So many posts of one share at once, but for denials.
+const EACH: usize = 16;
+/// So many denials of one share.
+const DENIALS_EACH: usize = 2;
+/// So many denials of everybody: what is allowed never waits behind them.
+const DENIALS: usize = 8;
+
+/// What a post is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// An attempt that is denied: it costs whoever tries nothing.
+    Denial,
+    /// Anything else.
+    Other,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Turns {
+    denials: Arc<Semaphore>,
+    people: Arc<Mutex<People>>,
+}
+
+type People = HashMap<(String, bool), Own>;
+
+/// What one person has: only those who post or wait have anything.
+#[derive(Debug)]
+struct Own {
+    turns: Arc<Semaphore>,
+    visitors: usize,
+}
+
+/// A turn; over when this is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    _own: OwnedSemaphorePermit,
+    _of_all: Option<OwnedSemaphorePermit>,
+    _visitor: Visitor,
+}
+
+/// Somebody who posts or waits.
+#[derive(Debug)]
+struct Visitor {
+    people: Arc<Mutex<People>>,
+    key: (String, bool),
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self { denials: Arc::new(Semaphore::new(DENIALS)), people: Arc::default() }
+    }
+}
+
+impl Turns {
+    /// Waits for a turn: in the order of arrival, among one's own first, so that no share keeps others from theirs.
+    /// `None`: never, since the semaphores are never closed.
+    pub async fn take(&self, user: &str, topic: Topic) -> Option<Turn> {
+        let is_denial = topic == Topic::Denial;
+        let (visitor, own) = self.visit((share(user).into_owned(), is_denial));
+        let own = own.acquire_owned().await.ok()?;
+        let of_all = if is_denial { Some(Arc::clone(&self.denials).acquire_owned().await.ok()?) } else { None };
+        Some(Turn { _own: own, _of_all: of_all, _visitor: visitor })
+    }
+
+    fn visit(&self, key: (String, bool)) -> (Visitor, Arc<Semaphore>) {
+        let most = if key.1 { DENIALS_EACH } else { EACH };
+        let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Own { turns: Arc::new(Semaphore::new(most)), visitors: 0 };
+        let own = people.entry(key.clone()).or_insert_with(new);
+        own.visitors = own.visitors.saturating_add(1);
+        let turns = Arc::clone(&own.turns);
+        drop(people);
+        (Visitor { people: Arc::clone(&self.people), key }, turns)
+    }
+}
+
+impl Drop for Visitor {
+    fn drop(&mut self) {
+        let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = people.get_mut(&self.key) {
+            own.visitors = own.visitors.saturating_sub(1);
+            if own.visitors == 0 {
+                people.remove(&self.key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::FutureExt as _;
+    use tokio::{task::unconstrained, time::timeout};
+
+    use super::*;
+
+    async fn all_at_once(turns: &Turns, users: &[String], topic: Topic) -> Vec<Turn> {
+        let mut taken = Vec::new();
+        for user in users {
+            // Else tokio has a task pause that does much at once.
+            if let Some(Some(turn)) = unconstrained(turns.take(user, topic)).now_or_never() {
+                taken.push(turn);
+            }
+        }
+        taken
+    }
+
+    fn many(user: &str) -> Vec<String> {
+        vec![user.to_owned(); 64]
+    }
+
+    // M3
+    #[tokio::test]
+    async fn one_user_has_a_few_turns_and_the_others_theirs() {
+        let turns = Turns::default();
+        let flood = all_at_once(&turns, &many("mallory"), Topic::Denial).await;
+        assert_eq!(flood.len(), DENIALS_EACH);
+        let others = all_at_once(&turns, &many("mallory"), Topic::Other).await;
+        assert_eq!(others.len(), EACH);
+        assert!(turns.take("bob", Topic::Denial).now_or_never().is_some());
+        assert!(turns.take("bob", Topic::Other).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn denials_of_everybody_leave_what_is_allowed_alone() {
+        let turns = Turns::default();
+        let crowd: Vec<String> = (0..64).map(|n| format!("user-{n}")).collect();
+        assert_eq!(all_at_once(&turns, &crowd, Topic::Denial).await.len(), DENIALS);
+        assert_eq!(all_at_once(&turns, &crowd, Topic::Other).await.len(), crowd.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_comes_next_and_whoever_goes_leaves_nothing() {
+        let turns = Turns::default();
+        let mut held = all_at_once(&turns, &many("mallory"), Topic::Denial).await;
+        assert!(timeout(Duration::from_secs(1), turns.take("mallory", Topic::Denial)).await.is_err());
+        let waiting = turns.take("mallory", Topic::Denial);
+        held.pop();
+        assert!(timeout(Duration::from_secs(1), waiting).await.is_ok());
+        drop(held);
+        assert!(turns.people.lock().unwrap().is_empty());
+        assert_eq!(turns.denials.available_permits(), DENIALS);
+    }
+}
