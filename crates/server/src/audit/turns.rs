@@ -106,7 +106,7 @@ mod tests {
 
     use super::*;
 
-    async fn all_at_once(turns: &Turns, users: &[String], topic: Topic) -> Vec<Turn> {
+    fn all_at_once(turns: &Turns, users: &[String], topic: Topic) -> Vec<Turn> {
         let mut taken = Vec::new();
         for user in users {
             // Else tokio has a task pause that does much at once.
@@ -125,9 +125,9 @@ mod tests {
     #[tokio::test]
     async fn one_user_has_a_few_turns_and_the_others_theirs() {
         let turns = Turns::default();
-        let flood = all_at_once(&turns, &many("mallory"), Topic::Denial).await;
+        let flood = all_at_once(&turns, &many("mallory"), Topic::Denial);
         assert_eq!(flood.len(), DENIALS_EACH);
-        let others = all_at_once(&turns, &many("mallory"), Topic::Other).await;
+        let others = all_at_once(&turns, &many("mallory"), Topic::Other);
         assert_eq!(others.len(), EACH);
         assert!(turns.take("bob", Topic::Denial).now_or_never().is_some());
         assert!(turns.take("bob", Topic::Other).now_or_never().is_some());
@@ -137,14 +137,14 @@ mod tests {
     async fn denials_of_everybody_leave_what_is_allowed_alone() {
         let turns = Turns::default();
         let crowd: Vec<String> = (0..64).map(|n| format!("user-{n}")).collect();
-        assert_eq!(all_at_once(&turns, &crowd, Topic::Denial).await.len(), DENIALS);
-        assert_eq!(all_at_once(&turns, &crowd, Topic::Other).await.len(), crowd.len());
+        assert_eq!(all_at_once(&turns, &crowd, Topic::Denial).len(), DENIALS);
+        assert_eq!(all_at_once(&turns, &crowd, Topic::Other).len(), crowd.len());
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_waits_comes_next_and_whoever_goes_leaves_nothing() {
         let turns = Turns::default();
-        let mut held = all_at_once(&turns, &many("mallory"), Topic::Denial).await;
+        let mut held = all_at_once(&turns, &many("mallory"), Topic::Denial);
         assert!(timeout(Duration::from_secs(1), turns.take("mallory", Topic::Denial)).await.is_err());
         let waiting = turns.take("mallory", Topic::Denial);
         held.pop();

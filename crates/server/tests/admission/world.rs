@@ -124,6 +124,16 @@ pub(crate) fn listen_to_every_line() {
     LazyLock::force(&LISTENING);
 }
 
+fn rules(allow_interactive: bool, prefix: &str, approvers: Approvers) -> verdict::Settings {
+    verdict::Settings {
+        allow_interactive,
+        unused: std::time::Duration::from_hours(48),
+        prefix: NamePrefix::new(prefix),
+        approvers,
+        requesters: Vec::new(),
+    }
+}
+
 impl World {
     pub(crate) fn new(settings: Settings) -> Self {
         listen_to_every_line();
@@ -133,13 +143,7 @@ impl World {
         let policies = Arc::new(PolicyStore::new(Arc::clone(&sealer)));
         let clock = Arc::new(Mutex::new(START.parse::<Timestamp>().unwrap()));
         let hand = Arc::clone(&clock);
-        let rules = Arc::new(verdict::Settings {
-            allow_interactive: settings.allow_interactive,
-            unused: std::time::Duration::from_hours(48),
-            prefix: NamePrefix::new(settings.prefix),
-            approvers: settings.approvers,
-            requesters: Vec::new(),
-        });
+        let rules = Arc::new(rules(settings.allow_interactive, settings.prefix, settings.approvers));
         let clock_of: Clock = Arc::new(move || *hand.lock().unwrap());
         let (ready, is_ready) = watch::channel(true);
         let context = || context(&api, &rules, &policies, &clock_of, &sealer);

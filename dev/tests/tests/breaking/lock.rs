@@ -206,6 +206,46 @@ fn nobody_but_the_server_writes_the_status_of_a_request() {
     broken.root().kubectl(words).is_refused_with(text);
 }
 
+// M7
+#[test]
+fn nobody_but_the_server_and_installers_writes_or_deletes_records() {
+    let broken = Broken::new();
+    let record = |name: &str| {
+        let metadata = json!({"name": name, "namespace": "kube-request-access"});
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"record.json": "{}"}})
+    };
+    let (name, text) =
+        ("kube-request-access-record-1", "written and deleted by the server of kube-request-access only");
+    let root = broken.root();
+    let in_ours = |words: &[&str]| root.kubectl(words.iter().chain(&["-n", "kube-request-access"]));
+    let create = |object: &Value, namespace: &str| {
+        root.kubectl_with(&object.to_string(), ["create", "-f", "-", "-n", namespace])
+    };
+    create(&record(name), "kube-request-access").is_refused_with(text);
+    broken.installer_with(&record(name), "create").works_with("created");
+    in_ours(&["delete", "configmap", name]).is_refused_with(text);
+    in_ours(&["delete", "configmaps", "--all"]).is_refused_with(text);
+    in_ours(&["patch", "configmap", name, "-p", r#"{"data":null}"#]).is_refused_with(text);
+    in_ours(&[SERVER, "patch", "configmap", name, "-p", r#"{"data":null}"#]).is_refused_with("cannot get resource");
+    in_ours(&[SERVER, "delete", "configmap", name]).works_with("deleted");
+    // What is of others is theirs; of the same name elsewhere, too.
+    create(&record("others"), "kube-request-access").works_with("created");
+    in_ours(&["delete", "configmap", "others"]).works_with("deleted");
+    let mut elsewhere = record(name);
+    elsewhere["metadata"]["namespace"] = json!(broken.namespace);
+    create(&elsewhere, &broken.namespace).works_with("created");
+}
+
+// M6
+#[test]
+fn nobody_but_an_installer_deletes_our_namespace() {
+    let broken = Broken::new();
+    let delete = ["delete", "namespace", "kube-request-access", "--dry-run=server"];
+    broken.root().kubectl(delete).is_refused_with(GUARDED);
+    broken.installer(&delete).works_with("deleted");
+    broken.root().kubectl(["delete", "namespace", &broken.namespace, "--dry-run=server"]).works_with("deleted");
+}
+
 #[test]
 fn the_server_may_renew_the_bundle_and_nothing_else() {
     let broken = Broken::new();
