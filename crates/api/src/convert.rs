@@ -461,3 +461,9 @@ impl Meta {
         })
     }
 }
+
+/// A caller as objects carry her. Her extra fields name credentials and are left out.
+pub fn stamped(person: &Person, caller: &Caller) -> UserInfo {
+    let groups = Some(caller.groups.clone()).filter(|groups| !groups.is_empty());
+    UserInfo { username: Some(person.name.clone()), uid: person.uid.clone(), groups, extra: None }
+}

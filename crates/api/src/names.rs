@@ -170,3 +170,6 @@ mod tests {
         }
     }
 }
+
+/// The audit annotation of an attempt that waited for its grant.
+pub const WAITED: &str = "waited";

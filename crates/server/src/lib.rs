@@ -9,6 +9,7 @@ pub mod admission;
 pub mod args;
 pub mod audit;
 pub mod canary;
+pub mod clock;
 pub mod cluster;
 pub mod controllers;
 pub mod failpoints;

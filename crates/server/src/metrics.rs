@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use api::review::Answer;
+use api::{names::WAITED, review::Answer};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{
@@ -14,7 +14,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{admission::waiting::WAITED, canary::gauges::Gauges, lock, serve::authentication::Way};
+use crate::{canary::gauges::Gauges, lock::gauges::Gauges as LockGauges, serve::endpoint::Way};
 
 /// The metrics, and how they are written out.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ pub struct Metrics {
     /// Whether API servers ask us.
     pub canary: Gauges,
     /// Whether the lock is as it is shipped.
-    pub lock: lock::speaking::Gauges,
+    pub lock: LockGauges,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -80,7 +80,7 @@ impl Metrics {
         let notices = Family::default();
         registry.register("notices", "Notices by what became of them", notices.clone());
         let canary = Gauges::registered(&mut registry);
-        let lock = lock::speaking::Gauges::registered(&mut registry);
+        let lock = LockGauges::registered(&mut registry);
         let [unsealed_policies, older_keys_needed, untrusted_mutators] = std::array::from_fn(|_| Gauge::default());
         registry.register("unsealed_policies", "Policies without a good seal", unsealed_policies.clone());
         registry.register(

@@ -29,14 +29,16 @@ use tracing_subscriber::{
 };
 
 use crate::{
-    admission::{Admission, Arrivals, CanaryReviews, Clock, Waiting, router::Service},
+    admission::{Admission, Arrivals, Waiting, router::Service},
     args::{Args, resolve},
     audit::{self, AuditFile, Extensions, Limits, SetupError, Turns, Webhook, lines::Lines},
     canary::{
         self, Canary,
+        reviews::CanaryReviews,
         speaking::Speaker,
         targets::{Targets, connector},
     },
+    clock::Clock,
     cluster::{
         clients::Clients,
         index::Index,

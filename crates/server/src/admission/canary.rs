@@ -2,52 +2,10 @@
 //! was asked. They stay out of the record, the report and the limits: nothing could hide among them, because it is one
 //! account, that can do nothing else, at one name, which no pod can have.
 
-use std::sync::Arc;
-
-use api::review::{Answer, Operation, Review, StrictExecOptions};
-use decide::attempt::Door;
+use api::review::{Answer, Review};
 use tracing::debug;
 
 use super::Admission;
-use crate::{
-    canary::{
-        account::{Account, POD},
-        proof::{self, Nonce},
-    },
-    cluster::seal::Sealer,
-};
-
-/// What the canary's attempts are known by, and answered with.
-#[derive(Debug, Clone)]
-pub struct CanaryReviews {
-    /// The canary's account.
-    pub account: Account,
-    /// What proofs are signed with.
-    pub sealer: Arc<Sealer>,
-}
-
-impl CanaryReviews {
-    /// Whether it is the canary that tries to enter the pod that cannot exist.
-    fn includes(&self, review: &Review) -> bool {
-        let request = &review.request;
-        request.user_info.name() == self.account.to_string()
-            && request.operation == Operation::Connect
-            && (request.resource.group.as_str(), request.resource.resource.as_str()) == ("", "pods")
-            && request.sub_resource.as_deref() == Some(Door::Exec.subresource())
-            && request.namespace.as_deref() == Some(self.account.namespace.as_str())
-            && request.name.as_deref() == Some(POD)
-    }
-
-    /// The proof that an attempt asks for, with the nonce that it would run.
-    fn warning(&self, review: &Review) -> Option<String> {
-        let options = StrictExecOptions::decode(review.request.object.as_deref()?).ok()?;
-        let nonce = match options.command.as_deref() {
-            Some([nonce]) => Nonce::read(nonce),
-            Some(_) | None => None,
-        };
-        nonce.map(|nonce| proof::warning(&nonce.proof(&self.sealer)))
-    }
-}
 
 impl Admission {
     /// Whether this is an attempt of the canary's.

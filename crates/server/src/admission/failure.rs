@@ -148,3 +148,18 @@ pub fn answer(
         }
     }
 }
+
+/// Says that something has not the seal that `/mutate` writes.
+pub(super) fn unsealed(what: &str) -> Refused {
+    Refused::because(format!(
+        "the {what} is not sealed as the server does it: is its MutatingWebhookConfiguration installed, and does no other \
+         webhook change the object after it?"
+    ))
+}
+
+pub(super) fn unstamped(field: &str) -> Refused {
+    Refused::because(format!(
+        "spec.{field} is not what the server stamps: is its MutatingWebhookConfiguration installed, \
+         and does no other webhook change the object after it?"
+    ))
+}

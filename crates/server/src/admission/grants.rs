@@ -14,9 +14,7 @@ use tracing::info;
 use super::{
     Admission, Deadline,
     failure::{self, Refused},
-    metadata,
-    requests::unstamped,
-    stamp,
+    metadata, objects,
 };
 use crate::audit::AuditType;
 
@@ -45,15 +43,15 @@ fn tell(review: &Review, grant: &AccessGrant, request: &Request, answer: Answer)
 impl Admission {
     /// Admits a grant or denial: of a live request that somebody else filed, as whoever answers read it.
     pub(super) async fn create_grant(&self, review: &Review, deadline: Deadline) -> Result<(), Refused> {
-        let grant: AccessGrant = stamp::object(review)?;
+        let grant: AccessGrant = objects::object(review)?;
         metadata::check_finalizers(&grant.metadata)?;
         metadata::check_size(&grant.metadata)?;
         rules::check_text("reason", grant.spec.reason.as_deref().unwrap_or_default())
             .map_err(|refusal| failure::refusal(&refusal))?;
         let caller = Self::caller(review);
-        let person = self.person(&caller);
-        if grant.spec.granted_by.as_ref() != Some(&stamp::stamped(&person, &caller)) {
-            return Err(unstamped("grantedBy"));
+        let person = self.recorded_as(&caller);
+        if grant.spec.granted_by.as_ref() != Some(&convert::stamped(&person, &caller)) {
+            return Err(failure::unstamped("grantedBy"));
         }
         // Before anything tells whether there is such a request.
         self.check_answers(&caller, &person)?;
@@ -66,7 +64,7 @@ impl Admission {
         let request = convert::request(&object, sealed).map_err(|error| failure::nonsense(&error))?;
         check_approver(&person, &request)?;
         if seal == Seal::Broken && !review.request.is_dry_run() {
-            return Err(unstamped("seal"));
+            return Err(failure::unstamped("seal"));
         }
         match value.answer {
             Answer::Reviewed => check_reviewable(&grant, &request)?,

@@ -4,7 +4,11 @@ use api::{AccessPolicy, policy, review::Review};
 use serde_json::value::RawValue;
 use tracing::info;
 
-use super::{Admission, failure::Refused, stamp};
+use super::{
+    Admission,
+    failure::{self, Refused},
+    objects,
+};
 use crate::cluster::seal::{SEAL, annotated};
 
 impl Admission {
@@ -14,7 +18,7 @@ impl Admission {
     /// Names the place of the fault.
     pub(super) async fn write_policy(&self, review: &Review) -> Result<(), Refused> {
         self.check_policy_owner(review)?;
-        let object: AccessPolicy = stamp::object(review)?;
+        let object: AccessPolicy = objects::object(review)?;
         policy::policy(&object).map_err(|fault| Refused::because(format!("the policy is not valid: {fault}")))?;
         let request = &review.request;
         let sealed = self.ledger.sealer().policy(&object).is_good();
@@ -37,7 +41,8 @@ impl Admission {
     /// The server itself only renews seals: it changes nothing that a policy says.
     pub(super) fn check_policy_owner(&self, review: &Review) -> Result<(), Refused> {
         let caller = Self::caller(review);
-        if self.policy_owners.includes(&caller) || caller.username == self.own_name && stamp::is_same_policy(review)? {
+        if self.policy_owners.includes(&caller) || caller.username == self.own_name && objects::is_same_policy(review)?
+        {
             return Ok(());
         }
         let user = &caller.username;
@@ -50,7 +55,7 @@ impl Admission {
 
     /// Only a policy without a good seal may be changed and stay without one.
     fn check_unsealed(&self, review: &Review, object: &AccessPolicy) -> Result<(), Refused> {
-        match stamp::old_policy(review)? {
+        match objects::old_policy(review)? {
             Some(old) if !self.ledger.sealer().policy(&old).is_good() => {
                 if annotated(&old.metadata) == annotated(&object.metadata) {
                     return Ok(());
@@ -61,7 +66,7 @@ impl Admission {
                      again"
                 )))
             }
-            Some(_) | None => Err(stamp::unsealed("policy")),
+            Some(_) | None => Err(failure::unsealed("policy")),
         }
     }
 }

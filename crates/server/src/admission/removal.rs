@@ -102,7 +102,7 @@ impl Admission {
             return Ok(());
         }
         let namespace = review.request.namespace.as_deref().unwrap_or_default();
-        let neutral = !stake && self.settings.approvers.check(&caller.groups, &self.person(&caller)).is_ok();
+        let neutral = !stake && self.settings.approvers.check(&caller.groups, &self.recorded_as(&caller)).is_ok();
         if neutral && rights::has(self.ledger.client(), &review.request.user_info, namespace, Right::Grant).await? {
             return Ok(());
         }
@@ -130,7 +130,7 @@ impl Admission {
 
     /// Whether the caller asked, or filed for whoever asked: then her right to grant is none for this request.
     fn has_a_stake(&self, review: &Review, request: &AccessRequest) -> bool {
-        let person = self.person(&Self::caller(review));
+        let person = self.recorded_as(&Self::caller(review));
         let sides = [&request.spec.user_info, &request.spec.created_by];
         sides.into_iter().flatten().filter_map(convert::person).any(|side| person.may_be(&side))
     }

@@ -13,7 +13,7 @@ use tracing::info;
 use super::{
     Admission, Deadline,
     failure::{self, Failure, Refused},
-    metadata, stamp,
+    metadata, objects,
 };
 
 /// A request that was admitted.
@@ -25,10 +25,10 @@ const MOST_OPEN_BYTES: usize = 1024 * 1024;
 impl Admission {
     /// Admits a new request: complete, stamped with the truth, and nothing hidden in it.
     pub(super) async fn create_request(&self, review: &Review, deadline: Deadline) -> Result<(), Refused> {
-        let object: AccessRequest = stamp::object(review)?;
+        let object: AccessRequest = objects::object(review)?;
         metadata::check_new(&object.metadata)?;
         if object.spec.user_info.is_none() {
-            return Err(unstamped("userInfo"));
+            return Err(failure::unstamped("userInfo"));
         }
         let sealed = self.ledger.sealer().request(&object);
         let request = convert::request(&object, sealed.into()).map_err(|error| failure::nonsense(&error))?;
@@ -51,7 +51,7 @@ impl Admission {
             return Ok(());
         }
         if !sealed.is_good() {
-            return Err(stamp::unsealed("request"));
+            return Err(failure::unsealed("request"));
         }
         self.admit_one_more(&request)?;
         let by = deadline.answer_by();
@@ -86,27 +86,27 @@ impl Admission {
     /// be missing, and others may have changed the object after it.
     fn check_stamps(&self, review: &Review, object: &AccessRequest, request: &Request) -> Result<(), Refused> {
         let caller = Self::caller(review);
-        let own = stamp::stamped(&self.person(&caller), &caller);
+        let own = convert::stamped(&self.recorded_as(&caller), &caller);
         if object.spec.created_by.as_ref() != Some(&own) {
-            return Err(unstamped("createdBy"));
+            return Err(failure::unstamped("createdBy"));
         }
         if request.target.uid.is_none() {
-            return Err(unstamped("forObject.uid"));
+            return Err(failure::unstamped("forObject.uid"));
         }
         let named = matches!(request.ask, Ask::Exec(_) | Ask::Copy(_) | Ask::Attach(_));
         if named && request.ask.container().is_none() {
-            return Err(unstamped("execOptions.container"));
+            return Err(failure::unstamped("execOptions.container"));
         }
         if object.spec.exec_options.is_none() {
-            return Err(unstamped("execOptions"));
+            return Err(failure::unstamped("execOptions"));
         }
         let copy = matches!(request.ask, Ask::Copy(_));
         let command = object.spec.exec_options.as_ref().and_then(|options| options.command.as_ref());
         if copy && command.is_none_or(Vec::is_empty) {
-            return Err(unstamped("execOptions.command"));
+            return Err(failure::unstamped("execOptions.command"));
         }
         let user = object.spec.user_info.clone().unwrap_or_default();
-        if user == self.requester(&user, &caller)? { Ok(()) } else { Err(unstamped("userInfo")) }
+        if user == self.requester(&user, &caller)? { Ok(()) } else { Err(failure::unstamped("userInfo")) }
     }
 
     /// Whether the policies leave a way to grant it: whoever asks learns at once what is missing. They are asked again at
@@ -170,10 +170,10 @@ impl Admission {
         let (kind, name) = (request.target.kind, &request.target.name);
         let target = self.visible_target(&review.request.user_info, &request.namespace, kind, name).await?;
         if request.target.uid.as_ref() != Some(&target.uid) {
-            return Err(unstamped("forObject.uid"));
+            return Err(failure::unstamped("forObject.uid"));
         }
         let known = request.ask.container().is_none_or(|name| target.containers.iter().any(|known| known == name));
-        if known { Ok(()) } else { Err(unstamped("execOptions.container")) }
+        if known { Ok(()) } else { Err(failure::unstamped("execOptions.container")) }
     }
 }
 
@@ -187,11 +187,4 @@ fn check_texts(object: &AccessRequest) -> Result<(), Refused> {
         rules::check_text(field, text).map_err(|refusal| failure::refusal(&refusal))?;
     }
     Ok(())
-}
-
-pub(super) fn unstamped(field: &str) -> Refused {
-    Refused::because(format!(
-        "spec.{field} is not what the server stamps: is its MutatingWebhookConfiguration installed, \
-         and does no other webhook change the object after it?"
-    ))
 }

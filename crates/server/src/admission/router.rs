@@ -26,7 +26,10 @@ use super::{
 use crate::{
     failpoints::Failpoint,
     metrics::Metrics,
-    serve::authentication::{Authentication, Peer, Way},
+    serve::{
+        authentication::{Authentication, Peer},
+        endpoint::Way,
+    },
 };
 
 /// Maximum size of the observed attempts that wait for the audit webhook to be told of them, in KiB.

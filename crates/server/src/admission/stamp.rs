@@ -4,7 +4,7 @@
 use api::{
     AccessGrant, AccessPolicy, AccessRequest, AccessRequestSpec, UserInfo, convert,
     objects::GrantStatus,
-    review::{Answer, Operation, Review},
+    review::{Answer, Review},
 };
 use base64::Engine as _;
 use decide::{
@@ -16,13 +16,14 @@ use decide::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{
     Admission,
     failure::{self, Failure, Refused},
     grants::check_approver,
+    objects::{is_same_policy, object, old_policy},
     why,
 };
 use crate::cluster::{
@@ -38,7 +39,7 @@ impl Admission {
         let caller = Self::caller(review);
         let written = object.spec.user_info.clone().unwrap_or_default();
         object.spec.user_info = Some(self.requester(&written, &caller)?);
-        object.spec.created_by = Some(stamped(&self.person(&caller), &caller));
+        object.spec.created_by = Some(convert::stamped(&self.recorded_as(&caller), &caller));
         let namespace = review.request.namespace.as_deref().unwrap_or_default();
         self.stamp_target(&mut object, namespace, &review.request.user_info).await?;
         let explanation = self.explanation(review, &object).map(|text| (why::ANSWER, text));
@@ -56,7 +57,7 @@ impl Admission {
             return Ok(UserInfo { extra: None, ..written.clone() });
         }
         match self.settings.prefix.person(caller) {
-            Some(own) if name.is_empty() || name == own.name => Ok(stamped(&own, caller)),
+            Some(own) if name.is_empty() || name == own.name => Ok(convert::stamped(&own, caller)),
             _ if !name.is_empty() && self.is_always_allowed(caller) => {
                 // Whatever else is written of her could be wrong: only the name is taken.
                 Ok(UserInfo { username: Some(name.to_owned()), ..UserInfo::default() })
@@ -126,8 +127,8 @@ impl Admission {
     pub(super) async fn stamp_grant(&self, review: &Review) -> Result<Answer, Refused> {
         let mut object: AccessGrant = object(review)?;
         let caller = Self::caller(review);
-        let person = self.person(&caller);
-        object.spec.granted_by = Some(stamped(&person, &caller));
+        let person = self.recorded_as(&caller);
+        object.spec.granted_by = Some(convert::stamped(&person, &caller));
         check_name("grantFor", &object.spec.grant_for).map_err(|refusal| failure::refusal(&refusal))?;
         let meant = convert::meant_request(&object).map_err(|error| failure::nonsense(&error))?;
         // Before anything is read: whoever may not answer must not learn which requests there are. Nor is anything sealed for
@@ -208,12 +209,6 @@ fn unread(request: &str) -> Refused {
     ))
 }
 
-/// A caller as objects carry her. Her extra fields name credentials and are left out.
-pub(crate) fn stamped(person: &Person, caller: &Caller) -> UserInfo {
-    let groups = Some(caller.groups.clone()).filter(|groups| !groups.is_empty());
-    UserInfo { username: Some(person.name.clone()), uid: person.uid.clone(), groups, extra: None }
-}
-
 pub(super) fn other_user(asked: &str, own: &str) -> Refused {
     Refused::because(format!(
         "the request is for {asked:?}, but you are {own:?}: only always-allowed users may file requests for others"
@@ -266,24 +261,9 @@ fn stamp_copy(spec: &mut AccessRequestSpec) {
     }
 }
 
-/// The new object of a review.
-pub(super) fn object<T: DeserializeOwned>(review: &Review) -> Result<T, Refused> {
-    serde_json::from_str(raw(review)?.get()).map_err(|error| failure::unreadable(&error))
-}
-
-fn raw(review: &Review) -> Result<&RawValue, Refused> {
-    review.request.object.as_deref().ok_or_else(|| Refused::because("the review of a creation has no object"))
-}
-
 /// A dry run is told to nobody, and so leaves nothing that would count.
 fn unless_dry<T>(review: &Review, seal: impl FnOnce() -> Option<T>) -> Option<T> {
     if review.request.is_dry_run() { None } else { seal() }
-}
-
-/// The policy that an update changes; `None` for a creation.
-pub(super) fn old_policy(review: &Review) -> Result<Option<AccessPolicy>, Refused> {
-    let old = review.request.old_object.as_deref().filter(|_| review.request.operation == Operation::Update);
-    old.map(|old| serde_json::from_str(old.get())).transpose().map_err(|error| failure::unreadable(&error))
 }
 
 /// The generation that the API server will write: it counts what is changed outside of metadata and status.
@@ -292,36 +272,11 @@ fn next_generation(old: &AccessPolicy, review: &Review) -> Result<Option<i64>, R
     Ok(old.metadata.generation.and_then(|generation| generation.checked_add(changes)))
 }
 
-/// Whether an update changes nothing that a policy says. A creation or deletion does.
-pub(super) fn is_same_policy(review: &Review) -> Result<bool, Refused> {
-    #[derive(Deserialize, PartialEq)]
-    struct Content {
-        spec: serde_json::Value,
-    }
-    let content = |object: Option<&RawValue>| {
-        object
-            .map(|object| serde_json::from_str::<Content>(object.get()))
-            .transpose()
-            .map_err(|error| failure::unreadable(&error))
-    };
-    let request = &review.request;
-    let same = content(request.old_object.as_deref())? == content(request.object.as_deref())?;
-    Ok(same && request.operation == Operation::Update)
-}
-
 /// Whether an update names the version that its owner has read, and asks for its seal by that. What stood there before
 /// asks for nothing.
 fn is_to_be_sealed(old: &AccessPolicy, new: &AccessPolicy) -> bool {
     let read = annotated(&new.metadata);
     read.is_some() && read != annotated(&old.metadata) && read == old.metadata.resource_version.as_deref()
-}
-
-/// Says that something has not the seal that `/mutate` writes.
-pub(super) fn unsealed(what: &str) -> Refused {
-    Refused::because(format!(
-        "the {what} is not sealed as the server does it: is its MutatingWebhookConfiguration installed, and does no other \
-         webhook change the object after it?"
-    ))
 }
 
 /// The answer that puts the stamped spec in place of the one that came, and writes annotations; nothing else is ours to

@@ -4,14 +4,9 @@
 //! fewer for one person. Waiting decides nothing: what memory shows ends the wait, and the attempt is then decided as any
 //! other, on live reads.
 
-use std::{
-    collections::HashMap,
-    convert::Infallible,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::convert::Infallible;
 
-use api::{ExecOptions, UserInfo, review::Review};
+use api::{ExecOptions, UserInfo, names::WAITED, review::Review};
 use decide::{
     attempt::Attempt,
     identity::Person,
@@ -23,95 +18,15 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Admission, Deadline, Decision, door::Outcome};
-use crate::controllers::filing::{Filed, Filer, Filing};
+use super::{
+    Admission, Deadline, Decision,
+    door::Outcome,
+    places::{MayWait, Waiter},
+};
+use crate::controllers::filing::{Filed, Filing};
 
-/// The audit annotation of what waited.
-pub const WAITED: &str = "waited";
-/// So many attempts may wait at once.
-const MOST: usize = 32;
-/// So many of one person.
-const MOST_OF_ONE: usize = 4;
-/// Whoever waited in vain for a request to be filed, or had it deleted, waits for none so soon again.
-const PAUSE: Duration = Duration::from_secs(10);
 /// So often what memory shows is looked at live: what memory promises need not hold.
 const TRIES: usize = 5;
-
-/// Where attempts wait.
-#[derive(Debug)]
-pub struct Waiting {
-    filer: Filer,
-    /// False once this server is to stop: then nobody waits any more.
-    ready: watch::Receiver<bool>,
-    /// How many attempts of whom wait now.
-    taken: Arc<Mutex<HashMap<String, usize>>>,
-    /// For whom nothing came of filing, and when.
-    vain: Mutex<HashMap<String, Instant>>,
-}
-
-/// An attempt that waits.
-#[derive(Debug)]
-pub struct Waiter {
-    pub(super) attempt: Attempt,
-    pub(super) options: ExecOptions,
-    pub(super) may: MayWait,
-}
-
-/// What an attempt waits for, and as whom; the place is free again when this is dropped.
-#[derive(Debug)]
-pub(super) struct MayWait {
-    _place: Place,
-    person: Person,
-    denied: Denied,
-    wait: Wait,
-}
-
-#[derive(Debug)]
-struct Place {
-    user: String,
-    taken: Arc<Mutex<HashMap<String, usize>>>,
-}
-
-impl Waiting {
-    /// Places that are all free.
-    pub fn new(filer: Filer, ready: watch::Receiver<bool>) -> Self {
-        Self { filer, ready, taken: Arc::default(), vain: Mutex::default() }
-    }
-
-    /// Whether filing for this person came to nothing a moment ago.
-    fn was_vain(&self, user: &str) -> bool {
-        let vain = self.vain.lock().unwrap_or_else(PoisonError::into_inner);
-        vain.get(user).is_some_and(|at| at.elapsed() < PAUSE)
-    }
-
-    fn remember_vain(&self, user: &str) {
-        let mut vain = self.vain.lock().unwrap_or_else(PoisonError::into_inner);
-        vain.retain(|_, at| at.elapsed() < PAUSE);
-        vain.insert(user.to_owned(), Instant::now());
-    }
-
-    /// A place, if there is one for this person.
-    fn place(&self, user: &str) -> Option<Place> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = taken.values().fold(0_usize, |sum, of_one| sum.saturating_add(*of_one));
-        let hers = taken.entry(user.to_owned()).or_default();
-        if all >= MOST || *hers >= MOST_OF_ONE {
-            return None;
-        }
-        *hers = hers.saturating_add(1);
-        Some(Place { user: user.to_owned(), taken: Arc::clone(&self.taken) })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(hers) = taken.get_mut(&self.user) {
-            *hers = hers.saturating_sub(1);
-        }
-        taken.retain(|_, of_one| *of_one > 0);
-    }
-}
 
 /// What ends a wait before its time: whoever asked is gone, or this server is to stop.
 struct Interrupt<'a> {

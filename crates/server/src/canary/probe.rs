@@ -15,6 +15,8 @@ use super::{
 };
 use crate::cluster::seal::Sealer;
 
+/// So long each call may take.
+pub const PATIENCE: Duration = Duration::from_secs(5);
 /// The API server's answer is a short Status.
 const LONGEST_ANSWER: usize = 16 * 1024;
 /// So long its text may take.

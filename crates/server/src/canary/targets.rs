@@ -20,7 +20,7 @@ use kube::{
 };
 use tokio::time::{Instant, error::Elapsed, timeout};
 
-use super::{PATIENCE, account::Account};
+use super::{account::Account, probe::PATIENCE};
 
 /// So many API servers are watched at the most.
 const MOST: usize = 16;

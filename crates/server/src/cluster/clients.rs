@@ -14,6 +14,8 @@ use tower::util::MapResponseLayer;
 
 /// How long a watch may stay silent: it asks the API server to end it after this time, and begins anew.
 pub const WATCH_TIMEOUT: Duration = Duration::from_secs(30);
+/// How soon a watch that cannot begin is tried again.
+pub const WATCH_RETRY: Duration = Duration::from_secs(5);
 
 /// The clients.
 #[derive(Clone)]

@@ -25,7 +25,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
-use super::clients::WATCH_TIMEOUT;
+use super::clients::{WATCH_RETRY, WATCH_TIMEOUT};
 use crate::metrics::Metrics;
 
 /// The ConfigMap in which installers name the mutators that they trust.
@@ -38,8 +38,6 @@ pub const ACTS_AFTER: Duration = Duration::from_secs(10);
 const MOST: u32 = 500;
 /// How often it is looked whether a kind that is absent is there, and who is not trusted.
 const LOOK: Duration = Duration::from_secs(30);
-/// How soon a watch that cannot begin is tried again.
-pub const AGAIN: Duration = Duration::from_secs(5);
 
 /// What is known of mutators.
 pub struct Mutators {
@@ -176,7 +174,7 @@ async fn watch_kind(client: &Client, mutators: &Mutators, kind: Kind) {
             Err(error) => {
                 mutators.watches(kind, false);
                 warn!(kind = kind.name(), error = crate::chain(&error), "cannot be watched; trying again");
-                sleep(AGAIN).await;
+                sleep(WATCH_RETRY).await;
             }
         }
     }
@@ -193,7 +191,7 @@ async fn drain(client: &Client, mutators: &Mutators, kind: Kind, resource: &ApiR
             Err(error) => {
                 mutators.watches(kind, false);
                 warn!(kind = kind.name(), error = crate::chain(&error), "the watch broke; beginning anew");
-                return sleep(AGAIN).await;
+                return sleep(WATCH_RETRY).await;
             }
         }
     }

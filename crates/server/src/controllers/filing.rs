@@ -22,12 +22,9 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::{info, warn};
 
 use super::{Context, observe};
-use crate::{
-    admission::stamp::stamped,
-    cluster::{
-        pods,
-        rights::{self, Right},
-    },
+use crate::cluster::{
+    pods,
+    rights::{self, Right},
 };
 
 /// So many may wait to be filed: more than there are attempts that wait.
@@ -228,7 +225,7 @@ fn name(filing: &Filing, spec: &AccessRequestSpec, earlier: Option<&str>) -> Str
 fn spec(filing: &Filing, pod_uid: &str) -> Option<AccessRequestSpec> {
     let attempt = &filing.attempt;
     let empty = AccessRequestSpec {
-        user_info: Some(stamped(&filing.person, &attempt.caller)),
+        user_info: Some(convert::stamped(&filing.person, &attempt.caller)),
         for_object: ForObject {
             resource: convert::resource_of(TargetKind::Pod),
             sub_resource: attempt.door().subresource().to_owned(),

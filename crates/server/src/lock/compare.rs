@@ -114,7 +114,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::lock::part::{Part, shipped};
+    use crate::lock::{part::Part, shipped::shipped};
 
     /// As the API server has it, from what is shipped.
     fn stored(part: &str) -> Value {

@@ -2,16 +2,11 @@
 
 use jiff::Timestamp;
 use kube::runtime::events::{Event, EventType, Recorder};
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
-};
 use tracing::{error, warn};
 
 use super::{
+    gauges::Gauges,
     knowledge::{Knowledge, News, State},
-    part::Part,
 };
 use crate::cluster::own_pod::{Condition, OwnPod, publish};
 
@@ -68,7 +63,7 @@ impl Speaker {
             }
         };
         if news.changed {
-            self.gauges.changes.inc();
+            self.gauges.changed();
         }
         let event =
             Event { type_, reason: reason.to_owned(), note: Some(note), action: "Watch".to_owned(), secondary: None };
@@ -109,36 +104,4 @@ fn together(knowledge: &Knowledge) -> Stands {
         (Stands::Intact, Stands::Intact) => Stands::Intact,
     };
     all.by_ref().fold(Stands::Intact, worse)
-}
-
-/// The metrics.
-#[derive(Debug, Clone, Default)]
-pub struct Gauges {
-    intact: Family<Labels, Gauge>,
-    changes: Counter,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Labels {
-    /// One of the few parts, as `KIND/NAME`.
-    object: String,
-}
-
-impl Gauges {
-    /// Some that stand in this registry.
-    pub fn registered(registry: &mut Registry) -> Self {
-        let all = Self::default();
-        registry.register(
-            "lock_intact",
-            "1 where a policy, binding or webhook configuration of the lock is as it is shipped",
-            all.intact.clone(),
-        );
-        registry.register("lock_changes", "Changes of the lock that were seen", all.changes.clone());
-        all
-    }
-
-    fn show(&self, part: &Part, state: &State) {
-        let labels = Labels { object: part.to_string() };
-        self.intact.get_or_create(&labels).set(i64::from(*state == State::Intact));
-    }
 }

@@ -18,7 +18,7 @@ use super::{
     knowledge::Sight,
     part::{Kind, Part},
 };
-use crate::cluster::{clients::WATCH_TIMEOUT, mutators::AGAIN};
+use crate::cluster::clients::{WATCH_RETRY, WATCH_TIMEOUT};
 
 /// Hands on what becomes of the parts of a kind with these names. Never ends.
 pub async fn watch(client: &Client, kind: Kind, names: Vec<String>, sights: &Sender<Sight>) {
@@ -46,7 +46,7 @@ pub async fn watch(client: &Client, kind: Kind, names: Vec<String>, sights: &Sen
             }
         }
         let _: Result<(), _> = sights.send(Sight::Unseen(kind)).await;
-        sleep(AGAIN).await;
+        sleep(WATCH_RETRY).await;
     }
 }
 

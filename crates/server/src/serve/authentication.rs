@@ -14,6 +14,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::endpoint::Way;
 use super::{client_authority::ClientAuthority, review_path::ReviewPaths};
 
 /// How often a log says that something was not believed.
@@ -25,17 +26,6 @@ pub struct Authentication {
     paths: Option<Arc<ReviewPaths>>,
     clients: Option<Arc<ClientAuthority>>,
     said: Arc<Mutex<Option<Instant>>>,
-}
-
-/// Which way a review came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// To be allowed or denied.
-    Validate,
-    /// To be stamped.
-    Mutate,
-    /// To be looked at: whatever it is, it passes.
-    Observe,
 }
 
 /// Who is at the other end of a connection; put into the extensions of each of its requests.

@@ -3,6 +3,7 @@
 
 pub mod authentication;
 pub mod client_authority;
+pub mod endpoint;
 pub mod pem;
 pub mod reload;
 pub mod review_path;

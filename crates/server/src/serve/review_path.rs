@@ -8,7 +8,7 @@ use std::{
 use arc_swap::ArcSwap;
 use subtle::{Choice, ConstantTimeEq as _};
 
-use super::authentication::Way;
+use super::endpoint::Way;
 
 /// Fewest characters of a secret: as hexadecimal digits, 16 random bytes.
 const SHORTEST: usize = 32;

@@ -23,8 +23,10 @@ use kube::runtime::{
 };
 use serde_json::{Value, json};
 use server::{
-    admission::{Admission, Arrivals, CanaryReviews, Clock, Waiting, room::Room, router::Service},
+    admission::{Admission, Arrivals, Waiting, room::Room, router::Service},
     audit::{Extensions, Limits, Webhook},
+    canary::reviews::CanaryReviews,
+    clock::Clock,
     cluster::{
         clients::Pulse,
         index::Index,

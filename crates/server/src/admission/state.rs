@@ -1,0 +1,106 @@
+//! What admission works with, and what every step of it asks.
+
+use std::sync::Arc;
+
+use api::review::Review;
+use decide::{
+    identity::{Caller, Listed, Person},
+    verdict::{Rules, Settings},
+};
+use jiff::Timestamp;
+
+use super::{arrivals::Arrivals, places::Waiting};
+use crate::{
+    audit::{Extensions, Limits},
+    canary::reviews::CanaryReviews,
+    clock::Clock,
+    cluster::{
+        index::Index,
+        ledger::Ledger,
+        mutators::Mutators,
+        outcomes::Outcomes,
+        policies::{self, PoliciesError, PolicyStore},
+        records::Records,
+    },
+    controllers::report::Observations,
+};
+
+/// Everything that answers a review.
+pub struct Admission {
+    /// What may say no.
+    pub index: Arc<Index>,
+    /// What may say yes.
+    pub ledger: Ledger,
+    /// What is kept of requests that are deleted.
+    pub records: Records,
+    /// What writes down that a use was answered.
+    pub outcomes: Outcomes,
+    /// Who must be told.
+    pub extensions: Arc<Extensions>,
+    /// What the server was told.
+    pub settings: Arc<Settings>,
+    /// The policies.
+    pub policies: Arc<PolicyStore>,
+    /// Who needs no request.
+    pub always_allowed: Listed,
+    /// Who may write policies.
+    pub policy_owners: Listed,
+    /// `--max-open-requests`
+    pub max_open_requests: usize,
+    /// Requests that were admitted a moment ago.
+    pub arrivals: Arrivals,
+    /// Where denied attempts wait for a grant; `None`: they do not (`--in-band-wait`).
+    pub waiting: Option<Waiting>,
+    /// Keeps what observe mode sees.
+    pub observations: Observations,
+    /// Which refusals are written into the log one by one.
+    pub limits: Arc<Limits>,
+    /// By which attempts API servers are watched; `None`: by none (`--canary-service-account`).
+    pub canary: Option<CanaryReviews>,
+    /// Who may change our objects on their way.
+    pub mutators: Arc<Mutators>,
+    /// `--cluster-name`
+    pub cluster_name: String,
+    /// The name of this server's own account.
+    pub own_name: String,
+    /// The clock.
+    pub clock: Clock,
+}
+
+impl Admission {
+    /// Whether a refusal, or a dry run, stands in the log by itself; else it is counted.
+    pub(super) fn is_written(&self, review: &Review, kind: &'static str, what: &str) -> bool {
+        self.limits.writes(review.request.user_info.name(), kind, || what.to_owned(), self.now())
+    }
+
+    /// Who acts, as a review names her.
+    pub(super) fn caller(review: &Review) -> Caller {
+        api::convert::caller(&review.request.user_info)
+    }
+
+    /// Who acts, as objects name her when she answers or files for somebody else. A name without the mandatory prefix
+    /// stays whole; no request can be hers (see [`Self::requester`]).
+    pub(super) fn recorded_as(&self, caller: &Caller) -> Person {
+        let whole = || Person { name: caller.username.clone(), uid: caller.uid.clone() };
+        self.settings.prefix.person(caller).unwrap_or_else(whole)
+    }
+
+    /// What decisions go by, as memory has it: good for refusing.
+    pub(super) fn rules(&self) -> Rules {
+        Rules { settings: Arc::clone(&self.settings), policies: self.policies.current() }
+    }
+
+    /// The same with the policies as they were just read.
+    pub(super) async fn live_rules(&self) -> Result<Rules, PoliciesError> {
+        let policies = policies::read(self.ledger.client(), self.ledger.sealer()).await?;
+        Ok(Rules { settings: Arc::clone(&self.settings), policies: Arc::new(policies) })
+    }
+
+    pub(super) fn is_always_allowed(&self, caller: &Caller) -> bool {
+        self.always_allowed.includes(caller)
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+}
