@@ -14,6 +14,8 @@ const HASH: usize = 8;
 const LONG_HASH: usize = 16;
 /// Stands for whoever the API server does not name.
 pub const NOBODY: &str = "user";
+/// The audit annotation of an attempt that waited for its grant.
+pub const WAITED: &str = "waited";
 
 /// A user's name in lower-case letters, digits and dashes: valid in a label and in [`generate_name`].
 ///
@@ -170,6 +172,3 @@ mod tests {
         }
     }
 }
-
-/// The audit annotation of an attempt that waited for its grant.
-pub const WAITED: &str = "waited";

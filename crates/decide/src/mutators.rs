@@ -16,10 +16,14 @@ pub struct Rule {
     pub operations: Vec<String>,
 }
 
-/// What must be stored as it was written, by API group: what is asked for, granted and allowed; and `ConfigMaps`, of which
-/// one names the mutators that installers trust, and others are records.
-const OBJECTS: [(&str, &[&str]); 2] =
-    [("spreadgroup.com", &["accessrequests", "accessgrants", "accesspolicies"]), ("", &["configmaps"])];
+/// What must be stored as it was written, by API group: what is asked for, granted and allowed; `ConfigMaps`, of which one
+/// names the mutators that installers trust, and others are records; and who serves our objects, and as what.
+const OBJECTS: [(&str, &[&str]); 4] = [
+    ("spreadgroup.com", &["accessrequests", "accessgrants", "accesspolicies"]),
+    ("", &["configmaps"]),
+    ("apiextensions.k8s.io", &["customresourcedefinitions"]),
+    ("apiregistration.k8s.io", &["apiservices"]),
+];
 
 impl Rule {
     /// Whether it is for such objects, or for their status, as they are written.
@@ -79,7 +83,7 @@ pub struct Mutator {
 pub type Trusted = BTreeMap<String, String>;
 
 impl Mutator {
-    /// Whether it may change a request, a grant, a policy, or a `ConfigMap`.
+    /// Whether it may change a request, a grant, a policy, or what these stand on.
     pub fn reaches_objects(&self) -> bool {
         self.rules.as_ref().is_none_or(|rules| rules.iter().any(Rule::reaches_objects))
     }
@@ -123,6 +127,8 @@ mod tests {
     #[case("*", "*", "*")]
     #[case("*", "*/*", "CREATE")]
     #[case("", "configmaps", "UPDATE")]
+    #[case("apiextensions.k8s.io", "customresourcedefinitions", "UPDATE")]
+    #[case("apiregistration.k8s.io", "*", "CREATE")]
     #[case("", "*", "CREATE")]
     #[case("", "*/*", "*")]
     fn a_rule_for_our_objects_reaches_them(#[case] group: &str, #[case] resource: &str, #[case] operation: &str) {

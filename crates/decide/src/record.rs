@@ -242,6 +242,8 @@ pub struct LeftOut {
     pub digests: BTreeSet<String>,
     /// Whether there were more that differ.
     pub more: bool,
+    /// The first few users, where several have one share: ServiceAccounts of a namespace.
+    pub users: BTreeSet<String>,
 }
 
 impl Refusals {
@@ -253,7 +255,7 @@ impl Refusals {
             account.left = account.left.saturating_sub(1);
             return true;
         }
-        account.count(kind, &what(), now);
+        account.count(user, kind, &what(), now);
         false
     }
 
@@ -303,7 +305,7 @@ impl Account {
         self.refilled = self.refilled.checked_add(taken).unwrap_or(now);
     }
 
-    fn count(&mut self, kind: &'static str, what: &str, now: Timestamp) {
+    fn count(&mut self, user: &str, kind: &'static str, what: &str, now: Timestamp) {
         let left_out = self.left_out.get_or_insert_with(|| LeftOut {
             count: 0,
             kinds: BTreeMap::new(),
@@ -311,7 +313,11 @@ impl Account {
             last: now,
             digests: BTreeSet::new(),
             more: false,
+            users: BTreeSet::new(),
         });
+        if share(user) != user && user.len() <= LONGEST_USER && left_out.users.len() < MOST_DIGESTS {
+            left_out.users.insert(user.to_owned());
+        }
         left_out.count = left_out.count.saturating_add(1);
         let of_kind = left_out.kinds.entry(kind).or_default();
         *of_kind = of_kind.saturating_add(1);

@@ -257,7 +257,9 @@ fn lock(args: &Args, clients: &Clients, admission: &Admission, metrics: &Metrics
     Lock {
         client,
         exceptions: args.lock_exception.iter().cloned().map(exception).collect(),
-        speaker: lock::speaking::Speaker::new(recorder, pod, metrics.lock.clone()),
+        namespace: report::namespace(own_name).to_owned(),
+        gauges: metrics.lock.clone(),
+        speaker: lock::speaking::Speaker::new(recorder, pod),
         clock: Arc::clone(&admission.clock),
     }
 }

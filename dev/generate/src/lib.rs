@@ -137,6 +137,12 @@ fn shipped_lock() -> Result<Artefact, GenerateError> {
             parts.insert(format!("{}/{}", field("/kind"), field("/metadata/name")), content);
         }
     }
+    for definition in api::crd::all() {
+        let json = |source| GenerateError::Json { name: NAME, source };
+        let name = definition.metadata.name.clone().unwrap_or_default();
+        let spec = serde_json::to_value(&definition.spec).map_err(json)?;
+        parts.insert(format!("CustomResourceDefinition/{name}"), BTreeMap::from([("spec", spec)]));
+    }
     let json = serde_json::to_string_pretty(&parts).map_err(|source| GenerateError::Json { name: NAME, source })?;
     Ok(Artefact { path: PathBuf::from("crates/server/src/lock/shipped.json"), text: format!("{json}\n") })
 }

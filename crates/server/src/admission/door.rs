@@ -36,6 +36,8 @@ use crate::{
 
 /// So many candidates are read live before the attempt is denied: a user has few grants for one command.
 const MOST_READS: usize = 8;
+/// A denial that the audit webhook was not told of, nor the log.
+const UNTOLD: &str = "audit-webhook-not-told";
 
 /// What becomes of an attempt.
 #[derive(Debug)]
@@ -389,6 +391,9 @@ impl Admission {
         if opens || self.is_written(review, decision, tried(review, &what)) {
             tell_of_faults(uid, &outcome, untold);
             log(review, attempt, &outcome, &what);
+        } else if untold.is_some() && self.is_written(review, UNTOLD, tried(review, &what)) {
+            // Counted twice: that it was denied, and that nobody was told.
+            tell_of_faults(uid, &outcome, untold);
         }
         let outcome = self.only_if_written(uid, outcome);
         let decision = outcome.name();

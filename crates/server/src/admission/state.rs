@@ -19,7 +19,7 @@ use crate::{
         ledger::Ledger,
         mutators::Mutators,
         outcomes::Outcomes,
-        policies::{self, PoliciesError, PolicyStore},
+        policies::{PoliciesError, PolicyStore},
         records::Records,
     },
     controllers::report::Observations,
@@ -92,8 +92,8 @@ impl Admission {
 
     /// The same with the policies as they were just read.
     pub(super) async fn live_rules(&self) -> Result<Rules, PoliciesError> {
-        let policies = policies::read(self.ledger.client(), self.ledger.sealer()).await?;
-        Ok(Rules { settings: Arc::clone(&self.settings), policies: Arc::new(policies) })
+        let policies = self.policies.read(self.ledger.client()).await?;
+        Ok(Rules { settings: Arc::clone(&self.settings), policies })
     }
 
     pub(super) fn is_always_allowed(&self, caller: &Caller) -> bool {

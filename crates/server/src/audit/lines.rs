@@ -90,12 +90,13 @@ impl Limits {
 }
 
 fn tell(user: Option<&str>, left_out: &LeftOut) {
-    let LeftOut { count, kinds, first, last, digests, more } = left_out;
+    let LeftOut { count, kinds, first, last, digests, more, users } = left_out;
+    let users = (!users.is_empty()).then(|| users.iter().map(String::as_str).collect::<Vec<_>>().join(" "));
     let kinds = kinds_of(kinds);
     let digests = digests.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
     warn!(
         target: "audit",
-        user, others = user.is_none(), decision = "left-out", count, kinds, %first, %last, digests, more_digests = more,
+        user, users, others = user.is_none(), decision = "left-out", count, kinds, %first, %last, digests, more_digests = more,
         "refusals, dry runs, filings and withdrawals that were counted and not written one by one"
     );
 }

@@ -1,5 +1,6 @@
 //! Turns at the audit webhook: nobody has more than a few posts under way at once, however many they cause. Else one user could
-//! slow it until it answers nobody in time, and whoever is granted something would be denied.
+//! slow it until it answers nobody in time, and whoever is granted something would be denied. Few wait, too: a wait keeps a
+//! place among the reviews.
 
 use std::{
     collections::HashMap,
@@ -15,6 +16,12 @@ const EACH: usize = 16;
 const DENIALS_EACH: usize = 2;
 /// So many denials of everybody: what is allowed never waits behind them.
 const DENIALS: usize = 8;
+/// So many of one share post or wait at once. Who waits keeps a place among the reviews, and of these there are only so many.
+const WAITING_EACH: usize = 32;
+/// So many denials of one share do.
+const WAITING_DENIALS_EACH: usize = 4;
+/// So many denials of everybody do.
+const WAITING_DENIALS: usize = 32;
 
 /// What a post is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,24 +71,29 @@ impl Default for Turns {
 
 impl Turns {
     /// Waits for a turn: in the order of arrival, among one's own first, so that no share keeps others from theirs.
-    /// `None`: never, since the semaphores are never closed.
+    /// `None`: too many wait already.
     pub async fn take(&self, user: &str, topic: Topic) -> Option<Turn> {
         let is_denial = topic == Topic::Denial;
-        let (visitor, own) = self.visit((share(user).into_owned(), is_denial));
+        let (visitor, own) = self.visit((share(user).into_owned(), is_denial))?;
         let own = own.acquire_owned().await.ok()?;
         let of_all = if is_denial { Some(Arc::clone(&self.denials).acquire_owned().await.ok()?) } else { None };
         Some(Turn { _own: own, _of_all: of_all, _visitor: visitor })
     }
 
-    fn visit(&self, key: (String, bool)) -> (Visitor, Arc<Semaphore>) {
-        let most = if key.1 { DENIALS_EACH } else { EACH };
+    fn visit(&self, key: (String, bool)) -> Option<(Visitor, Arc<Semaphore>)> {
+        let (most, most_waiting) = if key.1 { (DENIALS_EACH, WAITING_DENIALS_EACH) } else { (EACH, WAITING_EACH) };
         let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_all = people.iter().filter(|((_, is_denial), _)| *is_denial).map(|(_, own)| own.visitors);
+        let is_full = key.1 && of_all.fold(0, usize::saturating_add) >= WAITING_DENIALS;
+        if is_full || people.get(&key).is_some_and(|own| own.visitors >= most_waiting) {
+            return None;
+        }
         let new = || Own { turns: Arc::new(Semaphore::new(most)), visitors: 0 };
         let own = people.entry(key.clone()).or_insert_with(new);
         own.visitors = own.visitors.saturating_add(1);
         let turns = Arc::clone(&own.turns);
         drop(people);
-        (Visitor { people: Arc::clone(&self.people), key }, turns)
+        Some((Visitor { people: Arc::clone(&self.people), key }, turns))
     }
 }
 
@@ -133,6 +145,25 @@ mod tests {
         assert!(turns.take("bob", Topic::Other).now_or_never().is_some());
     }
 
+    // M3
+    #[tokio::test]
+    async fn who_waits_is_few_and_the_others_are_told_so_at_once() {
+        let turns = Turns::default();
+        let users: Vec<String> = (0..40).flat_map(|n| many(&format!("user-{n}"))).collect();
+        let mut waiting: Vec<_> = users.iter().map(|user| Box::pin(turns.take(user, Topic::Denial))).collect();
+        let mut held = Vec::new();
+        let mut refused = 0_usize;
+        for one in &mut waiting {
+            match unconstrained(one.as_mut()).now_or_never() {
+                Some(Some(turn)) => held.push(turn),
+                Some(None) => refused = refused.saturating_add(1),
+                None => {}
+            }
+        }
+        assert_eq!(held.len(), DENIALS);
+        assert_eq!(refused, users.len() - WAITING_DENIALS);
+    }
+
     #[tokio::test]
     async fn denials_of_everybody_leave_what_is_allowed_alone() {
         let turns = Turns::default();
@@ -145,6 +176,7 @@ mod tests {
     async fn whoever_waits_comes_next_and_whoever_goes_leaves_nothing() {
         let turns = Turns::default();
         let mut held = all_at_once(&turns, &many("mallory"), Topic::Denial);
+        assert_eq!(held.len(), DENIALS_EACH);
         assert!(timeout(Duration::from_secs(1), turns.take("mallory", Topic::Denial)).await.is_err());
         let waiting = turns.take("mallory", Topic::Denial);
         held.pop();

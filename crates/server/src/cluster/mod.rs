@@ -14,4 +14,5 @@ pub mod records;
 pub mod rights;
 pub mod seal;
 pub mod statuses;
+pub mod together;
 pub mod watch;

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -25,7 +25,10 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
-use super::clients::{WATCH_RETRY, WATCH_TIMEOUT};
+use super::{
+    clients::{WATCH_RETRY, WATCH_TIMEOUT},
+    together::Together,
+};
 use crate::metrics::Metrics;
 
 /// The ConfigMap in which installers name the mutators that they trust.
@@ -44,6 +47,7 @@ pub struct Mutators {
     client: Client,
     namespace: String,
     memory: Mutex<Memory>,
+    live: Together<Arc<[Mutator]>>,
 }
 
 #[derive(Default)]
@@ -71,14 +75,18 @@ pub enum MutatorsError {
 impl Mutators {
     /// One that knows nothing yet, with the namespace of the server.
     pub fn new(client: Client, namespace: impl Into<String>) -> Self {
-        Self { client, namespace: namespace.into(), memory: Mutex::default() }
+        Self { client, namespace: namespace.into(), memory: Mutex::default(), live: Together::default() }
     }
 
     /// Those that reach our objects, or did a moment ago, and that nobody trusts; read from the API server.
     ///
     /// # Errors
     /// It is not known.
-    pub async fn untrusted(&self) -> Result<Vec<Mutator>, MutatorsError> {
+    pub async fn untrusted(&self) -> Result<Arc<[Mutator]>, MutatorsError> {
+        self.live.get(async || self.read().await.map(Arc::from)).await
+    }
+
+    async fn read(&self) -> Result<Vec<Mutator>, MutatorsError> {
         let (webhooks, policies, trusted) =
             tokio::try_join!(self.list(Kind::Webhook), self.list(Kind::Policy), self.trusted())?;
         let now = Instant::now();

@@ -27,6 +27,7 @@ use tracing::{info, warn};
 use super::{
     clients::WATCH_TIMEOUT,
     seal::{Sealed, Sealer},
+    together::Together,
 };
 
 /// So many policies there may be: all are read before an allow.
@@ -45,6 +46,7 @@ pub struct PolicyStore {
     known: Mutex<BTreeMap<String, Option<Policy>>>,
     changed: watch::Sender<()>,
     events: watch::Sender<()>,
+    live: Together<Arc<Policies>>,
 }
 
 impl Default for PolicyStore {
@@ -73,7 +75,16 @@ impl PolicyStore {
             known: Mutex::default(),
             changed: watch::channel(()).0,
             events: watch::channel(()).0,
+            live: Together::default(),
         }
+    }
+
+    /// The policies as the API server has them now: a read that begins after this is called, for all who wait for one.
+    ///
+    /// # Errors
+    /// It did not answer, or there are too many. Then nothing may be allowed.
+    pub async fn read(&self, client: &Client) -> Result<Arc<Policies>, PoliciesError> {
+        self.live.get(async || read(client, &self.sealer).await.map(Arc::new)).await
     }
 
     /// The policies as the watch last showed them.
@@ -166,11 +177,7 @@ async fn drain(client: &Client, store: &PolicyStore, complete: &impl Fn()) {
     }
 }
 
-/// Reads all policies from the API server.
-///
-/// # Errors
-/// It did not answer, or there are too many. Then nothing may be allowed.
-pub async fn read(client: &Client, sealer: &Sealer) -> Result<Policies, PoliciesError> {
+async fn read(client: &Client, sealer: &Sealer) -> Result<Policies, PoliciesError> {
     let list = api(client).list(&ListParams::default().limit(MOST_POLICIES)).await?;
     if list.metadata.continue_.is_some_and(|token| !token.is_empty()) {
         return Err(PoliciesError::TooMany);

@@ -9,22 +9,37 @@ use crate::cluster::seal::hex;
 /// So many differences are named.
 const MOST: usize = 8;
 
-/// What counts of an object: neither metadata and status, nor what differs in each cluster (the CA bundle, which is renewed;
-/// the secret end of the path; how long is waited). Its keys are in order.
+/// What is compared of an object with what is shipped: neither metadata and status, nor what differs in each cluster (the CA
+/// bundle, which is renewed; the secret end of the path; how long is waited; whom installers trust). Of a local group only
+/// whether somebody else serves it. Its keys are in order.
 pub fn content(kind: Kind, object: &Value) -> Value {
-    let mut content = object.clone();
-    if let Value::Object(fields) = &mut content {
+    let mut content = written(object);
+    match kind {
+        Kind::ValidatingWebhookConfiguration | Kind::MutatingWebhookConfiguration => {
+            for webhook in content.get_mut("webhooks").and_then(Value::as_array_mut).into_iter().flatten() {
+                mask(webhook);
+            }
+        }
+        Kind::APIService => {
+            let service = object.pointer("/spec/service").filter(|service| !service.is_null());
+            content = service.map_or_else(|| json!({}), |service| json!({"service": service}));
+        }
+        Kind::ConfigMap => content = json!({}),
+        Kind::ValidatingAdmissionPolicy | Kind::ValidatingAdmissionPolicyBinding | Kind::CustomResourceDefinition => {}
+    }
+    content
+}
+
+/// All that people write into an object. A change of it is told, whatever it is.
+pub fn written(object: &Value) -> Value {
+    let mut written = object.clone();
+    if let Value::Object(fields) = &mut written {
         for key in ["apiVersion", "kind", "metadata", "status"] {
             fields.remove(key);
         }
     }
-    if matches!(kind, Kind::ValidatingWebhookConfiguration | Kind::MutatingWebhookConfiguration) {
-        for webhook in content.get_mut("webhooks").and_then(Value::as_array_mut).into_iter().flatten() {
-            mask(webhook);
-        }
-    }
-    content.sort_all_objects();
-    content
+    written.sort_all_objects();
+    written
 }
 
 fn mask(webhook: &mut Value) {
@@ -55,57 +70,79 @@ pub fn digest(content: &Value) -> String {
 /// difference.
 pub fn differences(shipped: &Value, stored: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    compare(shipped, stored, "", &mut found);
+    compare(shipped, stored, &Place::default(), &mut found);
     found.truncate(MOST);
     found
 }
 
-fn compare(shipped: &Value, stored: &Value, path: &str, found: &mut Vec<String>) {
+/// A place in an object: as people read it, and without the numbers of lists.
+#[derive(Debug, Clone, Default)]
+struct Place {
+    shown: String,
+    pattern: String,
+}
+
+impl Place {
+    fn field(&self, key: &str) -> Self {
+        let dot = if self.shown.is_empty() { "" } else { "." };
+        Self { shown: format!("{}{dot}{key}", self.shown), pattern: format!("{}{dot}{key}", self.pattern) }
+    }
+
+    fn element(&self, index: usize) -> Self {
+        Self { shown: format!("{}[{index}]", self.shown), pattern: format!("{}[]", self.pattern) }
+    }
+}
+
+fn compare(shipped: &Value, stored: &Value, place: &Place, found: &mut Vec<String>) {
     match (shipped, stored) {
         (Value::Object(shipped), Value::Object(stored)) => {
             let of_both = shipped.keys().chain(stored.keys().filter(|key| !shipped.contains_key(*key)));
             for key in of_both {
-                compare_field(key, (shipped, stored), &format!("{path}.{key}"), found);
+                compare_field((shipped.get(key), stored.get(key)), &place.field(key), found);
             }
         }
         (Value::Array(shipped), Value::Array(stored)) if shipped.len() == stored.len() => {
             for (index, (shipped, stored)) in shipped.iter().zip(stored).enumerate() {
-                compare(shipped, stored, &format!("{path}[{index}]"), found);
+                compare(shipped, stored, &place.element(index), found);
             }
         }
         (shipped, stored) if shipped == stored => {}
-        _ => found.push(path.trim_start_matches('.').to_owned()),
+        _ => found.push(place.shown.clone()),
     }
 }
 
-fn compare_field(
-    key: &str,
-    (shipped, stored): (&Map<String, Value>, &Map<String, Value>),
-    path: &str,
-    found: &mut Vec<String>,
-) {
-    match (shipped.get(key), stored.get(key)) {
-        (Some(shipped), Some(stored)) => compare(shipped, stored, path, found),
-        (None, Some(stored)) if is_default(key, stored) => {}
-        // One that is written out where it is the default anyway.
-        (Some(shipped), None) if is_default(key, shipped) => {}
-        _ => found.push(path.trim_start_matches('.').to_owned()),
+fn compare_field(both: (Option<&Value>, Option<&Value>), place: &Place, found: &mut Vec<String>) {
+    match both {
+        (Some(shipped), Some(stored)) => compare(shipped, stored, place, found),
+        // What is not written is the default, on either side.
+        (None, Some(written)) | (Some(written), None) if is_default(&place.pattern, written) => {}
+        _ => found.push(place.shown.clone()),
     }
 }
 
-/// Whether it is what the API server writes where nothing is written.
-fn is_default(key: &str, value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(values) => values.is_empty(),
-        Value::Object(fields) => fields.iter().all(|(key, value)| is_default(key, value)),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => [
-            ("matchPolicy", json!("Equivalent")),
-            ("port", json!(443)),
-            ("reinvocationPolicy", json!("Never")),
-            ("scope", json!("*")),
-        ]
-        .contains(&(key, value.clone())),
+/// Whether it is what the API server writes at this place where nothing is written. By place and not by key: keys of labels
+/// are anybody's. (`pkg/apis/admissionregistration/v1/defaults.go` of Kubernetes.)
+fn is_default(pattern: &str, value: &Value) -> bool {
+    match pattern {
+        "webhooks[].matchPolicy" | "spec.matchConstraints.matchPolicy" | "spec.matchResources.matchPolicy" => {
+            value == "Equivalent"
+        }
+        "webhooks[].reinvocationPolicy" => value == "Never",
+        "spec.conversion" => *value == json!({"strategy": "None"}),
+        "spec.names.listKind" => {
+            value.as_str().is_some_and(|kind| kind.starts_with("Access") && kind.ends_with("List"))
+        }
+        "webhooks[].clientConfig.service.port" => value == 443,
+        "webhooks[].rules[].scope"
+        | "spec.matchConstraints.resourceRules[].scope"
+        | "spec.matchResources.resourceRules[].scope" => value == "*",
+        "webhooks[].namespaceSelector"
+        | "webhooks[].objectSelector"
+        | "spec.matchConstraints.namespaceSelector"
+        | "spec.matchConstraints.objectSelector"
+        | "spec.matchResources.namespaceSelector"
+        | "spec.matchResources.objectSelector" => value.as_object().is_some_and(Map::is_empty),
+        _ => false,
     }
 }
 
@@ -188,6 +225,77 @@ mod tests {
         object.pointer_mut(parent).unwrap()[key] = value;
         let found = compared(part, &object);
         assert!(found.iter().any(|path| path == named), "{found:?}");
+    }
+
+    // M1: keys of labels are anybody's, so what a default is called says nothing.
+    #[rstest]
+    #[case(json!({"matchLabels": {"matchPolicy": "Equivalent"}}))]
+    #[case(json!({"matchLabels": {"reinvocationPolicy": "Never"}}))]
+    #[case(json!({"matchExpressions": [{"key": "a", "operator": "Exists"}]}))]
+    #[case(json!({"matchLabels": {}}))]
+    fn a_selector_is_a_difference_whatever_it_looks_like(#[case] selector: Value) {
+        for (part, parent) in [
+            (WEBHOOKS, "/webhooks/0"),
+            (WEBHOOKS, "/webhooks/1"),
+            (GUARD, "/spec/matchConstraints"),
+            (INTERLOCK, "/spec/matchResources"),
+        ] {
+            for key in ["namespaceSelector", "objectSelector"] {
+                let mut object = stored(part);
+                if parent == "/spec/matchResources" {
+                    object["spec"]["matchResources"] = json!({});
+                }
+                object.pointer_mut(parent).unwrap()[key] = selector.clone();
+                assert_ne!(compared(part, &object), Vec::<String>::new(), "{part} {parent}/{key} {selector}");
+            }
+        }
+    }
+
+    /// Every object within a value, as a pointer.
+    fn objects(value: &Value, at: &str, into: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                into.push(at.to_owned());
+                fields.iter().for_each(|(key, value)| objects(value, &format!("{at}/{key}"), into));
+            }
+            Value::Array(values) => {
+                values.iter().enumerate().for_each(|(index, value)| objects(value, &format!("{at}/{index}"), into));
+            }
+            _ => {}
+        }
+    }
+
+    #[rstest]
+    fn a_field_that_is_not_shipped_is_a_difference_wherever_it_stands(
+        #[values("matchPolicy", "scope", "port", "reinvocationPolicy", "objectSelector", "another")] key: &str,
+        #[values(json!("Equivalent"), json!("Never"), json!("*"), json!(443), json!({"a": "b"}), json!({}), json!(null), json!([]))]
+        value: Value,
+    ) {
+        // Of the definitions the same code compares what is much longer.
+        let of_lock = |(part, _): &(Part, Value)| part.kind != Kind::CustomResourceDefinition;
+        for (part, content) in shipped().unwrap().into_iter().filter(of_lock) {
+            let mut places = Vec::new();
+            objects(&content, "", &mut places);
+            for place in places {
+                let mut changed = content.clone();
+                let fields = changed.pointer_mut(&place).unwrap().as_object_mut().unwrap();
+                if fields.insert(key.to_owned(), value.clone()).is_some() {
+                    continue;
+                }
+                let names: Vec<&str> = place.split('/').filter(|name| !name.is_empty()).collect();
+                let pattern =
+                    names.iter().chain([&key]).fold(String::new(), |before, name| match name.parse::<usize>() {
+                        Ok(_) => format!("{before}[]"),
+                        Err(_) if before.is_empty() => (*name).to_owned(),
+                        Err(_) => format!("{before}.{name}"),
+                    });
+                assert_eq!(
+                    differences(&content, &changed).is_empty(),
+                    is_default(&pattern, &value),
+                    "{part} {pattern}"
+                );
+            }
+        }
     }
 
     #[test]

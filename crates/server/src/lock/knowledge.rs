@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
-    compare::{content, differences, digest},
+    compare::{content, differences, digest, written},
     exception::Exception,
     part::{Kind, Part},
 };
@@ -14,11 +14,22 @@ use super::{
 #[derive(Debug, Clone)]
 pub enum Sight {
     /// A part is stored like this.
-    Stored(Part, Value),
+    Stored(Part, Box<Stored>),
     /// A part is not stored.
     Gone(Part),
     /// What becomes of this kind is not seen at the moment.
     Unseen(Kind),
+}
+
+/// An object as it is stored.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Its `metadata.uid`: another one where it was deleted and created again.
+    pub uid: String,
+    /// Its `metadata.generation`, where its kind has one: another one where it was changed, and changed back.
+    pub generation: Option<i64>,
+    /// All of it.
+    pub object: Value,
 }
 
 /// How a part stands.
@@ -43,7 +54,9 @@ pub struct News {
     pub state: State,
     /// The digest of what is stored.
     pub digest: Option<String>,
-    /// Whether it was seen before, and otherwise.
+    /// Its `metadata.uid` and `metadata.generation`, where it is stored.
+    pub version: Option<(String, Option<i64>)>,
+    /// Whether it was seen before, and otherwise; else this is the first sight of it.
     pub changed: bool,
 }
 
@@ -68,8 +81,13 @@ enum Last {
     Nothing,
     /// It was not stored.
     Absent,
-    /// It had this digest.
-    Stored(String),
+    /// It was stored.
+    Stored {
+        uid: String,
+        generation: Option<i64>,
+        /// Of all that is written in it, what is not compared with what is shipped too.
+        digest: String,
+    },
 }
 
 impl Knowledge {
@@ -95,10 +113,7 @@ impl Knowledge {
     /// Takes what was seen; answers with what is to be told.
     pub fn take(&mut self, sight: Sight) -> Vec<News> {
         match sight {
-            Sight::Stored(part, object) => {
-                let content = content(part.kind, &object);
-                self.see(part, Some(&content)).into_iter().collect()
-            }
+            Sight::Stored(part, stored) => self.see(part, Some(&stored)).into_iter().collect(),
             Sight::Gone(part) => self.see(part, None).into_iter().collect(),
             Sight::Unseen(kind) => {
                 let of_it = self.parts.iter_mut().filter(|(part, _)| part.kind == kind);
@@ -109,15 +124,26 @@ impl Knowledge {
         }
     }
 
-    fn see(&mut self, part: Part, content: Option<&Value>) -> Option<News> {
+    /// News is the first sight of each part, and every change: also one that was undone while nobody looked.
+    fn see(&mut self, part: Part, stored: Option<&Stored>) -> Option<News> {
         let known = self.parts.get_mut(&part)?;
-        let digest = content.map(digest);
-        known.state = known.judge(content, digest.as_deref());
-        let last = std::mem::replace(&mut known.last, digest.clone().map_or(Last::Absent, Last::Stored));
-        let is_first = last == Last::Nothing;
-        let changed = !is_first && last != known.last;
-        let state = known.state.clone();
-        (changed || is_first && state != State::Intact).then_some(News { part, state, digest, changed })
+        let content = stored.map(|stored| content(part.kind, &stored.object));
+        let digest = content.as_ref().map(digest);
+        known.state = known.judge(content.as_ref(), digest.as_deref());
+        let last = std::mem::replace(&mut known.last, stored.map_or(Last::Absent, Last::of));
+        let changed = last != Last::Nothing;
+        if changed && last == known.last {
+            return None;
+        }
+        let version = stored.map(|stored| (stored.uid.clone(), stored.generation));
+        Some(News { part, state: known.state.clone(), digest, version, changed })
+    }
+}
+
+impl Last {
+    fn of(stored: &Stored) -> Self {
+        let digest = digest(&written(&stored.object));
+        Self::Stored { uid: stored.uid.clone(), generation: stored.generation, digest }
     }
 }
 
@@ -137,6 +163,7 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
     use serde_json::json;
 
     use super::*;
@@ -150,8 +177,13 @@ mod tests {
         Knowledge::new([(part(), json!({"spec": {"policyName": "guard"}}))].into(), exceptions)
     }
 
+    fn version(uid: &str, generation: i64, policy: &str) -> Sight {
+        let object = json!({"metadata": {"generation": generation}, "spec": {"policyName": policy}});
+        Sight::Stored(part(), Box::new(Stored { uid: uid.to_owned(), generation: Some(generation), object }))
+    }
+
     fn stored(policy: &str) -> Sight {
-        Sight::Stored(part(), json!({"metadata": {"generation": 1}, "spec": {"policyName": policy}}))
+        version("1", 1, policy)
     }
 
     fn told(knowledge: &mut Knowledge, sight: Sight) -> Option<(State, bool)> {
@@ -163,9 +195,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_as_it_is_shipped_is_no_news_however_often_it_is_seen() {
+    fn what_is_seen_again_as_it_was_is_no_news() {
         let mut knowledge = knowledge(None);
-        assert_eq!(told(&mut knowledge, stored("guard")), None);
+        assert_eq!(told(&mut knowledge, stored("guard")), Some((State::Intact, false)), "the first sight");
         assert_eq!(told(&mut knowledge, stored("guard")), None);
         assert_eq!(knowledge.states().collect::<Vec<_>>(), [(&part(), &State::Intact)]);
     }
@@ -179,12 +211,27 @@ mod tests {
         assert_eq!(told(&mut knowledge, stored("guard")), Some((State::Intact, true)));
     }
 
-    #[test]
-    fn what_differs_at_first_sight_is_told_once() {
+    #[rstest]
+    #[case::deleted_and_created_again("2", 1)]
+    #[case::changed_and_changed_back("1", 3)]
+    fn what_was_undone_while_nobody_looked_is_told(#[case] uid: &str, #[case] generation: i64) {
         let mut knowledge = knowledge(None);
-        assert_eq!(told(&mut knowledge, stored("other")), Some((differs(), false)));
-        assert_eq!(told(&mut knowledge, stored("other")), None);
-        assert_eq!(told(&mut knowledge, stored("another")), Some((differs(), true)));
+        knowledge.take(stored("guard"));
+        knowledge.take(Sight::Unseen(part().kind));
+        assert_eq!(told(&mut knowledge, version(uid, generation, "guard")), Some((State::Intact, true)));
+    }
+
+    #[test]
+    fn what_is_not_compared_is_told_when_it_changes() {
+        let part = Part { kind: Kind::ValidatingWebhookConfiguration, name: "kube-request-access".to_owned() };
+        let webhooks = |bundle: &str| {
+            let object = json!({"webhooks": [{"name": "access", "clientConfig": {"caBundle": bundle}}]});
+            Sight::Stored(part.clone(), Box::new(Stored { uid: "1".to_owned(), generation: Some(1), object }))
+        };
+        let shipped = json!({"webhooks": [{"name": "access", "clientConfig": {}}]});
+        let mut knowledge = Knowledge::new([(part.clone(), shipped)].into(), BTreeMap::new());
+        assert_eq!(told(&mut knowledge, webhooks("ours")), Some((State::Intact, false)));
+        assert_eq!(told(&mut knowledge, webhooks("theirs")), Some((State::Intact, true)));
     }
 
     #[test]
@@ -202,17 +249,17 @@ mod tests {
     #[test]
     fn an_exception_holds_for_what_it_says_and_changes_are_told_all_the_same() {
         let mut absent = knowledge(Some(Exception::Absent));
-        assert_eq!(told(&mut absent, Sight::Gone(part())), None);
+        assert_eq!(told(&mut absent, Sight::Gone(part())), Some((State::Intact, false)));
         assert_eq!(told(&mut absent, stored("other")), Some((differs(), true)));
 
         let digest = digest(&json!({"spec": {"policyName": "other"}}));
         let mut other = knowledge(Some(Exception::Digest(digest)));
-        assert_eq!(told(&mut other, stored("other")), None);
+        assert_eq!(told(&mut other, stored("other")), Some((State::Intact, false)));
         assert_eq!(told(&mut other, stored("another")), Some((differs(), true)));
         assert_eq!(told(&mut other, Sight::Gone(part())), Some((State::Missing, true)));
 
         let mut any = knowledge(Some(Exception::Any));
-        assert_eq!(told(&mut any, stored("other")), None);
+        assert_eq!(told(&mut any, stored("other")), Some((State::Intact, false)));
         assert_eq!(told(&mut any, stored("another")), Some((State::Intact, true)));
         assert_eq!(told(&mut any, Sight::Gone(part())), Some((State::Intact, true)));
     }
@@ -221,6 +268,7 @@ mod tests {
     fn what_is_no_part_is_no_news() {
         let mut knowledge = knowledge(None);
         let other = Part { name: "other".to_owned(), ..part() };
-        assert_eq!(knowledge.take(Sight::Stored(other, json!({}))), []);
+        let stored = Stored { uid: "1".to_owned(), generation: None, object: json!({}) };
+        assert_eq!(knowledge.take(Sight::Stored(other, Box::new(stored))), []);
     }
 }

@@ -4,10 +4,7 @@ use std::{fmt, str::FromStr};
 
 use kube::api::ApiResource;
 
-/// The API group of all parts.
-const GROUP: &str = "admissionregistration.k8s.io";
-
-/// A kind of object that the lock is made of.
+/// A kind of object that the lock is made of, or stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// What the API server asks about every attempt and every object of ours.
@@ -18,15 +15,24 @@ pub enum Kind {
     ValidatingAdmissionPolicy,
     /// Where it does.
     ValidatingAdmissionPolicyBinding,
+    /// What our objects are like.
+    CustomResourceDefinition,
+    /// Who serves an API group: the API server itself.
+    APIService,
+    /// Whom installers trust.
+    ConfigMap,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 7] = [
         Self::ValidatingWebhookConfiguration,
         Self::MutatingWebhookConfiguration,
         Self::ValidatingAdmissionPolicy,
         Self::ValidatingAdmissionPolicyBinding,
+        Self::CustomResourceDefinition,
+        Self::APIService,
+        Self::ConfigMap,
     ];
 
     /// As manifests name it.
@@ -36,21 +42,28 @@ impl Kind {
             Self::MutatingWebhookConfiguration => "MutatingWebhookConfiguration",
             Self::ValidatingAdmissionPolicy => "ValidatingAdmissionPolicy",
             Self::ValidatingAdmissionPolicyBinding => "ValidatingAdmissionPolicyBinding",
+            Self::CustomResourceDefinition => "CustomResourceDefinition",
+            Self::APIService => "APIService",
+            Self::ConfigMap => "ConfigMap",
         }
     }
 
     /// As the API names it.
     pub fn resource(self) -> ApiResource {
-        let plural = match self {
-            Self::ValidatingWebhookConfiguration => "validatingwebhookconfigurations",
-            Self::MutatingWebhookConfiguration => "mutatingwebhookconfigurations",
-            Self::ValidatingAdmissionPolicy => "validatingadmissionpolicies",
-            Self::ValidatingAdmissionPolicyBinding => "validatingadmissionpolicybindings",
+        const REGISTRATION: &str = "admissionregistration.k8s.io";
+        let (group, plural) = match self {
+            Self::ValidatingWebhookConfiguration => (REGISTRATION, "validatingwebhookconfigurations"),
+            Self::MutatingWebhookConfiguration => (REGISTRATION, "mutatingwebhookconfigurations"),
+            Self::ValidatingAdmissionPolicy => (REGISTRATION, "validatingadmissionpolicies"),
+            Self::ValidatingAdmissionPolicyBinding => (REGISTRATION, "validatingadmissionpolicybindings"),
+            Self::CustomResourceDefinition => ("apiextensions.k8s.io", "customresourcedefinitions"),
+            Self::APIService => ("apiregistration.k8s.io", "apiservices"),
+            Self::ConfigMap => ("", "configmaps"),
         };
         ApiResource {
-            group: GROUP.to_owned(),
+            group: group.to_owned(),
             version: "v1".to_owned(),
-            api_version: format!("{GROUP}/v1"),
+            api_version: if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") },
             kind: self.name().to_owned(),
             plural: plural.to_owned(),
         }

@@ -1,107 +1,125 @@
-//! How the state of the lock is told: a line of the log, an Event, a condition of our own pod, metrics.
+//! How the state of the lock is told: a line of the log, an Event, and a condition of our own pod.
 
 use jiff::Timestamp;
 use kube::runtime::events::{Event, EventType, Recorder};
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
-use super::{
-    gauges::Gauges,
-    knowledge::{Knowledge, News, State},
-};
+use super::knowledge::{Knowledge, News, State};
 use crate::cluster::own_pod::{Condition, OwnPod, publish};
 
 /// The condition of our pod.
 pub const CONDITION: &str = "spreadgroup.com/LockIntact";
 
+/// How all parts stand together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stands {
+    /// All are intact.
+    Intact,
+    /// Some are not seen.
+    Unknown,
+    /// Some are missing or differ.
+    Changed,
+}
+
+impl Stands {
+    /// How all parts stand.
+    pub fn of(knowledge: &Knowledge) -> Self {
+        let is = |wanted: fn(&State) -> bool| knowledge.states().any(|(_, state)| wanted(state));
+        if is(|state| matches!(state, State::Missing | State::Differs(_))) {
+            Self::Changed
+        } else if is(|state| *state == State::Unknown) {
+            Self::Unknown
+        } else {
+            Self::Intact
+        }
+    }
+}
+
+impl News {
+    /// Whether it is more than the first sight of what is as it should be.
+    pub fn is_event(&self) -> bool {
+        self.changed || self.state != State::Intact
+    }
+}
+
+/// Writes the news into the log: in every line stands which version of the object it is about, so that it shows later what
+/// was replaced while no server watched.
+pub fn log(news: &News) {
+    let object = news.part.to_string();
+    let digest = news.digest.as_deref().unwrap_or_default();
+    let (uid, generation) = news.version.clone().unwrap_or_default();
+    match &news.state {
+        State::Missing => error!(object, "a part of the lock is missing: doors may be open. See docs/incident.md, 5"),
+        State::Differs(places) => error!(
+            object,
+            places = places.join(", "),
+            uid,
+            generation,
+            digest,
+            "a part of the lock is not as it is shipped: doors may be open. See docs/incident.md, 5"
+        ),
+        State::Intact | State::Unknown if news.changed => warn!(
+            object,
+            uid,
+            generation,
+            digest,
+            "a part of the lock was changed, and is now as it should be. See docs/incident.md, 5"
+        ),
+        State::Intact | State::Unknown => {
+            info!(object, uid, generation, digest, "a part of the lock is as it should be");
+        }
+    }
+}
+
 /// See the module.
 pub struct Speaker {
     recorder: Recorder,
     pod: OwnPod,
-    gauges: Gauges,
     written: Option<Stands>,
-}
-
-/// How all parts stand together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stands {
-    Intact,
-    Unknown,
-    Changed,
 }
 
 impl Speaker {
     /// One that speaks of our own pod.
-    pub fn new(recorder: Recorder, pod: OwnPod, gauges: Gauges) -> Self {
-        Self { recorder, pod, gauges, written: None }
+    pub fn new(recorder: Recorder, pod: OwnPod) -> Self {
+        Self { recorder, pod, written: None }
     }
 
-    /// Tells of one part.
-    pub async fn tell(&mut self, news: &News) {
-        let object = news.part.to_string();
-        let digest = news.digest.as_deref().unwrap_or_default();
-        let (reason, type_, note) = match &news.state {
-            State::Missing => {
-                error!(object, "a part of the lock is missing: doors may be open. See docs/incident.md, 5");
-                ("LockMissing", EventType::Warning, format!("{object} is missing"))
-            }
+    /// Publishes the news as an Event.
+    pub async fn publish(&mut self, news: &News) {
+        let object = &news.part;
+        let (reason, note) = match &news.state {
+            State::Missing => ("LockMissing", format!("{object} is missing")),
             State::Differs(places) => {
-                let places = places.join(", ");
-                error!(
-                    object,
-                    places,
-                    digest,
-                    "a part of the lock is not as it is shipped: doors may be open. See docs/incident.md, 5"
-                );
-                ("LockDiffers", EventType::Warning, format!("{object} is not as it is shipped, at {places}"))
+                ("LockDiffers", format!("{object} is not as it is shipped, at {}", places.join(", ")))
             }
             State::Intact | State::Unknown => {
-                warn!(
-                    object,
-                    digest, "a part of the lock was changed, and is now as it should be. See docs/incident.md, 5"
-                );
-                ("LockChanged", EventType::Warning, format!("{object} was changed, and is now as it should be"))
+                ("LockChanged", format!("{object} was changed, and is now as it should be"))
             }
         };
-        if news.changed {
-            self.gauges.changed();
-        }
-        let event =
-            Event { type_, reason: reason.to_owned(), note: Some(note), action: "Watch".to_owned(), secondary: None };
+        let event = Event {
+            type_: EventType::Warning,
+            reason: reason.to_owned(),
+            note: Some(note),
+            action: "Watch".to_owned(),
+            secondary: None,
+        };
         publish(&self.recorder, event, self.pod.reference().await).await;
     }
 
-    /// Shows how all parts stand.
-    pub async fn stand(&mut self, knowledge: &Knowledge, now: Timestamp) {
-        for (part, state) in knowledge.states() {
-            self.gauges.show(part, state);
-        }
-        let stands = together(knowledge);
+    /// Writes into our own pod how all parts stand, where that has changed.
+    pub async fn stand(&mut self, stands: Stands, now: Timestamp) {
         if self.written == Some(stands) {
             return;
         }
         let (status, reason, message) = match stands {
             Stands::Intact => ("True", "Intact", "policies and webhooks are as they are shipped"),
             Stands::Changed => {
-                ("False", "Changed", "a policy or webhook is missing or changed: see the log and docs/incident.md, 5")
+                ("False", "Changed", "a part of the lock is missing or changed: see the log and docs/incident.md, 5")
             }
-            Stands::Unknown => ("Unknown", "NotKnown", "policies or webhooks cannot be watched: see the log"),
+            Stands::Unknown => ("Unknown", "NotKnown", "parts of the lock cannot be watched: see the log"),
         };
         if self.pod.set(&Condition { type_: CONDITION, status, reason, message, now }).await {
             self.written = Some(stands);
         }
     }
-}
-
-fn together(knowledge: &Knowledge) -> Stands {
-    let mut all = knowledge.states().map(|(_, state)| match state {
-        State::Intact => Stands::Intact,
-        State::Unknown => Stands::Unknown,
-        State::Missing | State::Differs(_) => Stands::Changed,
-    });
-    let worse = |one, other| match (one, other) {
-        (Stands::Changed, _) | (_, Stands::Changed) => Stands::Changed,
-        (Stands::Unknown, _) | (_, Stands::Unknown) => Stands::Unknown,
-        (Stands::Intact, Stands::Intact) => Stands::Intact,
-    };
-    all.by_ref().fold(Stands::Intact, worse)
 }

@@ -1,24 +1,31 @@
-//! From what is seen to what is told.
+//! From what is seen to what is told: log and metrics at once, Events and the condition of our pod after that, since these
+//! wait for the API server.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::join_all;
 use kube::Client;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 use tracing::error;
 
 use super::{
     exception::Exception,
-    knowledge::Knowledge,
+    gauges::Gauges,
+    knowledge::{Knowledge, News},
     part::{Kind, Part},
     shipped,
-    speaking::Speaker,
+    speaking::{self, Speaker, Stands},
     watching,
 };
 use crate::clock::Clock;
 
 /// So many sights wait at the most; then the watches do.
 const QUEUE: usize = 64;
+/// So many Events wait at the most; what comes then stands in the log alone.
+const EVENTS: usize = 256;
 /// How soon a condition that was not written is tried again.
 const AGAIN: Duration = Duration::from_secs(30);
 
@@ -26,9 +33,13 @@ const AGAIN: Duration = Duration::from_secs(30);
 pub struct Lock {
     /// What watches.
     pub client: Client,
+    /// The server's namespace.
+    pub namespace: String,
     /// What differs on purpose.
     pub exceptions: BTreeMap<Part, Exception>,
-    /// How it tells.
+    /// The metrics.
+    pub gauges: Gauges,
+    /// Publishes Events and the condition.
     pub speaker: Speaker,
     /// The clock.
     pub clock: Clock,
@@ -49,26 +60,50 @@ pub fn start(lock: Lock) -> Result<(), serde_json::Error> {
 }
 
 /// Never ends.
-async fn run(mut lock: Lock, mut knowledge: Knowledge) {
+async fn run(lock: Lock, mut knowledge: Knowledge) {
+    let Lock { client, namespace, gauges, speaker, clock, .. } = lock;
     let (sights, mut seen) = mpsc::channel(QUEUE);
-    let watches = Kind::ALL.map(|kind| watching::watch(&lock.client, kind, knowledge.names(kind), &sights));
+    let (events, published) = mpsc::channel(EVENTS);
+    let (stands, standing) = watch::channel(Stands::Unknown);
+    let watches = Kind::ALL.map(|kind| watching::watch(&client, &namespace, kind, knowledge.names(kind), &sights));
     let telling = async {
-        loop {
-            // What could not be written is written later, though nothing more is seen.
-            match timeout(AGAIN, seen.recv()).await {
-                Ok(Some(sight)) => {
-                    for news in knowledge.take(sight) {
-                        lock.speaker.tell(&news).await;
-                    }
-                }
-                Ok(None) => return,
-                Err(_elapsed) => {}
+        while let Some(sight) = seen.recv().await {
+            for news in knowledge.take(sight) {
+                tell(news, &gauges, &events);
             }
-            // Of a list each part is a sight: what they come to together is said once.
-            if seen.is_empty() {
-                lock.speaker.stand(&knowledge, (lock.clock)()).await;
-            }
+            knowledge.states().for_each(|(part, state)| gauges.show(part, state));
+            stands.send_replace(Stands::of(&knowledge));
         }
     };
-    tokio::join!(join_all(watches), telling);
+    tokio::join!(join_all(watches), telling, publish(speaker, published, standing, clock));
+}
+
+fn tell(news: News, gauges: &Gauges, events: &mpsc::Sender<News>) {
+    speaking::log(&news);
+    if news.changed {
+        gauges.changed();
+    }
+    let object = news.part.to_string();
+    if news.is_event() && events.try_send(news).is_err() {
+        error!(object, "too many Events about the lock wait: this one is left out");
+    }
+}
+
+/// Publishes what waits, and the condition; what could not be written is tried again.
+async fn publish(
+    mut speaker: Speaker,
+    mut events: mpsc::Receiver<News>,
+    mut standing: watch::Receiver<Stands>,
+    clock: Clock,
+) {
+    loop {
+        let stands = *standing.borrow_and_update();
+        speaker.stand(stands, clock()).await;
+        let next = async {
+            tokio::select! { news = events.recv() => news, _ = standing.changed() => None }
+        };
+        if let Ok(Some(news)) = timeout(AGAIN, next).await {
+            speaker.publish(&news).await;
+        }
+    }
 }

@@ -15,18 +15,20 @@ use tokio::{sync::mpsc::Sender, time::sleep};
 use tracing::warn;
 
 use super::{
-    knowledge::Sight,
+    knowledge::{Sight, Stored},
     part::{Kind, Part},
 };
-use crate::cluster::clients::{WATCH_RETRY, WATCH_TIMEOUT};
+use crate::cluster::{
+    clients::{WATCH_RETRY, WATCH_TIMEOUT},
+    mutators::TRUSTED,
+};
 
 /// Hands on what becomes of the parts of a kind with these names. Never ends.
-pub async fn watch(client: &Client, kind: Kind, names: Vec<String>, sights: &Sender<Sight>) {
+pub async fn watch(client: &Client, namespace: &str, kind: Kind, names: Vec<String>, sights: &Sender<Sight>) {
     let mut reader = Reader { kind, names: names.into_iter().collect(), missing: BTreeSet::new() };
     loop {
-        let seconds = u32::try_from(WATCH_TIMEOUT.as_secs()).unwrap_or(30);
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &kind.resource());
-        let mut events = watcher(api, watcher::Config::default().timeout(seconds)).default_backoff().boxed();
+        let (api, config) = wanted(client, namespace, kind);
+        let mut events = watcher(api, config).default_backoff().boxed();
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
@@ -48,6 +50,17 @@ pub async fn watch(client: &Client, kind: Kind, names: Vec<String>, sights: &Sen
         let _: Result<(), _> = sights.send(Sight::Unseen(kind)).await;
         sleep(WATCH_RETRY).await;
     }
+}
+
+/// What is watched of a kind: all of it, but of `ConfigMaps` the one.
+fn wanted(client: &Client, namespace: &str, kind: Kind) -> (Api<DynamicObject>, watcher::Config) {
+    let seconds = u32::try_from(WATCH_TIMEOUT.as_secs()).unwrap_or(30);
+    let config = watcher::Config::default().timeout(seconds);
+    if kind == Kind::ConfigMap {
+        let api = Api::namespaced_with(client.clone(), namespace, &kind.resource());
+        return (api, config.fields(&format!("metadata.name={TRUSTED}")));
+    }
+    (Api::all_with(client.clone(), &kind.resource()), config)
 }
 
 /// Turns events into sights: what a list does not name is gone.
@@ -81,7 +94,8 @@ impl Reader {
     fn stored(&mut self, object: DynamicObject) -> Option<Sight> {
         let part = self.part(&object)?;
         self.missing.remove(&part.name);
-        Some(Sight::Stored(part, object.data))
+        let uid = object.uid().unwrap_or_default();
+        Some(Sight::Stored(part, Box::new(Stored { uid, generation: object.metadata.generation, object: object.data })))
     }
 }
 

@@ -30,7 +30,10 @@ use server::{
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
-use crate::world::{GRANT, REQUEST, Settings, World, recorded};
+use crate::{
+    records::Log,
+    world::{GRANT, REQUEST, Settings, World, recorded},
+};
 
 /// A receiver: what it got, and what it answers.
 struct Receiver {
@@ -263,6 +266,7 @@ async fn a_bundle_that_is_swapped_counts_after_it_is_read_again() {
 // M3
 #[tokio::test]
 async fn a_flood_of_denials_has_two_posts_at_once_and_what_is_granted_is_let_in_meanwhile() {
+    let (log, _guard) = Log::begin();
     let receiver = Receiver::start().await;
     let world = Arc::new(audited(&receiver));
     receiver.hold.denials.store(true, Ordering::Relaxed);
@@ -278,6 +282,14 @@ async fn a_flood_of_denials_has_two_posts_at_once_and_what_is_granted_is_let_in_
     }
     assert!(world.exec("r1", |_| {}).await.allowed(), "the receiver still holds the flood");
     assert_eq!(receiver.got().len(), 3, "two of mallory's, and jane's");
+    // What is neither posted nor written is counted, as both.
+    for number in 0..10 {
+        denied(100 + number, "mallory").await.unwrap().denial();
+    }
+    world.limits.tell("2026-11-23T15:00:00Z".parse().unwrap());
+    let lines = log.audit();
+    let left_out = lines.iter().find(|line| line["decision"] == "left-out").unwrap();
+    assert!(left_out["kinds"].as_str().unwrap().contains("audit-webhook-not-told="), "{left_out}");
     // Others' denials have turns too.
     let other = denied(60, "eve");
     while receiver.got().is_empty() {

@@ -53,6 +53,8 @@ fn nobody_but_an_installer_registers_a_mutating_webhook_for_our_objects_or_for_t
         ("", "pods/*", "*"),
         // It could have itself named as trusted.
         ("", "configmaps", "UPDATE"),
+        // It could change our definitions in an installer's own `apply`.
+        ("apiextensions.k8s.io", "customresourcedefinitions", "UPDATE"),
         ("", "*", "CREATE"),
     ];
     for (group, resource, operation) in reaching {

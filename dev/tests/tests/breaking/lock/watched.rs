@@ -1,8 +1,9 @@
 //! Whoever may change policies can take the lock off: the API server asks nobody about them. But the server sees it.
 
-use serde_json::{Value, json};
+use std::time::Duration;
 
-use kra_tests::world::eventually;
+use kra_tests::world::{eventually, within};
+use serde_json::{Value, json};
 
 use super::{Broken, GUARD, INTERLOCK, VALIDATING, stored};
 
@@ -93,5 +94,94 @@ fn an_administrator_who_takes_the_policies_of_policies_away_writes_none_all_the_
     create().is_refused_with(own_words);
     broken.installer(&["delete", "accesspolicy", "for-myself"]).works_with("deleted");
     root.kubectl_with(&stored.to_string(), ["create", "-f", "-"]).works_with("created");
+    eventually("the lock as it was installed", || broken.intact() == "True True");
+}
+
+// M1
+#[test]
+fn a_change_that_looks_like_a_default_or_was_undone_while_nobody_watched_is_seen() {
+    let broken = Broken::new();
+    eventually("the lock as it was installed", || broken.intact() == "True True");
+    let root = broken.root();
+    let log = || broken.world.server_log();
+    // What keys of labels are called says nothing.
+    let patch = r#"{"spec":{"matchResources":{"objectSelector":{"matchLabels":{"matchPolicy":"Equivalent"}}}}}"#;
+    let status = "validatingadmissionpolicybinding/kube-request-access-status";
+    let whole = stored(broken.world, status);
+    root.kubectl(["patch", status, "--type=merge", "-p", patch]).works_with("patched");
+    eventually("the condition", || broken.intact() == "False False");
+    assert!(log().contains("spec.matchResources"), "{}", log());
+    root.kubectl(["delete", status]).works_with("deleted");
+    root.kubectl_with(&whole.to_string(), ["create", "-f", "-"]).works_with("created");
+    eventually("the lock as it was installed", || broken.intact() == "True True");
+
+    // While the servers may not watch, all of it comes off and is put back as it was.
+    let role = stored(broken.world, "clusterrolebinding/kube-request-access");
+    root.kubectl(["delete", "clusterrolebinding", "kube-request-access"]).works_with("deleted");
+    within(Duration::from_mins(2), "blindness", || broken.intact() == "Unknown Unknown");
+    let guard = stored(broken.world, GUARD);
+    let told = || {
+        let is_it =
+            |line: &&str| line.contains("was changed, and is now") && line.contains("kube-request-access-guard");
+        log().lines().filter(is_it).count()
+    };
+    let before = told();
+    root.kubectl(["delete", GUARD]).works_with("deleted");
+    root.kubectl_with(&guard.to_string(), ["create", "-f", "-"]).works_with("created");
+    root.kubectl_with(&role.to_string(), ["create", "-f", "-"]).works_with("created");
+    within(Duration::from_mins(2), "both replicas see that it is another one", || told() == before + 2);
+}
+
+// M1
+#[test]
+fn what_the_lock_stands_on_is_watched_too() {
+    let broken = Broken::new();
+    eventually("the lock as it was installed", || broken.intact() == "True True");
+    let told = |object: &str| {
+        let is_it = |line: &&str| line.contains(object) && line.contains("a part of the lock");
+        broken.world.server_log().lines().filter(is_it).count()
+    };
+    let trusted = "ConfigMap/kube-request-access-trusted-mutators";
+    let before = told(trusted);
+    let binding = "validatingadmissionpolicybinding/kube-request-access-trusted";
+    let whole = stored(broken.world, binding);
+    broken.root().kubectl(["delete", binding]).works_with("deleted");
+    let patch = |data: &str| {
+        let words =
+            ["patch", "configmap", "-n", "kube-request-access", "kube-request-access-trusted-mutators", "-p", data];
+        broken.root().kubectl(words)
+    };
+    eventually("the policy is off", || patch(r#"{"data":{"MutatingWebhookConfiguration.m":"me"}}"#).success);
+    broken.root().kubectl_with(&whole.to_string(), ["create", "-f", "-"]).works_with("created");
+    eventually("both replicas tell", || told(trusted) == before + 2);
+
+    let definition = "CustomResourceDefinition/accessgrants.spreadgroup.com";
+    let before = told(definition);
+    let names = r#"{"spec":{"names":{"shortNames":["acg","other"]}}}"#;
+    broken
+        .installer(&["patch", "crd", "accessgrants.spreadgroup.com", "--type=merge", "-p", names])
+        .works_with("patched");
+    eventually("both replicas tell", || told(definition) == before + 2 && broken.intact() == "False False");
+    broken
+        .installer(&[
+            "patch",
+            "crd",
+            "accessgrants.spreadgroup.com",
+            "--type=merge",
+            "-p",
+            r#"{"spec":{"names":{"shortNames":["acg"]}}}"#,
+        ])
+        .works_with("patched");
+    broken
+        .installer(&[
+            "patch",
+            "configmap",
+            "-n",
+            "kube-request-access",
+            "kube-request-access-trusted-mutators",
+            "-p",
+            r#"{"data":null}"#,
+        ])
+        .works_with("patched");
     eventually("the lock as it was installed", || broken.intact() == "True True");
 }
