@@ -11,7 +11,7 @@ use decide::{
     copy::{self, Copy},
     duration::{self, DurationError},
     identity::{Caller, Person},
-    policy::PolicyId,
+    policy_id::PolicyId,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::{attempt::Door, copy::Copy, debug::DebugContainer, identity::Person, policy::PolicyId, ruling::Forbidden};
+use crate::{attempt::Door, copy::Copy, debug::DebugContainer, identity::Person, policy_id::PolicyId};
 
 /// How far the clock of the API server may be ahead of ours before a creation time is not believed.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
@@ -311,59 +311,6 @@ pub enum Answer {
     Denied,
     /// Seen afterwards, where an emergency policy had granted it. It says nothing of access.
     Reviewed,
-}
-
-/// A request with the grants that name it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
-    /// The request.
-    pub request: Request,
-    /// Every grant that names it, those for another request of that name included.
-    pub grants: Vec<Grant>,
-}
-
-/// Where a request stands at a given time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
-    /// Nobody has answered.
-    Pending,
-    /// It gives access now.
-    Granted(Access),
-    /// Somebody denied it.
-    Denied(Denial),
-    /// A policy forbids it, for as long as the policy stands.
-    Forbidden(Box<Forbidden>),
-    /// It was used up.
-    Used {
-        /// By which review, and when.
-        last: Use,
-        /// Who had granted it.
-        by: Vec<String>,
-    },
-    /// Its time is over.
-    Expired {
-        /// Since when.
-        at: Timestamp,
-        /// Who had granted it; nobody where no answer ever came.
-        by: Vec<String>,
-    },
-    /// It is being deleted.
-    Revoked,
-}
-
-/// Access that a request gives now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Access {
-    /// When it ends.
-    pub until: Timestamp,
-    /// Since when it is granted.
-    pub since: Timestamp,
-    /// Who granted it.
-    pub by: Vec<String>,
-    /// Names of the grants that give it.
-    pub grants: Vec<String>,
-    /// The policy that gives it, where no grant does.
-    pub policy: Option<Box<PolicyId>>,
 }
 
 impl Request {

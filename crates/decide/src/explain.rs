@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    access::{Ask, Command, Outcome, Standing},
+    access::{Ask, Command, Outcome},
     argv,
     attempt::{Action, Attempt, Door, Exec},
     copy,
@@ -14,6 +14,7 @@ use crate::{
     duration,
     matching::Difference,
     ruling::{Forbidden, Wanted},
+    standing::Standing,
     text::{is_hidden, safe},
     verdict::{Denied, Miss, PodMiss},
 };

@@ -11,6 +11,7 @@
 //! - [`proxy`]: the doors that nobody can ask for.
 //! - [`lifecycle`]: where a request stands, for its status, its role binding and the clean-up.
 //! - [`policy`]: what needs no request, more than one approval, or cannot be had at all; [`ruling`]: what all say together.
+//! - [`settings`]: what decisions go by.
 //! - [`rules`]: what a request may ask for at all.
 //! - [`identity`]: names, with and without the authenticator's prefix.
 //! - [`explain`]: what a denied caller reads.
@@ -35,10 +36,12 @@ pub mod lifecycle;
 pub mod matching;
 pub mod mutators;
 pub mod policy;
+pub mod policy_id;
 pub mod proxy;
 pub mod record;
 pub mod rules;
 pub mod ruling;
+pub mod settings;
 pub mod standing;
 pub mod text;
 pub mod verdict;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    access::{Answer, Candidate, Emergency, Grant, Reviewed, Seal, Standing, after},
-    verdict::Rules,
+    access::{Answer, Emergency, Grant, Reviewed, Seal, after},
+    settings::Rules,
+    standing::{Candidate, Standing},
 };
 
 /// How long a role binding outlives the single use: the API server asks RBAC after admission.

@@ -5,9 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    access::{Ask, AttachAsk, Candidate, Command, DebugAsk, ExecAsk, Request, Standing, Use, Validity, after},
+    access::{Ask, AttachAsk, Command, DebugAsk, ExecAsk, Request, Use, Validity, after},
     attempt::{Action, Addition, Attach, Attempt, Door, Exec},
     copy::Copy,
+    standing::{Candidate, Standing},
 };
 
 /// The API server asks again about the same ephemeral container within this time. Later, whoever asks is somebody whose

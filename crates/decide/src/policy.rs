@@ -3,7 +3,7 @@
 //! Of all policies that match, `Deny` wins, then `Require`, then `Allow`; where none matches, one approval is needed.
 //! A restriction matches where it may concern what is done, a permission only where it certainly does.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use regex::{Regex, RegexBuilder};
 use wildmatch::WildMatch;
@@ -13,6 +13,7 @@ use crate::{
     attempt::{Action, Attempt, Door},
     duration,
     identity::{NamePrefix, Person},
+    policy_id::PolicyId,
     proxy::{ProxyResource, ProxyRule},
 };
 
@@ -42,23 +43,6 @@ pub struct Policy {
     pub effect: Effect,
     /// Whom to ask about it.
     pub contact: Option<String>,
-}
-
-/// Which policy, as it stood when it was read.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PolicyId {
-    /// Name.
-    pub name: String,
-    /// UID.
-    pub uid: String,
-    /// Generation.
-    pub generation: i64,
-}
-
-impl fmt::Display for PolicyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.name, self.uid, self.generation)
-    }
 }
 
 /// For whom a policy is.

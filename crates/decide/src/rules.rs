@@ -5,8 +5,8 @@ use crate::{
     attempt::Action,
     copy::Copy,
     debug::DebugContainer,
+    settings::Settings,
     text::is_hidden,
-    verdict::Settings,
 };
 
 /// Most arguments of a command.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::{
     access::{Grant, Request},
     identity::NamePrefix,
-    policy::{Allow, Deed, Effect, Policy, PolicyId, Require, Terms, Through, Unmet},
+    policy::{Allow, Deed, Effect, Policy, Require, Terms, Through, Unmet},
+    policy_id::PolicyId,
 };
 
 /// All policies, in the order of their names.

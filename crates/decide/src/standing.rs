@@ -5,13 +5,64 @@ use std::{cmp::Reverse, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    access::{
-        Access, Answer, Candidate, Denial, Emergency, Grant, Request, Reviewed, Seal, Standing, Validity, after,
-        is_from_the_future,
-    },
-    ruling::{Ruling, Wanted},
-    verdict::Rules,
+    access::{Answer, Denial, Emergency, Grant, Request, Reviewed, Seal, Use, Validity, after, is_from_the_future},
+    policy_id::PolicyId,
+    ruling::{Forbidden, Ruling, Wanted},
+    settings::Rules,
 };
+
+/// A request with the grants that name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The request.
+    pub request: Request,
+    /// Every grant that names it, those for another request of that name included.
+    pub grants: Vec<Grant>,
+}
+
+/// Where a request stands at a given time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody has answered.
+    Pending,
+    /// It gives access now.
+    Granted(Access),
+    /// Somebody denied it.
+    Denied(Denial),
+    /// A policy forbids it, for as long as the policy stands.
+    Forbidden(Box<Forbidden>),
+    /// It was used up.
+    Used {
+        /// By which review, and when.
+        last: Use,
+        /// Who had granted it.
+        by: Vec<String>,
+    },
+    /// Its time is over.
+    Expired {
+        /// Since when.
+        at: Timestamp,
+        /// Who had granted it; nobody where no answer ever came.
+        by: Vec<String>,
+    },
+    /// It is being deleted.
+    Revoked,
+}
+
+/// Access that a request gives now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// When it ends.
+    pub until: Timestamp,
+    /// Since when it is granted.
+    pub since: Timestamp,
+    /// Who granted it.
+    pub by: Vec<String>,
+    /// Names of the grants that give it.
+    pub grants: Vec<String>,
+    /// The policy that gives it, where no grant does.
+    pub policy: Option<Box<PolicyId>>,
+}
 
 impl Candidate {
     /// Where the request stands at `now`, under what the policies say of it by itself.

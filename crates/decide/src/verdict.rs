@@ -1,51 +1,22 @@
 //! The decision, in two steps that cannot be mixed up: [`screen`] works on what memory shows and can only deny or
 //! name promising candidates; [`confirm`] works on what was just read from the API server and alone can permit.
 
-use std::{cmp::Reverse, sync::Arc, time::Duration};
+use std::cmp::Reverse;
 
 use jiff::Timestamp;
 
 use crate::{
-    access::{Access, Ask, Candidate, Request, Standing, Target, TargetKind, Use, Validity},
+    access::{Ask, Request, Target, TargetKind, Use, Validity},
     attempt::{Action, Attempt},
     debug::DebugContainer,
-    identity::{Approvers, NamePrefix, Person},
+    identity::Person,
     matching::{self, Difference, Left, Part},
-    policy::{Deed, PolicyId},
-    ruling::{Forbidden, Policies, Wanted},
+    policy::Deed,
+    policy_id::PolicyId,
+    ruling::{Forbidden, Wanted},
+    settings::Rules,
+    standing::{Access, Candidate, Standing},
 };
-
-/// What the server was told at its start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Whether standard input and terminals can be granted at all.
-    pub allow_interactive: bool,
-    /// How long a request that nobody used can be used.
-    pub unused: Duration,
-    /// The prefix before user names.
-    pub prefix: NamePrefix,
-    /// Who may answer requests, beside what RBAC says.
-    pub approvers: Approvers,
-    /// The programs that requests may be for, whole names of ServiceAccounts: whoever may use another's token could
-    /// grant herself what she asked for in its name.
-    pub requesters: Vec<String>,
-}
-
-impl Settings {
-    /// Whether a request may be for somebody.
-    pub fn may_request(&self, person: &Person) -> bool {
-        !person.is_service_account() || self.requesters.contains(&person.name)
-    }
-}
-
-/// What decisions go by: the settings, and the policies as they stand. Neither is ever left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rules {
-    /// What the server was told.
-    pub settings: Arc<Settings>,
-    /// The policies.
-    pub policies: Arc<Policies>,
-}
 
 /// What memory says of an attempt. There is no allow here.
 #[derive(Debug, Clone, PartialEq, Eq)]

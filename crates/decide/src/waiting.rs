@@ -8,11 +8,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    access::{Ask, AttachAsk, Command, ExecAsk, OUTCOME, Request, Standing, after},
+    access::{Ask, AttachAsk, Command, ExecAsk, OUTCOME, Request, after},
     attempt::{Action, Attempt},
     identity::Person,
     rules,
-    verdict::{Denied, Miss, Rules},
+    settings::Rules,
+    standing::Standing,
+    verdict::{Denied, Miss},
 };
 
 /// What a denied attempt may wait for.

@@ -7,7 +7,7 @@ use decide::{
     duration,
     identity::{Approvers, Listed, NamePrefix},
     lifecycle::Keep,
-    verdict::Settings,
+    settings::Settings,
 };
 use http::Uri;
 

@@ -6,9 +6,10 @@ use decide::{
     attempt::Door,
     duration::{self, DurationError, LONGEST},
     policy::{
-        Allow, ApproverSet, CommandRule, Effect, LONGEST_REVIEW, MOST_APPROVALS, Pattern, Policy, PolicyId, Require,
-        Subject, Terms, TextRule, Who,
+        Allow, ApproverSet, CommandRule, Effect, LONGEST_REVIEW, MOST_APPROVALS, Pattern, Policy, Require, Subject,
+        Terms, TextRule, Who,
     },
+    policy_id::PolicyId,
     proxy::{ProxyPath, ProxyResource, ProxyRule},
 };
 use kube::ResourceExt as _;

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kra_decide::{
-    access::{
-        Answer, Ask, Candidate, Command, ExecAsk, Grant, Outcome, Request, Seal, Target, TargetKind, Use, Validity,
-    },
+    access::{Answer, Ask, Command, ExecAsk, Grant, Outcome, Request, Seal, Target, TargetKind, Use, Validity},
     attempt::{Action, Attempt, Door, Exec},
     identity::{Approvers, Caller, NamePrefix, Person},
     ruling::Wanted,
-    verdict::{Container, Miss, Pod, Rules, Settings, Workload},
+    settings::{Rules, Settings},
+    standing::Candidate,
+    verdict::{Container, Miss, Pod, Workload},
 };
 
 /// The miss of a request that one approval would grant.

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kra_decide::{
-    access::{Answer, Candidate, Grant, Seal, Standing, Validity},
+    access::{Answer, Grant, Seal, Validity},
     identity::Approvers,
     lifecycle::{Keep, Plan, plan},
-    policy::{Allow, Effect, Policy, PolicyId, Terms, TextRule},
+    policy::{Allow, Effect, Policy, Terms, TextRule},
+    policy_id::PolicyId,
     ruling::Foretold,
-    verdict::{Permit, Rules, Screened, Verdict, allowed_by_policy, confirm, screen},
+    settings::Rules,
+    standing::{Candidate, Standing},
+    verdict::{Permit, Screened, Verdict, allowed_by_policy, confirm, screen},
 };
 use proptest::{prelude::*, sample::Index};
 use rstest::rstest;

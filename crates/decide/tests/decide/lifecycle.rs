@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kra_decide::{
-    access::{Candidate, Standing},
     lifecycle::{Keep, plan},
+    standing::{Candidate, Standing},
 };
 use rstest::rstest;
 

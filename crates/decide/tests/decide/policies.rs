@@ -3,15 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use kra_decide::{
-    access::{Candidate, Command, Grant, Request, Seal, Standing, Validity},
+    access::{Command, Grant, Request, Seal, Validity},
     attempt::{Attempt, Door},
     explain::{Context, denial},
-    policy::{
-        Allow, ApproverSet, CommandRule, Effect, Pattern, Policy, PolicyId, Require, Subject, Terms, TextRule, Unmet,
-        Who,
-    },
+    policy::{Allow, ApproverSet, CommandRule, Effect, Pattern, Policy, Require, Subject, Terms, TextRule, Unmet, Who},
+    policy_id::PolicyId,
     ruling::Wanted,
-    verdict::{Denied, Miss, Rules, Screened, Verdict, allowed_by_policy, confirm, screen},
+    settings::Rules,
+    standing::{Candidate, Standing},
+    verdict::{Denied, Miss, Screened, Verdict, allowed_by_policy, confirm, screen},
 };
 use proptest::{prelude::*, sample::select};
 use rstest::rstest;

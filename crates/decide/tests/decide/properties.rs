@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kra_decide::{
-    access::{Answer, Ask, Candidate, Command, Grant, Outcome, Request, Seal, Standing, TargetKind, Use, Validity},
+    access::{Answer, Ask, Command, Grant, Outcome, Request, Seal, TargetKind, Use, Validity},
     argv::quote_json,
     attempt::{Action, Door},
     copy::Direction,
     debug::DebugContainer,
     identity::Person,
+    standing::{Candidate, Standing},
     text::safe,
     verdict::{Container, Denied, Pod, Screened, Spend, Verdict, Workload, screen},
 };

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use kra_decide::access::{Access, Standing, Validity};
+use kra_decide::{
+    access::Validity,
+    standing::{Access, Standing},
+};
 use rstest::rstest;
 
 use crate::build::{UNUSED, argv, at, candidate, for_an_hour, grant, rules, rules_with};

@@ -1,12 +1,13 @@
 //! What a denied caller reads, word for word.
 
 use kra_decide::{
-    access::{Ask, Command, DebugAsk, Denial, ExecAsk, Outcome, Standing, Use},
+    access::{Ask, Command, DebugAsk, Denial, ExecAsk, Outcome, Use},
     attempt::{Action, Addition, Attach, Attempt},
     copy::{Copy, Direction},
     debug::{DebugContainer, SECURITY_CONTEXT},
     explain::{Context, denial},
     matching::Difference,
+    standing::Standing,
     text::is_hidden,
     verdict::{Denied, Miss, PodMiss},
 };

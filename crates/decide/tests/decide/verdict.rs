@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use kra_decide::{
-    access::{
-        Answer, Ask, AttachAsk, Candidate, Command, DebugAsk, Denial, ExecAsk, Seal, Standing, TargetKind, Validity,
-    },
+    access::{Answer, Ask, AttachAsk, Command, DebugAsk, Denial, ExecAsk, Seal, TargetKind, Validity},
     attempt::{Action, Addition, Attach, Attempt, Door},
     copy::{Copy, Direction},
     debug::DebugContainer,
     identity::{Approvers, NamePrefix},
     matching::Difference,
+    standing::{Candidate, Standing},
     verdict::{Container, Denied, Miss, Permit, Pod, PodMiss, Screened, Spend, Verdict, confirm, screen},
 };
 use rstest::rstest;

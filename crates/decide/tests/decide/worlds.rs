@@ -4,15 +4,17 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use kra_decide::{
     access::{
-        Answer, Ask, AttachAsk, Candidate, Command, DebugAsk, Denial, Emergency, ExecAsk, Grant, Request, Seal, Target,
+        Answer, Ask, AttachAsk, Command, DebugAsk, Denial, Emergency, ExecAsk, Grant, Request, Seal, Target,
         TargetKind, Use, Validity,
     },
     attempt::{Action, Addition, Attach, Attempt, Door, Exec},
     copy::{Copy, Direction},
     debug::DebugContainer,
     identity::{Caller, NamePrefix, Person},
-    policy::PolicyId,
-    verdict::{Container, Pod, Rules, Screened, Settings, Verdict, Workload, confirm, screen},
+    policy_id::PolicyId,
+    settings::{Rules, Settings},
+    standing::Candidate,
+    verdict::{Container, Pod, Screened, Verdict, Workload, confirm, screen},
 };
 use proptest::{prelude::*, sample::select};
 

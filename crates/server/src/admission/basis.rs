@@ -4,7 +4,7 @@ use api::{
     payload::{Basis, ObjectRef},
     status::PolicyRef,
 };
-use decide::{policy::PolicyId, verdict::Permit};
+use decide::{policy_id::PolicyId, verdict::Permit};
 
 use crate::cluster::ledger::Live;
 

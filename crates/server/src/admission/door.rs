@@ -10,13 +10,14 @@ use api::{
     review::{Answer, Operation, Review, StrictAttachOptions, StrictExecOptions, StrictPortForwardOptions},
 };
 use decide::{
-    access::Candidate,
     argv,
     attempt::{Action, Attempt, Door},
     explain::{self, Context},
-    policy::PolicyId,
+    policy_id::PolicyId,
     record, rules,
-    verdict::{self, Denied, Miss, Permit, Pod, PodMiss, Rules, Screened, Spend, Verdict},
+    settings::Rules,
+    standing::Candidate,
+    verdict::{self, Denied, Miss, Permit, Pod, PodMiss, Screened, Spend, Verdict},
 };
 use serde_json::value::RawValue;
 use tokio::time::timeout_at;

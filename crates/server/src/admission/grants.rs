@@ -2,10 +2,11 @@
 
 use api::{AccessGrant, AccessRequest, convert, review::Review};
 use decide::{
-    access::{Answer, Candidate, Grant, Request, Seal, Standing, Validity},
+    access::{Answer, Grant, Request, Seal, Validity},
     explain,
     identity::{Caller, NoApprover, Person},
     rules,
+    standing::{Candidate, Standing},
     text::safe,
 };
 use kube::Api;

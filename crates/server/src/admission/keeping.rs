@@ -1,7 +1,7 @@
 //! What opened something leaves a record behind when it is deleted (see [`crate::cluster::records`]).
 
 use api::{AccessGrant, AccessRequest, convert, objects::GrantStatus, review::Review};
-use decide::access::Standing;
+use decide::standing::Standing;
 use kube::api::ObjectMeta;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, warn};

@@ -8,7 +8,8 @@ use api::{
 };
 use decide::{
     identity::Caller,
-    policy::{PolicyId, Through},
+    policy::Through,
+    policy_id::PolicyId,
     proxy::{self, ProxyName, ProxyResource},
     rules,
     text::safe,

@@ -4,8 +4,9 @@
 
 use api::{AccessGrant, AccessRequest, convert, objects::GrantStatus, payload::ObjectRef, review::Review};
 use decide::{
-    access::{Candidate, Request, Seal, Standing},
+    access::{Request, Seal},
     rules::is_name,
+    standing::{Candidate, Standing},
 };
 use kube::Api;
 use serde::de::DeserializeOwned;

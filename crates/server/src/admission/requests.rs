@@ -2,8 +2,9 @@
 
 use api::{AccessRequest, UserInfo, convert, review::Review};
 use decide::{
-    access::{Ask, Candidate, Request, is_from_the_future},
+    access::{Ask, Request, is_from_the_future},
     explain, rules,
+    standing::Candidate,
     text::safe,
 };
 use kube::Api;

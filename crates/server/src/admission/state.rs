@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::review::Review;
 use decide::{
     identity::{Caller, Listed, Person},
-    verdict::{Rules, Settings},
+    settings::{Rules, Settings},
 };
 use jiff::Timestamp;
 

@@ -3,12 +3,12 @@
 
 use api::{AccessRequest, convert, review::Review};
 use decide::{
-    access::Seal,
-    access::{Request, Standing},
+    access::{Request, Seal},
     duration, explain,
     ruling::{Foretold, Ruling, Wanted},
+    settings::Rules,
+    standing::Standing,
     text::safe,
-    verdict::Rules,
 };
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -94,7 +94,7 @@ impl Admission {
     fn earlier(&self, request: &Request, rules: &Rules) -> Vec<String> {
         let same = |other: &Request| other.ask == request.ask && other.target == request.target;
         let hers = self.index.candidates(&request.namespace, &request.user);
-        let line = |candidate: &decide::access::Candidate| {
+        let line = |candidate: &decide::standing::Candidate| {
             let name = &candidate.request.name;
             match candidate.standing(self.now(), rules) {
                 Standing::Pending => Some(format!("Your request {name} for it waits.")),

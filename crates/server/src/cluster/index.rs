@@ -9,8 +9,9 @@ use std::{
 
 use api::{AccessGrant, AccessRequest, convert};
 use decide::{
-    access::{Candidate, Grant, Request, Seal},
+    access::{Grant, Request, Seal},
     identity::Person,
+    standing::Candidate,
 };
 use kube::{ResourceExt as _, runtime::watcher::Event};
 use tokio::sync::watch;

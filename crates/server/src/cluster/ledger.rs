@@ -7,10 +7,7 @@ use std::{
 };
 
 use api::{AccessGrant, AccessRequest, convert, objects};
-use decide::{
-    access::{Answer, Candidate},
-    attempt::Attempt,
-};
+use decide::{access::Answer, attempt::Attempt, standing::Candidate};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{

@@ -8,7 +8,8 @@ use std::{
 use api::{AccessPolicy, policy};
 use arc_swap::ArcSwap;
 use decide::{
-    policy::{Effect, Policy, PolicyId},
+    policy::{Effect, Policy},
+    policy_id::PolicyId,
     ruling::Policies,
 };
 use futures::StreamExt as _;

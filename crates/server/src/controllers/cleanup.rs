@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use api::AccessRequest;
-use decide::{access::Candidate, lifecycle};
+use decide::{lifecycle, standing::Candidate};
 use jiff::Timestamp;
 use kube::{
     Api,

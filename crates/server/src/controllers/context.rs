@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use decide::{
     lifecycle::Keep,
-    verdict::{Rules, Settings},
+    settings::{Rules, Settings},
 };
 use kube::{Client, runtime::events::Recorder};
 

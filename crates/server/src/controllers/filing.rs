@@ -11,9 +11,10 @@ use api::{
     names,
 };
 use decide::{
-    access::{Ask, AttachAsk, ExecAsk, Standing, TargetKind},
+    access::{Ask, AttachAsk, ExecAsk, TargetKind},
     attempt::{Action, Attempt},
     identity::Person,
+    standing::Standing,
     waiting,
 };
 use jiff::Timestamp;

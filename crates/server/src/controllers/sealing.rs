@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use api::{AccessGrant, AccessPolicy, AccessRequest, policy};
-use decide::access::Candidate;
+use decide::standing::Candidate;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{

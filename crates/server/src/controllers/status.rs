@@ -7,10 +7,11 @@ use api::{
     objects::{Denied, Emergency, LOST, OVERDUE, Outcome, REVIEWED, Reviewed, Use},
 };
 use decide::{
-    access::{self, Access, Standing},
+    access::{self},
     explain,
     lifecycle::{self, Plan, Unsealed},
-    policy::PolicyId,
+    policy_id::PolicyId,
+    standing::{Access, Standing},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -311,7 +312,7 @@ fn message(standing: &Standing) -> String {
 
 #[cfg(test)]
 mod tests {
-    use decide::access::{Access, Denial};
+    use decide::{access::Denial, standing::Access};
 
     use super::*;
 

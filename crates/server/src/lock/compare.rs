@@ -261,7 +261,7 @@ mod tests {
             Value::Array(values) => {
                 values.iter().enumerate().for_each(|(index, value)| objects(value, &format!("{at}/{index}"), into));
             }
-            _ => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
 

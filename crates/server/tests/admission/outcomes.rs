@@ -7,7 +7,7 @@ use axum::{body::Body, http::Request};
 use decide::{
     identity::{Approvers, NamePrefix},
     lifecycle::Keep,
-    verdict::Settings,
+    settings::Settings,
 };
 use http::{Method, StatusCode};
 use kube::{

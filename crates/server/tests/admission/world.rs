@@ -13,7 +13,7 @@ use decide::{
     identity::{Approvers, Listed, NamePrefix},
     lifecycle::Keep,
     mutators::Kind,
-    verdict,
+    settings,
 };
 use http_body_util::BodyExt as _;
 use jiff::{SignedDuration, Timestamp};
@@ -126,8 +126,8 @@ pub(crate) fn listen_to_every_line() {
     LazyLock::force(&LISTENING);
 }
 
-fn rules(allow_interactive: bool, prefix: &str, approvers: Approvers) -> verdict::Settings {
-    verdict::Settings {
+fn rules(allow_interactive: bool, prefix: &str, approvers: Approvers) -> settings::Settings {
+    settings::Settings {
         allow_interactive,
         unused: std::time::Duration::from_hours(48),
         prefix: NamePrefix::new(prefix),
@@ -336,7 +336,7 @@ fn waiting(context: controllers::Context, ready: watch::Receiver<bool>) -> Waiti
 /// What controllers work with.
 fn context(
     api: &FakeApi,
-    settings: &Arc<verdict::Settings>,
+    settings: &Arc<settings::Settings>,
     policies: &Arc<PolicyStore>,
     clock: &Clock,
     sealer: &Arc<Sealer>,
