@@ -14,6 +14,8 @@ const HASH: usize = 8;
 const LONG_HASH: usize = 16;
 /// Stands for whoever the API server does not name.
 pub const NOBODY: &str = "user";
+/// The label that names who asks, as the original writes it.
+pub const USERNAME_LABEL: &str = "username";
 /// The audit annotation of an attempt that waited for its grant.
 pub const WAITED: &str = "waited";
 

@@ -2,23 +2,23 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::again::AgainArgs;
-use crate::approve::ApproveArgs;
-use crate::completion::CompletionArgs;
+use crate::answer::approve::ApproveArgs;
+use crate::answer::deny::DenyArgs;
+use crate::answer::grant::GrantArgs;
+use crate::answer::review::ReviewArgs;
+use crate::answer::revoke::RevokeArgs;
+use crate::answer::withdraw::WithdrawArgs;
+use crate::ask::again::AgainArgs;
+use crate::ask::extend::ExtendArgs;
+use crate::ask::why::{DoorArgs, WhyArgs};
+use crate::complete::completion::CompletionArgs;
 use crate::connect::ConnectionFlags;
-use crate::deny::DenyArgs;
-use crate::exit;
-use crate::extend::ExtendArgs;
-use crate::grant::GrantArgs;
-use crate::list::ListArgs;
-use crate::policy::PolicyArgs;
-use crate::report::ReportArgs;
-use crate::review::ReviewArgs;
-use crate::revoke::RevokeArgs;
-use crate::show::ShowArgs;
-use crate::whoami::WhoamiArgs;
-use crate::why::{DoorArgs, WhyArgs};
-use crate::withdraw::WithdrawArgs;
+use crate::look::list::ListArgs;
+use crate::look::policy::PolicyArgs;
+use crate::look::report::ReportArgs;
+use crate::look::show::ShowArgs;
+use crate::look::whoami::WhoamiArgs;
+use crate::terminal::exit;
 
 /// Version, commit and date of the commit.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("KRA_COMMIT"), ", ", env!("KRA_COMMIT_DATE"), ")");
@@ -98,7 +98,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::exec::ExecArgs;
+    use crate::ask::exec::ExecArgs;
 
     fn exec(line: &[&str]) -> (Cli, ExecArgs) {
         let mut cli = Cli::try_parse_from([&["kubectl-request"], line].concat()).unwrap();
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn dry_run_alone_means_client() {
         let (_, args) = exec(&["exec", "--dry-run", "nginx", "ls"]);
-        assert_eq!(args.asking.filing.dry_run, crate::asking::DryRun::Client);
+        assert_eq!(args.asking.filing.dry_run, crate::ask::DryRun::Client);
     }
 
     #[test]

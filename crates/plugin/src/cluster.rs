@@ -18,6 +18,7 @@ use decide::text::{safe_lines, safe_word};
 
 mod naming;
 mod people;
+pub mod said;
 mod watching;
 
 pub use naming::Kind;

@@ -3,6 +3,7 @@
 //!
 //! Quiet: whoever presses a key wants no error, so what cannot be found out has no candidates.
 
+pub mod completion;
 mod words;
 
 use api::{AccessRequest, Phase};
@@ -12,9 +13,9 @@ use kube::ResourceExt;
 use self::words::Words;
 use crate::args::Cli;
 use crate::cluster::{Cluster, Kind};
+use crate::connect::kubeconfig;
 use crate::connect::{ConnectError, ConnectionFlags};
-use crate::kubeconfig;
-use crate::summary;
+use crate::describe::{self, summary};
 use crate::target::{Target, Workload};
 use decide::text::safe_word;
 
@@ -210,7 +211,7 @@ async fn requests(words: &Words<'_>, cluster: &Cluster) -> Option<Candidates> {
     let there = cluster.requests(false, None).await.ok()?.understood.into_iter();
     let fitting = there.filter(|request| fits(request) && mine(request) && !words.has(&request.name_any()));
     let values = fitting.map(|request| {
-        let told = [summary::user(&request), summary::target(&request), summary::phase(&request).to_owned()];
+        let told = [describe::words::user(&request), summary::target(&request), summary::phase(&request).to_owned()];
         (safe_word(&request.name_any()), told.join(", "))
     });
     Some(Candidates { values: values.collect(), directive: NO_FILES })

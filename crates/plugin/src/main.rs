@@ -12,12 +12,12 @@ use plugin::Failure;
 use plugin::args::Cli;
 use plugin::complete;
 use plugin::connect::{self, ConnectionFlags};
-use plugin::exit::Exit;
-use plugin::kubectl::Next;
-use plugin::picker;
+use plugin::terminal::exit::Exit;
+use plugin::terminal::kubectl::Next;
+use plugin::terminal::picker;
+use plugin::terminal::times;
+use plugin::terminal::update;
 use plugin::terminal::{Pick, Terminal};
-use plugin::times;
-use plugin::update;
 use tracing_subscriber::EnvFilter;
 
 /// Whoever presses a key does not wait longer.

@@ -16,8 +16,8 @@ use kube::Client;
 use kube::client::Body;
 use plugin::args::{Cli, Verb};
 use plugin::cluster::Cluster;
-use plugin::exit::Exit;
-use plugin::kubectl::{Line, Next};
+use plugin::terminal::exit::Exit;
+use plugin::terminal::kubectl::{Line, Next};
 use plugin::terminal::{Pick, Terminal};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -191,7 +191,7 @@ impl Fake {
         let mut terminal = Terminal { out: &mut out, err: &mut err, input, shown, watched, pick, now };
         let flags = cli.connection.words();
         let ended = if let Verb::Policy(args) = cli.verb {
-            plugin::policy::run(*args, &cli.connection, &mut terminal).map(|()| Next::Done).map_err(Into::into)
+            plugin::look::policy::run(*args, &cli.connection, &mut terminal).map(|()| Next::Done).map_err(Into::into)
         } else {
             Box::pin(plugin::perform(cli.verb, || Ok(self.cluster(flags)), &mut terminal)).await
         };

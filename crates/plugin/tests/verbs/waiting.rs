@@ -1,7 +1,7 @@
 //! `--wait`, `--timeout` and `--run` of the verbs that ask, and requests that are found instead of filed.
 
 use http::Method;
-use plugin::exit::Exit;
+use plugin::terminal::exit::Exit;
 use rstest::rstest;
 use serde_json::{Value, json};
 

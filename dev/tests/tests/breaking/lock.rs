@@ -226,7 +226,7 @@ fn nobody_but_the_server_and_installers_writes_or_deletes_records() {
     in_ours(&["delete", "configmap", name]).is_refused_with(text);
     let bypass = [&BYPASS[..], &["--as-group=system:masters", "delete", "configmap", name]].concat();
     in_ours(&bypass).is_refused_with(text);
-    in_ours(&["delete", "configmaps", "--all"]).is_refused_with(text);
+    in_ours(&["delete", "configmaps", "--all", "--dry-run=server"]).is_refused_with(text);
     in_ours(&["patch", "configmap", name, "-p", r#"{"data":null}"#]).is_refused_with(text);
     in_ours(&[SERVER, "patch", "configmap", name, "-p", r#"{"data":null}"#]).is_refused_with("cannot get resource");
     in_ours(&[SERVER, "delete", "configmap", name]).works_with("deleted");

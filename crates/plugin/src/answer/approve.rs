@@ -1,0 +1,221 @@
+//! `kubectl request approve`: grants requests, by name, from a list, or all that wait.
+
+use std::collections::BTreeSet;
+
+use api::{AccessRequest, GrantStatus, Phase};
+use clap::Args;
+use kube::ResourceExt;
+
+use crate::answer::named::{Named, Tally};
+use crate::answer::{Answer, AnswerError, Naming};
+use crate::ask::same;
+use crate::cluster::Cluster;
+use crate::describe::summary;
+use crate::terminal::Terminal;
+use crate::terminal::table::{self, Form, Layout, Table};
+use decide::text::safe_word;
+
+const EXAMPLES: &str = "\
+Examples:
+  # Choose from what waits in this namespace
+  kubectl request approve
+
+  # One by name, for a shorter time than was asked for; one of another namespace
+  kubectl request approve access-exec-jane-x4k2z --valid-for 15m
+  kubectl request approve shop/access-exec-jane-x4k2z --reason 'INC-42, as discussed'
+
+  # Go through all that waits, everywhere: identical requests are one question
+  kubectl request approve --pending -A
+
+Where several approvals are required, each approver's is stored under a name of its own.";
+
+/// What `approve` is asked for on the command line.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ApproveArgs {
+    /// Names of the requests [default: choose from a list]
+    #[arg(value_name = "[NAMESPACE/]NAME")]
+    pub requests: Vec<String>,
+    /// Go through all that waits
+    #[arg(long, conflicts_with = "requests")]
+    pub pending: bool,
+    /// Look for what waits in all namespaces
+    #[arg(short = 'A', long, conflicts_with = "requests")]
+    pub all_namespaces: bool,
+    /// Grant it for a shorter time than was asked for; for a single use: how long it stays usable
+    #[arg(short = 'd', long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub valid_for: Option<String>,
+    /// Why, for whoever asked and for the record
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Do not ask. What is picked by keys is asked about all the same: it was not shown whole
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// Shows the requests, asks, and stores the grants.
+///
+/// # Errors
+/// When one of them cannot be granted, or none was.
+pub async fn run(args: ApproveArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), AnswerError> {
+    let answer = Answer {
+        status: GrantStatus::Granted,
+        valid_for: args.valid_for.clone(),
+        reason: args.reason.clone(),
+        naming: Naming::PerApprover,
+    };
+    answer.check_duration()?;
+    if args.requests.is_empty() {
+        return from_a_list(&args, &answer, cluster, terminal).await;
+    }
+    let mut tally = Tally::default();
+    for named in Named::all(&args.requests).map_err(AnswerError::BadName)? {
+        let answered = one(&named, &args, &answer, &named.place(cluster), terminal).await;
+        tally.note(answered, terminal).map_err(AnswerError::Terminal)?;
+    }
+    tally.end()
+}
+
+async fn one(
+    named: &Named,
+    args: &ApproveArgs,
+    answer: &Answer,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), AnswerError> {
+    let request = answer.read(cluster, &named.name, &terminal.now).await?;
+    write!(terminal.out, "{}", summary::of(&request, answer.valid_for.as_deref()))?;
+    if !args.yes {
+        answer.confirm(cluster, terminal, &request, "Grant access to the request above ([yN])?").await?;
+    }
+    answer.store(cluster, terminal, &request).await
+}
+
+/// What waits for somebody else than whoever asked or filed: nobody answers her own.
+async fn waiting(args: &ApproveArgs, cluster: &Cluster) -> Result<Vec<Vec<AccessRequest>>, AnswerError> {
+    let me = cluster.me().await?;
+    let mut requests = cluster.requests(args.all_namespaces, None).await?.understood;
+    requests.retain(|request| {
+        let sides = [&request.spec.user_info, &request.spec.created_by];
+        let mine = sides.into_iter().flatten().any(|side| me.as_ref().is_some_and(|me| me.is(side.name())));
+        !mine && request.phase() == Phase::Pending && request.metadata.deletion_timestamp.is_none()
+    });
+    Ok(same::grouped(requests))
+}
+
+async fn from_a_list(
+    args: &ApproveArgs,
+    answer: &Answer,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), AnswerError> {
+    let groups = waiting(args, cluster).await?;
+    if groups.is_empty() {
+        writeln!(terminal.err, "{}", nothing(args, cluster)).map_err(AnswerError::Terminal)?;
+        return Ok(());
+    }
+    let Chosen { groups, asks } = choose(groups, args, terminal)?;
+    let (mut tally, mut granted) = (Tally::default(), false);
+    for group in groups {
+        if !agreed(&group, asks, answer, terminal)? {
+            continue;
+        }
+        granted = true;
+        for request in &group {
+            let place = cluster.in_namespace(&request.namespace().unwrap_or_default());
+            let stored = store(request, answer, &place, terminal).await;
+            tally.note(stored, terminal).map_err(AnswerError::Terminal)?;
+        }
+    }
+    if granted { tally.end() } else { Err(AnswerError::NotConfirmed.into()) }
+}
+
+fn nothing(args: &ApproveArgs, cluster: &Cluster) -> String {
+    let place = if args.all_namespaces {
+        "in any namespace".to_owned()
+    } else {
+        format!("in namespace {}", safe_word(&cluster.namespace))
+    };
+    format!("no request waits for you {place}")
+}
+
+/// What somebody decides about, and whether she is asked about each.
+struct Chosen {
+    groups: Vec<Vec<AccessRequest>>,
+    asks: bool,
+}
+
+/// All of the groups where nobody is to choose, those that are picked at a terminal, or those whose numbers are typed.
+fn choose(
+    groups: Vec<Vec<AccessRequest>>,
+    args: &ApproveArgs,
+    terminal: &mut Terminal<'_>,
+) -> Result<Chosen, AnswerError> {
+    let now = terminal.now.timestamp();
+    let pick = terminal.pick.filter(|_| !args.pending);
+    let places: BTreeSet<usize> = if let Some(pick) = pick {
+        let (titles, rows) = table::rows_to_pick(&groups, args.all_namespaces, now);
+        pick(&titles, &rows)?.into_iter().collect()
+    } else {
+        let layout = Layout { namespaces: args.all_namespaces, form: Form::Numbered };
+        write!(terminal.out, "{}", Table::of(&groups, layout, now).1)?;
+        if args.pending { (0..groups.len()).collect() } else { typed(groups.len(), terminal)? }
+    };
+    if places.is_empty() {
+        return Err(AnswerError::NotChosen);
+    }
+    let numbered = groups.into_iter().enumerate();
+    let groups = numbered.filter(|(place, _)| places.contains(place)).map(|(_, group)| group).collect();
+    // What is picked was not shown whole, and some of it perhaps not at all.
+    Ok(Chosen { groups, asks: !args.yes || pick.is_some() })
+}
+
+/// The places of the groups, of so many, whose numbers are typed.
+fn typed(groups: usize, terminal: &mut Terminal<'_>) -> Result<BTreeSet<usize>, AnswerError> {
+    let typed = terminal.ask_for("Which ones (numbers, or 'all')?")?;
+    let words = typed.split([' ', ',']).filter(|word| !word.is_empty());
+    let mut places = BTreeSet::new();
+    for word in words {
+        let number = word.parse().ok().and_then(|number: usize| number.checked_sub(1));
+        match number.filter(|place| *place < groups) {
+            _ if word == "all" => places.extend(0..groups),
+            Some(place) => drop(places.insert(place)),
+            None => return Err(AnswerError::NotInList { text: word.to_owned(), last: groups }),
+        }
+    }
+    Ok(places)
+}
+
+/// Shows what the requests of a group have in common, and asks once where somebody is to be asked.
+fn agreed(
+    group: &[AccessRequest],
+    asks: bool,
+    answer: &Answer,
+    terminal: &mut Terminal<'_>,
+) -> Result<bool, AnswerError> {
+    let Some(first) = group.first() else { return Ok(false) };
+    write!(terminal.out, "\n{}", summary::of(first, answer.valid_for.as_deref()))?;
+    let question = if group.len() > 1 {
+        let names: Vec<String> = group.iter().map(|request| safe_word(&request.name_any())).collect();
+        writeln!(terminal.out, "{} identical requests: {}", group.len(), names.join(", "))?;
+        format!("Grant access to these {} requests ([yN])?", group.len())
+    } else {
+        format!("Grant access to request {} ([yN])?", safe_word(&first.name_any()))
+    };
+    if !asks || terminal.ask(&question)? {
+        return Ok(true);
+    }
+    writeln!(terminal.err, "skipped {}", safe_word(&first.name_any()))?;
+    Ok(false)
+}
+
+async fn store(
+    request: &AccessRequest,
+    answer: &Answer,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), AnswerError> {
+    answer.check_unchanged(cluster, terminal, request).await?;
+    answer.refuse_longer(request)?;
+    answer.store(cluster, terminal, request).await
+}

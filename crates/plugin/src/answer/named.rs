@@ -1,0 +1,86 @@
+//! Requests by name, several at a time.
+
+use std::io;
+
+use crate::cluster::Cluster;
+use crate::cluster::said::Told;
+use crate::terminal::Terminal;
+use decide::rules::is_name;
+use decide::text::safe_word;
+
+/// A request as it is named on the command line: `NAME`, or `NAMESPACE/NAME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
+/// Why it is no name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} is not the name of a request: see 'kubectl request list'", safe_word(text))]
+pub struct BadName {
+    /// What was typed.
+    pub text: String,
+}
+
+impl Named {
+    /// Understands what was typed.
+    ///
+    /// # Errors
+    /// When it can be no name.
+    pub fn parse(text: &str) -> Result<Self, BadName> {
+        let (namespace, name) = match text.split_once('/') {
+            Some((namespace, name)) => (Some(namespace), name),
+            None => (None, text),
+        };
+        if !is_name(name) || !namespace.is_none_or(is_name) {
+            return Err(BadName { text: text.to_owned() });
+        }
+        Ok(Self { namespace: namespace.map(str::to_owned), name: name.to_owned() })
+    }
+
+    /// All that was typed.
+    ///
+    /// # Errors
+    /// When one of them can be no name.
+    pub fn all(texts: &[String]) -> Result<Vec<Self>, BadName> {
+        texts.iter().map(|text| Self::parse(text)).collect()
+    }
+
+    /// Where it is.
+    pub fn place(&self, cluster: &Cluster) -> Cluster {
+        cluster.in_namespace(self.namespace.as_deref().unwrap_or(&cluster.namespace))
+    }
+}
+
+/// What became of several, of which one that fails does not keep the others from being done.
+pub struct Tally<E>(Option<E>);
+
+impl<E> Default for Tally<E> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<E: Told> Tally<E> {
+    /// Takes a result. All failures but the last are told at once: that one is the verb's own.
+    ///
+    /// # Errors
+    /// When the stream fails.
+    pub fn note(&mut self, result: Result<(), E>, terminal: &mut Terminal<'_>) -> io::Result<()> {
+        let Err(failure) = result else { return Ok(()) };
+        match self.0.replace(failure) {
+            Some(earlier) => writeln!(terminal.err, "{}", earlier.line()),
+            None => Ok(()),
+        }
+    }
+
+    /// How it ended.
+    ///
+    /// # Errors
+    /// When one of them failed.
+    pub fn end(self) -> Result<(), E> {
+        self.0.map_or(Ok(()), Err)
+    }
+}

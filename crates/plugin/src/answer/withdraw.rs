@@ -1,0 +1,66 @@
+//! `kubectl request withdraw`: takes back a request that nobody has answered yet.
+
+use api::{Phase, UserInfo};
+use clap::Args;
+
+use crate::answer::named::{Named, Tally};
+use crate::answer::remove::{self, RemoveError};
+use crate::cluster::{Cluster, Me};
+use crate::describe::words;
+use crate::terminal::Terminal;
+use decide::text::safe_word;
+
+const EXAMPLES: &str = "\
+Examples:
+  # It is not needed any more
+  kubectl request withdraw access-exec-jane-x4k2z";
+
+/// What `withdraw` is asked for on the command line.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct WithdrawArgs {
+    /// Names of the requests
+    #[arg(value_name = "[NAMESPACE/]NAME", required = true)]
+    pub requests: Vec<String>,
+}
+
+/// Deletes each.
+///
+/// # Errors
+/// When one of them is somebody else's or answered, or the server refuses.
+pub async fn run(args: WithdrawArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), RemoveError> {
+    let all = Named::all(&args.requests).map_err(RemoveError::BadName)?;
+    let me = cluster.me().await.map_err(RemoveError::Cluster)?;
+    let mut tally = Tally::default();
+    for named in all {
+        let withdrawn = withdraw(&named.name, me.as_ref(), &named.place(cluster), terminal).await;
+        tally.note(withdrawn, terminal).map_err(RemoveError::Terminal)?;
+    }
+    tally.end()
+}
+
+async fn withdraw(
+    name: &str,
+    me: Option<&Me>,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), RemoveError> {
+    let request = cluster.request(name).await?;
+    let name = safe_word(name);
+    let sides = [&request.spec.user_info, &request.spec.created_by];
+    let is = |me: &Me| sides.into_iter().flatten().map(UserInfo::name).any(|side| me.is(side));
+    if let Some(me) = me.filter(|me| !is(me)) {
+        return Err(RemoveError::Another { name, whose: words::user(&request), me: safe_word(me.name()) });
+    }
+    match remove::stands(&request) {
+        (Phase::Pending, _) => {}
+        (Phase::Granted, _) if request.is_unreviewed() => return Err(RemoveError::Unreviewed { name }),
+        (Phase::Granted, phase) => {
+            let hint = format!(". To end the access: kubectl request revoke {name}");
+            return Err(RemoveError::NotPending { name, phase, hint });
+        }
+        (_, phase) => return Err(RemoveError::NotPending { name, phase, hint: String::new() }),
+    }
+    remove::deleted(&name, cluster.delete_request(&request).await)?;
+    Ok(writeln!(terminal.out, "withdrew accessrequest {name}")?)
+}

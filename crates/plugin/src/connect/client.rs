@@ -1,0 +1,353 @@
+//! From kubectl's connection flags and the kubeconfig to a client.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use decide::duration;
+use http::header::InvalidHeaderValue;
+use http::uri::InvalidUri;
+use http::{HeaderName, HeaderValue, Uri};
+use kube::client::AuthError;
+use kube::config::{ExecAuthCluster, ExecConfig, InClusterError, KubeconfigError};
+use kube::{Client, Config};
+
+use crate::cluster::{Cluster, root_cause};
+use crate::connect::authority::{self, AuthorityError};
+use crate::connect::flags::{ConnectionFlags, given};
+use crate::connect::kubeconfig::{self, ReadError, SelectError, Selected};
+use crate::connect::proxy::{Proxies, ProxyError};
+use crate::terminal::kubectl::Words;
+use decide::text::{safe_lines, safe_word};
+
+/// A day: nobody waits longer for one request.
+const LONGEST_TIMEOUT: Duration = Duration::from_hours(24);
+
+impl ConnectionFlags {
+    /// The same, as kubectl takes them.
+    pub fn words(&self) -> Vec<String> {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let flag = |flag: Option<bool>| flag.map(|flag| flag.to_string());
+        let words = Words::default()
+            .value("--namespace", self.namespace.as_deref())
+            .value("--context", self.context.as_deref())
+            .value("--kubeconfig", path(&self.kubeconfig).as_deref())
+            .value("--as", self.as_user.as_deref())
+            .value("--as-uid", self.as_uid.as_deref())
+            .value("--cache-dir", path(&self.cache_dir).as_deref())
+            .value("--certificate-authority", self.certificate_authority.as_deref())
+            .value("--client-certificate", self.client_certificate.as_deref())
+            .value("--client-key", self.client_key.as_deref())
+            .value("--cluster", self.cluster.as_deref())
+            .value("--disable-compression", flag(self.disable_compression).as_deref())
+            .value("--insecure-skip-tls-verify", flag(self.insecure_skip_tls_verify).as_deref())
+            .value("--password", self.password.as_deref())
+            .value("--username", self.username.as_deref())
+            .value("--request-timeout", self.request_timeout.as_deref())
+            .value("--server", self.server.as_deref())
+            .value("--tls-server-name", self.tls_server_name.as_deref())
+            .value("--token", self.token.as_deref())
+            .value("--user", self.user.as_deref());
+        self.as_group.iter().fold(words, |words, group| words.value("--as-group", Some(group))).command(&[])
+    }
+}
+
+/// Why there is no connection to try.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The kubeconfig cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The kubeconfig does not have what the flags name, or the flags contradict each other.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// The server's address is none.
+    #[error("cannot use the server {}: it is not a URL like https://cluster:6443", safe_word(server))]
+    Server {
+        /// What is configured.
+        server: String,
+        /// What is wrong with it.
+        source: InvalidUri,
+    },
+    /// The certificate authority cannot be read.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// A name that no header can have.
+    #[error("cannot impersonate {}: the name has control characters", safe_word(name))]
+    Impersonate {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        source: InvalidHeaderValue,
+    },
+    /// The kubeconfig's entries are of no use.
+    #[error("cannot use context {context} of the kubeconfig: {}", safe_lines(&source.to_string()))]
+    Use {
+        /// The context.
+        context: String,
+        /// What is wrong with it.
+        source: KubeconfigError,
+    },
+    /// Neither a kubeconfig nor a pod.
+    #[error(
+        "no cluster is configured: there is no kubeconfig ({looked}), and this is no pod. \
+         Set KUBECONFIG, or give --kubeconfig or --server"
+    )]
+    NoCluster {
+        /// Where a kubeconfig was looked for.
+        looked: String,
+        /// Why this is no pod.
+        source: InClusterError,
+    },
+    /// A proxy that cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    /// `--request-timeout` is not a duration.
+    #[error("--request-timeout: {text:?} is not a duration: write it like 30, 30s or 1m")]
+    Timeout {
+        /// What was typed.
+        text: String,
+    },
+    /// The program that logs in failed.
+    #[error("getting credentials: {command} failed with {status}{}", told(stderr))]
+    Login {
+        /// The program.
+        command: String,
+        /// How it ended.
+        status: std::process::ExitStatus,
+        /// What it said.
+        stderr: String,
+    },
+    /// The program that logs in cannot be started.
+    #[error("getting credentials: cannot run {command}: {source}{}", told(hint))]
+    NoLogin {
+        /// The program.
+        command: String,
+        /// What the kubeconfig says about installing it.
+        hint: String,
+        /// Why it did not start.
+        source: io::Error,
+    },
+    /// Credentials or certificates that cannot be used.
+    #[error("cannot connect with the credentials of context {context}: {}", safe_lines(&root_cause(source)))]
+    Credentials {
+        /// The context.
+        context: String,
+        /// What is wrong.
+        source: kube::Error,
+    },
+}
+
+/// A client's configuration, and the name it has for people.
+struct Place {
+    config: Config,
+    context: String,
+}
+
+/// Connects as kubectl would with the same flags. Nothing is sent yet, except by login plugins.
+///
+/// # Errors
+/// When the flags or the kubeconfig are of no use, or a login plugin fails.
+pub fn connect(flags: &ConnectionFlags, watched: bool) -> Result<Cluster, ConnectError> {
+    let Place { mut config, context } = place(flags)?;
+    if let Some(namespace) = given(flags.namespace.as_ref()) {
+        config.default_namespace = namespace;
+    }
+    if let Some(text) = &flags.request_timeout {
+        set_timeouts(&mut config, timeout(text)?);
+    }
+    // A create that is repeated after a 504 could file the same request twice.
+    config.default_retry = false;
+    move_impersonation(&mut config)?;
+    let (namespace, server) = (config.default_namespace.clone(), config.cluster_url.to_string());
+    let login = config.auth_info.exec.clone();
+    let client = Client::try_from(config).map_err(|source| explain(context.clone(), login, source))?;
+    let server = server.trim_end_matches('/').to_owned();
+    Ok(Cluster { client, namespace, context, server, watched, flags: flags.words() })
+}
+
+fn place(flags: &ConnectionFlags) -> Result<Place, ConnectError> {
+    let read = kubeconfig::read(flags.kubeconfig.as_deref())?;
+    if kubeconfig::is_empty(&read.kubeconfig) && flags.server.is_none() && flags.context.is_none() {
+        return in_cluster(flags, read.looked);
+    }
+    let selected = kubeconfig::select(&read.kubeconfig, flags)?;
+    let context = selected.context.clone();
+    Ok(Place { config: configure(selected, &Proxies::from_env())?, context })
+}
+
+/// Built field by field, because kube's own way from a kubeconfig stops at entries of `NO_PROXY` that kubectl takes,
+/// and matches them against the proxy.
+fn configure(selected: Selected, proxies: &Proxies) -> Result<Config, ConnectError> {
+    let Selected { context, namespace, cluster, mut user } = selected;
+    let server = cluster.server.clone().unwrap_or_default();
+    let url: Uri = server.parse().map_err(|source| ConnectError::Server { server, source })?;
+    let login = user.exec.as_mut().filter(|login| login.provide_cluster_info);
+    if let Some(login) = login {
+        let info = ExecAuthCluster::try_from(&cluster);
+        login.cluster = Some(info.map_err(|source| ConnectError::Use { context, source })?);
+    }
+    let mut config = Config::new(url);
+    config.proxy_url = proxies.for_server(&config.cluster_url, cluster.proxy_url.as_deref())?;
+    config.root_cert = authority::load(&cluster)?;
+    config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or_default();
+    config.disable_compression = cluster.disable_compression.unwrap_or_default();
+    config.tls_server_name = cluster.tls_server_name.filter(|name| !name.is_empty());
+    config.auth_info = user;
+    if let Some(namespace) = namespace.filter(|namespace| !namespace.is_empty()) {
+        config.default_namespace = namespace;
+    }
+    Ok(config)
+}
+
+fn in_cluster(flags: &ConnectionFlags, looked: String) -> Result<Place, ConnectError> {
+    let mut config = Config::incluster().map_err(|source| ConnectError::NoCluster { looked, source })?;
+    kubeconfig::override_user(&mut config.auth_info, flags)?;
+    Ok(Place { config, context: "in-cluster".to_owned() })
+}
+
+/// Writes the headers of impersonation, because kube writes only those in ASCII: kubectl sends any name.
+fn move_impersonation(config: &mut Config) -> Result<(), ConnectError> {
+    let user = config.auth_info.impersonate.take().map(|name| ("impersonate-user", name));
+    let uid = config.auth_info.impersonate_uid.take().map(|uid| ("impersonate-uid", uid));
+    let groups = config.auth_info.impersonate_groups.take().into_iter().flatten();
+    let groups = groups.map(|group| ("impersonate-group", group));
+    for (name, value) in user.into_iter().chain(uid).chain(groups) {
+        let written = HeaderValue::from_bytes(value.as_bytes());
+        let written = written.map_err(|source| ConnectError::Impersonate { name: value, source })?;
+        config.headers.push((HeaderName::from_static(name), written));
+    }
+    Ok(())
+}
+
+fn set_timeouts(config: &mut Config, timeout: Option<Duration>) {
+    config.connect_timeout = timeout;
+    config.read_timeout = timeout;
+    config.write_timeout = timeout;
+    config.reset_reader_on_write = true;
+}
+
+/// Seconds, or a duration in Go's syntax. `None`: for ever.
+fn timeout(text: &str) -> Result<Option<Duration>, ConnectError> {
+    let malformed = || ConnectError::Timeout { text: text.to_owned() };
+    if ["0", "0s"].contains(&text) {
+        return Ok(None);
+    }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().map(Duration::from_secs).map(Some).map_err(|_overflow| malformed());
+    }
+    let milliseconds = text.strip_suffix("ms").and_then(|number| number.parse().ok());
+    if let Some(number) = milliseconds {
+        return Ok(Some(Duration::from_millis(number)));
+    }
+    duration::parse(text, LONGEST_TIMEOUT).map(Some).map_err(|_error| malformed())
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "kube has many errors, and more of them later")]
+fn explain(context: String, login: Option<ExecConfig>, error: kube::Error) -> ConnectError {
+    let login = login.unwrap_or_default();
+    let command = safe_word(&login.command.unwrap_or_default());
+    match error {
+        kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => {
+            let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
+            ConnectError::Login { command, status: out.status, stderr }
+        }
+        kube::Error::Auth(AuthError::AuthExecStart(source)) => {
+            ConnectError::NoLogin { command, hint: login.install_hint.unwrap_or_default(), source }
+        }
+        source => ConnectError::Credentials { context, source },
+    }
+}
+
+fn told(stderr: &str) -> String {
+    let text = safe_lines(stderr.trim());
+    if text.is_empty() { text } else { format!(": {text}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("0", None)]
+    #[case("0s", None)]
+    #[case("30", Some(Duration::from_secs(30)))]
+    #[case("1m30s", Some(Duration::from_secs(90)))]
+    #[case("500ms", Some(Duration::from_millis(500)))]
+    fn a_timeout_is_read_as_kubectl_reads_it(#[case] text: &str, #[case] expected: Option<Duration>) {
+        assert_eq!(timeout(text).unwrap(), expected);
+    }
+
+    #[rstest]
+    #[case("-1s")]
+    #[case("soon")]
+    #[case("99999999999999999999")]
+    #[case("ms")]
+    fn what_is_no_timeout_is_refused(#[case] text: &str) {
+        assert!(matches!(timeout(text), Err(ConnectError::Timeout { .. })));
+    }
+
+    fn configured(server: &str, proxies: &Proxies) -> Result<Config, ConnectError> {
+        let cluster = kube::config::Cluster { server: Some(server.to_owned()), ..Default::default() };
+        let (context, user) = ("dev".to_owned(), kube::config::AuthInfo::default());
+        configure(Selected { context, namespace: Some(String::new()), cluster, user }, proxies)
+    }
+
+    #[test]
+    fn a_context_without_a_namespace_means_default() {
+        assert_eq!(configured("https://api:6443", &Proxies::default()).unwrap().default_namespace, "default");
+    }
+
+    #[test]
+    fn a_server_that_is_no_url_is_refused() {
+        let message = configured("https://a b", &Proxies::default()).unwrap_err().to_string();
+        assert_eq!(message, "cannot use the server \"https://a b\": it is not a URL like https://cluster:6443");
+    }
+
+    #[test]
+    fn any_name_can_be_impersonated() {
+        let mut config = configured("https://api:6443", &Proxies::default()).unwrap();
+        config.auth_info.impersonate = Some("jürgen".to_owned());
+        config.auth_info.impersonate_groups = Some(vec!["a".to_owned(), "b".to_owned()]);
+        move_impersonation(&mut config).unwrap();
+        let written: Vec<_> = config.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        let groups = [("impersonate-group", b"a".as_slice()), ("impersonate-group", b"b".as_slice())];
+        assert_eq!(written[0], ("impersonate-user", "jürgen".as_bytes()));
+        assert_eq!(written[1..], groups);
+    }
+
+    #[test]
+    fn a_name_with_a_line_break_is_not_impersonated() {
+        let mut config = configured("https://api:6443", &Proxies::default()).unwrap();
+        config.auth_info.impersonate = Some("a\nb".to_owned());
+        let message = move_impersonation(&mut config).unwrap_err().to_string();
+        assert_eq!(message, "cannot impersonate \"a\\nb\": the name has control characters");
+    }
+
+    #[derive(Parser)]
+    struct Only {
+        #[command(flatten)]
+        flags: ConnectionFlags,
+    }
+
+    // kubectl is run with them: one that is left out would lead it elsewhere.
+    #[test]
+    fn every_flag_is_handed_to_kubectl() {
+        let command = Only::command();
+        let flags = command.get_arguments().filter(|flag| !["help", "version"].contains(&flag.get_id().as_str()));
+        let given = |flag: &clap::Arg| match flag.get_id().as_str() {
+            id @ ("disable_compression" | "insecure_skip_tls_verify") => format!("--{}=true", id.replace('_', "-")),
+            _ => format!("--{}=-x y", flag.get_long().unwrap_or_default()),
+        };
+        let mut line: Vec<String> = flags.map(given).collect();
+        let read = Only::try_parse_from(std::iter::once("kubectl".to_owned()).chain(line.clone())).unwrap();
+        let mut words = read.flags.words();
+        line.sort();
+        words.sort();
+        assert_eq!(words, line);
+    }
+}

@@ -1,0 +1,10 @@
+//! From flags and kubeconfig to a client, as kubectl does it.
+
+pub mod authority;
+mod client;
+pub mod flags;
+pub mod kubeconfig;
+pub mod proxy;
+
+pub use client::{ConnectError, connect};
+pub use flags::ConnectionFlags;

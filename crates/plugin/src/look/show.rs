@@ -1,0 +1,73 @@
+//! `kubectl request show`: what an approver reads, and where the request stands.
+
+use std::io;
+
+use clap::Args;
+
+use crate::cluster::{Cluster, ClusterError};
+use crate::describe::summary;
+use crate::terminal::Terminal;
+use crate::terminal::output::{self, ObjectFormat};
+use decide::rules::is_name;
+use decide::text::{safe, safe_word};
+
+const EXAMPLES: &str = "\
+Examples:
+  # What would be approved, in words
+  kubectl request show access-exec-jane-x4k2z
+
+  # The whole object
+  kubectl request show access-exec-jane-x4k2z -o yaml";
+
+/// What `show` is asked for on the command line.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ShowArgs {
+    /// Name of the request
+    pub request: String,
+    /// Print the object instead
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<ObjectFormat>,
+}
+
+/// Why a request was not shown.
+#[derive(Debug, thiserror::Error)]
+pub enum ShowError {
+    /// The server refused, or could not be asked.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// Not the name of any request.
+    #[error("{} is not the name of a request: see 'kubectl request list'", safe_word(name))]
+    BadName {
+        /// What was typed.
+        name: String,
+    },
+    /// The request could not be printed.
+    #[error("cannot print the request")]
+    Print(#[from] serde_json::Error),
+    /// A stream failed.
+    #[error("cannot write to the terminal")]
+    Terminal(#[from] io::Error),
+}
+
+/// Shows one request.
+///
+/// # Errors
+/// When there is none of that name, or the server cannot be asked.
+pub async fn run(args: ShowArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), ShowError> {
+    if !is_name(&args.request) {
+        return Err(ShowError::BadName { name: args.request });
+    }
+    let request = cluster.request(&args.request).await?;
+    let text = match args.output {
+        None => {
+            // Whoever may not see the answers reads what the status says.
+            let grants = cluster.grants_of(&args.request).await.unwrap_or_default();
+            format!("{}\n{}", summary::standing(&request, &grants, &terminal.now), summary::of(&request, None))
+        }
+        Some(ObjectFormat::Name) => format!("accessrequest.{}/{}\n", api::objects::GROUP, safe(&args.request)),
+        Some(ObjectFormat::Json) => output::json(&output::value_of(&request)?)?,
+        Some(ObjectFormat::Yaml) => output::yaml(&output::value_of(&request)?),
+    };
+    Ok(write!(terminal.out, "{text}")?)
+}
