@@ -9,8 +9,6 @@ use crate::registry::Entry;
 use crate::run_dir::RunDir;
 use crate::wait;
 
-pub(crate) const SCRIPT: &str = include_str!("keeper.sh");
-
 /// The environment variable by which the keeper knows processes that no namespace holds together: the run directory.
 pub(crate) const MARK: &str = "KRA_CLUSTER_RUN";
 

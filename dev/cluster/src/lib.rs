@@ -34,6 +34,7 @@ mod etcd;
 mod files;
 pub mod image;
 mod keeper;
+mod keeper_script;
 mod kubeconfig;
 mod node;
 mod pki;

@@ -150,7 +150,7 @@ fn estate(file: &mut File) -> Option<Estate> {
 
 fn sweep(estate: &Estate, entry: &Path) {
     let swept = Command::new("sh")
-        .args(["-c", crate::keeper::SCRIPT, "keeper.sh", "sweep"])
+        .args(["-c", crate::keeper_script::SCRIPT, "keeper.sh", "sweep"])
         .arg(&estate.run)
         .arg(estate.cgroup.as_deref().unwrap_or("-"))
         .arg(entry)

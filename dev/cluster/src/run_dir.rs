@@ -29,7 +29,7 @@ impl RunDir {
             return Err(io::ErrorKind::DirectoryNotEmpty.into());
         }
         // First of all: by this file the sweep knows that the directory is ours to remove.
-        fs::write(dir.keeper(), crate::keeper::SCRIPT)?;
+        fs::write(dir.keeper(), crate::keeper_script::SCRIPT)?;
         for part in [dir.logs(), dir.pki(), dir.users()] {
             fs::create_dir(part)?;
         }

@@ -15,7 +15,7 @@ use syn::{
 };
 
 /// The longest file, in lines.
-const MAX_LINES: usize = 605;
+const MAX_LINES: usize = 610;
 
 type Module = Vec<String>;
 /// What uses what, by the names of files.

@@ -4,7 +4,7 @@ use decide::argv::{quote_json, quote_posix, shell_line, show, show_block};
 
 /// Shows a command in every way, and reads it back.
 pub fn check(data: &[u8]) {
-    let argv = crate::texts(data);
+    let argv = crate::texts::texts(data);
     let (line, block) = (show(&argv), show_block(&argv));
     for shown in [&line, &block] {
         // Whatever can be read back is shown injectively.

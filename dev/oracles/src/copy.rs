@@ -4,7 +4,7 @@ use decide::copy::{Copy, Direction, clean, is_unpack, packed, parent, sent};
 
 /// Takes two texts, a path and a directory.
 pub fn check(data: &[u8]) {
-    let texts = crate::texts(data);
+    let texts = crate::texts::texts(data);
     let path = texts.first().cloned().unwrap_or_default();
     let directory = texts.get(1).cloned().unwrap_or_else(|| clean(&path));
     assert_eq!(clean(&path), go_clean(&path), "{path:?}");

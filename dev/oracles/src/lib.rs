@@ -28,6 +28,8 @@ pub mod pod_update;
 pub mod proxy;
 pub mod review;
 pub mod scene;
+mod targets;
+mod texts;
 
 #[path = "../../../crates/server/tests/admission/fake_api.rs"]
 #[expect(dead_code, reason = "the server's tests use more of it")]
@@ -36,26 +38,5 @@ mod fake_api;
 #[expect(dead_code, reason = "the server's tests use more of it")]
 mod world;
 
-/// A target: takes an input, panics where it finds something.
-pub type Target = fn(&[u8]);
-
-/// All targets, by name.
-pub const TARGETS: [(&str, Target); 6] = [
-    ("argv", argv::check),
-    ("copy", copy::check),
-    ("duration", duration::check),
-    ("pod_update", pod_update::check),
-    ("proxy", proxy::check),
-    ("review", review::check),
-];
-
-/// Texts of an input: as UTF-8, what is none replaced; apart by a byte that UTF-8 never has.
-pub(crate) fn texts(data: &[u8]) -> Vec<String> {
-    if data.is_empty() {
-        return Vec::new();
-    }
-    data.split(|byte| *byte == SEPARATOR).map(|text| String::from_utf8_lossy(text).into_owned()).collect()
-}
-
-/// Stands between the texts of an input.
-pub const SEPARATOR: u8 = 0xff;
+pub use targets::{TARGETS, Target};
+pub use texts::SEPARATOR;

@@ -4,7 +4,7 @@ use decide::proxy::{check_path, name};
 
 /// Takes two texts, a name and a path.
 pub fn check(data: &[u8]) {
-    let texts = crate::texts(data);
+    let texts = crate::texts::texts(data);
     let text = texts.first().cloned().unwrap_or_default();
     check_name(&text);
     let path = texts.get(1).unwrap_or(&text);

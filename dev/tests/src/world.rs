@@ -10,7 +10,7 @@ use std::{
 use cluster::{Cluster, Identity, NodeChoice, Options, Progress, Running};
 use run::{Binaries, Installed, Place, Settings, certificates::Authority};
 
-use crate::{notices::Told, scene::Scene};
+use crate::notices::Told;
 
 /// Whatever is waited for comes within this time, or the test has failed.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -25,8 +25,6 @@ pub struct World {
     pub plugin_dir: PathBuf,
     /// Whether developers have standing rights to exec.
     pub standing_rights: bool,
-    /// What many tests share that leave only their own requests in it.
-    pub house: OnceLock<Scene>,
 }
 
 /// What a world differs in.
@@ -136,7 +134,7 @@ impl World {
         };
         let installed = run::install(&cluster, &settings, Progress::Silent).unwrap();
         let plugin_dir = binaries.plugin().parent().unwrap().to_owned();
-        Self { cluster, installed, plugin_dir, standing_rights: !wish.role_model, house: OnceLock::new() }
+        Self { cluster, installed, plugin_dir, standing_rights: !wish.role_model }
     }
 
     /// What the server has logged so far, all replicas.

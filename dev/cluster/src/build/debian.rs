@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::go::run;
-use super::{BuildError, Staging};
+use super::command::run;
+use super::error::BuildError;
+use super::staging::Staging;
 use crate::tools;
 
 /// The environment in which cgo finds a static libseccomp: the machine's own where it has one, else Debian's.

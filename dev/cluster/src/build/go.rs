@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::parts::Group;
-use super::{BuildError, Staging, debian};
+use super::command::run;
+use super::debian;
+use super::error::BuildError;
+use super::staging::Staging;
 use crate::tools;
 
 pub(super) const LINK_FLAGS: &str = "-s -w";
@@ -76,27 +78,9 @@ fn rename_etcd(staging: &Staging) -> Result<(), BuildError> {
     std::fs::rename(server, &etcd).map_err(|source| BuildError::File { path: etcd, source })
 }
 
-/// Runs a command of the build; what it says is shown only when it fails.
-pub(super) fn run(part: &'static str, command: &mut Command) -> Result<String, BuildError> {
-    let shown = format!("{command:?}");
-    let output = command.stdin(std::process::Stdio::null()).output().map_err(|source| BuildError::Run {
-        part,
-        command: shown.clone(),
-        source,
-    })?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let lines: Vec<_> = said.lines().rev().take(20).collect();
-    let output_end = lines.iter().rev().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n");
-    Err(BuildError::Failed { part, command: shown, status: output.status, output: output_end })
-}
-
 /// What to install when the machine's Go is older than a group's sources want.
-pub(super) fn too_old(group: &Group) -> Option<String> {
-    let wanted =
-        group.sources.iter().filter(|(name, _)| name.ends_with("go.mod")).filter_map(|(_, text)| go_version(text));
+pub(super) fn too_old(sources: &[(&str, &str)]) -> Option<String> {
+    let wanted = sources.iter().filter(|(name, _)| name.ends_with("go.mod")).filter_map(|(_, text)| go_version(text));
     let wanted = wanted.max_by_key(|version| numbers(version))?;
     tools::find("go")?;
     let said = Command::new("go").args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local").output().ok()?.stdout;

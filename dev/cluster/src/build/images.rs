@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
-use super::go::run;
-use super::{BuildError, Staging};
+use super::command::run;
+use super::error::BuildError;
+use super::staging::Staging;
 use crate::image::{self, Entry, Image};
 
 /// Counts changes of the images made here, which the cache's keys would not see otherwise.

@@ -1,7 +1,9 @@
 //! What there is to build, and from what.
 
+use super::error::BuildError;
 use super::go::{Cgo, Module};
-use super::{BuildError, Staging, debian, images};
+use super::staging::Staging;
+use super::{debian, images};
 use crate::digest;
 use crate::tools::Tool;
 
