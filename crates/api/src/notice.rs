@@ -131,16 +131,16 @@ pub struct Notice {
     /// Who filed it, where that was somebody else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filed_by: Option<String>,
-    /// The door, as kubectl calls it: `exec`, `attach`, `port-forward`, `debug`.
-    pub door: String,
+    /// The subresource of pods, as RBAC has it: `exec`, `attach`, `portforward` or `ephemeralcontainers`.
+    pub subresource: String,
     /// What it is for: `pods/nginx`, `deployments/nginx`.
     pub target: String,
     /// The container that it leads into; `debug` adds one of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
     /// What would run or be done, on one line: a command as JSON, else words.
-    pub what: String,
-    /// The command of an exec, an argument each, to be shown; in `what` no two look the same.
+    pub summary: String,
+    /// The command of an exec, an argument each, to be shown; in `summary` no two look the same.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
     /// Whether any command may run.
@@ -220,10 +220,10 @@ impl Notice {
         let mut notice = Self {
             change,
             cluster: cluster.to_owned(),
-            door: Door::of(&spec.for_object.sub_resource).map_or("access", Door::verb).to_owned(),
+            subresource: safe_word(&spec.for_object.sub_resource),
             target: format!("{}/{}", safe(&spec.for_object.resource.resource), safe(&spec.for_object.name)),
             container: ask.as_ref().ok().filter(|ask| !matches!(ask, Ask::Debug(_))).and_then(Ask::container).map(safe),
-            what: what(object),
+            summary: summary(object),
             command: command.iter().map(|argument| safe(argument)).collect(),
             any_command: spec.any_command == Some(true),
             interactive: ask.as_ref().is_ok_and(Ask::is_interactive),
@@ -298,14 +298,15 @@ impl Notice {
 
     /// What is asked for, where, and for how long.
     fn access(&self) -> String {
-        let (target, namespace, Self { door, what, .. }) = (safe_word(&self.target), safe_word(&self.namespace), self);
+        let (target, namespace, summary) = (safe_word(&self.target), safe_word(&self.namespace), &self.summary);
+        let verb = Door::of(&self.subresource).map_or("access", Door::verb);
         let cluster = if self.cluster.is_empty() { String::new() } else { format!(" of cluster {}", self.cluster) };
         let container =
             self.container.as_ref().map(|name| format!(", container {}", safe_word(name))).unwrap_or_default();
         let typed = if self.interactive { ", interactive" } else { "" };
         let how_long =
             if self.valid_for == "once" { "once".to_owned() } else { format!("for {}", safe_word(&self.valid_for)) };
-        format!("{door} of {target} in namespace {namespace}{cluster}{container}{typed}, {how_long}: {what}.")
+        format!("{verb} of {target} in namespace {namespace}{cluster}{container}{typed}, {how_long}: {summary}.")
     }
 
     fn granted(&self) -> Option<String> {
@@ -322,7 +323,7 @@ fn shown(at: Timestamp) -> String {
 }
 
 /// What would run or be done.
-fn what(object: &AccessRequest) -> String {
+fn summary(object: &AccessRequest) -> String {
     let spec = secrets::masked(&object.spec);
     let command = spec.exec_options.as_ref().and_then(|options| options.command.clone()).unwrap_or_default();
     match convert::ask(&spec) {

@@ -54,7 +54,7 @@ pub const VERSION: &str = "v1";
         .message("a review is final"),
     printcolumn(name = "User", type_ = "string", json_path = ".spec.userInfo.username"),
     printcolumn(name = "For", type_ = "string", json_path = ".spec.forObject.name"),
-    printcolumn(name = "Door", type_ = "string", json_path = ".spec.forObject.subResource"),
+    printcolumn(name = "Subresource", type_ = "string", json_path = ".spec.forObject.subResource"),
     printcolumn(name = "Command", type_ = "string", json_path = ".spec.execOptions.command"),
     printcolumn(name = "Any-Command", type_ = "boolean", json_path = ".spec.anyCommand", priority = 1),
     printcolumn(name = "Duration", type_ = "string", json_path = ".spec.validFor"),

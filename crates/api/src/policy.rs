@@ -27,7 +27,7 @@ pub use understood::{PolicyFault, id, in_place_of, policy};
     status = "AccessPolicyStatus",
     doc = "What needs no request, what needs several approvals, and what nobody may.",
     printcolumn(name = "Effect", type_ = "string", json_path = ".spec.effect"),
-    printcolumn(name = "Doors", type_ = "string", json_path = ".spec.doors"),
+    printcolumn(name = "Subresources", type_ = "string", json_path = ".spec.subresources"),
     printcolumn(name = "Namespaces", type_ = "string", json_path = ".spec.namespaces"),
     printcolumn(name = "Approvals", type_ = "integer", json_path = ".spec.approvals"),
     printcolumn(name = "Sealed", type_ = "string", json_path = ".status.conditions[?(@.type=='Sealed')].status"),
@@ -45,11 +45,15 @@ pub struct AccessPolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256), inner(length(min = 1, max = 63)))]
     pub namespaces: Option<Vec<String>>,
-    /// Through which doors: subresources of pods. An `Allow` must say; otherwise absent means all.
+    /// Which subresources of pods: `exec`, `attach`, `portforward`, `ephemeralcontainers`. An `Allow` must say; otherwise absent means all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4), inner(length(max = 63)))]
+    pub subresources: Option<Vec<String>>,
+    /// What `subresources` was called before 0.2.0: a policy that still says so is not understood.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4), inner(length(max = 63)))]
     pub doors: Option<Vec<String>>,
-    /// Which commands; only with the one door `exec`. Absent means any.
+    /// Which commands; only with the one subresource `exec`. Absent means any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub commands: Option<Vec<PolicyCommand>>,

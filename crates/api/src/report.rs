@@ -71,8 +71,9 @@ pub struct Observed {
     /// The namespace; none for nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// The resource and subresource: `pods/exec`.
-    pub door: String,
+    /// The resource and subresource: `pods/exec`. Reports from before 0.2.0 call it `door`.
+    #[serde(alias = "door")]
+    pub resource: String,
     /// The command of an exec.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
@@ -104,7 +105,7 @@ impl Observed {
         Self {
             user: user.to_owned(),
             namespace: Some(namespace.to_owned()),
-            door: format!("pods/{door}"),
+            resource: format!("pods/{door}"),
             cut: kept != command,
             command: kept,
             interactive,
@@ -118,7 +119,7 @@ impl Observed {
         Self {
             user: user.to_owned(),
             namespace: namespace.map(str::to_owned),
-            door: format!("{resource}/proxy"),
+            resource: format!("{resource}/proxy"),
             command: Vec::new(),
             cut: to.is_none_or(|(_, path)| path.len() > LONGEST_PATH),
             interactive: false,
@@ -133,7 +134,7 @@ impl Observed {
         Self {
             user: cut(user),
             namespace: namespace.map(cut),
-            door: cut(door),
+            resource: cut(door),
             command: Vec::new(),
             cut: true,
             interactive: false,

@@ -23,7 +23,7 @@ pub struct Metrics {
     reviews: Family<Labels, Counter>,
     seconds: Family<Labels, Histogram>,
     waits: Family<Labels, Histogram>,
-    not_believed: Counter,
+    unauthenticated: Counter,
     unread: Counter,
     notices: Family<NoticeLabels, Counter>,
     unsealed_policies: Gauge,
@@ -65,20 +65,24 @@ impl Metrics {
         // Of people: to the half minute that a webhook may take.
         let waits =
             Family::<Labels, Histogram>::new_with_constructor(|| Histogram::new(exponential_buckets(0.5, 2.0, 7)));
-        let not_believed = Counter::default();
+        let unauthenticated = Counter::default();
         let mut registry = Registry::with_prefix("kube_request_access");
         registry.register("reviews", "Answered reviews by decision", reviews.clone());
-        registry.register("review_seconds", "Time to an answer, but for those that waited", seconds.clone());
-        registry.register("wait_seconds", "Time to an answer of attempts that waited for their grant", waits.clone());
+        registry.register("review_duration_seconds", "Time to an answer, but for those that waited", seconds.clone());
         registry.register(
-            "not_believed",
+            "wait_duration_seconds",
+            "Time to an answer of attempts that waited for their grant",
+            waits.clone(),
+        );
+        registry.register(
+            "unauthenticated_requests",
             "POSTs answered 404: other paths, no client certificate",
-            not_believed.clone(),
+            unauthenticated.clone(),
         );
         let unread = Counter::default();
         registry.register("unread_reviews", "Reviews of which not even the uid could be read", unread.clone());
         let notices = Family::default();
-        registry.register("notices", "Notices by what became of them", notices.clone());
+        registry.register("notifications", "Notifications by what became of them", notices.clone());
         let canary = Gauges::registered(&mut registry);
         let lock = LockGauges::registered(&mut registry);
         let [unsealed_policies, older_keys_needed, untrusted_mutators] = std::array::from_fn(|_| Gauge::default());
@@ -100,7 +104,7 @@ impl Metrics {
             reviews,
             seconds,
             waits,
-            not_believed,
+            unauthenticated,
             unread,
             notices,
             unsealed_policies,
@@ -113,8 +117,8 @@ impl Metrics {
     }
 
     /// Counts what was not believed to be a review of the API server's.
-    pub fn not_believed(&self) {
-        self.not_believed.inc();
+    pub fn unauthenticated(&self) {
+        self.unauthenticated.inc();
     }
 
     /// Counts a review that could not be answered as one.

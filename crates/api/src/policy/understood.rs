@@ -23,7 +23,7 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{at}: {why}")]
 pub struct PolicyFault {
-    /// The field: `spec.doors[1]`.
+    /// The field: `spec.subresources[1]`.
     pub at: String,
     /// What is wrong with it.
     pub why: String,
@@ -125,15 +125,18 @@ fn namespaces(spec: &AccessPolicySpec) -> Result<Vec<String>, PolicyFault> {
 }
 
 fn doors(spec: &AccessPolicySpec) -> Result<Vec<Door>, PolicyFault> {
-    let Some(listed) = &spec.doors else { return Ok(Vec::new()) };
+    if spec.doors.is_some() {
+        return fault("spec.doors", "it is called subresources now");
+    }
+    let Some(listed) = &spec.subresources else { return Ok(Vec::new()) };
     if listed.is_empty() {
-        return fault("spec.doors", "an empty list is no door: leave it out, or name one");
+        return fault("spec.subresources", "an empty list is no subresource: leave it out, or name one");
     }
     let door = |(number, name): (usize, &String)| match Door::of(name) {
         Some(door) => Ok(door),
         None => fault(
-            format!("spec.doors[{number}]"),
-            format!("{name:?} is no door: exec, attach, portforward, ephemeralcontainers"),
+            format!("spec.subresources[{number}]"),
+            format!("{name:?} is no subresource of pods that is gated: exec, attach, portforward, ephemeralcontainers"),
         ),
     };
     listed.iter().enumerate().map(door).collect()
@@ -144,11 +147,11 @@ fn commands(spec: &AccessPolicySpec) -> Result<Vec<CommandRule>, PolicyFault> {
     if listed.is_empty() {
         return fault("spec.commands", "an empty list is no command: leave it out, or name one");
     }
-    let exec_only = spec.doors.as_ref().is_some_and(|doors| *doors == [Door::Exec.subresource()]);
+    let exec_only = spec.subresources.as_ref().is_some_and(|doors| *doors == [Door::Exec.subresource()]);
     if !exec_only {
         return fault(
             "spec.commands",
-            "only exec has a command that is seen: say doors: [exec], and write another policy for other doors",
+            "only exec has a command that is seen: say subresources: [exec], and write another policy for others",
         );
     }
     let rule = |(number, one): (usize, &PolicyCommand)| match (&one.exactly, &one.program) {
@@ -328,7 +331,7 @@ fn check_allow(policy: &Policy) -> Result<(), PolicyFault> {
         return fault("spec.namespaces", "an Allow must say where");
     }
     if policy.doors.is_empty() && policy.proxies.is_empty() {
-        return fault("spec.doors", "an Allow must say which doors");
+        return fault("spec.subresources", "an Allow must say which");
     }
     if !subjects.iter().any(|subject| matches!(subject, Subject::ServiceAccount(_))) {
         return Ok(());
@@ -340,7 +343,7 @@ fn check_allow(policy: &Policy) -> Result<(), PolicyFault> {
     if !policy.doors.is_empty() && (policy.commands.is_empty() || !policy.commands.iter().all(exactly)) {
         return fault(
             "spec.commands",
-            "an Allow for a ServiceAccount must name its commands exactly (doors: [exec], exactly)",
+            "an Allow for a ServiceAccount must name its commands exactly (subresources: [exec], exactly)",
         );
     }
     if policy.namespaces.iter().any(|name| name.chars().all(|c| c == '*')) {

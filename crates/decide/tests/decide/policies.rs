@@ -343,7 +343,7 @@ fn a_request_for_longer_is_refused_when_it_is_filed() {
     let policy = Policy { contact: Some("#platform".into()), ..deny() };
     denied_by(&[policy], &[])
 })]
-#[case("not_understood", denied_by(&[policy("odd", Effect::Deny { fault: Some("spec.doors[0]: \u{1b}".into()) })], &[]))]
+#[case("not_understood", denied_by(&[policy("odd", Effect::Deny { fault: Some("spec.subresources[0]: \u{1b}".into()) })], &[]))]
 #[case("no_terminal", {
     let require = Require { approvals: 1, non_interactive: true, ..Require::default() };
     let mut typed = attempt();

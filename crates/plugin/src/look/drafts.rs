@@ -56,6 +56,7 @@ fn write(((user, namespace), seen): &Group<'_>, text: &mut String) {
             namespace: Some(account.0.to_owned()),
         }]),
         namespaces: namespace.map(|namespace| vec![namespace.to_owned()]),
+        subresources: None,
         doors: None,
         commands: None,
         proxies: None,
@@ -72,7 +73,8 @@ fn write(((user, namespace), seen): &Group<'_>, text: &mut String) {
     let exactly = |one: &&Stopped| PolicyCommand { exactly: Some(one.attempt.command.clone()), program: None };
     for (number, commands) in commands.chunks(MOST_COMMANDS).enumerate() {
         let allowed = commands.iter().map(exactly).collect();
-        let spec = AccessPolicySpec { doors: Some(vec!["exec".to_owned()]), commands: Some(allowed), ..spec.clone() };
+        let spec =
+            AccessPolicySpec { subresources: Some(vec!["exec".to_owned()]), commands: Some(allowed), ..spec.clone() };
         policy_of(&name("exec", user, place, number), spec, commands, text);
     }
     let through = |proxies: &[&Stopped]| AccessPolicySpec { proxies: Some(rules(proxies)), ..spec.clone() };
@@ -99,7 +101,7 @@ fn name(kind: &str, user: &str, place: &str, number: usize) -> String {
 
 fn is_command(one: &Stopped) -> bool {
     let attempt = &one.attempt;
-    attempt.door == "pods/exec" && !attempt.cut && !attempt.interactive && !attempt.command.is_empty()
+    attempt.resource == "pods/exec" && !attempt.cut && !attempt.interactive && !attempt.command.is_empty()
 }
 
 fn is_path(one: &Stopped) -> bool {
@@ -110,7 +112,7 @@ fn is_path(one: &Stopped) -> bool {
 fn rules(proxies: &[&Stopped]) -> Vec<PolicyProxy> {
     let mut rules: BTreeMap<(&str, Option<&str>), Vec<String>> = BTreeMap::new();
     for one in proxies {
-        let resource = one.attempt.door.trim_end_matches("/proxy");
+        let resource = one.attempt.resource.trim_end_matches("/proxy");
         let path = one.attempt.path.clone().unwrap_or_default();
         rules.entry((resource, one.attempt.port.as_deref())).or_default().push(path);
     }
@@ -151,7 +153,7 @@ fn often(times: u64) -> String {
 
 fn remark(one: &Stopped, why: &str, text: &mut String) {
     let attempt = &one.attempt;
-    let mut what = json!({"namespace": attempt.namespace, "door": attempt.door});
+    let mut what = json!({"namespace": attempt.namespace, "resource": attempt.resource});
     let more = match &attempt.path {
         Some(path) => Some(("path", json!(path))),
         None if attempt.command.is_empty() => None,

@@ -33,7 +33,7 @@ A table:
   policies: [policy.yaml]              # beside the table; or -f
   cases:
   - {user: jane, groups: [devs], namespace: staging, command: [ls, /], expect: Allow, policy: low-risk}
-  - {user: jane, namespace: prod, door: attach, interactive: true, expect: Deny}
+  - {user: jane, namespace: prod, subresource: attach, interactive: true, expect: Deny}
   - {user: jane, namespace: prod, command: [ls], reason: OPS-7, validFor: 1h, expect: Approve, approvals: 2}
   - {serviceAccount: ci/bot, namespace: staging, command: [date], expect: Approve}
 
@@ -66,9 +66,9 @@ pub struct TestArgs {
     /// Files with policies, beside those that the tables name
     #[arg(short, long = "filename", value_name = "FILE")]
     pub filename: Vec<PathBuf>,
-    /// The door of the one case: exec, attach, portforward, ephemeralcontainers
+    /// The subresource of the one case: exec, attach, portforward, ephemeralcontainers
     #[arg(long, default_value = "exec")]
-    pub door: String,
+    pub subresource: String,
     /// Whether somebody can type into it
     #[arg(short, long)]
     pub interactive: bool,
@@ -104,7 +104,7 @@ struct Case {
     #[serde(default)]
     groups: Vec<String>,
     namespace: String,
-    door: Option<String>,
+    subresource: Option<String>,
     #[serde(default)]
     command: Vec<String>,
     #[serde(default)]
@@ -218,7 +218,7 @@ fn one_case(args: &TestArgs, who: &ConnectionFlags) -> Option<Case> {
         user: Some(user),
         groups: who.as_group.clone(),
         namespace: who.namespace.clone().unwrap_or_else(|| "default".to_owned()),
-        door: Some(args.door.clone()),
+        subresource: Some(args.subresource.clone()),
         command: args.command.clone(),
         interactive: args.interactive,
         reason: args.reason.clone(),
@@ -319,9 +319,10 @@ impl Case {
 
     /// The request that somebody would file for it.
     fn request(&self) -> Result<Request, String> {
-        let door = self.door.as_deref().unwrap_or("exec");
-        let door = Door::of(door)
-            .ok_or_else(|| format!("{door:?} is no door: exec, attach, portforward, ephemeralcontainers"))?;
+        let door = self.subresource.as_deref().unwrap_or("exec");
+        let door = Door::of(door).ok_or_else(|| {
+            format!("{door:?} is no subresource of pods that is gated: exec, attach, portforward, ephemeralcontainers")
+        })?;
         let parsed =
             |text: &str| duration::parse(text, LONGEST).map_err(|error: DurationError| format!("validFor: {error}"));
         let validity = self.valid_for.as_deref().map(parsed).transpose()?.map_or(Validity::Once, Validity::For);

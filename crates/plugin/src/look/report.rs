@@ -125,7 +125,7 @@ fn shown(report: &Report, terminal: &Terminal<'_>) -> String {
     }
     let mut groups: Vec<(&str, Vec<&Stopped>)> = groups.into_iter().collect();
     groups.sort_by_key(|(_, group)| std::cmp::Reverse(total(group)));
-    let titles = ["WHO", "TIMES", "NAMESPACE", "DOOR", "WHAT", "LAST"].map(str::to_owned).to_vec();
+    let titles = ["WHO", "TIMES", "NAMESPACE", "RESOURCE", "COMMAND", "LAST"].map(str::to_owned).to_vec();
     let mut rows = vec![titles];
     for (user, mut group) in groups {
         group.sort_by_key(|one| std::cmp::Reverse(one.times));
@@ -140,7 +140,7 @@ fn shown(report: &Report, terminal: &Terminal<'_>) -> String {
 fn row(user: &str, one: &Stopped, terminal: &Terminal<'_>) -> Vec<String> {
     let attempt = &one.attempt;
     let namespace = attempt.namespace.as_deref().map_or_else(|| "-".to_owned(), safe_word);
-    let door = if attempt.interactive { format!("{} -it", attempt.door) } else { attempt.door.clone() };
+    let door = if attempt.interactive { format!("{} -it", attempt.resource) } else { attempt.resource.clone() };
     vec![
         if user.is_empty() { String::new() } else { safe_word(user) },
         one.times.to_string(),

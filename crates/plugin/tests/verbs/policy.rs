@@ -15,7 +15,7 @@ spec:
   effect: Allow
   subjects: [{kind: Group, name: devs}]
   namespaces: ["staging-*"]
-  doors: [exec]
+  subresources: [exec]
   commands: [{program: ls}]
 ---
 apiVersion: spreadgroup.com/v1
@@ -25,7 +25,7 @@ spec:
   effect: Allow
   subjects: [{kind: User, name: jane}]
   namespaces: [prod]
-  doors: [exec]
+  subresources: [exec]
   validFor: 1h
   reason: {pattern: "OPS-[0-9]+", prompt: the ticket}
 ---
@@ -36,7 +36,7 @@ spec:
   effect: Allow
   subjects: [{kind: Group, name: on-call}]
   namespaces: [prod]
-  doors: [exec]
+  subresources: [exec]
   reason: {}
   emergency: {reviewWithin: 24h}
 ---
@@ -52,7 +52,7 @@ spec:
 apiVersion: spreadgroup.com/v1
 kind: AccessPolicy
 metadata: {name: nobody}
-spec: {effect: Deny, namespaces: [vault], doors: [portforward]}
+spec: {effect: Deny, namespaces: [vault], subresources: [portforward]}
 "#;
 
 /// Runs `policy test` with these arguments beside a file with the policies and one with a table.
@@ -83,9 +83,9 @@ cases:
 - {name: without one, user: jane, namespace: prod, command: [sh], expect: Approve}
 - {name: an emergency, user: ann, groups: [on-call], namespace: prod, command: [sh], reason: it is down, expect: Grant, policy: night}
 - {name: four eyes, user: jane, namespace: vault, command: [sh], expect: Approve, approvals: 2, policy: four-eyes}
-- {name: no ports, user: jane, namespace: vault, door: portforward, expect: Deny, policy: nobody}
+- {name: no ports, user: jane, namespace: vault, subresource: portforward, expect: Deny, policy: nobody}
 - {name: a program is no group, serviceAccount: ci/bot, groups: [devs], namespace: staging-a, command: [ls], expect: Approve}
-- {name: only told, user: jane, namespace: vault, door: attach, interactive: true}
+- {name: only told, user: jane, namespace: vault, subresource: attach, interactive: true}
 ";
     let (outcome, _dir) = tested(table, &[]).await;
     assert_eq!(outcome.failure, None, "{}", outcome.out);
@@ -111,7 +111,7 @@ async fn one_case_is_typed() {
     let line = ["--as", "jane", "--as-group", "devs", "-n", "staging-a", "--", "ls"];
     let (outcome, _dir) = tested("", &line).await;
     assert_eq!(outcome.out, "     this: Allow, by policy low-risk\n");
-    let line = ["--as", "jane", "-n", "vault", "--door=portforward"];
+    let line = ["--as", "jane", "-n", "vault", "--subresource=portforward"];
     let (outcome, _dir) = tested("", &line).await;
     assert_eq!(outcome.out, "     this: Deny: policy nobody lets nobody do this\n");
 }
@@ -119,7 +119,7 @@ async fn one_case_is_typed() {
 #[rstest]
 #[case::no_case("", &[], "name a table of cases")]
 #[case::no_command("", &["--as", "jane"], "this: exec needs a command")]
-#[case::a_door("", &["--as", "jane", "--door=log"], "this: \"log\" is no door")]
+#[case::a_door("", &["--as", "jane", "--subresource=log"], "this: \"log\" is no subresource of pods that is gated")]
 #[case::a_duration("", &["--as", "jane", "-d", "soon", "--", "ls"], "this: validFor: ")]
 #[case::a_key("cases: [{user: jane, namespace: a, comand: [ls]}]", &[], "comand")]
 #[case::nobody("cases: [{namespace: a, command: [ls]}]", &[], "say either user or serviceAccount")]
@@ -137,14 +137,14 @@ async fn what_makes_no_sense_is_named(#[case] table: &str, #[case] line: &[&str]
 async fn a_policy_that_makes_no_sense_is_named_with_the_place() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("odd.yaml");
-    let odd = "apiVersion: spreadgroup.com/v1\nkind: AccessPolicy\nmetadata: {name: odd}\nspec: {effect: Allow, doors: [exec, logs]}\n";
+    let odd = "apiVersion: spreadgroup.com/v1\nkind: AccessPolicy\nmetadata: {name: odd}\nspec: {effect: Allow, subresources: [exec, logs]}\n";
     fs::write(&path, odd).unwrap();
     let path = path.display().to_string();
     let outcome = Fake::new().run(&["policy", "test", "-f", &path, "--as", "jane", "--", "ls"], "").await;
     let failure = outcome.failure.unwrap();
     assert!(
         failure.ends_with(
-            "odd.yaml: policy odd: spec.doors[1]: \"logs\" is no door: exec, attach, portforward, ephemeralcontainers"
+            "odd.yaml: policy odd: spec.subresources[1]: \"logs\" is no subresource of pods that is gated: exec, attach, portforward, ephemeralcontainers"
         ),
         "{failure}"
     );

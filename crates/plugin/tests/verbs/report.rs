@@ -19,7 +19,7 @@ fn stored(report: &Value) -> Value {
 
 fn seen(user: &str, door: &str, times: u64, more: &Value) -> Value {
     let mut one = json!({
-        "user": user, "namespace": "shop", "door": door, "times": times,
+        "user": user, "namespace": "shop", "resource": door, "times": times,
         "first": "2026-01-01T00:00:00Z", "last": "2026-01-01T00:58:00Z",
     });
     one.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

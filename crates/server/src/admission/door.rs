@@ -582,13 +582,13 @@ fn log(review: &Review, attempt: Option<&Attempt>, outcome: &Outcome, what: &str
     if outcome.is_emergency() {
         warn!(
             target: "audit",
-            uid, user, namespace, pod, door, container, what, interactive, decision, request = by, approvers, policy, dry_run,
+            uid, user, namespace, pod, subresource = door, container, command = what, interactive, decision, request = by, approvers, policy, dry_run,
             "attempt in an emergency"
         );
     } else {
         info!(
             target: "audit",
-            uid, user, namespace, pod, door, container, what, interactive, decision, request = by, approvers, policy, dry_run,
+            uid, user, namespace, pod, subresource = door, container, command = what, interactive, decision, request = by, approvers, policy, dry_run,
             options_bytes, options_sha256,
             "attempt"
         );

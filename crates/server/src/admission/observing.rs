@@ -45,7 +45,7 @@ impl Admission {
         let namespace = request.namespace.as_deref().unwrap_or_default();
         let resource = &request.resource.resource;
         let door = request.sub_resource.as_deref().unwrap_or_default();
-        info!(target: "audit", uid, user, namespace, resource, door, decision, passes, "observed");
+        info!(target: "audit", uid, user, namespace, resource, subresource = door, decision, passes, "observed");
         if let Some(observed) = observed {
             self.observations.saw(observed, passes, self.now());
         }

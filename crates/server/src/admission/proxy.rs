@@ -179,7 +179,7 @@ fn log(review: &Review, outcome: &Outcome, options: &str, untold: Option<&Failur
     let (user, resource) = (request.user_info.name(), &request.resource.resource);
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let name = safe(request.name.as_deref().unwrap_or_default());
-    info!(target: "audit", uid, user, namespace, resource, name, door = "proxy", options, decision, "attempt");
+    info!(target: "audit", uid, user, namespace, resource, name, subresource = "proxy", options, decision, "attempt");
 }
 
 fn refusal(resource: &str) -> String {

@@ -93,7 +93,7 @@ fn log(head: &Head, decision: &'static str, bytes: usize, reason: Over) {
     let (uid, user, namespace) = (text(&head.uid), text(&head.user), text(&head.namespace));
     let (resource, door) = (text(&head.resource), text(&head.sub_resource));
     let reason = reason.to_string();
-    info!(target: "audit", uid, user, namespace, resource, door, decision, bytes, reason, "review refused");
+    info!(target: "audit", uid, user, namespace, resource, subresource = door, decision, bytes, reason, "review refused");
 }
 
 /// Reads a review, where there is room for it.

@@ -104,7 +104,7 @@ async fn review(State(service): State<Service>, request: Request) -> Response {
     }
     let peer = request.extensions().get::<Peer>();
     let Some(way) = service.authentication.way(request.uri().path(), peer) else {
-        service.metrics.not_believed();
+        service.metrics.unauthenticated();
         service.authentication.complain(peer);
         return StatusCode::NOT_FOUND.into_response();
     };

@@ -146,16 +146,16 @@ mod tests {
     fn no_line_of_the_log_is_longer_than_its_bound_whoever_writes_it() {
         let long = "\u{1}".repeat(300_000);
         let lines = lines(|| {
-            info!(target: "audit", user = "jane", what = long, decision = "denied-unclear", "attempt");
-            info!(target: "audit", user = "jane", what = long, decision = "granted", dry_run = false, n = 3_u64, "attempt");
+            info!(target: "audit", user = "jane", command = long, decision = "denied-unclear", "attempt");
+            info!(target: "audit", user = "jane", command = long, decision = "granted", dry_run = false, n = 3_u64, "attempt");
             error!(error = %long, "no audit line");
         });
         let lengths: Vec<usize> = lines.iter().map(|(length, _)| *length).collect();
         assert!(lengths[0] <= 2048 && lengths[1] <= 8192 && lengths[2] <= 8192, "{lengths:?}");
         let (_, granted) = &lines[1];
         assert_eq!(granted["message"], "attempt");
-        assert_eq!(granted["what_bytes"], 300_000);
-        assert_eq!(granted["what_sha256"], record::digest(long.as_bytes()));
+        assert_eq!(granted["command_bytes"], 300_000);
+        assert_eq!(granted["command_sha256"], record::digest(long.as_bytes()));
         assert_eq!((&granted["dry_run"], &granted["n"]), (&false.into(), &3.into()));
         assert_eq!((&granted["target"], &granted["level"]), (&"audit".into(), &"INFO".into()));
     }

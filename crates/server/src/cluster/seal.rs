@@ -418,7 +418,7 @@ mod tests {
         let mut object: AccessPolicy = serde_json::from_value(json!({
             "apiVersion": "spreadgroup.com/v1", "kind": "AccessPolicy",
             "metadata": {"name": "p", "uid": "p-1", "generation": 2, "creationTimestamp": "2026-11-23T15:00:00Z"},
-            "spec": {"effect": "Allow", "namespaces": ["a"], "doors": ["exec"]},
+            "spec": {"effect": "Allow", "namespaces": ["a"], "subresources": ["exec"]},
         }))
         .unwrap();
         object.metadata.annotations =

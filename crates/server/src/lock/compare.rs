@@ -1,7 +1,7 @@
 //! Whether a part of the lock is as it is shipped.
 
 use ring::digest::{SHA256, digest as hash};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Number, Value, json};
 
 use super::part::Kind;
 use crate::cluster::seal::hex;
@@ -106,9 +106,15 @@ fn compare(shipped: &Value, stored: &Value, place: &Place, found: &mut Vec<Strin
                 compare(shipped, stored, &place.element(index), found);
             }
         }
+        // The API server writes 1 where 1.0 was written.
+        (Value::Number(shipped), Value::Number(stored)) if same(shipped, stored) => {}
         (shipped, stored) if shipped == stored => {}
         _ => found.push(place.shown.clone()),
     }
+}
+
+fn same(one: &Number, other: &Number) -> bool {
+    one == other || one.as_f64().zip(other.as_f64()).is_some_and(|(one, other)| one.total_cmp(&other).is_eq())
 }
 
 fn compare_field(both: (Option<&Value>, Option<&Value>), place: &Place, found: &mut Vec<String>) {
@@ -296,6 +302,12 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_number_is_the_same_however_it_is_written() {
+        assert!(differences(&json!({"minimum": 1.0}), &json!({"minimum": 1})).is_empty());
+        assert_eq!(differences(&json!({"minimum": 1.0}), &json!({"minimum": 2})), ["minimum"]);
     }
 
     #[test]

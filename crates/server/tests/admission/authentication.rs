@@ -112,7 +112,11 @@ async fn only_posts_are_reviews_and_probes_need_no_secret() {
     assert_eq!(send("GET", "/ready").await.status, StatusCode::OK);
     world.post("/validate", review()).await;
     let metrics = send("GET", "/metrics").await;
-    assert!(metrics.body.as_str().unwrap().contains("kube_request_access_not_believed_total 1\n"), "{}", metrics.body);
+    assert!(
+        metrics.body.as_str().unwrap().contains("kube_request_access_unauthenticated_requests_total 1\n"),
+        "{}",
+        metrics.body
+    );
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use crate::{
 fn night() -> Value {
     policy(
         "Allow",
-        json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "doors": ["exec"],
+        json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "subresources": ["exec"],
             "reason": {}, "emergency": {"reviewWithin": "24h"}}),
     )
 }

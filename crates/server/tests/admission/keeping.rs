@@ -87,7 +87,7 @@ async fn of_what_opened_nothing_nothing_is_kept(#[case] change: fn(&World)) {
 })]
 #[case::a_policy_says_so(|world: &World| {
     world.api.remove(GRANT);
-    world.put_policy(&policy("Allow", json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "doors": ["exec"], "reason": {}})));
+    world.put_policy(&policy("Allow", json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "subresources": ["exec"], "reason": {}})));
     world.api.change(REQUEST, |request| request["spec"]["reason"] = json!("the shop is down"));
 })]
 #[tokio::test]
@@ -171,7 +171,7 @@ async fn a_namespace_with_many_requests_waits_for_their_records_once() {
 #[tokio::test]
 async fn a_namespace_ends_with_an_emergency_in_it_that_nobody_reviewed_and_its_record_stays() {
     let world = World::new(Settings::default());
-    let more = json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "doors": ["exec"], "reason": {},
+    let more = json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "subresources": ["exec"], "reason": {},
         "emergency": {"reviewWithin": "24h"}});
     world.put_policy(&policy("Allow", more));
     let mut request = request();

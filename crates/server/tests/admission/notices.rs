@@ -148,7 +148,7 @@ async fn whoever_tells_never_waits_and_what_is_too_much_is_counted() {
         tell(&notices, &object);
     }
     let text = metrics.text().unwrap();
-    assert!(text.contains("kube_request_access_notices_total{result=\"dropped\"} 10\n"), "{text}");
+    assert!(text.contains("kube_request_access_notifications_total{result=\"dropped\"} 10\n"), "{text}");
 }
 
 /// Refuses so many emergencies, and takes all else. Gives the ids of the alarms that came.

@@ -60,7 +60,7 @@ async fn every_door_is_open_and_every_attempt_counted(#[case] name: &str, #[case
     assert!(world.api.requests().is_empty(), "nothing is read");
     let report = reported(world).await;
     let [one] = report.stopped.as_slice() else { panic!("{report:?}") };
-    assert_eq!((one.attempt.door.as_str(), one.times), (door, 1));
+    assert_eq!((one.attempt.resource.as_str(), one.times), (door, 1));
     assert_eq!(one.attempt.user, review["request"]["userInfo"]["username"].as_str().unwrap());
 }
 
@@ -114,7 +114,7 @@ async fn what_there_is_no_room_to_look_at_passes_and_is_named() {
     assert_eq!(said.body["response"]["auditAnnotations"]["would-be"], "denied-too-large");
     let report = reported(world).await;
     let [one] = report.stopped.as_slice() else { panic!("{report:?}") };
-    assert_eq!((one.attempt.user.as_str(), one.attempt.door.as_str()), ("jane", "pods/exec"));
+    assert_eq!((one.attempt.user.as_str(), one.attempt.resource.as_str()), ("jane", "pods/exec"));
     assert!(one.attempt.cut && one.times == 2, "{one:?}");
 }
 

@@ -28,7 +28,7 @@ pub(crate) fn policy(effect: &str, more: Value) -> Value {
 fn allow() -> Value {
     policy(
         "Allow",
-        json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "doors": ["exec"],
+        json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "subresources": ["exec"],
             "commands": [{"exactly": ["date"]}]}),
     )
 }
@@ -106,11 +106,11 @@ async fn policies_that_cannot_be_read_allow_nothing() {
 }
 
 #[rstest]
-#[case::a_restriction(|spec: &mut Value| *spec = json!({"effect": "Require", "doors": ["exec", "logs"]}), true)]
+#[case::a_restriction(|spec: &mut Value| *spec = json!({"effect": "Require", "subresources": ["exec", "logs"]}), true)]
 #[case::an_unknown_effect(|spec: &mut Value| *spec = json!({"effect": "Shrug"}), true)]
 #[case::no_spec(|spec: &mut Value| *spec = Value::Null, true)]
-#[case::another_type(|spec: &mut Value| *spec = json!({"effect": "Deny", "doors": "exec"}), true)]
-#[case::a_permission(|spec: &mut Value| *spec = json!({"effect": "Allow", "doors": ["exec"]}), false)]
+#[case::another_type(|spec: &mut Value| *spec = json!({"effect": "Deny", "subresources": "exec"}), true)]
+#[case::a_permission(|spec: &mut Value| *spec = json!({"effect": "Allow", "subresources": ["exec"]}), false)]
 #[case::a_field_of_a_later_version(|spec: &mut Value| *spec = json!({"effect": "Require", "moons": 2}), true)]
 #[case::an_emergency_that_requires(|spec: &mut Value| *spec = json!({"effect": "Require", "emergency": {"reviewWithin": "1h"}}), true)]
 #[tokio::test]
@@ -244,9 +244,10 @@ async fn the_server_itself_changes_nothing_that_a_policy_says() {
 #[case::for_nobody(json!({"subjects": []}), "spec.subjects: an empty list is nobody")]
 #[case::for_everybody(json!({"subjects": null}), "spec.subjects: an Allow must say for whom")]
 #[case::everywhere(json!({"namespaces": null}), "spec.namespaces: an Allow must say where")]
-#[case::every_door(json!({"doors": null, "commands": null}), "spec.doors: an Allow must say which doors")]
-#[case::an_unknown_door(json!({"doors": ["exec", "logs"], "commands": null}), "spec.doors[1]: \"logs\" is no door")]
-#[case::commands_of_another_door(json!({"doors": ["attach"]}), "spec.commands: only exec has a command")]
+#[case::every_door(json!({"subresources": null, "commands": null}), "spec.subresources: an Allow must say which")]
+#[case::by_its_old_name(json!({"doors": ["exec"]}), "spec.doors: it is called subresources now")]
+#[case::an_unknown_door(json!({"subresources": ["exec", "logs"], "commands": null}), "spec.subresources[1]: \"logs\" is no subresource of pods")]
+#[case::commands_of_another_door(json!({"subresources": ["attach"]}), "spec.commands: only exec has a command")]
 #[case::both(json!({"commands": [{"exactly": ["ls"], "program": "ls"}]}), "spec.commands[0]: say either exactly or program")]
 #[case::a_namespace(json!({"namespaces": ["Default"]}), "spec.namespaces[0]: \"Default\" is no name")]
 #[case::a_duration(json!({"validFor": "1 hour"}), "spec.validFor: ")]
@@ -323,7 +324,7 @@ async fn a_policy_lets_a_program_through_to_exactly_its_paths(#[case] review: &s
 #[case::a_denial(policy("Deny", json!({})), false)]
 #[case::what_requires(policy("Require", json!({"namespaces": ["def*"]})), false)]
 #[case::a_denial_elsewhere(policy("Deny", json!({"namespaces": ["prod"]})), true)]
-#[case::a_denial_of_a_door(policy("Deny", json!({"doors": ["exec"]})), true)]
+#[case::a_denial_of_a_door(policy("Deny", json!({"subresources": ["exec"]})), true)]
 #[tokio::test]
 async fn what_refuses_everything_refuses_proxies_too(#[case] mut other: Value, #[case] passes: bool) {
     let world = World::new(Settings::default());
@@ -338,7 +339,7 @@ async fn what_refuses_everything_refuses_proxies_too(#[case] mut other: Value, #
 async fn what_policies_require_of_an_access_is_recorded_with_it() {
     let world = World::granted();
     world.put_policy(&policy("Require", json!({})));
-    let mut second = policy("Require", json!({"doors": ["exec"]}));
+    let mut second = policy("Require", json!({"subresources": ["exec"]}));
     second["metadata"] = json!({"name": "second", "uid": "policy-2", "generation": 1});
     world.put_policy(&second);
     let annotations = world.exec("r1", |_| {}).await.body["response"]["auditAnnotations"].take();

@@ -168,7 +168,7 @@ async fn requests_that_are_filed_and_withdrawn_without_end_are_counted_and_those
 #[tokio::test]
 async fn a_padded_command_that_a_policy_granted_does_not_run_and_one_that_somebody_approved_does() {
     let world = World::new(Settings::default());
-    let rules = json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "doors": ["exec"], "reason": {}});
+    let rules = json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "subresources": ["exec"], "reason": {}});
     world.put_policy(&policy("Allow", rules));
     let command = json!(["sh", "-c", "x".repeat(4000), "x".repeat(4000)]);
     let mut padded = request();
@@ -220,8 +220,8 @@ async fn what_the_always_allowed_run_stands_whole_in_the_record() {
         review["object"]["command"] = json!(["sh", "-c", script]);
     });
     assert!(said.await.allowed());
-    assert_eq!(log.audit()[0]["what"], json!(["sh", "-c", script]).to_string());
-    assert!(log.audit()[0].get("what_sha256").is_none());
+    assert_eq!(log.audit()[0]["command"], json!(["sh", "-c", script]).to_string());
+    assert!(log.audit()[0].get("command_sha256").is_none());
 }
 
 // K5

@@ -149,7 +149,7 @@ async fn only_approvers_answer(
 
 /// What grants jane's requests with a reason at once.
 fn at_once() -> Value {
-    let rules = json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "doors": ["exec"], "reason": {}});
+    let rules = json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "subresources": ["exec"], "reason": {}});
     policy("Allow", rules)
 }
 
@@ -202,7 +202,8 @@ async fn a_request_is_sealed_when_it_is_filed_and_not_by_a_dry_run() {
 }
 
 fn plain() -> Value {
-    let rules = json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "doors": ["exec"]});
+    let rules =
+        json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "subresources": ["exec"]});
     policy("Allow", rules)
 }
 

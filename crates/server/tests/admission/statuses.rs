@@ -16,7 +16,7 @@ pub(crate) fn emergency(settings: Settings) -> World {
     let world = World::new(settings);
     world.put_policy(&policy(
         "Allow",
-        json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "doors": ["exec"],
+        json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "subresources": ["exec"],
             "reason": {}, "emergency": {"reviewWithin": "24h"}}),
     ));
     let mut request = request();

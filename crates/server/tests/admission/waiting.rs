@@ -88,8 +88,8 @@ async fn an_attempt_that_is_granted_in_time_is_let_through_once() {
     assert_eq!(said.body["response"]["auditAnnotations"]["waited"], "true");
     // Its time is people's, not ours.
     let metrics = world.send(Request::get("/metrics").body(Body::empty()).unwrap()).await.body.to_string();
-    assert!(metrics.contains(r#"wait_seconds_count{path=\"validate\",decision=\"granted\"} 1"#), "{metrics}");
-    assert!(!metrics.contains("review_seconds_count"), "{metrics}");
+    assert!(metrics.contains(r#"wait_duration_seconds_count{path=\"validate\",decision=\"granted\"} 1"#), "{metrics}");
+    assert!(!metrics.contains("review_duration_seconds_count"), "{metrics}");
     let stored = world.api.get(&path);
     assert_eq!(stored["spec"]["userInfo"]["username"], "jane");
     assert_eq!(stored["spec"]["execOptions"]["command"], json!(["date"]));

@@ -11,7 +11,8 @@ use crate::policies::{owner_applies, policy};
 
 pub(crate) fn night(scene: &Scene, jane: &Person<'_>) -> Value {
     let subjects = json!([{"kind": "User", "name": jane.name}]);
-    let more = json!({"subjects": subjects, "doors": ["exec"], "reason": {}, "emergency": {"reviewWithin": "24h"}});
+    let more =
+        json!({"subjects": subjects, "subresources": ["exec"], "reason": {}, "emergency": {"reviewWithin": "24h"}});
     policy(scene, "Allow", more)
 }
 
@@ -30,7 +31,7 @@ fn an_emergency_lets_in_at_once_is_told_loudly_and_stays_until_it_is_reviewed(#[
     let silent = policy(
         &scene,
         "Allow",
-        json!({"subjects": [{"kind": "User", "name": jane.name}], "doors": ["exec"],
+        json!({"subjects": [{"kind": "User", "name": jane.name}], "subresources": ["exec"],
         "emergency": {"reviewWithin": "24h"}}),
     );
     owner_applies(&scene, &silent).is_refused_with("spec.reason: an emergency must give a reason");

@@ -30,7 +30,7 @@ fn what_becomes_of_a_request_is_told_in_order_and_once() {
     let request = jane.ask(&["--reason=INC-42"], &["date", "--password=hunter2"]);
     let (_, data) = told(&request, 1).remove(0);
     assert_eq!(data["user"], jane.name.trim_start_matches("oidc:"));
-    assert_eq!(data["what"], r#"["date","--password=***"]"#);
+    assert_eq!(data["summary"], r#"["date","--password=***"]"#);
     assert_eq!(data["reason"], "INC-42");
     assert_eq!(data["url"], format!("https://requests.example/{}/{request}", scene.namespace));
     // It alone suffices.

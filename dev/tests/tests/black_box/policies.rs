@@ -45,7 +45,7 @@ fn what_a_policy_allows_runs_without_a_request_until_the_policy_is_gone() {
     let policy = policy(
         &scene,
         "Allow",
-        json!({"subjects": jane(&jane_), "doors": ["exec"], "commands": [{"exactly": ["date"]}, {"program": "ls"}]}),
+        json!({"subjects": jane(&jane_), "subresources": ["exec"], "commands": [{"exactly": ["date"]}, {"program": "ls"}]}),
     );
     jane_.exec(&["date"]).is_refused_with("you have not asked");
     owner_applies(&scene, &policy).works_with("created");
@@ -62,7 +62,7 @@ fn what_a_policy_allows_runs_without_a_request_until_the_policy_is_gone() {
 #[test]
 fn only_who_owns_the_policies_writes_them() {
     let scene = Scene::new(world::standing());
-    let policy = policy(&scene, "Deny", json!({"doors": ["attach"]}));
+    let policy = policy(&scene, "Deny", json!({"subresources": ["attach"]}));
     let root = scene.root();
     let text = "access policies are written by their owners only";
     root.kubectl_with(&policy.to_string(), ["create", "-f", "-"]).is_refused_with(text);
@@ -74,8 +74,8 @@ fn only_who_owns_the_policies_writes_them() {
 }
 
 #[rstest]
-#[case::an_unknown_door(json!({"effect": "Allow", "subjects": [{"kind": "User", "name": "jane"}], "doors": ["exec", "logs"]}), "spec.doors[1]: \"logs\" is no door")]
-#[case::everybody(json!({"effect": "Allow", "doors": ["exec"]}), "spec.subjects: an Allow must say for whom")]
+#[case::an_unknown_door(json!({"effect": "Allow", "subjects": [{"kind": "User", "name": "jane"}], "subresources": ["exec", "logs"]}), "spec.subresources[1]: \"logs\" is no door")]
+#[case::everybody(json!({"effect": "Allow", "subresources": ["exec"]}), "spec.subjects: an Allow must say for whom")]
 #[case::an_unknown_effect(json!({"effect": "Maybe"}), "spec.effect: Unsupported value")]
 #[case::an_unknown_field(json!({"effect": "Deny", "users": ["jane"]}), "unknown field \"spec.users\"")]
 #[test]
@@ -114,7 +114,8 @@ fn a_policy_that_wants_a_reason_grants_requests_and_nothing_else() {
         let scene = Scene::new(world);
         let jane_ = scene.developer("jane");
         let reason = json!({"pattern": "OPS-[0-9]+", "prompt": "the ticket, OPS-1234"});
-        let policy = policy(&scene, "Allow", json!({"subjects": jane(&jane_), "doors": ["exec"], "reason": reason}));
+        let policy =
+            policy(&scene, "Allow", json!({"subjects": jane(&jane_), "subresources": ["exec"], "reason": reason}));
         owner_applies(&scene, &policy).works_with("created");
         let waits = jane_.ask(&["--reason=why not"], &["hostname"]);
         let granted = jane_.ask(&["--reason=OPS-7"], &["date"]);
@@ -137,7 +138,7 @@ fn a_denial_by_policy_shuts_what_was_granted_for_as_long_as_it_stands() {
     let request = jane.ask(&["--valid-for=1h"], &["date"]);
     amy.grant(&request);
     jane.exec(&["date"]).works_with("UTC");
-    let policy = policy(&scene, "Deny", json!({"doors": ["exec"], "contact": "#platform"}));
+    let policy = policy(&scene, "Deny", json!({"subresources": ["exec"], "contact": "#platform"}));
     owner_applies(&scene, &policy).works_with("created");
     jane.exec(&["date"]).is_refused_with("lets nobody do this");
     jane.asks(&[], &["id"]).is_refused_with("Ask #platform");

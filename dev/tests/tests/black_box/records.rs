@@ -52,7 +52,9 @@ fn a_flood_of_padded_commands_leaves_short_lines_and_pushes_nothing_out() {
     assert!(denied.iter().all(|length| *length < 2048), "{denied:?}");
     // What is cut is there by length and digest.
     assert!(
-        lines.iter().any(|(_, line)| line["what_sha256"].is_string() && line["what_bytes"].as_u64() > Some(15_000))
+        lines
+            .iter()
+            .any(|(_, line)| line["command_sha256"].is_string() && line["command_bytes"].as_u64() > Some(15_000))
     );
     assert!(lines.iter().any(|(_, line)| line["decision"] == "granted"), "what was allowed is still there");
 }

@@ -18,7 +18,7 @@ use crate::{
 
 fn allow(scene: &Scene, jane: &Person<'_>) -> Value {
     let subjects = json!([{"kind": "User", "name": jane.name}]);
-    policy(scene, "Allow", json!({"subjects": subjects, "doors": ["exec"], "commands": [{"exactly": ["date"]}]}))
+    policy(scene, "Allow", json!({"subjects": subjects, "subresources": ["exec"], "commands": [{"exactly": ["date"]}]}))
 }
 
 fn owner_seals(scene: &Scene, name: &str, version: &str) -> Said {

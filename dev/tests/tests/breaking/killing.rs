@@ -207,7 +207,7 @@ fn an_emergency_of_which_the_server_could_tell_nobody_before_it_died_is_told_by_
     let jane = scene.developer("jane");
     let night = json!({
         "apiVersion": "spreadgroup.com/v1", "kind": "AccessPolicy", "metadata": {"name": format!("night-{}", scene.namespace)},
-        "spec": {"effect": "Allow", "namespaces": [scene.namespace], "doors": ["exec"], "reason": {},
+        "spec": {"effect": "Allow", "namespaces": [scene.namespace], "subresources": ["exec"], "reason": {},
             "subjects": [{"kind": "User", "name": jane.name}], "emergency": {"reviewWithin": "24h"}},
     });
     let mut owner = scene.world.cluster.kubectl_as_admin();

@@ -107,7 +107,7 @@ fn a_restored_store_gives_no_use_back_once_there_is_a_new_epoch() {
     let policy = json!({
         "apiVersion": "spreadgroup.com/v1", "kind": "AccessPolicy", "metadata": {"name": "uname"},
         "spec": {
-            "effect": "Allow", "namespaces": [scene.namespace], "doors": ["exec"], "commands": [{"exactly": ["uname"]}],
+            "effect": "Allow", "namespaces": [scene.namespace], "subresources": ["exec"], "commands": [{"exactly": ["uname"]}],
             "subjects": [{"kind": "User", "name": bob.name}],
         },
     });

@@ -257,7 +257,7 @@ mod tests {
 
     fn counted(metrics: &Metrics, result: &str) -> u64 {
         let text = metrics.text().unwrap();
-        let line = text.lines().find(|line| line.contains(&format!("notices_total{{result=\"{result}\"}}")));
+        let line = text.lines().find(|line| line.contains(&format!("notifications_total{{result=\"{result}\"}}")));
         line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default()
     }
 
