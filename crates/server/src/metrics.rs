@@ -59,61 +59,47 @@ struct NoticeLabels {
 impl Metrics {
     /// Registers all metrics.
     pub fn new() -> Self {
-        let reviews = Family::<Labels, Counter>::default();
-        let seconds =
-            Family::<Labels, Histogram>::new_with_constructor(|| Histogram::new(exponential_buckets(0.0005, 2.0, 15)));
-        // Of people: to the half minute that a webhook may take.
-        let waits =
-            Family::<Labels, Histogram>::new_with_constructor(|| Histogram::new(exponential_buckets(0.5, 2.0, 7)));
-        let unauthenticated = Counter::default();
         let mut registry = Registry::with_prefix("kube_request_access");
-        registry.register("reviews", "Answered reviews by decision", reviews.clone());
-        registry.register("review_duration_seconds", "Time to an answer, but for those that waited", seconds.clone());
-        registry.register(
-            "wait_duration_seconds",
-            "Time to an answer of attempts that waited for their grant",
-            waits.clone(),
-        );
-        registry.register(
-            "unauthenticated_requests",
-            "POSTs answered 404: other paths, no client certificate",
-            unauthenticated.clone(),
-        );
-        let unread = Counter::default();
-        registry.register("unread_reviews", "Reviews of which not even the uid could be read", unread.clone());
-        let notices = Family::default();
-        registry.register("notifications", "Notifications by what became of them", notices.clone());
-        let canary = Gauges::registered(&mut registry);
-        let lock = LockGauges::registered(&mut registry);
-        let [unsealed_policies, older_keys_needed, untrusted_mutators] = std::array::from_fn(|_| Gauge::default());
-        registry.register("unsealed_policies", "Policies without a good seal", unsealed_policies.clone());
-        registry.register(
-            "older_keys_needed",
-            "1 while something may count by a seal key that is not the first one",
-            older_keys_needed.clone(),
-        );
-        registry.register(
-            "untrusted_mutators",
-            "Mutating webhook configurations and policies that may change our objects, and that no installer has named",
-            untrusted_mutators.clone(),
-        );
-        let broken_seals = Family::default();
-        registry.register("broken_seals", "Requests and grants found without a good seal", broken_seals.clone());
-        Self {
-            registry: Arc::new(registry),
-            reviews,
-            seconds,
-            waits,
-            unauthenticated,
-            unread,
-            notices,
-            unsealed_policies,
-            older_keys_needed,
-            untrusted_mutators,
-            broken_seals,
-            canary,
-            lock,
-        }
+        let histogram = |buckets: fn() -> Histogram| Family::<Labels, Histogram>::new_with_constructor(buckets);
+        let all = Self {
+            registry: Arc::default(),
+            reviews: Family::default(),
+            seconds: histogram(|| Histogram::new(exponential_buckets(0.0005, 2.0, 15))),
+            // Of people: to the half minute that a webhook may take.
+            waits: histogram(|| Histogram::new(exponential_buckets(0.5, 2.0, 7))),
+            unauthenticated: Counter::default(),
+            unread: Counter::default(),
+            notices: Family::default(),
+            unsealed_policies: Gauge::default(),
+            older_keys_needed: Gauge::default(),
+            untrusted_mutators: Gauge::default(),
+            broken_seals: Family::default(),
+            canary: Gauges::registered(&mut registry),
+            lock: LockGauges::registered(&mut registry),
+        };
+        all.register(&mut registry);
+        Self { registry: Arc::new(registry), ..all }
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        registry.register("reviews", "Answered reviews by decision", self.reviews.clone());
+        let decided = "Time to an answer, but for those that waited";
+        registry.register("review_duration_seconds", decided, self.seconds.clone());
+        let waited = "Time to an answer of attempts that waited for their grant";
+        registry.register("wait_duration_seconds", waited, self.waits.clone());
+        let turned_away = "POSTs answered 404: other paths, no client certificate";
+        registry.register("unauthenticated_requests", turned_away, self.unauthenticated.clone());
+        let unread = "Reviews of which not even the uid could be read";
+        registry.register("unread_reviews", unread, self.unread.clone());
+        registry.register("notifications", "Notifications by what became of them", self.notices.clone());
+        registry.register("unsealed_policies", "Policies without a good seal", self.unsealed_policies.clone());
+        let older = "1 while something may count by a seal key that is not the first one";
+        registry.register("older_keys_needed", older, self.older_keys_needed.clone());
+        let untrusted =
+            "Mutating webhook configurations and policies that may change our objects, and that no installer has named";
+        registry.register("untrusted_mutators", untrusted, self.untrusted_mutators.clone());
+        let broken = "Requests and grants found without a good seal";
+        registry.register("broken_seals", broken, self.broken_seals.clone());
     }
 
     /// Counts what was not believed to be a review of the API server's.

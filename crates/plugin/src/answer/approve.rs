@@ -127,7 +127,7 @@ async fn from_a_list(
             tally.note(stored, terminal).map_err(AnswerError::Terminal)?;
         }
     }
-    if granted { tally.end() } else { Err(AnswerError::NotConfirmed.into()) }
+    if granted { tally.end() } else { Err(AnswerError::NotConfirmed) }
 }
 
 fn nothing(args: &ApproveArgs, cluster: &Cluster) -> String {

@@ -15,10 +15,10 @@
 
 pub mod arrivals;
 mod basis;
-mod canary;
+pub mod canary;
 pub mod deadline;
 pub mod decision;
-mod dispatch;
+pub mod dispatch;
 pub mod door;
 pub mod failure;
 pub mod grants;
