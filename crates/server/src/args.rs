@@ -77,6 +77,10 @@ pub struct Args {
     #[arg(long, env = "KRA_MAX_OPEN_REQUESTS", default_value_t = 50, value_name = "COUNT")]
     pub max_open_requests: usize,
 
+    /// How many requests of one user there may be in all namespaces, those that are over included
+    #[arg(long, env = "KRA_MAX_KEPT_REQUESTS", default_value_t = 2000, value_name = "COUNT")]
+    pub max_kept_requests: usize,
+
     /// Delete requests that were used, denied or expired after this time
     #[arg(long, env = "KRA_KEEP_FINISHED", default_value = "168h", value_parser = any_duration, value_name = "DURATION")]
     pub keep_finished: Duration,

@@ -196,6 +196,7 @@ fn admission(
         always_allowed: args.always_allowed(),
         policy_owners: args.policy_owners(),
         max_open_requests: args.max_open_requests,
+        max_kept_requests: args.max_kept_requests,
         arrivals: Arrivals::default(),
         waiting,
         observations,

@@ -16,12 +16,15 @@ use super::{
     failure::{self, Failure, Refused},
     metadata, objects,
 };
+use crate::cluster::index::Held;
 
 /// A request that was admitted.
 const FILED: &str = "filed";
 
 /// The most bytes that the open requests of one user in one namespace may take together.
 const MOST_OPEN_BYTES: usize = 1024 * 1024;
+/// The most that all requests of one user take of memory, over all namespaces.
+const MOST_HELD_BYTES: usize = 4 * 1024 * 1024;
 
 impl Admission {
     /// Admits a new request: complete, stamped with the truth, and nothing hidden in it.
@@ -127,6 +130,7 @@ impl Admission {
     /// Whether the user has few enough requests open, in number and in bytes: nobody fills the store, or our memory.
     /// What is admitted counts from now on, before the watch shows it.
     fn admit_one_more(&self, request: &Request) -> Result<(), Refused> {
+        self.check_held(request)?;
         let mut candidates = self.index.candidates(&request.namespace, &request.user);
         candidates.retain(|candidate| candidate.request.uid != request.uid);
         let known: Vec<&str> = candidates.iter().map(|candidate| candidate.request.uid.as_str()).collect();
@@ -151,6 +155,24 @@ impl Admission {
                 Ok(())
             }
         })
+    }
+
+    /// The same over all namespaces, and of what is over too: that stays stored for `--keep-finished`.
+    fn check_held(&self, request: &Request) -> Result<(), Refused> {
+        let user = &request.user.name;
+        let Held { requests, bytes } = self.index.held(user);
+        let bytes = bytes.saturating_add(request.size);
+        let (has, most) = if requests >= self.max_kept_requests {
+            (format!("{requests} requests"), self.max_kept_requests.to_string())
+        } else if bytes > MOST_HELD_BYTES {
+            (format!("requests of {bytes} bytes with this one"), format!("{MOST_HELD_BYTES} bytes"))
+        } else {
+            return Ok(());
+        };
+        Err(Refused::because(format!(
+            "{user:?} has {has} in all namespaces, those that are over included, and {most} are the most: delete those that \
+             nobody needs any more, or ask whoever runs the cluster (--max-kept-requests, --keep-finished)"
+        )))
     }
 
     /// Whether an earlier request that is named is one of the same user: the approver reads its name.

@@ -47,6 +47,8 @@ pub struct Admission {
     pub policy_owners: Listed,
     /// `--max-open-requests`
     pub max_open_requests: usize,
+    /// `--max-kept-requests`
+    pub max_kept_requests: usize,
     /// Requests that were admitted a moment ago.
     pub arrivals: Arrivals,
     /// Where denied attempts wait for a grant; `None`: they do not (`--in-band-wait`).

@@ -1,5 +1,8 @@
-//! All requests and grants, by namespace and user. Written by the one task that drains the watches; readers take
+//! Requests and grants, by namespace and user. Written by the one task that drains the watches; readers take
 //! what they need under a short lock and never wait for the API server.
+//!
+//! Of what is over only the newest few of each person are remembered whole, for denials that say what became of them. Of the
+//! others only what clean-up needs is kept: nothing that anybody does makes more than that of memory.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -7,18 +10,22 @@ use std::{
     sync::{PoisonError, RwLock, RwLockReadGuard},
 };
 
-use api::{AccessGrant, AccessRequest, convert};
+use api::{AccessGrant, AccessRequest, Phase, convert};
 use decide::{
-    access::{Grant, Request, Seal},
+    access::{Grant, Request, Seal, Validity},
     identity::Person,
     standing::Candidate,
 };
+use jiff::Timestamp;
 use kube::{ResourceExt as _, runtime::watcher::Event};
 use tokio::sync::watch;
 use tracing::warn;
 
 /// Namespace and name of an object.
 pub type Key = (String, String);
+
+/// So many requests of one person that are over are remembered whole, over all namespaces.
+const MOST_OVER: usize = 20;
 
 /// The index.
 #[derive(Debug, Default)]
@@ -41,6 +48,36 @@ struct Requests {
     by_name: HashMap<Key, Request>,
     /// Names of requests by namespace and user name.
     by_user: HashMap<Key, BTreeSet<String>>,
+    /// Those that are over, and not remembered whole.
+    finished: HashMap<Key, Finished>,
+    /// What each person has, over all namespaces.
+    people: HashMap<String, Share>,
+}
+
+/// What is kept of a request that is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// Its UID.
+    pub uid: String,
+    /// Since when it is over; `None`: nothing came of it, and nobody needs it any more.
+    pub since: Option<Timestamp>,
+    user: String,
+}
+
+/// What a person has of memory, over all namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Held {
+    /// How many requests, also of those that are over.
+    pub requests: usize,
+    /// How many bytes those take that are remembered whole.
+    pub bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Share {
+    held: Held,
+    /// Those that are over and remembered whole, the oldest first, and since when.
+    over: BTreeMap<(Timestamp, Key), Over>,
 }
 
 #[derive(Debug, Default)]
@@ -64,10 +101,26 @@ impl Index {
         self.changes.subscribe()
     }
 
-    /// Every request, each with the grants that name it.
-    pub fn all(&self) -> Vec<Candidate> {
+    /// The keys of all requests that are remembered whole.
+    pub fn keys(&self) -> Vec<Key> {
+        self.read().requests.by_name.keys().cloned().collect()
+    }
+
+    /// A request that is remembered whole, with the grants that name it.
+    pub fn candidate(&self, (namespace, name): &Key) -> Option<Candidate> {
+        self.read().candidate(namespace, name)
+    }
+
+    /// Those that were over by this time, of those that are not remembered whole.
+    pub fn finished(&self, by: Timestamp) -> Vec<(Key, Finished)> {
         let state = self.read();
-        state.requests.by_name.keys().filter_map(|(namespace, name)| state.candidate(namespace, name)).collect()
+        let due = state.requests.finished.iter().filter(|(_, one)| one.since.is_none_or(|since| since <= by));
+        due.map(|(key, one)| (key.clone(), one.clone())).collect()
+    }
+
+    /// What a person has, over all namespaces.
+    pub fn held(&self, user: &str) -> Held {
+        self.read().requests.people.get(user).map(|share| share.held).unwrap_or_default()
     }
 
     /// Takes an event of the watch on requests. True when a list has become complete.
@@ -76,13 +129,23 @@ impl Index {
     /// time under the lock nor memory grows with whole objects.
     pub fn apply_request(&self, event: Event<AccessRequest>) -> bool {
         match event {
-            Event::Apply(object) => self.change(|state| state.requests.put(&object)),
+            Event::Apply(object) => self.change(|state| {
+                if let Some(shrunk) = state.requests.put(&object) {
+                    state.grants.forget(&state.requests.finished, &shrunk);
+                }
+            }),
             Event::Delete(object) => self.change(|state| state.requests.remove(&key(&object))),
             Event::Init => drop(self.change(|state| take(&mut state.relisted_requests))),
-            Event::InitApply(object) => self.change(|state| state.relisted_requests.put(&object)),
+            Event::InitApply(object) => drop(self.change(|state| state.relisted_requests.put(&object))),
             Event::InitDone => {
                 // The old ones are dropped after the lock is gone.
-                let _old = self.change(|state| replace(&mut state.requests, take(&mut state.relisted_requests)));
+                let _old = self.change(|state| {
+                    let old = replace(&mut state.requests, take(&mut state.relisted_requests));
+                    for key in state.requests.finished.keys() {
+                        state.grants.forget(&state.requests.finished, key);
+                    }
+                    old
+                });
                 return true;
             }
         }
@@ -92,10 +155,12 @@ impl Index {
     /// Takes an event of the watch on grants. True when a list has become complete.
     pub fn apply_grant(&self, event: Event<AccessGrant>) -> bool {
         match event {
-            Event::Apply(object) => self.change(|state| state.grants.put(&object)),
+            Event::Apply(object) => self.change(|state| state.grants.put(&object, &state.requests.finished)),
             Event::Delete(object) => self.change(|state| state.grants.remove(&key(&object))),
             Event::Init => drop(self.change(|state| take(&mut state.relisted_grants))),
-            Event::InitApply(object) => self.change(|state| state.relisted_grants.put(&object)),
+            Event::InitApply(object) => {
+                self.change(|state| state.relisted_grants.put(&object, &state.requests.finished));
+            }
             Event::InitDone => {
                 let _old = self.change(|state| replace(&mut state.grants, take(&mut state.relisted_grants)));
                 return true;
@@ -139,38 +204,116 @@ impl State {
 }
 
 impl Requests {
-    fn put(&mut self, object: &AccessRequest) {
+    /// Takes a request as it is now. Answers with one that is no more remembered whole.
+    fn put(&mut self, object: &AccessRequest) -> Option<Key> {
         let key = key(object);
         self.remove(&key);
         // Seals are looked at where objects are read live: memory only promises.
         match convert::request(object, Seal::Good) {
             Ok(request) => {
-                let user = (key.0.clone(), request.user.name.clone());
-                self.by_user.entry(user).or_default().insert(key.1.clone());
-                self.by_name.insert(key, request);
+                let over = is_over(object).then(|| Over { since: over_since(object, &request) });
+                self.remember(key, request, over)
             }
             Err(error) => {
                 warn!(namespace = key.0, name = key.1, %error, "an AccessRequest that gives access to nobody");
+                None
             }
         }
     }
 
+    fn remember(&mut self, key: Key, request: Request, over: Option<Over>) -> Option<Key> {
+        let share = self.people.entry(request.user.name.clone()).or_default();
+        share.held.requests = share.held.requests.saturating_add(1);
+        share.held.bytes = share.held.bytes.saturating_add(request.size);
+        if let Some(over) = over {
+            share.over.insert((request.created, key.clone()), over);
+        }
+        let oldest = if share.over.len() > MOST_OVER { share.over.pop_first() } else { None };
+        self.by_user.entry((key.0.clone(), request.user.name.clone())).or_default().insert(key.1.clone());
+        self.by_name.insert(key, request);
+        let ((_, oldest), over) = oldest?;
+        self.shrink(&oldest, over);
+        Some(oldest)
+    }
+
+    /// Keeps of a request that is over what clean-up needs.
+    fn shrink(&mut self, key: &Key, Over { since }: Over) {
+        let Some(request) = self.take(key) else { return };
+        let share = self.people.entry(request.user.name.clone()).or_default();
+        share.held.requests = share.held.requests.saturating_add(1);
+        self.finished.insert(key.clone(), Finished { uid: request.uid, since, user: request.user.name });
+    }
+
     fn remove(&mut self, key: &Key) {
-        let Some(request) = self.by_name.remove(key) else { return };
-        let user = (key.0.clone(), request.user.name);
+        drop(self.take(key));
+        if let Some(finished) = self.finished.remove(key) {
+            self.less(&finished.user, 0);
+        }
+    }
+
+    /// Takes out one that is remembered whole.
+    fn take(&mut self, key: &Key) -> Option<Request> {
+        let request = self.by_name.remove(key)?;
+        let user = (key.0.clone(), request.user.name.clone());
         if let Some(names) = self.by_user.get_mut(&user) {
             names.remove(&key.1);
             if names.is_empty() {
                 self.by_user.remove(&user);
             }
         }
+        if let Some(share) = self.people.get_mut(&request.user.name) {
+            share.over.remove(&(request.created, key.clone()));
+        }
+        self.less(&request.user.name, request.size);
+        Some(request)
+    }
+
+    /// One request less of a person.
+    fn less(&mut self, user: &str, bytes: usize) {
+        let Some(share) = self.people.get_mut(user) else { return };
+        share.held.requests = share.held.requests.saturating_sub(1);
+        share.held.bytes = share.held.bytes.saturating_sub(bytes);
+        if share.held.requests == 0 {
+            self.people.remove(user);
+        }
     }
 }
 
+/// That a request is over.
+#[derive(Debug, Clone, Copy)]
+struct Over {
+    /// Since when, see [`over_since`].
+    since: Option<Timestamp>,
+}
+
+/// Whether nothing more comes of a request, by what the server has written into its status. An emergency that nobody has
+/// reviewed is not over.
+fn is_over(object: &AccessRequest) -> bool {
+    matches!(object.phase(), Phase::Denied | Phase::Used | Phase::Expired) && !object.is_unreviewed()
+}
+
+/// Since when a request is over, or earlier; `None`: nothing came of it, and nobody needs it any more. Clean-up looks at the
+/// live one before it deletes it.
+fn over_since(object: &AccessRequest, request: &Request) -> Option<Timestamp> {
+    let used = request.uses.iter().map(|one| one.at);
+    let denied = request.denied.iter().map(|denial| denial.at);
+    let reviewed = request.reviewed.iter().map(|reviewed| reviewed.at);
+    let last = used.chain(denied).chain(reviewed).max();
+    let status = object.status.as_ref();
+    let answered = status.is_some_and(|status| !status.granted_by.is_empty() || status.granted_by_policy.is_some());
+    let lasted = answered && request.validity != Validity::Once;
+    last.or_else(|| lasted.then_some(request.created))
+}
+
 impl Grants {
-    fn put(&mut self, object: &AccessGrant) {
+    fn put(&mut self, object: &AccessGrant, finished: &HashMap<Key, Finished>) {
         let key = key(object);
         self.remove(&key);
+        // By UID: the name may be another request's by now.
+        let over = finished.get(&(key.0.clone(), object.spec.grant_for.clone()));
+        if over.is_some_and(|over| object.spec.request_uid.as_ref() == Some(&over.uid)) {
+            return;
+        }
         match convert::grant(object, Seal::Good) {
             Ok(grant) => {
                 let request = (key.0.clone(), object.spec.grant_for.clone());
@@ -178,6 +321,26 @@ impl Grants {
                 self.grant_for.insert(key, object.spec.grant_for.clone());
             }
             Err(error) => warn!(namespace = key.0, name = key.1, %error, "an AccessGrant that grants nothing"),
+        }
+    }
+
+    /// Forgets the grants of a request of which only what clean-up needs is kept.
+    fn forget(&mut self, finished: &HashMap<Key, Finished>, request: &Key) {
+        let Some(over) = finished.get(request) else { return };
+        let Some(grants) = self.by_request.get_mut(request) else { return };
+        let mut gone = Vec::new();
+        grants.retain(|name, grant| {
+            let is_of_it = grant.request_uid.as_ref() == Some(&over.uid);
+            if is_of_it {
+                gone.push((request.0.clone(), name.clone()));
+            }
+            !is_of_it
+        });
+        if grants.is_empty() {
+            self.by_request.remove(request);
+        }
+        for key in gone {
+            self.grant_for.remove(&key);
         }
     }
 
@@ -251,7 +414,83 @@ mod tests {
         index.apply_grant(Event::Delete(grant("g", "ask")));
         assert_eq!(of(&index, "jane"), [("ask".to_owned(), vec![])]);
         index.apply_request(Event::Delete(request("ask", "jane")));
-        assert!(of(&index, "jane").is_empty() && index.all().is_empty());
+        assert!(of(&index, "jane").is_empty() && index.keys().is_empty());
+    }
+
+    /// One that was used, with this many seconds after the first.
+    fn used(number: usize) -> AccessRequest {
+        let mut request = request(&format!("ask-{number:04}"), "jane");
+        let at: Timestamp = "2026-11-23T15:00:00Z".parse().unwrap();
+        let at = at.checked_add(jiff::SignedDuration::from_secs(i64::try_from(number).unwrap())).unwrap();
+        request.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at));
+        request.status = Some(object(&json!({
+            "phase": "Used", "uses": [{"reviewUID": "r", "at": at.to_string(), "pod": "p", "podUID": "u", "container": "c"}],
+        })));
+        request
+    }
+
+    // K4
+    #[test]
+    fn of_what_is_over_the_newest_few_are_whole_and_the_others_are_what_clean_up_needs() {
+        let index = Index::default();
+        for number in 0..1000 {
+            let mut answer = grant(&format!("grant-{number:04}"), &format!("ask-{number:04}"));
+            answer.spec.request_uid = Some(format!("ask-{number:04}-uid"));
+            index.apply_grant(Event::Apply(answer.clone()));
+            index.apply_request(Event::Apply(used(number)));
+            // Also where the grant is shown again after that.
+            index.apply_grant(Event::Apply(answer));
+        }
+        let whole = of(&index, "jane");
+        assert_eq!(whole.len(), MOST_OVER);
+        assert_eq!(whole[0], ("ask-0980".to_owned(), vec!["grant-0980".to_owned()]));
+        assert_eq!(index.held("jane").requests, 1000);
+        assert_eq!(index.read().grants.grant_for.len(), MOST_OVER);
+        let by = "2026-11-23T15:00:09Z".parse().unwrap();
+        let mut due: Vec<String> = index.finished(by).into_iter().map(|((_, name), _)| name).collect();
+        due.sort();
+        assert_eq!(due.len(), 10, "{due:?}");
+        // What waits is whole, however much is over.
+        index.apply_request(Event::Apply(request("new", "jane")));
+        assert!(of(&index, "jane").iter().any(|(name, _)| name == "new"));
+        for number in 0..1000 {
+            index.apply_request(Event::Delete(used(number)));
+        }
+        index.apply_request(Event::Delete(request("new", "jane")));
+        assert_eq!((index.held("jane"), index.finished(Timestamp::MAX)), (Held::default(), Vec::new()));
+        assert!(index.read().requests.people.is_empty());
+    }
+
+    #[test]
+    fn a_request_of_the_name_of_one_that_is_over_keeps_its_grants() {
+        let index = Index::default();
+        for number in 0..=MOST_OVER {
+            index.apply_request(Event::Apply(used(number)));
+        }
+        assert_eq!(index.finished(Timestamp::MAX).len(), 1);
+        let mut answer = grant("g", "ask-0000");
+        answer.spec.request_uid = Some("another".to_owned());
+        index.apply_grant(Event::Apply(answer));
+        index.apply_request(Event::Delete(used(0)));
+        let mut again = request("ask-0000", "jane");
+        again.metadata.uid = Some("another".to_owned());
+        index.apply_request(Event::Apply(again));
+        assert!(of(&index, "jane").contains(&("ask-0000".to_owned(), vec!["g".to_owned()])));
+    }
+
+    #[test]
+    fn an_emergency_that_nobody_reviewed_is_whole_however_old() {
+        let index = Index::default();
+        let mut emergency = used(0);
+        let policy = json!({"name": "night", "uid": "p", "generation": 1});
+        let mark = json!({"policy": policy, "since": "2026-11-23T15:00:00Z", "reviewBy": "2026-11-24T15:00:00Z"});
+        emergency.status.as_mut().unwrap().emergency = Some(object(&mark));
+        index.apply_request(Event::Apply(emergency));
+        for number in 1..100 {
+            index.apply_request(Event::Apply(used(number)));
+        }
+        assert_eq!(of(&index, "jane").len(), MOST_OVER + 1);
+        assert_eq!(of(&index, "jane")[0].0, "ask-0000");
     }
 
     #[test]

@@ -14,7 +14,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use super::{Context, observe};
-use crate::cluster::{index::Index, records::Records};
+use crate::cluster::{
+    index::{Index, Key},
+    records::Records,
+};
 
 /// Looks for requests and records to delete, every `every`. Never ends.
 pub async fn run(context: Arc<Context>, index: Arc<Index>, records: Records, every: Duration) {
@@ -23,9 +26,9 @@ pub async fn run(context: Arc<Context>, index: Arc<Index>, records: Records, eve
     loop {
         ticks.tick().await;
         let now = (context.clock)();
-        for candidate in index.all().iter().filter(|candidate| is_due(candidate, now, &context)) {
-            if let Err(error) = delete(candidate, now, &context).await {
-                let (namespace, name) = (&candidate.request.namespace, &candidate.request.name);
+        for (key, uid) in due(&index, now, &context) {
+            if let Err(error) = delete(&key, &uid, now, &context).await {
+                let (namespace, name) = key;
                 warn!(namespace, name, error = crate::chain(&error), "cannot delete; trying again at the next round");
             }
         }
@@ -35,16 +38,26 @@ pub async fn run(context: Arc<Context>, index: Arc<Index>, records: Records, eve
     }
 }
 
+/// The requests that are due as far as memory knows, one after the other: no more than one is copied at a time.
+fn due(index: &Index, now: Timestamp, context: &Context) -> impl Iterator<Item = (Key, String)> {
+    let since = now.checked_sub(context.keep.finished).unwrap_or(Timestamp::MIN);
+    let finished = index.finished(since).into_iter().map(|(key, finished)| (key, finished.uid));
+    let whole = index.keys().into_iter().filter_map(move |key| {
+        let candidate = index.candidate(&key)?;
+        is_due(&candidate, now, context).then_some((key, candidate.request.uid))
+    });
+    whole.chain(finished)
+}
+
 fn is_due(candidate: &Candidate, now: Timestamp, context: &Context) -> bool {
     lifecycle::plan(candidate, now, context.keep, &context.rules()).delete_at.is_some_and(|at| at <= now)
 }
 
-async fn delete(candidate: &Candidate, now: Timestamp, context: &Context) -> Result<(), kube::Error> {
-    let request = &candidate.request;
-    let api: Api<AccessRequest> = Api::namespaced(context.client.clone(), &request.namespace);
-    let Some(object) = api.get_opt(&request.name).await? else { return Ok(()) };
+async fn delete((namespace, name): &Key, uid: &str, now: Timestamp, context: &Context) -> Result<(), kube::Error> {
+    let api: Api<AccessRequest> = Api::namespaced(context.client.clone(), namespace);
+    let Some(object) = api.get_opt(name).await? else { return Ok(()) };
     let Some(live) = observe::with_grants(context, object).await? else { return Ok(()) };
-    if live.candidate.request.uid != request.uid || !is_due(&live.candidate, now, context) {
+    if live.candidate.request.uid != uid || !is_due(&live.candidate, now, context) {
         return Ok(());
     }
     let as_read = Preconditions {
@@ -52,12 +65,12 @@ async fn delete(candidate: &Candidate, now: Timestamp, context: &Context) -> Res
         resource_version: live.object.metadata.resource_version.clone(),
     };
     let parameters = DeleteParams { preconditions: Some(as_read), ..DeleteParams::default() };
-    match api.delete(&request.name, &parameters).await {
+    match api.delete(name, &parameters).await {
         // Changed or gone meanwhile: whoever was first may know better.
         Err(kube::Error::Api(status)) if status.code == 409 || status.code == 404 => Ok(()),
         Err(error) => Err(error),
         Ok(_) => {
-            info!(namespace = request.namespace, name = request.name, "deleted: nothing more will come of it");
+            info!(namespace, name, "deleted: nothing more will come of it");
             Ok(())
         }
     }

@@ -1,6 +1,7 @@
 //! What happens because objects are stored: status, role bindings, events, clean-up. Idempotent: every replica runs all of
 //! it, names derive from UIDs, and writes carry the version that they are based on.
 
+pub mod bare;
 pub mod bindings;
 pub mod cleanup;
 pub mod context;

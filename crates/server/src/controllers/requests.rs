@@ -6,7 +6,7 @@ use api::{AccessGrant, AccessRequest};
 use futures::{Stream, StreamExt as _};
 use kube::{
     Api, ResourceExt as _,
-    core::{DeserializeGuard, PartialObjectMeta},
+    core::DeserializeGuard,
     runtime::{
         controller::{self, Action, Controller},
         reflector::ObjectRef,
@@ -16,7 +16,7 @@ use kube::{
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
-use super::{Context, status};
+use super::{Context, bare::Bare, status};
 
 /// So many requests are looked at at once: after a start all are, and the API server has other work too.
 const MOST_AT_ONCE: u16 = 8;
@@ -24,7 +24,7 @@ const MOST_AT_ONCE: u16 = 8;
 /// Keeps the status and the role binding of every request as its grants and the time want them. Never ends.
 pub async fn run(context: Arc<Context>) {
     // Only what each object is called: one that cannot be decoded must not stop the others.
-    let requests: Api<PartialObjectMeta<AccessRequest>> = Api::all(context.client.clone());
+    let requests: Api<Bare<AccessRequest>> = Api::all(context.client.clone());
     let grants: Api<DeserializeGuard<AccessGrant>> = Api::all(context.client.clone());
     let config = || watcher::Config::default().timeout(30);
     Controller::new(requests, config())

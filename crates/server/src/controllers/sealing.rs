@@ -63,8 +63,10 @@ pub async fn look(context: &Context, index: &Index) -> Result<(), kube::Error> {
     look_at_policies(context).await?;
     let Some(renewal) = renewal else { return Ok(()) };
     let now = (context.clock)();
-    for candidate in index.all().iter().filter(|candidate| candidate.is_open(now, &context.rules())) {
-        renew(context, candidate).await?;
+    for candidate in index.keys().iter().filter_map(|key| index.candidate(key)) {
+        if candidate.is_open(now, &context.rules()) {
+            renew(context, &candidate).await?;
+        }
     }
     context.metrics.older_keys_needed(false);
     debug!("nothing counts by an older key alone any more: it can be taken out");

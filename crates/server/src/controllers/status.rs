@@ -15,10 +15,10 @@ use decide::{
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::{Api, ResourceExt as _, api::PostParams, core::PartialObjectMeta, runtime::controller::Action};
+use kube::{Api, ResourceExt as _, api::PostParams, runtime::controller::Action};
 use tracing::warn;
 
-use super::{Context, bindings, events, observe};
+use super::{Context, bare::Bare, bindings, events, observe};
 use crate::metrics::Metrics;
 
 /// The condition that says that something has no good seal; only then it is there.
@@ -51,10 +51,7 @@ impl ReconcileError {
 ///
 /// # Errors
 /// The API server did not answer, or somebody else wrote first.
-pub async fn reconcile(
-    request: Arc<PartialObjectMeta<AccessRequest>>,
-    context: Arc<Context>,
-) -> Result<Action, ReconcileError> {
+pub async fn reconcile(request: Arc<Bare<AccessRequest>>, context: Arc<Context>) -> Result<Action, ReconcileError> {
     let namespace = request.namespace().unwrap_or_default();
     let api: Api<AccessRequest> = Api::namespaced(context.client.clone(), &namespace);
     let Some(object) = api.get_opt(&request.name_any()).await? else { return Ok(Action::await_change()) };

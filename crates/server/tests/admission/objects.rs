@@ -226,6 +226,48 @@ async fn one_user_cannot_fill_the_store() {
     );
 }
 
+// K4
+#[tokio::test]
+async fn what_is_over_counts_too_over_all_namespaces() {
+    let world = World::new(Settings::default());
+    let used = |number: usize| {
+        let mut used = request();
+        used["metadata"]["name"] = json!(format!("used-{number}"));
+        used["metadata"]["namespace"] = json!(format!("team-{number}"));
+        used["spec"]["forObject"]["namespace"] = json!(format!("team-{number}"));
+        used["status"] = json!({"phase": "Denied", "denied": {"by": "amy", "at": "2026-11-23T15:00:00Z"}});
+        kube::runtime::watcher::Event::Apply(serde_json::from_value(used).unwrap())
+    };
+    for number in 0..99 {
+        world.index.apply_request(used(number));
+    }
+    assert!(file(&world, &filing()).await.allowed());
+    world.index.apply_request(used(99));
+    let said = file(&world, &filing()).await;
+    assert!(said.denial().contains("\"jane\" has 100 requests in all namespaces"), "{}", said.denial());
+    let mut other = filing();
+    other["request"]["userInfo"]["username"] = json!("tom");
+    other["request"]["object"]["spec"].as_object_mut().unwrap().remove("userInfo");
+    let said = file(&world, &other).await;
+    assert!(said.allowed(), "others go on: {}", said.body);
+}
+
+// K4
+#[tokio::test]
+async fn what_one_user_has_open_is_bounded_over_all_namespaces() {
+    let world = World::new(Settings::default());
+    for number in 0..70 {
+        let mut open = request();
+        open["metadata"]["name"] = json!(format!("open-{number}"));
+        open["metadata"]["namespace"] = json!(format!("team-{number}"));
+        open["spec"]["forObject"]["namespace"] = json!(format!("team-{number}"));
+        open["spec"]["reason"] = json!("x".repeat(60_000));
+        world.index.apply_request(kube::runtime::watcher::Event::Apply(serde_json::from_value(open).unwrap()));
+    }
+    let said = file(&world, &filing()).await;
+    assert!(said.denial().contains("in all namespaces") && said.denial().contains("bytes"), "{}", said.denial());
+}
+
 // F26
 #[tokio::test]
 async fn many_requests_at_once_are_not_each_the_first() {

@@ -10,15 +10,12 @@ use decide::{
     settings::Settings,
 };
 use http::{Method, StatusCode};
-use kube::{
-    core::PartialObjectMeta,
-    runtime::{controller::Action, events::Recorder},
-};
+use kube::runtime::{controller::Action, events::Recorder};
 use rstest::rstest;
 use serde_json::{Value, json};
 use server::{
     cluster::{outcomes::Outcomes, seal::Sealer},
-    controllers::{Context, status::reconcile},
+    controllers::{Context, bare::Bare, status::reconcile},
 };
 use tower::ServiceExt as _;
 
@@ -34,8 +31,7 @@ fn uses(world: &World) -> Value {
 /// What a controller of some replica does with the request, its clock so many seconds after the start.
 async fn reconciles(world: &World, seconds: i64) -> Action {
     let object = world.api.get(REQUEST);
-    let meta: PartialObjectMeta<api::AccessRequest> =
-        serde_json::from_value(json!({"metadata": object["metadata"]})).unwrap();
+    let meta: Bare<api::AccessRequest> = serde_json::from_value(json!({"metadata": object["metadata"]})).unwrap();
     let now = "2026-11-23T15:00:00Z".parse::<jiff::Timestamp>().unwrap() + Duration::from_secs(seconds.unsigned_abs());
     let context = Context {
         client: world.api.client(),

@@ -166,6 +166,7 @@ impl World {
             always_allowed: Listed { users: vec![], groups: vec!["system:masters".to_owned()] },
             policy_owners: Listed { users: vec!["argocd".to_owned()], groups: vec![OWNERS.to_owned()] },
             max_open_requests: 2,
+            max_kept_requests: 100,
             arrivals: Arrivals::default(),
             waiting,
             observations,
