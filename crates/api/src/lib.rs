@@ -6,6 +6,7 @@
 //! - [`review`]: the AdmissionReview, decoded strictly.
 //! - [`pod_update`]: what an update of a pod's ephemeral containers adds, and that nothing rides along.
 //! - [`status`]: what became of a request.
+//! - [`describe`]: what a request asks for, in words.
 //! - [`secrets`]: arguments that look like passwords. [`notice`]: what is told to whoever answers.
 //! - [`report`]: what attempts in observe mode came to.
 //! - [`payload`]: the bodies that audit and validation webhooks receive.
@@ -16,6 +17,7 @@
 
 pub mod convert;
 pub mod crd;
+pub mod describe;
 pub mod ephemeral;
 pub mod names;
 pub mod notice;

@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 
 use decide::{
-    access::{Ask, DebugAsk},
+    access::Ask,
     argv,
     attempt::Door,
-    copy::Direction,
-    debug::SECURITY_CONTEXT,
     text::{safe, safe_word},
 };
 use jiff::Timestamp;
@@ -15,7 +13,7 @@ use kube::ResourceExt as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{AccessRequest, AccessRequestStatus, Phase, UserInfo, convert, objects::Alarm, pod_update, secrets};
+use crate::{AccessRequest, AccessRequestStatus, Phase, UserInfo, convert, describe::Meaning, objects::Alarm, secrets};
 
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -223,7 +221,7 @@ impl Notice {
             subresource: safe_word(&spec.for_object.sub_resource),
             target: format!("{}/{}", safe(&spec.for_object.resource.resource), safe(&spec.for_object.name)),
             container: ask.as_ref().ok().filter(|ask| !matches!(ask, Ask::Debug(_))).and_then(Ask::container).map(safe),
-            summary: summary(object),
+            summary: Meaning::of(&secrets::masked(&object.spec)).summary(),
             command: command.iter().map(|argument| safe(argument)).collect(),
             any_command: spec.any_command == Some(true),
             interactive: ask.as_ref().is_ok_and(Ask::is_interactive),
@@ -320,47 +318,4 @@ impl Notice {
 
 fn shown(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-/// What would run or be done.
-fn summary(object: &AccessRequest) -> String {
-    let spec = secrets::masked(&object.spec);
-    let command = spec.exec_options.as_ref().and_then(|options| options.command.clone()).unwrap_or_default();
-    match convert::ask(&spec) {
-        Ok(Ask::Exec(_)) if spec.any_command == Some(true) => "ANY command".to_owned(),
-        Ok(Ask::Exec(_)) => argv::show(&command),
-        Ok(Ask::Copy(copy)) => match copy.direction {
-            Direction::To => {
-                format!("cp INTO {}, unpacked in {}", argv::quote_json(&copy.path), argv::quote_json(&copy.directory))
-            }
-            Direction::From => format!("cp out of {}", argv::quote_json(&copy.path)),
-        },
-        Ok(Ask::Attach(_)) => "attach to what runs".to_owned(),
-        Ok(Ask::PortForward) => {
-            let wanted = spec.port_forward_options.as_ref().and_then(|options| options.ports.as_ref());
-            let wanted: Vec<String> = wanted.into_iter().flatten().map(ToString::to_string).collect();
-            if wanted.is_empty() { "ANY port".to_owned() } else { format!("ANY port (wanted: {})", wanted.join(", ")) }
-        }
-        Ok(Ask::Debug(ask)) => debug(&ask),
-        Err(error) => format!("what is not understood: {}", safe(&error.to_string())),
-    }
-}
-
-/// What `kubectl debug` would add to the pod, and what it could do there.
-fn debug(ask: &DebugAsk) -> String {
-    let container = &ask.container;
-    let root =
-        if pod_update::is_privileged(container) { "PRIVILEGED container (root on the node)" } else { "container" };
-    let argv: Vec<String> = container.command.iter().chain(&container.args).cloned().collect();
-    let running = if argv.is_empty() { "the image's own command".to_owned() } else { argv::show(&argv) };
-    let rights = container
-        .profile()
-        .map_or_else(|| "rights of its own".to_owned(), |profile| format!("profile {}", profile.name()));
-    let sees = container.target.as_deref().map(|target| format!(", that sees the processes of {}", safe_word(target)));
-    let others: Vec<String> =
-        container.others.keys().filter(|field| *field != SECURITY_CONTEXT).map(|field| safe_word(field)).collect();
-    let more = if others.is_empty() { String::new() } else { format!(", with {}", others.join(", ")) };
-    let attach = if ask.attach { ", and attach to it" } else { "" };
-    let image = argv::quote_json(&container.image);
-    format!("a {root} of image {image} running {running}, {rights}{}{more}{attach}", sees.unwrap_or_default())
 }

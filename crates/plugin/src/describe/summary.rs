@@ -7,11 +7,11 @@ use jiff::{Timestamp, Zoned};
 use kube::ResourceExt;
 
 use crate::ask::same;
-use crate::describe::doors::{self, Meaning};
 use crate::describe::history;
 use crate::describe::words::{shown_duration, user};
 use crate::target::Workload;
 use crate::terminal::times;
+use api::describe::{self, Meaning};
 use decide::text::{safe, safe_word};
 
 /// Groups are shown when they take no more room than this.
@@ -256,7 +256,7 @@ fn sentence(request: &AccessRequest, meaning: &Meaning, shorter: Option<&str>) -
         (true, Some(text)) => format!("once, within {} of the grant", shown_duration(text)),
         (false, text) => format!("again and again for {}", text.map_or_else(|| validity(request), shown_duration)),
     };
-    let means = doors::Means { user: user(request), how_long, place: place(request), namespace: namespace(request) };
+    let means = describe::Means { user: user(request), how_long, place: place(request), namespace: namespace(request) };
     meaning.sentence(&means)
 }
 

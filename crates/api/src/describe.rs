@@ -1,18 +1,23 @@
-//! What a request asks for, door by door, in the words of its summary.
+//! What a request asks for, in words: the one place that says each of the five kinds, for the plugin's screens and tables and
+//! for notices.
 //!
 //! Nothing is cut, and nothing that somebody wrote stands there unescaped: different requests never read the same.
 
-use api::convert::{self, ConvertError};
 use std::fmt::Write as _;
 
-use api::pod_update::is_privileged;
-use api::{AccessRequestSpec, ExecOptions};
-use decide::access::{Ask, AttachAsk, DebugAsk};
-use decide::argv;
-use decide::copy::{Copy, Direction};
-use decide::debug::{DebugContainer, Profile, SECURITY_CONTEXT};
+use decide::{
+    access::{Ask, AttachAsk, DebugAsk},
+    argv,
+    copy::{Copy, Direction},
+    debug::{DebugContainer, Profile, SECURITY_CONTEXT},
+    text::{safe, safe_word},
+};
 
-use decide::text::safe_word;
+use crate::{
+    AccessRequestSpec, ExecOptions,
+    convert::{self, ConvertError},
+    pod_update::is_privileged,
+};
 
 /// What a request asks for.
 pub enum Meaning {
@@ -56,7 +61,7 @@ impl Meaning {
                 Self::PortForward(ports.unwrap_or_default())
             }
             Ok(Ask::Debug(ask)) => Self::Debug(ask),
-            Err(error) => Self::Unknown(decide::text::safe(&error.to_string())),
+            Err(error) => Self::Unknown(safe(&error.to_string())),
         }
     }
 
@@ -117,6 +122,22 @@ impl Meaning {
             Self::PortForward(ports) => format!("port-forward ANY ({})", wanted(ports)),
             Self::Debug(ask) => debug_brief(ask),
             Self::Unknown(_) => "(not understood)".to_owned(),
+        }
+    }
+
+    /// What would run or be done, on one line, for whoever sees nothing else of it: a notice.
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Exec(options, any) => command(options, *any, argv::show),
+            Self::Copy(Copy { direction: Direction::To, path, directory, .. }) => {
+                format!("cp INTO {}, unpacked in {}", argv::quote_json(path), argv::quote_json(directory))
+            }
+            Self::Copy(copy) => format!("cp out of {}", argv::quote_json(&copy.path)),
+            Self::Attach(_) => "attach to what runs".to_owned(),
+            Self::PortForward(ports) if ports.is_empty() => "ANY port".to_owned(),
+            Self::PortForward(ports) => format!("ANY port ({})", wanted(ports)),
+            Self::Debug(ask) => debug_summary(ask),
+            Self::Unknown(why) => format!("what is not understood: {why}"),
         }
     }
 
@@ -272,6 +293,24 @@ fn debug_brief(ask: &DebugAsk) -> String {
     format!("debug {privileged}{}{argv}{attach}", argv::quote_json(&container.image))
 }
 
+/// What `kubectl debug` would add to the pod, and what it could do there.
+fn debug_summary(ask: &DebugAsk) -> String {
+    let container = &ask.container;
+    let root = if is_privileged(container) { "PRIVILEGED container (root on the node)" } else { "container" };
+    let argv: Vec<String> = container.command.iter().chain(&container.args).cloned().collect();
+    let running = if argv.is_empty() { "the image's own command".to_owned() } else { argv::show(&argv) };
+    let rights = container
+        .profile()
+        .map_or_else(|| "rights of its own".to_owned(), |profile| format!("profile {}", profile.name()));
+    let sees = container.target.as_deref().map(|target| format!(", that sees the processes of {}", safe_word(target)));
+    let others: Vec<String> =
+        container.others.keys().filter(|field| *field != SECURITY_CONTEXT).map(|field| safe_word(field)).collect();
+    let more = if others.is_empty() { String::new() } else { format!(", with {}", others.join(", ")) };
+    let attach = if ask.attach { ", and attach to it" } else { "" };
+    let image = argv::quote_json(&container.image);
+    format!("a {root} of image {image} running {running}, {rights}{}{more}{attach}", sees.unwrap_or_default())
+}
+
 fn debug_sentence(ask: &DebugAsk, means: &Means) -> String {
     let Means { user, how_long, place, namespace } = means;
     let container = &ask.container;
@@ -305,6 +344,3 @@ fn escape(c: char, into: &mut String) {
         let _: std::fmt::Result = write!(into, "\\u{unit:04x}");
     }
 }
-
-#[cfg(test)]
-mod tests;

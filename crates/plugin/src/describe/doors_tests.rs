@@ -1,3 +1,5 @@
+//! What each kind of request reads like.
+
 use api::AccessRequest;
 use api::objects::EphemeralContainer;
 use proptest::prelude::*;
