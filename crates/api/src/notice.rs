@@ -31,7 +31,7 @@ pub enum Change {
     Used,
     /// Its time is over.
     Expired,
-    /// Its single use was taken by a server that did not live to answer.
+    /// Its single use was taken by a server that stopped before it could answer.
     Lost,
     /// A policy for emergencies granted it: somebody must review that.
     Emergency,

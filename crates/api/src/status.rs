@@ -85,7 +85,7 @@ pub enum Alarm {
     Emergency,
     /// Nobody reviewed an emergency in time.
     Overdue,
-    /// A single use was taken by a server that did not live to answer.
+    /// A single use was taken by a server that stopped before it could answer.
     Lost,
 }
 

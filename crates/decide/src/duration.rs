@@ -21,7 +21,7 @@ pub enum DurationError {
         text: String,
     },
     /// No time at all.
-    #[error("{text:?} is no time at all: a duration is longer than zero")]
+    #[error("{text:?} is not a valid duration: it must be greater than zero")]
     Zero {
         /// What was written.
         text: String,

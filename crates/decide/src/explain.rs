@@ -125,7 +125,7 @@ pub fn forbids(forbidden: &Forbidden) -> String {
             format!("policy {name} is not understood ({}), and so nobody may do this", safe(fault))
         }
         (Some(unmet), None) => format!("policy {name} wants {}", safe(&unmet.to_string())),
-        (None, None) => format!("policy {name} lets nobody do this"),
+        (None, None) => format!("policy {name} forbids this"),
     }
 }
 
@@ -147,7 +147,7 @@ fn over(request: &str, standing: &Standing, context: Context<'_>) -> String {
                 Some(Outcome::Answered) => format!("your request {request}{by} was for one use, and was used at {at}"),
                 Some(Outcome::Lost) => format!(
                     "your request {request}{by} was for one use, which was taken at {at} and may have been lost: the \
-                     server did not live to answer"
+                     server stopped before it could answer"
                 ),
                 None => format!("your request {request}{by} was for one use, which was taken at {at}"),
             }
@@ -170,7 +170,7 @@ fn ask_again(request: &str, standing: &Standing, attempt: &Attempt, ask: &str) -
     match standing {
         Standing::Used { last, .. } if last.outcome == Some(Outcome::Lost) => format!("To ask for it again:\n{again}"),
         Standing::Used { last, .. } if last.outcome.is_none() => format!(
-            "If nothing ran then, it may have been lost: the server did not live to answer. To ask for it again:\n{again}"
+            "If nothing ran then, it may have been lost: the server stopped before it could answer. To ask for it again:\n{again}"
         ),
         Standing::Used { .. }
         | Standing::Pending

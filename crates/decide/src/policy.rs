@@ -222,7 +222,7 @@ pub enum Unmet {
         rule: TextRule,
     },
     /// Somebody could type into it.
-    #[error("nothing that one can type into (no -i, no -t)")]
+    #[error("non-interactive access only (without -i and -t)")]
     Interactive,
 }
 

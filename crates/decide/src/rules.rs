@@ -26,13 +26,13 @@ pub enum Refusal {
     #[error("the command is empty: name one, or ask for any with anyCommand: true (--any-command)")]
     NoCommand,
     /// Too many arguments.
-    #[error("the command has {count} arguments, and {MOST_ARGUMENTS} are the most")]
+    #[error("the command has {count} arguments; the maximum is {MOST_ARGUMENTS}")]
     TooManyArguments {
         /// How many there are.
         count: usize,
     },
     /// An argument is too long.
-    #[error("argument {number} of the command has {length} bytes, and {LONGEST_ARGUMENT} are the most")]
+    #[error("argument {number} of the command has {length} bytes; the maximum is {LONGEST_ARGUMENT}")]
     ArgumentTooLong {
         /// Which, counted from 1.
         number: usize,
@@ -40,19 +40,19 @@ pub enum Refusal {
         length: usize,
     },
     /// All arguments together are too long.
-    #[error("the command has {length} bytes, and {LONGEST_COMMAND} are the most")]
+    #[error("the command has {length} bytes; the maximum is {LONGEST_COMMAND}")]
     CommandTooLong {
         /// Its length in bytes.
         length: usize,
     },
     /// The name of a container is too long.
-    #[error("the name of the container has {length} bytes, and {LONGEST_NAME} are the most")]
+    #[error("the name of the container has {length} bytes; the maximum is {LONGEST_NAME}")]
     NameTooLong {
         /// Its length in bytes.
         length: usize,
     },
     /// The name of an image is too long.
-    #[error("the name of the image has {length} bytes, and {LONGEST_ARGUMENT} are the most")]
+    #[error("the name of the image has {length} bytes; the maximum is {LONGEST_ARGUMENT}")]
     ImageTooLong {
         /// Its length in bytes.
         length: usize,

@@ -83,7 +83,7 @@ pub enum Verb {
     Withdraw(WithdrawArgs),
     /// Print who you are to the cluster, and what you may do there
     Whoami(WhoamiArgs),
-    /// Print who would have been stopped, where the gate only looks on
+    /// Report what would have been denied in observe mode
     Report(ReportArgs),
     /// Test access policies before they are applied
     Policy(Box<PolicyArgs>),

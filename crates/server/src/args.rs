@@ -156,7 +156,7 @@ pub struct Args {
     pub allow_interactive: bool,
 
     /// Hold an attempt that nobody has asked for: file a request for it, and let it through when it is granted in time.
-    /// For as long as the webhook's timeoutSeconds allow (30 are the most), so raise them. Needs --review-path-file or
+    /// For as long as the webhook's timeoutSeconds allow (the maximum is 30), so raise them. Needs --review-path-file or
     /// --client-ca-file
     #[arg(long, env = "KRA_IN_BAND_WAIT")]
     pub in_band_wait: bool,

@@ -505,7 +505,7 @@ async fn stopping(ready: watch::Sender<bool>) {
     };
     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
     ready.send_replace(false);
-    info!("told to stop: taking no more reviews in a moment");
+    info!("received SIGTERM: draining, and taking no more reviews in a moment");
     tokio::spawn(async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
         std::process::exit(1);

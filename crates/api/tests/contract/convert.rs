@@ -138,7 +138,7 @@ fn every_field_of_a_request_arrives() {
     "execOptions.command is missing: name a command, or say anyCommand: true (--any-command)")]
 #[case("/spec/anyCommand", json!(true), "execOptions.command and anyCommand: true exclude each other")]
 #[case("/spec/validFor", json!("-1h"), "validFor: \"-1h\" is not a duration: write it like 90m, 1h30m or 45s")]
-#[case("/spec/validFor", json!("0s"), "validFor: \"0s\" is no time at all: a duration is longer than zero")]
+#[case("/spec/validFor", json!("0s"), "validFor: \"0s\" is not a valid duration: it must be greater than zero")]
 #[case("/spec/validFor", json!("24h"), "validFor: \"24h\" is longer than the 12h that an access may last")]
 fn a_request_that_means_nothing_says_why(#[case] pointer: &str, #[case] value: Value, #[case] text: &str) {
     assert_eq!(converted(pointer, value).unwrap_err().to_string(), text);

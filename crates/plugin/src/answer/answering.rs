@@ -53,10 +53,7 @@ pub enum AnswerError {
     #[error(transparent)]
     BadName(#[from] BadName),
     /// Not a number of the list.
-    #[error(
-        "{} is no number of the list: type numbers from 1 to {last}, or 'all'. Nothing was stored",
-        safe_word(text)
-    )]
+    #[error("{} is not in the list: type numbers from 1 to {last}, or 'all'. Nothing was stored", safe_word(text))]
     NotInList {
         /// What was typed.
         text: String,

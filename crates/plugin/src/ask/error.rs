@@ -62,7 +62,7 @@ pub enum AskError {
     )]
     NothingToRun,
     /// `--wait` or `--run` where nothing is filed, or `--run` where the request is printed or somebody else's.
-    #[error("{flag} cannot stand with {other}: leave out one of them")]
+    #[error("{flag} cannot be combined with {other}: leave out one of them")]
     Together {
         /// The one.
         flag: &'static str,

@@ -109,7 +109,7 @@ fn notice(learnt: &Learnt, own: &str, now: Timestamp) -> Option<String> {
     }
     // A version is ASCII, and yet it came from elsewhere.
     let latest = safe_word(&latest.to_string());
-    Some(format!("kubectl request {latest} is there, and this is {own} (to hear no more of it: {OFF}=1)"))
+    Some(format!("kubectl request {latest} is available (you have {own}). Set {OFF}=1 to turn this notice off"))
 }
 
 fn is_past(last: Option<Timestamp>, now: Timestamp) -> bool {
@@ -171,7 +171,7 @@ mod tests {
         let text = notice(&learnt("0.3.0", None), "0.2.0", at("2026-01-03T00:00:00Z")).unwrap();
         assert_eq!(
             text,
-            "kubectl request 0.3.0 is there, and this is 0.2.0 (to hear no more of it: KUBECTL_REQUEST_NO_UPDATE_CHECK=1)"
+            "kubectl request 0.3.0 is available (you have 0.2.0). Set KUBECTL_REQUEST_NO_UPDATE_CHECK=1 to turn this notice off"
         );
     }
 

@@ -149,9 +149,9 @@ async fn all_that_waits_is_no_choice_at_a_terminal_either() {
 }
 
 #[rstest]
-#[case("0\n", "0 is no number of the list: type numbers from 1 to 2, or 'all'. Nothing was stored")]
-#[case("3\n", "3 is no number of the list: type numbers from 1 to 2, or 'all'. Nothing was stored")]
-#[case("1 x\u{1b}\n", "\"x\\u001b\" is no number of the list: type numbers from 1 to 2, or 'all'. Nothing was stored")]
+#[case("0\n", "0 is not in the list: type numbers from 1 to 2, or 'all'. Nothing was stored")]
+#[case("3\n", "3 is not in the list: type numbers from 1 to 2, or 'all'. Nothing was stored")]
+#[case("1 x\u{1b}\n", "\"x\\u001b\" is not in the list: type numbers from 1 to 2, or 'all'. Nothing was stored")]
 #[case("", "nothing was stored: none was chosen")]
 #[case("1\n", "nothing was stored: only y or Y is a yes")]
 #[tokio::test]

@@ -81,7 +81,7 @@ async fn a_workload_is_asked_for_as_such() {
 )]
 #[case(
     &["attach", "web-0", "-d", "0s"],
-    "error: --valid-for: \"0s\" is no time at all: a duration is longer than zero"
+    "error: --valid-for: \"0s\" is not a valid duration: it must be greater than zero"
 )]
 #[tokio::test]
 async fn bad_input_is_refused_and_nothing_is_stored(#[case] line: &[&str], #[case] failure: &str) {

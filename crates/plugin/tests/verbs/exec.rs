@@ -236,7 +236,7 @@ async fn pinning_a_pod_is_refused() {
 )]
 #[case(
     &["exec", "nginx", "-d", "0s", "ls"],
-    "error: --valid-for: \"0s\" is no time at all: a duration is longer than zero"
+    "error: --valid-for: \"0s\" is not a valid duration: it must be greater than zero"
 )]
 #[case(
     &["exec", "nginx", "-d", "13h", "ls"],

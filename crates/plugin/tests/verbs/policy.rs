@@ -113,7 +113,7 @@ async fn one_case_is_typed() {
     assert_eq!(outcome.out, "     this: Allow, by policy low-risk\n");
     let line = ["--as", "jane", "-n", "vault", "--subresource=portforward"];
     let (outcome, _dir) = tested("", &line).await;
-    assert_eq!(outcome.out, "     this: Deny: policy nobody lets nobody do this\n");
+    assert_eq!(outcome.out, "     this: Deny: policy nobody forbids this\n");
 }
 
 #[rstest]

@@ -160,9 +160,9 @@ async fn an_api_server_that_stumbles_is_asked_again_and_one_that_is_gone_is_give
 #[case(&["exec", "web-0", "--timeout=1m", "ls"], "--timeout says how long to wait: give --wait or --run too")]
 #[case(&["exec", "web-0", "--wait", "--timeout=25h", "ls"], "--timeout: it is 24h at most")]
 #[case(&["exec", "web-0", "--wait", "--timeout=-1h", "ls"], "--timeout: \"-1h\" is not a duration: write it like 90m, 1h30m or 45s")]
-#[case(&["exec", "web-0", "--run", "--dry-run", "ls"], "--run cannot stand with --dry-run: leave out one of them")]
-#[case(&["exec", "web-0", "--run", "-o", "yaml", "ls"], "--run cannot stand with --output: leave out one of them")]
-#[case(&["exec", "web-0", "--run", "--on-behalf-of=bob", "ls"], "--run cannot stand with --on-behalf-of: leave out one of them")]
+#[case(&["exec", "web-0", "--run", "--dry-run", "ls"], "--run cannot be combined with --dry-run: leave out one of them")]
+#[case(&["exec", "web-0", "--run", "-o", "yaml", "ls"], "--run cannot be combined with --output: leave out one of them")]
+#[case(&["exec", "web-0", "--run", "--on-behalf-of=bob", "ls"], "--run cannot be combined with --on-behalf-of: leave out one of them")]
 #[case(
     &["exec", "web-0", "--run", "--timeout=1m", "--any-command"],
     "--run: nothing here says what kubectl would run (a command, a port, or the local side of a copy): leave it out"

@@ -428,7 +428,7 @@ impl Admission {
 
 fn too_long(attempt: &Attempt) -> String {
     format!(
-        "this {} is too long to stand whole in the record, where {} bytes of JSON are the most, so it is not allowed: send \
+        "this {} is too long to stand whole in the record (the maximum is {} bytes of JSON), so it is not allowed: send \
          what is long over standard input, or as a file",
         attempt.door().verb(),
         record::LONGEST_WHOLE

@@ -124,7 +124,7 @@ impl Admission {
         let grants = self.ledger.list_grants(&request.namespace, &request.name).await?;
         if grants.len() >= MOST_ANSWERS && !denies {
             return Err(Refused::because(format!(
-                "accessrequest {:?} has {} answers already, and {MOST_ANSWERS} are the most",
+                "accessrequest {:?} has {} answers already; the maximum is {MOST_ANSWERS}",
                 request.name,
                 grants.len()
             )));
@@ -193,11 +193,13 @@ impl Admission {
 pub(super) fn check_approver(approver: &Person, request: &Request) -> Result<(), Refused> {
     let name = &request.name;
     if approver.may_be(&request.user) {
-        return Err(Refused::because(format!("accessrequest {name:?} is your own: somebody else must answer it")));
+        return Err(Refused::because(format!(
+            "accessrequest {name:?} is your own: you cannot answer your own request"
+        )));
     }
     if request.created_by.as_ref().is_some_and(|filer| approver.may_be(filer)) {
         return Err(Refused::because(format!(
-            "you filed accessrequest {name:?} yourself: somebody else must answer it"
+            "you filed accessrequest {name:?} yourself: you cannot answer what you filed"
         )));
     }
     Ok(())

@@ -39,7 +39,7 @@ pub(super) fn check_size(metadata: &ObjectMeta) -> Result<(), Refused> {
     match size(metadata) {
         0..=MOST_BYTES => Ok(()),
         bytes => Err(Refused::because(format!(
-            "labels and annotations have {bytes} bytes together, and {MOST_BYTES} are the most: take some out"
+            "labels and annotations have {bytes} bytes together; the maximum is {MOST_BYTES}: take some out"
         ))),
     }
 }

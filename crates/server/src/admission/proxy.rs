@@ -60,7 +60,7 @@ impl Admission {
         let length = review.request.object.as_deref().map(RawValue::get).map_or(0, str::len);
         if length > rules::LONGEST_ARGUMENT {
             return Outcome::Unclear(format!(
-                "what this proxy leads to has {length} bytes, and {} are the most, so nothing is allowed",
+                "what this proxy leads to has {length} bytes; the maximum is {}, so nothing is allowed",
                 rules::LONGEST_ARGUMENT
             ));
         }

@@ -139,7 +139,7 @@ impl Admission {
         let refused = |what: String, most: String| {
             let (user, namespace) = (&request.user.name, &request.namespace);
             Err(Refused::because(format!(
-                "{user:?} has {what} in namespace {namespace}, and {most} are the most: delete those that nobody needs any \
+                "{user:?} has {what} in namespace {namespace}; the maximum is {most}: delete those that nobody needs any \
                  more, and have emergencies reviewed"
             )))
         };
@@ -170,7 +170,7 @@ impl Admission {
             return Ok(());
         };
         Err(Refused::because(format!(
-            "{user:?} has {has} in all namespaces, those that are over included, and {most} are the most: delete those that \
+            "{user:?} has {has} in all namespaces, those that are over included; the maximum is {most}: delete those that \
              nobody needs any more, or ask whoever runs the cluster (--max-kept-requests, --keep-finished)"
         )))
     }

@@ -167,7 +167,7 @@ async fn respond(service: Service, request: Request, way: Way) -> Response {
     let (present, gone) = oneshot::channel::<Infallible>();
     let work = tokio::spawn(async move { decide(&admission, &review, deadline, way, place, gone).await });
     let Decision { answer, spent } = work.await.unwrap_or_else(|error| {
-        error!(uid, %error, "a panic, and denied");
+        error!(uid, %error, "review handler panicked; denied");
         Answer::deny(&uid, format!("kube-request-access failed, so nothing was allowed (id {uid})")).into()
     });
     drop(present);

@@ -198,7 +198,7 @@ async fn drain(client: &Client, mutators: &Mutators, kind: Kind, resource: &ApiR
             Ok(event) => mutators.apply(kind, event),
             Err(error) => {
                 mutators.watches(kind, false);
-                warn!(kind = kind.name(), error = crate::chain(&error), "the watch broke; beginning anew");
+                warn!(kind = kind.name(), error = crate::chain(&error), "the watch failed; restarting it");
                 return sleep(WATCH_RETRY).await;
             }
         }

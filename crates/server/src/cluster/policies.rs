@@ -173,7 +173,7 @@ async fn drain(client: &Client, store: &PolicyStore, complete: &impl Fn()) {
                     complete();
                 }
             }
-            Err(error) => warn!(kind = "AccessPolicy", error = crate::chain(&error), "the watch broke; beginning anew"),
+            Err(error) => warn!(kind = "AccessPolicy", error = crate::chain(&error), "the watch failed; restarting it"),
         }
     }
 }

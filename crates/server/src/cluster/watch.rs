@@ -90,7 +90,7 @@ async fn drain<K: Indexed>(client: &Client, index: &Index, complete: impl Fn()) 
                     complete();
                 }
             }
-            Err(error) => warn!(kind = %K::kind(&()), error = crate::chain(&error), "the watch broke; beginning anew"),
+            Err(error) => warn!(kind = %K::kind(&()), error = crate::chain(&error), "the watch failed; restarting it"),
         }
     }
 }

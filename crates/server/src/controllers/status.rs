@@ -229,7 +229,7 @@ fn lost(old: &AccessRequestStatus, uses: &[Use], now: Timestamp) -> Option<Condi
     let first = lost.next()?;
     let times = lost.fold(first, |times, at| format!("{times}, {at}"));
     let message = format!(
-        "the use taken at {times} may have been lost: the server did not live to answer, or not in time. It is not \
+        "the use taken at {times} may have been lost: the server stopped before it could answer, or not in time. It is not \
          given back; ask again"
     );
     Some(condition(old, LOST, true, "NotAnswered", &message, now))
@@ -370,7 +370,7 @@ mod tests {
         let new = status(&used(), &lost, true, at(60));
         assert_eq!(new.uses, [Use { outcome: Some(Outcome::Lost), ..used().uses[0].clone() }]);
         let condition = new.conditions.iter().find(|condition| condition.type_ == "Lost").unwrap();
-        assert!(condition.message.contains("may have been lost: the server did not live to answer"));
+        assert!(condition.message.contains("may have been lost: the server stopped before it could answer"));
         assert_eq!(status(&new, &plan(granted()), true, at(90)), new);
     }
 

@@ -41,7 +41,7 @@ pub async fn watch(client: &Client, namespace: &str, kind: Kind, names: Vec<Stri
                     warn!(
                         kind = kind.name(),
                         error = crate::chain(&error),
-                        "the watch on the lock broke; beginning anew"
+                        "the watch on the lock failed; restarting it"
                     );
                     break;
                 }

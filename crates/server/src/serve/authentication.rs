@@ -76,7 +76,7 @@ impl Authentication {
         let from = peer.map(|peer| peer.address.to_string());
         warn!(
             from,
-            "answered 404: a POST to another path, or without the right client certificate; said once a minute"
+            "unauthenticated review rejected (404): wrong path or client certificate (logged at most once a minute)"
         );
     }
 }

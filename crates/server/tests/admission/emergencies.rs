@@ -263,7 +263,7 @@ async fn unreviewed_emergencies_take_room_until_they_are_reviewed() {
     (other["metadata"]["name"], other["metadata"]["uid"]) = (json!("other"), json!("ask-2"));
     world.index.apply_request(Event::Apply(serde_json::from_value(other).unwrap()));
     let said = file(&world, &filing()).await;
-    assert!(said.denial().contains("2 are the most") && said.denial().contains("have emergencies reviewed"));
+    assert!(said.denial().contains("the maximum is 2") && said.denial().contains("have emergencies reviewed"));
     reviewed(&world).await;
     assert!(file(&world, &filing()).await.allowed());
 }

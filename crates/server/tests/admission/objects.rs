@@ -128,7 +128,7 @@ async fn a_pod_without_containers_cannot_be_asked_for() {
 #[case::null_command("/execOptions/command", Value::Null, "name a command")]
 #[case::empty_program("/execOptions/command", json!([""]), "the command is empty")]
 #[case::escape("/execOptions/command", json!(["echo", "\u{1b}[2J"]), "U+001B")]
-#[case::too_many("/execOptions/command", json!(vec!["x"; 257]), "257 arguments, and 256 are the most")]
+#[case::too_many("/execOptions/command", json!(vec!["x"; 257]), "257 arguments; the maximum is 256")]
 #[case::negative("/validFor", json!("-1h"), "is not a duration")]
 #[case::zero("/validFor", json!("0s"), "no time at all")]
 #[case::twice("/validFor", json!("1h1h"), "is not a duration")]
@@ -222,7 +222,7 @@ async fn one_user_cannot_fill_the_store() {
         world.index.apply_request(kube::runtime::watcher::Event::Apply(serde_json::from_value(open).unwrap()));
     }
     assert!(
-        file(&world, &filing()).await.denial().contains("has 2 open requests in namespace default, and 2 are the most")
+        file(&world, &filing()).await.denial().contains("has 2 open requests in namespace default; the maximum is 2")
     );
 }
 
@@ -291,7 +291,7 @@ async fn labels_and_annotations_are_bounded() {
     filed["request"]["object"]["metadata"]["annotations"] = large.clone();
     granted["request"]["object"]["metadata"]["annotations"] = large.clone();
     for review in [filed, granted] {
-        assert!(file(&world, &review).await.denial().contains("and 65536 are the most"));
+        assert!(file(&world, &review).await.denial().contains("the maximum is 65536"));
     }
     let mut grows = recorded("accessrequest-update");
     grows["request"]["object"]["metadata"]["annotations"] = large;

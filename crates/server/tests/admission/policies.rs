@@ -83,7 +83,7 @@ async fn a_denial_that_the_watch_has_not_shown_yet_denies_what_is_granted_and_wh
     let world = World::granted();
     world.store_policy(&policy("Deny", json!({"contact": "#platform"})));
     let denial = world.exec("r1", |_| {}).await;
-    assert!(denial.denial().contains("policy low-risk lets nobody do this"), "{}", denial.denial());
+    assert!(denial.denial().contains("policy low-risk forbids this"), "{}", denial.denial());
     assert!(denial.denial().contains("Ask #platform."));
     assert_eq!(world.uses(), 0);
     let world = World::new(Settings::default());
@@ -154,8 +154,8 @@ async fn two_approvals_are_two_people() {
 }
 
 #[rstest]
-#[case::forbidden(policy("Deny", json!({})), "policy low-risk lets nobody do this")]
-#[case::no_reason(policy("Require", json!({"reason": {"prompt": "the ticket"}})), "policy low-risk wants a reason (--reason): the ticket")]
+#[case::forbidden(policy("Deny", json!({})), "policy low-risk forbids this")]
+#[case::no_reason(policy("Require", json!({"reason": {"prompt": "the ticket"}})), "policy low-risk requires a reason (--reason): the ticket")]
 #[case::no_key(policy("Require", json!({"keys": [{"name": "ticket", "pattern": "OPS-[0-9]+"}]})), "wants the key ticket (--custom-key ticket=…) that matches OPS-[0-9]+")]
 #[tokio::test]
 async fn what_could_never_be_granted_is_refused_when_it_is_filed(#[case] policy: Value, #[case] text: &str) {

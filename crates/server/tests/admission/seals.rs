@@ -218,7 +218,7 @@ async fn a_policy_that_was_written_past_the_server_permits_nothing_and_forbids_w
     world.store_policy(&plain());
     assert!(!world.exec("r3", |_| {}).await.allowed(), "what was read decides, not memory");
     world.plant_policy(&policy("Deny", json!({})));
-    assert!(world.exec("r4", |_| {}).await.denial().contains("lets nobody do this"));
+    assert!(world.exec("r4", |_| {}).await.denial().contains("forbids this"));
 }
 
 /// The review of a policy that is changed from one into another.

@@ -38,7 +38,7 @@ fn nobody_has_more_than_fifty_requests_open() {
         if said.success {
             jane.kubectl(["delete", "acr", &said.request()]).works_with("deleted");
         }
-        said.text.contains("has 50 open requests in namespace") && said.text.contains("50 are the most")
+        said.text.contains("has 50 open requests in namespace") && said.text.contains("the maximum is 50")
     });
     amy.grant(&bob.ask(&[], &["date"]));
     bob.exec(&["date"]).works_with("UTC");

@@ -140,7 +140,7 @@ fn a_denial_by_policy_shuts_what_was_granted_for_as_long_as_it_stands() {
     jane.exec(&["date"]).works_with("UTC");
     let policy = policy(&scene, "Deny", json!({"subresources": ["exec"], "contact": "#platform"}));
     owner_applies(&scene, &policy).works_with("created");
-    jane.exec(&["date"]).is_refused_with("lets nobody do this");
+    jane.exec(&["date"]).is_refused_with("forbids this");
     jane.asks(&[], &["id"]).is_refused_with("Ask #platform");
     amy.awaits(&request, "Denied");
     owner_deletes(&scene, &policy);

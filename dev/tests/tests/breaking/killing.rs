@@ -137,7 +137,7 @@ fn a_server_that_is_killed_after_it_spent_loses_one_use_and_says_so() {
         let log = killed_at(&mut mortal, &jane, failpoint);
         assert_eq!(scene.uses(&request), 1, "{failpoint}");
         let soon = jane.exec(&["date"]);
-        soon.is_refused_with("may have been lost: the server did not live to answer");
+        soon.is_refused_with("may have been lost: the server stopped before it could answer");
         soon.is_refused_with(&format!("kubectl request again -n {} {request}", scene.namespace));
         (scene, jane, request, log)
     });
@@ -145,7 +145,8 @@ fn a_server_that_is_killed_after_it_spent_loses_one_use_and_says_so() {
     for (scene, jane, request, _) in &lost {
         assert_eq!(outcome(scene, request), json!("Lost"));
         jane.awaits(request, "Lost");
-        jane.kubectl(["describe", "acr", request]).works_with("may have been lost: the server did not live to answer");
+        jane.kubectl(["describe", "acr", request])
+            .works_with("may have been lost: the server stopped before it could answer");
         let uid = scene.get("accessrequest", request)["status"]["uses"][0]["reviewUID"].as_str().unwrap().to_owned();
         let lines = fs::read_to_string(log).unwrap();
         let line = lines.lines().find(|line| line.contains(&uid) && line.contains("\"decision\":\"lost\"")).unwrap();

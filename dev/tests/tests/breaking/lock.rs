@@ -415,7 +415,7 @@ fn the_bypass_opens_doors_and_forges_no_grants() {
     let oscar = broken.person("oscar", &["devs", "approvers", "kube-request-access:bypass"]);
     let request = oscar.ask(&[], &["date"]);
     oscar.exec(&["date"]).works_with("UTC");
-    oscar.kubectl(["request", "grant", &request, "--yes"]).is_refused_with("somebody else must answer it");
+    oscar.kubectl(["request", "grant", &request, "--yes"]).is_refused_with("you cannot answer your own request");
     broken.stop_the_server();
     oscar.asks(&[], &["date"]).is_refused_with(DOWN);
     oscar.kubectl(["request", "grant", &request, "--yes"]).is_refused_with(DOWN);
