@@ -76,7 +76,7 @@ pub struct Held {
 #[derive(Debug, Default)]
 struct Share {
     held: Held,
-    /// Those that are over and remembered whole, the oldest first, and since when.
+    /// Those that are over and remembered whole, the one first that something last came of longest ago, and since when.
     over: BTreeMap<(Timestamp, Key), Over>,
 }
 
@@ -226,7 +226,7 @@ impl Requests {
         share.held.requests = share.held.requests.saturating_add(1);
         share.held.bytes = share.held.bytes.saturating_add(request.size);
         if let Some(over) = over {
-            share.over.insert((request.created, key.clone()), over);
+            share.over.insert((last_event(&request), key.clone()), over);
         }
         let oldest = if share.over.len() > MOST_OVER { share.over.pop_first() } else { None };
         self.by_user.entry((key.0.clone(), request.user.name.clone())).or_default().insert(key.1.clone());
@@ -262,7 +262,7 @@ impl Requests {
             }
         }
         if let Some(share) = self.people.get_mut(&request.user.name) {
-            share.over.remove(&(request.created, key.clone()));
+            share.over.remove(&(last_event(&request), key.clone()));
         }
         self.less(&request.user.name, request.size);
         Some(request)
@@ -295,14 +295,19 @@ fn is_over(object: &AccessRequest) -> bool {
 /// Since when a request is over, or earlier; `None`: nothing came of it, and nobody needs it any more. Clean-up looks at the
 /// live one before it deletes it.
 fn over_since(object: &AccessRequest, request: &Request) -> Option<Timestamp> {
-    let used = request.uses.iter().map(|one| one.at);
-    let denied = request.denied.iter().map(|denial| denial.at);
-    let reviewed = request.reviewed.iter().map(|reviewed| reviewed.at);
-    let last = used.chain(denied).chain(reviewed).max();
     let status = object.status.as_ref();
     let answered = status.is_some_and(|status| !status.granted_by.is_empty() || status.granted_by_policy.is_some());
     let lasted = answered && request.validity != Validity::Once;
-    last.or_else(|| lasted.then_some(request.created))
+    let happened = !request.uses.is_empty() || request.denied.is_some() || request.reviewed.is_some();
+    (happened || lasted).then(|| last_event(request))
+}
+
+/// When something last came of a request: who has added a debug container attaches to it after that.
+fn last_event(request: &Request) -> Timestamp {
+    let used = request.uses.iter().map(|one| one.at);
+    let denied = request.denied.iter().map(|denial| denial.at);
+    let reviewed = request.reviewed.iter().map(|reviewed| reviewed.at);
+    used.chain(denied).chain(reviewed).max().unwrap_or(request.created)
 }
 
 impl Grants {
@@ -459,6 +464,19 @@ mod tests {
         index.apply_request(Event::Delete(request("new", "jane")));
         assert_eq!((index.held("jane"), index.finished(Timestamp::MAX)), (Held::default(), Vec::new()));
         assert!(index.read().requests.people.is_empty());
+    }
+
+    #[test]
+    fn what_was_used_last_is_whole_however_long_ago_it_was_filed() {
+        let index = Index::default();
+        for number in 1..100 {
+            index.apply_request(Event::Apply(used(number)));
+        }
+        let mut old = used(0);
+        old.metadata.name = Some("filed-first".to_owned());
+        old.status.as_mut().unwrap().uses[0].at.0 = "2026-11-24T15:00:00Z".parse().unwrap();
+        index.apply_request(Event::Apply(old));
+        assert!(of(&index, "jane").iter().any(|(name, _)| name == "filed-first"), "an attach may follow");
     }
 
     #[test]
