@@ -121,6 +121,19 @@ enum Confirmation {
     Denied(Denied),
 }
 
+/// An attempt on its way to an answer: what is derived of its review once.
+#[derive(Debug)]
+pub(super) struct Tried<'a> {
+    /// The review.
+    pub(super) review: &'a Review,
+    /// What is tried, and by whom.
+    pub(super) attempt: Attempt,
+    /// Its options as the audit webhook of the original gets to see them.
+    pub(super) options: ExecOptions,
+    /// Until when it must be answered.
+    pub(super) deadline: Deadline,
+}
+
 impl Admission {
     /// Decides on an attempt, records it, and spends what it uses up; or says that it may wait, and records nothing yet.
     pub(super) async fn attempt(&self, review: &Review, door: Door, deadline: Deadline) -> Step {
@@ -132,24 +145,19 @@ impl Admission {
                 return self.conclude(review, None, outcome, untold.as_ref()).into();
             }
         };
-        let outcome = self.outcome_of(review, &attempt, &options, deadline).await;
+        let tried = Tried { review, attempt, options, deadline };
+        let outcome = self.outcome_of(&tried).await;
         if let Outcome::Denied(denied) = &outcome
-            && let Some(may) = self.may_wait(&attempt, denied, deadline)
+            && let Some(may) = self.may_wait(&tried.attempt, denied, deadline)
         {
-            return Step::Wait(Box::new(Waiter { attempt, options, may }));
+            return Step::Wait(Box::new(Waiter { attempt: tried.attempt, options: tried.options, may }));
         }
-        self.finish(review, &attempt, &options, outcome, deadline).await.into()
+        self.finish(&tried, outcome).await.into()
     }
 
     /// What an attempt comes to. Bounded, so that one that takes too long is recorded like any other.
-    pub(super) async fn outcome_of(
-        &self,
-        review: &Review,
-        attempt: &Attempt,
-        options: &ExecOptions,
-        deadline: Deadline,
-    ) -> Outcome {
-        match timeout_at(deadline.decide_by(), self.decide(review, attempt, options, deadline)).await {
+    pub(super) async fn outcome_of(&self, tried: &Tried<'_>) -> Outcome {
+        match timeout_at(tried.deadline.decide_by(), self.decide(tried)).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(failure)) => Outcome::Failed(failure),
             Err(_elapsed) => Outcome::Failed(Failure::Timeout),
@@ -157,26 +165,15 @@ impl Admission {
     }
 
     /// Records a denial, and answers. What is allowed was recorded before.
-    pub(super) async fn finish(
-        &self,
-        review: &Review,
-        attempt: &Attempt,
-        options: &ExecOptions,
-        outcome: Outcome,
-        deadline: Deadline,
-    ) -> Decision {
+    pub(super) async fn finish(&self, tried: &Tried<'_>, outcome: Outcome) -> Decision {
+        let Tried { review, attempt, options, deadline } = tried;
         let denied = !matches!(outcome, Outcome::Allowed(_));
-        let untold = if denied { self.record_denial(review, options, &outcome, deadline).await } else { None };
+        let untold = if denied { self.record_denial(review, options, &outcome, *deadline).await } else { None };
         self.conclude(review, Some(attempt), outcome, untold.as_ref())
     }
 
-    async fn decide(
-        &self,
-        review: &Review,
-        attempt: &Attempt,
-        options: &ExecOptions,
-        deadline: Deadline,
-    ) -> Result<Outcome, Failure> {
+    async fn decide(&self, tried: &Tried<'_>) -> Result<Outcome, Failure> {
+        let Tried { review, attempt, options, deadline } = tried;
         // What nobody approved must be read from the record: what does not stand there whole is not run.
         let whole = record::is_whole(&what(&attempt.action));
         if self.is_always_allowed(&attempt.caller) {
@@ -184,12 +181,12 @@ impl Admission {
                 return Ok(Outcome::Unclear(too_long(attempt)));
             }
             let basis = &basis::by_policies("always-allowed", &[]);
-            self.record(review, &Exec { allowed: true, always_allowed: true, options, basis }, deadline).await?;
+            self.record(review, &Exec { allowed: true, always_allowed: true, options, basis }, *deadline).await?;
             return Ok(Outcome::Allowed(Basis::AlwaysAllowed));
         }
         if whole && let Some(policy) = self.policy(attempt).await? {
             let basis = &basis::by_policies("allowed-by-policy", std::slice::from_ref(&policy));
-            self.record(review, &Exec { allowed: true, always_allowed: false, options, basis }, deadline).await?;
+            self.record(review, &Exec { allowed: true, always_allowed: false, options, basis }, *deadline).await?;
             return Ok(Outcome::Allowed(Basis::Policy(policy)));
         }
         let promising = match self.screened(attempt) {
@@ -202,7 +199,7 @@ impl Admission {
             Confirmation::Permitted(confirmed) if !whole && confirmed.permit.access.grants.is_empty() => {
                 Ok(Outcome::Unclear(too_long(attempt)))
             }
-            Confirmation::Permitted(confirmed) => self.carry_out(review, attempt, options, *confirmed, deadline).await,
+            Confirmation::Permitted(confirmed) => self.carry_out(tried, *confirmed).await,
         }
     }
 
@@ -256,14 +253,8 @@ impl Admission {
     }
 
     /// Records the intent, then spends the single use; in this order, so that nothing is used up unrecorded.
-    async fn carry_out(
-        &self,
-        review: &Review,
-        attempt: &Attempt,
-        options: &ExecOptions,
-        confirmed: Confirmed,
-        deadline: Deadline,
-    ) -> Result<Outcome, Failure> {
+    async fn carry_out(&self, tried: &Tried<'_>, confirmed: Confirmed) -> Result<Outcome, Failure> {
+        let Tried { review, attempt, options, deadline } = tried;
         let uid = &review.request.uid;
         // Nothing comes of a dry run, and so it costs nothing.
         let dry_run = attempt.door() == Door::EphemeralContainers && review.request.is_dry_run();
@@ -273,10 +264,10 @@ impl Admission {
         }
         Failpoint::BeforeIntent.reached(uid).await;
         let basis = &basis::by_request("granted", &confirmed.permit, &confirmed.live);
-        self.record(review, &Exec { allowed: true, always_allowed: false, options, basis }, deadline).await?;
+        self.record(review, &Exec { allowed: true, always_allowed: false, options, basis }, *deadline).await?;
         Failpoint::AfterIntent.reached(uid).await;
         if single {
-            self.spend(attempt, &confirmed, deadline).await
+            self.spend(attempt, &confirmed, *deadline).await
         } else {
             let spent = confirmed.spent_before(attempt).filter(|_| !review.request.is_dry_run());
             Ok(Outcome::Allowed(Basis::Permit(Box::new(confirmed.permit), spent)))

@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 
-use api::{ExecOptions, UserInfo, names::WAITED, review::Review};
+use api::{UserInfo, names::WAITED, review::Review};
 use decide::{
     attempt::Attempt,
     identity::Person,
@@ -20,7 +20,7 @@ use tokio::{
 
 use super::{
     Admission, Deadline, Decision,
-    door::Outcome,
+    door::{Outcome, Tried},
     places::{MayWait, Waiter},
 };
 use crate::controllers::filing::{Filed, Filing};
@@ -92,28 +92,22 @@ impl Admission {
         gone: oneshot::Receiver<Infallible>,
     ) -> Decision {
         let Waiter { attempt, options, may } = waiter;
-        let outcome = self.waited(review, &attempt, &options, may, deadline, gone).await;
-        let Decision { answer, spent } = self.finish(review, &attempt, &options, outcome, deadline).await;
+        let tried = Tried { review, attempt, options, deadline };
+        let outcome = self.waited(&tried, may, gone).await;
+        let Decision { answer, spent } = self.finish(&tried, outcome).await;
         Decision { answer: answer.annotated(WAITED, "true"), spent }
     }
 
     /// What an attempt comes to after its wait.
-    async fn waited(
-        &self,
-        review: &Review,
-        attempt: &Attempt,
-        options: &ExecOptions,
-        may: MayWait,
-        deadline: Deadline,
-        mut gone: oneshot::Receiver<Infallible>,
-    ) -> Outcome {
+    async fn waited(&self, tried: &Tried<'_>, may: MayWait, mut gone: oneshot::Receiver<Infallible>) -> Outcome {
+        let attempt = &tried.attempt;
         let Some(waiting) = &self.waiting else { return Outcome::Denied(may.denied) };
         let mut interrupt = Interrupt { gone: &mut gone, ready: waiting.ready.clone() };
         let mut changes = self.index.changes();
         // What memory shows by now counts too.
         changes.mark_changed();
         let mut denied = may.denied.clone();
-        if let Some(until) = self.until(&review.request.user_info, attempt, &may, deadline, &mut interrupt).await {
+        if let Some(until) = self.until(tried, &may, &mut interrupt).await {
             for _ in 0..TRIES {
                 match self.changed(attempt, &mut changes, until, &mut interrupt).await {
                     Ended::Over => break,
@@ -123,7 +117,7 @@ impl Admission {
                     }
                     Ended::Changed => {}
                 }
-                let outcome = self.outcome_of(review, attempt, options, deadline).await;
+                let outcome = self.outcome_of(tried).await;
                 let Outcome::Denied(still) = &outcome else { return outcome };
                 if waiting::wait(attempt, still, self.now()).is_none() {
                     return outcome;
@@ -135,19 +129,13 @@ impl Admission {
     }
 
     /// Until when there is something to wait for: a request is filed where there is none. `None`: nothing can come of it.
-    async fn until(
-        &self,
-        user: &UserInfo,
-        attempt: &Attempt,
-        may: &MayWait,
-        deadline: Deadline,
-        interrupt: &mut Interrupt<'_>,
-    ) -> Option<Instant> {
+    async fn until(&self, tried: &Tried<'_>, may: &MayWait, interrupt: &mut Interrupt<'_>) -> Option<Instant> {
+        let Tried { review, attempt, deadline, .. } = tried;
         let since = match may.wait {
             Wait::ForAnswer { since } => since,
             Wait::ForRequest => {
                 let waiting = self.waiting.as_ref()?;
-                let filed = waiting.filer.file(self.filing(user, attempt, may));
+                let filed = waiting.filer.file(self.filing(&review.request.user_info, attempt, may));
                 let filed = tokio::select! {
                     biased;
                     () = interrupt.comes() => None,
