@@ -124,7 +124,7 @@ pub fn forbids(forbidden: &Forbidden) -> String {
         (_, Some(fault)) => {
             format!("policy {name} is not understood ({}), and so nobody may do this", safe(fault))
         }
-        (Some(unmet), None) => format!("policy {name} wants {}", safe(&unmet.to_string())),
+        (Some(unmet), None) => format!("policy {name} requires {}", safe(&unmet.to_string())),
         (None, None) => format!("policy {name} forbids this"),
     }
 }

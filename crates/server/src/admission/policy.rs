@@ -38,11 +38,10 @@ impl Admission {
     /// Refuses whoever does not own the policies. The lock does so too, but whoever can take its binding away for a moment
     /// would have policies sealed that stay.
     ///
-    /// The server itself only renews seals: it changes nothing that a policy says.
+    /// The server itself only renews good seals: it changes nothing that a policy says, and seals none that no owner wrote.
     pub(super) fn check_policy_owner(&self, review: &Review) -> Result<(), Refused> {
         let caller = Self::caller(review);
-        if self.policy_owners.includes(&caller) || caller.username == self.own_name && objects::is_same_policy(review)?
-        {
+        if self.policy_owners.includes(&caller) || caller.username == self.own_name && self.is_renewal(review)? {
             return Ok(());
         }
         let user = &caller.username;
@@ -51,6 +50,13 @@ impl Admission {
              --policy-owner-user of the server): --as=kube-request-access:policy-owner \
              --as-group=kube-request-access:policy-owners, see docs/policies.md"
         )))
+    }
+
+    fn is_renewal(&self, review: &Review) -> Result<bool, Refused> {
+        let sealer = self.ledger.sealer();
+        // Where nothing is sealed there is nothing to renew, and nothing to forge.
+        let was_good = objects::old_policy(review)?.is_some_and(|old| sealer.policy(&old).is_good());
+        Ok(was_good && objects::is_same_policy(review)?)
     }
 
     /// Only a policy without a good seal may be changed and stay without one.

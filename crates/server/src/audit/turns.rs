@@ -22,6 +22,8 @@ const WAITING_EACH: usize = 32;
 const WAITING_DENIALS_EACH: usize = 4;
 /// So many denials of everybody do.
 const WAITING_DENIALS: usize = 32;
+/// So many do of shares that have none there yet.
+const MOST_WAITING_DENIALS: usize = 64;
 
 /// What a post is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +86,11 @@ impl Turns {
         let (most, most_waiting) = if key.1 { (DENIALS_EACH, WAITING_DENIALS_EACH) } else { (EACH, WAITING_EACH) };
         let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
         let of_all = people.iter().filter(|((_, is_denial), _)| *is_denial).map(|(_, own)| own.visitors);
-        let is_full = key.1 && of_all.fold(0, usize::saturating_add) >= WAITING_DENIALS;
-        if is_full || people.get(&key).is_some_and(|own| own.visitors >= most_waiting) {
+        let of_all = of_all.fold(0, usize::saturating_add);
+        let visitors = people.get(&key).map(|own| own.visitors).unwrap_or_default();
+        // Who has nobody there yet comes in where others do not.
+        let most_of_all = if visitors == 0 { MOST_WAITING_DENIALS } else { WAITING_DENIALS };
+        if key.1 && of_all >= most_of_all || visitors >= most_waiting {
             return None;
         }
         let new = || Own { turns: Arc::new(Semaphore::new(most)), visitors: 0 };
@@ -161,7 +166,8 @@ mod tests {
             }
         }
         assert_eq!(held.len(), DENIALS);
-        assert_eq!(refused, users.len() - WAITING_DENIALS);
+        // Eight shares have four each; of the others each has one, as long as there is room.
+        assert_eq!(refused, users.len() - MOST_WAITING_DENIALS);
     }
 
     #[tokio::test]

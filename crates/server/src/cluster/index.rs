@@ -62,6 +62,8 @@ pub struct Finished {
     /// Since when it is over; `None`: nothing came of it, and nobody needs it any more.
     pub since: Option<Timestamp>,
     user: String,
+    /// Whether it stays over whatever becomes of the policies: then nobody needs its grants.
+    is_final: bool,
 }
 
 /// What a person has of memory, over all namespaces.
@@ -211,7 +213,7 @@ impl Requests {
         // Seals are looked at where objects are read live: memory only promises.
         match convert::request(object, Seal::Good) {
             Ok(request) => {
-                let over = is_over(object).then(|| Over { since: over_since(object, &request) });
+                let over = over(object, &request);
                 self.remember(key, request, over)
             }
             Err(error) => {
@@ -237,11 +239,11 @@ impl Requests {
     }
 
     /// Keeps of a request that is over what clean-up needs.
-    fn shrink(&mut self, key: &Key, Over { since }: Over) {
+    fn shrink(&mut self, key: &Key, Over { since, is_final }: Over) {
         let Some(request) = self.take(key) else { return };
         let share = self.people.entry(request.user.name.clone()).or_default();
         share.held.requests = share.held.requests.saturating_add(1);
-        self.finished.insert(key.clone(), Finished { uid: request.uid, since, user: request.user.name });
+        self.finished.insert(key.clone(), Finished { uid: request.uid, since, user: request.user.name, is_final });
     }
 
     fn remove(&mut self, key: &Key) {
@@ -284,12 +286,19 @@ impl Requests {
 struct Over {
     /// Since when, see [`over_since`].
     since: Option<Timestamp>,
+    /// Whether no policy that goes can make it give access again.
+    is_final: bool,
 }
 
-/// Whether nothing more comes of a request, by what the server has written into its status. An emergency that nobody has
-/// reviewed is not over.
-fn is_over(object: &AccessRequest) -> bool {
-    matches!(object.phase(), Phase::Denied | Phase::Used | Phase::Expired) && !object.is_unreviewed()
+/// Whether a request is over, by what the server has written into its status; `None`: it may give access, or could again as
+/// soon as a policy that forbids it is gone. An emergency that nobody has reviewed is not over.
+///
+/// An access that a policy cut short is over as long as the policy stands: the status says when it is not, and its grants
+/// are kept until then.
+fn over(object: &AccessRequest, request: &Request) -> Option<Over> {
+    let is_final = request.denied.is_some() || object.phase() == Phase::Used && !request.uses.is_empty();
+    let is_over = is_final || object.phase() == Phase::Expired;
+    (is_over && !object.is_unreviewed()).then(|| Over { since: over_since(object, request), is_final })
 }
 
 /// Since when a request is over, or earlier; `None`: nothing came of it, and nobody needs it any more. Clean-up looks at the
@@ -316,7 +325,7 @@ impl Grants {
         self.remove(&key);
         // By UID: the name may be another request's by now.
         let over = finished.get(&(key.0.clone(), object.spec.grant_for.clone()));
-        if over.is_some_and(|over| object.spec.request_uid.as_ref() == Some(&over.uid)) {
+        if over.is_some_and(|over| over.is_final && object.spec.request_uid.as_ref() == Some(&over.uid)) {
             return;
         }
         match convert::grant(object, Seal::Good) {
@@ -331,7 +340,7 @@ impl Grants {
 
     /// Forgets the grants of a request of which only what clean-up needs is kept.
     fn forget(&mut self, finished: &HashMap<Key, Finished>, request: &Key) {
-        let Some(over) = finished.get(request) else { return };
+        let Some(over) = finished.get(request).filter(|over| over.is_final) else { return };
         let Some(grants) = self.by_request.get_mut(request) else { return };
         let mut gone = Vec::new();
         grants.retain(|name, grant| {
@@ -477,6 +486,34 @@ mod tests {
         old.status.as_mut().unwrap().uses[0].at.0 = "2026-11-24T15:00:00Z".parse().unwrap();
         index.apply_request(Event::Apply(old));
         assert!(of(&index, "jane").iter().any(|(name, _)| name == "filed-first"), "an attach may follow");
+    }
+
+    #[test]
+    fn what_a_policy_forbids_or_cuts_short_comes_back_with_its_grants_when_the_policy_goes() {
+        for phase in ["Denied", "Expired"] {
+            let index = Index::default();
+            let mut lasting = request("lasting", "jane");
+            lasting.spec.valid_for = Some("8h".to_owned());
+            let mut answer = grant("g", "lasting");
+            answer.spec.request_uid = Some("lasting-uid".to_owned());
+            let in_phase = |phase: &str| {
+                let mut request = lasting.clone();
+                request.status = Some(object(&json!({"phase": phase, "grantedBy": ["amy"]})));
+                Event::Apply(request)
+            };
+            index.apply_request(in_phase("Granted"));
+            index.apply_grant(Event::Apply(answer.clone()));
+            for number in 0..100 {
+                index.apply_request(Event::Apply(used(number)));
+            }
+            index.apply_request(in_phase(phase));
+            // A new list of grants meanwhile, too.
+            index.apply_grant(Event::Init);
+            index.apply_grant(Event::InitApply(answer));
+            index.apply_grant(Event::InitDone);
+            index.apply_request(in_phase("Granted"));
+            assert!(of(&index, "jane").contains(&("lasting".to_owned(), vec!["g".to_owned()])), "{phase}");
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ use tracing::{debug, warn};
 
 use super::{
     clients::{WATCH_RETRY, WATCH_TIMEOUT},
-    together::Together,
+    together::{Together, TogetherError},
 };
 use crate::metrics::Metrics;
 
@@ -64,6 +64,9 @@ pub enum MutatorsError {
     /// The API server did not answer.
     #[error("cannot read who changes objects on their way")]
     Api(#[from] kube::Error),
+    /// No answer in time, or a read for several failed.
+    #[error("cannot read who changes objects on their way")]
+    Together(#[from] TogetherError),
     /// More than are looked at.
     #[error("there are more than {MOST} objects of kind {}", .0.name())]
     TooMany(Kind),

@@ -28,7 +28,7 @@ use tracing::{info, warn};
 use super::{
     clients::WATCH_TIMEOUT,
     seal::{Sealed, Sealer},
-    together::Together,
+    together::{Together, TogetherError},
 };
 
 /// So many policies there may be: all are read before an allow.
@@ -62,6 +62,9 @@ pub enum PoliciesError {
     /// The API server did not answer.
     #[error("cannot list accesspolicies")]
     List(#[from] kube::Error),
+    /// No answer in time, or a read for several failed.
+    #[error("cannot list accesspolicies")]
+    Together(#[from] TogetherError),
     /// More than are read.
     #[error("there are more than {MOST_POLICIES} accesspolicies")]
     TooMany,

@@ -54,10 +54,21 @@ pub struct News {
     pub state: State,
     /// The digest of what is stored.
     pub digest: Option<String>,
-    /// Its `metadata.uid` and `metadata.generation`, where it is stored.
-    pub version: Option<(String, Option<i64>)>,
+    /// Its `metadata.uid` and `metadata.generation`, where it is stored, and the digest of all that is written in it.
+    pub version: Option<Version>,
     /// Whether it was seen before, and otherwise; else this is the first sight of it.
     pub changed: bool,
+}
+
+/// Which version of an object was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// `metadata.uid`
+    pub uid: String,
+    /// `metadata.generation`, where its kind has one.
+    pub generation: Option<i64>,
+    /// Of all that is written in it, what is not compared with what is shipped too.
+    pub written: String,
 }
 
 /// What all parts stand at.
@@ -82,12 +93,7 @@ enum Last {
     /// It was not stored.
     Absent,
     /// It was stored.
-    Stored {
-        uid: String,
-        generation: Option<i64>,
-        /// Of all that is written in it, what is not compared with what is shipped too.
-        digest: String,
-    },
+    Stored(Version),
 }
 
 impl Knowledge {
@@ -129,27 +135,32 @@ impl Knowledge {
         let known = self.parts.get_mut(&part)?;
         let content = stored.map(|stored| content(part.kind, &stored.object));
         let digest = content.as_ref().map(digest);
-        known.state = known.judge(content.as_ref(), digest.as_deref());
+        known.state = known.judge(part.kind, content.as_ref(), digest.as_deref());
         let last = std::mem::replace(&mut known.last, stored.map_or(Last::Absent, Last::of));
         let changed = last != Last::Nothing;
         if changed && last == known.last {
             return None;
         }
-        let version = stored.map(|stored| (stored.uid.clone(), stored.generation));
+        let version = match &known.last {
+            Last::Stored(version) => Some(version.clone()),
+            Last::Nothing | Last::Absent => None,
+        };
         Some(News { part, state: known.state.clone(), digest, version, changed })
     }
 }
 
 impl Last {
     fn of(stored: &Stored) -> Self {
-        let digest = digest(&written(&stored.object));
-        Self::Stored { uid: stored.uid.clone(), generation: stored.generation, digest }
+        let written = digest(&written(&stored.object));
+        Self::Stored(Version { uid: stored.uid.clone(), generation: stored.generation, written })
     }
 }
 
 impl Known {
-    fn judge(&self, content: Option<&Value>, digest: Option<&str>) -> State {
+    fn judge(&self, kind: Kind, content: Option<&Value>, digest: Option<&str>) -> State {
         match (&self.exception, content) {
+            // Not every API server has every version of a group.
+            (_, None) if kind == Kind::APIService => State::Intact,
             (Some(Exception::Any), _) | (Some(Exception::Absent), None) => State::Intact,
             (Some(Exception::Digest(expected)), Some(_)) if Some(expected.as_str()) == digest => State::Intact,
             (_, None) => State::Missing,

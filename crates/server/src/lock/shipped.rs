@@ -14,7 +14,7 @@ use crate::cluster::mutators::TRUSTED;
 const SHIPPED: &str = include_str!("shipped.json");
 
 /// Groups that the API server serves itself, and that it or we go by.
-const LOCAL: [&str; 8] = [
+const LOCAL: [&str; 10] = [
     "v1.",
     "v1.admissionregistration.k8s.io",
     "v1.apiextensions.k8s.io",
@@ -23,6 +23,8 @@ const LOCAL: [&str; 8] = [
     "v1.batch",
     "v1.rbac.authorization.k8s.io",
     "v1.spreadgroup.com",
+    "v1alpha1.admissionregistration.k8s.io",
+    "v1beta1.admissionregistration.k8s.io",
 ];
 
 /// Every part, with its content as [`content`] has it.

@@ -47,7 +47,10 @@ impl News {
 pub fn log(news: &News) {
     let object = news.part.to_string();
     let digest = news.digest.as_deref().unwrap_or_default();
-    let (uid, generation) = news.version.clone().unwrap_or_default();
+    let version = news.version.as_ref();
+    let (uid, generation) =
+        (version.map(|version| version.uid.as_str()), version.and_then(|version| version.generation));
+    let written = version.map(|version| version.written.as_str());
     match &news.state {
         State::Missing => error!(object, "a part of the lock is missing: doors may be open. See docs/incident.md, 5"),
         State::Differs(places) => error!(
@@ -56,6 +59,7 @@ pub fn log(news: &News) {
             uid,
             generation,
             digest,
+            written,
             "a part of the lock is not as it is shipped: doors may be open. See docs/incident.md, 5"
         ),
         State::Intact | State::Unknown if news.changed => warn!(
@@ -63,10 +67,11 @@ pub fn log(news: &News) {
             uid,
             generation,
             digest,
+            written,
             "a part of the lock was changed, and is now as it should be. See docs/incident.md, 5"
         ),
         State::Intact | State::Unknown => {
-            info!(object, uid, generation, digest, "a part of the lock is as it should be");
+            info!(object, uid, generation, digest, written, "a part of the lock is as it should be");
         }
     }
 }

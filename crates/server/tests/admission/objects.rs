@@ -130,7 +130,7 @@ async fn a_pod_without_containers_cannot_be_asked_for() {
 #[case::escape("/execOptions/command", json!(["echo", "\u{1b}[2J"]), "U+001B")]
 #[case::too_many("/execOptions/command", json!(vec!["x"; 257]), "257 arguments; the maximum is 256")]
 #[case::negative("/validFor", json!("-1h"), "is not a duration")]
-#[case::zero("/validFor", json!("0s"), "no time at all")]
+#[case::zero("/validFor", json!("0s"), "must be greater than zero")]
 #[case::twice("/validFor", json!("1h1h"), "is not a duration")]
 #[case::too_long("/validFor", json!("13h"), "longer than the 12h")]
 #[case::elsewhere("/forObject/namespace", json!("kube-system"), "acts in its own namespace")]
