@@ -11,7 +11,7 @@ use kra_tests::{
 // E13
 #[rstest]
 #[case::negative("-1h", "is not a duration")]
-#[case::zero("0s", "no time at all")]
+#[case::zero("0s", "must be greater than zero")]
 #[case::twice("1h1h", "is not a duration")]
 #[case::over_the_limit("13h", "longer than the 12h")]
 fn a_validity_that_makes_no_sense_is_refused_by_client_and_server(#[case] valid_for: &str, #[case] text: &str) {

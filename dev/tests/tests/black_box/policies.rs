@@ -74,7 +74,7 @@ fn only_who_owns_the_policies_writes_them() {
 }
 
 #[rstest]
-#[case::an_unknown_door(json!({"effect": "Allow", "subjects": [{"kind": "User", "name": "jane"}], "subresources": ["exec", "logs"]}), "spec.subresources[1]: \"logs\" is no door")]
+#[case::an_unknown_door(json!({"effect": "Allow", "subjects": [{"kind": "User", "name": "jane"}], "subresources": ["exec", "logs"]}), "spec.subresources[1]: \"logs\" is no subresource of pods")]
 #[case::everybody(json!({"effect": "Allow", "subresources": ["exec"]}), "spec.subjects: an Allow must say for whom")]
 #[case::an_unknown_effect(json!({"effect": "Maybe"}), "spec.effect: Unsupported value")]
 #[case::an_unknown_field(json!({"effect": "Deny", "users": ["jane"]}), "unknown field \"spec.users\"")]
