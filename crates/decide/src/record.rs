@@ -57,7 +57,7 @@ pub fn digest(bytes: &[u8]) -> String {
 }
 
 /// The fields as one JSON object on a line of at most `most` bytes, with its end. The longest texts are cut to what fits;
-/// beside a text `what` that was cut stand its length in `what_bytes` and its digest in `what_sha256`.
+/// beside a text `command` that was cut stand its length in `command_bytes` and its digest in `command_sha256`.
 pub fn line(fields: &[Field<'_>], most: usize) -> String {
     let most = most.max(LEAST);
     let sizes: Vec<Size> = fields.iter().map(Size::of).collect();
