@@ -356,7 +356,7 @@ pub fn is_answer_to(object: &AccessGrant, request: &AccessRequest) -> bool {
 /// Not a duration that we take.
 pub fn valid_for(text: Option<&str>) -> Result<Option<std::time::Duration>, ConvertError> {
     let text = text.filter(|text| !text.is_empty());
-    text.map(|text| duration::parse(text, duration::LONGEST)).transpose().map_err(ConvertError::Duration)
+    text.map(|text| duration::parse(text, duration::MAX_ACCESS)).transpose().map_err(ConvertError::Duration)
 }
 
 /// The kind of a target, from its resource.

@@ -3,11 +3,11 @@
 use sha2::{Digest, Sha256};
 
 /// What a name that the API server makes random letters for may have before them.
-const LONGEST_PREFIX: usize = 58;
+const MAX_PREFIX_LEN: usize = 58;
 /// The start of the names of most requests, as the original writes it; it leaves a user's name this much room.
 const EXEC_PREFIX: &str = "access-exec-";
 /// A DNS subdomain (RFC 1123), as names of objects are.
-const LONGEST_NAME: usize = 253;
+const MAX_NAME_LEN: usize = 253;
 /// Hexadecimal digits of a short hash.
 const HASH: usize = 8;
 /// Of one that alone tells two requests of a user apart.
@@ -23,7 +23,7 @@ pub const WAITED: &str = "waited";
 ///
 /// A name that had to change gets a short hash, so that two users do not look like one; others stay as they are.
 pub fn slug(user: &str) -> String {
-    let longest = LONGEST_PREFIX.saturating_sub(EXEC_PREFIX.len()).saturating_sub(1);
+    let longest = MAX_PREFIX_LEN.saturating_sub(EXEC_PREFIX.len()).saturating_sub(1);
     let plain = dashed(user);
     if plain == user && !user.is_empty() && user.len() <= longest {
         return plain;
@@ -34,7 +34,7 @@ pub fn slug(user: &str) -> String {
 
 /// The `generateName` of a request: `access-exec-jane-`, as the original writes it.
 pub fn generate_name(verb: &str, slug: &str) -> String {
-    let room = LONGEST_PREFIX.saturating_sub("access--".len()).saturating_sub(verb.len()).saturating_sub(1);
+    let room = MAX_PREFIX_LEN.saturating_sub("access--".len()).saturating_sub(verb.len()).saturating_sub(1);
     let slug = if slug.len() <= room { slug.to_owned() } else { shorten(slug, slug, room) };
     format!("access-{verb}-{slug}-")
 }
@@ -48,16 +48,16 @@ pub fn derived_name(verb: &str, user: &str, key: &[&str]) -> String {
 /// The name of an answer: `grant-` or `deny-`, and the name of the request.
 pub fn answer_name(prefix: &str, request: &str) -> String {
     let name = format!("{prefix}{request}");
-    if name.len() <= LONGEST_NAME { name } else { shorten(&name, request, LONGEST_NAME) }
+    if name.len() <= MAX_NAME_LEN { name } else { shorten(&name, request, MAX_NAME_LEN) }
 }
 
 /// The name of an answer that no other approver's has: the same, and a short hash of who answers.
 pub fn approver_name(prefix: &str, request: &str, approver: &str) -> String {
     let name = format!("{prefix}{request}-{}", short_hash(approver));
-    if name.len() <= LONGEST_NAME {
+    if name.len() <= MAX_NAME_LEN {
         name
     } else {
-        shorten(&format!("{prefix}{request}"), &format!("{request} {approver}"), LONGEST_NAME)
+        shorten(&format!("{prefix}{request}"), &format!("{request} {approver}"), MAX_NAME_LEN)
     }
 }
 
@@ -162,7 +162,7 @@ mod tests {
             prop_assert!(is_label_value(&slug), "{slug}");
             for verb in ["exec", "port-forward"] {
                 let prefix = generate_name(verb, &slug);
-                prop_assert!(prefix.len() <= LONGEST_PREFIX);
+                prop_assert!(prefix.len() <= MAX_PREFIX_LEN);
                 let name = format!("{prefix}x4k2z");
                 prop_assert!(is_name(&name), "{name}");
             }

@@ -16,7 +16,7 @@ use fields::{Fields, is_same};
 /// The largest container that is added, in bytes of JSON: a request for one has at most 64 KiB.
 const LARGEST_CONTAINER: usize = 128 * 1024;
 /// How many values the container that is added may have.
-pub(crate) const MOST_VALUES: usize = 4096;
+pub(crate) const MAX_VALUES: usize = 4096;
 
 /// Why an update is not the addition of one container.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -165,7 +165,7 @@ fn name_of(container: &RawValue) -> Option<String> {
 /// Builds a container, where it is not larger than one that can be asked for.
 fn debug_container_of(container: &RawValue) -> Result<DebugContainer, PodUpdateError> {
     let text = container.get();
-    let bounded = text.len() <= LARGEST_CONTAINER && fields::values(text, MOST_VALUES);
+    let bounded = text.len() <= LARGEST_CONTAINER && fields::values(text, MAX_VALUES);
     if !bounded {
         return Err(not_understood("ephemeralContainers (it is too large)"));
     }

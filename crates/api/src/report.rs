@@ -13,21 +13,21 @@ use serde::{Deserialize, Serialize};
 pub const NAME: &str = "kube-request-access-observed";
 /// The key in it.
 pub const KEY: &str = "report.json";
-/// So many different attempts are kept: of more, those that were not seen for longest are forgotten.
-const MOST: usize = 2000;
-/// So long is the report at most, in bytes: a Secret takes 1 MiB.
-const LARGEST: usize = 700 * 1024;
+/// Maximum number of different attempts that are kept: those that were not seen for longest are forgotten first.
+const MAX_ATTEMPTS: usize = 2000;
+/// Maximum size of the report, in bytes: a Secret takes 1 MiB.
+const MAX_REPORT_BYTES: usize = 700 * 1024;
 /// Of one user so many different attempts are kept: nobody's push out all others.
-const MOST_OF_ONE: usize = 250;
+const MAX_OF_ONE: usize = 250;
 /// Of so many users it is kept how much was forgotten.
-const MOST_FORGOTTEN: usize = 100;
+const MAX_FORGOTTEN: usize = 100;
 /// Commands that take more bytes as JSON, or have more arguments than a policy takes, are kept by their program only.
-const LONGEST: usize = 2048;
-const MOST_ARGUMENTS: usize = 256;
+const MAX_COMMAND_LEN: usize = 2048;
+const MAX_ARGUMENTS: usize = 256;
 /// Names of what was not looked at are cut.
-const LONGEST_NAME: usize = 512;
+const MAX_NAME_LEN: usize = 512;
 /// Paths that are longer than a policy takes are cut.
-const LONGEST_PATH: usize = 1024;
+const MAX_PATH_LEN: usize = 1024;
 
 /// What is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -94,8 +94,8 @@ pub struct Observed {
 impl Observed {
     /// An attempt through a door of pods.
     pub fn door(user: &str, namespace: &str, door: &str, command: &[String], interactive: bool) -> Self {
-        let size = || serde_json::to_string(command).map_or(LONGEST, |text| text.len());
-        let whole = is_program(user) && command.len() <= MOST_ARGUMENTS && size() < LONGEST;
+        let size = || serde_json::to_string(command).map_or(MAX_COMMAND_LEN, |text| text.len());
+        let whole = is_program(user) && command.len() <= MAX_ARGUMENTS && size() < MAX_COMMAND_LEN;
         let kept: Vec<String> = if whole {
             command.to_vec()
         } else {
@@ -121,16 +121,16 @@ impl Observed {
             namespace: namespace.map(str::to_owned),
             resource: format!("{resource}/proxy"),
             command: Vec::new(),
-            cut: to.is_none_or(|(_, path)| path.len() > LONGEST_PATH),
+            cut: to.is_none_or(|(_, path)| path.len() > MAX_PATH_LEN),
             interactive: false,
             port: to.and_then(|(name, _)| name.port.clone()),
-            path: to.map(|(_, path)| path.chars().take(LONGEST_PATH).collect()),
+            path: to.map(|(_, path)| path.chars().take(MAX_PATH_LEN).collect()),
         }
     }
 
     /// An attempt that was too large to be looked at, or one too many at once; `door` is resource and subresource.
     pub fn unread(user: &str, namespace: Option<&str>, door: &str) -> Self {
-        let cut = |text: &str| text.chars().take(LONGEST_NAME).collect::<String>();
+        let cut = |text: &str| text.chars().take(MAX_NAME_LEN).collect::<String>();
         Self {
             user: cut(user),
             namespace: namespace.map(cut),
@@ -195,8 +195,8 @@ impl Report {
         let mut forgotten = Vec::new();
         self.stopped.retain(|one| {
             let of_user = of_users.entry(one.attempt.user.clone()).or_default();
-            let grown = serde_json::to_string(one).map_or(LARGEST, |text| text.len()).saturating_add(size);
-            let kept = *of_user < MOST_OF_ONE && count < MOST && grown <= LARGEST;
+            let grown = serde_json::to_string(one).map_or(MAX_REPORT_BYTES, |text| text.len()).saturating_add(size);
+            let kept = *of_user < MAX_OF_ONE && count < MAX_ATTEMPTS && grown <= MAX_REPORT_BYTES;
             if kept {
                 *of_user = of_user.saturating_add(1);
                 count = count.saturating_add(1);
@@ -210,7 +210,7 @@ impl Report {
             self.forgotten = self.forgotten.saturating_add(times);
             self.forgets(user, times);
         }
-        while self.forgotten_of.len() > MOST_FORGOTTEN {
+        while self.forgotten_of.len() > MAX_FORGOTTEN {
             let least = self.forgotten_of.iter().min_by_key(|(_, times)| **times).map(|(user, _)| user.clone());
             least.and_then(|user| self.forgotten_of.remove(&user));
         }

@@ -12,7 +12,7 @@ use decide::text::safe;
 use serde::{Deserialize, Serialize, de::Error as _};
 use serde_json::value::RawValue;
 
-pub use bounds::{Bounds, LARGEST_OBJECT};
+pub use bounds::{Bounds, MAX_OBJECT_BYTES};
 pub use head::{HEAD_BYTES, Head};
 
 use crate::objects::{GroupVersionResource, UserInfo};
@@ -61,7 +61,7 @@ pub enum TooLarge {
         limit: usize,
     },
     /// One of the objects of an update, in bytes of JSON.
-    #[error("the object has {bytes} bytes of JSON; the maximum is {LARGEST_OBJECT}")]
+    #[error("the object has {bytes} bytes of JSON; the maximum is {MAX_OBJECT_BYTES}")]
     Object {
         /// Its size.
         bytes: usize,
@@ -182,7 +182,7 @@ pub fn count_values(text: &[u8], most: usize) -> Option<usize> {
 fn check_objects(request: &AdmissionRequest) -> Result<(), TooLarge> {
     let objects = [&request.object, &request.old_object].into_iter().flatten();
     match objects.map(|object| object.get().len()).max() {
-        Some(bytes) if bytes > LARGEST_OBJECT => Err(TooLarge::Object { bytes }),
+        Some(bytes) if bytes > MAX_OBJECT_BYTES => Err(TooLarge::Object { bytes }),
         Some(_) | None => Ok(()),
     }
 }

@@ -6,12 +6,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::access::after;
 
-/// An API server of which nothing is known for so long is told of.
+/// How long nothing may be known of an API server before that is reported.
 pub const UNKNOWN_AFTER: Duration = Duration::from_mins(2);
 /// What goes on is told again after this time.
 pub const AGAIN_AFTER: Duration = Duration::from_mins(10);
-/// So many proofs in a row end an alarm: behind one address there may be several API servers, of which one does not ask.
-const PROOFS: u32 = 3;
+/// Number of consecutive proofs that end an alarm: of several API servers behind one address, one may not ask.
+const PROOFS_TO_CLEAR: u32 = 3;
 
 /// What an answer says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl Watched {
 
     fn proven(&mut self, now: Timestamp) -> Option<News> {
         (self.asked, self.misses, self.proofs) = (Some(now), 0, self.proofs.saturating_add(1));
-        if self.proofs < PROOFS {
+        if self.proofs < PROOFS_TO_CLEAR {
             return None;
         }
         self.alarm.take().map(|_over| News::AskedAgain)

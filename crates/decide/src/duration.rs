@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 /// The longest access anybody can ask for.
-pub const LONGEST: Duration = Duration::from_hours(12);
+pub const MAX_ACCESS: Duration = Duration::from_hours(12);
 
 /// Units from large to small, with their length in seconds.
 const UNITS: [(char, u64); 3] = [('h', 3600), ('m', 60), ('s', 1)];
@@ -96,7 +96,7 @@ mod tests {
     #[case("45s", 45)]
     #[case("12h", 43200)]
     fn what_go_writes_is_understood(#[case] text: &str, #[case] seconds: u64) {
-        assert_eq!(parse(text, LONGEST), Ok(Duration::from_secs(seconds)));
+        assert_eq!(parse(text, MAX_ACCESS), Ok(Duration::from_secs(seconds)));
     }
 
     // E13
@@ -117,7 +117,7 @@ mod tests {
     #[case("1h30")]
     #[case("1d")]
     fn what_is_no_duration_is_refused(#[case] text: &str) {
-        assert_eq!(parse(text, LONGEST), Err(DurationError::Malformed { text: text.to_owned() }));
+        assert_eq!(parse(text, MAX_ACCESS), Err(DurationError::Malformed { text: text.to_owned() }));
     }
 
     // E13
@@ -125,7 +125,7 @@ mod tests {
     #[case("0s")]
     #[case("0h0m0s")]
     fn no_time_at_all_is_refused(#[case] text: &str) {
-        assert_eq!(parse(text, LONGEST), Err(DurationError::Zero { text: text.to_owned() }));
+        assert_eq!(parse(text, MAX_ACCESS), Err(DurationError::Zero { text: text.to_owned() }));
     }
 
     // E13
@@ -135,12 +135,12 @@ mod tests {
     #[case("9999999999h")]
     #[case("99999999999999999999h")]
     fn more_than_the_limit_is_refused(#[case] text: &str) {
-        assert!(matches!(parse(text, LONGEST), Err(DurationError::TooLong { .. })));
+        assert!(matches!(parse(text, MAX_ACCESS), Err(DurationError::TooLong { .. })));
     }
 
     #[test]
     fn the_message_names_the_limit() {
-        let error = parse("13h", LONGEST).unwrap_err();
+        let error = parse("13h", MAX_ACCESS).unwrap_err();
         assert_eq!(error.to_string(), r#""13h" is longer than the 12h that an access may last"#);
     }
 
@@ -148,13 +148,13 @@ mod tests {
         #[test]
         fn what_is_shown_is_read_back(seconds in 1u64..=43200) {
             let duration = Duration::from_secs(seconds);
-            prop_assert_eq!(parse(&show(duration), LONGEST), Ok(duration));
+            prop_assert_eq!(parse(&show(duration), MAX_ACCESS), Ok(duration));
         }
 
         #[test]
         fn any_text_is_refused_or_within_the_limit(text in "\\PC{0,20}") {
-            if let Ok(duration) = parse(&text, LONGEST) {
-                prop_assert!(duration > Duration::ZERO && duration <= LONGEST);
+            if let Ok(duration) = parse(&text, MAX_ACCESS) {
+                prop_assert!(duration > Duration::ZERO && duration <= MAX_ACCESS);
             }
         }
     }

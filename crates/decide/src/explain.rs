@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Longest command, in bytes, that is repeated in a denial.
-const LONGEST_LINE: usize = 1024;
+const MAX_LINE_LEN: usize = 1024;
 
 /// What the text may speak of beside the attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -256,7 +256,7 @@ fn field(difference: &Difference, granted: &Ask, attempt: &Attempt) -> Option<St
     };
     let name = safe(name);
     Some(match sent {
-        Some((granted, sent)) if granted.len().max(sent.len()) <= LONGEST_LINE => {
+        Some((granted, sent)) if granted.len().max(sent.len()) <= MAX_LINE_LEN => {
             format!("  {name}: granted is {}, you sent {}", safe(&granted), safe(&sent))
         }
         Some(_) | None => format!("  another {name}"),
@@ -266,7 +266,7 @@ fn field(difference: &Difference, granted: &Ask, attempt: &Attempt) -> Option<St
 /// Both commands where they are short, else the first argument in which they differ. Never a part of one.
 fn compare(granted: &[String], ran: &[String]) -> Vec<String> {
     let (shown_granted, shown_ran) = (argv::show(granted), argv::show(ran));
-    if shown_granted.len() <= LONGEST_LINE && shown_ran.len() <= LONGEST_LINE {
+    if shown_granted.len() <= MAX_LINE_LEN && shown_ran.len() <= MAX_LINE_LEN {
         return vec![format!("  granted is  {shown_granted}"), format!("  you ran     {shown_ran}")];
     }
     let same = granted.iter().zip(ran).take_while(|(granted, ran)| granted == ran).count();
@@ -285,7 +285,7 @@ fn ask(attempt: &Attempt) -> String {
     };
     let line = words.map(|words| (words.iter().any(|word| word.chars().any(is_hidden)), argv::shell_line(&words)));
     match line {
-        Some((false, line)) if line.len() <= LONGEST_LINE => format!("  {line}"),
+        Some((false, line)) if line.len() <= MAX_LINE_LEN => format!("  {line}"),
         Some(_) | None => {
             let verb = verb(attempt);
             format!("  type your line again with `kubectl request {verb}` in place of `kubectl {verb}`")

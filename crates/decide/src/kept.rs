@@ -10,15 +10,15 @@ use crate::{
 };
 
 /// Longest record, in bytes.
-pub const LONGEST: usize = 8 * 1024;
+pub const MAX_LEN: usize = 8 * 1024;
 /// Longest record that stands whole in a line of the log, where its quotes are escaped.
-pub const LONGEST_IN_LOG: usize = 3 * 1024;
-/// So many records there are of one person in one namespace.
-pub const MOST_OF_ONE: usize = 50;
-/// So many there are in all.
-pub const MOST: usize = 1000;
-/// No part is cut to less, in bytes: so much takes what is said of one that was cut.
-const LEAST: usize = 128;
+pub const MAX_LEN_IN_LOG: usize = 3 * 1024;
+/// Maximum number of records of one person in one namespace.
+pub const MAX_RECORDS_OF_ONE: usize = 50;
+/// Maximum number of records in all.
+pub const MAX_RECORDS: usize = 1000;
+/// No part is cut to less, in bytes: the note about a part that was cut takes as much.
+const MIN_PART_LEN: usize = 128;
 
 /// A part of a record: its name, which is ours, and what it says, as JSON.
 pub type Part<'a> = (&'a str, String);
@@ -30,7 +30,7 @@ pub fn document(parts: &[Part<'_>], most: usize) -> String {
     let mut limit = most;
     loop {
         let text = object(&parts, limit);
-        if text.len() <= most || limit <= LEAST {
+        if text.len() <= most || limit <= MIN_PART_LEN {
             return text;
         }
         limit = limit.saturating_mul(7).saturating_div(8);
@@ -38,7 +38,7 @@ pub fn document(parts: &[Part<'_>], most: usize) -> String {
 }
 
 fn object(parts: &[(&str, &str, String)], limit: usize) -> String {
-    let limit = limit.max(LEAST);
+    let limit = limit.max(MIN_PART_LEN);
     let part = |(name, json, sha256): &(&str, &str, String)| {
         let name = quoted(name, usize::MAX);
         if json.len() <= limit { format!("{name}:{json}") } else { format!("{name}:{}", cut(json, sha256, limit)) }
@@ -47,7 +47,7 @@ fn object(parts: &[(&str, &str, String)], limit: usize) -> String {
 }
 
 fn cut(json: &str, sha256: &str, limit: usize) -> String {
-    let beginning = quoted(json, limit.saturating_sub(LEAST));
+    let beginning = quoted(json, limit.saturating_sub(MIN_PART_LEN));
     format!(r#"{{"cut":{beginning},"bytes":{},"sha256":"{sha256}"}}"#, json.len())
 }
 
@@ -69,18 +69,18 @@ pub struct Kept {
 pub fn surplus(records: &[Kept], keep: Duration, now: Timestamp) -> Vec<String> {
     let (mut gone, fresh): (Vec<&Kept>, Vec<&Kept>) =
         records.iter().partition(|record| after(record.since, keep) <= now);
-    let of_one = newest_of_each(fresh, MOST_OF_ONE, &mut gone, |record| (&record.person, &record.namespace));
+    let of_one = newest_of_each(fresh, MAX_RECORDS_OF_ONE, &mut gone, |record| (&record.person, &record.namespace));
     let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
     for record in &of_one {
         let count = counts.entry(&record.person).or_default();
         *count = count.saturating_add(1);
     }
     let left_with = |most: usize| counts.values().fold(0_usize, |sum, count| sum.saturating_add((*count).min(most)));
-    let share = (1..=MOST).rev().find(|share| left_with(*share) <= MOST).unwrap_or(1);
+    let share = (1..=MAX_RECORDS).rev().find(|share| left_with(*share) <= MAX_RECORDS).unwrap_or(1);
     let mut left = newest_of_each(of_one, share, &mut gone, |record| &record.person);
     // More persons than places.
     sort(&mut left);
-    gone.extend(left.split_off(MOST.min(left.len())));
+    gone.extend(left.split_off(MAX_RECORDS.min(left.len())));
     gone.into_iter().map(|record| record.name.clone()).collect()
 }
 

@@ -186,8 +186,8 @@ fn is_same_container(one: &Use, action: &Action, now: Timestamp) -> bool {
     }
 }
 
-/// So many containers can be attached to under one request for a time.
-const MOST_ADDED: usize = 16;
+/// Maximum number of containers that can be attached to under one request for a time.
+const MAX_ADDED: usize = 16;
 
 /// A container that is added under a request for a time is a use only where its user may attach to it.
 fn added_for_a_time(request: &Request, action: &Action) -> Left {
@@ -196,7 +196,7 @@ fn added_for_a_time(request: &Request, action: &Action) -> Left {
     match (known, request.uses.first()) {
         _ if !ask.attach => Left::Free,
         (Some(_), _) => Left::Own,
-        (None, Some(first)) if request.uses.len() >= MOST_ADDED => Left::Spent(first.clone()),
+        (None, Some(first)) if request.uses.len() >= MAX_ADDED => Left::Spent(first.clone()),
         (None, _) => Left::ToSpend,
     }
 }

@@ -18,9 +18,9 @@ use crate::{
 };
 
 /// The most approvals that a policy may require.
-pub const MOST_APPROVALS: u32 = 16;
+pub const MAX_APPROVALS: u32 = 16;
 /// The longest that a policy may give to review an emergency.
-pub const LONGEST_REVIEW: Duration = Duration::from_hours(720);
+pub const MAX_REVIEW: Duration = Duration::from_hours(720);
 /// So large a compiled pattern may be, in bytes.
 const LARGEST_PATTERN: usize = 64 * 1024;
 

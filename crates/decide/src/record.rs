@@ -14,23 +14,23 @@ use sha2::{Digest as _, Sha256};
 use crate::identity::share;
 
 /// Longest line, in bytes, with its end: container runtimes split lines at 16 KiB.
-pub const LONGEST_LINE: usize = 8 * 1024;
+pub const MAX_LINE_LEN: usize = 8 * 1024;
 /// Longest line about something that was denied, in bytes, with its end.
-pub const LONGEST_DENIED: usize = 2 * 1024;
+pub const MAX_DENIED_LEN: usize = 2 * 1024;
 /// Longest text that stands whole in a line, as JSON: beside it are the names of whom, where and why.
-pub const LONGEST_WHOLE: usize = 6 * 1024;
-/// No line is bounded to less than this.
-const LEAST: usize = 256;
-/// So many refusals of one user are written at once.
+pub const MAX_WHOLE_LEN: usize = 6 * 1024;
+/// Minimum of the bound on a line, in bytes.
+const MIN_LINE_LEN: usize = 256;
+/// Number of refusals of one user that are written without a pause.
 const BURST: i64 = 60;
-/// After these one more is written in so many seconds.
-const REFILL: i64 = 5;
-/// So many users are told apart; further ones share one count.
-const MOST_USERS: usize = 1024;
-/// So many digests of what was left out are kept.
-const MOST_DIGESTS: usize = 8;
+/// Seconds after which one more is written.
+const REFILL_SECONDS: i64 = 5;
+/// Maximum number of users that are told apart; further ones share one count.
+const MAX_USERS: usize = 1024;
+/// Maximum number of digests of omitted refusals that are kept.
+const MAX_DIGESTS: usize = 8;
 /// Longest user name that is kept as it is, in bytes.
-const LONGEST_USER: usize = 256;
+const MAX_USER_LEN: usize = 256;
 
 /// What a field of a line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub fn digest(bytes: &[u8]) -> String {
 /// The fields as one JSON object on a line of at most `most` bytes, with its end. The longest texts are cut to what fits;
 /// beside a text `command` that was cut stand its length in `command_bytes` and its digest in `command_sha256`.
 pub fn line(fields: &[Field<'_>], most: usize) -> String {
-    let most = most.max(LEAST);
+    let most = most.max(MIN_LINE_LEN);
     let sizes: Vec<Size> = fields.iter().map(Size::of).collect();
     let fits = |limit: usize| length(&sizes, limit) <= most;
     let limit = if fits(usize::MAX) { Some(usize::MAX) } else { fits(0).then(|| widest(most, fits)) };
@@ -191,9 +191,9 @@ pub(crate) fn quoted(text: &str, limit: usize) -> String {
     quoted
 }
 
-/// Whether a text stands whole in a line of [`LONGEST_LINE`].
+/// Whether a text stands whole in a line of [`MAX_LINE_LEN`].
 pub fn is_whole(text: &str) -> bool {
-    quoted_length(text) <= LONGEST_WHOLE
+    quoted_length(text) <= MAX_WHOLE_LEN
 }
 
 fn quoted_length(text: &str) -> usize {
@@ -221,7 +221,7 @@ pub struct Refusals {
 
 #[derive(Debug)]
 struct Account {
-    /// So many more may be written.
+    /// How many more may be written.
     left: i64,
     refilled: Timestamp,
     left_out: Option<LeftOut>,
@@ -273,13 +273,13 @@ impl Refusals {
 
     fn account(&mut self, user: &str, now: Timestamp) -> &mut Account {
         let user = share(user).into_owned();
-        let user = if user.len() > LONGEST_USER { digest(user.as_bytes()) } else { user };
-        if self.users.len() >= MOST_USERS && !self.users.contains_key(&user) {
+        let user = if user.len() > MAX_USER_LEN { digest(user.as_bytes()) } else { user };
+        if self.users.len() >= MAX_USERS && !self.users.contains_key(&user) {
             self.users.retain(|_, account| {
                 account.refill(now);
                 account.left < BURST || account.left_out.is_some()
             });
-            if self.users.len() >= MOST_USERS {
+            if self.users.len() >= MAX_USERS {
                 return self.others.get_or_insert_with(|| Account::full(now));
             }
         }
@@ -299,9 +299,9 @@ impl Account {
             self.refilled = now;
             return;
         }
-        let more = seconds.checked_div(REFILL).unwrap_or_default();
+        let more = seconds.checked_div(REFILL_SECONDS).unwrap_or_default();
         self.left = self.left.saturating_add(more).min(BURST);
-        let taken = SignedDuration::from_secs(more.saturating_mul(REFILL));
+        let taken = SignedDuration::from_secs(more.saturating_mul(REFILL_SECONDS));
         self.refilled = self.refilled.checked_add(taken).unwrap_or(now);
     }
 
@@ -315,7 +315,7 @@ impl Account {
             more: false,
             users: BTreeSet::new(),
         });
-        if share(user) != user && user.len() <= LONGEST_USER && left_out.users.len() < MOST_DIGESTS {
+        if share(user) != user && user.len() <= MAX_USER_LEN && left_out.users.len() < MAX_DIGESTS {
             left_out.users.insert(user.to_owned());
         }
         left_out.count = left_out.count.saturating_add(1);
@@ -323,7 +323,7 @@ impl Account {
         *of_kind = of_kind.saturating_add(1);
         left_out.last = now;
         let digest: String = digest(what.as_bytes()).chars().take(16).collect();
-        if left_out.digests.len() < MOST_DIGESTS {
+        if left_out.digests.len() < MAX_DIGESTS {
             left_out.digests.insert(digest);
         } else if !left_out.digests.contains(&digest) {
             left_out.more = true;

@@ -10,14 +10,14 @@ use crate::{
 };
 
 /// Most arguments of a command.
-pub const MOST_ARGUMENTS: usize = 256;
+pub const MAX_ARGUMENTS: usize = 256;
 /// Longest argument, in bytes.
-pub const LONGEST_ARGUMENT: usize = 4 * 1024;
+pub const MAX_ARGUMENT_LEN: usize = 4 * 1024;
 /// Longest command, in bytes, all arguments together.
-pub const LONGEST_COMMAND: usize = 32 * 1024;
+pub const MAX_COMMAND_LEN: usize = 32 * 1024;
 
 /// Longest name of a container, in bytes.
-pub const LONGEST_NAME: usize = 253;
+pub const MAX_NAME_LEN: usize = 253;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,13 +26,13 @@ pub enum Refusal {
     #[error("the command is empty: name one, or ask for any with anyCommand: true (--any-command)")]
     NoCommand,
     /// Too many arguments.
-    #[error("the command has {count} arguments; the maximum is {MOST_ARGUMENTS}")]
+    #[error("the command has {count} arguments; the maximum is {MAX_ARGUMENTS}")]
     TooManyArguments {
         /// How many there are.
         count: usize,
     },
     /// An argument is too long.
-    #[error("argument {number} of the command has {length} bytes; the maximum is {LONGEST_ARGUMENT}")]
+    #[error("argument {number} of the command has {length} bytes; the maximum is {MAX_ARGUMENT_LEN}")]
     ArgumentTooLong {
         /// Which, counted from 1.
         number: usize,
@@ -40,19 +40,19 @@ pub enum Refusal {
         length: usize,
     },
     /// All arguments together are too long.
-    #[error("the command has {length} bytes; the maximum is {LONGEST_COMMAND}")]
+    #[error("the command has {length} bytes; the maximum is {MAX_COMMAND_LEN}")]
     CommandTooLong {
         /// Its length in bytes.
         length: usize,
     },
     /// The name of a container is too long.
-    #[error("the name of the container has {length} bytes; the maximum is {LONGEST_NAME}")]
+    #[error("the name of the container has {length} bytes; the maximum is {MAX_NAME_LEN}")]
     NameTooLong {
         /// Its length in bytes.
         length: usize,
     },
     /// The name of an image is too long.
-    #[error("the name of the image has {length} bytes; the maximum is {LONGEST_ARGUMENT}")]
+    #[error("the name of the image has {length} bytes; the maximum is {MAX_ARGUMENT_LEN}")]
     ImageTooLong {
         /// Its length in bytes.
         length: usize,
@@ -124,7 +124,7 @@ pub fn check(request: &Request, settings: &Settings) -> Result<(), Refusal> {
 /// Says which bound it exceeds.
 pub fn check_attempt(action: &Action) -> Result<(), Refusal> {
     let container = action.container().unwrap_or_default();
-    if container.len() > LONGEST_NAME {
+    if container.len() > MAX_NAME_LEN {
         return Err(Refusal::NameTooLong { length: container.len() });
     }
     match action {
@@ -132,7 +132,7 @@ pub fn check_attempt(action: &Action) -> Result<(), Refusal> {
         Action::Attach(_) | Action::PortForward => Ok(()),
         Action::Debug(addition) => {
             let added = &addition.container;
-            if added.image.len() > LONGEST_ARGUMENT {
+            if added.image.len() > MAX_ARGUMENT_LEN {
                 return Err(Refusal::ImageTooLong { length: added.image.len() });
             }
             check_bounds(&added.command)?;
@@ -172,14 +172,14 @@ fn check_debug(container: &DebugContainer) -> Result<(), Refusal> {
 
 /// Bounds on number and size of arguments.
 fn check_bounds(argv: &[String]) -> Result<(), Refusal> {
-    if argv.len() > MOST_ARGUMENTS {
+    if argv.len() > MAX_ARGUMENTS {
         return Err(Refusal::TooManyArguments { count: argv.len() });
     }
-    if let Some((number, argument)) = (1..).zip(argv).find(|(_, argument)| argument.len() > LONGEST_ARGUMENT) {
+    if let Some((number, argument)) = (1..).zip(argv).find(|(_, argument)| argument.len() > MAX_ARGUMENT_LEN) {
         return Err(Refusal::ArgumentTooLong { number, length: argument.len() });
     }
     let length = argv.iter().map(String::len).sum();
-    if length > LONGEST_COMMAND {
+    if length > MAX_COMMAND_LEN {
         return Err(Refusal::CommandTooLong { length });
     }
     Ok(())
@@ -300,9 +300,9 @@ mod tests {
     #[test]
     fn bounds_are_exact() {
         let many = |count: usize| vec!["x".to_owned(); count];
-        assert_eq!(check_command(&many(MOST_ARGUMENTS)), Ok(()));
+        assert_eq!(check_command(&many(MAX_ARGUMENTS)), Ok(()));
         assert_eq!(check_command(&many(257)), Err(Refusal::TooManyArguments { count: 257 }));
-        assert_eq!(check_command(&["x".repeat(LONGEST_ARGUMENT)]), Ok(()));
+        assert_eq!(check_command(&["x".repeat(MAX_ARGUMENT_LEN)]), Ok(()));
         let long = ["x".repeat(4097)];
         assert_eq!(check_command(&long), Err(Refusal::ArgumentTooLong { number: 1, length: 4097 }));
         assert_eq!(check_command(&vec!["x".repeat(4096); 8]), Ok(()));

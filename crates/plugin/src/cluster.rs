@@ -26,7 +26,7 @@ pub use people::Me;
 pub use watching::Seen;
 
 /// After this long somebody who waits at a terminal is told what for.
-const PATIENCE: Duration = Duration::from_secs(2);
+const NOTICE_AFTER: Duration = Duration::from_secs(2);
 /// Objects that the API server is asked for at a time, as kubectl does.
 const CHUNK: u32 = 500;
 
@@ -315,7 +315,7 @@ impl Cluster {
 
     async fn call<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, ClusterError> {
         let mut call = pin!(call);
-        let answer = match tokio::time::timeout(PATIENCE, &mut call).await {
+        let answer = match tokio::time::timeout(NOTICE_AFTER, &mut call).await {
             Ok(answer) => answer,
             Err(_elapsed) => {
                 self.tell_what_takes_so_long();

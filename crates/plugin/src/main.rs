@@ -21,7 +21,7 @@ use plugin::terminal::{Pick, Terminal};
 use tracing_subscriber::EnvFilter;
 
 /// Whoever presses a key does not wait longer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const COMPLETION_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     if let Some(words) = words_to_complete() {
@@ -80,7 +80,7 @@ fn complete(words: Vec<String>) -> ExitCode {
         // Nobody may listen any more.
         let _too_late = sender.send(runtime.block_on(complete::run(&words, reach)));
     });
-    let text = answer.recv_timeout(PATIENCE).unwrap_or_else(|_too_late| complete::nothing());
+    let text = answer.recv_timeout(COMPLETION_TIMEOUT).unwrap_or_else(|_too_late| complete::nothing());
     anstream::print!("{text}");
     ExitCode::SUCCESS
 }

@@ -14,7 +14,7 @@ use http::Uri;
 use crate::{audit::AuditType, canary::account::Account, controllers::notices::UrlTemplate, lock::exception::Excepted};
 
 /// Longest time that requests are kept: ten years.
-const LONGEST_KEEP: Duration = Duration::from_hours(24 * 3650);
+const MAX_KEEP: Duration = Duration::from_hours(24 * 3650);
 
 /// Lets developers ask for `kubectl exec` and every other door into a pod, and allows just what was granted.
 ///
@@ -274,7 +274,7 @@ impl Args {
 }
 
 fn any_duration(text: &str) -> Result<Duration, duration::DurationError> {
-    duration::parse(text, LONGEST_KEEP)
+    duration::parse(text, MAX_KEEP)
 }
 
 /// The user name of a ServiceAccount, which may be written whole too.

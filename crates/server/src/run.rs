@@ -70,14 +70,14 @@ use crate::{
 /// The oldest API server that is supported: its CEL and policies are what our objects are guarded by.
 const OLDEST_MINOR: u32 = 33;
 /// How long an API server that does not answer is tried at start.
-const START: Duration = Duration::from_mins(1);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long reviews are still taken after we were told to stop.
-const LINGER: Duration = Duration::from_secs(3);
+const LINGER_TIME: Duration = Duration::from_secs(3);
 
-/// So often it is written how many refusals were left out of the log.
-const TELL: Duration = Duration::from_mins(1);
-/// So long an answer may still be written down once all reviews are done.
-const WRITE: Duration = Duration::from_secs(5);
+/// How often the number of refusals that were left out of the log is written.
+const TELL_INTERVAL: Duration = Duration::from_mins(1);
+/// How long audit lines may still be written once all reviews are done.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Logs as JSON, one event a bounded line, to standard error. The audit lines are part of it at every level. What HTTP libraries
 /// have to say is not: it may hold a secret path.
@@ -141,10 +141,10 @@ pub async fn run(args: Args, audit_file: Option<Arc<AuditFile>>) -> anyhow::Resu
         ended = watching => bail!("the watches ended: {ended:?}"),
         ended = controlling => bail!("the controllers ended: {ended:?}"),
     }
-    if timeout(WRITE, unwritten.written()).await.is_err() {
+    if timeout(WRITE_TIMEOUT, unwritten.written()).await.is_err() {
         warn!("stopped before all answers were written down: those uses will be called lost");
     }
-    if timeout(WRITE, reporting).await.is_err() {
+    if timeout(WRITE_TIMEOUT, reporting).await.is_err() {
         warn!("stopped before all that observe mode saw was written down");
     }
     limits.tell(Timestamp::now());
@@ -154,7 +154,7 @@ pub async fn run(args: Args, audit_file: Option<Arc<AuditFile>>) -> anyhow::Resu
 
 /// Writes once in a while how many refusals were counted and not written.
 async fn tell_of_left_out(limits: Arc<Limits>) {
-    let mut ticks = interval(TELL);
+    let mut ticks = interval(TELL_INTERVAL);
     loop {
         ticks.tick().await;
         limits.tell(Timestamp::now());
@@ -389,7 +389,7 @@ async fn patiently(client: &Client) -> anyhow::Result<k8s_openapi::apimachinery:
     loop {
         match client.apiserver_version().await {
             Ok(version) => return Ok(version),
-            Err(error) if started.elapsed() >= START => {
+            Err(error) if started.elapsed() >= START_TIMEOUT => {
                 return Err(error).context("the API server cannot be reached: check the kubeconfig, and that it runs");
             }
             Err(error) => {
@@ -511,7 +511,7 @@ async fn stopping(ready: watch::Sender<bool>) {
         std::process::exit(1);
     });
     // Until every node knows that we are not ready, reviews still come here; a refused connection would deny them.
-    sleep(LINGER).await;
+    sleep(LINGER_TIME).await;
 }
 
 #[cfg(test)]
@@ -586,6 +586,6 @@ mod tests {
         let began = tokio::time::Instant::now();
         let error = check_cluster(&Client::new(service, "default")).await.unwrap_err();
         assert!(format!("{error:#}").contains("the API server cannot be reached"));
-        assert!(began.elapsed() >= START);
+        assert!(began.elapsed() >= START_TIMEOUT);
     }
 }

@@ -125,7 +125,7 @@ pub struct Options {
 /// How long each step of the start may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// The kernel takes 107 bytes for a socket's path; the longest name in the run directory is `/etcd-peer.sock`.
-const LONGEST_DIR: usize = 107 - 15;
+const MAX_DIR_LEN: usize = 107 - 15;
 /// A port may be taken by another process between being chosen and being used.
 const ATTEMPTS: usize = 3;
 
@@ -403,9 +403,9 @@ impl Ports {
 fn run_dir(options: &Options, number: u8) -> Result<RunDir, StartError> {
     let dir = options.dir.clone().map_or_else(|| default_dir(number), Ok)?;
     let run = RunDir::create(&dir).map_err(|source| StartError::Dir { dir: dir.clone(), source })?;
-    if run.path().as_os_str().len() > LONGEST_DIR {
+    if run.path().as_os_str().len() > MAX_DIR_LEN {
         drop(fs::remove_dir_all(run.path()));
-        return Err(StartError::LongDir { dir, longest: LONGEST_DIR });
+        return Err(StartError::LongDir { dir, longest: MAX_DIR_LEN });
     }
     if std::env::var_os("KRA_KEEP_LOGS").is_some() {
         drop(fs::write(run.keep_logs(), ""));

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use decide::duration::{DurationError, LONGEST, parse, show};
+use decide::duration::{DurationError, MAX_ACCESS, parse, show};
 
 /// Takes a text as a duration, under several limits.
 pub fn check(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    for limit in [LONGEST, Duration::from_secs(30), Duration::from_hours(1), Duration::MAX] {
+    for limit in [MAX_ACCESS, Duration::from_secs(30), Duration::from_hours(1), Duration::MAX] {
         let parsed = parse(&text, limit);
         match (strict(&text), &parsed) {
             (None, Err(DurationError::Malformed { .. } | DurationError::TooLong { .. }))

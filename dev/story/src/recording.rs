@@ -8,7 +8,7 @@ use std::{
 use crate::stage::Person;
 
 /// Nobody wants to watch a terminal on which nothing happens for longer.
-const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
+const MAX_PAUSE: Duration = Duration::from_millis(1500);
 
 /// What a piece of text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Recording {
 fn without_long_pauses(mut events: Vec<Event>) -> Vec<Event> {
     let (mut before, mut now) = (Duration::ZERO, Duration::ZERO);
     for event in &mut events {
-        now = now.saturating_add(event.at.saturating_sub(before).min(LONGEST_PAUSE));
+        now = now.saturating_add(event.at.saturating_sub(before).min(MAX_PAUSE));
         before = event.at;
         event.at = now;
     }

@@ -27,7 +27,7 @@ use serde_json::json;
 const MAX_BODY: usize = 1 << 20;
 /// So many characters of a notice's text are said, escaped: chats refuse messages that are too long (Rocket.Chat takes 5,000),
 /// and then a long command would be a way not to be seen.
-const LONGEST: usize = 3000;
+const MAX_TEXT_LEN: usize = 3000;
 /// How long the chat may take; the server waits for ten seconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -156,7 +156,7 @@ fn message(notice: &Notice) -> String {
 
 /// The beginning of a text that was made plain, and whether that is all. No `&amp;` is cut in two.
 fn cut(plain: &str) -> (&str, bool) {
-    let Some((end, _)) = plain.char_indices().nth(LONGEST) else { return (plain, true) };
+    let Some((end, _)) = plain.char_indices().nth(MAX_TEXT_LEN) else { return (plain, true) };
     let said = plain.get(..end).unwrap_or_default();
     let begun = said.rfind('&').filter(|at| !said.get(*at..).unwrap_or_default().contains(';'));
     (begun.and_then(|at| said.get(..at)).unwrap_or(said), false)
@@ -210,10 +210,10 @@ mod tests {
             To approve: `kubectl request approve -n shop ask`\nhttps://requests.example/ask";
         assert!(text.ends_with(end), "{text}");
         for before in 0..8 {
-            let (plain, most) = (plain(&format!("{}{}", "x".repeat(before), "&".repeat(LONGEST))), LONGEST);
+            let (plain, most) = (plain(&format!("{}{}", "x".repeat(before), "&".repeat(MAX_TEXT_LEN))), MAX_TEXT_LEN);
             let (said, is_whole) = cut(&plain);
             assert!(said.ends_with(';') && !is_whole && said.chars().count() <= most, "{before}");
         }
-        assert!(cut(&"\u{e9}".repeat(LONGEST)).1);
+        assert!(cut(&"\u{e9}".repeat(MAX_TEXT_LEN)).1);
     }
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use decide::{
     attempt::Door,
-    duration::{self, DurationError, LONGEST},
+    duration::{self, DurationError, MAX_ACCESS},
     policy::{
-        Allow, ApproverSet, CommandRule, Effect, LONGEST_REVIEW, MOST_APPROVALS, Pattern, Policy, Require, Subject,
-        Terms, TextRule, Who,
+        Allow, ApproverSet, CommandRule, Effect, MAX_APPROVALS, MAX_REVIEW, Pattern, Policy, Require, Subject, Terms,
+        TextRule, Who,
     },
     policy_id::PolicyId,
     proxy::{ProxyPath, ProxyResource, ProxyRule},
@@ -240,7 +240,7 @@ fn emergency(spec: &AccessPolicySpec) -> Result<Option<Duration>, PolicyFault> {
         return fault("spec.reason", "an emergency must give a reason: say reason: {}, or what it must be like");
     }
     let at = "spec.emergency.reviewWithin";
-    match duration::parse(&emergency.review_within, LONGEST_REVIEW) {
+    match duration::parse(&emergency.review_within, MAX_REVIEW) {
         Ok(within) => Ok(Some(within)),
         Err(DurationError::TooLong { .. }) => fault(at, "at most 720h"),
         Err(error) => fault(at, error.to_string()),
@@ -249,10 +249,10 @@ fn emergency(spec: &AccessPolicySpec) -> Result<Option<Duration>, PolicyFault> {
 
 /// As many people as sets, at least: else one who is in all of them would do.
 fn approvals(spec: &AccessPolicySpec, sets: usize) -> Result<u32, PolicyFault> {
-    let least = u32::try_from(sets).unwrap_or(MOST_APPROVALS).max(1);
+    let least = u32::try_from(sets).unwrap_or(MAX_APPROVALS).max(1);
     let approvals = spec.approvals.unwrap_or(least);
-    if !(1..=MOST_APPROVALS).contains(&approvals) {
-        return fault("spec.approvals", format!("from 1 to {MOST_APPROVALS}"));
+    if !(1..=MAX_APPROVALS).contains(&approvals) {
+        return fault("spec.approvals", format!("from 1 to {MAX_APPROVALS}"));
     }
     if approvals < least {
         return fault(
@@ -277,7 +277,7 @@ fn sets(spec: &AccessPolicySpec) -> Result<Vec<ApproverSet>, PolicyFault> {
 
 fn terms(spec: &AccessPolicySpec) -> Result<Terms, PolicyFault> {
     let valid_for = spec.valid_for.as_deref().filter(|text| !text.is_empty());
-    let valid_for = match valid_for.map(|text| duration::parse(text, LONGEST)).transpose() {
+    let valid_for = match valid_for.map(|text| duration::parse(text, MAX_ACCESS)).transpose() {
         Ok(valid_for) => valid_for,
         Err(error) => return fault("spec.validFor", error.to_string()),
     };

@@ -2,17 +2,17 @@
 //! API server is 3 MiB, and what such a text becomes in memory is a hundred times more.
 
 use super::{Head, Operation};
-use crate::{objects::GROUP, pod_update::MOST_VALUES};
+use crate::{objects::GROUP, pod_update::MAX_VALUES};
 
 /// The largest object, in bytes of JSON: a pod whose debug containers are looked at, or one of ours that is there
 /// already. etcd takes 1.5 MiB.
-pub const LARGEST_OBJECT: usize = 2 * 1024 * 1024;
+pub const MAX_OBJECT_BYTES: usize = 2 * 1024 * 1024;
 /// What stands around the objects of a review: names, and the groups of the user.
 const ENVELOPE: usize = 256 * 1024;
 /// The longest command that a request may have is 32 KiB; its every byte may take six in JSON.
-const SMALL: usize = 256 * 1024;
+const SMALL_BYTES: usize = 256 * 1024;
 /// An object before and after.
-const TWO: usize = 2 * LARGEST_OBJECT + ENVELOPE;
+const MAX_UPDATE_BYTES: usize = 2 * MAX_OBJECT_BYTES + ENVELOPE;
 /// Values and keys of anything but a pod. The schemas of our objects leave room for less.
 const SMALL_NODES: usize = 16 * 1024;
 /// Values and keys of two pods; those of large pods in use have some ten thousand.
@@ -49,14 +49,14 @@ impl Head {
         match (resource, self.operation) {
             // Nothing is built of it but one container.
             ((Some(""), Some("pods"), Some("ephemeralcontainers")), Some(Operation::Update)) => {
-                Bounds { bytes: TWO, nodes: POD_NODES, built: (MOST_VALUES, 512) }
+                Bounds { bytes: MAX_UPDATE_BYTES, nodes: POD_NODES, built: (MAX_VALUES, 512) }
             }
             // One that is there already may be as large as it is: it must be possible to shrink and to delete it.
             ((Some(GROUP), _, _), Some(Operation::Update | Operation::Delete)) => {
-                Bounds { bytes: TWO, nodes: 2 * SMALL_NODES, built: (SMALL_NODES, 256) }
+                Bounds { bytes: MAX_UPDATE_BYTES, nodes: 2 * SMALL_NODES, built: (SMALL_NODES, 256) }
             }
-            ((Some(GROUP), _, _), _) => Bounds { bytes: SMALL, nodes: SMALL_NODES, built: (SMALL_NODES, 256) },
-            _ => Bounds { bytes: SMALL, nodes: SMALL_NODES, built: (SMALL_NODES, 64) },
+            ((Some(GROUP), _, _), _) => Bounds { bytes: SMALL_BYTES, nodes: SMALL_NODES, built: (SMALL_NODES, 256) },
+            _ => Bounds { bytes: SMALL_BYTES, nodes: SMALL_NODES, built: (SMALL_NODES, 64) },
         }
     }
 }
@@ -68,14 +68,14 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case("", "pods", "exec", Operation::Connect, SMALL)]
-    #[case("", "pods", "ephemeralcontainers", Operation::Update, TWO)]
-    #[case("", "pods", "ephemeralcontainers", Operation::Create, SMALL)]
-    #[case("apps", "pods", "ephemeralcontainers", Operation::Update, SMALL)]
-    #[case("spreadgroup.com", "accessrequests", "", Operation::Create, SMALL)]
-    #[case("spreadgroup.com", "accessrequests", "", Operation::Update, TWO)]
-    #[case("spreadgroup.com", "accessgrants", "", Operation::Delete, TWO)]
-    #[case("other.com", "accessgrants", "", Operation::Delete, SMALL)]
+    #[case("", "pods", "exec", Operation::Connect, SMALL_BYTES)]
+    #[case("", "pods", "ephemeralcontainers", Operation::Update, MAX_UPDATE_BYTES)]
+    #[case("", "pods", "ephemeralcontainers", Operation::Create, SMALL_BYTES)]
+    #[case("apps", "pods", "ephemeralcontainers", Operation::Update, SMALL_BYTES)]
+    #[case("spreadgroup.com", "accessrequests", "", Operation::Create, SMALL_BYTES)]
+    #[case("spreadgroup.com", "accessrequests", "", Operation::Update, MAX_UPDATE_BYTES)]
+    #[case("spreadgroup.com", "accessgrants", "", Operation::Delete, MAX_UPDATE_BYTES)]
+    #[case("other.com", "accessgrants", "", Operation::Delete, SMALL_BYTES)]
     fn only_what_carries_objects_that_are_there_already_may_be_large(
         #[case] group: &str,
         #[case] resource: &str,
@@ -91,6 +91,6 @@ mod tests {
             ..Head::default()
         };
         assert_eq!(head.bounds().bytes, bytes);
-        assert_eq!(Head::default().bounds().bytes, SMALL, "of which nothing is known");
+        assert_eq!(Head::default().bounds().bytes, SMALL_BYTES, "of which nothing is known");
     }
 }

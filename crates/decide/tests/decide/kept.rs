@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use kra_decide::{
-    kept::{Kept, LONGEST, LONGEST_IN_LOG, MOST, MOST_OF_ONE, document, surplus},
+    kept::{Kept, MAX_LEN, MAX_LEN_IN_LOG, MAX_RECORDS, MAX_RECORDS_OF_ONE, document, surplus},
     record::digest,
 };
 use proptest::prelude::*;
@@ -23,7 +23,7 @@ proptest! {
     #[test]
     fn a_record_is_always_whole_json_and_never_longer_than_its_bound(
         parts in proptest::collection::vec(json(), 1..12),
-        most in prop_oneof![Just(LONGEST), Just(LONGEST_IN_LOG)],
+        most in prop_oneof![Just(MAX_LEN), Just(MAX_LEN_IN_LOG)],
     ) {
         let names: Vec<String> = (0..parts.len()).map(|number| format!("part{number}")).collect();
         let named: Vec<(&str, String)> = names.iter().map(String::as_str).zip(parts).collect();
@@ -49,10 +49,10 @@ proptest! {
         let gone: BTreeSet<String> = surplus(&all, DAY, at(0)).into_iter().collect();
         let left = |one: usize| all.iter().filter(|record| is_of(record, one) && !gone.contains(&record.name)).count();
         let kept: Vec<usize> = (0..counts.len()).map(left).collect();
-        prop_assert!(kept.iter().sum::<usize>() <= MOST);
+        prop_assert!(kept.iter().sum::<usize>() <= MAX_RECORDS);
         let most = kept.iter().max().copied().unwrap_or(0);
         for (kept, had) in kept.iter().zip(&counts) {
-            prop_assert!(*kept <= MOST_OF_ONE && (kept == had || kept == &most), "{kept} of {had}, and {most}");
+            prop_assert!(*kept <= MAX_RECORDS_OF_ONE && (kept == had || kept == &most), "{kept} of {had}, and {most}");
         }
     }
 }
@@ -79,13 +79,13 @@ fn records(person: &str, count: usize) -> Vec<Kept> {
 #[test]
 fn a_short_record_stands_there_as_it_is() {
     let parts = [("by", r#""jane""#.to_owned()), ("uses", "[]".to_owned())];
-    assert_eq!(document(&parts, LONGEST), r#"{"by":"jane","uses":[]}"#);
+    assert_eq!(document(&parts, MAX_LEN), r#"{"by":"jane","uses":[]}"#);
 }
 
 // K17
 #[test]
 fn of_too_many_the_oldest_of_that_person_and_namespace_go_first() {
-    let mut all = records("jane", MOST_OF_ONE + 2);
+    let mut all = records("jane", MAX_RECORDS_OF_ONE + 2);
     let mut elsewhere = records("jane", 1);
     elsewhere[0].namespace = "bank".to_owned();
     elsewhere[0].name = "elsewhere".to_owned();
@@ -99,22 +99,22 @@ fn of_too_many_the_oldest_of_that_person_and_namespace_go_first() {
 #[test]
 fn a_person_with_many_namespaces_pushes_out_their_own_records_and_nobody_elses() {
     let mallorys = (0..40).flat_map(|number| {
-        let mut records = records(&format!("mallory-in-{number}"), MOST_OF_ONE);
+        let mut records = records(&format!("mallory-in-{number}"), MAX_RECORDS_OF_ONE);
         for record in &mut records {
             (record.person, record.namespace) = ("mallory".to_owned(), format!("own-{number}"));
         }
         records
     });
-    let all: Vec<Kept> = records("jane", MOST_OF_ONE).into_iter().chain(mallorys).collect();
+    let all: Vec<Kept> = records("jane", MAX_RECORDS_OF_ONE).into_iter().chain(mallorys).collect();
     let gone = surplus(&all, DAY, at(0));
-    assert_eq!(gone.len(), all.len() - MOST);
+    assert_eq!(gone.len(), all.len() - MAX_RECORDS);
     assert!(gone.iter().all(|name| name.starts_with("mallory")));
 }
 
 // K17
 #[test]
 fn of_more_people_than_places_the_oldest_go() {
-    let mut all: Vec<Kept> = (0..MOST).flat_map(|one| records(&format!("jane{one}"), 1)).collect();
+    let mut all: Vec<Kept> = (0..MAX_RECORDS).flat_map(|one| records(&format!("jane{one}"), 1)).collect();
     all[17].since = at(-5);
     all.extend(records("amy", 1));
     assert_eq!(surplus(&all, DAY, at(0)), ["jane17-0"]);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use kra_decide::record::{LONGEST_LINE, Refusals, Value, digest, line};
+use kra_decide::record::{MAX_LINE_LEN, Refusals, Value, digest, line};
 use proptest::prelude::*;
 
 fn text(value: &str) -> Value {
@@ -64,11 +64,11 @@ proptest! {
 #[test]
 fn a_long_text_leaves_the_short_ones_whole() {
     let fields = [("user", text("jane")), ("what", text(&"\u{1}".repeat(300_000))), ("decision", text("granted"))];
-    let line = line(&fields, LONGEST_LINE);
+    let line = line(&fields, MAX_LINE_LEN);
     let read = parsed(&line);
     assert_eq!((read["user"].as_str(), read["decision"].as_str()), ("jane", "granted"));
     assert_eq!(read["what_bytes"], "300000");
-    assert!((8000..=LONGEST_LINE).contains(&line.len()), "{}", line.len());
+    assert!((8000..=MAX_LINE_LEN).contains(&line.len()), "{}", line.len());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io;
 
 use api::{AccessGrant, AccessGrantSpec, AccessRequest, GrantStatus, Phase};
-use decide::duration::{self, DurationError, LONGEST};
+use decide::duration::{self, DurationError, MAX_ACCESS};
 use jiff::Zoned;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
@@ -364,7 +364,7 @@ impl Answer {
     /// # Errors
     /// When the validity is none.
     pub fn check_duration(&self) -> Result<(), AnswerError> {
-        let checked = self.valid_for.as_deref().map(|text| duration::parse(text, LONGEST)).transpose();
+        let checked = self.valid_for.as_deref().map(|text| duration::parse(text, MAX_ACCESS)).transpose();
         checked.map(drop).map_err(AnswerError::ValidFor)
     }
 
@@ -373,7 +373,7 @@ impl Answer {
     /// # Errors
     /// When it is longer than what is asked for.
     pub fn refuse_longer(&self, request: &AccessRequest) -> Result<(), AnswerError> {
-        let length = |text: Option<&str>| text.and_then(|text| duration::parse(text, LONGEST).ok());
+        let length = |text: Option<&str>| text.and_then(|text| duration::parse(text, MAX_ACCESS).ok());
         match (length(self.valid_for.as_deref()), length(request.spec.valid_for.as_deref())) {
             (Some(given), Some(asked)) if given > asked => Err(AnswerError::Longer {
                 given: duration::show(given),

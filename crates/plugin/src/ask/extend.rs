@@ -1,7 +1,7 @@
 //! `kubectl request extend`: files a request that goes on where an earlier one ends.
 
 use clap::Args;
-use decide::duration::{self, LONGEST};
+use decide::duration::{self, MAX_ACCESS};
 
 use crate::ask::again::Repeat;
 use crate::ask::waiting::Waiting;
@@ -38,6 +38,6 @@ pub struct ExtendArgs {
 /// # Errors
 /// When it cannot be the name of a request, the validity is none, or flags contradict each other.
 pub fn check(args: ExtendArgs) -> Result<Repeat, AskError> {
-    duration::parse(&args.valid_for, LONGEST).map_err(AskError::ValidFor)?;
+    duration::parse(&args.valid_for, MAX_ACCESS).map_err(AskError::ValidFor)?;
     Repeat::check(args.request, Some(args.valid_for), args.filing, args.waiting)
 }

@@ -52,7 +52,7 @@ impl Asking {
     pub fn check(self) -> Result<Terms, AskError> {
         let Self { valid_for, reason, custom_keys: keys, on_behalf_of, pin_pod, new, filing, waiting, explain } = self;
         if let Some(text) = &valid_for {
-            duration::parse(text, duration::LONGEST).map_err(AskError::ValidFor)?;
+            duration::parse(text, duration::MAX_ACCESS).map_err(AskError::ValidFor)?;
         }
         let custom_keys = custom_keys(&keys)?;
         let wait = waiting.check()?;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use api::{AccessRequest, AccessRequestSpec, Phase, UserInfo};
-use decide::duration::{self, LONGEST};
+use decide::duration::{self, MAX_ACCESS};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::Value;
@@ -22,7 +22,7 @@ pub fn key(spec: &AccessRequestSpec) -> Option<Value> {
     };
     let valid_for = spec.valid_for.as_deref().filter(|text| !text.is_empty());
     let valid_for =
-        valid_for.map(|text| duration::parse(text, LONGEST).map_or_else(|_| text.to_owned(), duration::show));
+        valid_for.map(|text| duration::parse(text, MAX_ACCESS).map_or_else(|_| text.to_owned(), duration::show));
     let spec = AccessRequestSpec {
         user_info: person(&spec.user_info),
         created_by: person(&spec.created_by),

@@ -22,12 +22,12 @@ use decide::text::safe_word;
 /// At a terminal somebody can interrupt it.
 const AT_A_TERMINAL: Duration = Duration::from_mins(10);
 /// A request that nobody answers is deleted after two days.
-const LONGEST: Duration = Duration::from_hours(24);
+const MAX_WAIT: Duration = Duration::from_hours(24);
 /// In a row; with the pauses between them that is some minutes.
-pub(crate) const MOST_ERRORS: u32 = 10;
+pub(crate) const MAX_ERRORS: u32 = 10;
 
-/// So long a request that was filed is looked at, in case a policy grants it.
-const AT_ONCE: Duration = Duration::from_secs(2);
+/// How long a filed request is watched for a grant by a policy.
+const GRANT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long to wait, and what for.
 #[derive(Debug, Clone, Default, Args)]
@@ -141,7 +141,7 @@ impl Waiting {
     /// # Errors
     /// When `--timeout` is no duration, or nothing is waited for.
     pub fn check(self) -> Result<Option<Wait>, WaitError> {
-        let timeout = self.timeout.as_deref().map(|text| duration::parse(text, LONGEST)).transpose();
+        let timeout = self.timeout.as_deref().map(|text| duration::parse(text, MAX_WAIT)).transpose();
         let timeout = timeout.map_err(|error| match error {
             DurationError::TooLong { .. } => WaitError::TooLong,
             error @ (DurationError::Malformed { .. } | DurationError::Zero { .. }) => WaitError::Timeout(error),
@@ -213,7 +213,7 @@ pub async fn granted_at_once(request: &AccessRequest, cluster: &Cluster) -> Opti
         }
         None
     };
-    tokio::time::timeout(AT_ONCE, first).await.ok().flatten()
+    tokio::time::timeout(GRANT_TIMEOUT, first).await.ok().flatten()
 }
 
 /// How waiting ends.
@@ -254,7 +254,7 @@ async fn settled(request: &AccessRequest, cluster: &Cluster) -> End {
             Ok(Seen::There(_) | Seen::Gone) => return End::Failed(WaitError::Deleted { name }),
             Err(source) => {
                 errors = errors.saturating_add(1);
-                if errors >= MOST_ERRORS || source.is_about_us() {
+                if errors >= MAX_ERRORS || source.is_about_us() {
                     return End::Failed(WaitError::Watch { name, source });
                 }
             }

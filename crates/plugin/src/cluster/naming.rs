@@ -8,7 +8,7 @@ use super::{Cluster, ClusterError};
 use crate::target::Workload;
 
 /// More candidates help nobody.
-const MOST: u32 = 500;
+const MAX_CANDIDATES: u32 = 500;
 
 /// What has a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Cluster {
             Kind::Namespace => Api::all_with(client, &resource),
             Kind::Pod | Kind::Service | Kind::Workload(_) => Api::namespaced_with(client, &self.namespace, &resource),
         };
-        let list = self.call(api.list_metadata(&ListParams::default().limit(MOST))).await?;
+        let list = self.call(api.list_metadata(&ListParams::default().limit(MAX_CANDIDATES))).await?;
         Ok(list.items.iter().map(ResourceExt::name_any).collect())
     }
 }

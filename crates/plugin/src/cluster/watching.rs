@@ -12,7 +12,7 @@ use kube::runtime::watcher::{self, Config, Event, watcher};
 use super::{Cluster, ClusterError};
 
 /// A watch that is silent is noticed after this many seconds.
-const TIMEOUT: u32 = 30;
+const WATCH_TIMEOUT: u32 = 30;
 
 /// What is seen of one request.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub enum Seen {
 impl Cluster {
     /// One request, from now on. Errors are not the end: it is looked again, with pauses between.
     pub fn watch_request(&self, name: &str) -> impl Stream<Item = Result<Seen, ClusterError>> + use<'_> {
-        let config = Config::default().fields(&format!("metadata.name={name}")).timeout(TIMEOUT);
+        let config = Config::default().fields(&format!("metadata.name={name}")).timeout(WATCH_TIMEOUT);
         let events = watcher(self.here::<AccessRequest>(), config).default_backoff();
         let mut there = false;
         events.filter_map(move |event| {
@@ -42,7 +42,7 @@ impl Cluster {
         everywhere: bool,
         labels: Option<&str>,
     ) -> impl Stream<Item = Result<Option<AccessRequest>, ClusterError>> + use<'_> {
-        let config = Config::default().timeout(TIMEOUT);
+        let config = Config::default().timeout(WATCH_TIMEOUT);
         let config = labels.map_or_else(|| config.clone(), |labels| config.clone().labels(labels));
         let api: Api<DeserializeGuard<AccessRequest>> =
             if everywhere { Api::all(self.client.clone()) } else { self.here() };

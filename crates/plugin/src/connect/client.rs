@@ -21,7 +21,7 @@ use crate::terminal::kubectl::Words;
 use decide::text::{safe_lines, safe_word};
 
 /// A day: nobody waits longer for one request.
-const LONGEST_TIMEOUT: Duration = Duration::from_hours(24);
+const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 
 impl ConnectionFlags {
     /// The same, as kubectl takes them.
@@ -240,7 +240,7 @@ fn timeout(text: &str) -> Result<Option<Duration>, ConnectError> {
     if let Some(number) = milliseconds {
         return Ok(Some(Duration::from_millis(number)));
     }
-    duration::parse(text, LONGEST_TIMEOUT).map(Some).map_err(|_error| malformed())
+    duration::parse(text, MAX_TIMEOUT).map(Some).map_err(|_error| malformed())
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "kube has many errors, and more of them later")]

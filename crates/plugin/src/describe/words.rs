@@ -1,7 +1,7 @@
 //! Words that stand in every description.
 
 use api::AccessRequest;
-use decide::duration::{self, LONGEST};
+use decide::duration::{self, MAX_ACCESS};
 use decide::text::safe_word;
 
 /// Name of who asks.
@@ -14,5 +14,5 @@ pub fn user(request: &AccessRequest) -> String {
 
 /// A duration as people write it; one that is none, as it stands.
 pub fn shown_duration(text: &str) -> String {
-    duration::parse(text, LONGEST).map_or_else(|_| safe_word(text), duration::show)
+    duration::parse(text, MAX_ACCESS).map_or_else(|_| safe_word(text), duration::show)
 }

@@ -13,10 +13,10 @@ use crate::ask::secrets;
 use crate::terminal::output;
 use decide::text::safe;
 
-/// So many commands a policy takes.
-const MOST_COMMANDS: usize = 256;
-/// So many rules for proxies a policy takes, each of one path at least.
-const MOST_RULES: usize = 16;
+/// Maximum number of commands of a policy.
+const MAX_COMMANDS: usize = 256;
+/// Maximum number of rules for proxies of a policy, each with at least one path.
+const MAX_RULES: usize = 16;
 const HEAD: &str = "\
 # What ServiceAccounts did in observe mode, as policies. Read each before you apply it: what is allowed here needs no
 # approval. A command is allowed in every pod and container of the namespace, and what it leads to (a shell, a script in
@@ -71,7 +71,7 @@ fn write(((user, namespace), seen): &Group<'_>, text: &mut String) {
     };
     let place = namespace.unwrap_or("nodes");
     let exactly = |one: &&Stopped| PolicyCommand { exactly: Some(one.attempt.command.clone()), program: None };
-    for (number, commands) in commands.chunks(MOST_COMMANDS).enumerate() {
+    for (number, commands) in commands.chunks(MAX_COMMANDS).enumerate() {
         let allowed = commands.iter().map(exactly).collect();
         let spec =
             AccessPolicySpec { subresources: Some(vec!["exec".to_owned()]), commands: Some(allowed), ..spec.clone() };
@@ -81,7 +81,7 @@ fn write(((user, namespace), seen): &Group<'_>, text: &mut String) {
     // One path that no policy can name must not take the others with it.
     let fault = |one: &Stopped| policy::policy(&AccessPolicy::new("x", through(&[one]))).err();
     let (named, faulty): (Vec<&Stopped>, Vec<&Stopped>) = proxies.into_iter().partition(|one| fault(one).is_none());
-    for (number, named) in named.chunks(MOST_RULES).enumerate() {
+    for (number, named) in named.chunks(MAX_RULES).enumerate() {
         policy_of(&name("proxy", user, place, number), through(named), named, text);
     }
     for one in faulty {

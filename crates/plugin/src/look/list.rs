@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::ask::same;
-use crate::ask::waiting::MOST_ERRORS;
+use crate::ask::waiting::MAX_ERRORS;
 use crate::cluster::{Cluster, ClusterError, Me, Requests};
 use crate::terminal::Terminal;
 use crate::terminal::output;
@@ -221,7 +221,7 @@ async fn watch(
             }
             Err(error) => {
                 errors = errors.saturating_add(1);
-                if errors >= MOST_ERRORS || error.is_about_us() {
+                if errors >= MAX_ERRORS || error.is_about_us() {
                     return Err(error.into());
                 }
             }

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use decide::access::{Ask, AttachAsk, Command, DebugAsk, ExecAsk, Request, Validity};
 use decide::attempt::Door;
 use decide::debug::DebugContainer;
-use decide::duration::{self, DurationError, LONGEST};
+use decide::duration::{self, DurationError, MAX_ACCESS};
 use decide::explain;
 use decide::identity::{NamePrefix, Person};
 use decide::ruling::{Foretold, Policies};
@@ -324,7 +324,7 @@ impl Case {
             format!("{door:?} is no subresource of pods that is gated: exec, attach, portforward, ephemeralcontainers")
         })?;
         let parsed =
-            |text: &str| duration::parse(text, LONGEST).map_err(|error: DurationError| format!("validFor: {error}"));
+            |text: &str| duration::parse(text, MAX_ACCESS).map_err(|error: DurationError| format!("validFor: {error}"));
         let validity = self.valid_for.as_deref().map(parsed).transpose()?.map_or(Validity::Once, Validity::For);
         let user = Person { name: self.username()?, uid: None };
         let (groups, pod) = (self.groups.clone(), "pod".to_owned());

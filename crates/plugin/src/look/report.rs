@@ -18,8 +18,8 @@ use crate::terminal::table;
 use crate::terminal::times;
 use decide::text::{safe, safe_word};
 
-/// So many users whose attempts were left out are named.
-const MOST_NAMES: usize = 10;
+/// Maximum number of named users whose attempts were left out.
+const MAX_NAMES: usize = 10;
 const EXAMPLES: &str = "\
 Examples:
   # Who would have been stopped since observe mode began
@@ -198,8 +198,8 @@ fn of(report: &Report) -> String {
     let mut users: Vec<_> = report.forgotten_of.iter().collect();
     users.sort_by_key(|(_, times)| std::cmp::Reverse(**times));
     let shown: Vec<_> =
-        users.iter().take(MOST_NAMES).map(|(user, times)| format!("{times} of {}", safe(user))).collect();
-    let more = if users.len() > MOST_NAMES { ", and others" } else { "" };
+        users.iter().take(MAX_NAMES).map(|(user, times)| format!("{times} of {}", safe(user))).collect();
+    let more = if users.len() > MAX_NAMES { ", and others" } else { "" };
     if shown.is_empty() { String::new() } else { format!(" ({}{more})", shown.join(", ")) }
 }
 

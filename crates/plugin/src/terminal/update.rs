@@ -24,10 +24,10 @@ pub const URL: &str = "KUBECTL_REQUEST_UPDATE_URL";
 pub const WORD: &str = "__learn-latest-version";
 
 const RELEASES: &str = "https://api.github.com/repos/kube-request-access/kube-request-access/releases/latest";
-/// So often it is asked, and said.
-const DAY: SignedDuration = SignedDuration::from_hours(24);
-/// So long the other process may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a newer version is looked for, and reported.
+const CHECK_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
+/// How long the other process may take.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What was learnt.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ pub fn after_command(watched: bool, now: Timestamp) {
 /// It could not be learnt or written down; nobody reads that.
 pub async fn learn() -> Result<(), Box<dyn std::error::Error>> {
     let file = cache().ok_or("there is no place to write to")?;
-    let latest = tokio::time::timeout(PATIENCE, latest()).await??;
+    let latest = tokio::time::timeout(CHECK_TIMEOUT, latest()).await??;
     let learnt = Learnt { latest: Some(latest), ..read(&file) };
     Ok(write(&file, &learnt)?)
 }
@@ -114,7 +114,7 @@ fn notice(learnt: &Learnt, own: &str, now: Timestamp) -> Option<String> {
 
 fn is_past(last: Option<Timestamp>, now: Timestamp) -> bool {
     // One from the future is a clock that was turned: not waited for.
-    last.is_none_or(|last| last > now || now.duration_since(last) >= DAY)
+    last.is_none_or(|last| last > now || now.duration_since(last) >= CHECK_INTERVAL)
 }
 
 fn cache() -> Option<PathBuf> {

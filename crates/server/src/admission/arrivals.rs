@@ -11,7 +11,7 @@ use decide::access::Request;
 use tokio::time::Instant;
 
 /// What was admitted is stored by then, and the watch has shown it, or it was refused after us.
-const REMEMBER: Duration = Duration::from_secs(5);
+const REMEMBERED_FOR: Duration = Duration::from_secs(5);
 
 /// Requests that were admitted a moment ago, by namespace and user.
 #[derive(Debug, Default)]
@@ -50,7 +50,7 @@ impl Arrivals {
         let now = Instant::now();
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.retain(|_, arrivals| {
-            arrivals.retain(|arrival| now.duration_since(arrival.at) < REMEMBER);
+            arrivals.retain(|arrival| now.duration_since(arrival.at) < REMEMBERED_FOR);
             !arrivals.is_empty()
         });
         let arrivals = recent.entry(key(request)).or_default();

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 /// What the API server waits where it does not say.
 const DEFAULT: Duration = Duration::from_secs(10);
-/// The longest that it ever waits.
-const LONGEST: Duration = Duration::from_secs(30);
+/// Maximum time that it waits.
+const MAX_WAIT: Duration = Duration::from_secs(30);
 /// Kept for our answer's way back.
 const WAY_BACK: Duration = Duration::from_millis(300);
 /// Kept for recording what came of a decision that took too long.
@@ -31,7 +31,7 @@ impl Deadline {
     /// From the `timeout` in the query that the API server adds, such as `10s`.
     pub fn from_query(query: Option<&str>, now: Instant) -> Self {
         let said = query.into_iter().flat_map(|query| query.split('&')).find_map(|pair| pair.strip_prefix("timeout="));
-        let timeout = said.and_then(|text| decide::duration::parse(text, LONGEST).ok()).unwrap_or(DEFAULT);
+        let timeout = said.and_then(|text| decide::duration::parse(text, MAX_WAIT).ok()).unwrap_or(DEFAULT);
         Self { ends: now.checked_add(timeout).unwrap_or(now), timeout }
     }
 

@@ -35,8 +35,8 @@ use crate::{
     failpoints::Failpoint,
 };
 
-/// So many candidates are read live before the attempt is denied: a user has few grants for one command.
-const MOST_READS: usize = 8;
+/// Maximum number of candidates that are read live before the attempt is denied: a user has few grants for one command.
+const MAX_READS: usize = 8;
 /// A denial that the audit webhook was not told of, nor the log.
 const UNTOLD: &str = "audit-webhook-not-told";
 
@@ -233,7 +233,7 @@ impl Admission {
         let (mut first, pod, rules) = tokio::try_join!(first, pod, rules)?;
         // Of many workloads' requests only those of this pod are worth a read.
         let meant = |known: &&Candidate| pod.as_ref().is_some_and(|pod| verdict::is_meant(&known.request.target, pod));
-        let worth = promising.iter().take(1).chain(promising.iter().skip(1).filter(meant)).take(MOST_READS);
+        let worth = promising.iter().take(1).chain(promising.iter().skip(1).filter(meant)).take(MAX_READS);
         let mut nearest = Denied::NoRequest;
         for known in worth {
             let live = match first.take() {
@@ -422,7 +422,7 @@ fn too_long(attempt: &Attempt) -> String {
         "this {} is too long to stand whole in the record (the maximum is {} bytes of JSON), so it is not allowed: send \
          what is long over standard input, or as a file",
         attempt.door().verb(),
-        record::LONGEST_WHOLE
+        record::MAX_WHOLE_LEN
     )
 }
 

@@ -19,8 +19,8 @@ use super::{
 };
 use crate::audit::AuditType;
 
-/// So many answers a request may have, besides denials: each is read before every use.
-const MOST_ANSWERS: usize = 16;
+/// Maximum number of answers to a request, without denials: each is read before every use.
+const MAX_ANSWERS: usize = 16;
 
 /// Writes who answered which request, and how: the attempt that is let in names the request.
 fn tell(review: &Review, grant: &AccessGrant, request: &Request, answer: Answer) {
@@ -122,9 +122,9 @@ impl Admission {
     /// A request that is over cannot be granted, and one that was denied or used cannot be denied either.
     async fn check_open(&self, object: &AccessRequest, request: &Request, denies: bool) -> Result<(), Refused> {
         let grants = self.ledger.list_grants(&request.namespace, &request.name).await?;
-        if grants.len() >= MOST_ANSWERS && !denies {
+        if grants.len() >= MAX_ANSWERS && !denies {
             return Err(Refused::because(format!(
-                "accessrequest {:?} has {} answers already; the maximum is {MOST_ANSWERS}",
+                "accessrequest {:?} has {} answers already; the maximum is {MAX_ANSWERS}",
                 request.name,
                 grants.len()
             )));

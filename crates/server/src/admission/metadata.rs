@@ -25,7 +25,7 @@ pub(super) fn is_controller(username: &str) -> bool {
 
 /// The most bytes that labels and annotations of an object may have: what `kubectl apply` notes of the longest command
 /// fits. Every replica keeps them in memory.
-const MOST_BYTES: usize = 64 * 1024;
+const MAX_BYTES: usize = 64 * 1024;
 
 /// How many bytes the labels and annotations of an object have.
 fn size(metadata: &ObjectMeta) -> usize {
@@ -37,9 +37,9 @@ fn size(metadata: &ObjectMeta) -> usize {
 /// Refuses labels and annotations beyond measure.
 pub(super) fn check_size(metadata: &ObjectMeta) -> Result<(), Refused> {
     match size(metadata) {
-        0..=MOST_BYTES => Ok(()),
+        0..=MAX_BYTES => Ok(()),
         bytes => Err(Refused::because(format!(
-            "labels and annotations have {bytes} bytes together; the maximum is {MOST_BYTES}: take some out"
+            "labels and annotations have {bytes} bytes together; the maximum is {MAX_BYTES}: take some out"
         ))),
     }
 }

@@ -12,12 +12,12 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::controllers::filing::Filer;
 
-/// So many attempts may wait at once.
-const MOST: usize = 32;
-/// So many of one person.
-const MOST_OF_ONE: usize = 4;
+/// Maximum number of attempts that wait at once.
+const MAX_WAITING: usize = 32;
+/// Maximum number of attempts of one person that wait at once.
+const MAX_WAITING_OF_ONE: usize = 4;
 /// Whoever waited in vain for a request to be filed, or had it deleted, waits for none so soon again.
-const PAUSE: Duration = Duration::from_secs(10);
+const VAIN_FOR: Duration = Duration::from_secs(10);
 
 /// Where attempts wait.
 #[derive(Debug)]
@@ -63,12 +63,12 @@ impl Waiting {
     /// Whether filing for this person came to nothing a moment ago.
     pub(super) fn was_vain(&self, user: &str) -> bool {
         let vain = self.vain.lock().unwrap_or_else(PoisonError::into_inner);
-        vain.get(user).is_some_and(|at| at.elapsed() < PAUSE)
+        vain.get(user).is_some_and(|at| at.elapsed() < VAIN_FOR)
     }
 
     pub(super) fn remember_vain(&self, user: &str) {
         let mut vain = self.vain.lock().unwrap_or_else(PoisonError::into_inner);
-        vain.retain(|_, at| at.elapsed() < PAUSE);
+        vain.retain(|_, at| at.elapsed() < VAIN_FOR);
         vain.insert(user.to_owned(), Instant::now());
     }
 
@@ -77,7 +77,7 @@ impl Waiting {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let all = taken.values().fold(0_usize, |sum, of_one| sum.saturating_add(*of_one));
         let hers = taken.entry(user.to_owned()).or_default();
-        if all >= MOST || *hers >= MOST_OF_ONE {
+        if all >= MAX_WAITING || *hers >= MAX_WAITING_OF_ONE {
             return None;
         }
         *hers = hers.saturating_add(1);

@@ -58,10 +58,10 @@ impl Admission {
     async fn decide_proxy(&self, review: &Review, deadline: Deadline) -> Outcome {
         // For the always allowed too: where it leads stands in the record.
         let length = review.request.object.as_deref().map(RawValue::get).map_or(0, str::len);
-        if length > rules::LONGEST_ARGUMENT {
+        if length > rules::MAX_ARGUMENT_LEN {
             return Outcome::Unclear(format!(
                 "what this proxy leads to has {length} bytes; the maximum is {}, so nothing is allowed",
-                rules::LONGEST_ARGUMENT
+                rules::MAX_ARGUMENT_LEN
             ));
         }
         let outcome = if self.is_always_allowed(&Self::caller(review)) {

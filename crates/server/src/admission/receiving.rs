@@ -3,7 +3,7 @@
 
 use api::review::{self, Answer, Bounds, HEAD_BYTES, Head, Review, ReviewError, TooLarge};
 use axum::{body::Body, extract::Request, http::StatusCode};
-use decide::{rules::LONGEST_COMMAND, text::safe};
+use decide::{rules::MAX_COMMAND_LEN, text::safe};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use tokio::time::{Duration, Instant, timeout_at};
@@ -16,11 +16,11 @@ use super::{
 use crate::audit::Limits;
 
 /// A body must arrive within this time.
-const BODY: Duration = Duration::from_secs(2);
+const BODY_TIMEOUT: Duration = Duration::from_secs(2);
 /// What is refused is read to its end and dropped, so that the connection stays usable: this many bytes at the most.
-const MOST_DROPPED: usize = 32 * 1024 * 1024;
+const MAX_DROPPED: usize = 32 * 1024 * 1024;
 /// Longest name that is written to the log.
-const LONGEST_NAME: usize = 256;
+const MAX_NAME_LEN: usize = 256;
 
 /// Why a review is not looked at.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Over {
             Self::Size(too_large) => {
                 let text = format!(
                     "kube-request-access refuses this because of its size, so nothing was allowed or stored: {too_large}. \
-                     A command has at most {LONGEST_COMMAND} bytes."
+                     A command has at most {MAX_COMMAND_LEN} bytes."
                 );
                 (Answer::too_large(&uid, text), "denied-too-large")
             }
@@ -88,7 +88,7 @@ impl Over {
 
 fn log(head: &Head, decision: &'static str, bytes: usize, reason: Over) {
     let text = |field: &Option<String>| {
-        safe(&field.iter().flat_map(|text| text.chars()).take(LONGEST_NAME).collect::<String>())
+        safe(&field.iter().flat_map(|text| text.chars()).take(MAX_NAME_LEN).collect::<String>())
     };
     let (uid, user, namespace) = (text(&head.uid), text(&head.user), text(&head.namespace));
     let (resource, door) = (text(&head.resource), text(&head.sub_resource));
@@ -99,7 +99,7 @@ fn log(head: &Head, decision: &'static str, bytes: usize, reason: Over) {
 /// Reads a review, where there is room for it.
 pub(super) async fn receive(room: &Room, request: Request, deadline: Deadline) -> Result<(Review, Place), TurnedAway> {
     let length = content_length(request.headers());
-    let patience = Instant::now().checked_add(BODY).unwrap_or_else(|| deadline.answer_by());
+    let patience = Instant::now().checked_add(BODY_TIMEOUT).unwrap_or_else(|| deadline.answer_by());
     let by = patience.min(deadline.answer_by());
     let mut body = Coming { body: request.into_body(), bytes: Vec::new(), is_over: false };
     let late = || TurnedAway::Unread(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".to_owned());
@@ -200,7 +200,7 @@ impl Coming {
     async fn drop_rest(&mut self) {
         let mut dropped = 0_usize;
         self.bytes = Vec::new();
-        while dropped < MOST_DROPPED && !self.is_over && self.next().await.is_ok() {
+        while dropped < MAX_DROPPED && !self.is_over && self.next().await.is_ok() {
             dropped = dropped.saturating_add(self.bytes.len());
             self.bytes.clear();
         }

@@ -22,9 +22,9 @@ use crate::cluster::index::Held;
 const FILED: &str = "filed";
 
 /// The most bytes that the open requests of one user in one namespace may take together.
-const MOST_OPEN_BYTES: usize = 1024 * 1024;
+const MAX_OPEN_BYTES: usize = 1024 * 1024;
 /// The most that all requests of one user take of memory, over all namespaces.
-const MOST_HELD_BYTES: usize = 4 * 1024 * 1024;
+const MAX_HELD_BYTES: usize = 4 * 1024 * 1024;
 
 impl Admission {
     /// Admits a new request: complete, stamped with the truth, and nothing hidden in it.
@@ -147,8 +147,8 @@ impl Admission {
             let count = sizes.len().saturating_add(coming.count);
             let bytes =
                 sizes.iter().fold(coming.bytes.saturating_add(request.size), |sum, size| sum.saturating_add(*size));
-            if bytes > MOST_OPEN_BYTES {
-                refused(format!("open requests of {bytes} bytes with this one"), format!("{MOST_OPEN_BYTES} bytes"))
+            if bytes > MAX_OPEN_BYTES {
+                refused(format!("open requests of {bytes} bytes with this one"), format!("{MAX_OPEN_BYTES} bytes"))
             } else if count >= self.max_open_requests {
                 refused(format!("{count} open requests"), self.max_open_requests.to_string())
             } else {
@@ -164,8 +164,8 @@ impl Admission {
         let bytes = bytes.saturating_add(request.size);
         let (has, most) = if requests >= self.max_kept_requests {
             (format!("{requests} requests"), self.max_kept_requests.to_string())
-        } else if bytes > MOST_HELD_BYTES {
-            (format!("requests of {bytes} bytes with this one"), format!("{MOST_HELD_BYTES} bytes"))
+        } else if bytes > MAX_HELD_BYTES {
+            (format!("requests of {bytes} bytes with this one"), format!("{MAX_HELD_BYTES} bytes"))
         } else {
             return Ok(());
         };

@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, header};
 use decide::identity::share;
 
 /// A review of at most this many bytes is small: the longest command that can be granted, and its envelope, are.
-const SMALL: usize = 64 * 1024;
+const SMALL_BYTES: usize = 64 * 1024;
 const MIB: usize = 1024 * 1024;
 
 /// Room for a kind of reviews.
@@ -93,10 +93,10 @@ impl Room {
     /// # Errors
     /// There is none.
     pub fn take(&self, user: &str, length: usize, memory: usize) -> Result<Place, Full> {
-        let pool = if length <= SMALL { &self.small } else { &self.large };
+        let pool = if length <= SMALL_BYTES { &self.small } else { &self.large };
         let share = share(user).into_owned();
         pool.add(&share, 1, memory)?;
-        Ok(Place { pool: Arc::clone(pool), share, memory, small: length <= SMALL })
+        Ok(Place { pool: Arc::clone(pool), share, memory, small: length <= SMALL_BYTES })
     }
 }
 

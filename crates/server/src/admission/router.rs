@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// Maximum size of the observed attempts that wait for the audit webhook to be told of them, in KiB.
-const MOST_TOLD: usize = 8 * 1024;
+const MAX_TOLD: usize = 8 * 1024;
 
 /// What the routes need.
 #[derive(Clone)]
@@ -64,7 +64,7 @@ impl Service {
             authentication: Authentication::open(),
             room: Room::deciding(),
             observing: Room::observing(),
-            telling: Arc::new(Semaphore::new(MOST_TOLD)),
+            telling: Arc::new(Semaphore::new(MAX_TOLD)),
         }
     }
 

@@ -25,8 +25,8 @@ use super::{
 };
 use crate::controllers::filing::{Filed, Filing};
 
-/// So often what memory shows is looked at live: what memory promises need not hold.
-const TRIES: usize = 5;
+/// How many times a grant that memory shows is read live: what memory shows may be out of date.
+const MAX_TRIES: usize = 5;
 
 /// What ends a wait before its time: whoever asked is gone, or this server is to stop.
 struct Interrupt<'a> {
@@ -108,7 +108,7 @@ impl Admission {
         changes.mark_changed();
         let mut denied = may.denied.clone();
         if let Some(until) = self.until(tried, &may, &mut interrupt).await {
-            for _ in 0..TRIES {
+            for _ in 0..MAX_TRIES {
                 match self.changed(attempt, &mut changes, until, &mut interrupt).await {
                     Ended::Over => break,
                     Ended::Deleted => {

@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use decide::record::{self, LONGEST_DENIED, Value};
+use decide::record::{self, MAX_DENIED_LEN, Value};
 use jiff::Timestamp;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -55,7 +55,7 @@ impl AuditFile {
         let now = format!("{:.6}", Timestamp::now());
         let fields =
             [("timestamp", text(&now)), ("message", text("the audit can be written again")), ("target", text("audit"))];
-        self.write(record::line(&fields, LONGEST_DENIED).as_bytes())
+        self.write(record::line(&fields, MAX_DENIED_LEN).as_bytes())
     }
 
     /// Whether the last line could not be written.

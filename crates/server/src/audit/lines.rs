@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use decide::record::{self, LONGEST_DENIED, LONGEST_LINE, LeftOut, Refusals, Value};
+use decide::record::{self, LeftOut, MAX_DENIED_LEN, MAX_LINE_LEN, Refusals, Value};
 use jiff::Timestamp;
 use tracing::{
     Event, Subscriber,
@@ -43,7 +43,7 @@ where
 /// Less for what was denied, which whoever is denied chose.
 fn longest(fields: &[record::Field<'_>]) -> usize {
     let is_denial = |(name, value): &record::Field<'_>| matches!(value, Value::Text(text) if *name == "decision" && text.starts_with("denied"));
-    if fields.iter().any(is_denial) { LONGEST_DENIED } else { LONGEST_LINE }
+    if fields.iter().any(is_denial) { MAX_DENIED_LEN } else { MAX_LINE_LEN }
 }
 
 struct Fields(Vec<(&'static str, Value)>);

@@ -10,20 +10,20 @@ use std::{
 use decide::identity::share;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// So many posts of one share at once, but for denials.
-const EACH: usize = 16;
-/// So many denials of one share.
-const DENIALS_EACH: usize = 2;
-/// So many denials of everybody: what is allowed never waits behind them.
-const DENIALS: usize = 8;
-/// So many of one share post or wait at once. Who waits keeps a place among the reviews, and of these there are only so many.
-const WAITING_EACH: usize = 32;
-/// So many denials of one share do.
-const WAITING_DENIALS_EACH: usize = 4;
-/// So many denials of everybody do.
-const WAITING_DENIALS: usize = 32;
-/// So many do of shares that have none there yet.
-const MOST_WAITING_DENIALS: usize = 64;
+/// Maximum number of concurrent posts of one share, without denials.
+const MAX_EACH: usize = 16;
+/// Maximum number of concurrent posts of denials of one share.
+const MAX_DENIALS_EACH: usize = 2;
+/// Maximum number of concurrent posts of denials of all shares: allows never wait behind them.
+const MAX_DENIALS: usize = 8;
+/// Maximum number of posts of one share that run or wait: each one that waits occupies a place among the reviews.
+const MAX_WAITING_EACH: usize = 32;
+/// Maximum number of denials of one share that run or wait.
+const MAX_WAITING_DENIALS_EACH: usize = 4;
+/// Number of denials of all shares that run or wait, above which only new shares may add one.
+const SOFT_MAX_WAITING_DENIALS: usize = 32;
+/// Maximum number of denials of all shares that run or wait.
+const MAX_WAITING_DENIALS: usize = 64;
 
 /// What a post is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ struct Visitor {
 
 impl Default for Turns {
     fn default() -> Self {
-        Self { denials: Arc::new(Semaphore::new(DENIALS)), people: Arc::default() }
+        Self { denials: Arc::new(Semaphore::new(MAX_DENIALS)), people: Arc::default() }
     }
 }
 
@@ -83,13 +83,14 @@ impl Turns {
     }
 
     fn visit(&self, key: (String, bool)) -> Option<(Visitor, Arc<Semaphore>)> {
-        let (most, most_waiting) = if key.1 { (DENIALS_EACH, WAITING_DENIALS_EACH) } else { (EACH, WAITING_EACH) };
+        let (most, most_waiting) =
+            if key.1 { (MAX_DENIALS_EACH, MAX_WAITING_DENIALS_EACH) } else { (MAX_EACH, MAX_WAITING_EACH) };
         let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
         let of_all = people.iter().filter(|((_, is_denial), _)| *is_denial).map(|(_, own)| own.visitors);
         let of_all = of_all.fold(0, usize::saturating_add);
         let visitors = people.get(&key).map(|own| own.visitors).unwrap_or_default();
         // Who has nobody there yet comes in where others do not.
-        let most_of_all = if visitors == 0 { MOST_WAITING_DENIALS } else { WAITING_DENIALS };
+        let most_of_all = if visitors == 0 { MAX_WAITING_DENIALS } else { SOFT_MAX_WAITING_DENIALS };
         if key.1 && of_all >= most_of_all || visitors >= most_waiting {
             return None;
         }
@@ -143,9 +144,9 @@ mod tests {
     async fn one_user_has_a_few_turns_and_the_others_theirs() {
         let turns = Turns::default();
         let flood = all_at_once(&turns, &many("mallory"), Topic::Denial);
-        assert_eq!(flood.len(), DENIALS_EACH);
+        assert_eq!(flood.len(), MAX_DENIALS_EACH);
         let others = all_at_once(&turns, &many("mallory"), Topic::Other);
-        assert_eq!(others.len(), EACH);
+        assert_eq!(others.len(), MAX_EACH);
         assert!(turns.take("bob", Topic::Denial).now_or_never().is_some());
         assert!(turns.take("bob", Topic::Other).now_or_never().is_some());
     }
@@ -165,16 +166,16 @@ mod tests {
                 None => {}
             }
         }
-        assert_eq!(held.len(), DENIALS);
+        assert_eq!(held.len(), MAX_DENIALS);
         // Eight shares have four each; of the others each has one, as long as there is room.
-        assert_eq!(refused, users.len() - MOST_WAITING_DENIALS);
+        assert_eq!(refused, users.len() - MAX_WAITING_DENIALS);
     }
 
     #[tokio::test]
     async fn denials_of_everybody_leave_what_is_allowed_alone() {
         let turns = Turns::default();
         let crowd: Vec<String> = (0..64).map(|n| format!("user-{n}")).collect();
-        assert_eq!(all_at_once(&turns, &crowd, Topic::Denial).len(), DENIALS);
+        assert_eq!(all_at_once(&turns, &crowd, Topic::Denial).len(), MAX_DENIALS);
         assert_eq!(all_at_once(&turns, &crowd, Topic::Other).len(), crowd.len());
     }
 
@@ -182,13 +183,13 @@ mod tests {
     async fn whoever_waits_comes_next_and_whoever_goes_leaves_nothing() {
         let turns = Turns::default();
         let mut held = all_at_once(&turns, &many("mallory"), Topic::Denial);
-        assert_eq!(held.len(), DENIALS_EACH);
+        assert_eq!(held.len(), MAX_DENIALS_EACH);
         assert!(timeout(Duration::from_secs(1), turns.take("mallory", Topic::Denial)).await.is_err());
         let waiting = turns.take("mallory", Topic::Denial);
         held.pop();
         assert!(timeout(Duration::from_secs(1), waiting).await.is_ok());
         drop(held);
         assert!(turns.people.lock().unwrap().is_empty());
-        assert_eq!(turns.denials.available_permits(), DENIALS);
+        assert_eq!(turns.denials.available_permits(), MAX_DENIALS);
     }
 }

@@ -26,9 +26,9 @@ use crate::serve::pem::{self, PemError};
 /// As the original names itself.
 const USER_AGENT: &str = "kube-request-access";
 /// Longest time a webhook may take: a person waits at a prompt.
-const TIMEOUT: Duration = Duration::from_secs(2);
+const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest answer that is read, in bytes.
-const LONGEST_ANSWER: usize = 1024 * 1024;
+const MAX_ANSWER_LEN: usize = 1024 * 1024;
 
 type HttpsClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
@@ -212,7 +212,7 @@ impl Webhook {
         if !is_yes(&response.status()) {
             return Err(WebhookError::Status { origin: self.origin(), status: response.status() });
         }
-        let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
+        let body = Limited::new(response.into_body(), MAX_ANSWER_LEN).collect().await;
         body.map(http_body_util::Collected::to_bytes)
             .map_err(|source| WebhookError::Read { origin: self.origin(), source })
     }
@@ -220,7 +220,7 @@ impl Webhook {
 
 /// Until when a webhook that is asked now may take.
 pub fn patience(deadline: Instant) -> Instant {
-    deadline.min(Instant::now().checked_add(TIMEOUT).unwrap_or(deadline))
+    deadline.min(Instant::now().checked_add(WEBHOOK_TIMEOUT).unwrap_or(deadline))
 }
 
 fn origin(url: &Uri) -> String {

@@ -15,14 +15,14 @@ use super::{
 };
 use crate::cluster::seal::Sealer;
 
-/// So long each call may take.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+/// How long each call may take.
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The API server's answer is a short Status.
-const LONGEST_ANSWER: usize = 16 * 1024;
-/// So long its text may take.
-const READ: Duration = Duration::from_secs(1);
-/// So much of what it says is told.
-const LONGEST_SAID: usize = 300;
+const MAX_ANSWER_LEN: usize = 16 * 1024;
+/// How long reading its text may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(1);
+/// Maximum number of characters of its text that are reported.
+const MAX_SAID_LEN: usize = 300;
 
 /// What a call came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,8 +69,8 @@ fn is_proven(response: &Response<Body>, nonce: &Nonce, sealer: &Sealer) -> bool 
 
 /// What a refusal says, as far as it is told: whoever answers chose it, and how long it takes. What was found stands already.
 async fn message(response: Response<Body>) -> String {
-    let body = timeout(READ, Limited::new(response.into_body(), LONGEST_ANSWER).collect()).await;
+    let body = timeout(READ_TIMEOUT, Limited::new(response.into_body(), MAX_ANSWER_LEN).collect()).await;
     let Ok(Ok(body)) = body else { return String::new() };
     let message = serde_json::from_slice::<Status>(&body.to_bytes()).map(|status| status.message).unwrap_or_default();
-    safe(&message.chars().take(LONGEST_SAID).collect::<String>())
+    safe(&message.chars().take(MAX_SAID_LEN).collect::<String>())
 }

@@ -15,16 +15,16 @@ use tracing::error;
 use super::{
     account::Account,
     gauges::Gauges,
-    probe::{PATIENCE, Probed, probe},
+    probe::{PROBE_TIMEOUT, Probed, probe},
     speaking::Speaker,
     targets::{Targets, Unreachable},
 };
 use crate::{clock::Clock, cluster::seal::Sealer};
 
 /// The pause between two rounds, and up to 15 s on top: replicas do not call all at once.
-const PAUSE: Duration = Duration::from_secs(25);
+const ROUND_INTERVAL: Duration = Duration::from_secs(25);
 /// The pause before something unclear is looked at again.
-const SOON: Duration = Duration::from_secs(10);
+const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 /// What is watched while no API server's address is known.
 const NOWHERE: &str = "none";
 
@@ -62,7 +62,7 @@ async fn run(mut canary: Canary, mut ready: watch::Receiver<bool>) {
     loop {
         canary.round().await;
         let is_unsure = canary.watched.values().any(Watched::is_unsure);
-        sleep(if is_unsure { SOON } else { pause() }).await;
+        sleep(if is_unsure { RETRY_INTERVAL } else { pause() }).await;
     }
 }
 
@@ -70,7 +70,7 @@ fn pause() -> Duration {
     let mut byte = [0];
     // Without random bytes it is the longest.
     let random = SystemRandom::new().fill(&mut byte).map_or(u8::MAX, |()| u8::from_be_bytes(byte));
-    PAUSE.saturating_add(Duration::from_millis(60).saturating_mul(u32::from(random)))
+    ROUND_INTERVAL.saturating_add(Duration::from_millis(60).saturating_mul(u32::from(random)))
 }
 
 impl Canary {
@@ -125,7 +125,7 @@ impl Canary {
 }
 
 async fn call(client: &Client, account: &Account, sealer: &Sealer) -> Probed {
-    match timeout(PATIENCE, probe(client, account, sealer)).await {
+    match timeout(PROBE_TIMEOUT, probe(client, account, sealer)).await {
         Ok(Ok(probed)) => probed,
         Ok(Err(error)) => Probed::unknown(crate::chain(&error)),
         Err(_elapsed) => Probed::unknown("no answer in time"),

@@ -10,7 +10,7 @@ use crate::cluster::own_pod::{Condition, OwnPod, publish};
 /// The condition of our pod.
 pub const CONDITION: &str = "spreadgroup.com/AskedByAPIServers";
 /// The API server takes a kilobyte.
-const LONGEST_NOTE: usize = 250;
+const MAX_NOTE_LEN: usize = 250;
 
 /// See the module.
 pub struct Speaker {
@@ -74,6 +74,6 @@ fn event(news: News, address: &str, said: &str) -> Event {
         ),
         News::AskedAgain => (EventType::Normal, format!("the API server at {address} asks this server again")),
     };
-    let note = note.chars().take(LONGEST_NOTE).collect();
+    let note = note.chars().take(MAX_NOTE_LEN).collect();
     Event { type_, reason: news.to_string(), note: Some(note), action: "Probe".to_owned(), secondary: None }
 }

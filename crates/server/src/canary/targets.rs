@@ -20,10 +20,10 @@ use kube::{
 };
 use tokio::time::{Instant, error::Elapsed, timeout};
 
-use super::{account::Account, probe::PATIENCE};
+use super::{account::Account, probe::PROBE_TIMEOUT};
 
-/// So many API servers are watched at the most.
-const MOST: usize = 16;
+/// Maximum number of API servers that are watched.
+const MAX_API_SERVERS: usize = 16;
 /// The name that every API server's certificate is valid for.
 const SERVER_NAME: &str = "kubernetes.default.svc";
 /// How long a token is asked for, in seconds.
@@ -69,7 +69,7 @@ pub fn connector(config: Config) -> Connect {
         let mut config = config.clone();
         (config.cluster_url, config.tls_server_name) = (uri, Some(SERVER_NAME.to_owned()));
         config.auth_info = AuthInfo { token: Some(token.to_owned().into()), ..AuthInfo::default() };
-        (config.connect_timeout, config.read_timeout) = (Some(PATIENCE), Some(PATIENCE));
+        (config.connect_timeout, config.read_timeout) = (Some(PROBE_TIMEOUT), Some(PROBE_TIMEOUT));
         config.default_retry = false;
         Client::try_from(config)
     })
@@ -89,8 +89,8 @@ impl Targets {
         &mut self,
         account: &Account,
     ) -> Result<Vec<(String, Result<Client, kube::Error>)>, Unreachable> {
-        let addresses = timeout(PATIENCE, addresses(&self.client)).await??;
-        let token = timeout(PATIENCE, self.token(account)).await??;
+        let addresses = timeout(PROBE_TIMEOUT, addresses(&self.client)).await??;
+        let token = timeout(PROBE_TIMEOUT, self.token(account)).await??;
         let connect = |address: String| {
             let client = (self.connect)(&address, &token);
             (address, client)
@@ -124,7 +124,7 @@ async fn addresses(client: &Client) -> Result<BTreeSet<String>, Unreachable> {
     let api: Api<EndpointSlice> = Api::namespaced(client.clone(), "default");
     let of_kubernetes = ListParams::default().labels("kubernetes.io/service-name=kubernetes");
     let slices = api.list(&of_kubernetes).await.map_err(Unreachable::Addresses)?;
-    let addresses: BTreeSet<String> = slices.items.iter().flat_map(in_slice).take(MOST).collect();
+    let addresses: BTreeSet<String> = slices.items.iter().flat_map(in_slice).take(MAX_API_SERVERS).collect();
     if addresses.is_empty() { Err(Unreachable::NoAddress) } else { Ok(addresses) }
 }
 

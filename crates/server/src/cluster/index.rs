@@ -24,8 +24,8 @@ use tracing::warn;
 /// Namespace and name of an object.
 pub type Key = (String, String);
 
-/// So many requests of one person that are over are remembered whole, over all namespaces.
-const MOST_OVER: usize = 20;
+/// Maximum number of finished requests of one person that are remembered whole, over all namespaces.
+const MAX_OVER_WHOLE: usize = 20;
 
 /// The index.
 #[derive(Debug, Default)]
@@ -230,7 +230,7 @@ impl Requests {
         if let Some(over) = over {
             share.over.insert((last_event(&request), key.clone()), over);
         }
-        let oldest = if share.over.len() > MOST_OVER { share.over.pop_first() } else { None };
+        let oldest = if share.over.len() > MAX_OVER_WHOLE { share.over.pop_first() } else { None };
         self.by_user.entry((key.0.clone(), request.user.name.clone())).or_default().insert(key.1.clone());
         self.by_name.insert(key, request);
         let ((_, oldest), over) = oldest?;
@@ -456,10 +456,10 @@ mod tests {
             index.apply_grant(Event::Apply(answer));
         }
         let whole = of(&index, "jane");
-        assert_eq!(whole.len(), MOST_OVER);
+        assert_eq!(whole.len(), MAX_OVER_WHOLE);
         assert_eq!(whole[0], ("ask-0980".to_owned(), vec!["grant-0980".to_owned()]));
         assert_eq!(index.held("jane").requests, 1000);
-        assert_eq!(index.read().grants.grant_for.len(), MOST_OVER);
+        assert_eq!(index.read().grants.grant_for.len(), MAX_OVER_WHOLE);
         let by = "2026-11-23T15:00:09Z".parse().unwrap();
         let mut due: Vec<String> = index.finished(by).into_iter().map(|((_, name), _)| name).collect();
         due.sort();
@@ -519,7 +519,7 @@ mod tests {
     #[test]
     fn a_request_of_the_name_of_one_that_is_over_keeps_its_grants() {
         let index = Index::default();
-        for number in 0..=MOST_OVER {
+        for number in 0..=MAX_OVER_WHOLE {
             index.apply_request(Event::Apply(used(number)));
         }
         assert_eq!(index.finished(Timestamp::MAX).len(), 1);
@@ -544,7 +544,7 @@ mod tests {
         for number in 1..100 {
             index.apply_request(Event::Apply(used(number)));
         }
-        assert_eq!(of(&index, "jane").len(), MOST_OVER + 1);
+        assert_eq!(of(&index, "jane").len(), MAX_OVER_WHOLE + 1);
         assert_eq!(of(&index, "jane")[0].0, "ask-0000");
     }
 

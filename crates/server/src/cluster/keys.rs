@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use ring::{digest, hmac};
 
-/// A key has at least as many characters: 32 random bytes are 64 hexadecimal digits or 44 of base64.
-const SHORTEST_KEY: usize = 32;
-/// An epoch has at least as many: 16 random bytes are 32 hexadecimal digits.
-const SHORTEST_EPOCH: usize = 16;
+/// Minimum length of a key, in characters: 32 random bytes are 64 hexadecimal digits or 44 characters of base64.
+const MIN_KEY_LEN: usize = 32;
+/// Minimum length of an epoch, in characters: 16 random bytes are 32 hexadecimal digits.
+const MIN_EPOCH_LEN: usize = 16;
 /// How the line with the epoch begins.
 const EPOCH: &str = "epoch ";
 
@@ -24,7 +24,7 @@ pub enum KeysError {
     },
     /// Its content.
     #[error(
-        "{path} must hold one key a line, each of {SHORTEST_KEY} characters or more: write 32 random bytes in hexadecimal"
+        "{path} must hold one key a line, each of {MIN_KEY_LEN} characters or more: write 32 random bytes in hexadecimal"
     )]
     Content {
         /// Which.
@@ -32,7 +32,7 @@ pub enum KeysError {
     },
     /// Its epoch.
     #[error(
-        "{path} may hold one line \"{EPOCH}TEXT\", with {SHORTEST_EPOCH} characters or more: write 16 random bytes in \
+        "{path} may hold one line \"{EPOCH}TEXT\", with {MIN_EPOCH_LEN} characters or more: write 16 random bytes in \
          hexadecimal"
     )]
     Epoch {
@@ -102,10 +102,10 @@ impl Keys {
             [line] => Some(line.trim_start_matches(EPOCH).trim().to_owned()),
             [_, _, ..] => return Err(KeysError::Epoch { path: path() }),
         };
-        if epoch.as_ref().is_some_and(|epoch| epoch.len() < SHORTEST_EPOCH) {
+        if epoch.as_ref().is_some_and(|epoch| epoch.len() < MIN_EPOCH_LEN) {
             return Err(KeysError::Epoch { path: path() });
         }
-        if keys.is_empty() || keys.iter().any(|line| line.len() < SHORTEST_KEY) {
+        if keys.is_empty() || keys.iter().any(|line| line.len() < MIN_KEY_LEN) {
             return Err(KeysError::Content { path: path() });
         }
         let listed = keys.into_iter().map(|line| Key::new(line, epoch.as_deref())).collect();

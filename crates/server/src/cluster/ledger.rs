@@ -20,9 +20,9 @@ use tracing::warn;
 use super::{clients::Pulse, index::Key, seal::Sealer};
 
 /// How often a spend that collided with a write of our own controllers is tried again.
-const TRIES: usize = 3;
+const MAX_TRIES: usize = 3;
 /// A denial or deletion that this replica admitted is remembered this long: longer than any watch can lag unnoticed.
-const REMEMBER: Duration = Duration::from_mins(5);
+const REMEMBERED_FOR: Duration = Duration::from_mins(5);
 
 /// Reads and spends.
 pub struct Ledger {
@@ -66,7 +66,7 @@ pub enum SpendError {
     #[error("cannot read whether the use was written")]
     Read(#[source] kube::Error),
     /// Our own controllers wrote at the same time, again and again.
-    #[error("the status of the request changed {TRIES} times meanwhile")]
+    #[error("the status of the request changed {MAX_TRIES} times meanwhile")]
     Contended,
 }
 
@@ -90,7 +90,7 @@ impl Ledger {
     pub fn suspect(&self, namespace: &str, request: &str) {
         let now = Instant::now();
         let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
-        suspects.retain(|_, since| now.duration_since(*since) < REMEMBER);
+        suspects.retain(|_, since| now.duration_since(*since) < REMEMBERED_FOR);
         suspects.insert((namespace.to_owned(), request.to_owned()), now);
     }
 
@@ -130,7 +130,7 @@ impl Ledger {
 
     fn is_suspect(&self, key: &Key) -> bool {
         let suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
-        suspects.get(key).is_some_and(|since| since.elapsed() < REMEMBER)
+        suspects.get(key).is_some_and(|since| since.elapsed() < REMEMBERED_FOR)
     }
 
     /// Spends the single use by compare-and-swap on the request's status. `still` says of a request that was read
@@ -145,7 +145,7 @@ impl Ledger {
         still: impl Fn(&Candidate) -> bool,
     ) -> Result<Spent, SpendError> {
         let mut current = live.clone();
-        for _ in 0..TRIES {
+        for _ in 0..MAX_TRIES {
             let error = match self.write_use(&current.object, use_).await {
                 Ok(true) => return Ok(Spent::Ours),
                 Ok(false) => return Err(SpendError::NotStored),

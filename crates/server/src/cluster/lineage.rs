@@ -7,8 +7,8 @@
 use jiff::Timestamp;
 
 /// A generated name's base is cut at this length.
-const LONGEST_BASE: usize = 58;
-/// So many characters are appended to it.
+const MAX_BASE_LEN: usize = 58;
+/// Number of random characters that are appended to it.
 const RANDOM: usize = 5;
 /// What random parts and hashes are made of.
 const ALPHABET: &str = "bcdfghjklmnpqrstvwxz2456789";
@@ -45,7 +45,7 @@ fn is_younger(owner: Named<'_>, made: Named<'_>) -> bool {
 
 /// The base, cut, and five random characters.
 fn is_generated(base: &str, name: &str) -> bool {
-    let base = base.get(..LONGEST_BASE).unwrap_or(base);
+    let base = base.get(..MAX_BASE_LEN).unwrap_or(base);
     name.strip_prefix(base).is_some_and(|rest| rest.len() == RANDOM && is_random(rest))
 }
 
@@ -61,7 +61,7 @@ fn is_of_job(job: &str, pod: &str) -> bool {
     let Some((before, random)) = pod.rsplit_once('-') else { return false };
     let Some((_, index)) = before.rsplit_once('-') else { return false };
     let appended = format!("-{index}-");
-    let room = LONGEST_BASE.saturating_sub(appended.len());
+    let room = MAX_BASE_LEN.saturating_sub(appended.len());
     let base = job.get(..room).unwrap_or(job);
     is_number(index) && is_random(random) && random.len() == RANDOM && before == format!("{base}-{index}")
 }

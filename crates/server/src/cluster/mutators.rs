@@ -38,9 +38,9 @@ const OWN: &str = "kube-request-access";
 /// How long something may still act after it was last seen: API servers learn of a deletion one after the other.
 pub const ACTS_AFTER: Duration = Duration::from_secs(10);
 /// More than these are not looked at, and then nobody is trusted.
-const MOST: u32 = 500;
+const MAX_MUTATORS: u32 = 500;
 /// How often it is looked whether a kind that is absent is there, and who is not trusted.
-const LOOK: Duration = Duration::from_secs(30);
+const LOOK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// What is known of mutators.
 pub struct Mutators {
@@ -68,7 +68,7 @@ pub enum MutatorsError {
     #[error("cannot read who changes objects on their way")]
     Together(#[from] TogetherError),
     /// More than are looked at.
-    #[error("there are more than {MOST} objects of kind {}", .0.name())]
+    #[error("there are more than {MAX_MUTATORS} objects of kind {}", .0.name())]
     TooMany(Kind),
     /// What came and went meanwhile is not known.
     #[error("the watch on {} does not run", .0.name())]
@@ -165,7 +165,7 @@ pub async fn watch(client: &Client, mutators: &Mutators, metrics: &Metrics) {
 /// Says by a metric how many there are that nobody trusts, before an approver runs into one.
 async fn count(mutators: &Mutators, metrics: &Metrics) {
     loop {
-        sleep(LOOK).await;
+        sleep(LOOK_INTERVAL).await;
         match mutators.untrusted().await {
             Ok(untrusted) => metrics.untrusted_mutators(untrusted.len()),
             Err(error) => debug!(error = crate::chain(&error), "cannot count who changes objects on their way"),
@@ -180,7 +180,7 @@ async fn watch_kind(client: &Client, mutators: &Mutators, kind: Kind) {
             Ok(None) => {
                 // None of a kind that is not there does anything.
                 mutators.watches(kind, true);
-                sleep(LOOK).await;
+                sleep(LOOK_INTERVAL).await;
             }
             Err(error) => {
                 mutators.watches(kind, false);
@@ -219,7 +219,7 @@ async fn find(client: &Client, kind: Kind) -> Result<Option<(ApiResource, List)>
     for version in versions {
         let resource = resource(kind, version);
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-        match api.list(&ListParams::default().limit(MOST)).await {
+        match api.list(&ListParams::default().limit(MAX_MUTATORS)).await {
             Ok(list) => return Ok(Some((resource, list))),
             // Of webhooks there is always a list.
             Err(kube::Error::Api(status)) if status.code == 404 && kind == Kind::Policy => {}

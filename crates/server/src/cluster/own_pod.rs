@@ -16,8 +16,8 @@ use serde_json::json;
 use tokio::time::timeout;
 use tracing::warn;
 
-/// So long each call may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long each call may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// See the module.
 #[derive(Clone)]
@@ -66,7 +66,7 @@ impl OwnPod {
         // By strategic merge other conditions stay as they are.
         let patch = Patch::Strategic(json!({"status": {"conditions": [condition]}}));
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
-        match timeout(PATIENCE, api.patch_status(&pod.name, &PatchParams::default(), &patch)).await {
+        match timeout(CALL_TIMEOUT, api.patch_status(&pod.name, &PatchParams::default(), &patch)).await {
             Ok(Ok(_)) => return true,
             Ok(Err(error)) => warn!(type_, error = crate::chain(&error), "a condition of our own pod was not written"),
             Err(_elapsed) => warn!(type_, "a condition of our own pod was not written in time"),
@@ -92,7 +92,7 @@ impl OwnPod {
 
     async fn named(&mut self) -> Option<Named> {
         if self.known.is_none() {
-            self.known = timeout(PATIENCE, ask(&self.client)).await.ok().and_then(Result::ok).flatten();
+            self.known = timeout(CALL_TIMEOUT, ask(&self.client)).await.ok().and_then(Result::ok).flatten();
         }
         self.known.clone()
     }
@@ -109,7 +109,7 @@ async fn ask(client: &Client) -> Result<Option<Named>, kube::Error> {
 
 /// Publishes an event; one that does not get through is a line of the log.
 pub async fn publish(recorder: &Recorder, event: Event, regarding: ObjectReference) {
-    match timeout(PATIENCE, recorder.publish(&event, &regarding)).await {
+    match timeout(CALL_TIMEOUT, recorder.publish(&event, &regarding)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => warn!(error = crate::chain(&error), "an event was not published"),
         Err(_elapsed) => warn!("an event was not published in time"),

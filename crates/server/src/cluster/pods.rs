@@ -21,7 +21,7 @@ use live::{Link, Live, Spec, Text};
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
 /// A chain of controllers is this long at the most: pod, replica set, deployment.
-const LONGEST_CHAIN: usize = 3;
+const MAX_CHAIN_LEN: usize = 3;
 
 /// What a pod or workload is, as needed to file a request for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +121,7 @@ fn containers(pod: &Live<'_>) -> Vec<Container> {
 async fn workloads(client: &Client, namespace: &str, pod: Link) -> Result<Vec<Workload>, kube::Error> {
     let mut found = Vec::new();
     let mut made = pod;
-    for _ in 1..LONGEST_CHAIN {
+    for _ in 1..MAX_CHAIN_LEN {
         let Some(owner) = controller(&made.owners) else { break };
         let Some(resource) = owner_resource(&owner) else { break };
         let Some(text) = get(client, namespace, &resource, &owner.name).await? else { break };

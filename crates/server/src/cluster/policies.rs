@@ -31,8 +31,8 @@ use super::{
     together::{Together, TogetherError},
 };
 
-/// So many policies there may be: all are read before an allow.
-pub const MOST_POLICIES: u32 = 500;
+/// Maximum number of policies: all are read before an allow.
+pub const MAX_POLICIES: u32 = 500;
 
 /// What to know of a policy without a good seal, and to do about it.
 pub const UNSEALED: &str = "it has no good seal, and so permits nothing: it was written past the server, or sealed under a key \
@@ -66,7 +66,7 @@ pub enum PoliciesError {
     #[error("cannot list accesspolicies")]
     Together(#[from] TogetherError),
     /// More than are read.
-    #[error("there are more than {MOST_POLICIES} accesspolicies")]
+    #[error("there are more than {MAX_POLICIES} accesspolicies")]
     TooMany,
 }
 
@@ -182,7 +182,7 @@ async fn drain(client: &Client, store: &PolicyStore, complete: &impl Fn()) {
 }
 
 async fn read(client: &Client, sealer: &Sealer) -> Result<Policies, PoliciesError> {
-    let list = api(client).list(&ListParams::default().limit(MOST_POLICIES)).await?;
+    let list = api(client).list(&ListParams::default().limit(MAX_POLICIES)).await?;
     if list.metadata.continue_.is_some_and(|token| !token.is_empty()) {
         return Err(PoliciesError::TooMany);
     }

@@ -36,13 +36,13 @@ const PERSON: &str = "spreadgroup.com/record-person";
 const REQUEST: &str = "spreadgroup.com/record-request";
 /// Under this key the record stands in its ConfigMap.
 const KEY: &str = "record.json";
-/// The cluster's controllers wait so long for a record.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// And so long after one of them waited in vain.
-const IMPATIENCE: Duration = Duration::from_millis(100);
-/// That is remembered so long.
-const REMEMBER: Duration = Duration::from_secs(30);
-/// So many hexadecimal digits of a person's digest are in the label.
+/// How long the cluster's controllers wait for a record.
+const RECORD_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long they wait after one of them waited in vain.
+const SHORT_RECORD_TIMEOUT: Duration = Duration::from_millis(100);
+/// How long that is remembered.
+const REMEMBERED_FOR: Duration = Duration::from_secs(30);
+/// Number of hexadecimal digits of a person's digest in the label.
 const DIGITS: usize = 32;
 
 /// Where records are kept, and for how long.
@@ -97,11 +97,11 @@ impl Record {
 
     /// The record as JSON that stands whole in a line of the log.
     pub fn for_the_log(&self) -> String {
-        kept::document(&self.parts, kept::LONGEST_IN_LOG)
+        kept::document(&self.parts, kept::MAX_LEN_IN_LOG)
     }
 
     fn object(&self) -> ConfigMap {
-        let text = kept::document(&self.parts, kept::LONGEST);
+        let text = kept::document(&self.parts, kept::MAX_LEN);
         ConfigMap {
             metadata: self.metadata.clone(),
             data: Some(BTreeMap::from([(KEY.to_owned(), text)])),
@@ -175,7 +175,7 @@ impl Records {
     /// ends one deletion after another, and must end all the same.
     pub fn patience(&self) -> Duration {
         let slow = *self.slow.lock().unwrap_or_else(PoisonError::into_inner);
-        if slow.is_some_and(|since| since.elapsed() < REMEMBER) { IMPATIENCE } else { PATIENCE }
+        if slow.is_some_and(|since| since.elapsed() < REMEMBERED_FOR) { SHORT_RECORD_TIMEOUT } else { RECORD_TIMEOUT }
     }
 
     /// Remembers that a controller waited in vain.

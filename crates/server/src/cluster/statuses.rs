@@ -8,12 +8,12 @@ use kube::{Api, Client, api::PostParams};
 use tokio::time::{error::Elapsed, sleep, timeout};
 use tracing::debug;
 
-/// So long it is tried.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the write is tried.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The first pause between two tries; each is twice as long, up to a second.
-const PAUSE: Duration = Duration::from_millis(50);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// Which request.
 #[derive(Debug, Clone, Copy)]
@@ -37,14 +37,14 @@ pub async fn amend_patiently(
 ) -> Result<(), Elapsed> {
     let api: Api<AccessRequest> = Api::namespaced(client.clone(), which.namespace);
     let written = async {
-        let mut pause = PAUSE;
+        let mut pause = FIRST_PAUSE;
         while let Err(error) = amend(&api, which, &change).await {
             debug!(request = which.name, error = crate::chain(&error), "the status is not written yet");
             sleep(pause).await;
-            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+            pause = pause.saturating_mul(2).min(MAX_PAUSE);
         }
     };
-    timeout(PATIENCE, written).await
+    timeout(WRITE_TIMEOUT, written).await
 }
 
 async fn amend(

@@ -10,8 +10,8 @@ use std::{
 
 use tokio::{sync::Mutex, time::timeout};
 
-/// So long one read may take: others wait for its end.
-pub const PATIENCE: Duration = Duration::from_secs(3);
+/// How long one read may take: others wait for its end.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ pub enum TogetherError {
 }
 
 impl<T: Clone> Together<T> {
-    /// Reads, or waits for the read of somebody else that begins from now on. None takes longer than [`PATIENCE`].
+    /// Reads, or waits for the read of somebody else that begins from now on. None takes longer than [`READ_TIMEOUT`].
     ///
     /// # Errors
     /// The read failed: for all who asked before it began.
@@ -47,7 +47,7 @@ impl<T: Clone> Together<T> {
             return said.clone().ok_or_else(|| TogetherError::Shared.into());
         }
         let number = self.begun.fetch_add(1, Ordering::SeqCst).saturating_add(1);
-        let said = timeout(PATIENCE, read()).await.unwrap_or_else(|_elapsed| Err(TogetherError::Timeout.into()));
+        let said = timeout(READ_TIMEOUT, read()).await.unwrap_or_else(|_elapsed| Err(TogetherError::Timeout.into()));
         *last = Some((number, said.as_ref().ok().cloned()));
         said
     }

@@ -28,12 +28,12 @@ use crate::cluster::{
     rights::{self, Right},
 };
 
-/// So many may wait to be filed: more than there are attempts that wait.
-const QUEUE: usize = 64;
-/// So many are filed at once: whoever tries much must not keep the API server from what others need of it.
-const MOST_AT_ONCE: usize = 8;
-/// So many requests for the very same may have been used or have lapsed before, that memory does not know of yet.
-const MOST_EARLIER: usize = 5;
+/// Maximum number of requests that wait to be filed: more than there are attempts that wait.
+const MAX_QUEUED: usize = 64;
+/// Maximum number of requests that are filed at once: one busy user must not take the API server from others.
+const MAX_AT_ONCE: usize = 8;
+/// Maximum number of used or lapsed requests for the same command that memory does not know of yet.
+const MAX_EARLIER: usize = 5;
 
 /// An attempt that a request is to be filed for.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ pub struct Filings(mpsc::Receiver<(Filing, oneshot::Sender<Option<Filed>>)>);
 impl Filer {
     /// One, and what it hands over.
     pub fn new() -> (Self, Filings) {
-        let (sender, receiver) = mpsc::channel(QUEUE);
+        let (sender, receiver) = mpsc::channel(MAX_QUEUED);
         (Self(sender), Filings(receiver))
     }
 
@@ -82,7 +82,7 @@ impl Filer {
 
 /// Files what is handed over. Never ends, while anybody can hand something over.
 pub async fn run(mut filings: Filings, context: Arc<Context>) {
-    let places = Arc::new(Semaphore::new(MOST_AT_ONCE));
+    let places = Arc::new(Semaphore::new(MAX_AT_ONCE));
     while let Some((filing, mut answer)) = filings.0.recv().await {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let context = Arc::clone(&context);
@@ -111,7 +111,7 @@ async fn file(filing: &Filing, context: &Context) -> Result<Option<Filed>, kube:
     let Some(spec) = spec(filing, &pod_uid) else { return Ok(None) };
     let api: Api<AccessRequest> = Api::namespaced(context.client.clone(), &filing.attempt.namespace);
     let mut earlier = filing.earlier.clone();
-    for _ in 0..MOST_EARLIER {
+    for _ in 0..MAX_EARLIER {
         let name = name(filing, &spec, earlier.as_deref());
         // Read first: what is created passes admission, and is told to webhooks, before the API server sees that it is there.
         match there(&api, &name, filing, &spec, context).await? {

@@ -20,10 +20,10 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-/// So many attempts may wait to be counted; how large one is at most, `api::report` says.
-const QUEUE: usize = 1024;
-/// So often what was seen is written down.
-const EVERY: Duration = Duration::from_secs(5);
+/// Maximum number of attempts that wait to be counted; `api::report` bounds the size of each.
+const MAX_QUEUED: usize = 1024;
+/// How often the report is written.
+const WRITE_INTERVAL: Duration = Duration::from_secs(5);
 /// The namespace of a server that is not told its own.
 const NAMESPACE: &str = "kube-request-access";
 
@@ -45,7 +45,7 @@ pub struct Seen {
 impl Observations {
     /// One, and what it hands over.
     pub fn new() -> (Self, Seen) {
-        let (sender, receiver) = mpsc::channel(QUEUE);
+        let (sender, receiver) = mpsc::channel(MAX_QUEUED);
         let left_out = Arc::<AtomicU64>::default();
         (Self { queue: sender, left_out: Arc::clone(&left_out) }, Seen { queue: receiver, left_out })
     }
@@ -74,13 +74,13 @@ pub fn namespace(own_name: &str) -> &str {
 /// Writes what is handed over, until nobody can hand anything over any more and the last of it is written.
 pub async fn run(mut seen: Seen, client: Client, namespace: String) {
     let api: Api<Secret> = Api::namespaced(client, &namespace);
-    let mut ticks = interval(EVERY);
+    let mut ticks = interval(WRITE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut unwritten = Report::default();
     let mut new = Vec::new();
     loop {
         let is_over = tokio::select! {
-            count = seen.queue.recv_many(&mut new, QUEUE) => count == 0,
+            count = seen.queue.recv_many(&mut new, MAX_QUEUED) => count == 0,
             _ = ticks.tick() => {
                 unwritten = write(&api, unwritten).await;
                 false

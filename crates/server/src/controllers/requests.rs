@@ -18,8 +18,8 @@ use tracing::{debug, warn};
 
 use super::{Context, bare::Bare, status};
 
-/// So many requests are looked at at once: after a start all are, and the API server has other work too.
-const MOST_AT_ONCE: u16 = 8;
+/// Maximum number of requests reconciled at once: after a start all are due, and the API server has other work too.
+const MAX_AT_ONCE: u16 = 8;
 
 /// Keeps the status and the role binding of every request as its grants and the time want them. Never ends.
 pub async fn run(context: Arc<Context>) {
@@ -34,7 +34,7 @@ pub async fn run(context: Arc<Context>) {
         })
         .reconcile_all_on(changes(context.policies.changes()))
         .reconcile_all_on(changes(context.sealer.changes()))
-        .with_config(controller::Config::default().concurrency(MOST_AT_ONCE))
+        .with_config(controller::Config::default().concurrency(MAX_AT_ONCE))
         .run(status::reconcile, |_request, error, _context| again(error), context)
         .for_each(|result| async {
             if let Err(error) = result {

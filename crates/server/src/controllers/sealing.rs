@@ -20,14 +20,14 @@ use super::Context;
 use crate::cluster::{
     index::Index,
     ledger::list_grants,
-    policies::{MOST_POLICIES, UNSEALED},
+    policies::{MAX_POLICIES, UNSEALED},
     seal::{SEAL, Sealed},
 };
 
 /// How often all is looked at, beside whenever a policy or a key changes.
-const EVERY: Duration = Duration::from_mins(5);
+const LOOK_INTERVAL: Duration = Duration::from_mins(5);
 /// When it is tried again: who wrote at the same time has done so by then.
-const AGAIN: Duration = Duration::from_secs(15);
+const RETRY_INTERVAL: Duration = Duration::from_secs(15);
 /// The condition of a policy.
 const CONDITION: &str = "Sealed";
 
@@ -42,7 +42,7 @@ pub async fn run(context: Arc<Context>, index: Arc<Index>) {
         if let Err(error) = &looked {
             warn!(error = crate::chain(error), "cannot look at all seals; trying again");
         }
-        let pause = sleep(if looked.is_ok() { EVERY } else { AGAIN });
+        let pause = sleep(if looked.is_ok() { LOOK_INTERVAL } else { RETRY_INTERVAL });
         // The store and the sealer hold the senders.
         looked = tokio::select! {
             () = pause => look(&context, &index).await,
@@ -78,7 +78,7 @@ async fn look_at_policies(context: &Context) -> Result<(), kube::Error> {
     let api: Api<DeserializeGuard<AccessPolicy>> = Api::all(context.client.clone());
     let mut unsealed: i64 = 0;
     // One that cannot be decoded permits nothing anyway.
-    let all = api.list(&ListParams::default().limit(MOST_POLICIES)).await?;
+    let all = api.list(&ListParams::default().limit(MAX_POLICIES)).await?;
     for policy in all.items.into_iter().filter_map(|guard| guard.0.ok()) {
         let sealed = context.sealer.policy(&policy);
         if sealed == Sealed::Older {

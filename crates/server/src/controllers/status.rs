@@ -23,8 +23,8 @@ use crate::metrics::Metrics;
 
 /// The condition that says that something has no good seal; only then it is there.
 const SEALED: &str = "Sealed";
-/// So many grants are named in it.
-const MOST_NAMES: usize = 4;
+/// Maximum number of grants that its message names.
+const MAX_NAMES: usize = 4;
 
 /// Why a request could not be brought into order now.
 #[derive(Debug, thiserror::Error)]
@@ -243,7 +243,7 @@ fn unsealed(old: &AccessRequestStatus, unsealed: &Unsealed, now: Timestamp) -> O
     let grants = unsealed
         .grants
         .iter()
-        .take(MOST_NAMES)
+        .take(MAX_NAMES)
         .map(|name| format!("accessgrant {name} has no good seal, and grants nothing. Delete it, and grant anew"));
     let found: Vec<String> = request.into_iter().chain(grants).collect();
     let message =

@@ -6,8 +6,8 @@ use serde_json::{Map, Number, Value, json};
 use super::part::Kind;
 use crate::cluster::seal::hex;
 
-/// So many differences are named.
-const MOST: usize = 8;
+/// Maximum number of differences that are named.
+const MAX_DIFFERENCES: usize = 8;
 
 /// What is compared of an object with what is shipped: neither metadata and status, nor what differs in each cluster (the CA
 /// bundle, which is renewed; the secret end of the path; how long is waited; whom installers trust). Of a local group only
@@ -71,7 +71,7 @@ pub fn digest(content: &Value) -> String {
 pub fn differences(shipped: &Value, stored: &Value) -> Vec<String> {
     let mut found = Vec::new();
     compare(shipped, stored, &Place::default(), &mut found);
-    found.truncate(MOST);
+    found.truncate(MAX_DIFFERENCES);
     found
 }
 

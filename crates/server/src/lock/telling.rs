@@ -22,12 +22,12 @@ use super::{
 };
 use crate::clock::Clock;
 
-/// So many sights wait at the most; then the watches do.
-const QUEUE: usize = 64;
-/// So many Events wait at the most; what comes then stands in the log alone.
-const EVENTS: usize = 256;
+/// Maximum number of observations that wait; the watches pause when it is reached.
+const MAX_SIGHTS: usize = 64;
+/// Maximum number of Events that wait; further ones are only logged.
+const MAX_EVENTS: usize = 256;
 /// How soon a condition that was not written is tried again.
-const AGAIN: Duration = Duration::from_secs(30);
+const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// What watches and tells: see the module above.
 pub struct Lock {
@@ -62,8 +62,8 @@ pub fn start(lock: Lock) -> Result<(), serde_json::Error> {
 /// Never ends.
 async fn run(lock: Lock, mut knowledge: Knowledge) {
     let Lock { client, namespace, gauges, speaker, clock, .. } = lock;
-    let (sights, mut seen) = mpsc::channel(QUEUE);
-    let (events, published) = mpsc::channel(EVENTS);
+    let (sights, mut seen) = mpsc::channel(MAX_SIGHTS);
+    let (events, published) = mpsc::channel(MAX_EVENTS);
     let (stands, standing) = watch::channel(Stands::Unknown);
     let watches = Kind::ALL.map(|kind| watching::watch(&client, &namespace, kind, knowledge.names(kind), &sights));
     let telling = async {
@@ -102,7 +102,7 @@ async fn publish(
         let next = async {
             tokio::select! { news = events.recv() => news, _ = standing.changed() => None }
         };
-        if let Ok(Some(news)) = timeout(AGAIN, next).await {
+        if let Ok(Some(news)) = timeout(RETRY_INTERVAL, next).await {
             speaker.publish(&news).await;
         }
     }

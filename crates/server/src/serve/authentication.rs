@@ -18,7 +18,7 @@ use super::endpoint::Way;
 use super::{client_authority::ClientAuthority, review_path::ReviewPaths};
 
 /// How often a log says that something was not believed.
-const RARELY: Duration = Duration::from_mins(1);
+const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Which reviews are believed. Where both are set, both are needed.
 #[derive(Debug, Clone)]
@@ -69,7 +69,7 @@ impl Authentication {
     /// Logs that something was not believed; once a minute, since whoever sends it may send much.
     pub fn complain(&self, peer: Option<&Peer>) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.is_some_and(|said| said.elapsed() < RARELY) {
+        if said.is_some_and(|said| said.elapsed() < LOG_INTERVAL) {
             return;
         }
         *said = Some(Instant::now());

@@ -29,13 +29,13 @@ use tracing::{debug, info, warn};
 use tls::Tls;
 
 /// A client that has not finished its TLS handshake or sent its headers by then is dropped.
-const PATIENCE: Duration = Duration::from_secs(10);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection reads so many bytes at most before anybody wants them: there is no room counted for them. Headers must
 /// fit, too.
-const READ_AHEAD: usize = 64 * 1024;
+const MAX_READ_AHEAD: usize = 64 * 1024;
 /// Reviews that are under way may take this long to finish: longer than the webhook timeouts that we ship. Those that wait
 /// for a grant do so no longer.
-const DRAIN: Duration = Duration::from_secs(15);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Listens on the first address that can be had.
 ///
@@ -64,7 +64,7 @@ pub async fn serve(listener: TcpListener, tls: Arc<Tls>, router: Router, stop: i
     }
     drop(listener);
     info!(open = connections.count(), "stopping: reviews under way may finish");
-    if timeout(DRAIN, connections.shutdown()).await.is_err() {
+    if timeout(DRAIN_TIMEOUT, connections.shutdown()).await.is_err() {
         warn!("stopped with reviews still under way");
     }
 }
@@ -74,7 +74,7 @@ fn spawn(stream: TcpStream, from: SocketAddr, tls: &Tls, router: &Router, connec
     let router = router.clone();
     let watcher = connections.watcher();
     tokio::spawn(async move {
-        let stream = match timeout(PATIENCE, acceptor.accept(stream)).await {
+        let stream = match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return debug!(%from, %error, "no TLS"),
             Err(_elapsed) => return debug!(%from, "no TLS handshake in time"),
@@ -82,7 +82,7 @@ fn spawn(stream: TcpStream, from: SocketAddr, tls: &Tls, router: &Router, connec
         let peer = peer(&stream, from);
         let service = TowerToHyperService::new(router.map_request(move |request| introduce(request, &peer)));
         let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(READ_AHEAD);
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE_TIMEOUT).max_buf_size(MAX_READ_AHEAD);
         builder.http2().timer(TokioTimer::new());
         let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
         if let Err(error) = watcher.watch(connection).await {

@@ -9,13 +9,13 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info};
 
 /// How often files are looked at.
-const EVERY: Duration = Duration::from_secs(10);
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Calls `load` whenever the bytes of `files` have changed. A load that fails is logged and tried again at the next
 /// look; what was in use stays in use. Never ends.
 pub async fn on_change<E: std::error::Error>(files: Vec<PathBuf>, load: impl Fn() -> Result<(), E>) {
     let mut seen = read(&files).await;
-    let mut ticks = interval(EVERY);
+    let mut ticks = interval(LOOK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;

@@ -10,8 +10,8 @@ use subtle::{Choice, ConstantTimeEq as _};
 
 use super::endpoint::Way;
 
-/// Fewest characters of a secret: as hexadecimal digits, 16 random bytes.
-const SHORTEST: usize = 32;
+/// Minimum length of a secret, in characters: 16 random bytes as hexadecimal digits.
+const MIN_SECRET_LEN: usize = 32;
 
 /// The secrets of a file, one a line: while one replaces another, both are taken.
 pub struct ReviewPaths {
@@ -32,7 +32,7 @@ pub enum ReviewPathError {
     },
     /// Nothing in it.
     #[error(
-        "there is no secret path in {path}: it takes a line of {SHORTEST} characters or more, as of `openssl rand -hex 32`"
+        "there is no secret path in {path}: it takes a line of {MIN_SECRET_LEN} characters or more, as of `openssl rand -hex 32`"
     )]
     Empty {
         /// The file.
@@ -40,7 +40,7 @@ pub enum ReviewPathError {
     },
     /// A line that is none.
     #[error(
-        "line {line} of {path} is no secret path: it takes {SHORTEST} characters or more of a-z, A-Z, 0-9, - and _"
+        "line {line} of {path} is no secret path: it takes {MIN_SECRET_LEN} characters or more of a-z, A-Z, 0-9, - and _"
     )]
     Line {
         /// The file.
@@ -114,7 +114,8 @@ fn read(path: &Path) -> Result<Vec<String>, ReviewPathError> {
 }
 
 fn is_secret(text: &str) -> bool {
-    text.len() >= SHORTEST && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    text.len() >= MIN_SECRET_LEN
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 impl fmt::Debug for ReviewPaths {

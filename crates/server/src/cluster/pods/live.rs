@@ -16,9 +16,9 @@ use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 
 /// Objects of at most this size are read whenever they are asked for: nearly all are.
-const SMALL: u64 = 128 * 1024;
-/// The largest object that is read, in bytes of JSON. etcd takes 1.5 MiB.
-const LARGEST: u64 = 4 * 1024 * 1024;
+const SMALL_BYTES: u64 = 128 * 1024;
+/// Maximum size of an object that is read, in bytes of JSON. etcd takes 1.5 MiB.
+const MAX_BYTES: u64 = 4 * 1024 * 1024;
 /// Maximum number of larger objects in memory at once; of the process, since its memory is what they fill.
 static LARGE: Semaphore = Semaphore::const_new(3);
 
@@ -56,15 +56,15 @@ async fn read(stream: impl AsyncRead) -> Result<Text, kube::Error> {
     let mut stream = std::pin::pin!(stream);
     let failed = |error| kube::Error::Service(Box::new(error));
     let mut json = Vec::new();
-    let read = stream.as_mut().take(SMALL).read_to_end(&mut json).await.map_err(failed)?;
-    if (read as u64) < SMALL {
+    let read = stream.as_mut().take(SMALL_BYTES).read_to_end(&mut json).await.map_err(failed)?;
+    if (read as u64) < SMALL_BYTES {
         return Ok(Text { json, _turn: None });
     }
     // Waiting is safe: a review that waits for too long is denied.
     let turn = LARGE.acquire().await.map_err(|closed| kube::Error::Service(Box::new(closed)))?;
-    let more = stream.as_mut().take(LARGEST).read_to_end(&mut json).await.map_err(failed)?;
-    if more as u64 >= LARGEST {
-        return Err(kube::Error::Service(format!("the object has more than {LARGEST} bytes of JSON").into()));
+    let more = stream.as_mut().take(MAX_BYTES).read_to_end(&mut json).await.map_err(failed)?;
+    if more as u64 >= MAX_BYTES {
+        return Err(kube::Error::Service(format!("the object has more than {MAX_BYTES} bytes of JSON").into()));
     }
     Ok(Text { json, _turn: Some(turn) })
 }

@@ -9,14 +9,14 @@ use std::{
 
 use tokio::time::Instant;
 
-/// So many may wait.
-const MOST: usize = 1000;
-/// So many bytes may wait: a request of the longest kind makes a notice of tens of KiB.
-const MOST_BYTES: usize = 4 * 1024 * 1024;
-/// So often one is tried.
-const TRIES: u32 = 5;
+/// Maximum number of notices that wait.
+const MAX_NOTICES: usize = 1000;
+/// Maximum size of all notices that wait, in bytes: the largest request makes a notice of tens of KiB.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// How many times sending one notice is tried.
+const MAX_TRIES: u32 = 5;
 /// The pause after the first try; each is twice as long.
-const PAUSE: Duration = Duration::from_secs(1);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Something that waits.
 pub(super) trait Item {
@@ -69,7 +69,7 @@ pub(super) enum Tried {
 impl<T: Item> Queue<T> {
     /// An empty one.
     pub(super) fn new() -> Self {
-        Self { lanes: BTreeMap::new(), turns: VecDeque::new(), most: MOST, most_bytes: MOST_BYTES }
+        Self { lanes: BTreeMap::new(), turns: VecDeque::new(), most: MAX_NOTICES, most_bytes: MAX_BYTES }
     }
 
     /// Puts something behind all that is about this person, but if it waits there already. Returns what has no room any
@@ -108,9 +108,9 @@ impl<T: Item> Queue<T> {
     pub(super) fn tried(&mut self, person: &str, tried: Tried, now: Instant) -> bool {
         let Some(lane) = self.lanes.get_mut(person) else { return true };
         if tried == Tried::NotNow {
-            let pause = PAUSE.saturating_mul(2_u32.saturating_pow(lane.failures));
+            let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(lane.failures));
             lane.failures = lane.failures.saturating_add(1);
-            if lane.failures < TRIES {
+            if lane.failures < MAX_TRIES {
                 lane.pause = now.checked_add(pause);
                 return true;
             }

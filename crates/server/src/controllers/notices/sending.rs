@@ -24,8 +24,8 @@ use crate::{
     metrics::Metrics,
 };
 
-/// So long a receiver may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a receiver may take to answer.
+const RECEIVER_TIMEOUT: Duration = Duration::from_secs(10);
 /// What has waited for longer may be about a request that does not wait any more.
 const STALE: Duration = Duration::from_secs(5);
 
@@ -112,7 +112,7 @@ pub(super) trait Receiver: Send + Sync + 'static {
 
 impl Receiver for Arc<Webhook> {
     async fn take(&self, notice: &Event) -> Result<(), WebhookError> {
-        self.deliver(notice.headers.clone(), notice.body.clone(), PATIENCE).await
+        self.deliver(notice.headers.clone(), notice.body.clone(), RECEIVER_TIMEOUT).await
     }
 }
 

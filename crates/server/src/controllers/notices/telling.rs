@@ -11,9 +11,9 @@ use super::{about::About, event::event, sending::Line};
 use crate::{audit::Webhook, metrics::Metrics};
 
 /// An alarm that was not taken for so long is told again, by whichever replica. Until then it is with whoever told it first.
-const AGAIN: Duration = Duration::from_mins(1);
+const RETELL_INTERVAL: Duration = Duration::from_mins(1);
 /// The pauses between later attempts grow with its age, up to this.
-const LONGEST_PAUSE: Duration = Duration::from_mins(10);
+const MAX_PAUSE: Duration = Duration::from_mins(10);
 
 /// Takes notices, and sends them in the background.
 #[derive(Debug, Clone)]
@@ -48,11 +48,11 @@ impl Notices {
         let status = object.status.as_ref()?;
         let looks = status.untold().into_iter().map(|(alarm, since)| {
             let age = Duration::try_from(now.duration_since(since)).unwrap_or_default();
-            if let Some(left) = AGAIN.checked_sub(age).filter(|left| !left.is_zero()) {
+            if let Some(left) = RETELL_INTERVAL.checked_sub(age).filter(|left| !left.is_zero()) {
                 return left;
             }
             self.put(alarm.into(), object, status, now);
-            age.div_f64(4.0).clamp(AGAIN, LONGEST_PAUSE)
+            age.div_f64(4.0).clamp(RETELL_INTERVAL, MAX_PAUSE)
         });
         looks.min()
     }
