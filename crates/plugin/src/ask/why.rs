@@ -14,14 +14,14 @@ Examples:
   # What would happen to this command: is it granted, what differs, whom would I ask?
   kubectl request why exec deploy/nginx -- ls
 
-  # The same of another door
+  # The same for a port-forward
   kubectl request why port-forward postgres-0 5432
 
-It takes the arguments of the verb that asks, and files nothing.";
+It takes the arguments of the command that asks, and files nothing.";
 
 /// What `why` is asked for on the command line.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES, subcommand_value_name = "DOOR", subcommand_help_heading = "Doors")]
+#[command(after_help = EXAMPLES, subcommand_value_name = "COMMAND", subcommand_help_heading = "Commands")]
 #[command(disable_help_subcommand = true)]
 pub struct WhyArgs {
     /// What is tried.
