@@ -156,7 +156,9 @@ fn the_secret_path_is_in_no_log_at_any_level() {
     }
     assert_eq!(post(&forger, &url(&format!("/validate/{secret}")), "{}").unwrap().0, 400);
     let log = || std::fs::read_to_string(&server.log).unwrap();
-    world::eventually("the log", || log().contains("review not read") && log().contains("unauthenticated review rejected"));
+    world::eventually("the log", || {
+        log().contains("review not read") && log().contains("unauthenticated review rejected")
+    });
     assert!(log().contains(r#""level":"TRACE""#), "this test is to look at everything");
     assert!(!log().contains(secret));
 }
