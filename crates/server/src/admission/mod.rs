@@ -6,7 +6,8 @@
 //!
 //! - [`state`]: what all of it works with. [`dispatch`]: which part answers a review, by a [`decision`].
 //! - [`router`]: HTTP in and out; a panic becomes a denial. `receiving`: reads no more than there is [`room`] for.
-//! - [`door`]: an attempt to get into a pod. [`proxy`]: the doors that nobody can ask for.
+//! - [`door`]: an attempt to get into a pod, as it is `tried`, with its `outcome` and the `recording` of it.
+//! - [`proxy`]: the doors that nobody can ask for.
 //! - [`observing`]: attempts that are only looked at. [`canary`]: those that ask whether we are asked.
 //! - [`waiting`]: a denied attempt that waits for its grant.
 //! - [`requests`], [`grants`], [`removal`]: writes to our own objects. `keeping`: what stays of those that are deleted.
@@ -28,16 +29,19 @@ pub mod metadata;
 mod mutators;
 mod objects;
 pub mod observing;
+mod outcome;
 pub mod places;
 pub mod policy;
 pub mod proxy;
 mod receiving;
+mod recording;
 pub mod removal;
 pub mod requests;
 pub mod room;
 pub mod router;
 pub mod stamp;
 pub mod state;
+mod tried;
 pub mod waiting;
 pub mod why;
 

@@ -12,12 +12,7 @@ use decide::{
 };
 use tracing::{error, info};
 
-use super::{
-    Admission, Deadline, basis,
-    door::{self, Outcome},
-    proxy,
-    receiving::Refusal,
-};
+use super::{Admission, Deadline, basis, outcome::Outcome, proxy, receiving::Refusal, tried};
 use crate::audit::Exec;
 
 /// What an attempt would have come to.
@@ -73,7 +68,7 @@ impl Admission {
             return;
         }
         let options = Door::of(review.request.sub_resource.as_deref().unwrap_or_default())
-            .and_then(|door| door::read(review, door).ok())
+            .and_then(|door| tried::read(review, door).ok())
             .map_or_else(ExecOptions::default, |(_attempt, options)| options);
         let always_allowed = self.is_always_allowed(&Self::caller(review));
         let basis = &basis::by_policies("observed", &[]);
@@ -102,7 +97,7 @@ impl Admission {
         let seen = |command: &[String], interactive| {
             Observed::door(user, namespace.unwrap_or_default(), door.subresource(), command, interactive)
         };
-        match door::read(review, door) {
+        match tried::read(review, door) {
             Ok((attempt, options)) => {
                 let observed = seen(&options.command.unwrap_or_default(), attempt.action.is_interactive());
                 let (decision, passes) = self.would_decide(&attempt);

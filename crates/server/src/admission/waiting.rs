@@ -20,8 +20,9 @@ use tokio::{
 
 use super::{
     Admission, Deadline, Decision,
-    door::{Outcome, Tried},
+    outcome::Outcome,
     places::{MayWait, Waiter},
+    tried::Tried,
 };
 use crate::controllers::filing::{Filed, Filing};
 

@@ -1,0 +1,111 @@
+//! What becomes of an attempt, and why: what the answer, the log and the audit webhook say.
+
+use decide::{
+    policy_id::PolicyId,
+    verdict::{Denied, Permit},
+};
+
+use super::failure::Failure;
+use crate::cluster::outcomes::SpentUse;
+
+/// What becomes of an attempt.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It may proceed.
+    Allowed(Basis),
+    /// It may not, and this is the nearest miss.
+    Denied(Denied),
+    /// RBAC would refuse it after us, so nothing was spent.
+    NoRight,
+    /// The options cannot be understood in full, so nobody knows what they would run.
+    Unclear(String),
+    /// The server failed.
+    Failed(Failure),
+}
+
+/// Why an attempt may proceed.
+#[derive(Debug)]
+pub(super) enum Basis {
+    /// The caller needs no request.
+    AlwaysAllowed,
+    /// A policy says that no request is needed.
+    Policy(PolicyId),
+    /// By a request, and by this use where it is for one use.
+    Permit(Box<Permit>, Option<SpentUse>),
+}
+
+impl Basis {
+    pub(super) fn spent(self) -> Option<SpentUse> {
+        match self {
+            Self::Permit(_, spent) => spent,
+            Self::AlwaysAllowed | Self::Policy(_) => None,
+        }
+    }
+
+    /// The policies that the access is under.
+    fn policies(&self) -> &[PolicyId] {
+        match self {
+            Self::AlwaysAllowed => &[],
+            Self::Policy(policy) => std::slice::from_ref(policy),
+            Self::Permit(permit, _) => &permit.policies,
+        }
+    }
+}
+
+impl Outcome {
+    /// What the log, the metrics and the audit call it.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Allowed(Basis::AlwaysAllowed) => "always-allowed",
+            Self::Allowed(Basis::Policy(_)) => "allowed-by-policy",
+            Self::Allowed(Basis::Permit(..)) => "granted",
+            Self::Denied(Denied::Forbidden(_)) => "denied-by-policy",
+            Self::Denied(Denied::InteractiveOff) => "denied-interactive",
+            Self::Denied(Denied::NoRequest) => "denied-no-request",
+            Self::Denied(Denied::Near { .. }) => "denied-near-miss",
+            Self::NoRight => "denied-no-right",
+            Self::Unclear(_) => "denied-unclear",
+            Self::Failed(_) => "denied-failure",
+        }
+    }
+
+    /// The policies that decided, for the record.
+    pub(super) fn policies(&self) -> &[PolicyId] {
+        match self {
+            Self::Allowed(basis) => basis.policies(),
+            Self::Denied(Denied::Forbidden(forbidden)) => std::slice::from_ref(&forbidden.policy),
+            Self::Denied(Denied::InteractiveOff | Denied::NoRequest | Denied::Near { .. })
+            | Self::NoRight
+            | Self::Unclear(_)
+            | Self::Failed(_) => &[],
+        }
+    }
+
+    pub(super) fn policies_shown(&self) -> String {
+        self.policies().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Who approved it; `None`: nobody did.
+    pub(super) fn approvers(&self) -> Option<&[String]> {
+        match self {
+            Self::Allowed(Basis::Permit(permit, _)) if !permit.access.grants.is_empty() => Some(&permit.access.by),
+            Self::Allowed(_) | Self::Denied(_) | Self::NoRight | Self::Unclear(_) | Self::Failed(_) => None,
+        }
+    }
+
+    pub(super) fn is_emergency(&self) -> bool {
+        matches!(self, Self::Allowed(Basis::Permit(permit, _)) if permit.emergency)
+    }
+
+    pub(super) fn request(&self) -> Option<&str> {
+        match self {
+            Self::Allowed(Basis::Permit(permit, _)) => Some(&permit.request),
+            Self::Denied(Denied::Near { request, .. }) => Some(request),
+            Self::Allowed(Basis::AlwaysAllowed | Basis::Policy(_))
+            | Self::Denied(Denied::InteractiveOff | Denied::NoRequest | Denied::Forbidden(_))
+            | Self::NoRight
+            | Self::Unclear(_)
+            | Self::Failed(_) => None,
+        }
+    }
+}
