@@ -4,8 +4,8 @@
 
 use decide::{
     access::{
-        Answer, Ask, AttachAsk, Command, DebugAsk, Denial, Emergency, ExecAsk, Grant, Outcome, Request, Reviewed, Seal,
-        Target, TargetKind, Use, Validity,
+        Answer, Ask, AttachAsk, Command, DebugAsk, Denial, Emergency, ExecAsk, Grant, Outcome,
+        Request, Reviewed, Seal, Target, TargetKind, Use, Validity,
     },
     attempt::{Action, Addition, Attach, Attempt, Door, Exec},
     copy::{self, Copy},
@@ -18,8 +18,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 use crate::{
     objects::{
-        self, AccessGrant, AccessRequest, AccessRequestSpec, AttachOptions, CopyDirection, ExecOptions, ForObject,
-        GroupVersionResource, UserInfo,
+        self, AccessGrant, AccessRequest, AccessRequestSpec, AttachOptions, CopyDirection,
+        ExecOptions, ForObject, GroupVersionResource, UserInfo,
     },
     pod_update::{self, PodUpdateError},
     review::{AdmissionRequest, StrictAttachOptions, StrictExecOptions},
@@ -35,7 +35,9 @@ pub enum ConvertError {
         field: &'static str,
     },
     /// A request for something elsewhere.
-    #[error("forObject.namespace is {asked:?}, but a request acts in its own namespace {own:?} only")]
+    #[error(
+        "forObject.namespace is {asked:?}, but a request acts in its own namespace {own:?} only"
+    )]
     OtherNamespace {
         /// The namespace asked for.
         asked: String,
@@ -63,10 +65,14 @@ pub enum ConvertError {
         door: String,
     },
     /// No command, and not said aloud that any is meant.
-    #[error("execOptions.command is missing: name a command, or say anyCommand: true (--any-command)")]
+    #[error(
+        "execOptions.command is missing: name a command, or say anyCommand: true (--any-command)"
+    )]
     NoCommand,
     /// A field that says something of another door.
-    #[error("{field} says nothing of {door:?}: leave it out, or name another forObject.subResource")]
+    #[error(
+        "{field} says nothing of {door:?}: leave it out, or name another forObject.subResource"
+    )]
     OtherDoor {
         /// The field.
         field: &'static str,
@@ -88,7 +94,9 @@ pub enum ConvertError {
     #[error("validFor: {0}")]
     Duration(DurationError),
     /// A grant that names two different requests.
-    #[error("the grant's requestUID {uid:?} and its ownerReference {owner:?} name different requests")]
+    #[error(
+        "the grant's requestUID {uid:?} and its ownerReference {owner:?} name different requests"
+    )]
     TwoRequests {
         /// `spec.requestUID`.
         uid: String,
@@ -109,7 +117,10 @@ pub fn caller(user: &UserInfo) -> Caller {
 /// Somebody, as an object names her.
 pub fn person(user: &UserInfo) -> Option<Person> {
     let name = user.username.clone().filter(|name| !name.is_empty())?;
-    Some(Person { name, uid: user.uid.clone().filter(|uid| !uid.is_empty()) })
+    Some(Person {
+        name,
+        uid: user.uid.clone().filter(|uid| !uid.is_empty()),
+    })
 }
 
 /// An attempt, from a review and what is tried.
@@ -118,7 +129,10 @@ pub fn person(user: &UserInfo) -> Option<Person> {
 /// A review without pod or namespace.
 pub fn attempt(request: &AdmissionRequest, action: Action) -> Result<Attempt, ConvertError> {
     let filled = |value: &Option<String>, field| {
-        value.clone().filter(|value| !value.is_empty()).ok_or(ConvertError::Missing { field })
+        value
+            .clone()
+            .filter(|value| !value.is_empty())
+            .ok_or(ConvertError::Missing { field })
     };
     Ok(Attempt {
         review_uid: request.uid.clone(),
@@ -141,7 +155,11 @@ pub fn exec(options: StrictExecOptions) -> Action {
 
 /// What an attach tries.
 pub fn attach(options: StrictAttachOptions) -> Action {
-    Action::Attach(Attach { container: filled(options.container), stdin: options.stdin, tty: options.tty })
+    Action::Attach(Attach {
+        container: filled(options.container),
+        stdin: options.stdin,
+        tty: options.tty,
+    })
 }
 
 /// What an update of a pod's ephemeral containers tries.
@@ -149,7 +167,8 @@ pub fn attach(options: StrictAttachOptions) -> Action {
 /// # Errors
 /// It does not add exactly one container and nothing else.
 pub fn debug(request: &AdmissionRequest) -> Result<Action, PodUpdateError> {
-    let (pod_uid, container) = pod_update::addition(request.old_object.as_deref(), request.object.as_deref())?;
+    let (pod_uid, container) =
+        pod_update::addition(request.old_object.as_deref(), request.object.as_deref())?;
     Ok(Action::Debug(Addition { pod_uid, container }))
 }
 
@@ -170,8 +189,18 @@ pub fn request(object: &AccessRequest, seal: Seal) -> Result<Request, ConvertErr
         uid: meta.uid,
         namespace: meta.namespace,
         name: meta.name,
-        user: spec.user_info.as_ref().and_then(person).ok_or(ConvertError::Missing { field: "userInfo.username" })?,
-        groups: spec.user_info.as_ref().and_then(|user| user.groups.clone()).unwrap_or_default(),
+        user: spec
+            .user_info
+            .as_ref()
+            .and_then(person)
+            .ok_or(ConvertError::Missing {
+                field: "userInfo.username",
+            })?,
+        groups: spec
+            .user_info
+            .as_ref()
+            .and_then(|user| user.groups.clone())
+            .unwrap_or_default(),
         created_by: spec.created_by.as_ref().and_then(person),
         target: target(&spec.for_object)?,
         ask: ask(spec)?,
@@ -194,7 +223,9 @@ pub fn request(object: &AccessRequest, seal: Seal) -> Result<Request, ConvertErr
 /// # Errors
 /// Says which field makes it meaningless.
 pub fn ask(spec: &AccessRequestSpec) -> Result<Ask, ConvertError> {
-    let unknown = || ConvertError::UnknownDoor { door: spec.for_object.sub_resource.clone() };
+    let unknown = || ConvertError::UnknownDoor {
+        door: spec.for_object.sub_resource.clone(),
+    };
     let door = Door::of(&spec.for_object.sub_resource).ok_or_else(unknown)?;
     check_fields(spec, door)?;
     let options = spec.exec_options.clone().unwrap_or_default();
@@ -206,38 +237,72 @@ pub fn ask(spec: &AccessRequestSpec) -> Result<Ask, ConvertError> {
             stdin: options.stdin == Some(true),
             tty: options.tty == Some(true),
         })),
-        (Door::Attach, _) => Ok(Ask::Attach(attach_ask(&spec.attach_options.clone().unwrap_or_default()))),
+        (Door::Attach, _) => Ok(Ask::Attach(attach_ask(
+            &spec.attach_options.clone().unwrap_or_default(),
+        ))),
         (Door::PortForward, _) => Ok(Ask::PortForward),
         (Door::EphemeralContainers, _) => {
             let container = spec.ephemeral_container.as_ref();
-            let container = container.ok_or(ConvertError::Missing { field: "ephemeralContainer" })?;
-            let container = pod_update::asked(container).map_err(ConvertError::EphemeralContainer)?;
-            Ok(Ask::Debug(DebugAsk { container, attach: spec.attach == Some(true) }))
+            let container = container.ok_or(ConvertError::Missing {
+                field: "ephemeralContainer",
+            })?;
+            let container =
+                pod_update::asked(container).map_err(ConvertError::EphemeralContainer)?;
+            Ok(Ask::Debug(DebugAsk {
+                container,
+                attach: spec.attach == Some(true),
+            }))
         }
     }
 }
 
-/// Whether nothing is written that an approver could take for a part of what she grants, and that is none.
+/// Whether nothing is written that an approver could take for a part of what she grants, and that
+/// is none.
 fn check_fields(spec: &AccessRequestSpec, door: Door) -> Result<(), ConvertError> {
     let options = spec.exec_options.as_ref();
     let exec = options.is_some_and(|options| {
         let some = |flag: Option<bool>| flag == Some(true);
-        let command = options.command.as_ref().is_some_and(|command| !command.is_empty());
-        command || some(options.stdin) || some(options.tty) || options.container.as_ref().is_some_and(|c| !c.is_empty())
+        let command = options
+            .command
+            .as_ref()
+            .is_some_and(|command| !command.is_empty());
+        command
+            || some(options.stdin)
+            || some(options.tty)
+            || options.container.as_ref().is_some_and(|c| !c.is_empty())
     });
     let fields = [
         ("execOptions", Door::Exec, exec),
         ("anyCommand", Door::Exec, spec.any_command == Some(true)),
         ("copy", Door::Exec, spec.copy.is_some()),
         ("attachOptions", Door::Attach, spec.attach_options.is_some()),
-        ("portForwardOptions", Door::PortForward, spec.port_forward_options.is_some()),
-        ("ephemeralContainer", Door::EphemeralContainers, spec.ephemeral_container.is_some()),
-        ("attach", Door::EphemeralContainers, spec.attach == Some(true)),
+        (
+            "portForwardOptions",
+            Door::PortForward,
+            spec.port_forward_options.is_some(),
+        ),
+        (
+            "ephemeralContainer",
+            Door::EphemeralContainers,
+            spec.ephemeral_container.is_some(),
+        ),
+        (
+            "attach",
+            Door::EphemeralContainers,
+            spec.attach == Some(true),
+        ),
     ];
-    let other = fields.into_iter().find(|(_, of, is_there)| *is_there && *of != door);
+    let other = fields
+        .into_iter()
+        .find(|(_, of, is_there)| *is_there && *of != door);
     match other {
-        Some((field, ..)) => Err(ConvertError::OtherDoor { field, door: door.subresource() }),
-        None if spec.copy.is_some() && spec.any_command == Some(true) => Err(ConvertError::CommandAndAny),
+        Some((field, ..)) => Err(ConvertError::OtherDoor {
+            field,
+            door: door.subresource(),
+        }),
+        None if spec.copy.is_some() && spec.any_command == Some(true) => {
+            Err(ConvertError::CommandAndAny)
+        }
         None => Ok(()),
     }
 }
@@ -247,7 +312,8 @@ fn copy_ask(asked: &objects::Copy, options: &ExecOptions) -> Result<Ask, Convert
     // Clients and approvers of the original read the command: it must be the one that will run.
     let command = options.command.clone().unwrap_or_default();
     let stdin = options.stdin == Some(true);
-    let other = !command.is_empty() && (command != copy.command() || stdin != (copy.direction == copy::Direction::To));
+    let other = !command.is_empty()
+        && (command != copy.command() || stdin != (copy.direction == copy::Direction::To));
     if other || options.tty == Some(true) {
         return Err(ConvertError::CopyCommand);
     }
@@ -279,7 +345,8 @@ fn attach_ask(options: &AttachOptions) -> AttachAsk {
 /// How much room a request takes: its spec, labels and annotations, in bytes.
 fn size(object: &AccessRequest) -> usize {
     let metadata = &object.metadata;
-    serde_json::to_vec(&(&object.spec, &metadata.labels, &metadata.annotations)).map_or(usize::MAX, |json| json.len())
+    serde_json::to_vec(&(&object.spec, &metadata.labels, &metadata.annotations))
+        .map_or(usize::MAX, |json| json.len())
 }
 
 /// A grant, as stored; whether its seal is good is the caller's to say.
@@ -288,7 +355,10 @@ fn size(object: &AccessRequest) -> usize {
 /// Says which field makes it meaningless.
 pub fn grant(object: &AccessGrant, seal: Seal) -> Result<Grant, ConvertError> {
     let meta = Meta::of(&object.metadata)?;
-    let answer = match object.status.ok_or(ConvertError::Missing { field: "status" })? {
+    let answer = match object
+        .status
+        .ok_or(ConvertError::Missing { field: "status" })?
+    {
         objects::GrantStatus::Granted => Answer::Granted,
         objects::GrantStatus::Denied => Answer::Denied,
         objects::GrantStatus::Reviewed => Answer::Reviewed,
@@ -297,13 +367,22 @@ pub fn grant(object: &AccessGrant, seal: Seal) -> Result<Grant, ConvertError> {
         name: meta.name,
         answer,
         by: object.spec.granted_by.as_ref().and_then(person),
-        groups: object.spec.granted_by.as_ref().and_then(|by| by.groups.clone()).unwrap_or_default(),
+        groups: object
+            .spec
+            .granted_by
+            .as_ref()
+            .and_then(|by| by.groups.clone())
+            .unwrap_or_default(),
         request_uid: answered_request(object)?,
         valid_for: match answer {
             Answer::Granted => valid_for(object.spec.valid_for.as_deref())?,
             Answer::Denied | Answer::Reviewed => None,
         },
-        reason: object.spec.reason.clone().filter(|reason| !reason.is_empty()),
+        reason: object
+            .spec
+            .reason
+            .clone()
+            .filter(|reason| !reason.is_empty()),
         created: meta.created,
         sealed_at: object.spec.seal.as_ref().map(|seal| seal.at.0),
         seal,
@@ -311,23 +390,34 @@ pub fn grant(object: &AccessGrant, seal: Seal) -> Result<Grant, ConvertError> {
     })
 }
 
-/// UID of the request that whoever answered had read: by `requestUID`, or by the ownerReference that the original
-/// client sets.
+/// UID of the request that whoever answered had read: by `requestUID`, or by the ownerReference
+/// that the original client sets.
 ///
 /// # Errors
 /// There are several, and they differ.
 pub fn meant_request(object: &AccessGrant) -> Result<Option<String>, ConvertError> {
     let owners = object.metadata.owner_references.iter().flatten();
-    let owners = owners.filter(|owner| owner.kind == "AccessRequest").map(|owner| owner.uid.clone());
-    let mut named = object.spec.request_uid.clone().filter(|uid| !uid.is_empty()).into_iter().chain(owners);
-    let Some(uid) = named.next() else { return Ok(None) };
+    let owners = owners
+        .filter(|owner| owner.kind == "AccessRequest")
+        .map(|owner| owner.uid.clone());
+    let mut named = object
+        .spec
+        .request_uid
+        .clone()
+        .filter(|uid| !uid.is_empty())
+        .into_iter()
+        .chain(owners);
+    let Some(uid) = named.next() else {
+        return Ok(None);
+    };
     match named.find(|owner| *owner != uid) {
         Some(owner) => Err(ConvertError::TwoRequests { uid, owner }),
         None => Ok(Some(uid)),
     }
 }
 
-/// UID of the request that an answer was stamped with, whatever else it says: for deciding against access, never for it.
+/// UID of the request that an answer was stamped with, whatever else it says: for deciding against
+/// access, never for it.
 pub fn stamped_request(object: &AccessGrant) -> Option<String> {
     meant_request(object).unwrap_or_else(|_differ| object.spec.request_uid.clone())
 }
@@ -340,11 +430,14 @@ fn answered_request(object: &AccessGrant) -> Result<Option<String>, ConvertError
     match object.status {
         // A denial is one whatever else it says: nothing can take away what it was stamped with.
         Some(objects::GrantStatus::Denied) => Ok(stamped_request(object)),
-        Some(objects::GrantStatus::Granted | objects::GrantStatus::Reviewed) | None => meant_request(object),
+        Some(objects::GrantStatus::Granted | objects::GrantStatus::Reviewed) | None => {
+            meant_request(object)
+        }
     }
 }
 
-/// Whether an answer is to this request, and to no earlier one of its name, as the server counts answers.
+/// Whether an answer is to this request, and to no earlier one of its name, as the server counts
+/// answers.
 pub fn is_answer_to(object: &AccessGrant, request: &AccessRequest) -> bool {
     let uid = answered_request(object).ok().flatten();
     uid.is_some() && uid == request.metadata.uid
@@ -356,7 +449,9 @@ pub fn is_answer_to(object: &AccessGrant, request: &AccessRequest) -> bool {
 /// Not a duration that we take.
 pub fn valid_for(text: Option<&str>) -> Result<Option<std::time::Duration>, ConvertError> {
     let text = text.filter(|text| !text.is_empty());
-    text.map(|text| duration::parse(text, duration::MAX_ACCESS)).transpose().map_err(ConvertError::Duration)
+    text.map(|text| duration::parse(text, duration::MAX_ACCESS))
+        .transpose()
+        .map_err(ConvertError::Duration)
 }
 
 /// The kind of a target, from its resource.
@@ -370,9 +465,10 @@ pub fn target_kind(resource: &GroupVersionResource) -> Result<TargetKind, Conver
         ("apps", "statefulsets") => Ok(TargetKind::StatefulSet),
         ("apps", "daemonsets") => Ok(TargetKind::DaemonSet),
         ("batch", "jobs") => Ok(TargetKind::Job),
-        (group, resource) => {
-            Err(ConvertError::UnknownTarget { group: group.to_owned(), resource: resource.to_owned() })
-        }
+        (group, resource) => Err(ConvertError::UnknownTarget {
+            group: group.to_owned(),
+            resource: resource.to_owned(),
+        }),
     }
 }
 
@@ -385,20 +481,31 @@ pub fn resource_of(kind: TargetKind) -> GroupVersionResource {
         TargetKind::DaemonSet => ("apps", "daemonsets"),
         TargetKind::Job => ("batch", "jobs"),
     };
-    GroupVersionResource { group: group.to_owned(), version: "v1".to_owned(), resource: resource.to_owned() }
+    GroupVersionResource {
+        group: group.to_owned(),
+        version: "v1".to_owned(),
+        resource: resource.to_owned(),
+    }
 }
 
 fn check_namespace(object: &ForObject, own: &str) -> Result<(), ConvertError> {
     match object.namespace.as_deref() {
         None | Some("") => Ok(()),
         Some(asked) if asked == own => Ok(()),
-        Some(asked) => Err(ConvertError::OtherNamespace { asked: asked.to_owned(), own: own.to_owned() }),
+        Some(asked) => Err(ConvertError::OtherNamespace {
+            asked: asked.to_owned(),
+            own: own.to_owned(),
+        }),
     }
 }
 
 fn target(object: &ForObject) -> Result<Target, ConvertError> {
     let kind = target_kind(&object.resource)?;
-    Ok(Target { kind, name: object.name.clone(), uid: object.uid.clone().filter(|uid| !uid.is_empty()) })
+    Ok(Target {
+        kind,
+        name: object.name.clone(),
+        uid: object.uid.clone().filter(|uid| !uid.is_empty()),
+    })
 }
 
 fn command(options: &ExecOptions, any: bool) -> Result<Command, ConvertError> {
@@ -414,8 +521,13 @@ fn use_(spent: &objects::Use) -> Use {
     Use {
         review_uid: spent.review_uid.clone(),
         at: spent.at.0,
-        // What an older version wrote, or a newer one, was some use: of a door that is always there.
-        door: spent.sub_resource.as_deref().and_then(Door::of).unwrap_or(Door::Exec),
+        // What an older version wrote, or a newer one, was some use: of a door that is always
+        // there.
+        door: spent
+            .sub_resource
+            .as_deref()
+            .and_then(Door::of)
+            .unwrap_or(Door::Exec),
         pod_uid: spent.pod_uid.clone(),
         container: spent.container.clone(),
         outcome: spent.outcome.map(|outcome| match outcome {
@@ -426,16 +538,36 @@ fn use_(spent: &objects::Use) -> Use {
 }
 
 fn denial(denied: &objects::Denied) -> Denial {
-    Denial { by: denied.by.clone(), at: denied.at.0, reason: denied.reason.clone() }
+    Denial {
+        by: denied.by.clone(),
+        at: denied.at.0,
+        reason: denied.reason.clone(),
+    }
 }
 
 fn emergency(one: &objects::Emergency) -> Emergency {
-    let objects::PolicyRef { name, uid, generation } = one.policy.clone();
-    Emergency { policy: PolicyId { name, uid, generation }, since: one.since.0, review_by: one.review_by.0 }
+    let objects::PolicyRef {
+        name,
+        uid,
+        generation,
+    } = one.policy.clone();
+    Emergency {
+        policy: PolicyId {
+            name,
+            uid,
+            generation,
+        },
+        since: one.since.0,
+        review_by: one.review_by.0,
+    }
 }
 
 fn reviewed(one: &objects::Reviewed) -> Reviewed {
-    Reviewed { by: one.by.clone(), at: one.at.0, reason: one.reason.clone() }
+    Reviewed {
+        by: one.by.clone(),
+        at: one.at.0,
+        reason: one.reason.clone(),
+    }
 }
 
 /// What every stored object has.
@@ -449,10 +581,17 @@ struct Meta {
 impl Meta {
     fn of(meta: &ObjectMeta) -> Result<Self, ConvertError> {
         let filled = |value: &Option<String>, field| {
-            value.clone().filter(|value| !value.is_empty()).ok_or(ConvertError::Missing { field })
+            value
+                .clone()
+                .filter(|value| !value.is_empty())
+                .ok_or(ConvertError::Missing { field })
         };
-        let Time(created) =
-            meta.creation_timestamp.clone().ok_or(ConvertError::Missing { field: "metadata.creationTimestamp" })?;
+        let Time(created) = meta
+            .creation_timestamp
+            .clone()
+            .ok_or(ConvertError::Missing {
+                field: "metadata.creationTimestamp",
+            })?;
         Ok(Self {
             uid: filled(&meta.uid, "metadata.uid")?,
             namespace: filled(&meta.namespace, "metadata.namespace")?,
@@ -465,5 +604,10 @@ impl Meta {
 /// A caller as objects carry her. Her extra fields name credentials and are left out.
 pub fn stamped(person: &Person, caller: &Caller) -> UserInfo {
     let groups = Some(caller.groups.clone()).filter(|groups| !groups.is_empty());
-    UserInfo { username: Some(person.name.clone()), uid: person.uid.clone(), groups, extra: None }
+    UserInfo {
+        username: Some(person.name.clone()),
+        uid: person.uid.clone(),
+        groups,
+        extra: None,
+    }
 }

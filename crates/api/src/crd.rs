@@ -15,8 +15,8 @@ pub fn all() -> Vec<CustomResourceDefinition> {
     vec![AccessRequest::crd(), access_grant(), AccessPolicy::crd()]
 }
 
-/// The grant's `status` is the original's required string: with a status subresource the API server would drop it
-/// on creation, and `kubectl create` of a grant would grant nothing.
+/// The grant's `status` is the original's required string: with a status subresource the API server
+/// would drop it on creation, and `kubectl create` of a grant would grant nothing.
 fn access_grant() -> CustomResourceDefinition {
     let mut crd = AccessGrant::crd();
     crd.spec.versions.iter_mut().for_each(require_plain_status);
@@ -25,9 +25,19 @@ fn access_grant() -> CustomResourceDefinition {
 
 fn require_plain_status(version: &mut CustomResourceDefinitionVersion) {
     version.subresources = None;
-    if let Some(root) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
-        root.required.get_or_insert_default().push("status".to_owned());
-        if let Some(status) = root.properties.as_mut().and_then(|properties| properties.get_mut("status")) {
+    if let Some(root) = version
+        .schema
+        .as_mut()
+        .and_then(|schema| schema.open_api_v3_schema.as_mut())
+    {
+        root.required
+            .get_or_insert_default()
+            .push("status".to_owned());
+        if let Some(status) = root
+            .properties
+            .as_mut()
+            .and_then(|properties| properties.get_mut("status"))
+        {
             make_not_nullable(status);
         }
     }

@@ -1,7 +1,8 @@
-//! What a request asks for, in words: the one place that says each of the five kinds, for the plugin's screens and tables and
-//! for notices.
+//! What a request asks for, in words: the one place that says each of the five kinds, for the
+//! plugin's screens and tables and for notices.
 //!
-//! Nothing is cut, and nothing that somebody wrote stands there unescaped: different requests never read the same.
+//! Nothing is cut, and nothing that somebody wrote stands there unescaped: different requests never
+//! read the same.
 
 use std::fmt::Write as _;
 
@@ -52,12 +53,18 @@ impl Meaning {
     pub fn of(spec: &AccessRequestSpec) -> Self {
         let options = || spec.exec_options.clone().unwrap_or_default();
         match convert::ask(spec) {
-            // Requests of the original may have no command; what meant any command there means none here.
-            Ok(Ask::Exec(_)) | Err(ConvertError::NoCommand) => Self::Exec(options(), spec.any_command == Some(true)),
+            // Requests of the original may have no command; what meant any command there means none
+            // here.
+            Ok(Ask::Exec(_)) | Err(ConvertError::NoCommand) => {
+                Self::Exec(options(), spec.any_command == Some(true))
+            }
             Ok(Ask::Copy(copy)) => Self::Copy(copy),
             Ok(Ask::Attach(ask)) => Self::Attach(ask),
             Ok(Ask::PortForward) => {
-                let ports = spec.port_forward_options.as_ref().and_then(|options| options.ports.clone());
+                let ports = spec
+                    .port_forward_options
+                    .as_ref()
+                    .and_then(|options| options.ports.clone());
                 Self::PortForward(ports.unwrap_or_default())
             }
             Ok(Ask::Debug(ask)) => Self::Debug(ask),
@@ -69,7 +76,10 @@ impl Meaning {
     pub fn asks_for(&self) -> Option<String> {
         match self {
             Self::Exec(..) => None,
-            Self::Copy(Copy { direction: Direction::To, .. }) => Some("cp INTO the container".to_owned()),
+            Self::Copy(Copy {
+                direction: Direction::To,
+                ..
+            }) => Some("cp INTO the container".to_owned()),
             Self::Copy(_) => Some("cp out of the container".to_owned()),
             Self::Attach(_) => Some("attach to what runs in the container".to_owned()),
             Self::PortForward(_) => Some("port-forward to ANY port".to_owned()),
@@ -97,7 +107,11 @@ impl Meaning {
         match self {
             Self::Exec(options, any) => {
                 let (stdin, tty) = (options.stdin == Some(true), options.tty == Some(true));
-                with_interactive(vec![line("Command", command(options, *any, argv::show_block))], stdin, tty)
+                with_interactive(
+                    vec![line("Command", command(options, *any, argv::show_block))],
+                    stdin,
+                    tty,
+                )
             }
             Self::Copy(copy) => copy_lines(copy),
             Self::Attach(ask) => with_interactive(Vec::new(), ask.stdin, ask.tty),
@@ -114,8 +128,17 @@ impl Meaning {
                 let (stdin, tty) = (options.stdin == Some(true), options.tty == Some(true));
                 brief_with_interactive(command(options, *any, argv::show), stdin, tty)
             }
-            Self::Copy(Copy { direction: Direction::To, path, directory, .. }) => {
-                format!("cp to {}, unpacked in {}", argv::quote_json(path), argv::quote_json(directory))
+            Self::Copy(Copy {
+                direction: Direction::To,
+                path,
+                directory,
+                ..
+            }) => {
+                format!(
+                    "cp to {}, unpacked in {}",
+                    argv::quote_json(path),
+                    argv::quote_json(directory)
+                )
             }
             Self::Copy(copy) => format!("cp from {}", argv::quote_json(&copy.path)),
             Self::Attach(ask) => brief_with_interactive("attach".to_owned(), ask.stdin, ask.tty),
@@ -129,8 +152,17 @@ impl Meaning {
     pub fn summary(&self) -> String {
         match self {
             Self::Exec(options, any) => command(options, *any, argv::show),
-            Self::Copy(Copy { direction: Direction::To, path, directory, .. }) => {
-                format!("cp INTO {}, unpacked in {}", argv::quote_json(path), argv::quote_json(directory))
+            Self::Copy(Copy {
+                direction: Direction::To,
+                path,
+                directory,
+                ..
+            }) => {
+                format!(
+                    "cp INTO {}, unpacked in {}",
+                    argv::quote_json(path),
+                    argv::quote_json(directory)
+                )
             }
             Self::Copy(copy) => format!("cp out of {}", argv::quote_json(&copy.path)),
             Self::Attach(_) => "attach to what runs".to_owned(),
@@ -143,7 +175,12 @@ impl Meaning {
 
     /// What approving means, and what cannot be limited.
     pub fn sentence(&self, means: &Means) -> String {
-        let Means { user, how_long, place, namespace } = means;
+        let Means {
+            user,
+            how_long,
+            place,
+            namespace,
+        } = means;
         let container = self.container().unwrap_or_default();
         let at = format!("container {container} of {place}");
         match self {
@@ -154,11 +191,17 @@ impl Meaning {
                     _ => "this",
                 };
                 let open = open(options.stdin == Some(true) || options.tty == Some(true));
-                format!("{user} can run {what} {how_long}, in {at}, in namespace {namespace}.{open}")
+                format!(
+                    "{user} can run {what} {how_long}, in {at}, in namespace {namespace}.{open}"
+                )
             }
             Self::Copy(copy) => copy_sentence(copy, means, &at),
             Self::Attach(ask) => {
-                let types = if ask.stdin || ask.tty { " and TYPE INTO it" } else { "" };
+                let types = if ask.stdin || ask.tty {
+                    " and TYPE INTO it"
+                } else {
+                    ""
+                };
                 let open = open(ask.stdin || ask.tty);
                 format!(
                     "{user} can attach to {at} {how_long}, in namespace {namespace}: see what it prints{types}.{open}"
@@ -169,7 +212,9 @@ impl Meaning {
                  any port of the pod can be reached, for as long as that kubectl runs."
             ),
             Self::Debug(ask) => debug_sentence(ask, means),
-            Self::Unknown(_) => format!("Nobody knows what {user} could do with it: do not grant it."),
+            Self::Unknown(_) => {
+                format!("Nobody knows what {user} could do with it: do not grant it.")
+            }
         }
     }
 }
@@ -195,8 +240,14 @@ fn interactive(stdin: bool, tty: bool) -> Option<&'static str> {
     }
 }
 
-fn with_interactive(mut lines: Vec<(String, String)>, stdin: bool, tty: bool) -> Vec<(String, String)> {
-    lines.extend(interactive(stdin, tty).map(|interactive| line("Interactive", interactive.to_owned())));
+fn with_interactive(
+    mut lines: Vec<(String, String)>,
+    stdin: bool,
+    tty: bool,
+) -> Vec<(String, String)> {
+    lines.extend(
+        interactive(stdin, tty).map(|interactive| line("Interactive", interactive.to_owned())),
+    );
     lines
 }
 
@@ -208,13 +259,24 @@ fn brief_with_interactive(brief: String, stdin: bool, tty: bool) -> String {
 }
 
 fn open(interactive: bool) -> &'static str {
-    if interactive { " What is typed into it is not limited." } else { "" }
+    if interactive {
+        " What is typed into it is not limited."
+    } else {
+        ""
+    }
 }
 
 fn wanted(ports: &[i32]) -> String {
     match ports {
         [] => "none is named".to_owned(),
-        ports => format!("wanted: {}", ports.iter().map(i32::to_string).collect::<Vec<_>>().join(", ")),
+        ports => format!(
+            "wanted: {}",
+            ports
+                .iter()
+                .map(i32::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
     }
 }
 
@@ -228,7 +290,12 @@ fn copy_lines(copy: &Copy) -> Vec<(String, String)> {
 }
 
 fn copy_sentence(copy: &Copy, means: &Means, at: &str) -> String {
-    let Means { user, how_long, namespace, .. } = means;
+    let Means {
+        user,
+        how_long,
+        namespace,
+        ..
+    } = means;
     match copy.direction {
         Direction::To => {
             let below = match copy.directory.as_str() {
@@ -250,28 +317,60 @@ fn copy_sentence(copy: &Copy, means: &Means, at: &str) -> String {
 
 fn debug_lines(ask: &DebugAsk) -> Vec<(String, String)> {
     let container = &ask.container;
-    let sees = container.target.as_deref().map(|target| format!("the processes of container {}", safe_word(target)));
-    let of_image = |argv: &[String]| if argv.is_empty() { "(the image's)".to_owned() } else { argv::show_block(argv) };
+    let sees = container
+        .target
+        .as_deref()
+        .map(|target| format!("the processes of container {}", safe_word(target)));
+    let of_image = |argv: &[String]| {
+        if argv.is_empty() {
+            "(the image's)".to_owned()
+        } else {
+            argv::show_block(argv)
+        }
+    };
     let mut lines = vec![
         line("Image", argv::quote_json(&container.image)),
-        line("Named", container.name.as_deref().map_or_else(|| "(any name)".to_owned(), safe_word)),
-        line("Sees", sees.unwrap_or_else(|| "its own processes".to_owned())),
+        line(
+            "Named",
+            container
+                .name
+                .as_deref()
+                .map_or_else(|| "(any name)".to_owned(), safe_word),
+        ),
+        line(
+            "Sees",
+            sees.unwrap_or_else(|| "its own processes".to_owned()),
+        ),
         line("Command", of_image(&container.command)),
     ];
     if !container.args.is_empty() {
         lines.push(line("Arguments", argv::show_block(&container.args)));
     }
     lines.push(line("Rights", rights(container)));
-    let others = container.others.iter().filter(|(field, _)| *field != SECURITY_CONTEXT);
+    let others = container
+        .others
+        .iter()
+        .filter(|(field, _)| *field != SECURITY_CONTEXT);
     lines.extend(others.map(|(field, json)| (safe_word(field), ascii(json))));
-    lines.push(line("Attach", if ask.attach { "yes" } else { "no" }.to_owned()));
+    lines.push(line(
+        "Attach",
+        if ask.attach { "yes" } else { "no" }.to_owned(),
+    ));
     with_interactive(lines, container.stdin, container.tty)
 }
 
 fn rights(container: &DebugContainer) -> String {
     let Some(profile) = container.profile() else {
-        let json = container.others.get(SECURITY_CONTEXT).map(String::as_str).unwrap_or_default();
-        let privileged = if is_privileged(container) { "PRIVILEGED: root on the node " } else { "" };
+        let json = container
+            .others
+            .get(SECURITY_CONTEXT)
+            .map(String::as_str)
+            .unwrap_or_default();
+        let privileged = if is_privileged(container) {
+            "PRIVILEGED: root on the node "
+        } else {
+            ""
+        };
         return format!("{privileged}{}", ascii(json));
     };
     let words = match profile {
@@ -286,38 +385,93 @@ fn rights(container: &DebugContainer) -> String {
 
 fn debug_brief(ask: &DebugAsk) -> String {
     let container = &ask.container;
-    let privileged = if is_privileged(container) { "PRIVILEGED " } else { "" };
-    let argv = container.command.iter().chain(&container.args).cloned().collect::<Vec<_>>();
-    let argv = if argv.is_empty() { String::new() } else { format!(" {}", argv::show(&argv)) };
+    let privileged = if is_privileged(container) {
+        "PRIVILEGED "
+    } else {
+        ""
+    };
+    let argv = container
+        .command
+        .iter()
+        .chain(&container.args)
+        .cloned()
+        .collect::<Vec<_>>();
+    let argv = if argv.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", argv::show(&argv))
+    };
     let attach = if ask.attach { ", attach" } else { "" };
-    format!("debug {privileged}{}{argv}{attach}", argv::quote_json(&container.image))
+    format!(
+        "debug {privileged}{}{argv}{attach}",
+        argv::quote_json(&container.image)
+    )
 }
 
 /// What `kubectl debug` would add to the pod, and what it could do there.
 fn debug_summary(ask: &DebugAsk) -> String {
     let container = &ask.container;
-    let root = if is_privileged(container) { "PRIVILEGED container (root on the node)" } else { "container" };
-    let argv: Vec<String> = container.command.iter().chain(&container.args).cloned().collect();
-    let running = if argv.is_empty() { "the image's own command".to_owned() } else { argv::show(&argv) };
-    let rights = container
-        .profile()
-        .map_or_else(|| "rights of its own".to_owned(), |profile| format!("profile {}", profile.name()));
-    let sees = container.target.as_deref().map(|target| format!(", that sees the processes of {}", safe_word(target)));
-    let others: Vec<String> =
-        container.others.keys().filter(|field| *field != SECURITY_CONTEXT).map(|field| safe_word(field)).collect();
-    let more = if others.is_empty() { String::new() } else { format!(", with {}", others.join(", ")) };
+    let root = if is_privileged(container) {
+        "PRIVILEGED container (root on the node)"
+    } else {
+        "container"
+    };
+    let argv: Vec<String> = container
+        .command
+        .iter()
+        .chain(&container.args)
+        .cloned()
+        .collect();
+    let running = if argv.is_empty() {
+        "the image's own command".to_owned()
+    } else {
+        argv::show(&argv)
+    };
+    let rights = container.profile().map_or_else(
+        || "rights of its own".to_owned(),
+        |profile| format!("profile {}", profile.name()),
+    );
+    let sees = container
+        .target
+        .as_deref()
+        .map(|target| format!(", that sees the processes of {}", safe_word(target)));
+    let others: Vec<String> = container
+        .others
+        .keys()
+        .filter(|field| *field != SECURITY_CONTEXT)
+        .map(|field| safe_word(field))
+        .collect();
+    let more = if others.is_empty() {
+        String::new()
+    } else {
+        format!(", with {}", others.join(", "))
+    };
     let attach = if ask.attach { ", and attach to it" } else { "" };
     let image = argv::quote_json(&container.image);
-    format!("a {root} of image {image} running {running}, {rights}{}{more}{attach}", sees.unwrap_or_default())
+    format!(
+        "a {root} of image {image} running {running}, {rights}{}{more}{attach}",
+        sees.unwrap_or_default()
+    )
 }
 
 fn debug_sentence(ask: &DebugAsk, means: &Means) -> String {
-    let Means { user, how_long, place, namespace } = means;
+    let Means {
+        user,
+        how_long,
+        place,
+        namespace,
+    } = means;
     let container = &ask.container;
     let attach = if ask.attach { ", and attach to it" } else { "" };
-    let sees =
-        container.target.as_deref().map(|target| format!(" and the processes of container {}", safe_word(target)));
-    let privileged = if is_privileged(container) { " It is PRIVILEGED, which is ROOT ON THE NODE." } else { "" };
+    let sees = container
+        .target
+        .as_deref()
+        .map(|target| format!(" and the processes of container {}", safe_word(target)));
+    let privileged = if is_privileged(container) {
+        " It is PRIVILEGED, which is ROOT ON THE NODE."
+    } else {
+        ""
+    };
     let open = open(container.is_interactive());
     format!(
         "{user} can add this container to {place} {how_long}{attach}, in namespace {namespace}. What runs in it cannot \

@@ -1,9 +1,11 @@
-//! What `kubectl debug` adds to a pod, as far as it can be asked for: the types of core/v1, with bounds.
+//! What `kubectl debug` adds to a pod, as far as it can be asked for: the types of core/v1, with
+//! bounds.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// core/v1 `EphemeralContainer`, as far as it can be asked for. Fields that are not here are refused when it is added.
+/// core/v1 `EphemeralContainer`, as far as it can be asked for. Fields that are not here are
+/// refused when it is added.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EphemeralContainer {

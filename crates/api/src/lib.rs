@@ -4,13 +4,15 @@
 //! - [`objects`]: `AccessRequest` and `AccessGrant` (group `spreadgroup.com`, version `v1`).
 //! - [`crd`]: their CustomResourceDefinitions, as `deploy/` ships them.
 //! - [`review`]: the AdmissionReview, decoded strictly.
-//! - [`pod_update`]: what an update of a pod's ephemeral containers adds, and that nothing rides along.
+//! - [`pod_update`]: what an update of a pod's ephemeral containers adds, and that nothing rides
+//!   along.
 //! - [`status`]: what became of a request.
 //! - [`describe`]: what a request asks for, in words.
 //! - [`secrets`]: arguments that look like passwords. [`notice`]: what is told to whoever answers.
 //! - [`report`]: what attempts in observe mode came to.
 //! - [`payload`]: the bodies that audit and validation webhooks receive.
-//! - [`convert`]: objects into the values that `decide` works on; the only place where the two meet.
+//! - [`convert`]: objects into the values that `decide` works on; the only place where the two
+//!   meet.
 //!
 //! Everything the original (Go) kube-request-access wrote is read here, and everything written here
 //! can be read by clients and receivers of the original.
@@ -31,8 +33,8 @@ pub mod secrets;
 pub mod status;
 
 pub use objects::{
-    AccessGrant, AccessGrantSpec, AccessRequest, AccessRequestSpec, AccessRequestStatus, AttachOptions, CopyDirection,
-    EphemeralContainer, ExecOptions, ForObject, GrantStatus, GroupVersionResource, Phase, PolicyRef,
-    PortForwardOptions, UserInfo,
+    AccessGrant, AccessGrantSpec, AccessRequest, AccessRequestSpec, AccessRequestStatus,
+    AttachOptions, CopyDirection, EphemeralContainer, ExecOptions, ForObject, GrantStatus,
+    GroupVersionResource, Phase, PolicyRef, PortForwardOptions, UserInfo,
 };
 pub use policy::{AccessPolicy, AccessPolicySpec};

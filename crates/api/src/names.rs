@@ -4,7 +4,8 @@ use sha2::{Digest, Sha256};
 
 /// What a name that the API server makes random letters for may have before them.
 const MAX_PREFIX_LEN: usize = 58;
-/// The start of the names of most requests, as the original writes it; it leaves a user's name this much room.
+/// The start of the names of most requests, as the original writes it; it leaves a user's name this
+/// much room.
 const EXEC_PREFIX: &str = "access-exec-";
 /// A DNS subdomain (RFC 1123), as names of objects are.
 const MAX_NAME_LEN: usize = 253;
@@ -19,11 +20,15 @@ pub const USERNAME_LABEL: &str = "username";
 /// The audit annotation of an attempt that waited for its grant.
 pub const WAITED: &str = "waited";
 
-/// A user's name in lower-case letters, digits and dashes: valid in a label and in [`generate_name`].
+/// A user's name in lower-case letters, digits and dashes: valid in a label and in
+/// [`generate_name`].
 ///
-/// A name that had to change gets a short hash, so that two users do not look like one; others stay as they are.
+/// A name that had to change gets a short hash, so that two users do not look like one; others stay
+/// as they are.
 pub fn slug(user: &str) -> String {
-    let longest = MAX_PREFIX_LEN.saturating_sub(EXEC_PREFIX.len()).saturating_sub(1);
+    let longest = MAX_PREFIX_LEN
+        .saturating_sub(EXEC_PREFIX.len())
+        .saturating_sub(1);
     let plain = dashed(user);
     if plain == user && !user.is_empty() && user.len() <= longest {
         return plain;
@@ -34,8 +39,15 @@ pub fn slug(user: &str) -> String {
 
 /// The `generateName` of a request: `access-exec-jane-`, as the original writes it.
 pub fn generate_name(verb: &str, slug: &str) -> String {
-    let room = MAX_PREFIX_LEN.saturating_sub("access--".len()).saturating_sub(verb.len()).saturating_sub(1);
-    let slug = if slug.len() <= room { slug.to_owned() } else { shorten(slug, slug, room) };
+    let room = MAX_PREFIX_LEN
+        .saturating_sub("access--".len())
+        .saturating_sub(verb.len())
+        .saturating_sub(1);
+    let slug = if slug.len() <= room {
+        slug.to_owned()
+    } else {
+        shorten(slug, slug, room)
+    };
     format!("access-{verb}-{slug}-")
 }
 
@@ -48,7 +60,11 @@ pub fn derived_name(verb: &str, user: &str, key: &[&str]) -> String {
 /// The name of an answer: `grant-` or `deny-`, and the name of the request.
 pub fn answer_name(prefix: &str, request: &str) -> String {
     let name = format!("{prefix}{request}");
-    if name.len() <= MAX_NAME_LEN { name } else { shorten(&name, request, MAX_NAME_LEN) }
+    if name.len() <= MAX_NAME_LEN {
+        name
+    } else {
+        shorten(&name, request, MAX_NAME_LEN)
+    }
 }
 
 /// The name of an answer that no other approver's has: the same, and a short hash of who answers.
@@ -57,21 +73,31 @@ pub fn approver_name(prefix: &str, request: &str, approver: &str) -> String {
     if name.len() <= MAX_NAME_LEN {
         name
     } else {
-        shorten(&format!("{prefix}{request}"), &format!("{request} {approver}"), MAX_NAME_LEN)
+        shorten(
+            &format!("{prefix}{request}"),
+            &format!("{request} {approver}"),
+            MAX_NAME_LEN,
+        )
     }
 }
 
 /// Lower case, one dash for whatever is not a letter or digit, none at the ends.
 fn dashed(text: &str) -> String {
     let lower = text.to_lowercase();
-    let words: Vec<&str> = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = lower
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
     words.join("-")
 }
 
 /// `stem`, cut so that it fits with the short hash of `whole` behind it. The stem is ASCII.
 fn shorten(stem: &str, whole: &str, longest: usize) -> String {
     let room = longest.saturating_sub(HASH).saturating_sub(1);
-    let cut = stem.get(..room).unwrap_or(stem).trim_end_matches(['-', '.']);
+    let cut = stem
+        .get(..room)
+        .unwrap_or(stem)
+        .trim_end_matches(['-', '.']);
     format!("{cut}-{}", short_hash(whole))
 }
 
@@ -83,7 +109,10 @@ fn short_hash(text: &str) -> String {
 fn digits(text: &str, count: usize) -> String {
     let digest = Sha256::digest(text.as_bytes());
     let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
-    digits.take(count).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+    digits
+        .take(count)
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
 }
 
 #[cfg(test)]
@@ -123,7 +152,10 @@ mod tests {
 
     #[test]
     fn an_answer_is_named_after_the_request() {
-        assert_eq!(answer_name("grant-", "access-exec-jane-x"), "grant-access-exec-jane-x");
+        assert_eq!(
+            answer_name("grant-", "access-exec-jane-x"),
+            "grant-access-exec-jane-x"
+        );
         let long = answer_name("grant-", &"a".repeat(253));
         assert_eq!(long.len(), 253);
         assert!(is_name(&long));
@@ -132,9 +164,15 @@ mod tests {
     #[test]
     fn an_answer_of_each_approver_has_a_name_of_its_own() {
         let amy = approver_name("grant-", "access-exec-jane-x", "amy");
-        assert_eq!(amy.strip_prefix("grant-access-exec-jane-x-").map(str::len), Some(HASH), "{amy}");
+        assert_eq!(
+            amy.strip_prefix("grant-access-exec-jane-x-").map(str::len),
+            Some(HASH),
+            "{amy}"
+        );
         assert_ne!(amy, approver_name("grant-", "access-exec-jane-x", "ann"));
-        let long = |last: &str, approver: &str| approver_name("grant-", &("a".repeat(250) + last), approver);
+        let long = |last: &str, approver: &str| {
+            approver_name("grant-", &("a".repeat(250) + last), approver)
+        };
         assert_eq!(long("b", "amy").len(), 253);
         assert!(is_name(&long("b", "amy")));
         assert_ne!(long("b", "amy"), long("c", "amy"));
@@ -148,7 +186,11 @@ mod tests {
         assert_ne!(name(&["pod-1", "ls"]), name(&["pod-2", "ls"]));
         assert_ne!(name(&["pod-1", "ls"]), name(&["pod-1", "ls", "earlier"]));
         assert!(name(&["pod-1"]).starts_with("access-exec-jane-corp-com-"));
-        assert!(is_name(&derived_name("port-forward", &"x".repeat(300), &[""])));
+        assert!(is_name(&derived_name(
+            "port-forward",
+            &"x".repeat(300),
+            &[""]
+        )));
     }
 
     fn is_label_value(text: &str) -> bool {

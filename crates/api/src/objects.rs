@@ -1,10 +1,17 @@
-//! The stored objects. Field names, types and meanings are those of the original; what was added is optional.
+//! The stored objects. Field names, types and meanings are those of the original; what was added is
+//! optional.
 //!
-//! Every string and list is bounded in the schema: one user must not be able to fill the store, and the API
-//! server refuses CEL rules whose cost it cannot bound.
+//! Every string and list is bounded in the schema: one user must not be able to fill the store, and
+//! the API server refuses CEL rules whose cost it cannot bound.
 
-#![expect(unreachable_pub, reason = "KubeSchema repeats each struct inside a function")]
-#![allow(clippy::duplicated_attributes, reason = "every printer column has a type and a path")]
+#![expect(
+    unreachable_pub,
+    reason = "KubeSchema repeats each struct inside a function"
+)]
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "every printer column has a type and a path"
+)]
 
 use std::collections::BTreeMap;
 
@@ -13,9 +20,12 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use crate::ephemeral::{Capabilities, EnvVar, EphemeralContainer, SeccompProfile, SecurityContext, VolumeMount};
+pub use crate::ephemeral::{
+    Capabilities, EnvVar, EphemeralContainer, SeccompProfile, SecurityContext, VolumeMount,
+};
 pub use crate::status::{
-    AccessRequestStatus, Alarm, Denied, Emergency, LOST, OVERDUE, Outcome, Phase, PolicyRef, REVIEWED, Reviewed, Use,
+    AccessRequestStatus, Alarm, Denied, Emergency, LOST, OVERDUE, Outcome, Phase, PolicyRef,
+    REVIEWED, Reviewed, Use,
 };
 
 /// API group of our objects.
@@ -25,8 +35,8 @@ pub const VERSION: &str = "v1";
 
 /// A request for access to a pod: by whom, to what, to run what, once or for how long.
 ///
-/// The spec never changes after creation (a CEL rule, so that it holds while our server is down): what an
-/// approver reads is what is granted.
+/// The spec never changes after creation (a CEL rule, so that it holds while our server is down):
+/// what an approver reads is what is granted.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "spreadgroup.com",
@@ -66,22 +76,22 @@ pub const VERSION: &str = "v1";
 #[x_kube(validation = Rule::new("self == oldSelf").message("a request never changes: file a new one"))]
 #[serde(rename_all = "camelCase")]
 pub struct AccessRequestSpec {
-    /// Who wants the access. Stamped by the server: name, uid and groups as the API server knows them. Only
-    /// always-allowed callers may name somebody else.
+    /// Who wants the access. Stamped by the server: name, uid and groups as the API server knows
+    /// them. Only always-allowed callers may name somebody else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_info: Option<UserInfo>,
     /// What the access is to.
     pub for_object: ForObject,
-    /// How long the access lasts from the moment it is granted, in Go's duration syntax (`1h30m`), at most 12h.
-    /// Absent or empty: it may be used once.
+    /// How long the access lasts from the moment it is granted, in Go's duration syntax (`1h30m`),
+    /// at most 12h. Absent or empty: it may be used once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub valid_for: Option<String>,
     /// What `kubectl exec` would send. Present on every request; empty for doors other than exec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exec_options: Option<ExecOptions>,
-    /// With `subResource: exec`, for `kubectl cp`: what is copied. `execOptions.command` is then the command that
-    /// kubectl runs for it, written by the server.
+    /// With `subResource: exec`, for `kubectl cp`: what is copied. `execOptions.command` is then
+    /// the command that kubectl runs for it, written by the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy: Option<Copy>,
     /// With `subResource: attach`: what `kubectl attach` would send.
@@ -90,12 +100,12 @@ pub struct AccessRequestSpec {
     /// With `subResource: portforward`: which ports are wanted, for people. They cannot be limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port_forward_options: Option<PortForwardOptions>,
-    /// With `subResource: ephemeralcontainers`: the container that `kubectl debug` would add. Without a name any name
-    /// will do.
+    /// With `subResource: ephemeralcontainers`: the container that `kubectl debug` would add.
+    /// Without a name any name will do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ephemeral_container: Option<EphemeralContainer>,
-    /// With `subResource: ephemeralcontainers`: the same user may attach to that container, once, without another
-    /// request.
+    /// With `subResource: ephemeralcontainers`: the same user may attach to that container, once,
+    /// without another request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attach: Option<bool>,
     /// Free keys for the validation webhook and for people, such as a ticket.
@@ -113,7 +123,8 @@ pub struct AccessRequestSpec {
     /// Who filed the request. Stamped by the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<UserInfo>,
-    /// Name of an earlier request, of the same user, that this one repeats or goes on with; for people.
+    /// Name of an earlier request, of the same user, that this one repeats or goes on with; for
+    /// people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub follows: Option<String>,
@@ -165,7 +176,8 @@ pub struct ForObject {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub namespace: Option<String>,
-    /// UID of the pod or workload. Stamped by the server: one re-created under the same name is another.
+    /// UID of the pod or workload. Stamped by the server: one re-created under the same name is
+    /// another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub uid: Option<String>,
@@ -190,11 +202,16 @@ pub struct GroupVersionResource {
 impl GroupVersionResource {
     /// `v1/pods`.
     pub fn pods() -> Self {
-        Self { group: String::new(), version: "v1".to_owned(), resource: "pods".to_owned() }
+        Self {
+            group: String::new(),
+            version: "v1".to_owned(),
+            resource: "pods".to_owned(),
+        }
     }
 }
 
-/// core/v1 `PodExecOptions`, as the API server sends it and the original stores it: false booleans are left out.
+/// core/v1 `PodExecOptions`, as the API server sends it and the original stores it: false booleans
+/// are left out.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExecOptions {
@@ -245,8 +262,8 @@ impl ExecOptions {
     }
 }
 
-/// What `kubectl cp` copies. It is exec as kubectl makes it: `test -d PATH` and `tar -xmf - -C DIRECTORY` into a
-/// container, `tar cf - PATH` out of it.
+/// What `kubectl cp` copies. It is exec as kubectl makes it: `test -d PATH` and `tar -xmf - -C
+/// DIRECTORY` into a container, `tar cf - PATH` out of it.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Copy {
@@ -255,8 +272,8 @@ pub struct Copy {
     /// The path in the container, without a slash at the end.
     #[schemars(length(min = 1, max = 4096))]
     pub path: String,
-    /// Into the container: where files are unpacked, which is `path` itself or the directory that it is in. Whoever
-    /// copies can write any file below it.
+    /// Into the container: where files are unpacked, which is `path` itself or the directory that
+    /// it is in. Whoever copies can write any file below it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub directory: Option<String>,
@@ -309,7 +326,8 @@ pub struct PortForwardOptions {
 
 /// The answer to a request: granted, denied, or reviewed afterwards; by whom.
 ///
-/// Its `status` is a string at the top level, as in the original, and so the object has no status subresource.
+/// Its `status` is a string at the top level, as in the original, and so the object has no status
+/// subresource.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "spreadgroup.com",
@@ -340,13 +358,17 @@ pub struct AccessGrantSpec {
     /// Who answered. Stamped by the server, always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted_by: Option<UserInfo>,
-    /// UID of the request that the approver read. Compared with the live request and refused when different;
-    /// stamped only where neither it nor an ownerReference says which request was meant.
-    #[serde(rename = "requestUID", default, skip_serializing_if = "Option::is_none")]
+    /// UID of the request that the approver read. Compared with the live request and refused when
+    /// different; stamped only where neither it nor an ownerReference says which request was meant.
+    #[serde(
+        rename = "requestUID",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(length(max = 64))]
     pub request_uid: Option<String>,
-    /// A shorter validity than the request asks for, in Go's duration syntax. For a single-use request: how long
-    /// it stays usable.
+    /// A shorter validity than the request asks for, in Go's duration syntax. For a single-use
+    /// request: how long it stays usable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub valid_for: Option<String>,
@@ -359,12 +381,14 @@ pub struct AccessGrantSpec {
     pub seal: Option<Seal>,
 }
 
-/// Proof that an answer was admitted: a grant without it, or whose content or request is another, grants nothing.
+/// Proof that an answer was admitted: a grant without it, or whose content or request is another,
+/// grants nothing.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
 pub struct Seal {
     /// When the answer was admitted.
     pub at: Time,
-    /// HMAC-SHA256, in hexadecimal, of what the answer says and of the request's spec, under the server's key.
+    /// HMAC-SHA256, in hexadecimal, of what the answer says and of the request's spec, under the
+    /// server's key.
     #[schemars(length(max = 64))]
     pub mac: String,
 }

@@ -1,5 +1,5 @@
-//! What audit and validation webhooks receive and answer. Receivers written in Go decode these into the types of
-//! k8s.io/api, so every field has the JSON type that those expect.
+//! What audit and validation webhooks receive and answer. Receivers written in Go decode these into
+//! the types of k8s.io/api, so every field has the JSON type that those expect.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,11 +28,13 @@ pub struct AuditExec<'a> {
     pub basis: Option<&'a Basis>,
 }
 
-/// What was decided about an attempt, and by what: joins it to its request, to who granted it, and to the policies.
+/// What was decided about an attempt, and by what: joins it to its request, to who granted it, and
+/// to the policies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Basis {
-    /// Why it may proceed or not: `granted`, `always-allowed`, `denied-near-miss`, …, as in the log and the metrics.
+    /// Why it may proceed or not: `granted`, `always-allowed`, `denied-near-miss`, …, as in the log
+    /// and the metrics.
     pub decision: String,
     /// The AccessRequest that gives the access; of a denial the one that comes nearest.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,8 +62,8 @@ pub struct ObjectRef {
     pub uid: Option<String>,
 }
 
-/// `?type=audit-denied`, `?type=audit-reviewed`: somebody denies a request, or reviews an emergency. Sent only where
-/// asked for.
+/// `?type=audit-denied`, `?type=audit-reviewed`: somebody denies a request, or reviews an
+/// emergency. Sent only where asked for.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditAnswered<'a> {
@@ -74,8 +76,8 @@ pub struct AuditAnswered<'a> {
     pub access_grant: &'a AccessGrant,
 }
 
-/// `?type=audit-deleted`, `?type=audit-revoked`: somebody deletes a request, or a grant or another answer. The object as it
-/// was is the request's `oldObject`. Sent only where asked for.
+/// `?type=audit-deleted`, `?type=audit-revoked`: somebody deletes a request, or a grant or another
+/// answer. The object as it was is the request's `oldObject`. Sent only where asked for.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditDeleted<'a> {
@@ -110,7 +112,8 @@ pub struct AuditGranted<'a> {
     pub access_grant: &'a AccessGrant,
 }
 
-/// What the extended validation webhook gets when somebody files a request. Its keys start with capitals.
+/// What the extended validation webhook gets when somebody files a request. Its keys start with
+/// capitals.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct Validation<'a> {

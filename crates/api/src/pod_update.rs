@@ -1,6 +1,6 @@
-//! What an update of a pod's ephemeral containers adds. Pods are compared field by field as text: typed structs drop the
-//! fields that they do not know, and those would ride along unseen. Of all that a pod holds, only the one container that
-//! is new is built in memory.
+//! What an update of a pod's ephemeral containers adds. Pods are compared field by field as text:
+//! typed structs drop the fields that they do not know, and those would ride along unseen. Of all
+//! that a pod holds, only the one container that is new is built in memory.
 
 mod fields;
 
@@ -54,25 +54,42 @@ pub enum PodUpdateError {
 ///
 /// # Errors
 /// It adds none or several, or changes anything else.
-pub fn addition(old: Option<&RawValue>, new: Option<&RawValue>) -> Result<(String, DebugContainer), PodUpdateError> {
+pub fn addition(
+    old: Option<&RawValue>,
+    new: Option<&RawValue>,
+) -> Result<(String, DebugContainer), PodUpdateError> {
     let (old, new) = (PodText::read(old)?, PodText::read(new)?);
     old.check_rest(&new)?;
     for (name, container) in &old.ephemeral {
-        if !new.ephemeral.get(name).is_some_and(|kept| is_same(container, kept)) {
+        if !new
+            .ephemeral
+            .get(name)
+            .is_some_and(|kept| is_same(container, kept))
+        {
             return Err(PodUpdateError::Changed { name: name.clone() });
         }
     }
-    let added: Vec<_> = new.ephemeral.iter().filter(|(name, _)| !old.ephemeral.contains_key(*name)).collect();
-    let [(_, container)] = added.as_slice() else { return Err(PodUpdateError::NotOne { count: added.len() }) };
-    let uid = old.uid().filter(|uid| new.uid().as_ref() == Some(uid)).ok_or(PodUpdateError::NoPod)?;
+    let added: Vec<_> = new
+        .ephemeral
+        .iter()
+        .filter(|(name, _)| !old.ephemeral.contains_key(*name))
+        .collect();
+    let [(_, container)] = added.as_slice() else {
+        return Err(PodUpdateError::NotOne { count: added.len() });
+    };
+    let uid = old
+        .uid()
+        .filter(|uid| new.uid().as_ref() == Some(uid))
+        .ok_or(PodUpdateError::NoPod)?;
     Ok((uid, debug_container_of(container)?))
 }
 
-/// The ephemeral containers of a stored pod, by name, from the texts of its list; those that are not understood, or are
-/// larger than any that can be asked for, are left out.
+/// The ephemeral containers of a stored pod, by name, from the texts of its list; those that are
+/// not understood, or are larger than any that can be asked for, are left out.
 pub fn stored(containers: &[&RawValue]) -> BTreeMap<String, DebugContainer> {
-    let named =
-        containers.iter().filter_map(|container| Some((name_of(container)?, debug_container_of(container).ok()?)));
+    let named = containers
+        .iter()
+        .filter_map(|container| Some((name_of(container)?, debug_container_of(container).ok()?)));
     named.collect()
 }
 
@@ -81,7 +98,9 @@ pub fn stored(containers: &[&RawValue]) -> BTreeMap<String, DebugContainer> {
 /// # Errors
 /// A field is not understood.
 pub fn asked(container: &EphemeralContainer) -> Result<DebugContainer, PodUpdateError> {
-    let field = |_error| PodUpdateError::Field { field: "ephemeralContainer".to_owned() };
+    let field = |_error| PodUpdateError::Field {
+        field: "ephemeralContainer".to_owned(),
+    };
     debug_container(&serde_json::to_value(container).map_err(field)?)
 }
 
@@ -104,25 +123,40 @@ impl<'a> PodText<'a> {
             Some(fields)
         };
         let (metadata, mut spec) = (inner("metadata"), inner("spec"));
-        let list = spec.as_mut().and_then(|spec| spec.remove("ephemeralContainers"));
+        let list = spec
+            .as_mut()
+            .and_then(|spec| spec.remove("ephemeralContainers"));
         let ephemeral = list.map(by_name).transpose()?.unwrap_or_default();
-        Ok(Self { top, metadata, spec, ephemeral })
+        Ok(Self {
+            top,
+            metadata,
+            spec,
+            ephemeral,
+        })
     }
 
     fn uid(&self) -> Option<String> {
         let uid = self.metadata.as_ref()?.get("uid")?;
-        serde_json::from_str::<String>(uid.get()).ok().filter(|uid| !uid.is_empty())
+        serde_json::from_str::<String>(uid.get())
+            .ok()
+            .filter(|uid| !uid.is_empty())
     }
 
-    /// Everything but the ephemeral containers must stay. What the API server itself writes into the metadata of an
-    /// update is no change.
+    /// Everything but the ephemeral containers must stay. What the API server itself writes into
+    /// the metadata of an update is no change.
     fn check_rest(&self, new: &Self) -> Result<(), PodUpdateError> {
         const WRITTEN: [&str; 3] = ["managedFields", "generation", "resourceVersion"];
-        let changed = |field: &str| Err(PodUpdateError::MoreChanges { field: field.to_owned() });
+        let changed = |field: &str| {
+            Err(PodUpdateError::MoreChanges {
+                field: field.to_owned(),
+            })
+        };
         if let Some(field) = self.top.first_difference(&new.top, &[]) {
             return changed(field);
         }
-        let same = |one: &Option<Fields<'_>>, other: &Option<Fields<'_>>, left_out: &[&str]| match (one, other) {
+        let same = |one: &Option<Fields<'_>>, other: &Option<Fields<'_>>, left_out: &[&str]| match (
+            one, other,
+        ) {
             (Some(one), Some(other)) => one.first_difference(other, left_out).is_none(),
             (one, other) => one.is_none() && other.is_none(),
         };
@@ -138,10 +172,14 @@ impl<'a> PodText<'a> {
 
 /// A list of containers, by name. Each has a name of its own.
 fn by_name(list: &RawValue) -> Result<BTreeMap<String, &RawValue>, PodUpdateError> {
-    let list: Option<Vec<&RawValue>> = serde_json::from_str(list.get()).map_err(|_error| no_list())?;
+    let list: Option<Vec<&RawValue>> =
+        serde_json::from_str(list.get()).map_err(|_error| no_list())?;
     let mut containers = BTreeMap::new();
     for container in list.unwrap_or_default() {
-        if containers.insert(name_of(container).ok_or_else(no_list)?, container).is_some() {
+        if containers
+            .insert(name_of(container).ok_or_else(no_list)?, container)
+            .is_some()
+        {
             return Err(no_list());
         }
     }
@@ -159,7 +197,10 @@ fn name_of(container: &RawValue) -> Option<String> {
     }
     // A struct is also read from a list of its fields, which has no names.
     let object = container.get().starts_with('{').then_some(container)?;
-    serde_json::from_str::<Named>(object.get()).ok().map(|named| named.name).filter(|name| !name.is_empty())
+    serde_json::from_str::<Named>(object.get())
+        .ok()
+        .map(|named| named.name)
+        .filter(|name| !name.is_empty())
 }
 
 /// Builds a container, where it is not larger than one that can be asked for.
@@ -172,10 +213,13 @@ fn debug_container_of(container: &RawValue) -> Result<DebugContainer, PodUpdateE
     debug_container(&serde_json::from_str(text).map_err(|_error| no_list())?)
 }
 
-/// A container as `decide` compares it: nothing of it is left out but what is the same for every container that the
-/// API server stores.
+/// A container as `decide` compares it: nothing of it is left out but what is the same for every
+/// container that the API server stores.
 fn debug_container(container: &Value) -> Result<DebugContainer, PodUpdateError> {
-    let mut fields = container.as_object().cloned().ok_or_else(|| not_understood("ephemeralContainers"))?;
+    let mut fields = container
+        .as_object()
+        .cloned()
+        .ok_or_else(|| not_understood("ephemeralContainers"))?;
     let name = text(&mut fields, "name")?;
     let image = text(&mut fields, "image")?.unwrap_or_default();
     let target = text(&mut fields, "targetContainerName")?;
@@ -189,17 +233,31 @@ fn debug_container(container: &Value) -> Result<DebugContainer, PodUpdateError> 
             others.insert(field, value.to_string());
         }
     }
-    Ok(DebugContainer { name, image, target, command, args, stdin, tty, others })
+    Ok(DebugContainer {
+        name,
+        image,
+        target,
+        command,
+        args,
+        stdin,
+        tty,
+        others,
+    })
 }
 
 /// Whether a container is root on its node.
 pub fn is_privileged(container: &DebugContainer) -> bool {
-    let json = container.others.get(SECURITY_CONTEXT).and_then(|json| serde_json::from_str::<Value>(json).ok());
+    let json = container
+        .others
+        .get(SECURITY_CONTEXT)
+        .and_then(|json| serde_json::from_str::<Value>(json).ok());
     json.is_some_and(|rights| rights.get("privileged") == Some(&Value::Bool(true)))
 }
 
 fn not_understood(field: &str) -> PodUpdateError {
-    PodUpdateError::Field { field: field.to_owned() }
+    PodUpdateError::Field {
+        field: field.to_owned(),
+    }
 }
 
 fn text(fields: &mut Map<String, Value>, name: &str) -> Result<Option<String>, PodUpdateError> {
@@ -225,8 +283,9 @@ fn flag(fields: &mut Map<String, Value>, name: &str) -> Result<bool, PodUpdateEr
     }
 }
 
-/// What the API server fills in where it was left out (core/v1 defaults), and the pull policy, by which the same image
-/// is only fetched earlier or later. `Never` could run what somebody put on the node.
+/// What the API server fills in where it was left out (core/v1 defaults), and the pull policy, by
+/// which the same image is only fetched earlier or later. `Never` could run what somebody put on
+/// the node.
 fn drop_defaults(fields: &mut Map<String, Value>) {
     let defaults = [
         ("terminationMessagePath", "/dev/termination-log"),
@@ -244,7 +303,8 @@ fn drop_defaults(fields: &mut Map<String, Value>) {
     }
 }
 
-/// Sorted keys, nothing that is null or empty, and environment variables by name: kubectl sends them in any order.
+/// Sorted keys, nothing that is null or empty, and environment variables by name: kubectl sends
+/// them in any order.
 fn canonical(field: &str, value: Value) -> Value {
     match value {
         Value::Object(object) => {
@@ -258,8 +318,17 @@ fn canonical(field: &str, value: Value) -> Value {
         Value::Array(list) => {
             let mut list: Vec<Value> = list.into_iter().map(|value| canonical("", value)).collect();
             // Not where one is made of others: then their order has a meaning.
-            if field == "env" && !list.iter().any(|variable| variable.to_string().contains("$(")) {
-                list.sort_by_key(|variable| variable.get("name").and_then(Value::as_str).map(str::to_owned));
+            if field == "env"
+                && !list
+                    .iter()
+                    .any(|variable| variable.to_string().contains("$("))
+            {
+                list.sort_by_key(|variable| {
+                    variable
+                        .get("name")
+                        .and_then(Value::as_str)
+                        .map(str::to_owned)
+                });
             }
             Value::Array(list)
         }

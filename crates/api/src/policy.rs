@@ -1,7 +1,14 @@
-//! Policies: what needs no request, what needs several approvals, what nobody may; and its way into `decide`.
+//! Policies: what needs no request, what needs several approvals, what nobody may; and its way into
+//! `decide`.
 
-#![expect(unreachable_pub, reason = "KubeSchema repeats each struct inside a function")]
-#![expect(clippy::duplicated_attributes, reason = "every printer column has a type and a path")]
+#![expect(
+    unreachable_pub,
+    reason = "KubeSchema repeats each struct inside a function"
+)]
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "every printer column has a type and a path"
+)]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -14,7 +21,8 @@ pub use understood::{PolicyFault, id, in_place_of, policy};
 
 /// What needs no request, what needs several approvals, and what nobody may.
 ///
-/// Of all policies that match, `Deny` wins, then `Require`, then `Allow`. Where none matches, one approval is needed.
+/// Of all policies that match, `Deny` wins, then `Require`, then `Allow`. Where none matches, one
+/// approval is needed.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "spreadgroup.com",
@@ -27,11 +35,23 @@ pub use understood::{PolicyFault, id, in_place_of, policy};
     status = "AccessPolicyStatus",
     doc = "What needs no request, what needs several approvals, and what nobody may.",
     printcolumn(name = "Effect", type_ = "string", json_path = ".spec.effect"),
-    printcolumn(name = "Subresources", type_ = "string", json_path = ".spec.subresources"),
+    printcolumn(
+        name = "Subresources",
+        type_ = "string",
+        json_path = ".spec.subresources"
+    ),
     printcolumn(name = "Namespaces", type_ = "string", json_path = ".spec.namespaces"),
     printcolumn(name = "Approvals", type_ = "integer", json_path = ".spec.approvals"),
-    printcolumn(name = "Sealed", type_ = "string", json_path = ".status.conditions[?(@.type=='Sealed')].status"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(
+        name = "Sealed",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Sealed')].status"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct AccessPolicySpec {
@@ -41,11 +61,13 @@ pub struct AccessPolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub subjects: Option<Vec<PolicySubject>>,
-    /// In which namespaces, by name; `*` stands for any text. An `Allow` must say; otherwise absent means all.
+    /// In which namespaces, by name; `*` stands for any text. An `Allow` must say; otherwise absent
+    /// means all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256), inner(length(min = 1, max = 63)))]
     pub namespaces: Option<Vec<String>>,
-    /// Which subresources of pods: `exec`, `attach`, `portforward`, `ephemeralcontainers`. An `Allow` must say; otherwise absent means all.
+    /// Which subresources of pods: `exec`, `attach`, `portforward`, `ephemeralcontainers`. An
+    /// `Allow` must say; otherwise absent means all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4), inner(length(max = 63)))]
     pub subresources: Option<Vec<String>>,
@@ -57,19 +79,21 @@ pub struct AccessPolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub commands: Option<Vec<PolicyCommand>>,
-    /// With `Allow`: paths behind the proxies of pods, services and nodes, which nobody can ask for. Neither the method
-    /// nor the query of what goes through is limited.
+    /// With `Allow`: paths behind the proxies of pods, services and nodes, which nobody can ask
+    /// for. Neither the method nor the query of what goes through is limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub proxies: Option<Vec<PolicyProxy>>,
-    /// With `Allow`: also what somebody can type into (`-i`, `-t`). With `Require`, `false` forbids that.
+    /// With `Allow`: also what somebody can type into (`-i`, `-t`). With `Require`, `false` forbids
+    /// that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interactive: Option<bool>,
     /// How long access lasts at most, in Go's duration syntax. A request for longer is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub valid_for: Option<String>,
-    /// With `Require`: how many people must approve. Absent: as many as there are sets of approvers, and at least 1.
+    /// With `Require`: how many people must approve. Absent: as many as there are sets of
+    /// approvers, and at least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 16))]
     pub approvals: Option<u32>,
@@ -80,12 +104,13 @@ pub struct AccessPolicySpec {
     /// The reason that a request must give. An `Allow` with it grants requests, not plain attempts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<PolicyText>,
-    /// The custom keys that a request must have. An `Allow` with them grants requests, not plain attempts.
+    /// The custom keys that a request must have. An `Allow` with them grants requests, not plain
+    /// attempts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub keys: Option<Vec<PolicyKey>>,
-    /// With `Allow` and a `reason`: for emergencies. A request is granted at once, and must be reviewed afterwards; its user
-    /// cannot delete it before.
+    /// With `Allow` and a `reason`: for emergencies. A request is granted at once, and must be
+    /// reviewed afterwards; its user cannot delete it before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emergency: Option<PolicyEmergency>,
     /// Whom to ask about it, as those read who are stopped.
@@ -98,7 +123,8 @@ pub struct AccessPolicySpec {
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccessPolicyStatus {
-    /// `Sealed`: whether it was admitted by a server with the cluster's key. Without that an `Allow` permits nothing.
+    /// `Sealed`: whether it was admitted by a server with the cluster's key. Without that an
+    /// `Allow` permits nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,
@@ -149,8 +175,8 @@ pub struct PolicyProxy {
     /// `pods`, `services` or `nodes`.
     #[schemars(length(max = 63))]
     pub resource: String,
-    /// The ports, by number or name, as they stand behind the name in the URL (`NAME:PORT`). Absent: only without one. Of a
-    /// node only the kubelet's can be meant.
+    /// The ports, by number or name, as they stand behind the name in the URL (`NAME:PORT`).
+    /// Absent: only without one. Of a node only the kubelet's can be meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 63)))]
     pub ports: Option<Vec<String>>,
@@ -187,7 +213,8 @@ pub struct PolicyText {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyEmergency {
-    /// Within which time somebody who may answer requests must review it, in Go's duration syntax, at most 720h.
+    /// Within which time somebody who may answer requests must review it, in Go's duration syntax,
+    /// at most 720h.
     #[schemars(length(max = 64))]
     pub review_within: String,
 }

@@ -1,7 +1,8 @@
 //! What attempts in observe mode came to: kept in a Secret, and shown by `kubectl request report`.
 //!
-//! Of people's commands only the program is kept: what they type may be secret. Of a program's account whole commands are:
-//! what it does is written down in a policy. That is why it is a Secret: whoever may view a namespace reads all but these.
+//! Of people's commands only the program is kept: what they type may be secret. Of a program's
+//! account whole commands are: what it does is written down in a policy. That is why it is a
+//! Secret: whoever may view a namespace reads all but these.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,8 @@ use serde::{Deserialize, Serialize};
 pub const NAME: &str = "kube-request-access-observed";
 /// The key in it.
 pub const KEY: &str = "report.json";
-/// Maximum number of different attempts that are kept: those that were not seen for longest are forgotten first.
+/// Maximum number of different attempts that are kept: those that were not seen for longest are
+/// forgotten first.
 const MAX_ATTEMPTS: usize = 2000;
 /// Maximum size of the report, in bytes: a Secret takes 1 MiB.
 const MAX_REPORT_BYTES: usize = 700 * 1024;
@@ -21,7 +23,8 @@ const MAX_REPORT_BYTES: usize = 700 * 1024;
 const MAX_OF_ONE: usize = 250;
 /// Of so many users it is kept how much was forgotten.
 const MAX_FORGOTTEN: usize = 100;
-/// Commands that take more bytes as JSON, or have more arguments than a policy takes, are kept by their program only.
+/// Commands that take more bytes as JSON, or have more arguments than a policy takes, are kept by
+/// their program only.
 const MAX_COMMAND_LEN: usize = 2048;
 const MAX_ARGUMENTS: usize = 256;
 /// Names of what was not looked at are cut.
@@ -36,7 +39,8 @@ pub struct Report {
     /// When the first attempt was seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// How many attempts would have passed: they were granted, allowed by a policy, or always allowed.
+    /// How many attempts would have passed: they were granted, allowed by a policy, or always
+    /// allowed.
     pub passed: u64,
     /// How many attempts are not among those below, because there were too many different ones.
     pub forgotten: u64,
@@ -93,13 +97,21 @@ pub struct Observed {
 
 impl Observed {
     /// An attempt through a door of pods.
-    pub fn door(user: &str, namespace: &str, door: &str, command: &[String], interactive: bool) -> Self {
+    pub fn door(
+        user: &str,
+        namespace: &str,
+        door: &str,
+        command: &[String],
+        interactive: bool,
+    ) -> Self {
         let size = || serde_json::to_string(command).map_or(MAX_COMMAND_LEN, |text| text.len());
         let whole = is_program(user) && command.len() <= MAX_ARGUMENTS && size() < MAX_COMMAND_LEN;
         let kept: Vec<String> = if whole {
             command.to_vec()
         } else {
-            let program = command.first().map(|program| program.chars().take(256).collect());
+            let program = command
+                .first()
+                .map(|program| program.chars().take(256).collect());
             program.into_iter().collect()
         };
         Self {
@@ -115,7 +127,12 @@ impl Observed {
     }
 
     /// An attempt through a proxy; `to`: what it leads to, where that is understood.
-    pub fn proxy(user: &str, namespace: Option<&str>, resource: &str, to: Option<(&ProxyName, &str)>) -> Self {
+    pub fn proxy(
+        user: &str,
+        namespace: Option<&str>,
+        resource: &str,
+        to: Option<(&ProxyName, &str)>,
+    ) -> Self {
         Self {
             user: user.to_owned(),
             namespace: namespace.map(str::to_owned),
@@ -128,7 +145,8 @@ impl Observed {
         }
     }
 
-    /// An attempt that was too large to be looked at, or one too many at once; `door` is resource and subresource.
+    /// An attempt that was too large to be looked at, or one too many at once; `door` is resource
+    /// and subresource.
     pub fn unread(user: &str, namespace: Option<&str>, door: &str) -> Self {
         let cut = |text: &str| text.chars().take(MAX_NAME_LEN).collect::<String>();
         Self {
@@ -156,17 +174,34 @@ fn is_program(user: &str) -> bool {
 impl Report {
     /// A report of one attempt.
     pub fn of(attempt: Observed, passes: bool, at: Timestamp) -> Self {
-        let stopped = if passes { vec![] } else { vec![Stopped { attempt, times: 1, first: at, last: at }] };
-        Self { since: Some(at), passed: u64::from(passes), stopped, ..Self::default() }
+        let stopped = if passes {
+            vec![]
+        } else {
+            vec![Stopped {
+                attempt,
+                times: 1,
+                first: at,
+                last: at,
+            }]
+        };
+        Self {
+            since: Some(at),
+            passed: u64::from(passes),
+            stopped,
+            ..Self::default()
+        }
     }
 
     /// A report of attempts that nobody had time to look at.
     pub fn of_forgotten(attempts: u64) -> Self {
-        Self { forgotten: attempts, ..Self::default() }
+        Self {
+            forgotten: attempts,
+            ..Self::default()
+        }
     }
 
-    /// All together, the newest of them where they are too many. In which order they come does not matter, as long as
-    /// nothing is forgotten.
+    /// All together, the newest of them where they are too many. In which order they come does not
+    /// matter, as long as nothing is forgotten.
     pub fn all(reports: impl IntoIterator<Item = Self>) -> Self {
         let (mut sum, mut stopped) = (Self::default(), BTreeMap::<Observed, Stopped>::new());
         for report in reports {
@@ -177,7 +212,12 @@ impl Report {
                 sum.forgets(user, times);
             }
             for one in report.stopped {
-                let known = stopped.entry(one.attempt.clone()).or_insert_with(|| Stopped { times: 0, ..one.clone() });
+                let known = stopped
+                    .entry(one.attempt.clone())
+                    .or_insert_with(|| Stopped {
+                        times: 0,
+                        ..one.clone()
+                    });
                 known.times = known.times.saturating_add(one.times);
                 known.first = known.first.min(one.first);
                 known.last = known.last.max(one.last);
@@ -191,11 +231,14 @@ impl Report {
     /// The newest stay: of each user so many, and of all so many, and so large.
     fn forget(&mut self) {
         self.stopped.sort_by_key(|one| std::cmp::Reverse(one.last));
-        let (mut of_users, mut count, mut size) = (BTreeMap::<String, usize>::new(), 0_usize, 0_usize);
+        let (mut of_users, mut count, mut size) =
+            (BTreeMap::<String, usize>::new(), 0_usize, 0_usize);
         let mut forgotten = Vec::new();
         self.stopped.retain(|one| {
             let of_user = of_users.entry(one.attempt.user.clone()).or_default();
-            let grown = serde_json::to_string(one).map_or(MAX_REPORT_BYTES, |text| text.len()).saturating_add(size);
+            let grown = serde_json::to_string(one)
+                .map_or(MAX_REPORT_BYTES, |text| text.len())
+                .saturating_add(size);
             let kept = *of_user < MAX_OF_ONE && count < MAX_ATTEMPTS && grown <= MAX_REPORT_BYTES;
             if kept {
                 *of_user = of_user.saturating_add(1);
@@ -211,10 +254,15 @@ impl Report {
             self.forgets(user, times);
         }
         while self.forgotten_of.len() > MAX_FORGOTTEN {
-            let least = self.forgotten_of.iter().min_by_key(|(_, times)| **times).map(|(user, _)| user.clone());
+            let least = self
+                .forgotten_of
+                .iter()
+                .min_by_key(|(_, times)| **times)
+                .map(|(user, _)| user.clone());
             least.and_then(|user| self.forgotten_of.remove(&user));
         }
-        self.stopped.sort_by(|one, other| one.attempt.cmp(&other.attempt));
+        self.stopped
+            .sort_by(|one, other| one.attempt.cmp(&other.attempt));
     }
 
     fn forgets(&mut self, user: String, times: u64) {
@@ -258,39 +306,75 @@ mod tests {
             Report::of(exec("jane", &["date"]), true, at(9)),
         ]);
         assert_eq!((report.since, report.passed), (Some(at(1)), 1));
-        let [one] = report.stopped.as_slice() else { panic!("{report:?}") };
+        let [one] = report.stopped.as_slice() else {
+            panic!("{report:?}")
+        };
         assert_eq!((one.times, one.first, one.last), (2, at(1), at(5)));
     }
 
     #[test]
     fn it_never_grows_out_of_a_secret_and_says_how_much_it_forgot() {
         let user = |n: i64| format!("{BOT}-{}", n % 20);
-        let one = |n: i64| Report::of(exec(&user(n), &[&n.to_string(), &"x".repeat(1000)]), false, at(n));
+        let one = |n: i64| {
+            Report::of(
+                exec(&user(n), &[&n.to_string(), &"x".repeat(1000)]),
+                false,
+                at(n),
+            )
+        };
         let before = Report::all((0..1500).map(one));
         let report = Report::all((1500..3000).map(one).chain([before]));
         assert!(serde_json::to_string(&report).unwrap().len() < 1024 * 1024);
         let kept = u64::try_from(report.stopped.len()).unwrap();
-        assert!(kept > 500 && kept + report.forgotten == 3000, "{kept} {}", report.forgotten);
-        assert!(report.stopped.iter().any(|one| one.attempt.command[0] == "2999"), "the newest are kept");
+        assert!(
+            kept > 500 && kept + report.forgotten == 3000,
+            "{kept} {}",
+            report.forgotten
+        );
+        assert!(
+            report
+                .stopped
+                .iter()
+                .any(|one| one.attempt.command[0] == "2999"),
+            "the newest are kept"
+        );
     }
 
     #[test]
     fn one_user_does_not_push_out_the_others() {
         let hers = |n: i64| Report::of(exec("mallory", &[&n.to_string()]), false, at(n));
-        let report = Report::all((1..1000).map(hers).chain([Report::of(exec(BOT, &["date"]), false, at(0))]));
+        let report = Report::all((1..1000).map(hers).chain([Report::of(
+            exec(BOT, &["date"]),
+            false,
+            at(0),
+        )]));
         assert!(report.stopped.iter().any(|one| one.attempt.user == BOT));
         assert_eq!((report.stopped.len(), report.forgotten), (251, 749));
-        assert_eq!(report.forgotten_of, BTreeMap::from([("mallory".to_owned(), 749)]), "it says whose were left out");
+        assert_eq!(
+            report.forgotten_of,
+            BTreeMap::from([("mallory".to_owned(), 749)]),
+            "it says whose were left out"
+        );
     }
 
     // K15
     #[test]
     fn whose_attempts_were_left_out_is_kept_of_those_with_most() {
-        let of = |user: i64, n: i64| Report::of(exec(&format!("mallory-{user:03}"), &[&n.to_string()]), false, at(n));
-        let theirs = |user: i64| Report::all((0..251_i64.saturating_add(user)).map(|n| of(user, n)));
+        let of = |user: i64, n: i64| {
+            Report::of(
+                exec(&format!("mallory-{user:03}"), &[&n.to_string()]),
+                false,
+                at(n),
+            )
+        };
+        let theirs =
+            |user: i64| Report::all((0..251_i64.saturating_add(user)).map(|n| of(user, n)));
         let report = Report::all((0..130).map(theirs));
         assert_eq!(report.forgotten_of.len(), 100);
-        assert!(report.forgotten_of.contains_key("mallory-129") && !report.forgotten_of.contains_key("mallory-000"));
+        assert!(
+            report.forgotten_of.contains_key("mallory-129")
+                && !report.forgotten_of.contains_key("mallory-000")
+        );
         assert!(serde_json::to_string(&report).unwrap().len() < 1024 * 1024);
     }
 
@@ -299,9 +383,17 @@ mod tests {
         let many = vec![""; 100_000];
         for words in [many.as_slice(), &["\u{0}"; 256], &["x"; 257]] {
             let seen = exec(BOT, words);
-            assert!(seen.cut && seen.command.len() == 1, "{}", seen.command.len());
+            assert!(
+                seen.cut && seen.command.len() == 1,
+                "{}",
+                seen.command.len()
+            );
         }
-        let name = ProxyName { scheme: None, name: "web".to_owned(), port: None };
+        let name = ProxyName {
+            scheme: None,
+            name: "web".to_owned(),
+            port: None,
+        };
         let seen = Observed::proxy(BOT, Some("shop"), "pods", Some((&name, &"/x".repeat(1000))));
         assert!(seen.cut && seen.path.unwrap().len() == 1024);
     }

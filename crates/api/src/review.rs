@@ -1,8 +1,8 @@
 //! The AdmissionReview, decoded strictly and on one and the same bytes.
 //!
-//! kube's own type takes the last of two equal keys and lets unknown ones pass: whoever can write a request by hand
-//! could show one command to us and another to the kubelet. Here a duplicate key anywhere refuses the whole review,
-//! and an unknown key in the options refuses the attempt.
+//! kube's own type takes the last of two equal keys and lets unknown ones pass: whoever can write a
+//! request by hand could show one command to us and another to the kubelet. Here a duplicate key
+//! anywhere refuses the whole review, and an unknown key in the options refuses the attempt.
 
 mod bounds;
 mod head;
@@ -20,7 +20,8 @@ use crate::objects::{GroupVersionResource, UserInfo};
 const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
 
-/// Why bytes are not a review that we answer. Such bytes get an HTTP error, not an admission answer.
+/// Why bytes are not a review that we answer. Such bytes get an HTTP error, not an admission
+/// answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ReviewError {
     /// Not UTF-8, not JSON, nested too deeply, or with a duplicate key.
@@ -149,31 +150,46 @@ pub enum Operation {
 /// Reads a review. Its size is looked at before anything is built from it: see [`Bounds`].
 ///
 /// # Errors
-/// Anything but one whole, unambiguous AdmissionReview of v1 with a request and a uid, within the bounds of its kind.
+/// Anything but one whole, unambiguous AdmissionReview of v1 with a request and a uid, within the
+/// bounds of its kind.
 pub fn decode(body: &[u8]) -> Result<Review, ReviewError> {
     let bounds = Head::read(body).bounds();
     if body.len() > bounds.bytes {
-        return Err(TooLarge::Bytes { limit: bounds.bytes }.into());
+        return Err(TooLarge::Bytes {
+            limit: bounds.bytes,
+        }
+        .into());
     }
     let nodes = walk::check_unambiguous(body, bounds.nodes).map_err(|error| match error {
         walk::WalkError::Json(error) => ReviewError::Malformed(error),
-        walk::WalkError::TooManyNodes => TooLarge::Nodes { limit: bounds.nodes }.into(),
+        walk::WalkError::TooManyNodes => TooLarge::Nodes {
+            limit: bounds.nodes,
+        }
+        .into(),
     })?;
     let envelope: Envelope = from_object(body).map_err(ReviewError::Malformed)?;
     if envelope.kind != KIND || envelope.api_version != API_VERSION {
-        return Err(ReviewError::OtherKind { kind: envelope.kind, api_version: envelope.api_version });
+        return Err(ReviewError::OtherKind {
+            kind: envelope.kind,
+            api_version: envelope.api_version,
+        });
     }
     let raw = envelope.request.ok_or(ReviewError::NoRequest)?;
-    let request: AdmissionRequest = from_object(raw.get().as_bytes()).map_err(ReviewError::Malformed)?;
+    let request: AdmissionRequest =
+        from_object(raw.get().as_bytes()).map_err(ReviewError::Malformed)?;
     if request.uid.is_empty() {
         return Err(ReviewError::NoUid);
     }
     check_objects(&request)?;
-    Ok(Review { request, raw, memory: bounds.memory(body.len(), nodes) })
+    Ok(Review {
+        request,
+        raw,
+        memory: bounds.memory(body.len(), nodes),
+    })
 }
 
-/// How many values and keys a text of JSON has; `None` where it has more than `most`, is no JSON, or an object in it has
-/// the same key twice. Nothing is built.
+/// How many values and keys a text of JSON has; `None` where it has more than `most`, is no JSON,
+/// or an object in it has the same key twice. Nothing is built.
 pub fn count_values(text: &[u8], most: usize) -> Option<usize> {
     walk::check_unambiguous(text, most).ok()
 }
@@ -198,10 +214,14 @@ struct Envelope {
     request: Option<Box<RawValue>>,
 }
 
-/// Options of an exec, decoded strictly: what we do not know could change what runs (`env` is about to come).
+/// Options of an exec, decoded strictly: what we do not know could change what runs (`env` is about
+/// to come).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "the four streams of core/v1 PodExecOptions")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the four streams of core/v1 PodExecOptions"
+)]
 pub struct StrictExecOptions {
     kind: String,
     api_version: String,
@@ -240,7 +260,10 @@ impl StrictExecOptions {
 /// Options of an attach, decoded strictly.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "the four streams of core/v1 PodAttachOptions")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the four streams of core/v1 PodAttachOptions"
+)]
 pub struct StrictAttachOptions {
     kind: String,
     api_version: String,
@@ -279,7 +302,8 @@ impl StrictAttachOptions {
 pub struct StrictPortForwardOptions {
     kind: String,
     api_version: String,
-    /// Ports that a client names in the query; kubectl names none, and nothing holds a client to them.
+    /// Ports that a client names in the query; kubectl names none, and nothing holds a client to
+    /// them.
     #[serde(default)]
     pub ports: Option<Vec<i32>>,
 }
@@ -308,8 +332,8 @@ pub struct StrictProxyOptions {
 }
 
 impl StrictProxyOptions {
-    /// Reads the object of a CONNECT review of `pods/proxy`, `services/proxy` or `nodes/proxy`; `kind` is
-    /// `PodProxyOptions`, `ServiceProxyOptions` or `NodeProxyOptions`.
+    /// Reads the object of a CONNECT review of `pods/proxy`, `services/proxy` or `nodes/proxy`;
+    /// `kind` is `PodProxyOptions`, `ServiceProxyOptions` or `NodeProxyOptions`.
     ///
     /// # Errors
     /// Unknown keys, other types, another kind.
@@ -324,10 +348,13 @@ fn check_kind(kind: &str, api_version: &str, expected: &str) -> Result<(), serde
     if kind == expected && api_version == "v1" {
         return Ok(());
     }
-    Err(serde_json::Error::custom(format_args!("not v1 {expected} but {kind:?}")))
+    Err(serde_json::Error::custom(format_args!(
+        "not v1 {expected} but {kind:?}"
+    )))
 }
 
-/// Reads a struct from an object. A list of its fields, which serde takes too, has no names that could be checked.
+/// Reads a struct from an object. A list of its fields, which serde takes too, has no names that
+/// could be checked.
 fn from_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {
     if json.trim_ascii_start().starts_with(b"{") {
         serde_json::from_slice(json)
@@ -388,28 +415,61 @@ impl Answer {
         Self::new(uid, true, None)
     }
 
-    /// The request may not proceed, and `message` says why. It is read in a terminal, and may repeat what was sent:
-    /// what does not show is escaped.
+    /// The request may not proceed, and `message` says why. It is read in a terminal, and may
+    /// repeat what was sent: what does not show is escaped.
     pub fn deny(uid: &str, message: impl Into<String>) -> Self {
-        let message = message.into().split('\n').map(safe).collect::<Vec<_>>().join("\n");
-        Self::new(uid, false, Some(Status { code: 403, reason: "Forbidden", message }))
+        let message = message
+            .into()
+            .split('\n')
+            .map(safe)
+            .collect::<Vec<_>>()
+            .join("\n");
+        Self::new(
+            uid,
+            false,
+            Some(Status {
+                code: 403,
+                reason: "Forbidden",
+                message,
+            }),
+        )
     }
 
-    /// The request is refused because of its size (HTTP 413). As with [`Self::deny`], the user reads `message`.
+    /// The request is refused because of its size (HTTP 413). As with [`Self::deny`], the user
+    /// reads `message`.
     pub fn too_large(uid: &str, message: impl Into<String>) -> Self {
-        Self::new(uid, false, Some(Status { code: 413, reason: "RequestEntityTooLarge", message: message.into() }))
+        Self::new(
+            uid,
+            false,
+            Some(Status {
+                code: 413,
+                reason: "RequestEntityTooLarge",
+                message: message.into(),
+            }),
+        )
     }
 
-    /// The request is refused because too much is worked on already (HTTP 429). It has no `retryAfterSeconds`, so
-    /// clients do not repeat it by themselves. As with [`Self::deny`], the user reads `message`.
+    /// The request is refused because too much is worked on already (HTTP 429). It has no
+    /// `retryAfterSeconds`, so clients do not repeat it by themselves. As with [`Self::deny`], the
+    /// user reads `message`.
     pub fn too_many(uid: &str, message: impl Into<String>) -> Self {
-        Self::new(uid, false, Some(Status { code: 429, reason: "TooManyRequests", message: message.into() }))
+        Self::new(
+            uid,
+            false,
+            Some(Status {
+                code: 429,
+                reason: "TooManyRequests",
+                message: message.into(),
+            }),
+        )
     }
 
     /// Adds what the API server's audit event should carry.
     #[must_use]
     pub fn annotated(mut self, key: &str, value: impl Into<String>) -> Self {
-        self.response.audit_annotations.insert(key.to_owned(), value.into());
+        self.response
+            .audit_annotations
+            .insert(key.to_owned(), value.into());
         self
     }
 

@@ -1,5 +1,6 @@
-//! Arguments that look like passwords. They are part of what is asked for, and so stored, logged and read by
-//! approvers: whoever asks is warned, and lists and notices mask them. Nothing else does: an approver reads what will run.
+//! Arguments that look like passwords. They are part of what is asked for, and so stored, logged
+//! and read by approvers: whoever asks is warned, and lists and notices mask them. Nothing else
+//! does: an approver reads what will run.
 //!
 //! What is looked for, in each word of each argument:
 //!
@@ -16,10 +17,27 @@ use crate::{AccessRequestSpec, convert};
 /// Stands for what is not shown.
 const MASK: &str = "***";
 /// What names of passwords end in, in lower case and without dashes or underscores.
-const NAMES: [&str; 10] =
-    ["password", "passwd", "passphrase", "pwd", "secret", "token", "apikey", "accesskey", "secretkey", "credentials"];
+const NAMES: [&str; 10] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "secret",
+    "token",
+    "apikey",
+    "accesskey",
+    "secretkey",
+    "credentials",
+];
 /// Programs whose `-p` is followed by a password in the same word.
-const MYSQL: [&str; 6] = ["mysql", "mysqldump", "mysqladmin", "mariadb", "mariadb-dump", "mariadb-admin"];
+const MYSQL: [&str; 6] = [
+    "mysql",
+    "mysqldump",
+    "mysqladmin",
+    "mariadb",
+    "mariadb-dump",
+    "mariadb-admin",
+];
 /// How keys begin, and how long they are at least.
 const KEYS: [(&str, usize); 10] = [
     ("AKIA", 20),
@@ -50,11 +68,18 @@ pub fn masked(spec: &AccessRequestSpec) -> AccessRequestSpec {
     let mut masked = spec.clone();
     // The command of a copy follows from its paths, or is not understood any more.
     if !matches!(convert::ask(spec), Ok(Ask::Copy(_))) {
-        let exec = masked.exec_options.as_mut().and_then(|options| options.command.as_mut());
+        let exec = masked
+            .exec_options
+            .as_mut()
+            .and_then(|options| options.command.as_mut());
         mask_one_after_the_other(exec);
     }
     if let Some(container) = &mut masked.ephemeral_container {
-        mask_one_after_the_other([&mut container.command, &mut container.args].into_iter().flatten());
+        mask_one_after_the_other(
+            [&mut container.command, &mut container.args]
+                .into_iter()
+                .flatten(),
+        );
     }
     masked
 }
@@ -69,8 +94,12 @@ fn mask_one_after_the_other<'a>(argvs: impl IntoIterator<Item = &'a mut Vec<Stri
 
 fn argvs(spec: &AccessRequestSpec) -> Vec<&Vec<String>> {
     let container = spec.ephemeral_container.as_ref();
-    let exec = spec.exec_options.as_ref().and_then(|options| options.command.as_ref());
-    let (command, arguments) = container.map_or((None, None), |c| (c.command.as_ref(), c.args.as_ref()));
+    let exec = spec
+        .exec_options
+        .as_ref()
+        .and_then(|options| options.command.as_ref());
+    let (command, arguments) =
+        container.map_or((None, None), |c| (c.command.as_ref(), c.args.as_ref()));
     [exec, command, arguments].into_iter().flatten().collect()
 }
 
@@ -89,21 +118,30 @@ struct Context {
 }
 
 impl Context {
-    /// An argument may be a line for a shell: each word of it is looked at, and what is between them kept.
+    /// An argument may be a line for a shell: each word of it is looked at, and what is between
+    /// them kept.
     fn argument(&mut self, argument: &str) -> String {
         argument
             .split_inclusive(char::is_whitespace)
             .map(|piece| {
                 let word = piece.trim_end();
                 let gap = piece.get(word.len()..).unwrap_or_default();
-                if word.is_empty() { piece.to_owned() } else { self.word(word) + gap }
+                if word.is_empty() {
+                    piece.to_owned()
+                } else {
+                    self.word(word) + gap
+                }
             })
             .collect()
     }
 
     fn word(&mut self, word: &str) -> String {
         let named = std::mem::take(&mut self.named);
-        let program = word.rsplit('/').next().unwrap_or(word).trim_matches(['"', '\'']);
+        let program = word
+            .rsplit('/')
+            .next()
+            .unwrap_or(word)
+            .trim_matches(['"', '\'']);
         self.mysql |= MYSQL.contains(&program);
         if named && !word.starts_with('-') {
             return MASK.to_owned();
@@ -111,18 +149,28 @@ impl Context {
         if let Some((name, value)) = word.split_once('=')
             && is_secret(name)
         {
-            return if value.is_empty() { word.to_owned() } else { format!("{name}={MASK}") };
+            return if value.is_empty() {
+                word.to_owned()
+            } else {
+                format!("{name}={MASK}")
+            };
         }
         if self.mysql && word.starts_with("-p") && word.len() > 2 {
             return format!("-p{MASK}");
         }
         self.named = word.starts_with("--") && is_secret(word);
-        in_url(word).or_else(|| key(word)).unwrap_or_else(|| word.to_owned())
+        in_url(word)
+            .or_else(|| key(word))
+            .unwrap_or_else(|| word.to_owned())
     }
 }
 
 fn is_secret(name: &str) -> bool {
-    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    let plain: String = name
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .collect::<String>()
+        .to_ascii_lowercase();
     NAMES.iter().any(|ending| plain.ends_with(ending))
 }
 
@@ -131,7 +179,9 @@ fn in_url(word: &str) -> Option<String> {
     let (scheme, rest) = word.split_once("://")?;
     let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
     let (user, host) = authority.rsplit_once('@')?;
-    let (user, password) = user.split_once(':').filter(|(_, password)| !password.is_empty())?;
+    let (user, password) = user
+        .split_once(':')
+        .filter(|(_, password)| !password.is_empty())?;
     let before = [scheme, "://", user, ":"].concat();
     let after = word.get(before.len().checked_add(password.len())?..)?;
     debug_assert!(after.starts_with('@') && after.contains(host));
@@ -143,7 +193,10 @@ fn key(word: &str) -> Option<String> {
     KEYS.iter().find_map(|(start, length)| {
         let (before, after) = word.split_once(start)?;
         let boundary = !before.ends_with(|c: char| c.is_ascii_alphanumeric());
-        let goes_on = after.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).count();
+        let goes_on = after
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c))
+            .count();
         let long = goes_on.saturating_add(start.len()) >= *length;
         (boundary && long).then(|| format!("{before}{start}{MASK}"))
     })
@@ -168,7 +221,10 @@ mod tests {
     #[case("/usr/bin/mysql -u root -phunter2", "/usr/bin/mysql -u root -p***")]
     #[case("curl https://jane:hunter2@host/a@b", "curl https://jane:***@host/a@b")]
     #[case("env X=AKIAIOSFODNN7EXAMPLE aws", "env X=AKIA*** aws")]
-    #[case("env AWS_SECRET_ACCESS_KEY=wJalr aws", "env AWS_SECRET_ACCESS_KEY=*** aws")]
+    #[case(
+        "env AWS_SECRET_ACCESS_KEY=wJalr aws",
+        "env AWS_SECRET_ACCESS_KEY=*** aws"
+    )]
     fn what_looks_like_a_password_is_masked(#[case] given: &str, #[case] masked: &str) {
         assert_eq!(mask(&words(given)).join(" "), masked);
         let line = ["sh".to_owned(), "-c".to_owned(), given.to_owned()];
@@ -191,14 +247,18 @@ mod tests {
     fn spec(spec: &serde_json::Value) -> AccessRequestSpec {
         let mut all = serde_json::json!({"forObject": {"resource": {"group": "", "version": "v1", "resource": "pods"},
             "subResource": "exec", "name": "web-0"}});
-        all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        all.as_object_mut()
+            .unwrap()
+            .extend(spec.as_object().unwrap().clone());
         serde_json::from_value(all).unwrap()
     }
 
     #[test]
     fn a_copy_stays_the_copy_that_it_is_whatever_its_paths_look_like() {
-        let copy = spec(&serde_json::json!({"copy": {"direction": "from", "path": "/data/token=1/x"},
-            "execOptions": {"container": "web", "command": ["tar", "cf", "-", "/data/token=1/x"]}}));
+        let copy = spec(
+            &serde_json::json!({"copy": {"direction": "from", "path": "/data/token=1/x"},
+            "execOptions": {"container": "web", "command": ["tar", "cf", "-", "/data/token=1/x"]}}),
+        );
         assert!(matches!(convert::ask(&masked(&copy)), Ok(Ask::Copy(_))));
     }
 
@@ -207,7 +267,10 @@ mod tests {
         let mut debug = spec(&serde_json::json!({"ephemeralContainer":
             {"image": "mysql", "command": ["mysql"], "args": ["-phunter2"]}}));
         debug.for_object.sub_resource = "ephemeralcontainers".to_owned();
-        assert_eq!(masked(&debug).ephemeral_container.unwrap().args.unwrap(), ["-p***"]);
+        assert_eq!(
+            masked(&debug).ephemeral_container.unwrap().args.unwrap(),
+            ["-p***"]
+        );
     }
 
     proptest! {

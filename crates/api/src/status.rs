@@ -14,8 +14,8 @@ pub struct AccessRequestStatus {
     /// Where the request stands, for display.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
-    /// The uses: of a single-use request at most one of each door, of one for a time the ephemeral containers that its user
-    /// may attach to. A use is written here before what it is for starts.
+    /// The uses: of a single-use request at most one of each door, of one for a time the ephemeral
+    /// containers that its user may attach to. A use is written here before what it is for starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub uses: Vec<Use>,
@@ -29,7 +29,8 @@ pub struct AccessRequestStatus {
     /// The policy that grants it without an approver, for display; decisions ask the policies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted_by_policy: Option<PolicyRef>,
-    /// Set when a policy for emergencies granted the request, before it gives access. It never changes.
+    /// Set when a policy for emergencies granted the request, before it gives access. It never
+    /// changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emergency: Option<Emergency>,
     /// Set when somebody reviewed that emergency. It never changes.
@@ -46,8 +47,9 @@ pub struct AccessRequestStatus {
     /// When the access ends or ended, for display; decisions compute it from the grants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
-    /// `Granted`, `Denied`, `Used`, `Expired`, for `kubectl wait --for=condition=Granted`; of an emergency `Reviewed`, too.
-    /// `Sealed` is there, and false, where it or a grant of it has no good seal.
+    /// `Granted`, `Denied`, `Used`, `Expired`, for `kubectl wait --for=condition=Granted`; of an
+    /// emergency `Reviewed`, too. `Sealed` is there, and false, where it or a grant of it has no
+    /// good seal.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,
@@ -56,7 +58,10 @@ pub struct AccessRequestStatus {
 impl AccessRequest {
     /// Where it stands, as its status says. A request that no server has looked at yet is pending.
     pub fn phase(&self) -> Phase {
-        self.status.as_ref().and_then(|status| status.phase).unwrap_or(Phase::Pending)
+        self.status
+            .as_ref()
+            .and_then(|status| status.phase)
+            .unwrap_or(Phase::Pending)
     }
 
     /// Whether it gives access, as its status says.
@@ -66,7 +71,9 @@ impl AccessRequest {
 
     /// Whether a policy for emergencies granted it, and nobody has reviewed that.
     pub fn is_unreviewed(&self) -> bool {
-        self.status.as_ref().is_some_and(|status| status.emergency.is_some() && status.reviewed.is_none())
+        self.status
+            .as_ref()
+            .is_some_and(|status| status.emergency.is_some() && status.reviewed.is_none())
     }
 }
 
@@ -92,16 +99,19 @@ pub enum Alarm {
 impl AccessRequestStatus {
     /// Whether an emergency was not reviewed in time.
     pub fn is_overdue(&self) -> bool {
-        self.condition(REVIEWED).is_some_and(|condition| condition.reason == OVERDUE)
+        self.condition(REVIEWED)
+            .is_some_and(|condition| condition.reason == OVERDUE)
     }
 
     /// Whether a use is lost.
     pub fn has_lost_use(&self) -> bool {
-        self.uses.iter().any(|one| one.outcome == Some(Outcome::Lost))
+        self.uses
+            .iter()
+            .any(|one| one.outcome == Some(Outcome::Lost))
     }
 
-    /// The alarms that nobody is known to have been told of, each with the time that it is about. Those of an emergency end
-    /// with its review.
+    /// The alarms that nobody is known to have been told of, each with the time that it is about.
+    /// Those of an emergency end with its review.
     pub fn untold(&self) -> Vec<(Alarm, Timestamp)> {
         let emergency = self.emergency.as_ref().filter(|_| self.reviewed.is_none());
         let overdue = emergency.filter(|_| self.is_overdue());
@@ -111,11 +121,17 @@ impl AccessRequestStatus {
             overdue.map(|emergency| (Alarm::Overdue, emergency.review_by.0)),
             lost.map(|condition| (Alarm::Lost, condition.last_transition_time.0)),
         ];
-        alarms.into_iter().flatten().filter(|(alarm, _)| !self.notified.contains(alarm)).collect()
+        alarms
+            .into_iter()
+            .flatten()
+            .filter(|(alarm, _)| !self.notified.contains(alarm))
+            .collect()
     }
 
     fn condition(&self, kind: &str) -> Option<&Condition> {
-        self.conditions.iter().find(|condition| condition.type_ == kind)
+        self.conditions
+            .iter()
+            .find(|condition| condition.type_ == kind)
     }
 }
 
@@ -198,7 +214,8 @@ pub struct Use {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub container: Option<String>,
-    /// What is known of the answer to that review: `Answered` once it was given. Without it the use may be lost.
+    /// What is known of the answer to that review: `Answered` once it was given. Without it the use
+    /// may be lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
 }

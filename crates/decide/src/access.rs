@@ -4,12 +4,15 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::{attempt::Door, copy::Copy, debug::DebugContainer, identity::Person, policy_id::PolicyId};
+use crate::{
+    attempt::Door, copy::Copy, debug::DebugContainer, identity::Person, policy_id::PolicyId,
+};
 
 /// How far the clock of the API server may be ahead of ours before a creation time is not believed.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
-/// How long after a use it may still come out that its review was answered: the API server waits for half a minute at
-/// most, and the answer is written down a moment later. What is not known by then is lost.
+/// How long after a use it may still come out that its review was answered: the API server waits
+/// for half a minute at most, and the answer is written down a moment later. What is not known by
+/// then is lost.
 pub const OUTCOME: Duration = Duration::from_secs(45);
 
 /// A request for access.
@@ -47,11 +50,13 @@ pub struct Request {
     pub uses: Vec<Use>,
     /// Set once somebody denied it.
     pub denied: Option<Denial>,
-    /// Set once an emergency policy granted it. Until that is written down, the policy gives nothing.
+    /// Set once an emergency policy granted it. Until that is written down, the policy gives
+    /// nothing.
     pub emergency: Option<Emergency>,
     /// Set once somebody reviewed that.
     pub reviewed: Option<Reviewed>,
-    /// Whether this server's key sealed it, as it is: else no policy grants it, and no more answers are taken.
+    /// Whether this server's key sealed it, as it is: else no policy grants it, and no more answers
+    /// are taken.
     pub seal: Seal,
 }
 
@@ -206,7 +211,8 @@ pub struct Use {
     pub pod_uid: String,
     /// The container: of an ephemeral one that was added its name.
     pub container: Option<String>,
-    /// What is known of the answer to that review. It explains, and decides nothing: whatever it says, the use is used.
+    /// What is known of the answer to that review. It explains, and decides nothing: whatever it
+    /// says, the use is used.
     pub outcome: Option<Outcome>,
 }
 
@@ -237,7 +243,8 @@ pub struct Denial {
     pub reason: Option<String>,
 }
 
-/// That a policy grants a request without any approver, because of an emergency: somebody must review it.
+/// That a policy grants a request without any approver, because of an emergency: somebody must
+/// review it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Emergency {
     /// The policy, as it stood then.
@@ -287,9 +294,11 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Since when it counts: an object that is created anew from an old one's content lasts no longer than that did.
+    /// Since when it counts: an object that is created anew from an old one's content lasts no
+    /// longer than that did.
     pub fn since(&self) -> Timestamp {
-        self.sealed_at.map_or(self.created, |sealed| sealed.min(self.created))
+        self.sealed_at
+            .map_or(self.created, |sealed| sealed.min(self.created))
     }
 }
 
@@ -314,8 +323,16 @@ pub enum Answer {
 }
 
 impl Request {
-    /// One as somebody would file it for a pod: for one use, without a reason. It has no name, and nothing became of it.
-    pub fn draft(namespace: String, user: Person, groups: Vec<String>, pod: String, ask: Ask, now: Timestamp) -> Self {
+    /// One as somebody would file it for a pod: for one use, without a reason. It has no name, and
+    /// nothing became of it.
+    pub fn draft(
+        namespace: String,
+        user: Person,
+        groups: Vec<String>,
+        pod: String,
+        ask: Ask,
+        now: Timestamp,
+    ) -> Self {
         Self {
             uid: String::new(),
             namespace,
@@ -323,7 +340,11 @@ impl Request {
             user,
             groups,
             created_by: None,
-            target: Target { kind: TargetKind::Pod, name: pod, uid: None },
+            target: Target {
+                kind: TargetKind::Pod,
+                name: pod,
+                uid: None,
+            },
             ask,
             validity: Validity::Once,
             reason: None,
@@ -344,21 +365,31 @@ impl Request {
         self.emergency.is_some() && self.reviewed.is_none()
     }
 
-    /// The use that used a single-use request up. One for a debug container and for attaching to it takes two.
+    /// The use that used a single-use request up. One for a debug container and for attaching to it
+    /// takes two.
     pub(crate) fn used_up(&self) -> Option<&Use> {
         match &self.ask {
-            // A use of a door that is none of its own was written by another version: it counts too.
-            Ask::Debug(ask) if ask.attach => self
-                .used(Door::Attach)
-                .or_else(|| self.uses.iter().find(|one| !matches!(one.door, Door::Attach | Door::EphemeralContainers))),
-            Ask::Exec(_) | Ask::Copy(_) | Ask::Attach(_) | Ask::PortForward | Ask::Debug(_) => self.uses.first(),
+            // A use of a door that is none of its own was written by another version: it counts
+            // too.
+            Ask::Debug(ask) if ask.attach => self.used(Door::Attach).or_else(|| {
+                self.uses
+                    .iter()
+                    .find(|one| !matches!(one.door, Door::Attach | Door::EphemeralContainers))
+            }),
+            Ask::Exec(_) | Ask::Copy(_) | Ask::Attach(_) | Ask::PortForward | Ask::Debug(_) => {
+                self.uses.first()
+            }
         }
     }
 
     /// The use by which an ephemeral container of this name was added to this pod.
     pub fn added(&self, pod_uid: &str, container: &str) -> Option<&Use> {
-        let this = |one: &&Use| one.pod_uid == pod_uid && one.container.as_deref() == Some(container);
-        self.uses.iter().filter(|one| one.door == Door::EphemeralContainers).find(this)
+        let this =
+            |one: &&Use| one.pod_uid == pod_uid && one.container.as_deref() == Some(container);
+        self.uses
+            .iter()
+            .filter(|one| one.door == Door::EphemeralContainers)
+            .find(this)
     }
 
     /// The first use of a door.
@@ -372,8 +403,8 @@ pub fn is_from_the_future(created: Timestamp, now: Timestamp) -> bool {
     created > after(now, CLOCK_SKEW)
 }
 
-/// A time plus a duration; the start itself where that leaves the calendar, so that an overflow ends an access
-/// instead of prolonging it.
+/// A time plus a duration; the start itself where that leaves the calendar, so that an overflow
+/// ends an access instead of prolonging it.
 pub(crate) fn after(start: Timestamp, duration: Duration) -> Timestamp {
     start.checked_add(duration).unwrap_or(start)
 }

@@ -1,5 +1,5 @@
-//! Commands as people see them: as JSON, escaped so that two different commands never look the same, and as a
-//! line to paste into a POSIX shell.
+//! Commands as people see them: as JSON, escaped so that two different commands never look the
+//! same, and as a line to paste into a POSIX shell.
 
 use std::fmt::Write as _;
 
@@ -8,21 +8,25 @@ const LONG: usize = 100;
 
 /// A command on one line, as a JSON array: `["cat","/etc/hostname"]`.
 ///
-/// Injective: different commands never look the same. Whatever is not printable ASCII is shown by its code points
-/// (`\u00e9`, beyond the basic plane as a surrogate pair), so letters that look alike, text that runs right to left
-/// and characters without width all show what they are.
+/// Injective: different commands never look the same. Whatever is not printable ASCII is shown by
+/// its code points (`\u00e9`, beyond the basic plane as a surrogate pair), so letters that look
+/// alike, text that runs right to left and characters without width all show what they are.
 pub fn show(argv: &[String]) -> String {
     let arguments: Vec<String> = argv.iter().map(|argument| quote_json(argument)).collect();
     format!("[{}]", arguments.join(","))
 }
 
-/// A command for the screen of an approver: on one line when short, else one argument a line. Nothing is cut.
+/// A command for the screen of an approver: on one line when short, else one argument a line.
+/// Nothing is cut.
 pub fn show_block(argv: &[String]) -> String {
     let line = show(argv);
     if line.len() <= LONG {
         return line;
     }
-    let arguments: Vec<String> = argv.iter().map(|argument| format!("  {}", quote_json(argument))).collect();
+    let arguments: Vec<String> = argv
+        .iter()
+        .map(|argument| format!("  {}", quote_json(argument)))
+        .collect();
     format!("[\n{}\n]", arguments.join(",\n"))
 }
 
@@ -53,11 +57,15 @@ fn escape(c: char, into: &mut String) {
 
 /// A command as a line that a POSIX shell splits into the very same arguments.
 pub fn shell_line<S: AsRef<str>>(argv: &[S]) -> String {
-    let arguments: Vec<String> = argv.iter().map(|argument| quote_posix(argument.as_ref())).collect();
+    let arguments: Vec<String> = argv
+        .iter()
+        .map(|argument| quote_posix(argument.as_ref()))
+        .collect();
     arguments.join(" ")
 }
 
-/// One argument, quoted for a POSIX shell where it needs to be (POSIX.1-2024, Shell Command Language, 2.2.2).
+/// One argument, quoted for a POSIX shell where it needs to be (POSIX.1-2024, Shell Command
+/// Language, 2.2.2).
 pub fn quote_posix(argument: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "%+,-./:=@_".contains(c);
     if !argument.is_empty() && argument.chars().all(plain) {
@@ -74,7 +82,10 @@ mod tests {
     use super::*;
 
     fn argv(arguments: &[&str]) -> Vec<String> {
-        arguments.iter().map(|&argument| argument.to_owned()).collect()
+        arguments
+            .iter()
+            .map(|&argument| argument.to_owned())
+            .collect()
     }
 
     // G3
@@ -108,7 +119,10 @@ mod tests {
     #[case("a b", "'a b'")]
     #[case("~", "'~'")]
     #[case("*", "'*'")]
-    fn an_argument_is_quoted_where_a_shell_would_change_it(#[case] argument: &str, #[case] quoted: &str) {
+    fn an_argument_is_quoted_where_a_shell_would_change_it(
+        #[case] argument: &str,
+        #[case] quoted: &str,
+    ) {
         assert_eq!(quote_posix(argument), quoted);
     }
 

@@ -17,7 +17,12 @@ pub enum Door {
 
 impl Door {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Exec, Self::Attach, Self::PortForward, Self::EphemeralContainers];
+    pub const ALL: [Self; 4] = [
+        Self::Exec,
+        Self::Attach,
+        Self::PortForward,
+        Self::EphemeralContainers,
+    ];
 
     /// The subresource of pods, as Kubernetes calls it.
     pub fn subresource(self) -> &'static str {
@@ -41,14 +46,16 @@ impl Door {
 
     /// The door of a subresource.
     pub fn of(subresource: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|door| door.subresource() == subresource)
+        Self::ALL
+            .into_iter()
+            .find(|door| door.subresource() == subresource)
     }
 }
 
 /// An attempt to get into a pod, as a review shows it.
 ///
-/// It is an attempt, not a session: for CONNECT the API server asks us before it looks whether the pod exists, and
-/// before RBAC is asked whether the caller may `create`.
+/// It is an attempt, not a session: for CONNECT the API server asks us before it looks whether the
+/// pod exists, and before RBAC is asked whether the caller may `create`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     /// UID of the review. The same attempt over the other transport has another one.
@@ -130,8 +137,8 @@ pub struct Exec {
 }
 
 impl Exec {
-    /// Whether this is how `kubectl cp` writes into a pod. It decides over texts, and over which requests are looked
-    /// at; what is allowed is compared argument by argument.
+    /// Whether this is how `kubectl cp` writes into a pod. It decides over texts, and over which
+    /// requests are looked at; what is allowed is compared argument by argument.
     pub fn looks_like_copy(&self) -> bool {
         self.stdin && !self.tty && copy::is_unpack(&self.command)
     }

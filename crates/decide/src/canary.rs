@@ -1,4 +1,5 @@
-//! Whether an API server still asks us, by what it answers to a call that it must ask us about and that nobody may make.
+//! Whether an API server still asks us, by what it answers to a call that it must ask us about and
+//! that nobody may make.
 
 use std::{fmt, time::Duration};
 
@@ -10,7 +11,8 @@ use crate::access::after;
 pub const UNKNOWN_AFTER: Duration = Duration::from_mins(2);
 /// What goes on is told again after this time.
 pub const AGAIN_AFTER: Duration = Duration::from_mins(10);
-/// Number of consecutive proofs that end an alarm: of several API servers behind one address, one may not ask.
+/// Number of consecutive proofs that end an alarm: of several API servers behind one address, one
+/// may not ask.
 const PROOFS_TO_CLEAR: u32 = 3;
 
 /// What an answer says.
@@ -25,8 +27,8 @@ pub enum Finding {
 }
 
 impl Finding {
-    /// Reads an answer by its HTTP status, and whether it carried our proof. The pod is looked up after admission, so only a
-    /// call that nobody refused learns that there is none.
+    /// Reads an answer by its HTTP status, and whether it carried our proof. The pod is looked up
+    /// after admission, so only a call that nobody refused learns that there is none.
     pub fn of(status: u16, is_proven: bool) -> Self {
         match status {
             _ if is_proven => Self::Asked,
@@ -73,7 +75,14 @@ pub struct Watched {
 impl Watched {
     /// One of which nothing is known yet.
     pub fn new(now: Timestamp) -> Self {
-        Self { since: now, asked: None, misses: 0, proofs: 0, latest: Finding::Unknown, alarm: None }
+        Self {
+            since: now,
+            asked: None,
+            misses: 0,
+            proofs: 0,
+            latest: Finding::Unknown,
+            alarm: None,
+        }
     }
 
     /// Takes in what was found, and says what has to be told.
@@ -83,13 +92,21 @@ impl Watched {
             Finding::Asked => self.proven(now),
             Finding::NotAsked => {
                 (self.misses, self.proofs) = (self.misses.saturating_add(1), 0);
-                if self.is_unsure() { None } else { self.tell(News::NotAsked, now) }
+                if self.is_unsure() {
+                    None
+                } else {
+                    self.tell(News::NotAsked, now)
+                }
             }
             Finding::Unknown => {
                 self.proofs = 0;
                 // What is worse and not over goes on.
                 let news = self.alarm.map_or(News::Unknown, |(told, _)| told);
-                if now < after(self.asked.unwrap_or(self.since), UNKNOWN_AFTER) { None } else { self.tell(news, now) }
+                if now < after(self.asked.unwrap_or(self.since), UNKNOWN_AFTER) {
+                    None
+                } else {
+                    self.tell(news, now)
+                }
             }
         }
     }
@@ -103,14 +120,17 @@ impl Watched {
     }
 
     fn tell(&mut self, news: News, now: Timestamp) -> Option<News> {
-        let is_new = self.alarm.is_none_or(|(told, at)| told != news || now >= after(at, AGAIN_AFTER));
+        let is_new = self
+            .alarm
+            .is_none_or(|(told, at)| told != news || now >= after(at, AGAIN_AFTER));
         is_new.then(|| {
             self.alarm = Some((news, now));
             news
         })
     }
 
-    /// Whether it has not asked us, and was looked at only once: during an installation webhooks come after servers.
+    /// Whether it has not asked us, and was looked at only once: during an installation webhooks
+    /// come after servers.
     pub fn is_unsure(&self) -> bool {
         self.asked.is_none() && self.misses == 1
     }
@@ -125,7 +145,8 @@ impl Watched {
         self.asked
     }
 
-    /// How it stands: what was told and is not over, or whether it asks us; unknown where that is not clear yet.
+    /// How it stands: what was told and is not over, or whether it asks us; unknown where that is
+    /// not clear yet.
     pub fn stands(&self) -> Finding {
         match self.alarm {
             Some((News::NotAsked, _)) => Finding::NotAsked,
@@ -147,5 +168,7 @@ pub fn together(all: impl IntoIterator<Item = Finding>) -> Finding {
         Finding::Unknown => 1,
         Finding::NotAsked => 2,
     };
-    all.into_iter().max_by_key(worst).unwrap_or(Finding::Unknown)
+    all.into_iter()
+        .max_by_key(worst)
+        .unwrap_or(Finding::Unknown)
 }

@@ -1,7 +1,8 @@
 //! `kubectl cp`, which is exec: the commands that it runs, derived from what it copies.
 //!
-//! Into a pod it first asks `test -d PATH`, then unpacks what it sends; where the first is refused it takes the path for
-//! a file. Out of a pod it packs (kubectl 1.37, `pkg/cmd/cp/cp.go`). One request stands for all of it.
+//! Into a pod it first asks `test -d PATH`, then unpacks what it sends; where the first is refused
+//! it takes the path for a file. Out of a pod it packs (kubectl 1.37, `pkg/cmd/cp/cp.go`). One
+//! request stands for all of it.
 
 /// What is copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,9 +34,15 @@ impl self::Copy {
         let words: &[&str] = match (self.direction, self.no_preserve) {
             (Direction::From, _) => &["tar", "cf", "-", &self.path],
             (Direction::To, false) => &["tar", "-xmf", "-", "-C", &self.directory],
-            (Direction::To, true) => {
-                &["tar", "--no-same-permissions", "--no-same-owner", "-xmf", "-", "-C", &self.directory]
-            }
+            (Direction::To, true) => &[
+                "tar",
+                "--no-same-permissions",
+                "--no-same-owner",
+                "-xmf",
+                "-",
+                "-C",
+                &self.directory,
+            ],
         };
         words.iter().map(|&word| word.to_owned()).collect()
     }
@@ -43,10 +50,12 @@ impl self::Copy {
     /// The question that goes before it, which uses nothing up.
     pub fn question(&self) -> Option<Vec<String>> {
         let words = ["test", "-d", &self.path];
-        (self.direction == Direction::To).then(|| words.iter().map(|&word| word.to_owned()).collect())
+        (self.direction == Direction::To)
+            .then(|| words.iter().map(|&word| word.to_owned()).collect())
     }
 
-    /// Whether files are unpacked where kubectl would: in the path where that is a directory, else beside it.
+    /// Whether files are unpacked where kubectl would: in the path where that is a directory, else
+    /// beside it.
     pub fn is_consistent(&self) -> bool {
         let sent = self.path == trim(&self.path) && !self.path.is_empty();
         sent && (self.direction == Direction::From
@@ -60,7 +69,16 @@ pub fn is_unpack(command: &[String]) -> bool {
     let words: Vec<&str> = command.iter().map(String::as_str).collect();
     matches!(
         words.as_slice(),
-        ["tar", "-xmf", "-", "-C", _] | ["tar", "--no-same-permissions", "--no-same-owner", "-xmf", "-", "-C", _]
+        ["tar", "-xmf", "-", "-C", _]
+            | [
+                "tar",
+                "--no-same-permissions",
+                "--no-same-owner",
+                "-xmf",
+                "-",
+                "-C",
+                _
+            ]
     )
 }
 
@@ -72,13 +90,18 @@ pub fn packed(command: &[String]) -> Option<&str> {
     }
 }
 
-/// A path in a container as kubectl sends it: separators of Windows turned, one trailing slash gone.
+/// A path in a container as kubectl sends it: separators of Windows turned, one trailing slash
+/// gone.
 pub fn sent(path: &str) -> String {
     trim(path).replace('\\', "/")
 }
 
 fn trim(path: &str) -> &str {
-    if path == "/" { path } else { path.strip_suffix('/').unwrap_or(path) }
+    if path == "/" {
+        path
+    } else {
+        path.strip_suffix('/').unwrap_or(path)
+    }
 }
 
 /// The directory in which files are unpacked where `path` is one (Go's `path.Clean`).
@@ -102,7 +125,10 @@ pub fn clean(path: &str) -> String {
 
 /// The directory in which files are unpacked where `path` is the file itself (Go's `path.Dir`).
 pub fn parent(path: &str) -> String {
-    let directory = path.rfind('/').and_then(|slash| path.get(..=slash)).unwrap_or_default();
+    let directory = path
+        .rfind('/')
+        .and_then(|slash| path.get(..=slash))
+        .unwrap_or_default();
     clean(directory)
 }
 
@@ -134,8 +160,15 @@ mod tests {
     #[case("//a//b", "/a/b", "/a")]
     #[case("a/./b", "a/b", "a")]
     #[case("abc/def/..", "abc", "abc/def")]
-    fn paths_are_cleaned_as_go_does(#[case] path: &str, #[case] cleaned: &str, #[case] directory: &str) {
-        assert_eq!((clean(path), parent(path)), (cleaned.to_owned(), directory.to_owned()));
+    fn paths_are_cleaned_as_go_does(
+        #[case] path: &str,
+        #[case] cleaned: &str,
+        #[case] directory: &str,
+    ) {
+        assert_eq!(
+            (clean(path), parent(path)),
+            (cleaned.to_owned(), directory.to_owned())
+        );
     }
 
     #[rstest]
@@ -145,7 +178,11 @@ mod tests {
     #[case::above("/srv/app/notes.txt", "/srv", false)]
     #[case::a_trailing_slash_that_kubectl_never_sends("/srv/app/", "/srv/app", false)]
     #[case::nothing("", ".", false)]
-    fn files_are_unpacked_at_the_path_or_beside_it(#[case] path: &str, #[case] directory: &str, #[case] is: bool) {
+    fn files_are_unpacked_at_the_path_or_beside_it(
+        #[case] path: &str,
+        #[case] directory: &str,
+        #[case] is: bool,
+    ) {
         assert_eq!(into(path, directory).is_consistent(), is);
     }
 
@@ -153,10 +190,22 @@ mod tests {
     fn the_commands_are_those_of_kubectl() {
         let copy = into("/srv/app-data/notes.txt", "/srv/app-data");
         assert_eq!(copy.command(), ["tar", "-xmf", "-", "-C", "/srv/app-data"]);
-        assert_eq!(copy.question().unwrap(), ["test", "-d", "/srv/app-data/notes.txt"]);
+        assert_eq!(
+            copy.question().unwrap(),
+            ["test", "-d", "/srv/app-data/notes.txt"]
+        );
         assert!(is_unpack(&copy.command()));
-        assert!(is_unpack(&super::Copy { no_preserve: true, ..copy.clone() }.command()));
-        let out = super::Copy { direction: Direction::From, ..copy };
+        assert!(is_unpack(
+            &super::Copy {
+                no_preserve: true,
+                ..copy.clone()
+            }
+            .command()
+        ));
+        let out = super::Copy {
+            direction: Direction::From,
+            ..copy
+        };
         assert_eq!(packed(&out.command()), Some("/srv/app-data/notes.txt"));
         assert_eq!(out.question(), None);
     }

@@ -9,8 +9,9 @@ const NOTHING: &str = "nothing";
 
 /// An ephemeral container: what is asked for, what is tried, or what a pod has.
 ///
-/// What core/v1 has beyond the fields that people speak of is kept in [`Self::others`], as JSON in a form in which
-/// equal meanings are equal texts. Nothing of a container is ever left out of a comparison.
+/// What core/v1 has beyond the fields that people speak of is kept in [`Self::others`], as JSON in
+/// a form in which equal meanings are equal texts. Nothing of a container is ever left out of a
+/// comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DebugContainer {
     /// Its name. Where a request has none, any will do.
@@ -37,8 +38,9 @@ impl DebugContainer {
         self.stdin || self.tty
     }
 
-    /// The fields, as core/v1 names them, in which another container differs from this one that was asked for. Its
-    /// name only where one was asked for; less than was asked for (no terminal, no standard input) is no difference.
+    /// The fields, as core/v1 names them, in which another container differs from this one that was
+    /// asked for. Its name only where one was asked for; less than was asked for (no terminal, no
+    /// standard input) is no difference.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let fields = [
             ("name", self.name.is_some() && self.name != other.name),
@@ -49,16 +51,30 @@ impl DebugContainer {
             ("stdin", other.stdin && !self.stdin),
             ("tty", other.tty && !self.tty),
         ];
-        let mut differences: Vec<String> =
-            fields.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field.to_owned()).collect();
-        let names = self.others.keys().chain(other.others.keys().filter(|name| !self.others.contains_key(*name)));
-        differences.extend(names.filter(|name| self.others.get(*name) != other.others.get(*name)).cloned());
+        let mut differences: Vec<String> = fields
+            .into_iter()
+            .filter(|(_, differs)| *differs)
+            .map(|(field, _)| field.to_owned())
+            .collect();
+        let names = self.others.keys().chain(
+            other
+                .others
+                .keys()
+                .filter(|name| !self.others.contains_key(*name)),
+        );
+        differences.extend(
+            names
+                .filter(|name| self.others.get(*name) != other.others.get(*name))
+                .cloned(),
+        );
         differences
     }
 
     /// What a field says, as core/v1 names it, as JSON.
     pub fn field(&self, name: &str) -> String {
-        let text = |text: Option<&String>| text.map_or_else(|| NOTHING.to_owned(), |text| argv::quote_json(text));
+        let text = |text: Option<&String>| {
+            text.map_or_else(|| NOTHING.to_owned(), |text| argv::quote_json(text))
+        };
         match name {
             "name" => text(self.name.as_ref()),
             "image" => argv::quote_json(&self.image),
@@ -67,14 +83,21 @@ impl DebugContainer {
             "args" => argv::show(&self.args),
             "stdin" => self.stdin.to_string(),
             "tty" => self.tty.to_string(),
-            other => self.others.get(other).cloned().unwrap_or_else(|| NOTHING.to_owned()),
+            other => self
+                .others
+                .get(other)
+                .cloned()
+                .unwrap_or_else(|| NOTHING.to_owned()),
         }
     }
 
-    /// The `--profile` of `kubectl debug` that gives this container its rights; `None` where no profile does.
+    /// The `--profile` of `kubectl debug` that gives this container its rights; `None` where no
+    /// profile does.
     pub fn profile(&self) -> Option<Profile> {
         let rights = self.others.get(SECURITY_CONTEXT).map(String::as_str);
-        Profile::ALL.into_iter().find(|profile| profile.security_context() == rights)
+        Profile::ALL
+            .into_iter()
+            .find(|profile| profile.security_context() == rights)
     }
 }
 
@@ -99,7 +122,13 @@ pub enum Profile {
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::General, Self::Baseline, Self::Restricted, Self::Netadmin, Self::Sysadmin];
+    pub const ALL: [Self; 5] = [
+        Self::General,
+        Self::Baseline,
+        Self::Restricted,
+        Self::Netadmin,
+        Self::Sysadmin,
+    ];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -137,7 +166,10 @@ mod tests {
             image: "busybox".to_owned(),
             target: Some("nginx".to_owned()),
             stdin: true,
-            others: BTreeMap::from([(SECURITY_CONTEXT.to_owned(), r#"{"privileged":true}"#.to_owned())]),
+            others: BTreeMap::from([(
+                SECURITY_CONTEXT.to_owned(),
+                r#"{"privileged":true}"#.to_owned(),
+            )]),
             ..DebugContainer::default()
         }
     }
@@ -158,14 +190,30 @@ mod tests {
 
     #[test]
     fn any_name_will_do_unless_one_was_asked_for() {
-        let named = DebugContainer { name: Some("debugger-x".to_owned()), ..asked() };
+        let named = DebugContainer {
+            name: Some("debugger-x".to_owned()),
+            ..asked()
+        };
         assert!(asked().differences(&named).is_empty());
-        assert_eq!(named.differences(&DebugContainer { name: Some("other".to_owned()), ..asked() }), ["name"]);
+        assert_eq!(
+            named.differences(&DebugContainer {
+                name: Some("other".to_owned()),
+                ..asked()
+            }),
+            ["name"]
+        );
     }
 
     #[test]
     fn less_standard_input_is_no_difference() {
-        assert!(asked().differences(&DebugContainer { stdin: false, ..asked() }).is_empty());
+        assert!(
+            asked()
+                .differences(&DebugContainer {
+                    stdin: false,
+                    ..asked()
+                })
+                .is_empty()
+        );
     }
 
     #[test]
@@ -173,6 +221,13 @@ mod tests {
         assert_eq!(asked().profile(), Some(Profile::Sysadmin));
         assert_eq!(DebugContainer::default().profile(), Some(Profile::Baseline));
         let own = BTreeMap::from([(SECURITY_CONTEXT.to_owned(), r#"{"runAsUser":0}"#.to_owned())]);
-        assert_eq!(DebugContainer { others: own, ..asked() }.profile(), None);
+        assert_eq!(
+            DebugContainer {
+                others: own,
+                ..asked()
+            }
+            .profile(),
+            None
+        );
     }
 }

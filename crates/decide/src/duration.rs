@@ -1,7 +1,8 @@
 //! Durations in Go's syntax (`1h30m`, `90m`, `1h0m0s`), as the original client writes them.
 //!
-//! The grammar is that of Go's `time.ParseDuration` (documentation of package `time`), made stricter where a
-//! duration here would be a mistake: no sign, not zero, whole seconds, each unit once and from large to small.
+//! The grammar is that of Go's `time.ParseDuration` (documentation of package `time`), made
+//! stricter where a duration here would be a mistake: no sign, not zero, whole seconds, each unit
+//! once and from large to small.
 
 use std::time::Duration;
 
@@ -39,11 +40,16 @@ pub enum DurationError {
 /// How long the access lasts, in Go's duration syntax, at most `limit`.
 ///
 /// # Errors
-/// Refuses signs, zero, fractions, units below the second, a unit named twice or out of order, and anything over
-/// `limit`.
+/// Refuses signs, zero, fractions, units below the second, a unit named twice or out of order, and
+/// anything over `limit`.
 pub fn parse(text: &str, limit: Duration) -> Result<Duration, DurationError> {
-    let malformed = || DurationError::Malformed { text: text.to_owned() };
-    let too_long = || DurationError::TooLong { text: text.to_owned(), limit };
+    let malformed = || DurationError::Malformed {
+        text: text.to_owned(),
+    };
+    let too_long = || DurationError::TooLong {
+        text: text.to_owned(),
+        limit,
+    };
     let mut rest = text;
     let mut units = UNITS.iter();
     let mut seconds: u64 = 0;
@@ -51,23 +57,35 @@ pub fn parse(text: &str, limit: Duration) -> Result<Duration, DurationError> {
         return Err(malformed());
     }
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).filter(|&at| at > 0).ok_or_else(malformed)?;
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .filter(|&at| at > 0)
+            .ok_or_else(malformed)?;
         let (number, tail) = rest.split_at(digits);
         let unit = tail.chars().next().ok_or_else(malformed)?;
         // What is left of `units` are the smaller ones: `1h1h` and `1m1h` end here.
-        let (_, length) = units.find(|(name, _)| *name == unit).ok_or_else(malformed)?;
-        let part = number.parse::<u64>().ok().and_then(|number| number.checked_mul(*length)).ok_or_else(too_long)?;
+        let (_, length) = units
+            .find(|(name, _)| *name == unit)
+            .ok_or_else(malformed)?;
+        let part = number
+            .parse::<u64>()
+            .ok()
+            .and_then(|number| number.checked_mul(*length))
+            .ok_or_else(too_long)?;
         seconds = seconds.checked_add(part).ok_or_else(too_long)?;
         rest = tail.strip_prefix(unit).unwrap_or_default();
     }
     match Duration::from_secs(seconds) {
-        Duration::ZERO => Err(DurationError::Zero { text: text.to_owned() }),
+        Duration::ZERO => Err(DurationError::Zero {
+            text: text.to_owned(),
+        }),
         duration if duration > limit => Err(too_long()),
         duration => Ok(duration),
     }
 }
 
-/// A duration for people, in the same syntax: `1h30m`, `45s`, `0s`. Fractions of a second are left out.
+/// A duration for people, in the same syntax: `1h30m`, `45s`, `0s`. Fractions of a second are left
+/// out.
 pub fn show(duration: Duration) -> String {
     let mut left = duration.as_secs();
     let mut text = String::new();
@@ -79,7 +97,11 @@ pub fn show(duration: Duration) -> String {
             text.push(name);
         }
     }
-    if text.is_empty() { "0s".to_owned() } else { text }
+    if text.is_empty() {
+        "0s".to_owned()
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]
@@ -117,7 +139,12 @@ mod tests {
     #[case("1h30")]
     #[case("1d")]
     fn what_is_no_duration_is_refused(#[case] text: &str) {
-        assert_eq!(parse(text, MAX_ACCESS), Err(DurationError::Malformed { text: text.to_owned() }));
+        assert_eq!(
+            parse(text, MAX_ACCESS),
+            Err(DurationError::Malformed {
+                text: text.to_owned()
+            })
+        );
     }
 
     // E13
@@ -125,7 +152,12 @@ mod tests {
     #[case("0s")]
     #[case("0h0m0s")]
     fn no_time_at_all_is_refused(#[case] text: &str) {
-        assert_eq!(parse(text, MAX_ACCESS), Err(DurationError::Zero { text: text.to_owned() }));
+        assert_eq!(
+            parse(text, MAX_ACCESS),
+            Err(DurationError::Zero {
+                text: text.to_owned()
+            })
+        );
     }
 
     // E13
@@ -135,13 +167,19 @@ mod tests {
     #[case("9999999999h")]
     #[case("99999999999999999999h")]
     fn more_than_the_limit_is_refused(#[case] text: &str) {
-        assert!(matches!(parse(text, MAX_ACCESS), Err(DurationError::TooLong { .. })));
+        assert!(matches!(
+            parse(text, MAX_ACCESS),
+            Err(DurationError::TooLong { .. })
+        ));
     }
 
     #[test]
     fn the_message_names_the_limit() {
         let error = parse("13h", MAX_ACCESS).unwrap_err();
-        assert_eq!(error.to_string(), r#""13h" is longer than the 12h that an access may last"#);
+        assert_eq!(
+            error.to_string(),
+            r#""13h" is longer than the 12h that an access may last"#
+        );
     }
 
     proptest! {

@@ -35,15 +35,21 @@ impl Person {
         self.name.starts_with("system:serviceaccount:")
     }
 
-    /// Whether this is certainly the person meant by `stored`: the same name, byte for byte, and the same unique
-    /// id where one was stored. The same name from another authenticator is somebody else.
+    /// Whether this is certainly the person meant by `stored`: the same name, byte for byte, and
+    /// the same unique id where one was stored. The same name from another authenticator is
+    /// somebody else.
     pub fn is(&self, stored: &Self) -> bool {
-        self.name == stored.name && stored.uid.as_ref().is_none_or(|uid| self.uid.as_ref() == Some(uid))
+        self.name == stored.name
+            && stored
+                .uid
+                .as_ref()
+                .is_none_or(|uid| self.uid.as_ref() == Some(uid))
     }
 }
 
-/// Whose share of what is limited a user takes: everybody their own, but all ServiceAccounts of a namespace one, named as
-/// the group of them. Whoever administers a namespace makes as many of these as they like.
+/// Whose share of what is limited a user takes: everybody their own, but all ServiceAccounts of a
+/// namespace one, named as the group of them. Whoever administers a namespace makes as many of
+/// these as they like.
 ///
 /// ```
 /// # use kra_decide::identity::share;
@@ -52,8 +58,12 @@ impl Person {
 /// assert_eq!(share("system:serviceaccount:ci:bot"), "system:serviceaccounts:ci");
 /// ```
 pub fn share(username: &str) -> Cow<'_, str> {
-    let program = username.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
-    program.map_or(Cow::Borrowed(username), |(namespace, _)| Cow::Owned(format!("system:serviceaccounts:{namespace}")))
+    let program = username
+        .strip_prefix("system:serviceaccount:")
+        .and_then(|rest| rest.split_once(':'));
+    program.map_or(Cow::Borrowed(username), |(namespace, _)| {
+        Cow::Owned(format!("system:serviceaccounts:{namespace}"))
+    })
 }
 
 /// The prefix that the cluster's authenticator puts before names (`--username-prefix`).
@@ -69,8 +79,8 @@ impl NamePrefix {
         Self(prefix.into())
     }
 
-    /// The name under which objects carry a user that a review names, or `None` where no object can be hers: the
-    /// prefix is missing, or taking it away would make a system name of it.
+    /// The name under which objects carry a user that a review names, or `None` where no object can
+    /// be hers: the prefix is missing, or taking it away would make a system name of it.
     ///
     /// ```
     /// # use kra_decide::identity::NamePrefix;
@@ -95,13 +105,20 @@ impl NamePrefix {
 
     /// The user name that RBAC knows: the stored name with the prefix back before it.
     pub fn subject(&self, stored: &str) -> String {
-        if stored.starts_with(SYSTEM) { stored.to_owned() } else { format!("{}{stored}", self.0) }
+        if stored.starts_with(SYSTEM) {
+            stored.to_owned()
+        } else {
+            format!("{}{stored}", self.0)
+        }
     }
 
     /// The caller as objects name her, or `None` where no object can be hers.
     pub fn person(&self, caller: &Caller) -> Option<Person> {
         let name = self.stored(&caller.username)?.to_owned();
-        Some(Person { name, uid: caller.uid.clone() })
+        Some(Person {
+            name,
+            uid: caller.uid.clone(),
+        })
     }
 }
 
@@ -115,9 +132,9 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// Whether the caller is one of them: byte for byte, and by her whole name. An entry without the authenticator's
-    /// prefix is somebody whom another authenticator knows (a certificate user, a program), never whoever picks
-    /// that name at the identity provider.
+    /// Whether the caller is one of them: byte for byte, and by her whole name. An entry without
+    /// the authenticator's prefix is somebody whom another authenticator knows (a certificate user,
+    /// a program), never whoever picks that name at the identity provider.
     pub fn includes(&self, caller: &Caller) -> bool {
         let user = |entry: &String| !entry.is_empty() && *entry == caller.username;
         let group = |entry: &String| !entry.is_empty() && caller.groups.contains(entry);
@@ -125,7 +142,8 @@ impl Listed {
     }
 }
 
-/// Who may answer requests, beside what RBAC says (`--approver-group`, `--approver-service-account`).
+/// Who may answer requests, beside what RBAC says (`--approver-group`,
+/// `--approver-service-account`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Approvers {
     /// Only members of these groups, where they are configured: with an empty list nobody.
@@ -144,16 +162,29 @@ pub enum NoApprover {
 }
 
 impl Approvers {
-    /// Whether somebody with these groups may answer requests: names and groups are compared byte for byte.
+    /// Whether somebody with these groups may answer requests: names and groups are compared byte
+    /// for byte.
     ///
     /// # Errors
     /// She may not.
     pub fn check(&self, groups: &[String], person: &Person) -> Result<(), NoApprover> {
         if person.is_service_account() {
-            return if self.lists(&person.name) { Ok(()) } else { Err(NoApprover::Program) };
+            return if self.lists(&person.name) {
+                Ok(())
+            } else {
+                Err(NoApprover::Program)
+            };
         }
-        let member = |listed: &Vec<String>| listed.iter().any(|group| !group.is_empty() && groups.contains(group));
-        if self.groups.as_ref().is_none_or(member) { Ok(()) } else { Err(NoApprover::Group) }
+        let member = |listed: &Vec<String>| {
+            listed
+                .iter()
+                .any(|group| !group.is_empty() && groups.contains(group))
+        };
+        if self.groups.as_ref().is_none_or(member) {
+            Ok(())
+        } else {
+            Err(NoApprover::Group)
+        }
     }
 
     fn lists(&self, program: &str) -> bool {
@@ -169,7 +200,10 @@ mod tests {
     use super::*;
 
     fn person(name: &str, uid: Option<&str>) -> Person {
-        Person { name: name.to_owned(), uid: uid.map(str::to_owned) }
+        Person {
+            name: name.to_owned(),
+            uid: uid.map(str::to_owned),
+        }
     }
 
     #[rstest]
@@ -209,8 +243,15 @@ mod tests {
     #[case("jane", &["sre"], true)]
     #[case("jane", &["SRE"], false)]
     #[case("jane", &["sre "], false)]
-    fn always_allowed_is_compared_byte_for_byte(#[case] username: &str, #[case] groups: &[&str], #[case] is: bool) {
-        let always = Listed { users: vec!["admin".into(), String::new()], groups: vec!["sre".into()] };
+    fn always_allowed_is_compared_byte_for_byte(
+        #[case] username: &str,
+        #[case] groups: &[&str],
+        #[case] is: bool,
+    ) {
+        let always = Listed {
+            users: vec!["admin".into(), String::new()],
+            groups: vec!["sre".into()],
+        };
         let caller = Caller {
             username: username.to_owned(),
             uid: None,
@@ -223,9 +264,18 @@ mod tests {
     #[case("oidc:admin", true)]
     #[case("oidc:oidc:admin", false)]
     #[case("admin", false)]
-    fn an_always_allowed_name_with_the_prefix_gets_no_second_one(#[case] username: &str, #[case] is: bool) {
-        let always = Listed { users: vec!["oidc:admin".into()], groups: Vec::new() };
-        let caller = Caller { username: username.to_owned(), ..Caller::default() };
+    fn an_always_allowed_name_with_the_prefix_gets_no_second_one(
+        #[case] username: &str,
+        #[case] is: bool,
+    ) {
+        let always = Listed {
+            users: vec!["oidc:admin".into()],
+            groups: Vec::new(),
+        };
+        let caller = Caller {
+            username: username.to_owned(),
+            ..Caller::default()
+        };
         assert_eq!(always.includes(&caller), is);
     }
 
@@ -243,19 +293,37 @@ mod tests {
         #[case] groups: &[&str],
         #[case] outcome: Result<(), NoApprover>,
     ) {
-        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<String>>();
-        let approvers = Approvers { groups: configured.map(owned), programs: Vec::new() };
-        assert_eq!(approvers.check(&owned(groups), &person("amy", None)), outcome);
+        let owned = |names: &[&str]| {
+            names
+                .iter()
+                .map(|&name| name.to_owned())
+                .collect::<Vec<String>>()
+        };
+        let approvers = Approvers {
+            groups: configured.map(owned),
+            programs: Vec::new(),
+        };
+        assert_eq!(
+            approvers.check(&owned(groups), &person("amy", None)),
+            outcome
+        );
     }
 
     #[test]
     fn programs_answer_only_where_they_are_listed() {
         let bot = person("system:serviceaccount:ci:bot", None);
-        let mut approvers = Approvers { groups: Some(vec!["sre".to_owned()]), programs: Vec::new() };
+        let mut approvers = Approvers {
+            groups: Some(vec!["sre".to_owned()]),
+            programs: Vec::new(),
+        };
         assert_eq!(approvers.check(&[], &bot), Err(NoApprover::Program));
         approvers.programs = vec![bot.name.clone()];
         assert_eq!(approvers.check(&[], &bot), Ok(()));
-        assert!(approvers.check(&[], &person("system:serviceaccount:ci:bot2", None)).is_err());
+        assert!(
+            approvers
+                .check(&[], &person("system:serviceaccount:ci:bot2", None))
+                .is_err()
+        );
     }
 
     proptest! {

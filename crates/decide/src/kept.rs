@@ -23,10 +23,14 @@ const MIN_PART_LEN: usize = 128;
 /// A part of a record: its name, which is ours, and what it says, as JSON.
 pub type Part<'a> = (&'a str, String);
 
-/// The parts as one JSON object of at most `most` bytes, where it has no more than some dozen of them. Of the longest parts
-/// only the beginning stands there, as a text, with length and digest of the whole.
+/// The parts as one JSON object of at most `most` bytes, where it has no more than some dozen of
+/// them. Of the longest parts only the beginning stands there, as a text, with length and digest of
+/// the whole.
 pub fn document(parts: &[Part<'_>], most: usize) -> String {
-    let parts: Vec<_> = parts.iter().map(|(name, json)| (*name, json.as_str(), digest(json.as_bytes()))).collect();
+    let parts: Vec<_> = parts
+        .iter()
+        .map(|(name, json)| (*name, json.as_str(), digest(json.as_bytes())))
+        .collect();
     let mut limit = most;
     loop {
         let text = object(&parts, limit);
@@ -41,14 +45,24 @@ fn object(parts: &[(&str, &str, String)], limit: usize) -> String {
     let limit = limit.max(MIN_PART_LEN);
     let part = |(name, json, sha256): &(&str, &str, String)| {
         let name = quoted(name, usize::MAX);
-        if json.len() <= limit { format!("{name}:{json}") } else { format!("{name}:{}", cut(json, sha256, limit)) }
+        if json.len() <= limit {
+            format!("{name}:{json}")
+        } else {
+            format!("{name}:{}", cut(json, sha256, limit))
+        }
     };
-    format!("{{{}}}", parts.iter().map(part).collect::<Vec<_>>().join(","))
+    format!(
+        "{{{}}}",
+        parts.iter().map(part).collect::<Vec<_>>().join(",")
+    )
 }
 
 fn cut(json: &str, sha256: &str, limit: usize) -> String {
     let beginning = quoted(json, limit.saturating_sub(MIN_PART_LEN));
-    format!(r#"{{"cut":{beginning},"bytes":{},"sha256":"{sha256}"}}"#, json.len())
+    format!(
+        r#"{{"cut":{beginning},"bytes":{},"sha256":"{sha256}"}}"#,
+        json.len()
+    )
 }
 
 /// A record that there is.
@@ -64,19 +78,30 @@ pub struct Kept {
     pub since: Timestamp,
 }
 
-/// The names of those to be deleted: what is too old, and of what is too many the oldest. Where there are too many in all,
-/// it is for the persons who have the most, in all namespaces together, to have fewer: nobody pushes out others' records.
+/// The names of those to be deleted: what is too old, and of what is too many the oldest. Where
+/// there are too many in all, it is for the persons who have the most, in all namespaces together,
+/// to have fewer: nobody pushes out others' records.
 pub fn surplus(records: &[Kept], keep: Duration, now: Timestamp) -> Vec<String> {
-    let (mut gone, fresh): (Vec<&Kept>, Vec<&Kept>) =
-        records.iter().partition(|record| after(record.since, keep) <= now);
-    let of_one = newest_of_each(fresh, MAX_RECORDS_OF_ONE, &mut gone, |record| (&record.person, &record.namespace));
+    let (mut gone, fresh): (Vec<&Kept>, Vec<&Kept>) = records
+        .iter()
+        .partition(|record| after(record.since, keep) <= now);
+    let of_one = newest_of_each(fresh, MAX_RECORDS_OF_ONE, &mut gone, |record| {
+        (&record.person, &record.namespace)
+    });
     let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
     for record in &of_one {
         let count = counts.entry(&record.person).or_default();
         *count = count.saturating_add(1);
     }
-    let left_with = |most: usize| counts.values().fold(0_usize, |sum, count| sum.saturating_add((*count).min(most)));
-    let share = (1..=MAX_RECORDS).rev().find(|share| left_with(*share) <= MAX_RECORDS).unwrap_or(1);
+    let left_with = |most: usize| {
+        counts
+            .values()
+            .fold(0_usize, |sum, count| sum.saturating_add((*count).min(most)))
+    };
+    let share = (1..=MAX_RECORDS)
+        .rev()
+        .find(|share| left_with(*share) <= MAX_RECORDS)
+        .unwrap_or(1);
     let mut left = newest_of_each(of_one, share, &mut gone, |record| &record.person);
     // More persons than places.
     sort(&mut left);

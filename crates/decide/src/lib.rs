@@ -10,7 +10,8 @@
 //! - [`verdict`]: the decision itself; [`matching`] compares what is tried with what was asked for.
 //! - [`proxy`]: the doors that nobody can ask for.
 //! - [`lifecycle`]: where a request stands, for its status, its role binding and the clean-up.
-//! - [`policy`]: what needs no request, more than one approval, or cannot be had at all; [`ruling`]: what all say together.
+//! - [`policy`]: what needs no request, more than one approval, or cannot be had at all;
+//!   [`ruling`]: what all say together.
 //! - [`settings`]: what decisions go by.
 //! - [`rules`]: what a request may ask for at all.
 //! - [`identity`]: names, with and without the authenticator's prefix.
@@ -20,7 +21,8 @@
 //! - [`kept`]: records of what was deleted, which are never long nor too many.
 //! - [`canary`]: whether an API server still asks us.
 //! - [`text`]: which characters do not show, and texts of others made safe to show.
-//! - [`duration`], [`argv`]: durations in Go's syntax, and commands shown so that no two look the same.
+//! - [`duration`], [`argv`]: durations in Go's syntax, and commands shown so that no two look the
+//!   same.
 
 pub mod access;
 pub mod argv;

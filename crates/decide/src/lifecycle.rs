@@ -16,7 +16,8 @@ pub const BINDING_AFTER_USE: Duration = Duration::from_mins(1);
 /// How long requests are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
-    /// Those that are over (`--keep-finished`). Those that nobody answered or used are kept as long as they can be used.
+    /// Those that are over (`--keep-finished`). Those that nobody answered or used are kept as long
+    /// as they can be used.
     pub finished: Duration,
 }
 
@@ -43,7 +44,8 @@ pub struct Plan {
     pub look_again: Option<Timestamp>,
 }
 
-/// What has no good seal, of a request that waits: it was written past the server, or sealed under a key that is gone.
+/// What has no good seal, of a request that waits: it was written past the server, or sealed under
+/// a key that is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Unsealed {
     /// Whether the request has none.
@@ -58,49 +60,105 @@ impl Unsealed {
             return Self::default();
         }
         let broken = |grant: &&Grant| grant.seal == Seal::Broken && grant.answer == Answer::Granted;
-        let grants = candidate.grants.iter().filter(broken).map(|grant| grant.name.clone()).collect();
-        Self { request: candidate.request.seal == Seal::Broken, grants }
+        let grants = candidate
+            .grants
+            .iter()
+            .filter(broken)
+            .map(|grant| grant.name.clone())
+            .collect();
+        Self {
+            request: candidate.request.seal == Seal::Broken,
+            grants,
+        }
     }
 }
 
 /// What the controllers should make of a request at `now`.
 pub fn plan(candidate: &Candidate, now: Timestamp, keep: Keep, rules: &Rules) -> Plan {
-    let ruling = rules.policies.of_request(&candidate.request, &rules.settings.prefix);
-    let marked = candidate.begins(&ruling, now, rules).map(|emergency| candidate.marked(emergency));
+    let ruling = rules
+        .policies
+        .of_request(&candidate.request, &rules.settings.prefix);
+    let marked = candidate
+        .begins(&ruling, now, rules)
+        .map(|emergency| candidate.marked(emergency));
     let candidate = marked.as_ref().unwrap_or(candidate);
     let standing = candidate.standing_under(&ruling, now, rules);
     let approvals = candidate.wanted(&ruling, now, rules).needed;
     let created = candidate.request.created;
     let over = |at: Timestamp| Some(after(at, keep.finished));
     let (bound_until, delete_at, changes) = match &standing {
-        Standing::Pending => {
-            (None, Some(after(created, rules.settings.unused)), Some(after(created, rules.settings.unused)))
-        }
+        Standing::Pending => (
+            None,
+            Some(after(created, rules.settings.unused)),
+            Some(after(created, rules.settings.unused)),
+        ),
         Standing::Granted(access) => (Some(access.until), None, Some(access.until)),
         Standing::Denied(denial) => (None, over(denial.at), None),
-        Standing::Used { last, .. } => (Some(after(last.at, BINDING_AFTER_USE)), over(last.at), None),
+        Standing::Used { last, .. } => {
+            (Some(after(last.at, BINDING_AFTER_USE)), over(last.at), None)
+        }
         // Nobody used it: it is of no interest to anybody any more.
-        Standing::Expired { at, by } if by.is_empty() || is_single_use(candidate) => (None, Some(*at), None),
+        Standing::Expired { at, by } if by.is_empty() || is_single_use(candidate) => {
+            (None, Some(*at), None)
+        }
         Standing::Expired { at, .. } => (None, over(*at), None),
         // Should the policy go, it is what it was.
-        Standing::Forbidden(_) => (None, Some(after(created, keep.finished.max(rules.settings.unused))), None),
+        Standing::Forbidden(_) => (
+            None,
+            Some(after(created, keep.finished.max(rules.settings.unused))),
+            None,
+        ),
         Standing::Revoked => (None, None, None),
     };
     let bound = bound_until.is_some_and(|until| now < until);
-    let uses = || candidate.request.uses.iter().filter_map(|one| Some((one, one.lost_at()?)));
-    let lost = uses().filter(|(_, at)| *at <= now).map(|(one, _)| one.review_uid.clone()).collect();
+    let uses = || {
+        candidate
+            .request
+            .uses
+            .iter()
+            .filter_map(|one| Some((one, one.lost_at()?)))
+    };
+    let lost = uses()
+        .filter(|(_, at)| *at <= now)
+        .map(|(one, _)| one.review_uid.clone())
+        .collect();
     let delete_at = once_reviewed(candidate, delete_at, keep);
-    let (emergency, reviewed) = (candidate.request.emergency.clone(), candidate.reviewed(now, rules));
-    let overdue = emergency.as_ref().filter(|_| reviewed.is_none()).map(|emergency| emergency.review_by);
-    let times = [changes, bound_until, delete_at, overdue].into_iter().flatten();
-    let look_again = times.chain(uses().map(|(_, at)| at)).filter(|at| *at > now).min();
+    let (emergency, reviewed) = (
+        candidate.request.emergency.clone(),
+        candidate.reviewed(now, rules),
+    );
+    let overdue = emergency
+        .as_ref()
+        .filter(|_| reviewed.is_none())
+        .map(|emergency| emergency.review_by);
+    let times = [changes, bound_until, delete_at, overdue]
+        .into_iter()
+        .flatten();
+    let look_again = times
+        .chain(uses().map(|(_, at)| at))
+        .filter(|at| *at > now)
+        .min();
     let unsealed = Unsealed::of(candidate, &standing);
-    Plan { standing, bound, approvals, delete_at, lost, emergency, reviewed, unsealed, look_again }
+    Plan {
+        standing,
+        bound,
+        approvals,
+        delete_at,
+        lost,
+        emergency,
+        reviewed,
+        unsealed,
+        look_again,
+    }
 }
 
-/// An emergency is kept until it is reviewed, and its review for the record. What is not in the status may still be
-/// deleted with its grant.
-fn once_reviewed(candidate: &Candidate, delete_at: Option<Timestamp>, keep: Keep) -> Option<Timestamp> {
+/// An emergency is kept until it is reviewed, and its review for the record. What is not in the
+/// status may still be deleted with its grant.
+fn once_reviewed(
+    candidate: &Candidate,
+    delete_at: Option<Timestamp>,
+    keep: Keep,
+) -> Option<Timestamp> {
     match (&candidate.request.emergency, &candidate.request.reviewed) {
         (None, _) => delete_at,
         (Some(_), None) => None,

@@ -11,8 +11,8 @@ use crate::{
     standing::{Candidate, Standing},
 };
 
-/// The API server asks again about the same ephemeral container within this time. Later, whoever asks is somebody whose
-/// container was never stored.
+/// The API server asks again about the same ephemeral container within this time. Later, whoever
+/// asks is somebody whose container was never stored.
 const ASKED_AGAIN: Duration = Duration::from_mins(1);
 
 /// In what an attempt differs from a request.
@@ -43,8 +43,8 @@ pub enum Part {
     Attach,
 }
 
-/// Which part of a request an attempt is about, if any. A request for one door opens no other, except that one for a
-/// debug container may say that its user attaches to it.
+/// Which part of a request an attempt is about, if any. A request for one door opens no other,
+/// except that one for a debug container may say that its user attaches to it.
 pub fn part(ask: &Ask, action: &Action) -> Option<Part> {
     match (ask, action) {
         (Ask::Copy(copy), Action::Exec(exec)) if is_question(copy, exec) => Some(Part::Question),
@@ -61,11 +61,14 @@ pub fn part(ask: &Ask, action: &Action) -> Option<Part> {
 }
 
 fn is_question(copy: &Copy, exec: &Exec) -> bool {
-    copy.question().is_some_and(|question| question == exec.command) && !exec.stdin && !exec.tty
+    copy.question()
+        .is_some_and(|question| question == exec.command)
+        && !exec.stdin
+        && !exec.tty
 }
 
-/// In what an attempt differs from a request that it is about, as far as memory can tell. Less than was asked for (no
-/// terminal, no standard input) is no difference.
+/// In what an attempt differs from a request that it is about, as far as memory can tell. Less than
+/// was asked for (no terminal, no standard input) is no difference.
 pub fn differences(ask: &Ask, action: &Action) -> Vec<Difference> {
     match (ask, action) {
         (Ask::Exec(ask), Action::Exec(exec)) => exec_differences(ask, exec),
@@ -73,7 +76,9 @@ pub fn differences(ask: &Ask, action: &Action) -> Vec<Difference> {
         (Ask::Attach(ask), Action::Attach(attach)) => attach_differences(ask, attach),
         (Ask::PortForward, Action::PortForward) => Vec::new(),
         (Ask::Debug(ask), Action::Debug(addition)) => debug_differences(ask, addition),
-        (Ask::Debug(ask), Action::Attach(attach)) if ask.attach => attach_differences(&as_attach(ask, attach), attach),
+        (Ask::Debug(ask), Action::Attach(attach)) if ask.attach => {
+            attach_differences(&as_attach(ask, attach), attach)
+        }
         (
             Ask::Exec(_) | Ask::Copy(_) | Ask::Attach(_) | Ask::PortForward | Ask::Debug(_),
             Action::Exec(_) | Action::Attach(_) | Action::PortForward | Action::Debug(_),
@@ -102,7 +107,11 @@ fn as_exec(copy: &Copy, exec: &Exec) -> ExecAsk {
     let question = is_question(copy, exec);
     ExecAsk {
         container: copy.container.clone(),
-        command: Command::Exactly(copy.question().filter(|_| question).unwrap_or_else(|| copy.command())),
+        command: Command::Exactly(
+            copy.question()
+                .filter(|_| question)
+                .unwrap_or_else(|| copy.command()),
+        ),
         stdin: !question && copy.direction == crate::copy::Direction::To,
         tty: false,
     }
@@ -110,24 +119,37 @@ fn as_exec(copy: &Copy, exec: &Exec) -> ExecAsk {
 
 fn attach_differences(ask: &AttachAsk, attach: &Attach) -> Vec<Difference> {
     which([
-        (attach.container.is_some() && attach.container != ask.container, Difference::Container),
+        (
+            attach.container.is_some() && attach.container != ask.container,
+            Difference::Container,
+        ),
         (attach.stdin && !ask.stdin, Difference::Stdin),
         (attach.tty && !ask.tty, Difference::Tty),
     ])
 }
 
-/// How a debug request lets its user attach: as its container was asked for. Which container that is, its use and the
-/// live pod tell.
+/// How a debug request lets its user attach: as its container was asked for. Which container that
+/// is, its use and the live pod tell.
 fn as_attach(ask: &DebugAsk, attach: &Attach) -> AttachAsk {
-    AttachAsk { container: attach.container.clone(), stdin: ask.container.stdin, tty: ask.container.tty }
+    AttachAsk {
+        container: attach.container.clone(),
+        stdin: ask.container.stdin,
+        tty: ask.container.tty,
+    }
 }
 
 fn debug_differences(ask: &DebugAsk, addition: &Addition) -> Vec<Difference> {
-    ask.container.differences(&addition.container).into_iter().map(Difference::Field).collect()
+    ask.container
+        .differences(&addition.container)
+        .into_iter()
+        .map(Difference::Field)
+        .collect()
 }
 
 fn which<const N: usize>(all: [(bool, Difference); N]) -> Vec<Difference> {
-    all.into_iter().filter_map(|(differs, difference)| differs.then_some(difference)).collect()
+    all.into_iter()
+        .filter_map(|(differs, difference)| differs.then_some(difference))
+        .collect()
 }
 
 /// Whether a part of a request is there to be used by an attempt.
@@ -145,22 +167,39 @@ pub enum Left {
     Nothing,
 }
 
-/// What is left of a part for an attempt, in a request that stands like this. Says nothing of whether they match.
-pub fn left(candidate: &Candidate, standing: &Standing, part: Part, attempt: &Attempt, now: Timestamp) -> Left {
+/// What is left of a part for an attempt, in a request that stands like this. Says nothing of
+/// whether they match.
+pub fn left(
+    candidate: &Candidate,
+    standing: &Standing,
+    part: Part,
+    attempt: &Attempt,
+    now: Timestamp,
+) -> Left {
     let request = &candidate.request;
     let granted = matches!(standing, Standing::Granted(_));
     match (request.validity, part) {
         // What was added is written down, so that its user attaches to nothing else.
-        (Validity::For(_), Part::Container) if granted => added_for_a_time(request, &attempt.action),
-        (Validity::For(_) | Validity::Once, Part::Attach) if !was_added(request, &attempt.action) => Left::Nothing,
+        (Validity::For(_), Part::Container) if granted => {
+            added_for_a_time(request, &attempt.action)
+        }
+        (Validity::For(_) | Validity::Once, Part::Attach)
+            if !was_added(request, &attempt.action) =>
+        {
+            Left::Nothing
+        }
         (Validity::For(_), _) | (Validity::Once, Part::Question) if granted => Left::Free,
-        (Validity::Once, Part::Whole) => of(request.uses.first(), granted, |one| one.review_uid == attempt.review_uid),
+        (Validity::Once, Part::Whole) => of(request.uses.first(), granted, |one| {
+            one.review_uid == attempt.review_uid
+        }),
         (Validity::Once, Part::Container) => {
-            of(request.used(Door::EphemeralContainers), granted, |one| is_same_container(one, &attempt.action, now))
+            of(request.used(Door::EphemeralContainers), granted, |one| {
+                is_same_container(one, &attempt.action, now)
+            })
         }
-        (Validity::Once, Part::Attach) => {
-            of(request.used(Door::Attach), granted, |one| one.review_uid == attempt.review_uid)
-        }
+        (Validity::Once, Part::Attach) => of(request.used(Door::Attach), granted, |one| {
+            one.review_uid == attempt.review_uid
+        }),
         (Validity::For(_), _) | (Validity::Once, Part::Question) => Left::Nothing,
     }
 }
@@ -174,8 +213,9 @@ fn of(spent: Option<&Use>, granted: bool, own: impl Fn(&Use) -> bool) -> Left {
     }
 }
 
-/// The API server asks again, under another review, when the pod's status changed meanwhile: the container that is
-/// added is the same by its pod's UID and its name, which no other container of that pod can ever have.
+/// The API server asks again, under another review, when the pod's status changed meanwhile: the
+/// container that is added is the same by its pod's UID and its name, which no other container of
+/// that pod can ever have.
 fn is_same_container(one: &Use, action: &Action, now: Timestamp) -> bool {
     match action {
         Action::Debug(addition) => {
@@ -189,10 +229,17 @@ fn is_same_container(one: &Use, action: &Action, now: Timestamp) -> bool {
 /// Maximum number of containers that can be attached to under one request for a time.
 const MAX_ADDED: usize = 16;
 
-/// A container that is added under a request for a time is a use only where its user may attach to it.
+/// A container that is added under a request for a time is a use only where its user may attach to
+/// it.
 fn added_for_a_time(request: &Request, action: &Action) -> Left {
-    let (Ask::Debug(ask), Action::Debug(addition)) = (&request.ask, action) else { return Left::Nothing };
-    let known = addition.container.name.as_deref().and_then(|name| request.added(&addition.pod_uid, name));
+    let (Ask::Debug(ask), Action::Debug(addition)) = (&request.ask, action) else {
+        return Left::Nothing;
+    };
+    let known = addition
+        .container
+        .name
+        .as_deref()
+        .and_then(|name| request.added(&addition.pod_uid, name));
     match (known, request.uses.first()) {
         _ if !ask.attach => Left::Free,
         (Some(_), _) => Left::Own,
@@ -203,6 +250,13 @@ fn added_for_a_time(request: &Request, action: &Action) -> Left {
 
 /// Whether a container of this name was added under this request; in which pod, the live pod tells.
 fn was_added(request: &Request, action: &Action) -> bool {
-    let added = request.uses.iter().filter(|one| one.door == Door::EphemeralContainers);
-    action.container().is_some_and(|name| added.map(|one| one.container.as_deref()).any(|added| added == Some(name)))
+    let added = request
+        .uses
+        .iter()
+        .filter(|one| one.door == Door::EphemeralContainers);
+    action.container().is_some_and(|name| {
+        added
+            .map(|one| one.container.as_deref())
+            .any(|added| added == Some(name))
+    })
 }

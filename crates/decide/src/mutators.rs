@@ -1,7 +1,8 @@
-//! Who may change an object on its way to us: mutating webhooks and mutating policies of others, by their rules alone.
+//! Who may change an object on its way to us: mutating webhooks and mutating policies of others, by
+//! their rules alone.
 //!
-//! Selectors and conditions are left out on purpose: labels are written by people, and what a condition comes to nobody
-//! can tell before.
+//! Selectors and conditions are left out on purpose: labels are written by people, and what a
+//! condition comes to nobody can tell before.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +17,14 @@ pub struct Rule {
     pub operations: Vec<String>,
 }
 
-/// What must be stored as it was written, by API group: what is asked for, granted and allowed; `ConfigMaps`, of which one
-/// names the mutators that installers trust, and others are records; and who serves our objects, and as what.
+/// What must be stored as it was written, by API group: what is asked for, granted and allowed;
+/// `ConfigMaps`, of which one names the mutators that installers trust, and others are records; and
+/// who serves our objects, and as what.
 const OBJECTS: [(&str, &[&str]); 4] = [
-    ("spreadgroup.com", &["accessrequests", "accessgrants", "accesspolicies"]),
+    (
+        "spreadgroup.com",
+        &["accessrequests", "accessgrants", "accesspolicies"],
+    ),
     ("", &["configmaps"]),
     ("apiextensions.k8s.io", &["customresourcedefinitions"]),
     ("apiregistration.k8s.io", &["apiservices"]),
@@ -28,17 +33,29 @@ const OBJECTS: [(&str, &[&str]); 4] = [
 impl Rule {
     /// Whether it is for such objects, or for their status, as they are written.
     pub fn reaches_objects(&self) -> bool {
-        let written = self.operations.iter().any(|operation| ["*", "CREATE", "UPDATE"].contains(&operation.as_str()));
+        let written = self
+            .operations
+            .iter()
+            .any(|operation| ["*", "CREATE", "UPDATE"].contains(&operation.as_str()));
         let reached = |(group, names): &(&str, &[&str])| {
-            let is_group = self.groups.iter().any(|other| other == "*" || other == group);
-            is_group && self.resources.iter().any(|resource| is_one(resource, names))
+            let is_group = self
+                .groups
+                .iter()
+                .any(|other| other == "*" || other == group);
+            is_group
+                && self
+                    .resources
+                    .iter()
+                    .any(|resource| is_one(resource, names))
         };
         written && OBJECTS.iter().any(reached)
     }
 }
 
 fn is_one(resource: &str, names: &[&str]) -> bool {
-    let (name, sub) = resource.split_once('/').map_or((resource, None), |(name, sub)| (name, Some(sub)));
+    let (name, sub) = resource
+        .split_once('/')
+        .map_or((resource, None), |(name, sub)| (name, Some(sub)));
     let is_named = name == "*" || names.contains(&name);
     is_named && sub.is_none_or(|sub| sub == "*" || sub == "status")
 }
@@ -85,18 +102,22 @@ pub type Trusted = BTreeMap<String, String>;
 impl Mutator {
     /// Whether it may change a request, a grant, a policy, or what these stand on.
     pub fn reaches_objects(&self) -> bool {
-        self.rules.as_ref().is_none_or(|rules| rules.iter().any(Rule::reaches_objects))
+        self.rules
+            .as_ref()
+            .is_none_or(|rules| rules.iter().any(Rule::reaches_objects))
     }
 
-    /// Whether an installer has named it: a webhook configuration by its name, since who may write it is guarded; a policy as
-    /// it is, by UID and generation, since nothing guards it.
+    /// Whether an installer has named it: a webhook configuration by its name, since who may write
+    /// it is guarded; a policy as it is, by UID and generation, since nothing guards it.
     pub fn is_trusted(&self, trusted: &Trusted) -> bool {
         let named = trusted.get(&format!("{}.{}", self.kind.name(), self.name));
         match self.kind {
             Kind::Webhook => named.is_some(),
             Kind::Policy => {
                 !self.has_parameters
-                    && named.is_some_and(|named| named.trim() == format!("{} {}", self.uid, self.generation))
+                    && named.is_some_and(|named| {
+                        named.trim() == format!("{} {}", self.uid, self.generation)
+                    })
             }
         }
     }
@@ -113,7 +134,11 @@ mod tests {
     }
 
     fn rule(group: &str, resource: &str, operation: &str) -> Rule {
-        Rule { groups: texts(&[group]), resources: texts(&[resource]), operations: texts(&[operation]) }
+        Rule {
+            groups: texts(&[group]),
+            resources: texts(&[resource]),
+            operations: texts(&[operation]),
+        }
     }
 
     // K3
@@ -131,7 +156,11 @@ mod tests {
     #[case("apiregistration.k8s.io", "*", "CREATE")]
     #[case("", "*", "CREATE")]
     #[case("", "*/*", "*")]
-    fn a_rule_for_our_objects_reaches_them(#[case] group: &str, #[case] resource: &str, #[case] operation: &str) {
+    fn a_rule_for_our_objects_reaches_them(
+        #[case] group: &str,
+        #[case] resource: &str,
+        #[case] operation: &str,
+    ) {
         assert!(rule(group, resource, operation).reaches_objects());
         let mut more = rule(group, resource, operation);
         more.groups.insert(0, "apps".to_owned());
@@ -151,7 +180,11 @@ mod tests {
     #[case("spreadgroup.com", "accessgrants", "DELETE")]
     #[case("spreadgroup.com", "accessgrants/scale", "UPDATE")]
     #[case("spreadgroup.com.example", "accessgrants", "*")]
-    fn a_rule_for_something_else_does_not(#[case] group: &str, #[case] resource: &str, #[case] operation: &str) {
+    fn a_rule_for_something_else_does_not(
+        #[case] group: &str,
+        #[case] resource: &str,
+        #[case] operation: &str,
+    ) {
         assert!(!rule(group, resource, operation).reaches_objects());
     }
 
@@ -169,7 +202,13 @@ mod tests {
     #[test]
     fn rules_that_are_not_understood_may_be_any() {
         assert!(!mutator(Kind::Policy).reaches_objects());
-        assert!(Mutator { rules: None, ..mutator(Kind::Policy) }.reaches_objects());
+        assert!(
+            Mutator {
+                rules: None,
+                ..mutator(Kind::Policy)
+            }
+            .reaches_objects()
+        );
     }
 
     // K3
@@ -183,13 +222,25 @@ mod tests {
     fn a_policy_is_trusted_as_it_is(#[case] key: &str, #[case] value: &str, #[case] is: bool) {
         let trusted = Trusted::from([(key.to_owned(), value.to_owned())]);
         assert_eq!(mutator(Kind::Policy).is_trusted(&trusted), is);
-        assert!(!Mutator { has_parameters: true, ..mutator(Kind::Policy) }.is_trusted(&trusted));
+        assert!(
+            !Mutator {
+                has_parameters: true,
+                ..mutator(Kind::Policy)
+            }
+            .is_trusted(&trusted)
+        );
     }
 
     #[test]
     fn a_webhook_configuration_is_trusted_by_its_name() {
         let trusted = Trusted::from([("MutatingWebhookConfiguration.m".to_owned(), String::new())]);
         assert!(mutator(Kind::Webhook).is_trusted(&trusted));
-        assert!(!Mutator { name: "n".to_owned(), ..mutator(Kind::Webhook) }.is_trusted(&trusted));
+        assert!(
+            !Mutator {
+                name: "n".to_owned(),
+                ..mutator(Kind::Webhook)
+            }
+            .is_trusted(&trusted)
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! Policies: what needs no request, what needs more than one approval, and what nobody may.
 //!
-//! Of all policies that match, `Deny` wins, then `Require`, then `Allow`; where none matches, one approval is needed.
-//! A restriction matches where it may concern what is done, a permission only where it certainly does.
+//! Of all policies that match, `Deny` wins, then `Require`, then `Allow`; where none matches, one
+//! approval is needed. A restriction matches where it may concern what is done, a permission only
+//! where it certainly does.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -61,7 +62,8 @@ pub enum Subject {
     User(String),
     /// A group.
     Group(String),
-    /// A program, by its whole user name. A permission reaches a program by its name only, never by a group.
+    /// A program, by its whole user name. A permission reaches a program by its name only, never by
+    /// a group.
     ServiceAccount(String),
 }
 
@@ -93,9 +95,11 @@ pub enum Effect {
 pub struct Allow {
     /// Whether somebody may type into it.
     pub interactive: bool,
-    /// What a request must say. With a reason or keys, only a request is granted, not the plain attempt.
+    /// What a request must say. With a reason or keys, only a request is granted, not the plain
+    /// attempt.
     pub terms: Terms,
-    /// For emergencies: within this time somebody must review it. Only a request is granted, once that is written down.
+    /// For emergencies: within this time somebody must review it. Only a request is granted, once
+    /// that is written down.
     pub emergency: Option<Duration>,
 }
 
@@ -163,7 +167,12 @@ impl Pattern {
     pub fn new(written: &str) -> Result<Self, String> {
         let whole = format!("^(?:{written})$");
         // Alone first: with a parenthesis too many it would be another inside of ours.
-        let check = |text: &str| RegexBuilder::new(text).size_limit(LARGEST_PATTERN).nest_limit(32).build();
+        let check = |text: &str| {
+            RegexBuilder::new(text)
+                .size_limit(LARGEST_PATTERN)
+                .nest_limit(32)
+                .build()
+        };
         let fault = |error: regex::Error| {
             if matches!(error, regex::Error::CompiledTooBig(_)) {
                 "it takes too much room".to_owned()
@@ -172,7 +181,10 @@ impl Pattern {
             }
         };
         let regex = check(written).and_then(|_| check(&whole)).map_err(fault)?;
-        Ok(Self { written: written.to_owned(), regex })
+        Ok(Self {
+            written: written.to_owned(),
+            regex,
+        })
     }
 
     /// As it was written.
@@ -194,7 +206,10 @@ impl TextRule {
         // As long as the schema lets a reason be; a dry run comes here before that is looked at.
         text.len() <= 4096
             && !text.trim().is_empty()
-            && self.pattern.as_ref().is_none_or(|pattern| pattern.regex.is_match(text))
+            && self
+                .pattern
+                .as_ref()
+                .is_none_or(|pattern| pattern.regex.is_match(text))
     }
 }
 
@@ -253,9 +268,22 @@ impl Terms {
         if let Some(rule) = self.reason.as_ref().filter(|rule| !rule.accepts(reason)) {
             return Err(Unmet::Reason { rule: rule.clone() });
         }
-        let value = |key: &String| request.keys.get(key).map(String::as_str).unwrap_or_default();
-        match self.keys.iter().find(|(key, rule)| !rule.accepts(value(key))) {
-            Some((key, rule)) => Err(Unmet::Key { key: key.clone(), rule: rule.clone() }),
+        let value = |key: &String| {
+            request
+                .keys
+                .get(key)
+                .map(String::as_str)
+                .unwrap_or_default()
+        };
+        match self
+            .keys
+            .iter()
+            .find(|(key, rule)| !rule.accepts(value(key)))
+        {
+            Some((key, rule)) => Err(Unmet::Key {
+                key: key.clone(),
+                rule: rule.clone(),
+            }),
             None => Ok(()),
         }
     }
@@ -345,10 +373,14 @@ pub struct Through<'a> {
 }
 
 impl Policy {
-    /// Whether it refuses what goes through a proxy: nobody can approve that, and so what requires something does too.
+    /// Whether it refuses what goes through a proxy: nobody can approve that, and so what requires
+    /// something does too.
     pub(crate) fn may_refuse(&self, through: &Through<'_>) -> bool {
         let who = self.may_mean(through.username, through.groups);
-        let place = self.namespaces.is_empty() || through.namespace.is_none_or(|namespace| self.is_in(namespace));
+        let place = self.namespaces.is_empty()
+            || through
+                .namespace
+                .is_none_or(|namespace| self.is_in(namespace));
         who && place && self.doors.is_empty() && !matches!(self.effect, Effect::Allow(_))
     }
 
@@ -356,34 +388,48 @@ impl Policy {
     pub(crate) fn lets_through(&self, through: &Through<'_>) -> bool {
         let place = match (through.resource, through.namespace) {
             (ProxyResource::Nodes, None) => true,
-            (ProxyResource::Pods | ProxyResource::Services, Some(namespace)) => self.is_in(namespace),
-            (ProxyResource::Nodes, Some(_)) | (ProxyResource::Pods | ProxyResource::Services, None) => false,
+            (ProxyResource::Pods | ProxyResource::Services, Some(namespace)) => {
+                self.is_in(namespace)
+            }
+            (ProxyResource::Nodes, Some(_))
+            | (ProxyResource::Pods | ProxyResource::Services, None) => false,
         };
         let leads = |rule: &ProxyRule| rule.leads_to(through.resource, through.port, through.path);
         let plain = matches!(&self.effect, Effect::Allow(allow) if allow.is_plain());
-        plain && self.names(through.username, through.groups) && place && self.proxies.iter().any(leads)
+        plain
+            && self.names(through.username, through.groups)
+            && place
+            && self.proxies.iter().any(leads)
     }
 
     /// Whether it is for somebody, as restrictions are.
     fn may_mean(&self, username: &str, groups: &[String]) -> bool {
         match &self.who {
             Who::Everybody => true,
-            Who::Listed(subjects) => subjects.iter().any(|subject| subject.names(username, groups)),
+            Who::Listed(subjects) => subjects
+                .iter()
+                .any(|subject| subject.names(username, groups)),
         }
     }
 
     /// Whether it names somebody. A permission reaches a program by its name only.
     fn names(&self, username: &str, groups: &[String]) -> bool {
-        let Who::Listed(subjects) = &self.who else { return false };
+        let Who::Listed(subjects) = &self.who else {
+            return false;
+        };
         subjects.iter().any(|subject| match subject {
             Subject::Group(_) if is_program(username) => false,
-            Subject::User(_) | Subject::Group(_) | Subject::ServiceAccount(_) => subject.names(username, groups),
+            Subject::User(_) | Subject::Group(_) | Subject::ServiceAccount(_) => {
+                subject.names(username, groups)
+            }
         })
     }
 
     fn is_in(&self, namespace: &str) -> bool {
         // Only the star stands for other characters here; no name has a NUL.
-        self.namespaces.iter().any(|glob| WildMatch::new(&glob.replace('?', "\u{0}")).matches(namespace))
+        self.namespaces
+            .iter()
+            .any(|glob| WildMatch::new(&glob.replace('?', "\u{0}")).matches(namespace))
     }
 
     /// Whether it may concern what is done: what is not certain does.
@@ -415,7 +461,11 @@ impl Policy {
 }
 
 fn is_program(username: &str) -> bool {
-    Person { name: username.to_owned(), uid: None }.is_service_account()
+    Person {
+        name: username.to_owned(),
+        uid: None,
+    }
+    .is_service_account()
 }
 
 impl Subject {
@@ -445,14 +495,23 @@ impl Require {
 
     pub(crate) fn is_met_by(&self, grants: &[&Grant], prefix: &NamePrefix) -> bool {
         let mut people: Vec<&Person> = Vec::new();
-        for by in grants.iter().filter(|grant| self.counts(grant, prefix)).filter_map(|grant| grant.by.as_ref()) {
+        for by in grants
+            .iter()
+            .filter(|grant| self.counts(grant, prefix))
+            .filter_map(|grant| grant.by.as_ref())
+        {
             // Two names that may be one human's are one approval.
             if !people.iter().any(|known| known.may_be(by)) {
                 people.push(by);
             }
         }
-        let enough = u32::try_from(people.len()).is_ok_and(|people| people >= self.approvals.max(1));
-        enough && self.sets.iter().all(|set| grants.iter().any(|grant| set.has(grant, prefix)))
+        let enough =
+            u32::try_from(people.len()).is_ok_and(|people| people >= self.approvals.max(1));
+        enough
+            && self
+                .sets
+                .iter()
+                .all(|set| grants.iter().any(|grant| set.has(grant, prefix)))
     }
 }
 
@@ -461,6 +520,8 @@ impl ApproverSet {
     pub(crate) fn has(&self, grant: &Grant, prefix: &NamePrefix) -> bool {
         let Some(by) = &grant.by else { return false };
         let username = prefix.subject(&by.name);
-        self.subjects.iter().any(|subject| subject.names(&username, &grant.groups))
+        self.subjects
+            .iter()
+            .any(|subject| subject.names(&username, &grant.groups))
     }
 }

@@ -1,5 +1,5 @@
-//! The proxies of pods, services and nodes, which nobody can ask for: neither method nor query of what goes through is
-//! visible to admission. A policy may let somebody through to exact paths.
+//! The proxies of pods, services and nodes, which nobody can ask for: neither method nor query of
+//! what goes through is visible to admission. A policy may let somebody through to exact paths.
 
 use crate::text::is_hidden;
 
@@ -53,13 +53,15 @@ pub struct ProxyRule {
 const KUBELET: &str = "10250";
 
 impl ProxyRule {
-    /// Whether it lets through to a path on a port. Of a node only the kubelet's own is meant: behind others anything of
-    /// the node may listen.
+    /// Whether it lets through to a path on a port. Of a node only the kubelet's own is meant:
+    /// behind others anything of the node may listen.
     pub fn leads_to(&self, resource: ProxyResource, port: Option<&str>, path: &str) -> bool {
         let port = match (resource, port) {
             (ProxyResource::Nodes, port) => port.is_none_or(|port| port == KUBELET),
             (ProxyResource::Pods | ProxyResource::Services, None) => self.ports.is_empty(),
-            (ProxyResource::Pods | ProxyResource::Services, Some(port)) => self.ports.iter().any(|known| known == port),
+            (ProxyResource::Pods | ProxyResource::Services, Some(port)) => {
+                self.ports.iter().any(|known| known == port)
+            }
         };
         resource == self.resource && port && self.paths.iter().any(|rule| rule.leads_to(path))
     }
@@ -75,7 +77,14 @@ pub enum ProxyPath {
 }
 
 /// What may be let through behind the proxy of a node: there the kubelet also runs commands.
-const OF_NODES: [&str; 6] = ["/metrics", "/metrics/*", "/stats/*", "/healthz", "/pods", "/configz"];
+const OF_NODES: [&str; 6] = [
+    "/metrics",
+    "/metrics/*",
+    "/stats/*",
+    "/healthz",
+    "/pods",
+    "/configz",
+];
 
 /// Why paths cannot be let through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -110,7 +119,10 @@ impl ProxyPath {
         if resource == ProxyResource::Nodes && !OF_NODES.contains(&text) {
             return Err(ProxyPathError::OfNode);
         }
-        Ok(base.map_or_else(|| Self::Exactly(text.to_owned()), |base| Self::Below(format!("{base}/"))))
+        Ok(base.map_or_else(
+            || Self::Exactly(text.to_owned()),
+            |base| Self::Below(format!("{base}/")),
+        ))
     }
 
     /// Whether a path, which was checked, is this one or below it.
@@ -146,24 +158,38 @@ pub fn name(text: &str) -> Result<ProxyName, ProxyError> {
         [scheme, name, port] => (Some(*scheme), *name, Some(*port)),
         _ => return Err(ProxyError::Name),
     };
-    let word = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.');
+    let word = |text: &str| {
+        text.chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.')
+    };
     let known = scheme.is_none_or(|scheme| matches!(scheme, "" | "http" | "https"));
     let way_up = matches!(name, "." | "..");
     if name.is_empty() || way_up || !word(name) || !known || !port.is_none_or(word) {
         return Err(ProxyError::Name);
     }
-    Ok(ProxyName { scheme: scheme.and_then(some), name: name.to_owned(), port: port.and_then(some) })
+    Ok(ProxyName {
+        scheme: scheme.and_then(some),
+        name: name.to_owned(),
+        port: port.and_then(some),
+    })
 }
 
-/// Checks that a path, as the API server has decoded it once, means one thing: no `..`, no `//`, nothing encoded.
+/// Checks that a path, as the API server has decoded it once, means one thing: no `..`, no `//`,
+/// nothing encoded.
 ///
 /// # Errors
 /// It could be read in another way behind the proxy.
 pub fn check_path(path: &str) -> Result<(), ProxyError> {
     let dots = path.split('/').any(|part| part == "." || part == "..");
     // Some servers take what follows a `;` away before they look at the dots.
-    let hidden = path.chars().any(|c| is_hidden(c) || matches!(c, '%' | '\\' | '?' | '#' | ';'));
-    if dots || hidden || path.contains("//") { Err(ProxyError::Path) } else { Ok(()) }
+    let hidden = path
+        .chars()
+        .any(|c| is_hidden(c) || matches!(c, '%' | '\\' | '?' | '#' | ';'));
+    if dots || hidden || path.contains("//") {
+        Err(ProxyError::Path)
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -187,7 +213,14 @@ mod tests {
         #[case] port: Option<&str>,
     ) {
         let parsed = name(text).unwrap();
-        assert_eq!((parsed.scheme.as_deref(), parsed.name.as_str(), parsed.port.as_deref()), (scheme, expected, port));
+        assert_eq!(
+            (
+                parsed.scheme.as_deref(),
+                parsed.name.as_str(),
+                parsed.port.as_deref()
+            ),
+            (scheme, expected, port)
+        );
     }
 
     #[rstest]
@@ -257,8 +290,17 @@ mod tests {
     #[case("/a/*", "/a/", false)]
     #[case("/a/*", "/a", false)]
     #[case("/a/*", "/ab", false)]
-    fn a_path_leads_to_itself_or_below(#[case] rule: &str, #[case] path: &str, #[case] leads: bool) {
-        assert_eq!(ProxyPath::read(rule, ProxyResource::Pods).unwrap().leads_to(path), leads);
+    fn a_path_leads_to_itself_or_below(
+        #[case] rule: &str,
+        #[case] path: &str,
+        #[case] leads: bool,
+    ) {
+        assert_eq!(
+            ProxyPath::read(rule, ProxyResource::Pods)
+                .unwrap()
+                .leads_to(path),
+            leads
+        );
     }
 
     #[rstest]
@@ -277,7 +319,11 @@ mod tests {
         #[case] leads: bool,
     ) {
         let ports = ports.iter().map(|&port| port.to_owned()).collect();
-        let rule = ProxyRule { resource, ports, paths: vec![ProxyPath::Exactly("/metrics".to_owned())] };
+        let rule = ProxyRule {
+            resource,
+            ports,
+            paths: vec![ProxyPath::Exactly("/metrics".to_owned())],
+        };
         assert_eq!(rule.leads_to(resource, port, "/metrics"), leads);
         assert!(!rule.leads_to(resource, port, "/other"));
     }

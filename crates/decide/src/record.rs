@@ -1,7 +1,9 @@
-//! What is written down: lines of JSON that are always whole and never long, and what is counted instead of written.
+//! What is written down: lines of JSON that are always whole and never long, and what is counted
+//! instead of written.
 //!
-//! Whoever is refused chooses what stands in the line about it. So a line has a bound, and of what is cut from it the
-//! length and the digest stand there; and of one user's refusals only so many are written, and the others counted.
+//! Whoever is refused chooses what stands in the line about it. So a line has a bound, and of what
+//! is cut from it the length and the digest stand there; and of one user's refusals only so many
+//! are written, and the others counted.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +19,8 @@ use crate::identity::share;
 pub const MAX_LINE_LEN: usize = 8 * 1024;
 /// Longest line about something that was denied, in bytes, with its end.
 pub const MAX_DENIED_LEN: usize = 2 * 1024;
-/// Longest text that stands whole in a line, as JSON: beside it are the names of whom, where and why.
+/// Longest text that stands whole in a line, as JSON: beside it are the names of whom, where and
+/// why.
 pub const MAX_WHOLE_LEN: usize = 6 * 1024;
 /// Minimum of the bound on a line, in bytes.
 const MIN_LINE_LEN: usize = 256;
@@ -56,20 +59,31 @@ pub fn digest(bytes: &[u8]) -> String {
     hex
 }
 
-/// The fields as one JSON object on a line of at most `most` bytes, with its end. The longest texts are cut to what fits;
-/// beside a text `command` that was cut stand its length in `command_bytes` and its digest in `command_sha256`.
+/// The fields as one JSON object on a line of at most `most` bytes, with its end. The longest texts
+/// are cut to what fits; beside a text `command` that was cut stand its length in `command_bytes`
+/// and its digest in `command_sha256`.
 pub fn line(fields: &[Field<'_>], most: usize) -> String {
     let most = most.max(MIN_LINE_LEN);
     let sizes: Vec<Size> = fields.iter().map(Size::of).collect();
     let fits = |limit: usize| length(&sizes, limit) <= most;
-    let limit = if fits(usize::MAX) { Some(usize::MAX) } else { fits(0).then(|| widest(most, fits)) };
+    let limit = if fits(usize::MAX) {
+        Some(usize::MAX)
+    } else {
+        fits(0).then(|| widest(most, fits))
+    };
     let text = match limit {
         Some(limit) => object(fields, limit),
         // None of our lines has so many fields.
         None => object(
             &[
-                ("message", Value::Text("a line with too many fields".to_owned())),
-                ("line_sha256", Value::Text(digest(object(fields, usize::MAX).as_bytes()))),
+                (
+                    "message",
+                    Value::Text("a line with too many fields".to_owned()),
+                ),
+                (
+                    "line_sha256",
+                    Value::Text(digest(object(fields, usize::MAX).as_bytes())),
+                ),
             ],
             usize::MAX,
         ),
@@ -94,15 +108,27 @@ impl Size {
         match value {
             Value::Text(text) => {
                 let note = note(name, text.len(), "").len().saturating_add(64);
-                Self { key, text: quoted_length(text), note }
+                Self {
+                    key,
+                    text: quoted_length(text),
+                    note,
+                }
             }
-            Value::Flag(_) | Value::Number(_) => Self { key: key.saturating_add(plain(value).len()), text: 0, note: 0 },
+            Value::Flag(_) | Value::Number(_) => Self {
+                key: key.saturating_add(plain(value).len()),
+                text: 0,
+                note: 0,
+            },
         }
     }
 
     fn with(&self, limit: usize) -> usize {
         let limit = limit.max(2);
-        let text = if self.text <= limit { self.text } else { limit.saturating_add(self.note) };
+        let text = if self.text <= limit {
+            self.text
+        } else {
+            limit.saturating_add(self.note)
+        };
         self.key.saturating_add(text)
     }
 }
@@ -110,7 +136,9 @@ impl Size {
 /// The length of a line whose texts are cut to `limit`, at most.
 fn length(sizes: &[Size], limit: usize) -> usize {
     // Braces and the end of the line.
-    sizes.iter().fold(3, |sum, size| sum.saturating_add(size.with(limit)))
+    sizes
+        .iter()
+        .fold(3, |sum, size| sum.saturating_add(size.with(limit)))
 }
 
 /// A limit that fits, about the widest; 0 is known to fit.
@@ -160,8 +188,10 @@ fn plain(value: &Value) -> String {
 
 /// What is said of a text that was cut.
 fn note(name: &str, bytes: usize, sha256: &str) -> String {
-    let (length, digest) =
-        (quoted(&format!("{name}_bytes"), usize::MAX), quoted(&format!("{name}_sha256"), usize::MAX));
+    let (length, digest) = (
+        quoted(&format!("{name}_bytes"), usize::MAX),
+        quoted(&format!("{name}_sha256"), usize::MAX),
+    );
     format!(",{length}:{bytes},{digest}:\"{sha256}\"")
 }
 
@@ -202,7 +232,8 @@ fn quoted_length(text: &str) -> usize {
         c if is_escaped(c) => 6,
         c => c.len_utf8(),
     };
-    text.chars().fold(2, |sum: usize, c| sum.saturating_add(length(c)))
+    text.chars()
+        .fold(2, |sum: usize, c| sum.saturating_add(length(c)))
 }
 
 /// Controls, and what some readers take for the end of a line.
@@ -210,8 +241,8 @@ fn is_escaped(c: char) -> bool {
     c.is_control() || c == '\u{2028}' || c == '\u{2029}'
 }
 
-/// Which refusals are written, and which are counted. A refusal is never lost in silence; what is allowed does not come
-/// here.
+/// Which refusals are written, and which are counted. A refusal is never lost in silence; what is
+/// allowed does not come here.
 #[derive(Debug, Default)]
 pub struct Refusals {
     users: BTreeMap<String, Account>,
@@ -248,7 +279,13 @@ pub struct LeftOut {
 
 impl Refusals {
     /// Whether a refusal is to be written; else it is counted. `what` is what was tried.
-    pub fn writes(&mut self, user: &str, kind: &'static str, what: impl FnOnce() -> String, now: Timestamp) -> bool {
+    pub fn writes(
+        &mut self,
+        user: &str,
+        kind: &'static str,
+        what: impl FnOnce() -> String,
+        now: Timestamp,
+    ) -> bool {
         let account = self.account(user, now);
         account.refill(now);
         if account.left > 0 {
@@ -259,13 +296,21 @@ impl Refusals {
         false
     }
 
-    /// What was left out since this was asked last, by user; without a name: of users beyond those that are told apart.
+    /// What was left out since this was asked last, by user; without a name: of users beyond those
+    /// that are told apart.
     pub fn take(&mut self, now: Timestamp) -> Vec<(Option<String>, LeftOut)> {
         let taken = |user: Option<&String>, account: &mut Account| {
             account.refill(now);
-            account.left_out.take().map(|left_out| (user.cloned(), left_out))
+            account
+                .left_out
+                .take()
+                .map(|left_out| (user.cloned(), left_out))
         };
-        let mut all: Vec<_> = self.users.iter_mut().filter_map(|(user, account)| taken(Some(user), account)).collect();
+        let mut all: Vec<_> = self
+            .users
+            .iter_mut()
+            .filter_map(|(user, account)| taken(Some(user), account))
+            .collect();
         all.extend(self.others.as_mut().and_then(|others| taken(None, others)));
         self.users.retain(|_, account| account.left < BURST);
         all
@@ -273,7 +318,11 @@ impl Refusals {
 
     fn account(&mut self, user: &str, now: Timestamp) -> &mut Account {
         let user = share(user).into_owned();
-        let user = if user.len() > MAX_USER_LEN { digest(user.as_bytes()) } else { user };
+        let user = if user.len() > MAX_USER_LEN {
+            digest(user.as_bytes())
+        } else {
+            user
+        };
         if self.users.len() >= MAX_USERS && !self.users.contains_key(&user) {
             self.users.retain(|_, account| {
                 account.refill(now);
@@ -289,7 +338,11 @@ impl Refusals {
 
 impl Account {
     fn full(now: Timestamp) -> Self {
-        Self { left: BURST, refilled: now, left_out: None }
+        Self {
+            left: BURST,
+            refilled: now,
+            left_out: None,
+        }
     }
 
     fn refill(&mut self, now: Timestamp) {

@@ -32,7 +32,9 @@ pub enum Refusal {
         count: usize,
     },
     /// An argument is too long.
-    #[error("argument {number} of the command has {length} bytes; the maximum is {MAX_ARGUMENT_LEN}")]
+    #[error(
+        "argument {number} of the command has {length} bytes; the maximum is {MAX_ARGUMENT_LEN}"
+    )]
     ArgumentTooLong {
         /// Which, counted from 1.
         number: usize,
@@ -58,7 +60,9 @@ pub enum Refusal {
         length: usize,
     },
     /// The program's name could be mistaken for another.
-    #[error("the program {program} has letters beyond ASCII, which can look like others: write it in ASCII")]
+    #[error(
+        "the program {program} has letters beyond ASCII, which can look like others: write it in ASCII"
+    )]
     ProgramNotAscii {
         /// The name, escaped.
         program: String,
@@ -70,7 +74,9 @@ pub enum Refusal {
         field: &'static str,
     },
     /// Something in a text would not show.
-    #[error("{field} has a character that does not show or changes how text shows (U+{code:04X}): take it out")]
+    #[error(
+        "{field} has a character that does not show or changes how text shows (U+{code:04X}): take it out"
+    )]
     Hidden {
         /// Where.
         field: String,
@@ -84,7 +90,9 @@ pub enum Refusal {
     )]
     CopyElsewhere,
     /// A path that is none to tar.
-    #[error("copy.path begins with \"-\", so that tar would take it for an option: write ./ before it")]
+    #[error(
+        "copy.path begins with \"-\", so that tar would take it for an option: write ./ before it"
+    )]
     CopyOption,
     /// An ephemeral container without an image.
     #[error("ephemeralContainer.image is missing: name the image to debug with")]
@@ -117,15 +125,17 @@ pub fn check(request: &Request, settings: &Settings) -> Result<(), Refusal> {
     }
 }
 
-/// Whether an attempt keeps to the bounds of requests. What does not is refused to everybody: nobody could have asked
-/// for it, and it would not be told whole in the line about it.
+/// Whether an attempt keeps to the bounds of requests. What does not is refused to everybody:
+/// nobody could have asked for it, and it would not be told whole in the line about it.
 ///
 /// # Errors
 /// Says which bound it exceeds.
 pub fn check_attempt(action: &Action) -> Result<(), Refusal> {
     let container = action.container().unwrap_or_default();
     if container.len() > MAX_NAME_LEN {
-        return Err(Refusal::NameTooLong { length: container.len() });
+        return Err(Refusal::NameTooLong {
+            length: container.len(),
+        });
     }
     match action {
         Action::Exec(exec) => check_bounds(&exec.command),
@@ -133,7 +143,9 @@ pub fn check_attempt(action: &Action) -> Result<(), Refusal> {
         Action::Debug(addition) => {
             let added = &addition.container;
             if added.image.len() > MAX_ARGUMENT_LEN {
-                return Err(Refusal::ImageTooLong { length: added.image.len() });
+                return Err(Refusal::ImageTooLong {
+                    length: added.image.len(),
+                });
             }
             check_bounds(&added.command)?;
             check_bounds(&added.args)
@@ -158,7 +170,10 @@ fn check_debug(container: &DebugContainer) -> Result<(), Refusal> {
         return Err(Refusal::NoImage);
     }
     check_text("ephemeralContainer.image", &container.image)?;
-    check_text("ephemeralContainer.name", container.name.as_deref().unwrap_or_default())?;
+    check_text(
+        "ephemeralContainer.name",
+        container.name.as_deref().unwrap_or_default(),
+    )?;
     for argv in [&container.command, &container.args] {
         if !argv.is_empty() {
             check_command(argv)?;
@@ -175,8 +190,14 @@ fn check_bounds(argv: &[String]) -> Result<(), Refusal> {
     if argv.len() > MAX_ARGUMENTS {
         return Err(Refusal::TooManyArguments { count: argv.len() });
     }
-    if let Some((number, argument)) = (1..).zip(argv).find(|(_, argument)| argument.len() > MAX_ARGUMENT_LEN) {
-        return Err(Refusal::ArgumentTooLong { number, length: argument.len() });
+    if let Some((number, argument)) = (1..)
+        .zip(argv)
+        .find(|(_, argument)| argument.len() > MAX_ARGUMENT_LEN)
+    {
+        return Err(Refusal::ArgumentTooLong {
+            number,
+            length: argument.len(),
+        });
     }
     let length = argv.iter().map(String::len).sum();
     if length > MAX_COMMAND_LEN {
@@ -186,23 +207,34 @@ fn check_bounds(argv: &[String]) -> Result<(), Refusal> {
 }
 
 fn check_command(argv: &[String]) -> Result<(), Refusal> {
-    let program = argv.first().filter(|program| !program.is_empty()).ok_or(Refusal::NoCommand)?;
+    let program = argv
+        .first()
+        .filter(|program| !program.is_empty())
+        .ok_or(Refusal::NoCommand)?;
     check_bounds(argv)?;
     for (number, argument) in (1..).zip(argv) {
         let lines = |c: char| c == '\n' || c == '\t';
-        visible(&format!("argument {number} of the command"), argument, lines)?;
+        visible(
+            &format!("argument {number} of the command"),
+            argument,
+            lines,
+        )?;
     }
     if !program.is_ascii() {
-        return Err(Refusal::ProgramNotAscii { program: crate::argv::quote_json(program) });
+        return Err(Refusal::ProgramNotAscii {
+            program: crate::argv::quote_json(program),
+        });
     }
     Ok(())
 }
 
-/// Whether a text can be the name of an object: a DNS subdomain (RFC 1123). Anything else could be read as another path
-/// of the API server.
+/// Whether a text can be the name of an object: a DNS subdomain (RFC 1123). Anything else could be
+/// read as another path of the API server.
 pub fn is_name(text: &str) -> bool {
     let label = |label: &str| {
-        let plain = label.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        let plain = label
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
         !label.is_empty() && plain && !label.starts_with('-') && !label.ends_with('-')
     };
     text.len() <= 253 && text.split('.').all(label)
@@ -214,7 +246,11 @@ pub fn is_name(text: &str) -> bool {
 /// It cannot.
 pub fn check_name(field: &'static str, text: &str) -> Result<(), Refusal> {
     check_text(field, text)?;
-    if is_name(text) { Ok(()) } else { Err(Refusal::NoName { field }) }
+    if is_name(text) {
+        Ok(())
+    } else {
+        Err(Refusal::NoName { field })
+    }
 }
 
 /// Whether every character of a text for people (a reason, a key) shows as itself.
@@ -228,7 +264,10 @@ pub fn check_text(field: &str, text: &str) -> Result<(), Refusal> {
 
 fn visible(field: &str, text: &str, except: impl Fn(char) -> bool) -> Result<(), Refusal> {
     match text.chars().find(|&c| is_hidden(c) && !except(c)) {
-        Some(c) => Err(Refusal::Hidden { field: field.to_owned(), code: u32::from(c) }),
+        Some(c) => Err(Refusal::Hidden {
+            field: field.to_owned(),
+            code: u32::from(c),
+        }),
         None => Ok(()),
     }
 }
@@ -240,7 +279,10 @@ mod tests {
     use super::*;
 
     fn argv(arguments: &[&str]) -> Vec<String> {
-        arguments.iter().map(|&argument| argument.to_owned()).collect()
+        arguments
+            .iter()
+            .map(|&argument| argument.to_owned())
+            .collect()
     }
 
     #[rstest]
@@ -267,12 +309,18 @@ mod tests {
     #[case(&["echo", "\u{e0041}"], hidden(2, 0xe0041))]
     #[case(&["echo", "\u{fffd}"], hidden(2, 0xfffd))]
     #[case(&["e\u{200d}cho"], hidden(1, 0x200d))]
-    fn a_command_that_hides_something_is_refused(#[case] command: &[&str], #[case] refusal: Refusal) {
+    fn a_command_that_hides_something_is_refused(
+        #[case] command: &[&str],
+        #[case] refusal: Refusal,
+    ) {
         assert_eq!(check_command(&argv(command)), Err(refusal));
     }
 
     fn hidden(number: usize, code: u32) -> Refusal {
-        Refusal::Hidden { field: format!("argument {number} of the command"), code }
+        Refusal::Hidden {
+            field: format!("argument {number} of the command"),
+            code,
+        }
     }
 
     #[rstest]
@@ -301,17 +349,32 @@ mod tests {
     fn bounds_are_exact() {
         let many = |count: usize| vec!["x".to_owned(); count];
         assert_eq!(check_command(&many(MAX_ARGUMENTS)), Ok(()));
-        assert_eq!(check_command(&many(257)), Err(Refusal::TooManyArguments { count: 257 }));
+        assert_eq!(
+            check_command(&many(257)),
+            Err(Refusal::TooManyArguments { count: 257 })
+        );
         assert_eq!(check_command(&["x".repeat(MAX_ARGUMENT_LEN)]), Ok(()));
         let long = ["x".repeat(4097)];
-        assert_eq!(check_command(&long), Err(Refusal::ArgumentTooLong { number: 1, length: 4097 }));
+        assert_eq!(
+            check_command(&long),
+            Err(Refusal::ArgumentTooLong {
+                number: 1,
+                length: 4097
+            })
+        );
         assert_eq!(check_command(&vec!["x".repeat(4096); 8]), Ok(()));
-        assert_eq!(check_command(&vec!["x".repeat(4096); 9]), Err(Refusal::CommandTooLong { length: 36864 }));
+        assert_eq!(
+            check_command(&vec!["x".repeat(4096); 9]),
+            Err(Refusal::CommandTooLong { length: 36864 })
+        );
     }
 
     #[test]
     fn a_reason_may_be_in_any_language_but_hides_nothing() {
-        assert_eq!(check_text("reason", "Störung #42 — 部署失敗 🚒 ⚠\u{fe0f}"), Ok(()));
+        assert_eq!(
+            check_text("reason", "Störung #42 — 部署失敗 🚒 ⚠\u{fe0f}"),
+            Ok(())
+        );
         assert!(check_text("reason", "line\nbreak").is_err());
         assert!(check_text("reason", "\u{202e}evil").is_err());
     }

@@ -91,11 +91,16 @@ impl Policies {
     pub fn ruling(&self, deed: &Deed<'_>, asked: Option<&Deed<'_>>) -> Ruling<'_> {
         let mut ruling = Ruling::default();
         for policy in &self.0 {
-            let concerned = || policy.may_concern(deed) || asked.is_some_and(|asked| policy.may_concern(asked));
+            let concerned =
+                || policy.may_concern(deed) || asked.is_some_and(|asked| policy.may_concern(asked));
             match &policy.effect {
-                Effect::Deny { .. } if ruling.deny.is_none() && concerned() => ruling.deny = Some(policy),
+                Effect::Deny { .. } if ruling.deny.is_none() && concerned() => {
+                    ruling.deny = Some(policy)
+                }
                 Effect::Require(require) if concerned() => ruling.require.push((policy, require)),
-                Effect::Allow(allow) if policy.permits(deed, allow.interactive) => ruling.allow.push((policy, allow)),
+                Effect::Allow(allow) if policy.permits(deed, allow.interactive) => {
+                    ruling.allow.push((policy, allow))
+                }
                 Effect::Deny { .. } | Effect::Require(_) | Effect::Allow(_) => {}
             }
         }
@@ -110,7 +115,10 @@ impl Policies {
         if self.0.iter().any(|policy| policy.may_refuse(through)) {
             return None;
         }
-        self.0.iter().find(|policy| policy.lets_through(through)).map(|policy| &policy.id)
+        self.0
+            .iter()
+            .find(|policy| policy.lets_through(through))
+            .map(|policy| &policy.id)
     }
 
     /// What they say of a request by itself.
@@ -132,17 +140,34 @@ impl<'a> Ruling<'a> {
                 Effect::Deny { fault } => fault.clone(),
                 Effect::Allow(_) | Effect::Require(_) => None,
             };
-            return Some(Forbidden { fault, ..forbidden(policy, None) });
+            return Some(Forbidden {
+                fault,
+                ..forbidden(policy, None)
+            });
         }
-        let (policy, _) = self.require.iter().find(|(_, require)| require.non_interactive && interactive)?;
+        let (policy, _) = self
+            .require
+            .iter()
+            .find(|(_, require)| require.non_interactive && interactive)?;
         Some(forbidden(policy, Some(Unmet::Interactive)))
     }
 
-    /// Why a request may not be granted as it is. Its length counts when it is filed; later it is only cut.
+    /// Why a request may not be granted as it is. Its length counts when it is filed; later it is
+    /// only cut.
     pub fn refuses(&self, request: &Request, filing: bool) -> Option<Forbidden> {
-        let unmet = |terms: &Terms| if filing { terms.check(request) } else { terms.check_texts(request) }.err();
+        let unmet = |terms: &Terms| {
+            if filing {
+                terms.check(request)
+            } else {
+                terms.check_texts(request)
+            }
+            .err()
+        };
         self.forbids(request.ask.is_interactive()).or_else(|| {
-            let first = self.require.iter().find_map(|(policy, require)| Some((policy, unmet(&require.terms)?)));
+            let first = self
+                .require
+                .iter()
+                .find_map(|(policy, require)| Some((policy, unmet(&require.terms)?)));
             first.map(|(policy, unmet)| forbidden(policy, Some(unmet)))
         })
     }
@@ -155,9 +180,16 @@ impl<'a> Ruling<'a> {
 
     /// How a policy grants a request: one for emergencies only where no other does.
     pub fn grants(&self, request: &Request) -> Option<Granting<'a>> {
-        let met = self.allow.iter().filter(|(_, allow)| allow.terms.check(request).is_ok());
+        let met = self
+            .allow
+            .iter()
+            .filter(|(_, allow)| allow.terms.check(request).is_ok());
         let (policy, allow) = met.min_by_key(|(_, allow)| allow.emergency.is_some())?;
-        Some(Granting { policy: &policy.id, longest: allow.terms.valid_for, review_within: allow.emergency })
+        Some(Granting {
+            policy: &policy.id,
+            longest: allow.terms.valid_for,
+            review_within: allow.emergency,
+        })
     }
 
     /// What would become of a request if it were filed now.
@@ -174,46 +206,80 @@ impl<'a> Ruling<'a> {
         }
     }
 
-    /// What an asker could still say so that a policy grants her request by itself; for one that is for emergencies, within
-    /// which time that would have to be reviewed. Others come first.
+    /// What an asker could still say so that a policy grants her request by itself; for one that is
+    /// for emergencies, within which time that would have to be reviewed. Others come first.
     pub fn would_grant(&self, request: &Request) -> Option<(Forbidden, Option<Duration>)> {
         let unmet = |(policy, allow): &(&'a Policy, &'a Allow)| {
-            Some((forbidden(policy, Some(allow.terms.check(request).err()?)), allow.emergency))
+            Some((
+                forbidden(policy, Some(allow.terms.check(request).err()?)),
+                allow.emergency,
+            ))
         };
-        self.allow.iter().filter_map(unmet).min_by_key(|(_, emergency)| emergency.is_some())
+        self.allow
+            .iter()
+            .filter_map(unmet)
+            .min_by_key(|(_, emergency)| emergency.is_some())
     }
 
     /// The longest that access may last.
     pub fn longest(&self) -> Option<Duration> {
-        self.require.iter().filter_map(|(_, require)| require.terms.valid_for).min()
+        self.require
+            .iter()
+            .filter_map(|(_, require)| require.terms.valid_for)
+            .min()
     }
 
     /// Whether one approval, by whoever may answer, is all that is needed.
     pub fn needs_one(&self) -> bool {
-        self.require.iter().all(|(_, require)| require.approvals <= 1 && require.sets.is_empty())
+        self.require
+            .iter()
+            .all(|(_, require)| require.approvals <= 1 && require.sets.is_empty())
     }
 
     /// Whether these grants, each of which counts by itself, are enough together.
     pub fn is_met_by(&self, grants: &[&Grant], prefix: &NamePrefix) -> bool {
-        !grants.is_empty() && self.require.iter().all(|(_, require)| require.is_met_by(grants, prefix))
+        !grants.is_empty()
+            && self
+                .require
+                .iter()
+                .all(|(_, require)| require.is_met_by(grants, prefix))
     }
 
     /// How far these grants are from being enough.
     pub fn wanted(&self, grants: &[&Grant], prefix: &NamePrefix) -> Wanted {
-        let needed = self.require.iter().map(|(_, require)| require.approvals).max().unwrap_or(1).max(1);
+        let needed = self
+            .require
+            .iter()
+            .map(|(_, require)| require.approvals)
+            .max()
+            .unwrap_or(1)
+            .max(1);
         let counting = grants.iter().filter(|grant| {
-            self.require.is_empty() || self.require.iter().any(|(_, require)| require.counts(grant, prefix))
+            self.require.is_empty()
+                || self
+                    .require
+                    .iter()
+                    .any(|(_, require)| require.counts(grant, prefix))
         });
         let sets = self.require.iter().flat_map(|(_, require)| &require.sets);
         let open = sets.filter(|set| !grants.iter().any(|grant| set.has(grant, prefix)));
         let mut from: Vec<String> = open.map(|set| set.name.clone()).collect();
         from.dedup();
-        Wanted { needed, have: names(counting), from }
+        Wanted {
+            needed,
+            have: names(counting),
+            from,
+        }
     }
 
-    /// Whether an answer by somebody would count for nothing: a set is named everywhere, and she is in none.
+    /// Whether an answer by somebody would count for nothing: a set is named everywhere, and she is
+    /// in none.
     pub fn has_no_use_for(&self, grant: &Grant, prefix: &NamePrefix) -> bool {
-        !self.require.is_empty() && !self.require.iter().any(|(_, require)| require.counts(grant, prefix))
+        !self.require.is_empty()
+            && !self
+                .require
+                .iter()
+                .any(|(_, require)| require.counts(grant, prefix))
     }
 
     /// The policies that require something, for texts.
@@ -223,11 +289,18 @@ impl<'a> Ruling<'a> {
 }
 
 fn forbidden(policy: &Policy, unmet: Option<Unmet>) -> Forbidden {
-    Forbidden { policy: policy.id.clone(), unmet, fault: None, contact: policy.contact.clone() }
+    Forbidden {
+        policy: policy.id.clone(),
+        unmet,
+        fault: None,
+        contact: policy.contact.clone(),
+    }
 }
 
 fn names<'a>(grants: impl Iterator<Item = &'a &'a Grant>) -> Vec<String> {
-    let mut names: Vec<String> = grants.filter_map(|grant| Some(grant.by.as_ref()?.name.clone())).collect();
+    let mut names: Vec<String> = grants
+        .filter_map(|grant| Some(grant.by.as_ref()?.name.clone()))
+        .collect();
     names.dedup();
     names
 }

@@ -18,8 +18,8 @@ pub struct Settings {
     pub prefix: NamePrefix,
     /// Who may answer requests, beside what RBAC says.
     pub approvers: Approvers,
-    /// The programs that requests may be for, whole names of ServiceAccounts: whoever may use another's token could
-    /// grant herself what she asked for in its name.
+    /// The programs that requests may be for, whole names of ServiceAccounts: whoever may use
+    /// another's token could grant herself what she asked for in its name.
     pub requesters: Vec<String>,
 }
 

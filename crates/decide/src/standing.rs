@@ -5,7 +5,10 @@ use std::{cmp::Reverse, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    access::{Answer, Denial, Emergency, Grant, Request, Reviewed, Seal, Use, Validity, after, is_from_the_future},
+    access::{
+        Answer, Denial, Emergency, Grant, Request, Reviewed, Seal, Use, Validity, after,
+        is_from_the_future,
+    },
     policy_id::PolicyId,
     ruling::{Forbidden, Ruling, Wanted},
     settings::Rules,
@@ -67,9 +70,16 @@ pub struct Access {
 impl Candidate {
     /// Where the request stands at `now`, under what the policies say of it by itself.
     ///
-    /// A denial wins over everything but deletion, whenever it came. The end of an access is itself not part of it.
+    /// A denial wins over everything but deletion, whenever it came. The end of an access is itself
+    /// not part of it.
     pub fn standing(&self, now: Timestamp, rules: &Rules) -> Standing {
-        self.standing_under(&rules.policies.of_request(&self.request, &rules.settings.prefix), now, rules)
+        self.standing_under(
+            &rules
+                .policies
+                .of_request(&self.request, &rules.settings.prefix),
+            now,
+            rules,
+        )
     }
 
     /// Where it stands at `now`, under this ruling.
@@ -89,7 +99,10 @@ impl Candidate {
             extend(&mut by, window.by.clone());
         }
         if let (Validity::Once, Some(last)) = (self.request.validity, self.request.used_up()) {
-            return Standing::Used { last: last.clone(), by };
+            return Standing::Used {
+                last: last.clone(),
+                by,
+            };
         }
         match windows.iter().map(|window| window.until).max() {
             Some(until) if now < until => Standing::Granted(access(until, windows, now)),
@@ -101,10 +114,14 @@ impl Candidate {
         }
     }
 
-    /// Whether it takes one of its user's places: it waits or gives access, or is an emergency that nobody reviewed, which is
-    /// kept.
+    /// Whether it takes one of its user's places: it waits or gives access, or is an emergency that
+    /// nobody reviewed, which is kept.
     pub fn is_open(&self, now: Timestamp, rules: &Rules) -> bool {
-        self.request.is_unreviewed() || matches!(self.standing(now, rules), Standing::Pending | Standing::Granted(_))
+        self.request.is_unreviewed()
+            || matches!(
+                self.standing(now, rules),
+                Standing::Pending | Standing::Granted(_)
+            )
     }
 
     /// How far the request is from being granted, where it is pending.
@@ -112,26 +129,40 @@ impl Candidate {
         ruling.wanted(&self.counting(now, rules), &rules.settings.prefix)
     }
 
-    /// The emergency that begins now: a policy for emergencies would grant the request, nothing else does, and that is not
-    /// written down yet. Until it is, the policy gives nothing: no access is without a trace.
+    /// The emergency that begins now: a policy for emergencies would grant the request, nothing
+    /// else does, and that is not written down yet. Until it is, the policy gives nothing: no
+    /// access is without a trace.
     pub fn begins(&self, ruling: &Ruling<'_>, now: Timestamp, rules: &Rules) -> Option<Emergency> {
-        let granting = ruling.grants(&self.request).filter(|_| self.request.emergency.is_none())?;
+        let granting = ruling
+            .grants(&self.request)
+            .filter(|_| self.request.emergency.is_none())?;
         // As Kubernetes writes times.
         let since = Timestamp::from_second(now.as_second()).unwrap_or(now);
         let review_by = after(since, granting.review_within?);
-        let emergency = Emergency { policy: granting.policy.clone(), since, review_by };
-        let gives = |one: &Self| matches!(one.standing_under(ruling, now, rules), Standing::Granted(_));
+        let emergency = Emergency {
+            policy: granting.policy.clone(),
+            since,
+            review_by,
+        };
+        let gives =
+            |one: &Self| matches!(one.standing_under(ruling, now, rules), Standing::Granted(_));
         (!gives(self) && gives(&self.marked(emergency.clone()))).then_some(emergency)
     }
 
     /// The same once it is written down that it is an emergency.
     pub(crate) fn marked(&self, emergency: Emergency) -> Self {
-        let request = Request { emergency: Some(emergency), ..self.request.clone() };
-        Self { request, ..self.clone() }
+        let request = Request {
+            emergency: Some(emergency),
+            ..self.request.clone()
+        };
+        Self {
+            request,
+            ..self.clone()
+        }
     }
 
-    /// The review of an emergency: as the request's own status has it, or by the first good answer of somebody who looked
-    /// at it, be it by denying it.
+    /// The review of an emergency: as the request's own status has it, or by the first good answer
+    /// of somebody who looked at it, be it by denying it.
     pub fn reviewed(&self, now: Timestamp, rules: &Rules) -> Option<Reviewed> {
         self.request.emergency.as_ref()?;
         let looked = |grant: &&Grant| match grant.answer {
@@ -139,66 +170,110 @@ impl Candidate {
             Answer::Granted => false,
         };
         self.request.reviewed.clone().or_else(|| {
-            let grant = self.grants.iter().filter(looked).min_by_key(|grant| (grant.since(), &grant.name))?;
+            let grant = self
+                .grants
+                .iter()
+                .filter(looked)
+                .min_by_key(|grant| (grant.since(), &grant.name))?;
             let by = grant.by.as_ref()?.name.clone();
-            Some(Reviewed { by, at: grant.since(), reason: grant.reason.clone() })
+            Some(Reviewed {
+                by,
+                at: grant.since(),
+                reason: grant.reason.clone(),
+            })
         })
     }
 
     fn counting(&self, now: Timestamp, rules: &Rules) -> Vec<&Grant> {
-        self.grants.iter().filter(|grant| self.counts(grant, now, rules)).collect()
+        self.grants
+            .iter()
+            .filter(|grant| self.counts(grant, now, rules))
+            .collect()
     }
 
-    /// When access is given, by whom: by each grant where one is enough, else by those that stand at the same time; and
-    /// by a policy.
+    /// When access is given, by whom: by each grant where one is enough, else by those that stand
+    /// at the same time; and by a policy.
     fn windows(&self, ruling: &Ruling<'_>, now: Timestamp, rules: &Rules) -> Vec<Access> {
         let longest = ruling.longest();
         let counting = self.counting(now, rules);
-        let ends: Vec<(&Grant, Timestamp)> =
-            counting.into_iter().map(|grant| (grant, self.end(grant, longest, rules))).collect();
+        let ends: Vec<(&Grant, Timestamp)> = counting
+            .into_iter()
+            .map(|grant| (grant, self.end(grant, longest, rules)))
+            .collect();
         let mut windows: Vec<Access> = if ruling.needs_one() {
-            ends.iter().map(|one| window(one.0.since(), one.1, std::slice::from_ref(one))).collect()
+            ends.iter()
+                .map(|one| window(one.0.since(), one.1, std::slice::from_ref(one)))
+                .collect()
         } else {
-            ends.iter().filter_map(|(last, _)| together(last.since(), &ends, ruling, rules)).collect()
+            ends.iter()
+                .filter_map(|(last, _)| together(last.since(), &ends, ruling, rules))
+                .collect()
         };
         // What was filed past the server says of its user what it likes.
-        let believed = !is_from_the_future(self.request.created, now) && self.request.seal == Seal::Good;
+        let believed =
+            !is_from_the_future(self.request.created, now) && self.request.seal == Seal::Good;
         let granting = ruling.grants(&self.request).filter(|_| believed);
         // An emergency must stand in the request's status first.
-        let granting = granting.filter(|one| one.review_within.is_none() || self.request.emergency.is_some());
+        let granting =
+            granting.filter(|one| one.review_within.is_none() || self.request.emergency.is_some());
         windows.extend(granting.map(|one| {
             let since = self.request.created;
             let by = vec![format!("policy {}", one.policy.name)];
             let until = self.asked_end(since, one.longest, rules);
-            Access { until, since, by, grants: Vec::new(), policy: Some(Box::new(one.policy.clone())) }
+            Access {
+                until,
+                since,
+                by,
+                grants: Vec::new(),
+                policy: Some(Box::new(one.policy.clone())),
+            }
         }));
         windows
     }
 
-    /// When what a grant says ends: each approval lasts as long as was asked for, from when it was given.
+    /// When what a grant says ends: each approval lasts as long as was asked for, from when it was
+    /// given.
     fn end(&self, grant: &Grant, longest: Option<Duration>, rules: &Rules) -> Timestamp {
         let asked = self.asked_end(grant.since(), longest, rules);
-        grant.valid_for.map_or(asked, |shorter| asked.min(after(grant.since(), shorter)))
+        grant
+            .valid_for
+            .map_or(asked, |shorter| asked.min(after(grant.since(), shorter)))
     }
 
-    /// When access that is given at a time ends, as it was asked for and as far as a policy lets it last.
+    /// When access that is given at a time ends, as it was asked for and as far as a policy lets it
+    /// last.
     fn asked_end(&self, since: Timestamp, longest: Option<Duration>, rules: &Rules) -> Timestamp {
         match self.request.validity {
             Validity::Once => {
                 let unused = after(self.request.created, rules.settings.unused);
                 longest.map_or(unused, |longest| unused.min(after(since, longest)))
             }
-            Validity::For(asked) => after(since, longest.map_or(asked, |longest| asked.min(longest))),
+            Validity::For(asked) => {
+                after(since, longest.map_or(asked, |longest| asked.min(longest)))
+            }
         }
     }
 
-    /// The denial, by the request's own status or by any grant that denies it: one that is being deleted too.
+    /// The denial, by the request's own status or by any grant that denies it: one that is being
+    /// deleted too.
     fn denial(&self) -> Option<Denial> {
         let said = |grant: &&Grant| grant.answer == Answer::Denied && self.is_for_this(grant);
         self.request.denied.clone().or_else(|| {
-            let grant = self.grants.iter().filter(said).min_by_key(|grant| (grant.created, &grant.name))?;
-            let by = grant.by.as_ref().map(|by| by.name.clone()).unwrap_or_default();
-            Some(Denial { by, at: grant.created, reason: grant.reason.clone() })
+            let grant = self
+                .grants
+                .iter()
+                .filter(said)
+                .min_by_key(|grant| (grant.created, &grant.name))?;
+            let by = grant
+                .by
+                .as_ref()
+                .map(|by| by.name.clone())
+                .unwrap_or_default();
+            Some(Denial {
+                by,
+                at: grant.created,
+                reason: grant.reason.clone(),
+            })
         })
     }
 
@@ -211,12 +286,16 @@ impl Candidate {
         grant.answer == Answer::Granted && self.is_good(grant, now, rules)
     }
 
-    /// Whether an answer is one: sealed, for this very request, by somebody else who may answer, not deleted, not from
-    /// the future.
+    /// Whether an answer is one: sealed, for this very request, by somebody else who may answer,
+    /// not deleted, not from the future.
     fn is_good(&self, grant: &Grant, now: Timestamp, rules: &Rules) -> bool {
         let somebody_else = grant.by.as_ref().is_some_and(|by| {
             let requester = by.may_be(&self.request.user);
-            let filer = self.request.created_by.as_ref().is_some_and(|filer| by.may_be(filer));
+            let filer = self
+                .request
+                .created_by
+                .as_ref()
+                .is_some_and(|filer| by.may_be(filer));
             !requester && !filer && rules.settings.approvers.check(&grant.groups, by).is_ok()
         });
         let believed = |created: Timestamp| !is_from_the_future(created, now);
@@ -229,15 +308,26 @@ impl Candidate {
     }
 }
 
-/// The access that opens at a time by all grants that stand then, if they are enough: until so many have ended that
-/// they are not.
-fn together(opens: Timestamp, ends: &[(&Grant, Timestamp)], ruling: &Ruling<'_>, rules: &Rules) -> Option<Access> {
-    let mut standing: Vec<(&Grant, Timestamp)> =
-        ends.iter().copied().filter(|(grant, end)| grant.since() <= opens && opens < *end).collect();
+/// The access that opens at a time by all grants that stand then, if they are enough: until so many
+/// have ended that they are not.
+fn together(
+    opens: Timestamp,
+    ends: &[(&Grant, Timestamp)],
+    ruling: &Ruling<'_>,
+    rules: &Rules,
+) -> Option<Access> {
+    let mut standing: Vec<(&Grant, Timestamp)> = ends
+        .iter()
+        .copied()
+        .filter(|(grant, end)| grant.since() <= opens && opens < *end)
+        .collect();
     standing.sort_by_key(|(grant, end)| (Reverse(*end), &grant.name));
     let grants: Vec<&Grant> = standing.iter().map(|(grant, _)| *grant).collect();
-    let enough =
-        |count: &usize| grants.get(..*count).is_some_and(|first| ruling.is_met_by(first, &rules.settings.prefix));
+    let enough = |count: &usize| {
+        grants
+            .get(..*count)
+            .is_some_and(|first| ruling.is_met_by(first, &rules.settings.prefix))
+    };
     let count = (1..=grants.len()).find(enough)?;
     let until = standing.get(count.checked_sub(1)?)?.1;
     Some(window(opens, until, &standing))
@@ -247,7 +337,10 @@ fn window(since: Timestamp, until: Timestamp, grants: &[(&Grant, Timestamp)]) ->
     Access {
         until,
         since,
-        by: grants.iter().filter_map(|(grant, _)| Some(grant.by.as_ref()?.name.clone())).collect(),
+        by: grants
+            .iter()
+            .filter_map(|(grant, _)| Some(grant.by.as_ref()?.name.clone()))
+            .collect(),
         grants: grants.iter().map(|(grant, _)| grant.name.clone()).collect(),
         policy: None,
     }
@@ -255,7 +348,13 @@ fn window(since: Timestamp, until: Timestamp, grants: &[(&Grant, Timestamp)]) ->
 
 /// The access that windows give together at a time.
 fn access(until: Timestamp, windows: Vec<Access>, now: Timestamp) -> Access {
-    let mut all = Access { until, since: until, by: Vec::new(), grants: Vec::new(), policy: None };
+    let mut all = Access {
+        until,
+        since: until,
+        by: Vec::new(),
+        grants: Vec::new(),
+        policy: None,
+    };
     for window in windows.into_iter().filter(|window| now < window.until) {
         all.since = all.since.min(window.since);
         extend(&mut all.by, window.by);

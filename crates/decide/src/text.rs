@@ -6,9 +6,10 @@ use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
 use crate::argv::quote_json;
 
-/// Characters that show nothing of their own, or change how their neighbours show, and that Unicode does not list as format
-/// characters: variation selectors, joiners, fillers that look like nothing (`Default_Ignorable_Code_Point`), and the
-/// replacement character, which stands for bytes that nobody can read.
+/// Characters that show nothing of their own, or change how their neighbours show, and that Unicode
+/// does not list as format characters: variation selectors, joiners, fillers that look like nothing
+/// (`Default_Ignorable_Code_Point`), and the replacement character, which stands for bytes that
+/// nobody can read.
 const IGNORABLE: [(char, char); 10] = [
     ('\u{34f}', '\u{34f}'),
     ('\u{115f}', '\u{1160}'),
@@ -22,8 +23,9 @@ const IGNORABLE: [(char, char); 10] = [
     ('\u{e0100}', '\u{e01ef}'),
 ];
 
-/// Whether a character does not show as itself: controls, format characters (bidirectional, zero-width, tags), separators other
-/// than the plain space, what Unicode has not assigned or left to private use, and what it has readers ignore.
+/// Whether a character does not show as itself: controls, format characters (bidirectional,
+/// zero-width, tags), separators other than the plain space, what Unicode has not assigned or left
+/// to private use, and what it has readers ignore.
 pub fn is_hidden(c: char) -> bool {
     let category = matches!(
         c.general_category(),
@@ -36,7 +38,11 @@ pub fn is_hidden(c: char) -> bool {
             | GeneralCategory::Unassigned
     );
     let space = c != ' ' && c.general_category() == GeneralCategory::SpaceSeparator;
-    category || space || IGNORABLE.iter().any(|(first, last)| (first..=last).contains(&&c))
+    category
+        || space
+        || IGNORABLE
+            .iter()
+            .any(|(first, last)| (first..=last).contains(&&c))
 }
 
 /// A text on one line: characters that do not show are escaped by their code point.
@@ -49,11 +55,15 @@ pub fn safe_lines(text: &str) -> String {
     escape_where(text, |c| c != '\n' && is_hidden(c))
 }
 
-/// A name inside a sentence: as a JSON string where it is more than one plain word, so that it cannot pretend to be part of
-/// the sentence.
+/// A name inside a sentence: as a JSON string where it is more than one plain word, so that it
+/// cannot pretend to be part of the sentence.
 pub fn safe_word(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:@/+=".contains(c);
-    if !name.is_empty() && name.chars().all(plain) { name.to_owned() } else { quote_json(name) }
+    if !name.is_empty() && name.chars().all(plain) {
+        name.to_owned()
+    } else {
+        quote_json(name)
+    }
 }
 
 fn escape_where(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
@@ -80,8 +90,8 @@ mod tests {
 
     use super::*;
 
-    /// What Unicode 16 has in `Default_Ignorable_Code_Point` and `Bidi_Control`, line and paragraph separators, and what
-    /// shows as nothing in most fonts.
+    /// What Unicode 16 has in `Default_Ignorable_Code_Point` and `Bidi_Control`, line and paragraph
+    /// separators, and what shows as nothing in most fonts.
     const SHOWS_NOTHING: [(u32, u32); 20] = [
         (0x00ad, 0x00ad),
         (0x034f, 0x034f),
@@ -107,7 +117,10 @@ mod tests {
 
     #[test]
     fn what_shows_nothing_or_turns_its_neighbours_round_is_hidden() {
-        let shown = SHOWS_NOTHING.iter().flat_map(|&(first, last)| first..=last).filter_map(char::from_u32);
+        let shown = SHOWS_NOTHING
+            .iter()
+            .flat_map(|&(first, last)| first..=last)
+            .filter_map(char::from_u32);
         assert_eq!(shown.filter(|&c| !is_hidden(c)).collect::<Vec<_>>(), []);
     }
 

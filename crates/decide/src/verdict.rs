@@ -1,5 +1,6 @@
-//! The decision, in two steps that cannot be mixed up: [`screen`] works on what memory shows and can only deny or
-//! name promising candidates; [`confirm`] works on what was just read from the API server and alone can permit.
+//! The decision, in two steps that cannot be mixed up: [`screen`] works on what memory shows and
+//! can only deny or name promising candidates; [`confirm`] works on what was just read from the API
+//! server and alone can permit.
 
 use std::cmp::Reverse;
 
@@ -47,7 +48,8 @@ pub struct Permit {
     pub use_: Spend,
     /// The access.
     pub access: Access,
-    /// The policies that it is under, for the record: one that grants it, and those that require something of it.
+    /// The policies that it is under, for the record: one that grants it, and those that require
+    /// something of it.
     pub policies: Vec<PolicyId>,
     /// Whether a policy for emergencies granted the request.
     pub emergency: bool,
@@ -110,7 +112,8 @@ pub enum Miss {
 pub enum PodMiss {
     /// It is gone, or is another of the same name, or does not belong to the workload.
     NotTheOne,
-    /// It runs under another service account, or another image in this container, than the workload's template.
+    /// It runs under another service account, or another image in this container, than the
+    /// workload's template.
     NotAsTheTemplate,
     /// The container does not run.
     NotRunning,
@@ -159,7 +162,8 @@ pub struct Workload {
     pub images: Vec<(String, String)>,
 }
 
-/// The policy by which an attempt needs no request, if any does. It must be asked of policies that were just read.
+/// The policy by which an attempt needs no request, if any does. It must be asked of policies that
+/// were just read.
 pub fn allowed_by_policy<'a>(attempt: &Attempt, rules: &'a Rules) -> Option<&'a PolicyId> {
     if attempt.action.is_interactive() && !rules.settings.allow_interactive {
         return None;
@@ -167,10 +171,16 @@ pub fn allowed_by_policy<'a>(attempt: &Attempt, rules: &'a Rules) -> Option<&'a 
     rules.policies.ruling(&Deed::of(attempt), None).allows()
 }
 
-/// Decides what memory can decide: denies with the nearest miss, or names the candidates worth reading live.
+/// Decides what memory can decide: denies with the nearest miss, or names the candidates worth
+/// reading live.
 ///
 /// Compares everything but what only the live pod can tell: UIDs, and the pods of a workload.
-pub fn screen(attempt: &Attempt, candidates: &[Candidate], now: Timestamp, rules: &Rules) -> Screened {
+pub fn screen(
+    attempt: &Attempt,
+    candidates: &[Candidate],
+    now: Timestamp,
+    rules: &Rules,
+) -> Screened {
     if attempt.action.is_interactive() && !rules.settings.allow_interactive {
         return Screened::Denied(Denied::InteractiveOff);
     }
@@ -181,24 +191,47 @@ pub fn screen(attempt: &Attempt, candidates: &[Candidate], now: Timestamp, rules
     let Some(caller) = rules.settings.prefix.person(&attempt.caller) else {
         return Screened::Denied(Denied::NoRequest);
     };
-    let mut hers: Vec<Hers<'_>> =
-        candidates.iter().filter_map(|candidate| Hers::of(candidate, attempt, &caller, now, rules)).collect();
+    let mut hers: Vec<Hers<'_>> = candidates
+        .iter()
+        .filter_map(|candidate| Hers::of(candidate, attempt, &caller, now, rules))
+        .collect();
     hers.sort_by_key(Hers::preference);
-    let promising: Vec<Candidate> =
-        hers.iter().filter(|hers| hers.gives_access()).map(|hers| hers.candidate.clone()).collect();
-    if promising.is_empty() { Screened::Denied(nearest(&hers)) } else { Screened::Promising(promising) }
+    let promising: Vec<Candidate> = hers
+        .iter()
+        .filter(|hers| hers.gives_access())
+        .map(|hers| hers.candidate.clone())
+        .collect();
+    if promising.is_empty() {
+        Screened::Denied(nearest(&hers))
+    } else {
+        Screened::Promising(promising)
+    }
 }
 
-/// Decides on what was just read from the API server: the request, its grants, and the pod (`None`: there is none).
-pub fn confirm(attempt: &Attempt, candidate: &Candidate, pod: Option<&Pod>, now: Timestamp, rules: &Rules) -> Verdict {
+/// Decides on what was just read from the API server: the request, its grants, and the pod (`None`:
+/// there is none).
+pub fn confirm(
+    attempt: &Attempt,
+    candidate: &Candidate,
+    pod: Option<&Pod>,
+    now: Timestamp,
+    rules: &Rules,
+) -> Verdict {
     if let Screened::Denied(denied) = screen(attempt, std::slice::from_ref(candidate), now, rules) {
         return Verdict::Deny(denied);
     }
     let hers = rules.settings.prefix.person(&attempt.caller);
     let hers = hers.and_then(|caller| Hers::of(candidate, attempt, &caller, now, rules));
-    let Some(hers) = hers.filter(Hers::gives_access) else { return Verdict::Deny(Denied::NoRequest) };
+    let Some(hers) = hers.filter(Hers::gives_access) else {
+        return Verdict::Deny(Denied::NoRequest);
+    };
     let request = &candidate.request;
-    let near = |miss| Verdict::Deny(Denied::Near { request: request.name.clone(), miss });
+    let near = |miss| {
+        Verdict::Deny(Denied::Near {
+            request: request.name.clone(),
+            miss,
+        })
+    };
     if let Err(miss) = pod_matches(attempt, candidate, hers.part, pod) {
         return near(miss);
     }
@@ -206,11 +239,21 @@ pub fn confirm(attempt: &Attempt, candidate: &Candidate, pod: Option<&Pod>, now:
     let permit = |use_, access: Access| {
         let (request_uid, name) = (request.uid.clone(), request.name.clone());
         // Of what was spent before, only the request tells.
-        let marked = request.emergency.as_ref().map(|emergency| &emergency.policy);
+        let marked = request
+            .emergency
+            .as_ref()
+            .map(|emergency| &emergency.policy);
         let granting = access.policy.as_deref().or(marked).cloned();
         let policies = granting.into_iter().chain(required).collect();
         let emergency = request.emergency.is_some();
-        Verdict::Allow(Permit { request_uid, request: name, use_, access, policies, emergency })
+        Verdict::Allow(Permit {
+            request_uid,
+            request: name,
+            use_,
+            access,
+            policies,
+            emergency,
+        })
     };
     match (hers.left, hers.standing) {
         (Left::ToSpend, Standing::Granted(access)) => permit(Spend::SingleUse, access),
@@ -224,7 +267,13 @@ pub fn confirm(attempt: &Attempt, candidate: &Candidate, pod: Option<&Pod>, now:
 }
 
 fn spent(last: &Use, by: Vec<String>) -> Access {
-    Access { until: last.at, since: last.at, by, grants: Vec::new(), policy: None }
+    Access {
+        until: last.at,
+        since: last.at,
+        by,
+        grants: Vec::new(),
+        policy: None,
+    }
 }
 
 /// A request of the caller that is about the attempt.
@@ -240,7 +289,13 @@ struct Hers<'a> {
 
 impl<'a> Hers<'a> {
     /// `None` where the request is somebody else's, or for another pod or door.
-    fn of(candidate: &'a Candidate, attempt: &Attempt, caller: &Person, now: Timestamp, rules: &Rules) -> Option<Self> {
+    fn of(
+        candidate: &'a Candidate,
+        attempt: &Attempt,
+        caller: &Person,
+        now: Timestamp,
+        rules: &Rules,
+    ) -> Option<Self> {
         let request = &candidate.request;
         let about = caller.is(&request.user)
             && rules.settings.may_request(caller)
@@ -261,11 +316,19 @@ impl<'a> Hers<'a> {
         }
         let differences = matching::differences(&request.ask, &attempt.action);
         let required = ruling.requiring().map(|policy| policy.id.clone()).collect();
-        Some(Self { candidate, standing, part, differences, left, wanted, required })
+        Some(Self {
+            candidate,
+            standing,
+            part,
+            differences,
+            left,
+            wanted,
+            required,
+        })
     }
 
-    /// Whether the attempt could proceed under this request: it matches, and the request stands granted and has
-    /// something left, or was spent by this very attempt and not revoked since.
+    /// Whether the attempt could proceed under this request: it matches, and the request stands
+    /// granted and has something left, or was spent by this very attempt and not revoked since.
     fn gives_access(&self) -> bool {
         let granted = match &self.standing {
             Standing::Granted(_) => matches!(self.left, Left::ToSpend | Left::Free | Left::Own),
@@ -279,8 +342,9 @@ impl<'a> Hers<'a> {
         granted && self.differences.is_empty()
     }
 
-    /// The order in which candidates are tried and misses are told: whatever ends last or is newest first, then by
-    /// UID, so that the order in which they came never matters. What lasts for a time goes before what is used up.
+    /// The order in which candidates are tried and misses are told: whatever ends last or is newest
+    /// first, then by UID, so that the order in which they came never matters. What lasts for a
+    /// time goes before what is used up.
     fn preference(&self) -> (bool, Reverse<Timestamp>, Reverse<Timestamp>, String) {
         let request = &self.candidate.request;
         let until = match &self.standing {
@@ -292,31 +356,56 @@ impl<'a> Hers<'a> {
             | Standing::Expired { .. }
             | Standing::Revoked => Timestamp::MIN,
         };
-        (request.validity == Validity::Once, Reverse(until), Reverse(request.created), request.uid.clone())
+        (
+            request.validity == Validity::Once,
+            Reverse(until),
+            Reverse(request.created),
+            request.uid.clone(),
+        )
     }
 
     fn miss(&self) -> Option<(usize, Miss)> {
         let request = &self.candidate.request;
-        // For a workload's request memory cannot tell whether it is about this pod: do not speak of what is over.
-        let over = if request.target.kind == TargetKind::Pod { 1 } else { 2 };
+        // For a workload's request memory cannot tell whether it is about this pod: do not speak of
+        // what is over.
+        let over = if request.target.kind == TargetKind::Pod {
+            1
+        } else {
+            2
+        };
         match (&self.standing, &self.left) {
-            (Standing::Pending, _) if self.differences.is_empty() => {
-                Some((0, Miss::Waiting { since: request.created, wanted: Box::new(self.wanted.clone()) }))
-            }
+            (Standing::Pending, _) if self.differences.is_empty() => Some((
+                0,
+                Miss::Waiting {
+                    since: request.created,
+                    wanted: Box::new(self.wanted.clone()),
+                },
+            )),
             (Standing::Granted(access), Left::Spent(one)) if self.differences.is_empty() => {
-                let standing = Standing::Used { last: one.clone(), by: access.by.clone() };
+                let standing = Standing::Used {
+                    last: one.clone(),
+                    by: access.by.clone(),
+                };
                 Some((over, Miss::Over(standing)))
             }
             (Standing::Granted(_), _) if !self.differences.is_empty() => {
                 let differences = self.differences.clone();
                 let rank = differences.len().saturating_add(1);
-                Some((rank, Miss::Differs { differences, granted: Box::new(request.ask.clone()) }))
+                Some((
+                    rank,
+                    Miss::Differs {
+                        differences,
+                        granted: Box::new(request.ask.clone()),
+                    },
+                ))
             }
-            (Standing::Denied(_) | Standing::Forbidden(_) | Standing::Used { .. } | Standing::Expired { .. }, _)
-                if self.differences.is_empty() =>
-            {
-                Some((over, Miss::Over(self.standing.clone())))
-            }
+            (
+                Standing::Denied(_)
+                | Standing::Forbidden(_)
+                | Standing::Used { .. }
+                | Standing::Expired { .. },
+                _,
+            ) if self.differences.is_empty() => Some((over, Miss::Over(self.standing.clone()))),
             (
                 Standing::Pending
                 | Standing::Granted(_)
@@ -335,27 +424,41 @@ fn may_name(target: &Target, pod: &str) -> bool {
     target.kind != TargetKind::Pod || target.name == pod
 }
 
-/// The nearest miss: what waits for exactly this, then what was for exactly this and is over (the newest), then
-/// what is granted and differs least.
+/// The nearest miss: what waits for exactly this, then what was for exactly this and is over (the
+/// newest), then what is granted and differs least.
 fn nearest(hers: &[Hers<'_>]) -> Denied {
     let ranked = hers.iter().filter_map(|hers| {
         let (rank, miss) = hers.miss()?;
         let request = &hers.candidate.request;
-        Some(((rank, Reverse(request.created), request.uid.clone()), request, miss))
+        Some((
+            (rank, Reverse(request.created), request.uid.clone()),
+            request,
+            miss,
+        ))
     });
     ranked
         .min_by(|(a, ..), (b, ..)| a.cmp(b))
-        .map_or(Denied::NoRequest, |(_, request, miss)| Denied::Near { request: request.name.clone(), miss })
+        .map_or(Denied::NoRequest, |(_, request, miss)| Denied::Near {
+            request: request.name.clone(),
+            miss,
+        })
 }
 
 /// Whether the live pod is the one that was granted, and what is tried can run there.
-fn pod_matches(attempt: &Attempt, candidate: &Candidate, part: Part, pod: Option<&Pod>) -> Result<(), Miss> {
+fn pod_matches(
+    attempt: &Attempt,
+    candidate: &Candidate,
+    part: Part,
+    pod: Option<&Pod>,
+) -> Result<(), Miss> {
     let request = &candidate.request;
     // Which pod it is comes first: of any other one, not even its containers are spoken of.
     let meant = pod.filter(|pod| !pod.being_deleted && is_meant(&request.target, pod));
     let pod = meant.ok_or(Miss::Pod(PodMiss::NotTheOne))?;
     match (&attempt.action, part) {
-        (Action::Debug(addition), _) if addition.pod_uid != pod.uid => Err(Miss::Pod(PodMiss::NotTheOne)),
+        (Action::Debug(addition), _) if addition.pod_uid != pod.uid => {
+            Err(Miss::Pod(PodMiss::NotTheOne))
+        }
         // They reach every container.
         (Action::PortForward | Action::Debug(_), _) => whole_pod(request, pod),
         (Action::Attach(_), Part::Attach) => debug_container(attempt, request, pod),
@@ -363,49 +466,97 @@ fn pod_matches(attempt: &Attempt, candidate: &Candidate, part: Part, pod: Option
     }
 }
 
-/// The container that is named, or the only one, is the one that was granted, as the template has it, and runs.
+/// The container that is named, or the only one, is the one that was granted, as the template has
+/// it, and runs.
 fn one_container(attempt: &Attempt, request: &Request, pod: &Pod) -> Result<(), Miss> {
-    let differs = || Miss::Differs { differences: vec![Difference::Container], granted: Box::new(request.ask.clone()) };
-    // Where the client names no container, the API server takes the only one, and refuses where there are more.
+    let differs = || Miss::Differs {
+        differences: vec![Difference::Container],
+        granted: Box::new(request.ask.clone()),
+    };
+    // Where the client names no container, the API server takes the only one, and refuses where
+    // there are more.
     let named = attempt.action.container().or_else(|| only_container(pod));
-    let name = named.filter(|name| request.ask.container() == Some(*name)).ok_or_else(differs)?;
-    let container = pod.containers.iter().find(|container| container.name == name);
+    let name = named
+        .filter(|name| request.ask.container() == Some(*name))
+        .ok_or_else(differs)?;
+    let container = pod
+        .containers
+        .iter()
+        .find(|container| container.name == name);
     let container = container.ok_or(Miss::Pod(PodMiss::NotRunning))?;
     check_template(request, pod, std::slice::from_ref(container))?;
-    if container.running { Ok(()) } else { Err(Miss::Pod(PodMiss::NotRunning)) }
+    if container.running {
+        Ok(())
+    } else {
+        Err(Miss::Pod(PodMiss::NotRunning))
+    }
 }
 
 /// All containers are as the template has them, and something runs.
 fn whole_pod(request: &Request, pod: &Pod) -> Result<(), Miss> {
-    let main: Vec<Container> = pod.containers.iter().filter(|container| container.main).cloned().collect();
+    let main: Vec<Container> = pod
+        .containers
+        .iter()
+        .filter(|container| container.main)
+        .cloned()
+        .collect();
     check_template(request, pod, &main)?;
-    if main.iter().any(|container| container.running) { Ok(()) } else { Err(Miss::Pod(PodMiss::NotRunning)) }
+    if main.iter().any(|container| container.running) {
+        Ok(())
+    } else {
+        Err(Miss::Pod(PodMiss::NotRunning))
+    }
 }
 
 /// The container that is attached to is an ephemeral one, and all that was asked for.
 fn debug_container(attempt: &Attempt, request: &Request, pod: &Pod) -> Result<(), Miss> {
-    let Ask::Debug(ask) = &request.ask else { return Err(Miss::Pod(PodMiss::NotTheOne)) };
+    let Ask::Debug(ask) = &request.ask else {
+        return Err(Miss::Pod(PodMiss::NotTheOne));
+    };
     // One of the same name in another pod of the workload is somebody else's.
-    let here = attempt.action.container().and_then(|name| request.added(&pod.uid, name));
+    let here = attempt
+        .action
+        .container()
+        .and_then(|name| request.added(&pod.uid, name));
     here.ok_or(Miss::Pod(PodMiss::NotTheOne))?;
     let differs = |fields: Vec<String>| Miss::Differs {
         differences: fields.into_iter().map(Difference::Field).collect(),
         granted: Box::new(request.ask.clone()),
     };
-    let named = |container: &&Container| Some(container.name.as_str()) == attempt.action.container();
-    let container = pod.containers.iter().find(named).ok_or(Miss::Pod(PodMiss::NotRunning))?;
-    let ephemeral = container.ephemeral.as_ref().ok_or_else(|| differs(vec!["name".to_owned()]))?;
+    let named =
+        |container: &&Container| Some(container.name.as_str()) == attempt.action.container();
+    let container = pod
+        .containers
+        .iter()
+        .find(named)
+        .ok_or(Miss::Pod(PodMiss::NotRunning))?;
+    let ephemeral = container
+        .ephemeral
+        .as_ref()
+        .ok_or_else(|| differs(vec!["name".to_owned()]))?;
     let fields = ask.container.differences(ephemeral);
     if !fields.is_empty() {
         return Err(differs(fields));
     }
-    if container.running { Ok(()) } else { Err(Miss::Pod(PodMiss::NotRunning)) }
+    if container.running {
+        Ok(())
+    } else {
+        Err(Miss::Pod(PodMiss::NotRunning))
+    }
 }
 
 fn check_template(request: &Request, pod: &Pod, containers: &[Container]) -> Result<(), Miss> {
-    let Some(workload) = workload(&request.target, pod) else { return Ok(()) };
-    let same = containers.iter().all(|container| is_as_the_template(workload, pod, container));
-    if same { Ok(()) } else { Err(Miss::Pod(PodMiss::NotAsTheTemplate)) }
+    let Some(workload) = workload(&request.target, pod) else {
+        return Ok(());
+    };
+    let same = containers
+        .iter()
+        .all(|container| is_as_the_template(workload, pod, container));
+    if same {
+        Ok(())
+    } else {
+        Err(Miss::Pod(PodMiss::NotAsTheTemplate))
+    }
 }
 
 fn only_container(pod: &Pod) -> Option<&str> {
@@ -418,19 +569,25 @@ fn only_container(pod: &Pod) -> Option<&str> {
 pub fn is_meant(target: &Target, pod: &Pod) -> bool {
     match target.kind {
         TargetKind::Pod => target.uid.as_ref() == Some(&pod.uid),
-        TargetKind::Deployment | TargetKind::StatefulSet | TargetKind::DaemonSet | TargetKind::Job => {
-            workload(target, pod).is_some()
-        }
+        TargetKind::Deployment
+        | TargetKind::StatefulSet
+        | TargetKind::DaemonSet
+        | TargetKind::Job => workload(target, pod).is_some(),
     }
 }
 
 fn workload<'a>(target: &Target, pod: &'a Pod) -> Option<&'a Workload> {
-    let is_target = |workload: &&Workload| workload.kind == target.kind && Some(&workload.uid) == target.uid.as_ref();
+    let is_target = |workload: &&Workload| {
+        workload.kind == target.kind && Some(&workload.uid) == target.uid.as_ref()
+    };
     pod.workloads.iter().find(is_target)
 }
 
 /// Whether a pod's container runs what the workload's template says, and as whom.
 fn is_as_the_template(workload: &Workload, pod: &Pod, container: &Container) -> bool {
-    let same_image = workload.images.iter().any(|(name, image)| *name == container.name && *image == container.image);
+    let same_image = workload
+        .images
+        .iter()
+        .any(|(name, image)| *name == container.name && *image == container.image);
     same_image && workload.service_account == pod.service_account
 }

@@ -1,7 +1,8 @@
 //! Which denied attempts may wait for a grant (`--in-band-wait`), and until when.
 //!
-//! An attempt waits only while its request is young. So the second review of a refused attempt (kubectl tries again over
-//! SPDY) is answered at once, by whichever replica, without anybody remembering the first.
+//! An attempt waits only while its request is young. So the second review of a refused attempt
+//! (kubectl tries again over SPDY) is answered at once, by whichever replica, without anybody
+//! remembering the first.
 
 use std::time::Duration;
 
@@ -31,27 +32,39 @@ pub enum Wait {
 
 /// What an attempt that was denied may wait for, if for anything.
 ///
-/// Not to be told of a denial, nor that something else was granted: these are answers. Not for a debug container: its
-/// update would hold one of the API server's places for ordinary requests. And not right after a use, which may be this
-/// very attempt's, over the other transport.
+/// Not to be told of a denial, nor that something else was granted: these are answers. Not for a
+/// debug container: its update would hold one of the API server's places for ordinary requests. And
+/// not right after a use, which may be this very attempt's, over the other transport.
 pub fn wait(attempt: &Attempt, denied: &Denied, now: Timestamp) -> Option<Wait> {
     if matches!(attempt.action, Action::Debug(_)) {
         return None;
     }
     match denied {
         Denied::NoRequest => Some(Wait::ForRequest),
-        Denied::Near { miss: Miss::Waiting { since, .. }, .. } => Some(Wait::ForAnswer { since: *since }),
-        Denied::Near { miss: Miss::Over(standing), .. } => is_past(standing, now).then_some(Wait::ForRequest),
-        Denied::Near { miss: Miss::Differs { .. } | Miss::Pod(_), .. }
+        Denied::Near {
+            miss: Miss::Waiting { since, .. },
+            ..
+        } => Some(Wait::ForAnswer { since: *since }),
+        Denied::Near {
+            miss: Miss::Over(standing),
+            ..
+        } => is_past(standing, now).then_some(Wait::ForRequest),
+        Denied::Near {
+            miss: Miss::Differs { .. } | Miss::Pod(_),
+            ..
+        }
         | Denied::InteractiveOff
         | Denied::Forbidden(_) => None,
     }
 }
 
-/// Whether a request for an attempt, as it would be filed for somebody, could be granted at all: nothing is filed, and nobody
-/// waits, where the answer is known. A reason or key that a policy wants cannot be given in band.
+/// Whether a request for an attempt, as it would be filed for somebody, could be granted at all:
+/// nothing is filed, and nobody waits, where the answer is known. A reason or key that a policy
+/// wants cannot be given in band.
 pub fn could_be_filed(attempt: &Attempt, person: &Person, now: Timestamp, rules: &Rules) -> bool {
-    let Some(request) = request(attempt, person, now) else { return false };
+    let Some(request) = request(attempt, person, now) else {
+        return false;
+    };
     let ruling = rules.policies.of_request(&request, &rules.settings.prefix);
     rules.settings.may_request(person)
         && rules::check(&request, &rules.settings).is_ok()
@@ -67,14 +80,23 @@ fn request(attempt: &Attempt, person: &Person, now: Timestamp) -> Option<Request
             stdin: exec.stdin,
             tty: exec.tty,
         }),
-        Action::Attach(attach) => {
-            Ask::Attach(AttachAsk { container: attach.container.clone(), stdin: attach.stdin, tty: attach.tty })
-        }
+        Action::Attach(attach) => Ask::Attach(AttachAsk {
+            container: attach.container.clone(),
+            stdin: attach.stdin,
+            tty: attach.tty,
+        }),
         Action::PortForward => Ask::PortForward,
         Action::Debug(_) => return None,
     };
     let (namespace, groups) = (attempt.namespace.clone(), attempt.caller.groups.clone());
-    Some(Request::draft(namespace, person.clone(), groups, attempt.pod.clone(), ask, now))
+    Some(Request::draft(
+        namespace,
+        person.clone(),
+        groups,
+        attempt.pod.clone(),
+        ask,
+        now,
+    ))
 }
 
 /// Whether a request says nothing about the present: another may follow it.
@@ -82,18 +104,23 @@ pub fn is_past(standing: &Standing, now: Timestamp) -> bool {
     match standing {
         Standing::Used { last, .. } => now >= after(last.at, OUTCOME),
         Standing::Expired { .. } => true,
-        Standing::Pending | Standing::Granted(_) | Standing::Denied(_) | Standing::Forbidden(_) | Standing::Revoked => {
-            false
-        }
+        Standing::Pending
+        | Standing::Granted(_)
+        | Standing::Denied(_)
+        | Standing::Forbidden(_)
+        | Standing::Revoked => false,
     }
 }
 
-/// How long an attempt may still wait for the answer to a request that was filed `since`; `window`: how long reviews can
-/// be held in all. `None`: not any more.
+/// How long an attempt may still wait for the answer to a request that was filed `since`; `window`:
+/// how long reviews can be held in all. `None`: not any more.
 pub fn remaining(since: Timestamp, window: Duration, now: Timestamp) -> Option<Duration> {
     let left = after(since, window).duration_since(now);
     // One from the future is not believed for longer than one of now.
-    Duration::try_from(left).ok().filter(|left| !left.is_zero()).map(|left| left.min(window))
+    Duration::try_from(left)
+        .ok()
+        .filter(|left| !left.is_zero())
+        .map(|left| left.min(window))
 }
 
 #[cfg(test)]
@@ -122,7 +149,10 @@ mod tests {
     }
 
     fn over(standing: Standing) -> Denied {
-        Denied::Near { request: "ask".to_owned(), miss: Miss::Over(standing) }
+        Denied::Near {
+            request: "ask".to_owned(),
+            miss: Miss::Over(standing),
+        }
     }
 
     fn used(seconds_ago: i64) -> Denied {
@@ -134,13 +164,29 @@ mod tests {
             container: None,
             outcome: Some(Outcome::Answered),
         };
-        over(Standing::Used { last, by: vec!["amy".to_owned()] })
+        over(Standing::Used {
+            last,
+            by: vec!["amy".to_owned()],
+        })
     }
 
     #[test]
     fn where_nothing_is_there_a_request_may_be_filed() {
-        assert_eq!(wait(&attempt(), &Denied::NoRequest, now()), Some(Wait::ForRequest));
-        assert_eq!(wait(&attempt(), &over(Standing::Expired { at: now(), by: vec![] }), now()), Some(Wait::ForRequest));
+        assert_eq!(
+            wait(&attempt(), &Denied::NoRequest, now()),
+            Some(Wait::ForRequest)
+        );
+        assert_eq!(
+            wait(
+                &attempt(),
+                &over(Standing::Expired {
+                    at: now(),
+                    by: vec![]
+                }),
+                now()
+            ),
+            Some(Wait::ForRequest)
+        );
     }
 
     #[test]
@@ -151,8 +197,15 @@ mod tests {
 
     #[test]
     fn a_denial_is_an_answer() {
-        let denial = Denial { by: "amy".to_owned(), at: now(), reason: None };
-        assert_eq!(wait(&attempt(), &over(Standing::Denied(denial)), now()), None);
+        let denial = Denial {
+            by: "amy".to_owned(),
+            at: now(),
+            reason: None,
+        };
+        assert_eq!(
+            wait(&attempt(), &over(Standing::Denied(denial)), now()),
+            None
+        );
         assert_eq!(wait(&attempt(), &over(Standing::Revoked), now()), None);
         assert_eq!(wait(&attempt(), &Denied::InteractiveOff, now()), None);
     }
@@ -160,7 +213,8 @@ mod tests {
     #[test]
     fn nobody_waits_longer_than_the_window_after_her_request_was_filed() {
         let window = Duration::from_secs(20);
-        let ago = |seconds: i64| remaining(now().checked_sub(seconds.seconds()).unwrap(), window, now());
+        let ago =
+            |seconds: i64| remaining(now().checked_sub(seconds.seconds()).unwrap(), window, now());
         assert_eq!(ago(0), Some(window));
         assert_eq!(ago(19), Some(Duration::from_secs(1)));
         assert_eq!(ago(20), None);

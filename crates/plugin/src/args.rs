@@ -21,7 +21,14 @@ use crate::look::whoami::WhoamiArgs;
 use crate::terminal::exit;
 
 /// Version, commit and date of the commit.
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("KRA_COMMIT"), ", ", env!("KRA_COMMIT_DATE"), ")");
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    env!("KRA_COMMIT"),
+    ", ",
+    env!("KRA_COMMIT_DATE"),
+    ")"
+);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,7 +46,11 @@ Examples:
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-request", bin_name = "kubectl request", version = VERSION, after_help = EXAMPLES)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
-#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs", disable_help_subcommand = true)]
+#[command(
+    subcommand_value_name = "VERB",
+    subcommand_help_heading = "Verbs",
+    disable_help_subcommand = true
+)]
 #[command(max_term_width = 120)]
 pub struct Cli {
     /// What to do.
@@ -49,7 +60,14 @@ pub struct Cli {
     #[command(flatten)]
     pub connection: ConnectionFlags,
     /// Log what is asked of the API server, to standard error: from 6 on each call
-    #[arg(short, long = "v", global = true, value_name = "LEVEL", default_value_t = 0, hide_short_help = true)]
+    #[arg(
+        short,
+        long = "v",
+        global = true,
+        value_name = "LEVEL",
+        default_value_t = 0,
+        hide_short_help = true
+    )]
     pub v: u8,
 }
 
@@ -102,7 +120,9 @@ mod tests {
 
     fn exec(line: &[&str]) -> (Cli, ExecArgs) {
         let mut cli = Cli::try_parse_from([&["kubectl-request"], line].concat()).unwrap();
-        let other = Verb::Completion(CompletionArgs { shell: clap_complete::Shell::Bash });
+        let other = Verb::Completion(CompletionArgs {
+            shell: clap_complete::Shell::Bash,
+        });
         let Verb::Ask(DoorArgs::Exec(args)) = std::mem::replace(&mut cli.verb, other) else {
             panic!("not exec: {line:?}")
         };
@@ -110,7 +130,9 @@ mod tests {
     }
 
     fn refused(line: &[&str]) -> ErrorKind {
-        Cli::try_parse_from([&["kubectl-request"], line].concat()).unwrap_err().kind()
+        Cli::try_parse_from([&["kubectl-request"], line].concat())
+            .unwrap_err()
+            .kind()
     }
 
     #[test]
@@ -120,7 +142,9 @@ mod tests {
 
     #[test]
     fn everything_behind_two_dashes_is_the_command() {
-        let (_, args) = exec(&["exec", "nginx", "-c", "web", "--", "ls", "-l", "--", "-n", "x"]);
+        let (_, args) = exec(&[
+            "exec", "nginx", "-c", "web", "--", "ls", "-l", "--", "-n", "x",
+        ]);
         assert_eq!(args.command, ["ls", "-l", "--", "-n", "x"]);
         assert_eq!(args.container.as_deref(), Some("web"));
     }
@@ -134,7 +158,19 @@ mod tests {
 
     #[test]
     fn flags_between_pod_and_two_dashes_are_ours() {
-        let (_, args) = exec(&["exec", "nginx", "-it", "--valid-for", "1h", "-k", "a=1", "-k", "b=2", "--", "sh"]);
+        let (_, args) = exec(&[
+            "exec",
+            "nginx",
+            "-it",
+            "--valid-for",
+            "1h",
+            "-k",
+            "a=1",
+            "-k",
+            "b=2",
+            "--",
+            "sh",
+        ]);
         assert!(args.stdin && args.tty);
         assert_eq!(args.asking.valid_for.as_deref(), Some("1h"));
         assert_eq!(args.asking.custom_keys, ["a=1", "b=2"]);
@@ -144,8 +180,34 @@ mod tests {
     #[test]
     fn connection_flags_stand_before_or_after_the_verb() {
         for line in [
-            &["-n", "web", "--as", "jane", "--as-group", "a", "--as-group", "b", "exec", "nginx", "--", "ls"],
-            &["exec", "-n", "web", "--as", "jane", "--as-group", "a", "--as-group", "b", "nginx", "--", "ls"],
+            &[
+                "-n",
+                "web",
+                "--as",
+                "jane",
+                "--as-group",
+                "a",
+                "--as-group",
+                "b",
+                "exec",
+                "nginx",
+                "--",
+                "ls",
+            ],
+            &[
+                "exec",
+                "-n",
+                "web",
+                "--as",
+                "jane",
+                "--as-group",
+                "a",
+                "--as-group",
+                "b",
+                "nginx",
+                "--",
+                "ls",
+            ],
         ] {
             let (cli, _) = exec(line);
             assert_eq!(cli.connection.namespace.as_deref(), Some("web"));
@@ -170,7 +232,10 @@ mod tests {
 
     #[test]
     fn any_command_and_a_command_exclude_each_other() {
-        assert_eq!(refused(&["exec", "nginx", "--any-command", "--", "ls"]), ErrorKind::ArgumentConflict);
+        assert_eq!(
+            refused(&["exec", "nginx", "--any-command", "--", "ls"]),
+            ErrorKind::ArgumentConflict
+        );
     }
 
     #[test]
@@ -207,21 +272,45 @@ mod tests {
     fn help_of_every_verb_shows_an_example() {
         for verb in Cli::command().get_subcommands() {
             let name = verb.get_name();
-            let help = Cli::try_parse_from(["kubectl-request", name, "-h"]).unwrap_err().to_string();
+            let help = Cli::try_parse_from(["kubectl-request", name, "-h"])
+                .unwrap_err()
+                .to_string();
             assert!(help.contains("Examples:\n  # "), "{help}");
-            let example = [format!("\n  kubectl request {name}"), format!("<(kubectl request {name}")];
-            assert!(example.iter().any(|example| help.contains(example)), "{help}");
+            let example = [
+                format!("\n  kubectl request {name}"),
+                format!("<(kubectl request {name}"),
+            ];
+            assert!(
+                example.iter().any(|example| help.contains(example)),
+                "{help}"
+            );
         }
     }
 
     #[rstest]
     fn every_verb_that_asks_waits_and_tells_its_exit_codes(
-        #[values("exec", "shell", "attach", "port-forward", "debug", "cp", "again", "extend")] verb: &str,
+        #[values(
+            "exec",
+            "shell",
+            "attach",
+            "port-forward",
+            "debug",
+            "cp",
+            "again",
+            "extend"
+        )]
+        verb: &str,
     ) {
-        let help = Cli::try_parse_from(["kubectl-request", verb, "--help"]).unwrap_err().to_string();
-        for flag in
-            ["--dry-run", "--wait", "--timeout", "--run", "Exit codes: 0 done; 1 error; 2 wrong usage; 3 denied;"]
-        {
+        let help = Cli::try_parse_from(["kubectl-request", verb, "--help"])
+            .unwrap_err()
+            .to_string();
+        for flag in [
+            "--dry-run",
+            "--wait",
+            "--timeout",
+            "--run",
+            "Exit codes: 0 done; 1 error; 2 wrong usage; 3 denied;",
+        ] {
             assert!(help.contains(flag), "{help}");
         }
     }
@@ -234,13 +323,23 @@ mod tests {
 
     #[test]
     fn help_speaks_of_kubectl_request() {
-        let help = Cli::try_parse_from(["kubectl-request", "exec", "--help"]).unwrap_err().to_string();
-        assert!(help.contains("Usage: kubectl request exec [OPTIONS] <POD | TYPE/NAME> [COMMAND]..."), "{help}");
+        let help = Cli::try_parse_from(["kubectl-request", "exec", "--help"])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            help.contains("Usage: kubectl request exec [OPTIONS] <POD | TYPE/NAME> [COMMAND]..."),
+            "{help}"
+        );
     }
 
     #[test]
     fn the_version_names_the_commit() {
-        let version = Cli::try_parse_from(["kubectl-request", "--version"]).unwrap_err().to_string();
-        assert!(version.starts_with(concat!("kubectl-request ", env!("CARGO_PKG_VERSION"), " (")), "{version}");
+        let version = Cli::try_parse_from(["kubectl-request", "--version"])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            version.starts_with(concat!("kubectl-request ", env!("CARGO_PKG_VERSION"), " (")),
+            "{version}"
+        );
     }
 }

@@ -88,7 +88,9 @@ pub enum ClusterError {
     #[error("Error from server{}: {}", reason_of(.0), safe_lines(&.0.message))]
     Refused(Box<Status>),
     /// Nobody listens there.
-    #[error("The connection to the server {server} was refused - did you specify the right host or port?")]
+    #[error(
+        "The connection to the server {server} was refused - did you specify the right host or port?"
+    )]
     ConnectionRefused {
         /// The server's URL.
         server: String,
@@ -124,7 +126,9 @@ impl ClusterError {
         match self {
             Self::NotInstalled { .. } | Self::Unauthorized(_) => true,
             Self::Refused(status) => status.code == 403 || status.code == 404,
-            Self::ConnectionRefused { .. } | Self::Unreachable { .. } | Self::Answer { .. } => false,
+            Self::ConnectionRefused { .. } | Self::Unreachable { .. } | Self::Answer { .. } => {
+                false
+            }
         }
     }
 
@@ -165,8 +169,15 @@ impl Cluster {
     ///
     /// # Errors
     /// When the server refuses it, or cannot be asked.
-    pub async fn create_request(&self, new: &AccessRequest, dry_run: bool) -> Result<AccessRequest, ClusterError> {
-        let parameters = PostParams { dry_run, ..PostParams::default() };
+    pub async fn create_request(
+        &self,
+        new: &AccessRequest,
+        dry_run: bool,
+    ) -> Result<AccessRequest, ClusterError> {
+        let parameters = PostParams {
+            dry_run,
+            ..PostParams::default()
+        };
         self.ours(self.here().create(&parameters, new)).await
     }
 
@@ -174,11 +185,22 @@ impl Cluster {
     ///
     /// # Errors
     /// When the server refuses to tell, or cannot be asked.
-    pub async fn requests(&self, everywhere: bool, labels: Option<&str>) -> Result<Requests, ClusterError> {
+    pub async fn requests(
+        &self,
+        everywhere: bool,
+        labels: Option<&str>,
+    ) -> Result<Requests, ClusterError> {
         // Each on its own: one that is not understood must not hide the others.
-        let api: Api<DeserializeGuard<AccessRequest>> =
-            if everywhere { Api::all(self.client.clone()) } else { self.here() };
-        let mut chunk = ListParams { label_selector: labels.map(str::to_owned), ..ListParams::default() }.limit(CHUNK);
+        let api: Api<DeserializeGuard<AccessRequest>> = if everywhere {
+            Api::all(self.client.clone())
+        } else {
+            self.here()
+        };
+        let mut chunk = ListParams {
+            label_selector: labels.map(str::to_owned),
+            ..ListParams::default()
+        }
+        .limit(CHUNK);
         let mut requests = Requests::default();
         loop {
             let answer = self.ours(api.list(&chunk)).await?;
@@ -209,7 +231,12 @@ impl Cluster {
     /// When it is not there any more, the server refuses, or cannot be asked.
     pub async fn delete_request(&self, request: &AccessRequest) -> Result<(), ClusterError> {
         let deletion = only(request.uid());
-        self.ours(self.here::<AccessRequest>().delete(&request.name_any(), &deletion)).await.map(drop)
+        self.ours(
+            self.here::<AccessRequest>()
+                .delete(&request.name_any(), &deletion),
+        )
+        .await
+        .map(drop)
     }
 
     /// Deletes exactly this answer.
@@ -217,7 +244,12 @@ impl Cluster {
     /// # Errors
     /// When it is not there any more, the server refuses, or cannot be asked.
     pub async fn delete_grant(&self, grant: &AccessGrant) -> Result<(), ClusterError> {
-        self.ours(self.here::<AccessGrant>().delete(&grant.name_any(), &only(grant.uid()))).await.map(drop)
+        self.ours(
+            self.here::<AccessGrant>()
+                .delete(&grant.name_any(), &only(grant.uid())),
+        )
+        .await
+        .map(drop)
     }
 
     /// The answers to a request, by its name. Those that are not understood are left out.
@@ -247,7 +279,8 @@ impl Cluster {
     /// # Errors
     /// When the server refuses it, or cannot be asked.
     pub async fn create_grant(&self, new: &AccessGrant) -> Result<AccessGrant, ClusterError> {
-        self.ours(self.here().create(&PostParams::default(), new)).await
+        self.ours(self.here().create(&PostParams::default(), new))
+            .await
     }
 
     /// One pod.
@@ -279,7 +312,11 @@ impl Cluster {
     ///
     /// # Errors
     /// When there is none of that name, or the server cannot be asked.
-    pub async fn workload(&self, kind: target::Workload, name: &str) -> Result<WorkloadObject, ClusterError> {
+    pub async fn workload(
+        &self,
+        kind: target::Workload,
+        name: &str,
+    ) -> Result<WorkloadObject, ClusterError> {
         let api = Api::namespaced_with(self.client.clone(), &self.namespace, &kind.api_resource());
         self.call(api.get(name)).await
     }
@@ -292,7 +329,11 @@ impl Cluster {
         &self,
         name: &str,
     ) -> Result<PartialObjectMeta<k8s_openapi::api::apps::v1::ReplicaSet>, ClusterError> {
-        self.call(self.here::<k8s_openapi::api::apps::v1::ReplicaSet>().get_metadata(name)).await
+        self.call(
+            self.here::<k8s_openapi::api::apps::v1::ReplicaSet>()
+                .get_metadata(name),
+        )
+        .await
     }
 
     fn here<K>(&self) -> Api<K>
@@ -304,16 +345,24 @@ impl Cluster {
     }
 
     /// A call about our own objects: that there is no such path means that we are not installed.
-    async fn ours<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, ClusterError> {
+    async fn ours<T>(
+        &self,
+        call: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, ClusterError> {
         match self.call(call).await {
             Err(ClusterError::Refused(status)) if names_no_object(&status) => {
-                Err(ClusterError::NotInstalled { context: self.context.clone() })
+                Err(ClusterError::NotInstalled {
+                    context: self.context.clone(),
+                })
             }
             answer => answer,
         }
     }
 
-    async fn call<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, ClusterError> {
+    async fn call<T>(
+        &self,
+        call: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, ClusterError> {
         let mut call = pin!(call);
         let answer = match tokio::time::timeout(NOTICE_AFTER, &mut call).await {
             Ok(answer) => answer,
@@ -335,36 +384,65 @@ impl Cluster {
         let server = self.server.clone();
         if let kube::Error::Api(status) = error {
             let unknown = status.code == 401;
-            if unknown { ClusterError::Unauthorized(status) } else { ClusterError::Refused(status) }
+            if unknown {
+                ClusterError::Unauthorized(status)
+            } else {
+                ClusterError::Refused(status)
+            }
         } else if is_refused(&error) {
-            ClusterError::ConnectionRefused { server, source: error }
+            ClusterError::ConnectionRefused {
+                server,
+                source: error,
+            }
         } else if matches!(error, kube::Error::SerdeError(_) | kube::Error::FromUtf8(_)) {
-            ClusterError::Answer { server, source: error }
+            ClusterError::Answer {
+                server,
+                source: error,
+            }
         } else {
-            ClusterError::Unreachable { server, source: error }
+            ClusterError::Unreachable {
+                server,
+                source: error,
+            }
         }
     }
 }
 
 /// The object that was read, and no other of that name.
 fn only(uid: Option<String>) -> DeleteParams {
-    let preconditions = Some(Preconditions { uid, resource_version: None });
-    DeleteParams { preconditions, ..DeleteParams::default() }
+    let preconditions = Some(Preconditions {
+        uid,
+        resource_version: None,
+    });
+    DeleteParams {
+        preconditions,
+        ..DeleteParams::default()
+    }
 }
 
 /// A 404 about a path, not about an object: the resource itself is missing.
 fn names_no_object(status: &Status) -> bool {
-    let names = status.details.as_ref().is_some_and(|details| !details.name.is_empty());
+    let names = status
+        .details
+        .as_ref()
+        .is_some_and(|details| !details.name.is_empty());
     status.code == 404 && !names
 }
 
 /// ` (Forbidden)`, or nothing where the answer came from no API server.
 fn reason_of(status: &Status) -> String {
-    let is_reason = !status.reason.is_empty() && status.reason.chars().all(|c| c.is_ascii_alphabetic());
-    if is_reason { format!(" ({})", status.reason) } else { String::new() }
+    let is_reason =
+        !status.reason.is_empty() && status.reason.chars().all(|c| c.is_ascii_alphabetic());
+    if is_reason {
+        format!(" ({})", status.reason)
+    } else {
+        String::new()
+    }
 }
 
-pub(crate) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+pub(crate) fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
 }
 
@@ -376,7 +454,9 @@ fn is_refused(error: &kube::Error) -> bool {
 
 /// The innermost cause: the client repeats it in the text of each layer around it.
 pub(crate) fn root_cause(error: &(dyn Error + 'static)) -> String {
-    causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
+    causes(error)
+        .last()
+        .map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 #[cfg(test)]
@@ -385,7 +465,8 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_no_status_shows_no_invented_reason() {
-        let status = Status::failure("<html>\u{1b}[2J", "Failed to parse error data").with_code(502);
+        let status =
+            Status::failure("<html>\u{1b}[2J", "Failed to parse error data").with_code(502);
         let error = ClusterError::Refused(status.boxed());
         assert_eq!(error.to_string(), "Error from server: <html>\\u{1b}[2J");
     }

@@ -1,5 +1,6 @@
-//! What `kubectl request …` can go on with, as kubectl asks for it: it runs `kubectl_complete-request` with the words that
-//! stand there, the last of which is the one to complete, and reads candidates and a directive as cobra prints them.
+//! What `kubectl request …` can go on with, as kubectl asks for it: it runs
+//! `kubectl_complete-request` with the words that stand there, the last of which is the one to
+//! complete, and reads candidates and a directive as cobra prints them.
 //!
 //! Quiet: whoever presses a key wants no error, so what cannot be found out has no candidates.
 
@@ -39,21 +40,38 @@ struct Candidates {
 
 impl Candidates {
     fn none(directive: u8) -> Self {
-        Self { values: Vec::new(), directive }
+        Self {
+            values: Vec::new(),
+            directive,
+        }
     }
 
     fn plain(values: impl IntoIterator<Item = String>) -> Self {
-        Self { values: values.into_iter().map(|value| (value, String::new())).collect(), directive: NO_FILES }
+        Self {
+            values: values
+                .into_iter()
+                .map(|value| (value, String::new()))
+                .collect(),
+            directive: NO_FILES,
+        }
     }
 
     /// As cobra prints them. A candidate that a shell could misread is left out.
     fn text(mut self, current: &str) -> String {
-        let plain = |value: &str| value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:@/+=".contains(c));
-        self.values.retain(|(value, _)| value.starts_with(current) && plain(value));
-        let lines = self.values.iter().map(|(value, description)| match description.lines().next() {
-            Some(first) if !first.is_empty() => format!("{value}\t{first}\n"),
-            Some(_) | None => format!("{value}\n"),
-        });
+        let plain = |value: &str| {
+            value
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_.:@/+=".contains(c))
+        };
+        self.values
+            .retain(|(value, _)| value.starts_with(current) && plain(value));
+        let lines =
+            self.values
+                .iter()
+                .map(|(value, description)| match description.lines().next() {
+                    Some(first) if !first.is_empty() => format!("{value}\t{first}\n"),
+                    Some(_) | None => format!("{value}\n"),
+                });
         lines.collect::<String>() + &format!(":{}\n", self.directive)
     }
 }
@@ -64,13 +82,18 @@ pub fn nothing() -> String {
 }
 
 /// The candidates for the last of the words, and the directive.
-pub async fn run(words: &[String], reach: impl FnOnce(&ConnectionFlags) -> Result<Cluster, ConnectError>) -> String {
+pub async fn run(
+    words: &[String],
+    reach: impl FnOnce(&ConnectionFlags) -> Result<Cluster, ConnectError>,
+) -> String {
     let mut command = Cli::command();
     command.build();
     let words = Words::read(&command, words);
     let candidates = match local(&words) {
         Some(candidates) => candidates,
-        None => from_cluster(&words, reach).await.unwrap_or_else(|| Candidates::none(NO_FILES)),
+        None => from_cluster(&words, reach)
+            .await
+            .unwrap_or_else(|| Candidates::none(NO_FILES)),
     };
     candidates.text(words.current)
 }
@@ -84,19 +107,41 @@ fn local(words: &Words<'_>) -> Option<Candidates> {
         return value_of(words, flag);
     }
     if words.current.starts_with('-') {
-        let flags = words.verb.get_arguments().filter(|flag| !flag.is_hide_set());
-        let told = |help: Option<&clap::builder::StyledStr>| help.map(ToString::to_string).unwrap_or_default();
-        let values = flags.filter_map(|flag| Some((format!("--{}", flag.get_long()?), told(flag.get_help()))));
-        return Some(Candidates { values: values.collect(), directive: NO_FILES });
+        let flags = words
+            .verb
+            .get_arguments()
+            .filter(|flag| !flag.is_hide_set());
+        let told = |help: Option<&clap::builder::StyledStr>| {
+            help.map(ToString::to_string).unwrap_or_default()
+        };
+        let values = flags
+            .filter_map(|flag| Some((format!("--{}", flag.get_long()?), told(flag.get_help()))));
+        return Some(Candidates {
+            values: values.collect(),
+            directive: NO_FILES,
+        });
     }
     if words.verb.has_subcommands() {
-        let verbs = words.verb.get_subcommands().filter(|verb| !verb.is_hide_set());
-        let told = |about: Option<&clap::builder::StyledStr>| about.map(ToString::to_string).unwrap_or_default();
-        let values = verbs.map(|verb| (verb.get_name().to_owned(), told(verb.get_about()))).collect();
-        return Some(Candidates { values, directive: NO_FILES });
+        let verbs = words
+            .verb
+            .get_subcommands()
+            .filter(|verb| !verb.is_hide_set());
+        let told = |about: Option<&clap::builder::StyledStr>| {
+            about.map(ToString::to_string).unwrap_or_default()
+        };
+        let values = verbs
+            .map(|verb| (verb.get_name().to_owned(), told(verb.get_about())))
+            .collect();
+        return Some(Candidates {
+            values,
+            directive: NO_FILES,
+        });
     }
     let place = words.verb.get_positionals().nth(words.positionals.len());
-    place.map(clap::Arg::get_possible_values).filter(|values| !values.is_empty()).map(|values| of_values(&values))
+    place
+        .map(clap::Arg::get_possible_values)
+        .filter(|values| !values.is_empty())
+        .map(|values| of_values(&values))
 }
 
 fn of_values(values: &[clap::builder::PossibleValue]) -> Candidates {
@@ -111,9 +156,16 @@ fn value_of(words: &Words<'_>, flag: &clap::Arg) -> Option<Candidates> {
         "container" | "target_container" | "namespace" => None,
         "context" => {
             let read = kubeconfig::read(connection(words)?.kubeconfig.as_deref()).ok()?;
-            Some(Candidates::plain(read.kubeconfig.contexts.into_iter().map(|context| context.name)))
+            Some(Candidates::plain(
+                read.kubeconfig
+                    .contexts
+                    .into_iter()
+                    .map(|context| context.name),
+            ))
         }
-        "kubeconfig" | "certificate_authority" | "client_certificate" | "client_key" => Some(Candidates::none(FILES)),
+        "kubeconfig" | "certificate_authority" | "client_certificate" | "client_key" => {
+            Some(Candidates::none(FILES))
+        }
         _ => Some(Candidates::none(NO_FILES)),
     }
 }
@@ -127,9 +179,18 @@ struct Connection {
 /// The connection flags among the words.
 fn connection(words: &Words<'_>) -> Option<ConnectionFlags> {
     let command = Connection::command();
-    let known = |long: &str| command.get_arguments().any(|flag| flag.get_long() == Some(long));
-    let given = words.values.iter().filter_map(|(flag, value)| Some((flag.get_long()?, value)));
-    let line = given.filter(|(long, _)| known(long)).map(|(long, value)| format!("--{long}={value}"));
+    let known = |long: &str| {
+        command
+            .get_arguments()
+            .any(|flag| flag.get_long() == Some(long))
+    };
+    let given = words
+        .values
+        .iter()
+        .filter_map(|(flag, value)| Some((flag.get_long()?, value)));
+    let line = given
+        .filter(|(long, _)| known(long))
+        .map(|(long, value)| format!("--{long}={value}"));
     Connection::try_parse_from(std::iter::once("kubectl".to_owned()).chain(line))
         .ok()
         .map(|connection| connection.flags)
@@ -141,19 +202,31 @@ async fn from_cluster(
 ) -> Option<Candidates> {
     let cluster = reach(&connection(words)?).ok()?;
     match words.expecting.map(|flag| flag.get_id().as_str()) {
-        Some("namespace") => return Some(Candidates::plain(cluster.names(Kind::Namespace).await.ok()?)),
+        Some("namespace") => {
+            return Some(Candidates::plain(
+                cluster.names(Kind::Namespace).await.ok()?,
+            ));
+        }
         Some(_) => return containers(words.positionals.first()?, &cluster).await,
         None => {}
     }
     let first = words.positionals.is_empty();
     match words.verb.get_name() {
-        "exec" | "shell" | "attach" | "debug" if first => targets(words.current, false, &cluster).await,
+        "exec" | "shell" | "attach" | "debug" if first => {
+            targets(words.current, false, &cluster).await
+        }
         "port-forward" if first => targets(words.current, true, &cluster).await,
         "cp" => {
             let pods = cluster.names(Kind::Pod).await.ok()?;
-            let values = pods.into_iter().map(|pod| (pod + ":", String::new())).collect();
+            let values = pods
+                .into_iter()
+                .map(|pod| (pod + ":", String::new()))
+                .collect();
             // Where no pod begins so, it is a file.
-            Some(Candidates { values, directive: 2 })
+            Some(Candidates {
+                values,
+                directive: 2,
+            })
         }
         "approve" | "deny" | "review" | "withdraw" | "revoke" => requests(words, &cluster).await,
         "grant" | "show" | "again" | "extend" if first => requests(words, &cluster).await,
@@ -165,13 +238,21 @@ async fn from_cluster(
 async fn targets(current: &str, services: bool, cluster: &Cluster) -> Option<Candidates> {
     let Some((typed, _)) = current.split_once('/') else {
         let pods = cluster.names(Kind::Pod).await.ok()?;
-        let kinds = Workload::ALL.map(Workload::singular).into_iter().chain(services.then_some("service"));
-        let kinds: Vec<String> =
-            kinds.map(|kind| format!("{kind}/")).filter(|kind| kind.starts_with(current)).collect();
+        let kinds = Workload::ALL
+            .map(Workload::singular)
+            .into_iter()
+            .chain(services.then_some("service"));
+        let kinds: Vec<String> = kinds
+            .map(|kind| format!("{kind}/"))
+            .filter(|kind| kind.starts_with(current))
+            .collect();
         // A space behind a kind would end the word.
         let alone = !kinds.is_empty() && !pods.iter().any(|pod| pod.starts_with(current));
         let directive = if alone { GOES_ON } else { NO_FILES };
-        return Some(Candidates { directive, ..Candidates::plain(pods.into_iter().chain(kinds)) });
+        return Some(Candidates {
+            directive,
+            ..Candidates::plain(pods.into_iter().chain(kinds))
+        });
     };
     let kind = match Target::parse(&format!("{typed}/x")) {
         Ok(Target::Pod(_)) => Kind::Pod,
@@ -180,22 +261,38 @@ async fn targets(current: &str, services: bool, cluster: &Cluster) -> Option<Can
         Err(_) => return None,
     };
     let names = cluster.names(kind).await.ok()?;
-    Some(Candidates::plain(names.into_iter().map(|name| format!("{typed}/{name}"))))
+    Some(Candidates::plain(
+        names.into_iter().map(|name| format!("{typed}/{name}")),
+    ))
 }
 
 async fn containers(target: &str, cluster: &Cluster) -> Option<Candidates> {
     let target = target.split(':').next().unwrap_or(target);
     let spec = match Target::parse(target).ok()? {
         Target::Pod(name) => cluster.pod(&name).await.ok()?.spec?,
-        Target::Workload(kind, name) => cluster.workload(kind, &name).await.ok()?.spec.template.spec?,
+        Target::Workload(kind, name) => {
+            cluster
+                .workload(kind, &name)
+                .await
+                .ok()?
+                .spec
+                .template
+                .spec?
+        }
     };
-    Some(Candidates::plain(spec.containers.into_iter().map(|container| container.name)))
+    Some(Candidates::plain(
+        spec.containers.into_iter().map(|container| container.name),
+    ))
 }
 
 /// The requests that the verb can do something with, but for those that stand there already.
 async fn requests(words: &Words<'_>, cluster: &Cluster) -> Option<Candidates> {
     let verb = words.verb.get_name();
-    let me = if ["withdraw", "again", "extend"].contains(&verb) { Some(cluster.me().await.ok()??) } else { None };
+    let me = if ["withdraw", "again", "extend"].contains(&verb) {
+        Some(cluster.me().await.ok()??)
+    } else {
+        None
+    };
     let fits = |request: &AccessRequest| {
         let phase = request.phase();
         match verb {
@@ -206,13 +303,35 @@ async fn requests(words: &Words<'_>, cluster: &Cluster) -> Option<Candidates> {
             _ => true,
         }
     };
-    let user = |request: &AccessRequest| request.spec.user_info.as_ref().map(|user| user.name().to_owned());
-    let mine = |request: &AccessRequest| me.as_ref().is_none_or(|me| user(request).is_some_and(|user| me.is(&user)));
-    let there = cluster.requests(false, None).await.ok()?.understood.into_iter();
-    let fitting = there.filter(|request| fits(request) && mine(request) && !words.has(&request.name_any()));
+    let user = |request: &AccessRequest| {
+        request
+            .spec
+            .user_info
+            .as_ref()
+            .map(|user| user.name().to_owned())
+    };
+    let mine = |request: &AccessRequest| {
+        me.as_ref()
+            .is_none_or(|me| user(request).is_some_and(|user| me.is(&user)))
+    };
+    let there = cluster
+        .requests(false, None)
+        .await
+        .ok()?
+        .understood
+        .into_iter();
+    let fitting =
+        there.filter(|request| fits(request) && mine(request) && !words.has(&request.name_any()));
     let values = fitting.map(|request| {
-        let told = [describe::words::user(&request), summary::target(&request), summary::phase(&request).to_owned()];
+        let told = [
+            describe::words::user(&request),
+            summary::target(&request),
+            summary::phase(&request).to_owned(),
+        ];
         (safe_word(&request.name_any()), told.join(", "))
     });
-    Some(Candidates { values: values.collect(), directive: NO_FILES })
+    Some(Candidates {
+        values: values.collect(),
+        directive: NO_FILES,
+    })
 }

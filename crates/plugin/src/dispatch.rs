@@ -41,7 +41,9 @@ pub async fn perform(
         Verb::Ask(door) => return Box::pin(ask(door, reach, terminal)).await,
         Verb::Why(args) => return Box::pin(ask(args.door.explained(), reach, terminal)).await,
         Verb::Again(args) => return Ok(again::run(again::check(args)?, &reach()?, terminal).await?),
-        Verb::Extend(args) => return Ok(again::run(extend::check(args)?, &reach()?, terminal).await?),
+        Verb::Extend(args) => {
+            return Ok(again::run(extend::check(args)?, &reach()?, terminal).await?);
+        }
         Verb::List(args) => list::run(args, &reach()?, terminal).await?,
         Verb::Show(args) => show::run(args, &reach()?, terminal).await?,
         Verb::Approve(args) => approve::run(args, &reach()?, terminal).await?,
@@ -67,13 +69,21 @@ async fn ask(
     terminal: &mut Terminal<'_>,
 ) -> Result<Next, Failure> {
     Ok(match door {
-        DoorArgs::Exec(args) => exec::run("exec", exec::Order::check(*args)?, &reach()?, terminal).await?,
-        DoorArgs::Shell(args) => exec::run("shell", shell::check(*args)?, &reach()?, terminal).await?,
-        DoorArgs::Attach(args) => attach::run(attach::Order::check(*args)?, &reach()?, terminal).await?,
+        DoorArgs::Exec(args) => {
+            exec::run("exec", exec::Order::check(*args)?, &reach()?, terminal).await?
+        }
+        DoorArgs::Shell(args) => {
+            exec::run("shell", shell::check(*args)?, &reach()?, terminal).await?
+        }
+        DoorArgs::Attach(args) => {
+            attach::run(attach::Order::check(*args)?, &reach()?, terminal).await?
+        }
         DoorArgs::PortForward(args) => {
             port_forward::run(port_forward::Order::check(*args)?, &reach()?, terminal).await?
         }
-        DoorArgs::Debug(args) => debug::run(debug::Order::check(*args)?, &reach()?, terminal).await?,
+        DoorArgs::Debug(args) => {
+            debug::run(debug::Order::check(*args)?, &reach()?, terminal).await?
+        }
         DoorArgs::Cp(args) => cp::run(cp::Order::check(*args)?, &reach()?, terminal).await?,
     })
 }

@@ -50,7 +50,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The line that tells it, as kubectl would: what the API server said stands alone, all else behind `error: `.
+    /// The line that tells it, as kubectl would: what the API server said stands alone, all else
+    /// behind `error: `.
     pub fn line(&self) -> String {
         Told::line(self)
     }

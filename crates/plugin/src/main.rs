@@ -27,12 +27,18 @@ fn main() -> ExitCode {
     if let Some(words) = words_to_complete() {
         return complete(words);
     }
-    if std::env::args_os().nth(1).is_some_and(|word| word == update::WORD) {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|word| word == update::WORD)
+    {
         return learn();
     }
     let cli = Cli::parse();
     log(cli.v);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("error: cannot start: {error}"), Exit::Error),
     };
@@ -54,10 +60,23 @@ fn main() -> ExitCode {
 
 async fn perform(cli: Cli) -> Result<Next, Failure> {
     let (shown, watched) = (io::stdout().is_terminal(), io::stderr().is_terminal());
-    let (mut out, mut err, mut input) = (anstream::stdout(), anstream::stderr(), io::stdin().lock());
+    let (mut out, mut err, mut input) =
+        (anstream::stdout(), anstream::stderr(), io::stdin().lock());
     let now = times::now();
-    let pick: Option<&Pick> = if picker::is_usable() { Some(&picker::pick) } else { None };
-    let mut terminal = Terminal { out: &mut out, err: &mut err, input: &mut input, shown, watched, pick, now };
+    let pick: Option<&Pick> = if picker::is_usable() {
+        Some(&picker::pick)
+    } else {
+        None
+    };
+    let mut terminal = Terminal {
+        out: &mut out,
+        err: &mut err,
+        input: &mut input,
+        shown,
+        watched,
+        pick,
+        now,
+    };
     plugin::run(cli, &mut terminal).await
 }
 
@@ -66,7 +85,9 @@ fn words_to_complete() -> Option<Vec<String>> {
     let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     let program = words.next().unwrap_or_default();
     let mut words = words.peekable();
-    let named = Path::new(&program).file_stem().is_some_and(|name| name == complete::PROGRAM);
+    let named = Path::new(&program)
+        .file_stem()
+        .is_some_and(|name| name == complete::PROGRAM);
     let asked = named || words.next_if(|word| word == complete::WORD).is_some();
     asked.then(|| words.collect())
 }
@@ -75,22 +96,36 @@ fn words_to_complete() -> Option<Vec<String>> {
 fn complete(words: Vec<String>) -> ExitCode {
     let (sender, answer) = mpsc::channel();
     thread::spawn(move || {
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+        else {
+            return;
+        };
         let reach = |flags: &ConnectionFlags| connect::connect(flags, false);
         // Nobody may listen any more.
         let _too_late = sender.send(runtime.block_on(complete::run(&words, reach)));
     });
-    let text = answer.recv_timeout(COMPLETION_TIMEOUT).unwrap_or_else(|_too_late| complete::nothing());
+    let text = answer
+        .recv_timeout(COMPLETION_TIMEOUT)
+        .unwrap_or_else(|_too_late| complete::nothing());
     anstream::print!("{text}");
     ExitCode::SUCCESS
 }
 
 /// Nobody looks at what comes of it.
 fn learn() -> ExitCode {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    else {
         return ExitCode::FAILURE;
     };
-    if runtime.block_on(update::learn()).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if runtime.block_on(update::learn()).is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn fail(line: &str, exit: Exit) -> ExitCode {
@@ -98,12 +133,16 @@ fn fail(line: &str, exit: Exit) -> ExitCode {
     exit.into()
 }
 
-/// kubectl's levels: from 6 on each call to the API server, from 8 on whatever the client has to say.
+/// kubectl's levels: from 6 on each call to the API server, from 8 on whatever the client has to
+/// say.
 fn log(level: u8) {
     let filter = match level {
         0..=5 => return,
         6..=7 => "kube_client=debug",
         8.. => "kube_client=trace,hyper_util=debug,rustls=debug",
     };
-    tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(anstream::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_writer(anstream::stderr)
+        .init();
 }

@@ -1,5 +1,5 @@
-//! Named points at which a test holds the process, to kill it there. Only a build with the feature `failpoints` has them,
-//! and it holds nowhere but where `KRA_FAILPOINT` says.
+//! Named points at which a test holds the process, to kill it there. Only a build with the feature
+//! `failpoints` has them, and it holds nowhere but where `KRA_FAILPOINT` says.
 
 /// A point on the way of an attempt that a request covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let args = server::args::Args::parse();
-    let audit = args.audit_log_file.as_deref().map(AuditFile::open).transpose();
+    let audit = args
+        .audit_log_file
+        .as_deref()
+        .map(AuditFile::open)
+        .transpose();
     let (audit, fault) = match audit {
         Ok(audit) => (audit.map(Arc::new), None),
         Err(error) => (None, Some(error)),
@@ -20,11 +24,16 @@ fn main() -> ExitCode {
     if let Some(error) = fault {
         return failed(&anyhow::Error::new(error).context("cannot open --audit-log-file"));
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
-    runtime.block_on(server::run::run(args, audit)).map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
+    runtime
+        .block_on(server::run::run(args, audit))
+        .map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {

@@ -60,7 +60,8 @@ impl Metrics {
     /// Registers all metrics.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("kube_request_access");
-        let histogram = |buckets: fn() -> Histogram| Family::<Labels, Histogram>::new_with_constructor(buckets);
+        let histogram =
+            |buckets: fn() -> Histogram| Family::<Labels, Histogram>::new_with_constructor(buckets);
         let all = Self {
             registry: Arc::default(),
             reviews: Family::default(),
@@ -78,26 +79,48 @@ impl Metrics {
             lock: LockGauges::registered(&mut registry),
         };
         all.register(&mut registry);
-        Self { registry: Arc::new(registry), ..all }
+        Self {
+            registry: Arc::new(registry),
+            ..all
+        }
     }
 
     fn register(&self, registry: &mut Registry) {
-        registry.register("reviews", "Answered reviews by decision", self.reviews.clone());
+        registry.register(
+            "reviews",
+            "Answered reviews by decision",
+            self.reviews.clone(),
+        );
         let decided = "Time to an answer, but for those that waited";
         registry.register("review_duration_seconds", decided, self.seconds.clone());
         let waited = "Time to an answer of attempts that waited for their grant";
         registry.register("wait_duration_seconds", waited, self.waits.clone());
         let turned_away = "POSTs answered 404: other paths, no client certificate";
-        registry.register("unauthenticated_requests", turned_away, self.unauthenticated.clone());
+        registry.register(
+            "unauthenticated_requests",
+            turned_away,
+            self.unauthenticated.clone(),
+        );
         let unread = "Reviews of which not even the uid could be read";
         registry.register("unread_reviews", unread, self.unread.clone());
-        registry.register("notifications", "Notifications by what became of them", self.notices.clone());
-        registry.register("unsealed_policies", "Policies without a good seal", self.unsealed_policies.clone());
+        registry.register(
+            "notifications",
+            "Notifications by what became of them",
+            self.notices.clone(),
+        );
+        registry.register(
+            "unsealed_policies",
+            "Policies without a good seal",
+            self.unsealed_policies.clone(),
+        );
         let older = "1 while something may count by a seal key that is not the first one";
         registry.register("older_keys_needed", older, self.older_keys_needed.clone());
-        let untrusted =
-            "Mutating webhook configurations and policies that may change our objects, and that no installer has named";
-        registry.register("untrusted_mutators", untrusted, self.untrusted_mutators.clone());
+        let untrusted = "Mutating webhook configurations and policies that may change our objects, and that no installer has named";
+        registry.register(
+            "untrusted_mutators",
+            untrusted,
+            self.untrusted_mutators.clone(),
+        );
         let broken = "Requests and grants found without a good seal";
         registry.register("broken_seals", broken, self.broken_seals.clone());
     }
@@ -127,21 +150,33 @@ impl Metrics {
         self.older_keys_needed.set(i64::from(needed));
     }
 
-    /// Tells how many may change our objects on their way without being trusted: while there are any, nothing is granted.
+    /// Tells how many may change our objects on their way without being trusted: while there are
+    /// any, nothing is granted.
     pub fn untrusted_mutators(&self, count: usize) {
-        self.untrusted_mutators.set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.untrusted_mutators
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Counts an object without a good seal: of `accessrequests` or `accessgrants`.
     pub fn broken_seal(&self, resource: &'static str) {
-        self.broken_seals.get_or_create(&KindLabels { resource }).inc();
+        self.broken_seals
+            .get_or_create(&KindLabels { resource })
+            .inc();
     }
 
     /// Counts an answer.
     pub fn answered(&self, way: Way, answer: &Answer, took: Duration) {
         let response = &answer.response;
-        let plain = if response.allowed { "admitted" } else { "refused" };
-        let decision = response.audit_annotations.get("decision").map_or(plain, String::as_str).to_owned();
+        let plain = if response.allowed {
+            "admitted"
+        } else {
+            "refused"
+        };
+        let decision = response
+            .audit_annotations
+            .get("decision")
+            .map_or(plain, String::as_str)
+            .to_owned();
         let path = match way {
             Way::Validate => "validate",
             Way::Mutate => "mutate",

@@ -25,7 +25,8 @@ use tokio::{
 };
 use tracing::{info, warn};
 use tracing_subscriber::{
-    EnvFilter, Layer as _, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    EnvFilter, Layer as _, filter::filter_fn, fmt, layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
 };
 
 use crate::{
@@ -62,12 +63,13 @@ use crate::{
     lock::{self, Lock, exception::Excepted},
     metrics::Metrics,
     serve::{
-        self, authentication::Authentication, client_authority::ClientAuthority, reload, review_path::ReviewPaths,
-        tls::Tls,
+        self, authentication::Authentication, client_authority::ClientAuthority, reload,
+        review_path::ReviewPaths, tls::Tls,
     },
 };
 
-/// The oldest API server that is supported: its CEL and policies are what our objects are guarded by.
+/// The oldest API server that is supported: its CEL and policies are what our objects are guarded
+/// by.
 const OLDEST_MINOR: u32 = 33;
 /// How long an API server that does not answer is tried at start.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
@@ -79,26 +81,37 @@ const TELL_INTERVAL: Duration = Duration::from_mins(1);
 /// How long audit lines may still be written once all reviews are done.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Logs as JSON, one event a bounded line, to standard error. The audit lines are part of it at every level. What HTTP libraries
-/// have to say is not: it may hold a secret path.
+/// Logs as JSON, one event a bounded line, to standard error. The audit lines are part of it at
+/// every level. What HTTP libraries have to say is not: it may hold a secret path.
 ///
 /// The audit goes to a file of its own instead where there is one.
 pub fn log(level: tracing::Level, audit: Option<Arc<AuditFile>>) {
     let own = if audit.is_some() { "off" } else { "info" };
-    let filter =
-        EnvFilter::new(format!("{level},audit={own},h2=warn,hyper=warn,hyper_util=warn,rustls=warn,tower=warn"));
-    let all = fmt::layer().event_format(Lines).with_writer(std::io::stderr).with_filter(filter);
+    let filter = EnvFilter::new(format!(
+        "{level},audit={own},h2=warn,hyper=warn,hyper_util=warn,rustls=warn,tower=warn"
+    ));
+    let all = fmt::layer()
+        .event_format(Lines)
+        .with_writer(std::io::stderr)
+        .with_filter(filter);
     let to_file = |file| {
         let is_audit = filter_fn(|metadata| metadata.target() == "audit");
-        fmt::layer().event_format(Lines).with_writer(audit::file::Lines(file)).with_filter(is_audit)
+        fmt::layer()
+            .event_format(Lines)
+            .with_writer(audit::file::Lines(file))
+            .with_filter(is_audit)
     };
-    tracing_subscriber::registry().with(all).with(audit.map(to_file)).init();
+    tracing_subscriber::registry()
+        .with(all)
+        .with(audit.map(to_file))
+        .init();
 }
 
 /// Runs the server until it is told to stop.
 ///
 /// # Errors
-/// Something it needs is missing or wrong at start: files, flags, the cluster, its version, its CRDs.
+/// Something it needs is missing or wrong at start: files, flags, the cluster, its version, its
+/// CRDs.
 pub async fn run(args: Args, audit_file: Option<Arc<AuditFile>>) -> anyhow::Result<()> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     // kube looks for the process's default; a second install cannot happen here.
@@ -106,12 +119,16 @@ pub async fn run(args: Args, audit_file: Option<Arc<AuditFile>>) -> anyhow::Resu
     let files = Files::load(&args, audit_file, &provider)?;
     // Before anything is waited for: what changes meanwhile is to be seen.
     files.reload_on_change();
-    let addresses =
-        resolve(&args.address).await.with_context(|| format!("cannot resolve --address {}", args.address))?;
+    let addresses = resolve(&args.address)
+        .await
+        .with_context(|| format!("cannot resolve --address {}", args.address))?;
     let config = config().await?;
-    let clients = Clients::new(config.clone()).context("cannot set up a client for the API server")?;
+    let clients =
+        Clients::new(config.clone()).context("cannot set up a client for the API server")?;
     let own_name = check_cluster(&clients.controllers).await?;
-    let listener = serve::listen(&addresses).await.with_context(|| format!("cannot listen on {}", args.address))?;
+    let listener = serve::listen(&addresses)
+        .await
+        .with_context(|| format!("cannot listen on {}", args.address))?;
     info!(address = %listener.local_addr()?, version = env!("KRA_VERSION"), own_name, cluster = args.cluster_name, "started");
 
     let (ready, is_ready) = watch::channel(false);
@@ -120,21 +137,49 @@ pub async fn run(args: Args, audit_file: Option<Arc<AuditFile>>) -> anyhow::Resu
     let (outcomes, unwritten) = Outcomes::new(clients.controllers.clone());
     let (waiting, filings) = waiting(&args, is_ready.clone());
     let (observations, seen) = Observations::new();
-    let reporting = report::run(seen, clients.controllers.clone(), report::namespace(&own_name).to_owned());
+    let reporting = report::run(
+        seen,
+        clients.controllers.clone(),
+        report::namespace(&own_name).to_owned(),
+    );
     let reporting = tokio::spawn(reporting);
-    let mutators = Arc::new(Mutators::new(clients.decisions.clone(), report::namespace(&own_name)));
-    let handles = Handles { outcomes, waiting, observations, mutators: Arc::clone(&mutators) };
-    let admission = Arc::new(admission(&args, &clients, (&index, &policies), &files, handles, own_name));
+    let mutators = Arc::new(Mutators::new(
+        clients.decisions.clone(),
+        report::namespace(&own_name),
+    ));
+    let handles = Handles {
+        outcomes,
+        waiting,
+        observations,
+        mutators: Arc::clone(&mutators),
+    };
+    let admission = Arc::new(admission(
+        &args,
+        &clients,
+        (&index, &policies),
+        &files,
+        handles,
+        own_name,
+    ));
     let metrics = Metrics::new();
     let (watching, synced) = spawn_watches(&clients, &index, &policies, mutators, metrics.clone());
-    let context = context(&args, &clients, &policies, &admission.clock, &files, &metrics);
+    let context = context(
+        &args,
+        &clients,
+        &policies,
+        &admission.clock,
+        &files,
+        &metrics,
+    );
     let cleaning = (admission.records.clone(), args.cleanup_interval);
     let controlling = spawn_controllers(context, &index, cleaning, filings, synced.clone());
     tokio::spawn(announce(synced, ready.clone()));
     watch_gate(&args, &clients, config, &admission, &metrics, &is_ready)?;
     let limits = Arc::clone(&admission.limits);
     tokio::spawn(tell_of_left_out(Arc::clone(&limits)));
-    let router = Service::new(admission, is_ready, metrics).believing(files.authentication()).router();
+    let router = Service::new(admission, is_ready, metrics)
+        .believing(files.authentication())
+        .router();
     tokio::select! {
         () = serve::serve(listener, files.tls, router, stopping(ready)) => {}
         // They never end by themselves: without them decisions would go on in the dark.
@@ -164,7 +209,10 @@ async fn tell_of_left_out(limits: Arc<Limits>) {
 /// Where attempts wait, and what is filed for them.
 fn waiting(args: &Args, ready: watch::Receiver<bool>) -> (Option<Waiting>, Filings) {
     let (filer, filings) = Filer::new();
-    (args.in_band_wait.then(|| Waiting::new(filer, ready)), filings)
+    (
+        args.in_band_wait.then(|| Waiting::new(filer, ready)),
+        filings,
+    )
 }
 
 /// What admission hands on, to be done behind it.
@@ -183,12 +231,25 @@ fn admission(
     handles: Handles,
     own_name: String,
 ) -> Admission {
-    let Handles { outcomes, waiting, observations, mutators } = handles;
+    let Handles {
+        outcomes,
+        waiting,
+        observations,
+        mutators,
+    } = handles;
     let clock: Clock = Arc::new(Timestamp::now);
     Admission {
         index: Arc::clone(index),
-        ledger: Ledger::new(clients.decisions.clone(), clients.pulse.clone(), Arc::clone(&files.sealer)),
-        records: Records::new(clients.decisions.clone(), report::namespace(&own_name), args.keep()),
+        ledger: Ledger::new(
+            clients.decisions.clone(),
+            clients.pulse.clone(),
+            Arc::clone(&files.sealer),
+        ),
+        records: Records::new(
+            clients.decisions.clone(),
+            report::namespace(&own_name),
+            args.keep(),
+        ),
         outcomes,
         extensions: Arc::clone(&files.extensions),
         settings: Arc::new(args.settings()),
@@ -205,14 +266,18 @@ fn admission(
         canary: args
             .canary_service_account
             .clone()
-            .map(|account| CanaryReviews { account, sealer: Arc::clone(&files.sealer) }),
+            .map(|account| CanaryReviews {
+                account,
+                sealer: Arc::clone(&files.sealer),
+            }),
         cluster_name: args.cluster_name.clone(),
         own_name,
         clock,
     }
 }
 
-/// Begins to watch whether API servers ask us, and whether the lock is as it was installed, where that is wanted.
+/// Begins to watch whether API servers ask us, and whether the lock is as it was installed, where
+/// that is wanted.
 fn watch_gate(
     args: &Args,
     clients: &Clients,
@@ -231,11 +296,20 @@ fn watch_gate(
 }
 
 /// What watches whether API servers ask us, where there is an account for it.
-fn canary(admission: &Admission, clients: &Clients, config: Config, metrics: &Metrics) -> Option<Canary> {
+fn canary(
+    admission: &Admission,
+    clients: &Clients,
+    config: Config,
+    metrics: &Metrics,
+) -> Option<Canary> {
     let CanaryReviews { account, sealer } = admission.canary.clone()?;
     let client = clients.decisions.clone();
     let recorder = Recorder::new(client.clone(), reporter());
-    let pod = OwnPod::new(client.clone(), account.namespace.as_str(), account.name.as_str());
+    let pod = OwnPod::new(
+        client.clone(),
+        account.namespace.as_str(),
+        account.name.as_str(),
+    );
     Some(Canary {
         targets: Targets::new(client, connector(config)),
         speaker: Speaker::new(recorder, pod),
@@ -273,7 +347,8 @@ async fn config() -> anyhow::Result<Config> {
         let config = Config::from_kubeconfig(&kube::config::KubeConfigOptions::default()).await;
         return config.context("cannot use the kubeconfig");
     }
-    Config::incluster().context("there is no kubeconfig, and this is not a pod with a service account")
+    Config::incluster()
+        .context("there is no kubeconfig, and this is not a pod with a service account")
 }
 
 /// What is read from files, and read again when they change.
@@ -287,21 +362,57 @@ struct Files {
 }
 
 impl Files {
-    fn load(args: &Args, audit: Option<Arc<AuditFile>>, provider: &Arc<CryptoProvider>) -> anyhow::Result<Self> {
-        let paths = args.review_path_file.clone().map(ReviewPaths::load).transpose().context("--review-path-file")?;
-        let clients = |file| ClientAuthority::load(file, args.client_allowed_name.clone(), Arc::clone(provider));
-        let clients = args.client_ca_file.clone().map(clients).transpose().context("--client-ca-file")?.map(Arc::new);
+    fn load(
+        args: &Args,
+        audit: Option<Arc<AuditFile>>,
+        provider: &Arc<CryptoProvider>,
+    ) -> anyhow::Result<Self> {
+        let paths = args
+            .review_path_file
+            .clone()
+            .map(ReviewPaths::load)
+            .transpose()
+            .context("--review-path-file")?;
+        let clients = |file| {
+            ClientAuthority::load(file, args.client_allowed_name.clone(), Arc::clone(provider))
+        };
+        let clients = args
+            .client_ca_file
+            .clone()
+            .map(clients)
+            .transpose()
+            .context("--client-ca-file")?
+            .map(Arc::new);
         if args.in_band_wait && paths.is_none() && clients.is_none() {
             // Else whoever reaches this address files requests in others' names.
             bail!("--in-band-wait needs --review-path-file or --client-ca-file");
         }
-        let tls = Tls::load(args.cert_file.clone(), args.key_file.clone(), clients.clone(), Arc::clone(provider))?;
-        let extensions = Arc::new(Extensions { file: audit, ..extensions(args, provider)? });
+        let tls = Tls::load(
+            args.cert_file.clone(),
+            args.key_file.clone(),
+            clients.clone(),
+            Arc::clone(provider),
+        )?;
+        let extensions = Arc::new(Extensions {
+            file: audit,
+            ..extensions(args, provider)?
+        });
         let sealer = Arc::new(sealer(args.seal_key_file.as_deref()).context("--seal-key-file")?);
-        let notices =
-            webhook(args.notice_url.as_ref(), args.notice_ca_bundle.as_ref(), provider).context("--notice-url")?;
+        let notices = webhook(
+            args.notice_url.as_ref(),
+            args.notice_ca_bundle.as_ref(),
+            provider,
+        )
+        .context("--notice-url")?;
         let (tls, paths, notices) = (Arc::new(tls), paths.map(Arc::new), notices.map(Arc::new));
-        Ok(Self { tls, paths, clients, extensions, notices, sealer })
+        Ok(Self {
+            tls,
+            paths,
+            clients,
+            extensions,
+            notices,
+            sealer,
+        })
     }
 
     fn authentication(&self) -> Authentication {
@@ -319,19 +430,33 @@ impl Files {
         let tls = Arc::clone(&self.tls);
         tokio::spawn(reload::on_change(tls.files(), move || tls.reload()));
         if let Some(paths) = self.paths.clone() {
-            tokio::spawn(reload::on_change(vec![paths.file().to_owned()], move || paths.reload()));
+            tokio::spawn(reload::on_change(
+                vec![paths.file().to_owned()],
+                move || paths.reload(),
+            ));
         }
         if let Some(clients) = self.clients.clone() {
-            tokio::spawn(reload::on_change(vec![clients.file().to_owned()], move || clients.reload()));
+            tokio::spawn(reload::on_change(
+                vec![clients.file().to_owned()],
+                move || clients.reload(),
+            ));
         }
         if let Some(file) = self.sealer.file() {
             let sealer = Arc::clone(&self.sealer);
-            tokio::spawn(reload::on_change(vec![file.to_owned()], move || sealer.reload()));
+            tokio::spawn(reload::on_change(vec![file.to_owned()], move || {
+                sealer.reload()
+            }));
         }
         let (all, notices) = (Arc::clone(&self.extensions), self.notices.clone());
         let bundles = webhooks(&all).chain(notices.as_deref());
-        let bundles: Vec<_> = bundles.filter_map(|webhook| Some(webhook.ca_bundle()?.to_owned())).collect();
-        let reload = move || webhooks(&all).chain(notices.as_deref()).try_for_each(Webhook::reload);
+        let bundles: Vec<_> = bundles
+            .filter_map(|webhook| Some(webhook.ca_bundle()?.to_owned()))
+            .collect();
+        let reload = move || {
+            webhooks(&all)
+                .chain(notices.as_deref())
+                .try_for_each(Webhook::reload)
+        };
         tokio::spawn(reload::on_change(bundles, reload));
     }
 }
@@ -341,17 +466,23 @@ fn sealer(file: Option<&Path>) -> Result<Sealer, KeysError> {
     if let Some(file) = file {
         return Sealer::load(file.to_owned());
     }
-    warn!("nothing is sealed: what is written while the webhooks are away will count. Give --seal-key-file");
+    warn!(
+        "nothing is sealed: what is written while the webhooks are away will count. Give --seal-key-file"
+    );
     Ok(Sealer::off())
 }
 
 fn extensions(args: &Args, provider: &Arc<CryptoProvider>) -> anyhow::Result<Extensions> {
-    let (audit, audit_bundle) = (args.audit_webhook_url.as_ref(), args.audit_webhook_ca_bundle.as_ref());
+    let (audit, audit_bundle) = (
+        args.audit_webhook_url.as_ref(),
+        args.audit_webhook_ca_bundle.as_ref(),
+    );
     let validation = args.extended_validation_webhook_url.as_ref();
     let validation_bundle = args.extended_validation_webhook_ca_bundle.as_ref();
     Ok(Extensions {
         audit: webhook(audit, audit_bundle, provider).context("--audit-webhook-url")?,
-        validation: webhook(validation, validation_bundle, provider).context("--extended-validation-webhook-url")?,
+        validation: webhook(validation, validation_bundle, provider)
+            .context("--extended-validation-webhook-url")?,
         types: args.audit_webhook_types.clone(),
         file: None,
         turns: Turns::default(),
@@ -363,13 +494,18 @@ fn webhook(
     bundle: Option<&PathBuf>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Option<Webhook>, SetupError> {
-    url.map(|url| Webhook::new(url.clone(), bundle.cloned(), Arc::clone(provider))).transpose()
+    url.map(|url| Webhook::new(url.clone(), bundle.cloned(), Arc::clone(provider)))
+        .transpose()
 }
 
 /// Whether the cluster has what we need; answers with our own name there.
 async fn check_cluster(client: &Client) -> anyhow::Result<String> {
     let version = patiently(client).await?;
-    let minor: String = version.minor.chars().take_while(char::is_ascii_digit).collect();
+    let minor: String = version
+        .minor
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
     if version.major == "1" && minor.parse::<u32>().is_ok_and(|minor| minor < OLDEST_MINOR) {
         bail!(
             "this API server is {}, and kube-request-access needs 1.{OLDEST_MINOR} or newer: upgrade the cluster",
@@ -379,21 +515,31 @@ async fn check_cluster(client: &Client) -> anyhow::Result<String> {
     check_crd::<AccessRequest>(client).await?;
     check_crd::<AccessGrant>(client).await?;
     check_crd::<AccessPolicy>(client).await?;
-    let own_name = rights::own_name(client).await.context("cannot ask the API server who we are")?;
-    own_name.context("the API server does not say who we are: is this server's account authenticated?")
+    let own_name = rights::own_name(client)
+        .await
+        .context("cannot ask the API server who we are")?;
+    own_name
+        .context("the API server does not say who we are: is this server's account authenticated?")
 }
 
 /// The API server's version; it may still be starting, as we are.
-async fn patiently(client: &Client) -> anyhow::Result<k8s_openapi::apimachinery::pkg::version::Info> {
+async fn patiently(
+    client: &Client,
+) -> anyhow::Result<k8s_openapi::apimachinery::pkg::version::Info> {
     let started = tokio::time::Instant::now();
     loop {
         match client.apiserver_version().await {
             Ok(version) => return Ok(version),
             Err(error) if started.elapsed() >= START_TIMEOUT => {
-                return Err(error).context("the API server cannot be reached: check the kubeconfig, and that it runs");
+                return Err(error).context(
+                    "the API server cannot be reached: check the kubeconfig, and that it runs",
+                );
             }
             Err(error) => {
-                warn!(error = crate::chain(&error), "the API server cannot be reached; trying again");
+                warn!(
+                    error = crate::chain(&error),
+                    "the API server cannot be reached; trying again"
+                );
                 sleep(Duration::from_secs(2)).await;
             }
         }
@@ -414,7 +560,8 @@ where
                 api::objects::GROUP
             )
         }
-        Err(error) => Err(error).with_context(|| format!("cannot list {plural}: check this server's ClusterRole")),
+        Err(error) => Err(error)
+            .with_context(|| format!("cannot list {plural}: check this server's ClusterRole")),
     }
 }
 
@@ -426,7 +573,12 @@ fn spawn_watches(
     metrics: Metrics,
 ) -> (JoinHandle<()>, watch::Receiver<watches::Synced>) {
     let (synced, is_synced) = watch::channel(watches::Synced::default());
-    let watching = watches::run(clients.clone(), Arc::clone(index), Arc::clone(policies), synced);
+    let watching = watches::run(
+        clients.clone(),
+        Arc::clone(index),
+        Arc::clone(policies),
+        synced,
+    );
     let client = clients.requests.clone();
     let all = async move {
         tokio::join!(watching, mutators::watch(&client, &mutators, &metrics));
@@ -442,7 +594,10 @@ fn context(
     files: &Files,
     metrics: &Metrics,
 ) -> controllers::Context {
-    let about = || About { cluster: args.cluster_name.clone(), template: args.request_url_template.clone() };
+    let about = || About {
+        cluster: args.cluster_name.clone(),
+        template: args.request_url_template.clone(),
+    };
     let start = |webhook| Notices::start(webhook, about(), &clients.controllers, metrics.clone());
     let notices = files.notices.as_ref().map(start);
     controllers::Context {
@@ -461,7 +616,10 @@ fn context(
 
 /// Who publishes events: which replica, too.
 fn reporter() -> Reporter {
-    Reporter { controller: "kube-request-access".to_owned(), instance: std::env::var("HOSTNAME").ok() }
+    Reporter {
+        controller: "kube-request-access".to_owned(),
+        instance: std::env::var("HOSTNAME").ok(),
+    }
 }
 
 /// Nothing is called granted before it is known what the policies require.
@@ -474,13 +632,21 @@ fn spawn_controllers(
 ) -> JoinHandle<()> {
     let (context, index) = (Arc::new(context), Arc::clone(index));
     tokio::spawn(async move {
-        if synced.wait_for(|synced| synced.knows_policies()).await.is_err() {
+        if synced
+            .wait_for(|synced| synced.knows_policies())
+            .await
+            .is_err()
+        {
             return;
         }
         // It ends where nobody waits in band.
         tokio::spawn(filing::run(filings, Arc::clone(&context)));
         let sealing = sealing::run(Arc::clone(&context), Arc::clone(&index));
-        tokio::join!(controllers::run(Arc::clone(&context)), cleanup::run(context, index, records, every), sealing);
+        tokio::join!(
+            controllers::run(Arc::clone(&context)),
+            cleanup::run(context, index, records, every),
+            sealing
+        );
     })
 }
 
@@ -496,10 +662,13 @@ async fn announce(mut synced: watch::Receiver<watches::Synced>, ready: watch::Se
     }
 }
 
-/// Completes on SIGTERM or SIGINT, after readiness is taken back; a second signal ends the process at once.
+/// Completes on SIGTERM or SIGINT, after readiness is taken back; a second signal ends the process
+/// at once.
 async fn stopping(ready: watch::Sender<bool>) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         warn!("signals cannot be listened to; only SIGKILL stops this server");
         return std::future::pending().await;
     };
@@ -510,7 +679,8 @@ async fn stopping(ready: watch::Sender<bool>) {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
         std::process::exit(1);
     });
-    // Until every node knows that we are not ready, reviews still come here; a refused connection would deny them.
+    // Until every node knows that we are not ready, reviews still come here; a refused connection
+    // would deny them.
     sleep(LINGER_TIME).await;
 }
 
@@ -533,11 +703,15 @@ mod tests {
         let answer = move |path: &str| -> (StatusCode, Value) {
             match path {
                 "/version" => (StatusCode::OK, version.clone()),
-                path if path.ends_with("selfsubjectreviews") => {
-                    (StatusCode::OK, json!({"metadata": {}, "status": {"userInfo": {"username": "server"}}}))
-                }
+                path if path.ends_with("selfsubjectreviews") => (
+                    StatusCode::OK,
+                    json!({"metadata": {}, "status": {"userInfo": {"username": "server"}}}),
+                ),
                 _ if lists == StatusCode::OK => (lists, json!({"metadata": {}, "items": []})),
-                _ => (lists, json!({"status": "Failure", "message": "no", "reason": "no", "code": lists.as_u16()})),
+                _ => (
+                    lists,
+                    json!({"status": "Failure", "message": "no", "reason": "no", "code": lists.as_u16()}),
+                ),
             }
         };
         let service = service_fn(move |request: Request<Body>| {
@@ -550,13 +724,23 @@ mod tests {
     }
 
     async fn refused(git_version: &'static str, lists: StatusCode) -> String {
-        format!("{:#}", check_cluster(&cluster(git_version, lists)).await.unwrap_err())
+        format!(
+            "{:#}",
+            check_cluster(&cluster(git_version, lists))
+                .await
+                .unwrap_err()
+        )
     }
 
     #[tokio::test]
     async fn a_cluster_with_all_that_is_needed_tells_our_name() {
         for version in ["v1.33.0", "v1.37.2", "v1.37+"] {
-            assert_eq!(check_cluster(&cluster(version, StatusCode::OK)).await.unwrap(), "server");
+            assert_eq!(
+                check_cluster(&cluster(version, StatusCode::OK))
+                    .await
+                    .unwrap(),
+                "server"
+            );
         }
     }
 
@@ -573,18 +757,27 @@ mod tests {
     async fn missing_definitions_and_rights_are_named() {
         let missing = refused("v1.37.2", StatusCode::NOT_FOUND).await;
         assert!(
-            missing.contains("accessrequests.spreadgroup.com is not installed: apply deploy/crds first"),
+            missing.contains(
+                "accessrequests.spreadgroup.com is not installed: apply deploy/crds first"
+            ),
             "{missing}"
         );
-        assert!(refused("v1.37.2", StatusCode::FORBIDDEN).await.contains("check this server's ClusterRole"));
+        assert!(
+            refused("v1.37.2", StatusCode::FORBIDDEN)
+                .await
+                .contains("check this server's ClusterRole")
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_api_server_that_cannot_be_reached_is_tried_for_a_minute() {
-        let service =
-            service_fn(|_: Request<Body>| async { Err::<Response<Body>, _>(std::io::Error::other("refused")) });
+        let service = service_fn(|_: Request<Body>| async {
+            Err::<Response<Body>, _>(std::io::Error::other("refused"))
+        });
         let began = tokio::time::Instant::now();
-        let error = check_cluster(&Client::new(service, "default")).await.unwrap_err();
+        let error = check_cluster(&Client::new(service, "default"))
+            .await
+            .unwrap_err();
         assert!(format!("{error:#}").contains("the API server cannot be reached"));
         assert!(began.elapsed() >= START_TIMEOUT);
     }

@@ -48,7 +48,9 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(server: &str, authority: &str, admin: &Identity) -> Result<Self, ApiError> {
-        let failed = |source| ApiError::Identity { source: Box::new(source) };
+        let failed = |source| ApiError::Identity {
+            source: Box::new(source),
+        };
         let authority = Certificate::from_pem(authority.as_bytes()).map_err(failed)?;
         let certificate = Certificate::from_pem(admin.certificate.as_bytes()).map_err(failed)?;
         let key = PrivateKey::from_pem(admin.key.as_bytes()).map_err(failed)?;
@@ -62,12 +64,18 @@ impl Api {
             .http_status_as_error(false)
             .proxy(None)
             .build();
-        Ok(Self { agent: config.new_agent(), server: server.to_owned() })
+        Ok(Self {
+            agent: config.new_agent(),
+            server: server.to_owned(),
+        })
     }
 
     /// Whether the API server answers `path` with success. No answer is a no.
     pub(crate) fn is_ok(&self, path: &str) -> bool {
-        self.agent.get(self.url(path)).call().is_ok_and(|answer| answer.status().is_success())
+        self.agent
+            .get(self.url(path))
+            .call()
+            .is_ok_and(|answer| answer.status().is_success())
     }
 
     /// The object at `path`; `None` while there is none.
@@ -82,7 +90,10 @@ impl Api {
     /// Creates or changes the object at `path` by server-side apply.
     pub(crate) fn apply(&self, path: &str, object: &Value) -> Result<(), ApiError> {
         let url = self.url(&format!("{path}?fieldManager=kra-cluster&force=true"));
-        let request = self.agent.patch(url).header("content-type", "application/apply-patch+yaml");
+        let request = self
+            .agent
+            .patch(url)
+            .header("content-type", "application/apply-patch+yaml");
         read(path, request.send(object.to_string())).map(drop)
     }
 
@@ -91,14 +102,28 @@ impl Api {
     }
 }
 
-fn read(path: &str, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Value, ApiError> {
-    let failed = |source| ApiError::Ask { path: path.to_owned(), source: Box::new(source) };
+fn read(
+    path: &str,
+    answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+) -> Result<Value, ApiError> {
+    let failed = |source| ApiError::Ask {
+        path: path.to_owned(),
+        source: Box::new(source),
+    };
     let mut answer = answer.map_err(failed)?;
     let status = answer.status();
     let body: Value = answer.body_mut().read_json().map_err(failed)?;
     if status.is_success() {
         return Ok(body);
     }
-    let message = body.get("message").and_then(Value::as_str).unwrap_or("no reason given").to_owned();
-    Err(ApiError::Refused { path: path.to_owned(), status: status.as_u16(), message })
+    let message = body
+        .get("message")
+        .and_then(Value::as_str)
+        .unwrap_or("no reason given")
+        .to_owned();
+    Err(ApiError::Refused {
+        path: path.to_owned(),
+        status: status.as_u16(),
+        message,
+    })
 }

@@ -61,7 +61,10 @@ impl Hierarchy {
 
     fn make(&self, name: &str) -> Result<(), CgroupError> {
         let group = self.root.join(name);
-        let failed = |source| CgroupError::Make { path: group.clone(), source };
+        let failed = |source| CgroupError::Make {
+            path: group.clone(),
+            source,
+        };
         if self.is_v2 {
             self.delegate();
         }
@@ -69,17 +72,23 @@ impl Hierarchy {
         // On v1 a new cpuset takes no process until it has CPUs and memory nodes.
         for file in ["cpuset.cpus", "cpuset.mems"] {
             if !self.is_v2 && self.has("cpuset") {
-                fs::read(self.root.join(file)).and_then(|all| fs::write(group.join(file), all)).map_err(failed)?;
+                fs::read(self.root.join(file))
+                    .and_then(|all| fs::write(group.join(file), all))
+                    .map_err(failed)?;
             }
         }
         Ok(())
     }
 
-    /// On v2 a group has only the controllers its parent hands down. One that cannot be had is missed by the kubelet, and told.
+    /// On v2 a group has only the controllers its parent hands down. One that cannot be had is
+    /// missed by the kubelet, and told.
     fn delegate(&self) {
         for controller in CONTROLLERS.into_iter().chain(WHERE_AVAILABLE) {
             if self.has(controller) {
-                drop(fs::write(self.root.join("cgroup.subtree_control"), format!("+{controller}")));
+                drop(fs::write(
+                    self.root.join("cgroup.subtree_control"),
+                    format!("+{controller}"),
+                ));
             }
         }
     }
@@ -87,26 +96,33 @@ impl Hierarchy {
 
 /// Makes the group `name` in every hierarchy.
 pub(crate) fn make(name: &str) -> Result<(), CgroupError> {
-    hierarchies().iter().try_for_each(|hierarchy| hierarchy.make(name))
+    hierarchies()
+        .iter()
+        .try_for_each(|hierarchy| hierarchy.make(name))
 }
 
 /// What keeps this machine from having control groups for containers.
 pub(crate) fn missing() -> Vec<String> {
     let all = hierarchies();
-    let lacking = CONTROLLERS.into_iter().filter(|controller| !all.iter().any(|hierarchy| hierarchy.has(controller)));
-    let mut missing: Vec<_> = lacking.map(|controller| format!("the cgroup controller {controller}")).collect();
+    let lacking = CONTROLLERS
+        .into_iter()
+        .filter(|controller| !all.iter().any(|hierarchy| hierarchy.has(controller)));
+    let mut missing: Vec<_> = lacking
+        .map(|controller| format!("the cgroup controller {controller}"))
+        .collect();
     missing.extend(all.iter().find_map(|hierarchy| unwritable(&hierarchy.root)));
     missing
 }
 
-/// Tries it with a group of its own for each call: several threads ask at once. One that a process of the same number left
-/// behind when it was killed will do, too.
+/// Tries it with a group of its own for each call: several threads ask at once. One that a process
+/// of the same number left behind when it was killed will do, too.
 fn unwritable(root: &Path) -> Option<String> {
     static PROBES: AtomicU32 = AtomicU32::new(0);
     let number = PROBES.fetch_add(1, Ordering::Relaxed);
     let probe = root.join(format!("kra-probe-{}-{number}", std::process::id()));
     let made = fs::create_dir_all(&probe).and_then(|()| fs::remove_dir(&probe));
-    made.err().map(|error| format!("cgroups that can be made in {} ({error})", root.display()))
+    made.err()
+        .map(|error| format!("cgroups that can be made in {} ({error})", root.display()))
 }
 
 #[cfg(test)]
@@ -119,7 +135,10 @@ mod tests {
         let probe = || (0..500).find_map(|_| unwritable(dir.path()));
         let found = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(probe)).collect();
-            threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+            threads
+                .into_iter()
+                .filter_map(|thread| thread.join().unwrap())
+                .collect::<Vec<_>>()
         });
         assert_eq!(found, Vec::<String>::new());
     }

@@ -62,7 +62,9 @@ pub enum ClusterError {
     #[error(transparent)]
     Container(#[from] ContainerError),
     /// The node runs no containers.
-    #[error("{image} cannot be loaded: the node of this cluster runs plain processes, no containers")]
+    #[error(
+        "{image} cannot be loaded: the node of this cluster runs plain processes, no containers"
+    )]
     NoContainers {
         /// The archive.
         image: PathBuf,
@@ -93,7 +95,8 @@ pub enum ClusterError {
 /// The administrator's user name.
 pub const ADMIN: &str = "admin";
 
-/// A cluster that runs. Owned by somebody (see [`Running`](crate::Running)), perhaps another process.
+/// A cluster that runs. Owned by somebody (see [`Running`](crate::Running)), perhaps another
+/// process.
 #[derive(Debug, Clone)]
 pub struct Cluster {
     pub(crate) dir: RunDir,
@@ -106,13 +109,21 @@ impl Cluster {
     /// # Errors
     /// When there is none, it is not ready yet, or it has ended.
     pub fn attach(dir: &Path) -> Result<Self, ClusterError> {
-        let failed = |source| ClusterError::NoState { dir: dir.to_owned(), source };
+        let failed = |source| ClusterError::NoState {
+            dir: dir.to_owned(),
+            source,
+        };
         let dir_found = RunDir::at(dir.canonicalize().map_err(failed)?);
         let state = State::read(&dir_found).map_err(failed)?;
         if !Registry::of_this_machine()?.is_alive(state.number, dir_found.path()) {
-            return Err(ClusterError::Ended { dir: dir.to_owned() });
+            return Err(ClusterError::Ended {
+                dir: dir.to_owned(),
+            });
         }
-        Ok(Self { dir: dir_found, state })
+        Ok(Self {
+            dir: dir_found,
+            state,
+        })
     }
 
     /// The cluster's run directory: state, certificates, logs. Gone when the cluster is.
@@ -137,11 +148,15 @@ impl Cluster {
 
     /// The API server's URL on this machine, `https://127.0.0.1:PORT`.
     pub fn server(&self) -> String {
-        ControlPlane { dir: &self.dir, state: &self.state }.server()
+        ControlPlane {
+            dir: &self.dir,
+            state: &self.state,
+        }
+        .server()
     }
 
-    /// Where pods reach the API server. No kube-proxy runs, so a pod's client must be told: set its container's environment
-    /// `KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT` to these.
+    /// Where pods reach the API server. No kube-proxy runs, so a pod's client must be told: set its
+    /// container's environment `KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT` to these.
     pub fn api_server_for_pods(&self) -> SocketAddr {
         SocketAddr::new(self.host_for_pods(), self.state.api_port)
     }
@@ -181,7 +196,8 @@ impl Cluster {
     pub fn kubectl(&self, kubeconfig: &Path) -> Command {
         let mut command = Command::new(self.kubectl_path());
         command.env("KUBECONFIG", kubeconfig).env("KUBERC", "off");
-        // Its cache of what the API server serves goes with the cluster: another one may get the same port.
+        // Its cache of what the API server serves goes with the cluster: another one may get the
+        // same port.
         command.env("KUBECACHEDIR", self.dir.join("kubectl-cache"));
         command
     }
@@ -191,8 +207,9 @@ impl Cluster {
         self.kubectl(&self.admin_kubeconfig())
     }
 
-    /// Makes a certificate for a user and returns the path of a kubeconfig of hers in the run directory. What she may do is
-    /// RBAC's to say. Called again, it replaces the file by one with the groups now given.
+    /// Makes a certificate for a user and returns the path of a kubeconfig of hers in the run
+    /// directory. What she may do is RBAC's to say. Called again, it replaces the file by one with
+    /// the groups now given.
     ///
     /// # Errors
     /// When the certificate or the file cannot be made.
@@ -208,31 +225,56 @@ impl Cluster {
     /// When it cannot be made.
     pub fn identity(&self, name: &str, groups: &[&str]) -> Result<Identity, ClusterError> {
         let authority = Authority::load(&self.dir.pki())?;
-        Ok(authority.sign(&Subject { name, groups, ..Subject::default() })?)
+        Ok(authority.sign(&Subject {
+            name,
+            groups,
+            ..Subject::default()
+        })?)
     }
 
-    /// Writes a kubeconfig with one context for each of these users (name, groups), named as they are; the first is current.
-    /// Certificates are embedded, so the file can be copied.
+    /// Writes a kubeconfig with one context for each of these users (name, groups), named as they
+    /// are; the first is current. Certificates are embedded, so the file can be copied.
     ///
     /// # Errors
     /// When a certificate or the file cannot be made.
-    pub fn write_kubeconfig(&self, path: &Path, users: &[(&str, &[&str])]) -> Result<(), ClusterError> {
-        let identity = |(name, groups): &(&str, &[&str])| Ok(((*name).to_owned(), self.identity(name, groups)?));
+    pub fn write_kubeconfig(
+        &self,
+        path: &Path,
+        users: &[(&str, &[&str])],
+    ) -> Result<(), ClusterError> {
+        let identity = |(name, groups): &(&str, &[&str])| {
+            Ok(((*name).to_owned(), self.identity(name, groups)?))
+        };
         let kubeconfig = Kubeconfig {
             cluster: crate::CLUSTER_NAME.to_owned(),
             server: self.server(),
             authority: self.authority()?,
-            users: users.iter().map(identity).collect::<Result<_, ClusterError>>()?,
+            users: users
+                .iter()
+                .map(identity)
+                .collect::<Result<_, ClusterError>>()?,
         };
-        kubeconfig.write(path).map_err(|source| ClusterError::Kubeconfig { path: path.to_owned(), source })
+        kubeconfig
+            .write(path)
+            .map_err(|source| ClusterError::Kubeconfig {
+                path: path.to_owned(),
+                source,
+            })
     }
 
-    /// Adds a context for a user to a kubeconfig that exists or not, whoever wrote it; its current context stays.
+    /// Adds a context for a user to a kubeconfig that exists or not, whoever wrote it; its current
+    /// context stays.
     ///
     /// # Errors
     /// When the certificate cannot be made or kubectl cannot change the file.
-    pub fn add_context(&self, path: &Path, name: &str, groups: &[&str]) -> Result<(), ClusterError> {
-        self.identity(name, groups)?.keep(&self.dir.users(), &file_name(name))?;
+    pub fn add_context(
+        &self,
+        path: &Path,
+        name: &str,
+        groups: &[&str],
+    ) -> Result<(), ClusterError> {
+        self.identity(name, groups)?
+            .keep(&self.dir.users(), &file_name(name))?;
         let pem = |kind| self.dir.users().join(format!("{}.{kind}", file_name(name)));
         let cluster = format!("--cluster={}", crate::CLUSTER_NAME);
         let change = |arguments: &[OsString]| self.change_kubeconfig(path, name, arguments);
@@ -259,38 +301,63 @@ impl Cluster {
         ])
     }
 
-    fn change_kubeconfig(&self, path: &Path, user: &str, arguments: &[OsString]) -> Result<(), ClusterError> {
-        let failed = |said| ClusterError::AddContext { user: user.to_owned(), path: path.to_owned(), said };
+    fn change_kubeconfig(
+        &self,
+        path: &Path,
+        user: &str,
+        arguments: &[OsString],
+    ) -> Result<(), ClusterError> {
+        let failed = |said| ClusterError::AddContext {
+            user: user.to_owned(),
+            path: path.to_owned(),
+            said,
+        };
         let mut kubectl = Command::new(self.kubectl_path());
-        kubectl.arg("config").arg("--kubeconfig").arg(path).args(arguments);
-        let output = kubectl.output().map_err(|error| failed(error.to_string()))?;
+        kubectl
+            .arg("config")
+            .arg("--kubeconfig")
+            .arg(path)
+            .args(arguments);
+        let output = kubectl
+            .output()
+            .map_err(|error| failed(error.to_string()))?;
         if output.status.success() {
             Ok(())
         } else {
-            Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+            Err(failed(
+                String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            ))
         }
     }
 
-    /// Loads the images of a docker archive (see [`image::write`](crate::image::write)) into the node. Pods use them with
-    /// `imagePullPolicy: Never`.
+    /// Loads the images of a docker archive (see [`image::write`](crate::image::write)) into the
+    /// node. Pods use them with `imagePullPolicy: Never`.
     ///
     /// # Errors
     /// When the node runs no containers, or containerd refuses the archive.
     pub fn load_image(&self, archive: &Path) -> Result<(), ClusterError> {
         match ContainerNode::of(&self.dir, &self.state) {
             Some(node) => Ok(node.load(archive)?),
-            None => Err(ClusterError::NoContainers { image: archive.to_owned() }),
+            None => Err(ClusterError::NoContainers {
+                image: archive.to_owned(),
+            }),
         }
     }
 
-    /// Writes an object into etcd, past the API server and all that it checks. Custom resources stand there as JSON, under
-    /// `/registry/GROUP/PLURAL/NAMESPACE/NAME`.
+    /// Writes an object into etcd, past the API server and all that it checks. Custom resources
+    /// stand there as JSON, under `/registry/GROUP/PLURAL/NAMESPACE/NAME`.
     ///
     /// # Errors
     /// When etcd does not take it.
     pub fn plant(&self, key: &str, value: &[u8]) -> Result<(), ClusterError> {
-        let control_plane = ControlPlane { dir: &self.dir, state: &self.state };
-        let failed = |source| ClusterError::Store { key: key.to_owned(), source };
+        let control_plane = ControlPlane {
+            dir: &self.dir,
+            state: &self.state,
+        };
+        let failed = |source| ClusterError::Store {
+            key: key.to_owned(),
+            source,
+        };
         crate::etcd::put(&control_plane.etcd_socket(), key, value).map_err(failed)
     }
 
@@ -300,7 +367,9 @@ impl Cluster {
     }
 
     fn kubeconfig_of(&self, user: &str) -> PathBuf {
-        self.dir.users().join(format!("{}.kubeconfig", file_name(user)))
+        self.dir
+            .users()
+            .join(format!("{}.kubeconfig", file_name(user)))
     }
 }
 
@@ -312,8 +381,15 @@ fn option(name: &str, path: &Path) -> OsString {
 
 /// A user's name as a file's: distinct names stay distinct, and none is a path.
 fn file_name(user: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'@' | b'.');
-    let encode = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'@' | b'.');
+    let encode = |byte: u8| {
+        if plain(byte) {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    };
     user.bytes().map(encode).collect()
 }
 
@@ -325,6 +401,9 @@ mod tests {
     fn a_users_file_never_leaves_its_directory() {
         assert_eq!(file_name("jane@example.com"), "jane@example.com");
         assert_eq!(file_name("../../etc/x"), "..%2F..%2Fetc%2Fx");
-        assert_eq!(file_name("system:serviceaccount:a:b"), "system%3Aserviceaccount%3Aa%3Ab");
+        assert_eq!(
+            file_name("system:serviceaccount:a:b"),
+            "system%3Aserviceaccount%3Aa%3Ab"
+        );
     }
 }

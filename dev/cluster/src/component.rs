@@ -45,15 +45,24 @@ pub(crate) struct Component {
 
 impl Component {
     /// Starts `command`, its output going to `LOGS/NAME.log`.
-    pub(crate) fn start(name: &'static str, command: &mut Command, logs: &Path) -> Result<Self, ComponentError> {
+    pub(crate) fn start(
+        name: &'static str,
+        command: &mut Command,
+        logs: &Path,
+    ) -> Result<Self, ComponentError> {
         let log = logs.join(format!("{name}.log"));
         let failed = |source| ComponentError::Start { name, source };
         let output = File::create(&log).map_err(failed)?;
         let errors = output.try_clone().map_err(failed)?;
         without_proxies(command);
         // A group of its own: a ^C in the owner's terminal is the owner's business.
-        let child =
-            command.stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0).spawn().map_err(failed)?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .process_group(0)
+            .spawn()
+            .map_err(failed)?;
         Ok(Self { name, child, log })
     }
 
@@ -61,10 +70,16 @@ impl Component {
     pub(crate) fn check(&mut self) -> Result<(), ComponentError> {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
-            Ok(Some(status)) => {
-                Err(ComponentError::Ended { name: self.name, status, log: self.log.clone(), tail: tail(&self.log) })
-            }
-            Err(source) => Err(ComponentError::Start { name: self.name, source }),
+            Ok(Some(status)) => Err(ComponentError::Ended {
+                name: self.name,
+                status,
+                log: self.log.clone(),
+                tail: tail(&self.log),
+            }),
+            Err(source) => Err(ComponentError::Start {
+                name: self.name,
+                source,
+            }),
         }
     }
 
@@ -87,7 +102,12 @@ pub(crate) fn tail(log: &Path) -> String {
     let text = std::fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<_> = text.lines().rev().take(TAIL_LINES).collect();
-    lines.iter().rev().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+    lines
+        .iter()
+        .rev()
+        .map(|line| format!("    {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[cfg(test)]
@@ -98,11 +118,18 @@ mod tests {
     fn a_component_that_ends_is_reported_with_the_end_of_its_log() {
         let dir = tempfile::tempdir().unwrap();
         let mut command = Command::new("sh");
-        let mut component =
-            Component::start("thing", command.args(["-c", "echo no such flag; exit 3"]), dir.path()).unwrap();
+        let mut component = Component::start(
+            "thing",
+            command.args(["-c", "echo no such flag; exit 3"]),
+            dir.path(),
+        )
+        .unwrap();
         component.child.wait().unwrap();
         let error = component.check().unwrap_err().to_string();
-        assert!(error.starts_with("thing ended by itself (exit status: 3)"), "{error}");
+        assert!(
+            error.starts_with("thing ended by itself (exit status: 3)"),
+            "{error}"
+        );
         assert!(error.ends_with("    no such flag"), "{error}");
     }
 
@@ -110,7 +137,14 @@ mod tests {
     fn a_tail_is_the_end_in_order() {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("log");
-        std::fs::write(&log, (0..100).map(|n| n.to_string()).collect::<Vec<_>>().join("\n")).unwrap();
+        std::fs::write(
+            &log,
+            (0..100)
+                .map(|n| n.to_string())
+                .collect::<Vec<_>>()
+                .join("\n"),
+        )
+        .unwrap();
         assert!(tail(&log).starts_with("    88\n"));
         assert!(tail(&log).ends_with("    99"));
     }

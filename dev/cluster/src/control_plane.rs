@@ -62,14 +62,30 @@ impl ControlPlane<'_> {
         let subnet = Subnet(self.state.number);
         let server = Subject {
             name: "kube-apiserver",
-            dns: &["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"],
-            ips: &[LOOPBACK, subnet.first_service().into(), subnet.gateway().into()],
+            dns: &[
+                "localhost",
+                "kubernetes",
+                "kubernetes.default",
+                "kubernetes.default.svc",
+            ],
+            ips: &[
+                LOOPBACK,
+                subnet.first_service().into(),
+                subnet.gateway().into(),
+            ],
             ..Subject::default()
         };
-        authority.sign(&server)?.keep(&self.dir.pki(), "apiserver")?;
-        let client =
-            Subject { name: "kube-apiserver-kubelet-client", groups: &["system:masters"], ..Subject::default() };
-        authority.sign(&client)?.keep(&self.dir.pki(), "apiserver-kubelet-client")?;
+        authority
+            .sign(&server)?
+            .keep(&self.dir.pki(), "apiserver")?;
+        let client = Subject {
+            name: "kube-apiserver-kubelet-client",
+            groups: &["system:masters"],
+            ..Subject::default()
+        };
+        authority
+            .sign(&client)?
+            .keep(&self.dir.pki(), "apiserver-kubelet-client")?;
         pki::signing_key(&self.dir.pki())?;
         self.components(&authority)?;
         self.write("audit-policy.json", &audit_policy())
@@ -77,15 +93,28 @@ impl ControlPlane<'_> {
 
     fn components(&self, authority: &Authority) -> Result<(), ControlPlaneError> {
         let name = format!("system:node:{}", node::NAME);
-        let kubelet = Subject { name: &name, groups: &["system:nodes"], ips: &[LOOPBACK], ..Subject::default() };
+        let kubelet = Subject {
+            name: &name,
+            groups: &["system:nodes"],
+            ips: &[LOOPBACK],
+            ..Subject::default()
+        };
         let kubelet = authority.sign(&kubelet)?;
         kubelet.keep(&self.dir.pki(), "kubelet")?;
         self.kubeconfig(authority, "kubelet", kubelet)?;
-        let manager = Subject { name: "system:kube-controller-manager", ..Subject::default() };
+        let manager = Subject {
+            name: "system:kube-controller-manager",
+            ..Subject::default()
+        };
         self.kubeconfig(authority, "controller-manager", authority.sign(&manager)?)
     }
 
-    fn kubeconfig(&self, authority: &Authority, name: &str, identity: Identity) -> Result<(), ControlPlaneError> {
+    fn kubeconfig(
+        &self,
+        authority: &Authority,
+        name: &str,
+        identity: Identity,
+    ) -> Result<(), ControlPlaneError> {
         let path = self.dir.users().join(format!("{name}.kubeconfig"));
         let kubeconfig = Kubeconfig {
             cluster: "kra".to_owned(),
@@ -93,16 +122,27 @@ impl ControlPlane<'_> {
             authority: authority.certificate().to_owned(),
             users: vec![(name.to_owned(), identity)],
         };
-        kubeconfig.write(&path).map_err(|source| ControlPlaneError::Write { path, source })
+        kubeconfig
+            .write(&path)
+            .map_err(|source| ControlPlaneError::Write { path, source })
     }
 
-    /// Has the API server show a certificate to admission webhooks at `host`; answers with the flag for it.
-    pub(crate) fn webhook_client(&self, host: &str, identity: &Identity) -> Result<String, ControlPlaneError> {
+    /// Has the API server show a certificate to admission webhooks at `host`; answers with the flag
+    /// for it.
+    pub(crate) fn webhook_client(
+        &self,
+        host: &str,
+        identity: &Identity,
+    ) -> Result<String, ControlPlaneError> {
         // No context: a current one's user would be shown to every other webhook too.
         let clients = json!({"apiVersion": "v1", "kind": "Config", "users": [kubeconfig::user(host, identity)]});
         let path = self.dir.join("webhook-clients.json");
-        files::write_private(&path, clients.to_string().as_bytes())
-            .map_err(|source| ControlPlaneError::Write { path: path.clone(), source })?;
+        files::write_private(&path, clients.to_string().as_bytes()).map_err(|source| {
+            ControlPlaneError::Write {
+                path: path.clone(),
+                source,
+            }
+        })?;
         let configuration = json!({
             "apiVersion": "apiserver.config.k8s.io/v1", "kind": "WebhookAdmissionConfiguration",
             "kubeConfigFile": path,
@@ -113,7 +153,10 @@ impl ControlPlane<'_> {
             "apiVersion": "apiserver.config.k8s.io/v1", "kind": "AdmissionConfiguration", "plugins": plugins,
         });
         self.write("admission.json", &admission.to_string())?;
-        Ok(format!("--admission-control-config-file={}", self.dir.join("admission.json").display()))
+        Ok(format!(
+            "--admission-control-config-file={}",
+            self.dir.join("admission.json").display()
+        ))
     }
 
     fn write(&self, name: &str, text: &str) -> Result<(), ControlPlaneError> {
@@ -161,7 +204,11 @@ impl ControlPlane<'_> {
     fn api_server(&self, server: &mut Command) {
         let subnet = Subnet(self.state.number);
         // Pods reach it by their gateway, an address the machine has only while there are pods.
-        let bind = if self.state.node == Node::Containers { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+        let bind = if self.state.node == Node::Containers {
+            Ipv4Addr::UNSPECIFIED
+        } else {
+            Ipv4Addr::LOCALHOST
+        };
         flag(server, "etcd-servers", self.etcd_url());
         flag(server, "secure-port", self.state.api_port);
         flag(server, "bind-address", bind);
@@ -175,8 +222,16 @@ impl ControlPlane<'_> {
         flag(server, "enable-aggregator-routing", true);
         flag(server, "allow-privileged", true);
         flag(server, "profiling", false);
-        flag(server, "audit-policy-file", self.dir.join("audit-policy.json").display());
-        flag(server, "audit-log-path", self.dir.logs().join("audit.log").display());
+        flag(
+            server,
+            "audit-policy-file",
+            self.dir.join("audit-policy.json").display(),
+        );
+        flag(
+            server,
+            "audit-log-path",
+            self.dir.logs().join("audit.log").display(),
+        );
         // Rotated away, half of a long test would be missing. In megabytes.
         flag(server, "audit-log-maxsize", 100_000);
     }
@@ -187,16 +242,35 @@ impl ControlPlane<'_> {
         flag(server, "tls-private-key-file", pki("apiserver.key"));
         flag(server, "client-ca-file", pki("ca.crt"));
         flag(server, "kubelet-certificate-authority", pki("ca.crt"));
-        flag(server, "kubelet-client-certificate", pki("apiserver-kubelet-client.crt"));
-        flag(server, "kubelet-client-key", pki("apiserver-kubelet-client.key"));
-        flag(server, "service-account-issuer", "https://kubernetes.default.svc");
+        flag(
+            server,
+            "kubelet-client-certificate",
+            pki("apiserver-kubelet-client.crt"),
+        );
+        flag(
+            server,
+            "kubelet-client-key",
+            pki("apiserver-kubelet-client.key"),
+        );
+        flag(
+            server,
+            "service-account-issuer",
+            "https://kubernetes.default.svc",
+        );
         flag(server, "service-account-key-file", pki("sa.pub"));
         flag(server, "service-account-signing-key-file", pki("sa.key"));
     }
 
     fn controller_manager(&self, manager: &mut Command) {
         let pki = |name: &str| self.dir.pki().join(name).display().to_string();
-        flag(manager, "kubeconfig", self.dir.users().join("controller-manager.kubeconfig").display());
+        flag(
+            manager,
+            "kubeconfig",
+            self.dir
+                .users()
+                .join("controller-manager.kubeconfig")
+                .display(),
+        );
         flag(manager, "service-account-private-key-file", pki("sa.key"));
         flag(manager, "root-ca-file", pki("ca.crt"));
         flag(manager, "cluster-signing-cert-file", pki("ca.crt"));
@@ -204,7 +278,8 @@ impl ControlPlane<'_> {
         // Each controller has an identity of its own, as in real clusters.
         flag(manager, "use-service-account-credentials", true);
         flag(manager, "controllers", "*,-node-ipam-controller");
-        // Some forty identities are made one after the other at the start, at the default of 20 a second.
+        // Some forty identities are made one after the other at the start, at the default of 20 a
+        // second.
         flag(manager, "kube-api-qps", 500);
         flag(manager, "kube-api-burst", 1000);
         flag(manager, "leader-elect", false);

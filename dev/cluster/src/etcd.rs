@@ -1,4 +1,5 @@
-//! Writing into the store behind the API server's back, as whoever holds it can: for tests of what becomes of that.
+//! Writing into the store behind the API server's back, as whoever holds it can: for tests of what
+//! becomes of that.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -13,7 +14,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Puts a value under a key, by etcd's JSON gateway.
 pub(crate) fn put(socket: &Path, key: &str, value: &[u8]) -> io::Result<()> {
-    let body = json!({"key": BASE64_STANDARD.encode(key), "value": BASE64_STANDARD.encode(value)}).to_string();
+    let body = json!({"key": BASE64_STANDARD.encode(key), "value": BASE64_STANDARD.encode(value)})
+        .to_string();
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
@@ -25,7 +27,11 @@ pub(crate) fn put(socket: &Path, key: &str, value: &[u8]) -> io::Result<()> {
     )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    if answer.starts_with("HTTP/1.1 200 ") { Ok(()) } else { Err(io::Error::other(answer)) }
+    if answer.starts_with("HTTP/1.1 200 ") {
+        Ok(())
+    } else {
+        Err(io::Error::other(answer))
+    }
 }
 
 #[cfg(test)]
@@ -45,7 +51,10 @@ mod tests {
             while !head.ends_with("\r\n\r\n") {
                 let start = head.len();
                 asked.read_line(&mut head).unwrap();
-                length = head[start..].trim().strip_prefix("Content-Length: ").map_or(length, |n| n.parse().unwrap());
+                length = head[start..]
+                    .trim()
+                    .strip_prefix("Content-Length: ")
+                    .map_or(length, |n| n.parse().unwrap());
             }
             let mut body = vec![0; length];
             asked.read_exact(&mut body).unwrap();
@@ -60,7 +69,10 @@ mod tests {
         let (put, asked) = put_answered_with("200 OK");
         assert!(put.is_ok());
         assert!(asked.starts_with("POST /v3/kv/put HTTP/1.1\r\n"), "{asked}");
-        assert!(asked.ends_with(r#"{"key":"L2E=","value":"Yg=="}"#), "{asked}");
+        assert!(
+            asked.ends_with(r#"{"key":"L2E=","value":"Yg=="}"#),
+            "{asked}"
+        );
         let refused = put_answered_with("400 Bad Request").0.unwrap_err();
         assert!(refused.to_string().contains("400 Bad Request"));
     }

@@ -8,11 +8,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Writes a file only its owner can read.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(content)
 }
 
-/// Writes a file, only its owner's, that readers see whole or not at all, even when several write it at once.
+/// Writes a file, only its owner's, that readers see whole or not at all, even when several write
+/// it at once.
 pub(crate) fn replace_private(path: &Path, content: &[u8]) -> io::Result<()> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);

@@ -103,12 +103,20 @@ pub struct Image {
 impl Image {
     /// The image of one static binary of this machine, which becomes its entry point `/NAME`.
     pub fn of_binary(tag: &str, binary: &Path) -> Self {
-        let name = binary.file_name().map_or_else(|| "main".into(), |name| name.to_string_lossy().into_owned());
+        let name = binary
+            .file_name()
+            .map_or_else(|| "main".into(), |name| name.to_string_lossy().into_owned());
         Self {
             tag: tag.to_owned(),
             entries: vec![
-                Entry::Dir { path: "tmp".to_owned(), mode: 0o1777 },
-                Entry::Copy { path: name.clone(), from: binary.to_owned() },
+                Entry::Dir {
+                    path: "tmp".to_owned(),
+                    mode: 0o1777,
+                },
+                Entry::Copy {
+                    path: name.clone(),
+                    from: binary.to_owned(),
+                },
             ],
             entrypoint: vec![format!("/{name}")],
             ..Self::default()
@@ -122,13 +130,24 @@ impl Image {
 /// When a file of the image cannot be read or the archive cannot be written.
 pub fn write(image: &Image, path: &Path) -> Result<(), ImageError> {
     let layer = Layer::of(image)?;
-    let failed = |source| ImageError::Write { tag: image.tag.clone(), path: path.to_owned(), source };
+    let failed = |source| ImageError::Write {
+        tag: image.tag.clone(),
+        path: path.to_owned(),
+        source,
+    };
     let mut archive = Builder::new(File::create(path).map_err(failed)?);
     write_archive(image, &layer, &mut archive).map_err(failed)?;
-    archive.into_inner().and_then(|mut file| file.flush()).map_err(failed)
+    archive
+        .into_inner()
+        .and_then(|mut file| file.flush())
+        .map_err(failed)
 }
 
-fn write_archive<W: Write>(image: &Image, layer: &[u8], archive: &mut Builder<W>) -> io::Result<()> {
+fn write_archive<W: Write>(
+    image: &Image,
+    layer: &[u8],
+    archive: &mut Builder<W>,
+) -> io::Result<()> {
     let layer_digest = digest::hex(layer);
     let config = serde_json::to_vec(&config(image, &layer_digest))?;
     let config_name = format!("{}.json", digest::hex(&config));
@@ -171,7 +190,11 @@ struct Layer<'a> {
 
 impl<'a> Layer<'a> {
     fn of(image: &'a Image) -> Result<Vec<u8>, ImageError> {
-        let mut layer = Self { image, tar: Builder::new(Vec::new()), dirs: BTreeSet::new() };
+        let mut layer = Self {
+            image,
+            tar: Builder::new(Vec::new()),
+            dirs: BTreeSet::new(),
+        };
         for entry in &image.entries {
             layer.add(entry)?;
         }
@@ -183,16 +206,24 @@ impl<'a> Layer<'a> {
     }
 
     fn add(&mut self, entry: &Entry) -> Result<(), ImageError> {
-        let (Entry::Dir { path, .. } | Entry::Copy { path, .. } | Entry::Text { path, .. } | Entry::Link { path, .. }) =
-            entry;
-        self.parents(path).and_then(|()| self.append(entry)).map_err(|error| match entry {
-            Entry::Copy { from, .. } => {
-                ImageError::Read { tag: self.image.tag.clone(), path: from.clone(), source: error }
-            }
-            Entry::Dir { .. } | Entry::Text { .. } | Entry::Link { .. } => {
-                ImageError::Add { tag: self.image.tag.clone(), path: path.clone(), source: error }
-            }
-        })
+        let (Entry::Dir { path, .. }
+        | Entry::Copy { path, .. }
+        | Entry::Text { path, .. }
+        | Entry::Link { path, .. }) = entry;
+        self.parents(path)
+            .and_then(|()| self.append(entry))
+            .map_err(|error| match entry {
+                Entry::Copy { from, .. } => ImageError::Read {
+                    tag: self.image.tag.clone(),
+                    path: from.clone(),
+                    source: error,
+                },
+                Entry::Dir { .. } | Entry::Text { .. } | Entry::Link { .. } => ImageError::Add {
+                    tag: self.image.tag.clone(),
+                    path: path.clone(),
+                    source: error,
+                },
+            })
     }
 
     fn append(&mut self, entry: &Entry) -> io::Result<()> {
@@ -204,7 +235,8 @@ impl<'a> Layer<'a> {
             }
             Entry::Text { path, text } => append_file(&mut self.tar, path, 0o644, text.as_bytes()),
             Entry::Link { path, target } => {
-                self.tar.append_link(&mut header(EntryType::Symlink, 0o777, 0), path, target)
+                self.tar
+                    .append_link(&mut header(EntryType::Symlink, 0o777, 0), path, target)
             }
         }
     }
@@ -221,11 +253,20 @@ impl<'a> Layer<'a> {
         if !self.dirs.insert(path.to_owned()) {
             return Ok(());
         }
-        self.tar.append_data(&mut header(EntryType::Directory, mode, 0), format!("{path}/"), io::empty())
+        self.tar.append_data(
+            &mut header(EntryType::Directory, mode, 0),
+            format!("{path}/"),
+            io::empty(),
+        )
     }
 }
 
-fn append_file<W: Write>(tar: &mut Builder<W>, path: &str, mode: u32, content: &[u8]) -> io::Result<()> {
+fn append_file<W: Write>(
+    tar: &mut Builder<W>,
+    path: &str,
+    mode: u32,
+    content: &[u8],
+) -> io::Result<()> {
     let size = u64::try_from(content.len()).map_err(io::Error::other)?;
     tar.append_data(&mut header(EntryType::Regular, mode, size), path, content)
 }
@@ -252,9 +293,18 @@ mod tests {
         Image {
             tag: "localhost/thing:1".to_owned(),
             entries: vec![
-                Entry::Text { path: "etc/motd".to_owned(), text: "hello\n".to_owned() },
-                Entry::Link { path: "etc/issue".to_owned(), target: "motd".to_owned() },
-                Entry::Dir { path: "tmp".to_owned(), mode: 0o1777 },
+                Entry::Text {
+                    path: "etc/motd".to_owned(),
+                    text: "hello\n".to_owned(),
+                },
+                Entry::Link {
+                    path: "etc/issue".to_owned(),
+                    target: "motd".to_owned(),
+                },
+                Entry::Dir {
+                    path: "tmp".to_owned(),
+                    mode: 0o1777,
+                },
             ],
             cmd: vec!["sh".to_owned()],
             env: vec!["PATH=/bin".to_owned()],
@@ -288,19 +338,32 @@ mod tests {
         let config = &files[manifest[0]["Config"].as_str().unwrap()];
         let layer = &files[manifest[0]["Layers"][0].as_str().unwrap()];
         assert_eq!(manifest[0]["RepoTags"][0], "localhost/thing:1");
-        assert_eq!(manifest[0]["Config"], format!("{}.json", digest::hex(config)));
+        assert_eq!(
+            manifest[0]["Config"],
+            format!("{}.json", digest::hex(config))
+        );
         let config: serde_json::Value = serde_json::from_slice(config).unwrap();
-        assert_eq!(config["rootfs"]["diff_ids"][0], format!("sha256:{}", digest::hex(layer)));
+        assert_eq!(
+            config["rootfs"]["diff_ids"][0],
+            format!("sha256:{}", digest::hex(layer))
+        );
         assert_eq!(config["config"]["Cmd"][0], "sh");
     }
 
     #[test]
     fn the_layer_holds_the_files_and_their_parents_once() {
         let files = files(&written(&mk_image()));
-        let layer = files.iter().find(|(name, _)| name.ends_with("layer.tar")).unwrap().1;
+        let layer = files
+            .iter()
+            .find(|(name, _)| name.ends_with("layer.tar"))
+            .unwrap()
+            .1;
         let mut archive = tar::Archive::new(layer.as_slice());
-        let names: Vec<_> =
-            archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
+        let names: Vec<_> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+            .collect();
         assert_eq!(names, ["etc/", "etc/motd", "etc/issue", "tmp/"]);
     }
 
@@ -313,6 +376,9 @@ mod tests {
     fn a_missing_file_is_named() {
         let image = Image::of_binary("localhost/none:1", Path::new("/does/not/exist"));
         let error = write(&image, Path::new("/dev/null")).unwrap_err();
-        assert_eq!(error.to_string(), "cannot read /does/not/exist, which belongs into the image localhost/none:1");
+        assert_eq!(
+            error.to_string(),
+            "cannot read /does/not/exist, which belongs into the image localhost/none:1"
+        );
     }
 }

@@ -9,7 +9,8 @@ use crate::registry::Entry;
 use crate::run_dir::RunDir;
 use crate::wait;
 
-/// The environment variable by which the keeper knows processes that no namespace holds together: the run directory.
+/// The environment variable by which the keeper knows processes that no namespace holds together:
+/// the run directory.
 pub(crate) const MARK: &str = "KRA_CLUSTER_RUN";
 
 /// How long ending everything may take before the owner no longer waits for it. The keeper goes on.
@@ -43,23 +44,38 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts the keeper of the cluster in `dir`, and with it `init` (a script of the run directory) in namespaces of its own.
+    /// Starts the keeper of the cluster in `dir`, and with it `init` (a script of the run
+    /// directory) in namespaces of its own.
     pub(crate) fn start(
         dir: &RunDir,
         cgroup: Option<&str>,
         entry: &Entry,
         init: Option<&Init<'_>>,
     ) -> Result<Self, KeeperError> {
-        let lock = entry.share().map_err(|source| KeeperError::Start { source })?;
+        let lock = entry
+            .share()
+            .map_err(|source| KeeperError::Start { source })?;
         // A session of its own: it survives the end of the owner's terminal.
         let mut command = Command::new("setsid");
-        command.arg("sh").arg(dir.keeper()).arg("hold").arg(dir.path()).arg(cgroup.unwrap_or("-")).arg(&entry.path);
+        command
+            .arg("sh")
+            .arg(dir.keeper())
+            .arg("hold")
+            .arg(dir.path())
+            .arg(cgroup.unwrap_or("-"))
+            .arg(&entry.path);
         if let Some(init) = init {
             command.arg(init.script).envs(init.env.iter().copied());
         }
-        let child =
-            command.stdin(Stdio::piped()).stdout(lock).spawn().map_err(|source| KeeperError::Start { source })?;
-        Ok(Self { child, run: dir.path().to_owned() })
+        let child = command
+            .stdin(Stdio::piped())
+            .stdout(lock)
+            .spawn()
+            .map_err(|source| KeeperError::Start { source })?;
+        Ok(Self {
+            child,
+            run: dir.path().to_owned(),
+        })
     }
 
     /// Whether the keeper runs.
@@ -71,7 +87,14 @@ impl Keeper {
     pub(crate) fn end(&mut self) -> Result<(), KeeperError> {
         drop(self.child.stdin.take());
         let ended = wait::until(PATIENCE, || !matches!(self.child.try_wait(), Ok(None)));
-        if ended { Ok(()) } else { Err(KeeperError::Slow { run: self.run.clone(), pid: self.child.id() }) }
+        if ended {
+            Ok(())
+        } else {
+            Err(KeeperError::Slow {
+                run: self.run.clone(),
+                pid: self.child.id(),
+            })
+        }
     }
 }
 

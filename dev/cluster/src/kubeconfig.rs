@@ -23,7 +23,10 @@ pub struct Kubeconfig {
 impl Kubeconfig {
     /// The file's content.
     pub fn to_json(&self) -> Value {
-        let users = self.users.iter().map(|(name, identity)| user(name, identity));
+        let users = self
+            .users
+            .iter()
+            .map(|(name, identity)| user(name, identity));
         let contexts = self.users.iter().map(|(name, _)| {
             json!({"name": name, "context": {"cluster": self.cluster, "user": name, "namespace": "default"}})
         });
@@ -60,12 +63,18 @@ mod tests {
     use super::*;
 
     fn mk_kubeconfig(users: &[&str]) -> Kubeconfig {
-        let identity = Identity { certificate: "CERT".to_owned(), key: "KEY".to_owned() };
+        let identity = Identity {
+            certificate: "CERT".to_owned(),
+            key: "KEY".to_owned(),
+        };
         Kubeconfig {
             cluster: "dev".to_owned(),
             server: "https://127.0.0.1:6443".to_owned(),
             authority: "CA".to_owned(),
-            users: users.iter().map(|name| ((*name).to_owned(), identity.clone())).collect(),
+            users: users
+                .iter()
+                .map(|name| ((*name).to_owned(), identity.clone()))
+                .collect(),
         }
     }
 
@@ -80,7 +89,13 @@ mod tests {
     #[test]
     fn certificates_are_embedded() {
         let file = mk_kubeconfig(&["admin"]).to_json();
-        assert_eq!(file["users"][0]["user"]["client-certificate-data"], "Q0VSVA==");
-        assert_eq!(file["clusters"][0]["cluster"]["certificate-authority-data"], "Q0E=");
+        assert_eq!(
+            file["users"][0]["user"]["client-certificate-data"],
+            "Q0VSVA=="
+        );
+        assert_eq!(
+            file["clusters"][0]["cluster"]["certificate-authority-data"],
+            "Q0E="
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! A real one-node Kubernetes without Docker, for tests and for trying things out.
 //!
-//! etcd, kube-apiserver, kube-controller-manager and a kubelet with containerd and runc are built from Go modules once, kept
-//! in a cache, and started as root in some five seconds. Everything is blocking.
+//! etcd, kube-apiserver, kube-controller-manager and a kubelet with containerd and runc are built
+//! from Go modules once, kept in a cache, and started as root in some five seconds. Everything is
+//! blocking.
 //!
 //! ```no_run
 //! use kra_cluster::{Cluster, Options};
@@ -16,12 +17,14 @@
 //! # }
 //! ```
 //!
-//! [`Running`] is the owner of a cluster: dropped, or its process gone in whatever way (a panic, ^C, SIGKILL), everything of
-//! the cluster goes too. A static in a test binary is fine: it is never dropped, but the process ends. [`Cluster`] is
-//! what one can do with a cluster; another process gets one by [`Cluster::attach`].
+//! [`Running`] is the owner of a cluster: dropped, or its process gone in whatever way (a panic,
+//! ^C, SIGKILL), everything of the cluster goes too. A static in a test binary is fine: it is never
+//! dropped, but the process ends. [`Cluster`] is what one can do with a cluster; another process
+//! gets one by [`Cluster::attach`].
 //!
-//! Where there is no root, [`Cluster::start`] fails with [`StartError::ContainersImpossible`], and the caller decides whether
-//! [`NodeChoice::LocalAgent`] will do: then `kubectl exec` runs plain processes of this machine.
+//! Where there is no root, [`Cluster::start`] fails with [`StartError::ContainersImpossible`], and
+//! the caller decides whether [`NodeChoice::LocalAgent`] will do: then `kubectl exec` runs plain
+//! processes of this machine.
 
 mod api;
 mod build;

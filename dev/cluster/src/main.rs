@@ -1,4 +1,5 @@
-//! `kra-cluster`: builds a Kubernetes, runs it in the foreground, adds users and images to one that runs.
+//! `kra-cluster`: builds a Kubernetes, runs it in the foreground, adds users and images to one that
+//! runs.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,9 +10,11 @@ use kra_cluster::{Cluster, Node, NodeChoice, Options, Progress, StartError};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// A real one-node Kubernetes without Docker: etcd, kube-apiserver, kube-controller-manager, kubelet, containerd, runc.
+/// A real one-node Kubernetes without Docker: etcd, kube-apiserver, kube-controller-manager,
+/// kubelet, containerd, runc.
 ///
-/// Built from source once (about ten minutes), kept in `$KRA_CACHE` or `~/.cache/kube-request-access`, then up in seconds.
+/// Built from source once (about ten minutes), kept in `$KRA_CACHE` or
+/// `~/.cache/kube-request-access`, then up in seconds.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -23,7 +26,8 @@ struct Cli {
 enum Verb {
     /// Build what is not built yet, and print where it is
     Build(NodeArgs),
-    /// Start a cluster with a Deployment nginx and run it until ^C or TERM; then nothing of it is left
+    /// Start a cluster with a Deployment nginx and run it until ^C or TERM; then nothing of it is
+    /// left
     Up(UpArgs),
     /// Print the path of a kubeconfig for a user of a running cluster
     User(UserArgs),
@@ -40,7 +44,8 @@ struct NodeArgs {
 
 #[derive(Debug, Args)]
 struct UpArgs {
-    /// The cluster's directory, empty or not there yet; removed at the end [default: one in the cache]
+    /// The cluster's directory, empty or not there yet; removed at the end [default: one in the
+    /// cache]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     #[command(flatten)]
@@ -91,28 +96,57 @@ fn run(verb: Verb) -> Result<()> {
 }
 
 fn build(args: &NodeArgs) -> Result<()> {
-    let node = if args.local_agent { Node::LocalAgent } else { Node::Containers };
+    let node = if args.local_agent {
+        Node::LocalAgent
+    } else {
+        Node::Containers
+    };
     let built = kra_cluster::build(node, Progress::Stderr)?;
-    for dir in [Some(built.kubernetes), Some(built.busybox), built.runtime, built.localnode].into_iter().flatten() {
+    for dir in [
+        Some(built.kubernetes),
+        Some(built.busybox),
+        built.runtime,
+        built.localnode,
+    ]
+    .into_iter()
+    .flatten()
+    {
         tell(&dir.display().to_string());
     }
     Ok(())
 }
 
 fn up(args: UpArgs) -> Result<()> {
-    let node = if args.node.local_agent { NodeChoice::LocalAgent } else { NodeChoice::Auto };
-    let options = Options { node, dir: args.dir, ..Options::default() };
+    let node = if args.node.local_agent {
+        NodeChoice::LocalAgent
+    } else {
+        NodeChoice::Auto
+    };
+    let options = Options {
+        node,
+        dir: args.dir,
+        ..Options::default()
+    };
     let cluster = match Cluster::start(&options) {
         Err(error @ StartError::ContainersImpossible { .. }) => {
-            return Err(error).context("try --local-agent, which needs none of it (pods are then plain processes)");
+            return Err(error).context(
+                "try --local-agent, which needs none of it (pods are then plain processes)",
+            );
         }
         outcome => outcome?,
     };
     cluster.deploy_nginx(Progress::Stderr)?;
     // Only now: until here a signal may end this process as it likes, the cluster goes with it.
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen for signals")?;
-    tell(&format!("\n  export KUBECONFIG={}\n", cluster.admin_kubeconfig().display()));
-    tell(&format!("Directory {}; ^C ends the cluster.", cluster.dir().display()));
+    let mut signals =
+        Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen for signals")?;
+    tell(&format!(
+        "\n  export KUBECONFIG={}\n",
+        cluster.admin_kubeconfig().display()
+    ));
+    tell(&format!(
+        "Directory {}; ^C ends the cluster.",
+        cluster.dir().display()
+    ));
     signals.forever().next();
     cluster.stop().context("the cluster did not end in order")
 }
@@ -121,14 +155,19 @@ fn user(args: &UserArgs) -> Result<()> {
     let cluster = Cluster::attach(&args.dir)?;
     let groups: Vec<_> = args.groups.iter().map(String::as_str).collect();
     let path = match &args.kubeconfig {
-        Some(path) => cluster.add_context(path, &args.name, &groups).map(|()| path.clone())?,
+        Some(path) => cluster
+            .add_context(path, &args.name, &groups)
+            .map(|()| path.clone())?,
         None => cluster.user(&args.name, &groups)?,
     };
     tell(&path.display().to_string());
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "what the user asked for; everything else goes to standard error")]
+#[expect(
+    clippy::print_stdout,
+    reason = "what the user asked for; everything else goes to standard error"
+)]
 fn tell(line: &str) {
     println!("{line}");
 }

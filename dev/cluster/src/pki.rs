@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType, SigningKey,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, SanType, SigningKey,
 };
 use yasna::models::ObjectIdentifier;
 
@@ -52,7 +52,9 @@ pub struct Identity {
 impl std::fmt::Debug for Identity {
     // The key is a secret, if only of a throw-away cluster.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Identity").field("certificate", &self.certificate).finish_non_exhaustive()
+        f.debug_struct("Identity")
+            .field("certificate", &self.certificate)
+            .finish_non_exhaustive()
     }
 }
 
@@ -67,7 +69,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) ips: &'a [IpAddr],
 }
 
-/// Signs what the cluster's parts trust each other by. Kept in the run directory, so that another process can add users.
+/// Signs what the cluster's parts trust each other by. Kept in the run directory, so that another
+/// process can add users.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: String,
@@ -79,20 +82,31 @@ const KEY: &str = "ca.key";
 impl Authority {
     /// Makes a new authority and keeps it in `dir`.
     pub(crate) fn create(dir: &Path) -> Result<Self, PkiError> {
-        let failed = |source| PkiError::Make { subject: "the cluster's authority".to_owned(), source };
+        let failed = |source| PkiError::Make {
+            subject: "the cluster's authority".to_owned(),
+            source,
+        };
         let key = KeyPair::generate().map_err(failed)?;
         let certificate = authority_params().self_signed(&key).map_err(failed)?.pem();
         write(&dir.join(CERTIFICATE), &certificate)?;
         write(&dir.join(KEY), &key.serialize_pem())?;
-        Ok(Self { issuer: Issuer::new(authority_params(), key), certificate })
+        Ok(Self {
+            issuer: Issuer::new(authority_params(), key),
+            certificate,
+        })
     }
 
     /// The authority kept in `dir`.
     pub(crate) fn load(dir: &Path) -> Result<Self, PkiError> {
         let certificate = read(&dir.join(CERTIFICATE))?;
-        let key = KeyPair::from_pem(&read(&dir.join(KEY))?)
-            .map_err(|source| PkiError::Make { subject: "the cluster's authority".to_owned(), source })?;
-        Ok(Self { issuer: Issuer::new(authority_params(), key), certificate })
+        let key = KeyPair::from_pem(&read(&dir.join(KEY))?).map_err(|source| PkiError::Make {
+            subject: "the cluster's authority".to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            issuer: Issuer::new(authority_params(), key),
+            certificate,
+        })
     }
 
     pub(crate) fn certificate(&self) -> &str {
@@ -100,28 +114,47 @@ impl Authority {
     }
 
     pub(crate) fn sign(&self, subject: &Subject<'_>) -> Result<Identity, PkiError> {
-        let failed = |source| PkiError::Make { subject: subject.name.to_owned(), source };
+        let failed = |source| PkiError::Make {
+            subject: subject.name.to_owned(),
+            source,
+        };
         let key = KeyPair::generate().map_err(failed)?;
-        let certificate = params(subject).map_err(failed)?.signed_by(&key, &self.issuer).map_err(failed)?;
+        let certificate = params(subject)
+            .map_err(failed)?
+            .signed_by(&key, &self.issuer)
+            .map_err(failed)?;
         let certificate = self.with_groups(certificate.der(), subject)?;
-        Ok(Identity { certificate: pem("CERTIFICATE", &certificate), key: key.serialize_pem() })
+        Ok(Identity {
+            certificate: pem("CERTIFICATE", &certificate),
+            key: key.serialize_pem(),
+        })
     }
 
-    /// Signs the certificate anew with all of the subject's groups: rcgen keeps one value of an attribute,
-    /// and Kubernetes reads each group from an organization of its own.
+    /// Signs the certificate anew with all of the subject's groups: rcgen keeps one value of an
+    /// attribute, and Kubernetes reads each group from an organization of its own.
     fn with_groups(&self, certificate: &[u8], subject: &Subject<'_>) -> Result<Vec<u8>, PkiError> {
-        let malformed = |source| PkiError::Groups { subject: subject.name.to_owned(), source };
+        let malformed = |source| PkiError::Groups {
+            subject: subject.name.to_owned(),
+            source,
+        };
         let mut outer = elements(certificate).map_err(malformed)?.into_iter();
         let mut fields = elements(&outer.next().unwrap_or_default()).map_err(malformed)?;
         if let Some(field) = fields.get_mut(SUBJECT_FIELD) {
             *field = distinguished_name(subject);
         }
         let tbs = sequence(&fields);
-        let failed = |source| PkiError::Make { subject: subject.name.to_owned(), source };
+        let failed = |source| PkiError::Make {
+            subject: subject.name.to_owned(),
+            source,
+        };
         let signature = self.issuer.key().sign(&tbs).map_err(failed)?;
         let bits = signature.len().saturating_mul(8);
         let signature = yasna::construct_der(|writer| writer.write_bitvec_bytes(&signature, bits));
-        Ok(sequence(&[tbs, outer.next().unwrap_or_default(), signature]))
+        Ok(sequence(&[
+            tbs,
+            outer.next().unwrap_or_default(),
+            signature,
+        ]))
     }
 }
 
@@ -134,20 +167,32 @@ const ORGANIZATION: &[u64] = &[2, 5, 4, 10];
 fn elements(sequence: &[u8]) -> yasna::ASN1Result<Vec<Vec<u8>>> {
     yasna::parse_der(sequence, |reader| {
         let mut elements = Vec::new();
-        reader.read_sequence_of(|reader| reader.read_der().map(|element| elements.push(element)))?;
+        reader
+            .read_sequence_of(|reader| reader.read_der().map(|element| elements.push(element)))?;
         Ok(elements)
     })
 }
 
 fn sequence(elements: &[Vec<u8>]) -> Vec<u8> {
     yasna::construct_der(|writer| {
-        writer.write_sequence(|writer| elements.iter().for_each(|element| writer.next().write_der(element)));
+        writer.write_sequence(|writer| {
+            elements
+                .iter()
+                .for_each(|element| writer.next().write_der(element))
+        });
     })
 }
 
 fn distinguished_name(subject: &Subject<'_>) -> Vec<u8> {
-    let groups = subject.groups.iter().map(|group| attribute(ORGANIZATION, group));
-    sequence(&groups.chain([attribute(COMMON_NAME, subject.name)]).collect::<Vec<_>>())
+    let groups = subject
+        .groups
+        .iter()
+        .map(|group| attribute(ORGANIZATION, group));
+    sequence(
+        &groups
+            .chain([attribute(COMMON_NAME, subject.name)])
+            .collect::<Vec<_>>(),
+    )
 }
 
 fn attribute(kind: &[u64], value: &str) -> Vec<u8> {
@@ -179,26 +224,47 @@ fn pem(label: &str, der: &[u8]) -> String {
 fn authority_params() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, "kra-cluster-ca");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "kra-cluster-ca");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+    params.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::CrlSign,
+        KeyUsagePurpose::DigitalSignature,
+    ];
     params
 }
 
 fn params(subject: &Subject<'_>) -> Result<CertificateParams, rcgen::Error> {
-    let mut params = CertificateParams::new(subject.dns.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
-    params.subject_alt_names.extend(subject.ips.iter().map(|ip| SanType::IpAddress(*ip)));
+    let mut params = CertificateParams::new(
+        subject
+            .dns
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<Vec<_>>(),
+    )?;
+    params
+        .subject_alt_names
+        .extend(subject.ips.iter().map(|ip| SanType::IpAddress(*ip)));
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, subject.name);
+    params
+        .distinguished_name
+        .push(DnType::CommonName, subject.name);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
     Ok(params)
 }
 
 /// A key without a certificate, for signing service account tokens: `DIR/sa.key` and `DIR/sa.pub`.
 pub(crate) fn signing_key(dir: &Path) -> Result<(), PkiError> {
-    let key = KeyPair::generate()
-        .map_err(|source| PkiError::Make { subject: "the service account tokens".to_owned(), source })?;
+    let key = KeyPair::generate().map_err(|source| PkiError::Make {
+        subject: "the service account tokens".to_owned(),
+        source,
+    })?;
     write(&dir.join("sa.key"), &key.serialize_pem())?;
     write(&dir.join("sa.pub"), &key.public_key_pem())
 }
@@ -212,11 +278,17 @@ impl Identity {
 }
 
 fn write(path: &Path, pem: &str) -> Result<(), PkiError> {
-    crate::files::write_private(path, pem.as_bytes()).map_err(|source| PkiError::File { path: path.to_owned(), source })
+    crate::files::write_private(path, pem.as_bytes()).map_err(|source| PkiError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn read(path: &Path) -> Result<String, PkiError> {
-    std::fs::read_to_string(path).map_err(|source| PkiError::File { path: path.to_owned(), source })
+    std::fs::read_to_string(path).map_err(|source| PkiError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -235,14 +307,20 @@ mod tests {
     }
 
     fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-        haystack.windows(needle.len()).any(|window| window == needle)
+        haystack
+            .windows(needle.len())
+            .any(|window| window == needle)
     }
 
     #[test]
     fn a_certificate_carries_every_group_of_its_holder() {
         let (_dir, authority) = mk_authority();
         let jane = authority
-            .sign(&Subject { name: "jane", groups: &["dev", "ops", "on-call"], ..Subject::default() })
+            .sign(&Subject {
+                name: "jane",
+                groups: &["dev", "ops", "on-call"],
+                ..Subject::default()
+            })
             .unwrap();
         let tbs = elements(&der(&jane.certificate)).unwrap()[0].clone();
         let subject = elements(&tbs).unwrap()[SUBJECT_FIELD].clone();
@@ -257,7 +335,13 @@ mod tests {
         let (dir, first) = mk_authority();
         let second = Authority::load(dir.path()).unwrap();
         let issuer = |authority: &Authority| {
-            let certificate = authority.sign(&Subject { name: "jane", ..Subject::default() }).unwrap().certificate;
+            let certificate = authority
+                .sign(&Subject {
+                    name: "jane",
+                    ..Subject::default()
+                })
+                .unwrap()
+                .certificate;
             elements(&elements(&der(&certificate)).unwrap()[0]).unwrap()[3].clone()
         };
         assert_eq!(issuer(&first), issuer(&second));
@@ -268,7 +352,10 @@ mod tests {
     fn keys_are_readable_by_their_owner_only() {
         use std::os::unix::fs::PermissionsExt;
         let (dir, _authority) = mk_authority();
-        let mode = std::fs::metadata(dir.path().join(KEY)).unwrap().permissions().mode();
+        let mode = std::fs::metadata(dir.path().join(KEY))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 }

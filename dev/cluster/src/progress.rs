@@ -1,4 +1,5 @@
-//! What is being waited for, told to whoever watches: a spinner on a terminal, plain lines elsewhere.
+//! What is being waited for, told to whoever watches: a spinner on a terminal, plain lines
+//! elsewhere.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -22,10 +23,16 @@ impl Progress {
     /// Begins a step; it is over when the returned value is told so or dropped.
     pub fn step(self, text: &str) -> Step {
         let bar = (self == Self::Stderr && std::io::stderr().is_terminal()).then(|| spinner(text));
-        Step { progress: self, text: text.to_owned(), bar, since: Instant::now() }
+        Step {
+            progress: self,
+            text: text.to_owned(),
+            bar,
+            since: Instant::now(),
+        }
     }
 
-    /// Begins a step that may take minutes: announced also where nothing can be redrawn, or it would look like a hang.
+    /// Begins a step that may take minutes: announced also where nothing can be redrawn, or it
+    /// would look like a hang.
     pub fn long_step(self, text: &str) -> Step {
         let step = self.step(text);
         if step.bar.is_none() {
@@ -43,9 +50,11 @@ impl Progress {
 }
 
 fn spinner(text: &str) -> ProgressBar {
-    let style =
-        ProgressStyle::with_template("{spinner} {msg}  {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-    let bar = ProgressBar::new_spinner().with_style(style).with_message(text.to_owned());
+    let style = ProgressStyle::with_template("{spinner} {msg}  {elapsed}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let bar = ProgressBar::new_spinner()
+        .with_style(style)
+        .with_message(text.to_owned());
     bar.enable_steady_tick(TICK);
     bar
 }
@@ -70,7 +79,8 @@ impl Step {
     pub fn done_as(mut self, text: &str) -> Duration {
         let took = self.since.elapsed();
         self.clear();
-        self.progress.say(&format!("{:>12}  {text}", readable(took)));
+        self.progress
+            .say(&format!("{:>12}  {text}", readable(took)));
         took
     }
 

@@ -1,7 +1,7 @@
 //! The clusters of this machine: who has which number, and what dead ones left behind.
 //!
-//! An entry is a file, locked by the cluster's owner and its keeper for as long as one of them lives. An entry that can be
-//! locked therefore belongs to nobody, and what it names is swept away.
+//! An entry is a file, locked by the cluster's owner and its keeper for as long as one of them
+//! lives. An entry that can be locked therefore belongs to nobody, and what it names is swept away.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -55,17 +55,27 @@ impl Registry {
     /// The registry of the machine for root, of the user otherwise.
     pub(crate) fn of_this_machine() -> Result<Self, RegistryError> {
         let uid = crate::tools::uid();
-        let dir =
-            if uid == 0 { "/run/kra-cluster".into() } else { std::env::temp_dir().join(format!("kra-cluster-{uid}")) };
+        let dir = if uid == 0 {
+            "/run/kra-cluster".into()
+        } else {
+            std::env::temp_dir().join(format!("kra-cluster-{uid}"))
+        };
         Self::in_dir(dir)
     }
 
     fn in_dir(dir: PathBuf) -> Result<Self, RegistryError> {
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+        let made = fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&dir);
         match made.and_then(|()| fs::metadata(&dir)) {
-            // Others could plant entries in a directory of theirs, and have us remove what these name.
+            // Others could plant entries in a directory of theirs, and have us remove what these
+            // name.
             Ok(found) if found.uid() == crate::tools::uid() => Ok(Self { dir }),
-            Ok(_) => Err(RegistryError::Use { path: dir, source: io::ErrorKind::PermissionDenied.into() }),
+            Ok(_) => Err(RegistryError::Use {
+                path: dir,
+                source: io::ErrorKind::PermissionDenied.into(),
+            }),
             Err(source) => Err(RegistryError::Use { path: dir, source }),
         }
     }
@@ -77,17 +87,23 @@ impl Registry {
                 continue;
             }
             let path = self.dir.join(number.to_string());
-            let failed = |source| RegistryError::Use { path: path.clone(), source };
+            let failed = |source| RegistryError::Use {
+                path: path.clone(),
+                source,
+            };
             match lock(&path, true).map_err(failed)? {
                 // One that says something has leftovers that could not be swept yet.
-                Some(lock) if lock.metadata().map_err(failed)?.len() == 0 => return Ok(Entry { number, path, lock }),
+                Some(lock) if lock.metadata().map_err(failed)?.len() == 0 => {
+                    return Ok(Entry { number, path, lock });
+                }
                 Some(_) | None => {}
             }
         }
         Err(RegistryError::Full)
     }
 
-    /// Removes what clusters have left whose owner and keeper are gone. Best effort: what cannot be read or removed stays.
+    /// Removes what clusters have left whose owner and keeper are gone. Best effort: what cannot be
+    /// read or removed stays.
     pub(crate) fn sweep(&self) {
         for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
             let path = entry.path();
@@ -102,7 +118,9 @@ impl Registry {
 
     /// Whether the cluster with this number is the one in `run`, and has an owner or a keeper.
     pub(crate) fn is_alive(&self, number: u8, run: &Path) -> bool {
-        let Ok(mut entry) = File::open(self.dir.join(number.to_string())) else { return false };
+        let Ok(mut entry) = File::open(self.dir.join(number.to_string())) else {
+            return false;
+        };
         let is_held = matches!(entry.try_lock_shared(), Err(TryLockError::WouldBlock));
         is_held && estate(&mut entry).is_some_and(|estate| estate.run == run)
     }
@@ -110,8 +128,15 @@ impl Registry {
 
 impl Entry {
     /// Says what belongs to this number, before any of it is made.
-    pub(crate) fn describe(&mut self, run: &Path, cgroup: Option<&str>) -> Result<(), RegistryError> {
-        let estate = Estate { run: run.to_owned(), cgroup: cgroup.map(ToOwned::to_owned) };
+    pub(crate) fn describe(
+        &mut self,
+        run: &Path,
+        cgroup: Option<&str>,
+    ) -> Result<(), RegistryError> {
+        let estate = Estate {
+            run: run.to_owned(),
+            cgroup: cgroup.map(ToOwned::to_owned),
+        };
         let path = self.path.clone();
         let failed = |source| RegistryError::Use { path, source };
         serde_json::to_vec(&estate)
@@ -126,9 +151,16 @@ impl Entry {
     }
 }
 
-/// Locks an entry, unless somebody holds it. One that was removed between opening and locking is nobody's.
+/// Locks an entry, unless somebody holds it. One that was removed between opening and locking is
+/// nobody's.
 fn lock(path: &Path, create: bool) -> io::Result<Option<File>> {
-    let file = OpenOptions::new().read(true).write(true).create(create).truncate(false).mode(0o600).open(path)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(create)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
     match file.try_lock() {
         Ok(()) => Ok(is_still_there(&file, path).then_some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),

@@ -19,9 +19,13 @@ const KEEP_LOGS: &str = "keep-logs";
 pub(crate) struct RunDir(PathBuf);
 
 impl RunDir {
-    /// Makes the directory, only its owner's. It must not hold anything yet, except for the logs of a cluster that failed.
+    /// Makes the directory, only its owner's. It must not hold anything yet, except for the logs of
+    /// a cluster that failed.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)?;
         let path = path.canonicalize()?;
         let dir = Self(path);
         dir.forget_kept_logs()?;
@@ -37,7 +41,10 @@ impl RunDir {
     }
 
     fn forget_kept_logs(&self) -> io::Result<()> {
-        let names: BTreeSet<_> = fs::read_dir(&self.0)?.flatten().map(|entry| entry.file_name()).collect();
+        let names: BTreeSet<_> = fs::read_dir(&self.0)?
+            .flatten()
+            .map(|entry| entry.file_name())
+            .collect();
         if names == BTreeSet::from([KEEP_LOGS.into(), LOGS.into()]) {
             fs::remove_dir_all(self.logs())?;
             fs::remove_file(self.keep_logs())?;
@@ -132,6 +139,9 @@ mod tests {
     fn a_directory_that_holds_something_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("precious"), "").unwrap();
-        assert_eq!(RunDir::create(dir.path()).unwrap_err().kind(), io::ErrorKind::DirectoryNotEmpty);
+        assert_eq!(
+            RunDir::create(dir.path()).unwrap_err().kind(),
+            io::ErrorKind::DirectoryNotEmpty
+        );
     }
 }

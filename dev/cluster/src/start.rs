@@ -31,8 +31,8 @@ use crate::workload::is_ready;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// Containers were asked for, or left to choose, and this machine cannot have them. The caller may ask whether
-    /// [`NodeChoice::LocalAgent`] will do.
+    /// Containers were asked for, or left to choose, and this machine cannot have them. The caller
+    /// may ask whether [`NodeChoice::LocalAgent`] will do.
     #[error("containers cannot be run here; missing: {}", .missing.join(", "))]
     ContainersImpossible {
         /// What, in words.
@@ -45,7 +45,9 @@ pub enum StartError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// The run directory cannot be used.
-    #[error("cannot use {dir} as the cluster's directory: it must be empty or not exist, and writable")]
+    #[error(
+        "cannot use {dir} as the cluster's directory: it must be empty or not exist, and writable"
+    )]
     Dir {
         /// Which.
         dir: PathBuf,
@@ -97,7 +99,8 @@ pub enum StartError {
 /// What is to run the pods.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum NodeChoice {
-    /// Containers; where they cannot be had, [`StartError::ContainersImpossible`] says why, and the caller decides.
+    /// Containers; where they cannot be had, [`StartError::ContainersImpossible`] says why, and the
+    /// caller decides.
     #[default]
     Auto,
     /// Containers, without looking first whether they can be had.
@@ -111,12 +114,13 @@ pub enum NodeChoice {
 pub struct Options {
     /// What runs its pods.
     pub node: NodeChoice,
-    /// Its run directory, empty or not there yet; chosen below the cache when `None`. Removed when the cluster ends.
+    /// Its run directory, empty or not there yet; chosen below the cache when `None`. Removed when
+    /// the cluster ends.
     pub dir: Option<PathBuf>,
     /// More flags for kube-apiserver, such as `--feature-gates=…`; given last, so they win.
     pub api_server_flags: Vec<String>,
-    /// Who the API server says it is to an admission webhook: the webhook's host, such as `NAME.NAMESPACE.svc`, or `*` for
-    /// all; and the certificate and key that it shows there.
+    /// Who the API server says it is to an admission webhook: the webhook's host, such as
+    /// `NAME.NAMESPACE.svc`, or `*` for all; and the certificate and key that it shows there.
     pub webhook_client: Option<(String, Identity)>,
     /// Where progress is told.
     pub progress: Progress,
@@ -124,7 +128,8 @@ pub struct Options {
 
 /// How long each step of the start may take.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// The kernel takes 107 bytes for a socket's path; the longest name in the run directory is `/etcd-peer.sock`.
+/// The kernel takes 107 bytes for a socket's path; the longest name in the run directory is
+/// `/etcd-peer.sock`.
 const MAX_DIR_LEN: usize = 107 - 15;
 /// A port may be taken by another process between being chosen and being used.
 const ATTEMPTS: usize = 3;
@@ -148,18 +153,21 @@ impl Deref for Running {
 }
 
 impl Cluster {
-    /// Builds what is not built yet and starts a cluster. Returns when its API server and node are ready and
-    /// the namespace `default` can take pods.
+    /// Builds what is not built yet and starts a cluster. Returns when its API server and node are
+    /// ready and the namespace `default` can take pods.
     ///
     /// # Errors
-    /// When building or starting fails. What was started is gone then; logs are kept, and the error names them.
+    /// When building or starting fails. What was started is gone then; logs are kept, and the error
+    /// names them.
     pub fn start(options: &Options) -> Result<Running, StartError> {
         let node = options.node.decide()?;
         let built = build::build(node, options.progress)?;
         let mut attempts = 1;
         loop {
             match Running::start(options, node, &built) {
-                Err(error) if error.is_lost_port() && attempts < ATTEMPTS => attempts = attempts.saturating_add(1),
+                Err(error) if error.is_lost_port() && attempts < ATTEMPTS => {
+                    attempts = attempts.saturating_add(1)
+                }
                 outcome => return outcome,
             }
         }
@@ -218,38 +226,67 @@ impl Running {
         let keeper = match ContainerNode::of(dir, state) {
             Some(node) => {
                 node.configure()?;
-                let init = Init { script: &dir.join("init.sh"), env: &node.init_env() };
+                let init = Init {
+                    script: &dir.join("init.sh"),
+                    env: &node.init_env(),
+                };
                 Keeper::start(dir, cgroup.as_deref(), &entry, Some(&init))?
             }
             None => Keeper::start(dir, None, &entry, None)?,
         };
-        Ok(Self { cluster, components: Vec::new(), keeper, _entry: entry })
+        Ok(Self {
+            cluster,
+            components: Vec::new(),
+            keeper,
+            _entry: entry,
+        })
     }
 
     fn bring_up(&mut self, ports: Ports, options: &Options) -> Result<(), StartError> {
         if let Some(name) = self.cluster.state.cgroup() {
             cgroup::make(&name)?;
         }
-        ControlPlane { dir: &self.cluster.dir, state: &self.cluster.state }.configure()?;
+        ControlPlane {
+            dir: &self.cluster.dir,
+            state: &self.cluster.state,
+        }
+        .configure()?;
         self.cluster.user(ADMIN, &["system:masters"])?;
         let api = self.cluster.api()?;
         self.start_servers(&api, ports.api.reserved, options)?;
         self.start_rest(ports.kubelet.reserved)?;
-        let step = options.progress.step("waiting for the node and the namespace default");
+        let step = options
+            .progress
+            .step("waiting for the node and the namespace default");
         self.wait_for("the node is not ready", || node_is_ready(&api))?;
         // A pod of before is mounted with these only at a second attempt, seconds later.
-        self.wait_for("the namespace default is not set up", || NEEDED_BY_PODS.iter().all(|path| api.is_ok(path)))?;
+        self.wait_for("the namespace default is not set up", || {
+            NEEDED_BY_PODS.iter().all(|path| api.is_ok(path))
+        })?;
         step.done_as("node and namespace default are ready");
-        self.cluster.state.write(&self.cluster.dir).map_err(|source| self.dir_failed(source))
+        self.cluster
+            .state
+            .write(&self.cluster.dir)
+            .map_err(|source| self.dir_failed(source))
     }
 
     fn dir_failed(&self, source: io::Error) -> StartError {
-        StartError::Dir { dir: self.cluster.dir().to_owned(), source }
+        StartError::Dir {
+            dir: self.cluster.dir().to_owned(),
+            source,
+        }
     }
 
     /// etcd and the API server, and at the same time containerd with its images.
-    fn start_servers(&mut self, api: &Api, port: Reserved, options: &Options) -> Result<(), StartError> {
-        let step = options.progress.step("starting the API server and the container runtime");
+    fn start_servers(
+        &mut self,
+        api: &Api,
+        port: Reserved,
+        options: &Options,
+    ) -> Result<(), StartError> {
+        let step = options
+            .progress
+            .step("starting the API server and the container runtime");
         let cluster = self.cluster.clone();
         self.await_init()?;
         let runtime = thread::spawn(move || start_runtime(&cluster));
@@ -257,7 +294,9 @@ impl Running {
         port.release();
         self.start_server(Server::Api, &self.api_server_flags(options)?)?;
         self.wait_for("the API server is not ready", || api.is_ok("/readyz"))?;
-        let runtime = runtime.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        let runtime = runtime
+            .join()
+            .unwrap_or_else(|panic| resume_unwind(panic))?;
         self.components.extend(runtime);
         step.done_as("API server and container runtime are ready");
         Ok(())
@@ -266,9 +305,15 @@ impl Running {
     fn api_server_flags(&self, options: &Options) -> Result<Vec<String>, StartError> {
         let Cluster { dir, state } = &self.cluster;
         let control_plane = ControlPlane { dir, state };
-        let client =
-            options.webhook_client.as_ref().map(|(host, identity)| control_plane.webhook_client(host, identity));
-        Ok(client.transpose()?.into_iter().chain(options.api_server_flags.iter().cloned()).collect())
+        let client = options
+            .webhook_client
+            .as_ref()
+            .map(|(host, identity)| control_plane.webhook_client(host, identity));
+        Ok(client
+            .transpose()?
+            .into_iter()
+            .chain(options.api_server_flags.iter().cloned())
+            .collect())
     }
 
     fn await_init(&mut self) -> Result<(), StartError> {
@@ -301,26 +346,43 @@ impl Running {
         };
         control_plane.configure_command(server, &mut command);
         command.args(more);
-        let component = Component::start(server.name(), command.env(MARK, dir.path()), &dir.logs())?;
+        let component =
+            Component::start(server.name(), command.env(MARK, dir.path()), &dir.logs())?;
         self.components.push(component);
         Ok(())
     }
 
-    fn wait_for(&mut self, what: &str, mut condition: impl FnMut() -> bool) -> Result<(), StartError> {
+    fn wait_for(
+        &mut self,
+        what: &str,
+        mut condition: impl FnMut() -> bool,
+    ) -> Result<(), StartError> {
         let components = &mut self.components;
-        let happened =
-            wait::until_ok(PATIENCE, || components.iter_mut().try_for_each(Component::check).map(|()| condition()))?;
+        let happened = wait::until_ok(PATIENCE, || {
+            components
+                .iter_mut()
+                .try_for_each(Component::check)
+                .map(|()| condition())
+        })?;
         if happened {
             return Ok(());
         }
-        Err(ClusterError::Late { what: what.to_owned(), seconds: PATIENCE.as_secs(), detail: String::new() }.into())
+        Err(ClusterError::Late {
+            what: what.to_owned(),
+            seconds: PATIENCE.as_secs(),
+            detail: String::new(),
+        }
+        .into())
     }
 
     fn fail(mut self, error: StartError) -> StartError {
         let logs = self.cluster.logs();
         self.keep_logs();
         match self.end() {
-            Ok(()) => StartError::Logged { logs, source: Box::new(error) },
+            Ok(()) => StartError::Logged {
+                logs,
+                source: Box::new(error),
+            },
             Err(slow) => slow.into(),
         }
     }
@@ -331,7 +393,8 @@ impl Running {
         drop(fs::write(self.cluster.dir.keep_logs(), ""));
     }
 
-    /// Ends the cluster and waits until nothing of it is left: no process, cgroup, mount, network link or file.
+    /// Ends the cluster and waits until nothing of it is left: no process, cgroup, mount, network
+    /// link or file.
     ///
     /// # Errors
     /// When something is still there after half a minute.
@@ -341,7 +404,9 @@ impl Running {
 
     fn end(&mut self) -> Result<(), KeeperError> {
         let ended = self.keeper.end();
-        self.components.drain(..).for_each(|mut component| component.reap());
+        self.components
+            .drain(..)
+            .for_each(|mut component| component.reap());
         ended
     }
 }
@@ -354,18 +419,23 @@ impl Drop for Running {
 }
 
 fn start_runtime(cluster: &Cluster) -> Result<Option<Component>, ContainerError> {
-    let Some(node) = ContainerNode::of(&cluster.dir, &cluster.state) else { return Ok(None) };
+    let Some(node) = ContainerNode::of(&cluster.dir, &cluster.state) else {
+        return Ok(None);
+    };
     let containerd = node.start_containerd()?;
     node.load_base_images()?;
     Ok(Some(containerd))
 }
 
 /// What every pod of the namespace `default` is given.
-const NEEDED_BY_PODS: [&str; 2] =
-    ["/api/v1/namespaces/default/serviceaccounts/default", "/api/v1/namespaces/default/configmaps/kube-root-ca.crt"];
+const NEEDED_BY_PODS: [&str; 2] = [
+    "/api/v1/namespaces/default/serviceaccounts/default",
+    "/api/v1/namespaces/default/configmaps/kube-root-ca.crt",
+];
 
 fn node_is_ready(api: &Api) -> bool {
-    api.get(&format!("/api/v1/nodes/{}", node::NAME)).is_ok_and(|node| node.is_some_and(|node| is_ready(&node)))
+    api.get(&format!("/api/v1/nodes/{}", node::NAME))
+        .is_ok_and(|node| node.is_some_and(|node| is_ready(&node)))
 }
 
 /// A port and what keeps it ours until it is used.
@@ -396,16 +466,29 @@ impl Ports {
             Node::Containers => 80,
             Node::LocalAgent => reserve()?.number,
         };
-        Ok(Self { api: reserve()?, kubelet: reserve()?, nginx })
+        Ok(Self {
+            api: reserve()?,
+            kubelet: reserve()?,
+            nginx,
+        })
     }
 }
 
 fn run_dir(options: &Options, number: u8) -> Result<RunDir, StartError> {
-    let dir = options.dir.clone().map_or_else(|| default_dir(number), Ok)?;
-    let run = RunDir::create(&dir).map_err(|source| StartError::Dir { dir: dir.clone(), source })?;
+    let dir = options
+        .dir
+        .clone()
+        .map_or_else(|| default_dir(number), Ok)?;
+    let run = RunDir::create(&dir).map_err(|source| StartError::Dir {
+        dir: dir.clone(),
+        source,
+    })?;
     if run.path().as_os_str().len() > MAX_DIR_LEN {
         drop(fs::remove_dir_all(run.path()));
-        return Err(StartError::LongDir { dir, longest: MAX_DIR_LEN });
+        return Err(StartError::LongDir {
+            dir,
+            longest: MAX_DIR_LEN,
+        });
     }
     if std::env::var_os("KRA_KEEP_LOGS").is_some() {
         drop(fs::write(run.keep_logs(), ""));
@@ -415,7 +498,12 @@ fn run_dir(options: &Options, number: u8) -> Result<RunDir, StartError> {
 
 /// In the cache, where nobody else can put anything first. The time keeps kept logs apart.
 fn default_dir(number: u8) -> Result<PathBuf, BuildError> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
     let cache: PathBuf = build::dir().ok_or(BuildError::NoCache)?;
-    Ok(Path::new(&cache).join("clusters").join(format!("{number}-{now}")))
+    Ok(Path::new(&cache)
+        .join("clusters")
+        .join(format!("{number}-{now}")))
 }

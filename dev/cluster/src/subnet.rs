@@ -33,12 +33,15 @@ impl Subnet {
         Ipv4Addr::new(10, self.0, 1, 1)
     }
 
-    /// Whether the machine has a route of its own into these addresses. Shorter prefixes than /16 (a company's 10/8) are
-    /// no obstacle: routes to the pods are more specific and leave everything else of it alone.
+    /// Whether the machine has a route of its own into these addresses. Shorter prefixes than /16
+    /// (a company's 10/8) are no obstacle: routes to the pods are more specific and leave
+    /// everything else of it alone.
     pub(crate) fn is_routed(self, routes: &[Route]) -> bool {
         let ours = u32::from(Ipv4Addr::new(10, self.0, 0, 0));
         let sixteen = prefix_mask(16);
-        routes.iter().any(|route| route.mask >= sixteen && route.destination & sixteen == ours)
+        routes
+            .iter()
+            .any(|route| route.mask >= sixteen && route.destination & sixteen == ours)
     }
 }
 
@@ -50,16 +53,22 @@ pub(crate) struct Route {
 }
 
 fn prefix_mask(length: u32) -> u32 {
-    u32::MAX.checked_shl(32_u32.saturating_sub(length)).unwrap_or(0)
+    u32::MAX
+        .checked_shl(32_u32.saturating_sub(length))
+        .unwrap_or(0)
 }
 
-/// The routes in `/proc/net/route`, which writes addresses as hexadecimal in the machine's byte order.
+/// The routes in `/proc/net/route`, which writes addresses as hexadecimal in the machine's byte
+/// order.
 pub(crate) fn parse_routes(table: &str) -> Vec<Route> {
     let route = |line: &str| {
         let mut fields = line.split_whitespace();
         let address = |field: &str| u32::from_str_radix(field, 16).ok().map(u32::from_be);
         let destination = address(fields.nth(1)?)?;
-        Some(Route { destination, mask: address(fields.nth(5)?)? })
+        Some(Route {
+            destination,
+            mask: address(fields.nth(5)?)?,
+        })
     };
     table.lines().skip(1).filter_map(route).collect()
 }

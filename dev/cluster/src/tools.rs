@@ -12,11 +12,14 @@ pub(crate) fn uid() -> u32 {
 /// Where a command is, as the shell would find it.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| is_executable(file))
+    std::env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(|file| is_executable(file))
 }
 
 fn is_executable(file: &Path) -> bool {
-    std::fs::metadata(file).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    std::fs::metadata(file)
+        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 /// A command something needs, and where people get it.
@@ -29,7 +32,9 @@ pub(crate) struct Tool {
 impl Tool {
     /// `None` when it is there, else what to install.
     pub(crate) fn missing(self) -> Option<String> {
-        find(self.name).is_none().then(|| format!("{} ({})", self.name, self.from))
+        find(self.name)
+            .is_none()
+            .then(|| format!("{} ({})", self.name, self.from))
     }
 }
 
@@ -55,7 +60,13 @@ mod tests {
 
     #[test]
     fn a_missing_tool_is_told_with_where_to_get_it() {
-        let tool = Tool { name: "surely-no-such-command", from: "apt-get install nothing" };
-        assert_eq!(tool.missing().unwrap(), "surely-no-such-command (apt-get install nothing)");
+        let tool = Tool {
+            name: "surely-no-such-command",
+            from: "apt-get install nothing",
+        };
+        assert_eq!(
+            tool.missing().unwrap(),
+            "surely-no-such-command (apt-get install nothing)"
+        );
     }
 }

@@ -21,7 +21,10 @@ pub(crate) fn until(patience: Duration, mut condition: impl FnMut() -> bool) -> 
 }
 
 /// Looks until `condition` holds or fails; `Ok(false)` when neither within `patience`.
-pub(crate) fn until_ok<E>(patience: Duration, mut condition: impl FnMut() -> Result<bool, E>) -> Result<bool, E> {
+pub(crate) fn until_ok<E>(
+    patience: Duration,
+    mut condition: impl FnMut() -> Result<bool, E>,
+) -> Result<bool, E> {
     let mut outcome = Ok(false);
     until(patience, || {
         outcome = condition();

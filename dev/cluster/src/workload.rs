@@ -16,14 +16,15 @@ const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/nginx";
 const PODS: &str = "/api/v1/namespaces/default/pods?labelSelector=app%3Dnginx";
 
 /// In a container and in a plain process' own directory alike.
-const SERVE: &str =
-    r#"mkdir -p www && echo "<h1>Welcome</h1>" >www/index.html && exec busybox httpd -f -p "$PORT" -h www"#;
+const SERVE: &str = r#"mkdir -p www && echo "<h1>Welcome</h1>" >www/index.html && exec busybox httpd -f -p "$PORT" -h www"#;
 
 impl Cluster {
-    /// Applies the Deployment `nginx` in the namespace `default` and waits until its pod is ready and answers.
+    /// Applies the Deployment `nginx` in the namespace `default` and waits until its pod is ready
+    /// and answers.
     ///
-    /// Deployment and pods carry the label `app: nginx`. The pod has two containers, `sleeper` and `nginx` (kubectl's default),
-    /// both with a shell and the usual commands; `nginx` serves HTTP on [`nginx_port`](Self::nginx_port).
+    /// Deployment and pods carry the label `app: nginx`. The pod has two containers, `sleeper` and
+    /// `nginx` (kubectl's default), both with a shell and the usual commands; `nginx` serves HTTP
+    /// on [`nginx_port`](Self::nginx_port).
     ///
     /// # Errors
     /// When the API server refuses it or the pod is not ready within a minute.
@@ -31,8 +32,9 @@ impl Cluster {
         let step = progress.step("waiting for the Deployment nginx");
         let api = self.api()?;
         api.apply(DEPLOYMENT, &deployment(self.nginx_port()))?;
-        let ready =
-            wait::until_ok(PATIENCE, || Ok::<_, ClusterError>(self.answers(&api.get(PODS)?.unwrap_or_default())))?;
+        let ready = wait::until_ok(PATIENCE, || {
+            Ok::<_, ClusterError>(self.answers(&api.get(PODS)?.unwrap_or_default()))
+        })?;
         if !ready {
             return Err(late(&api.get(PODS)?.unwrap_or_default()));
         }
@@ -46,30 +48,45 @@ impl Cluster {
     }
 
     fn answers(&self, pods: &Value) -> bool {
-        list(pods, "/items").iter().any(|pod| is_ready(pod) && self.serves(pod))
+        list(pods, "/items")
+            .iter()
+            .any(|pod| is_ready(pod) && self.serves(pod))
     }
 
     /// Ready without a probe only means started.
     fn serves(&self, pod: &Value) -> bool {
-        let address = pod.pointer("/status/podIP").and_then(Value::as_str).and_then(|ip| ip.parse().ok());
+        let address = pod
+            .pointer("/status/podIP")
+            .and_then(Value::as_str)
+            .and_then(|ip| ip.parse().ok());
         let address = address.map(|ip| SocketAddr::new(ip, self.nginx_port()));
-        address.is_some_and(|address| TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok())
+        address.is_some_and(|address| {
+            TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
+        })
     }
 }
 
 fn list<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
-    object.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    object
+        .pointer(pointer)
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default()
 }
 
 pub(crate) fn is_ready(object: &Value) -> bool {
     list(object, "/status/conditions").iter().any(|condition| {
         condition.get("type").is_some_and(|kind| kind == "Ready")
-            && condition.get("status").is_some_and(|status| status == "True")
+            && condition
+                .get("status")
+                .is_some_and(|status| status == "True")
     })
 }
 
 fn late(pods: &Value) -> ClusterError {
-    let statuses = pods.pointer("/items/0/status/containerStatuses").unwrap_or(&Value::Null);
+    let statuses = pods
+        .pointer("/items/0/status/containerStatuses")
+        .unwrap_or(&Value::Null);
     let detail = format!("; its containers: {statuses}");
     ClusterError::Late {
         what: "the pod of the Deployment nginx is not ready".to_owned(),
@@ -124,7 +141,10 @@ mod tests {
         let template = deployment(80)["spec"]["template"].clone();
         assert_eq!(template["spec"]["containers"][0]["name"], "sleeper");
         assert_eq!(template["spec"]["containers"][1]["name"], "nginx");
-        assert_eq!(template["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"], "nginx");
+        assert_eq!(
+            template["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"],
+            "nginx"
+        );
     }
 
     #[test]

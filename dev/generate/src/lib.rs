@@ -1,4 +1,5 @@
-//! What is generated from the types of `crates/api` and the policies of `deploy/lock`, and whether the files in the repository are still that.
+//! What is generated from the types of `crates/api` and the policies of `deploy/lock`, and whether
+//! the files in the repository are still that.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +8,10 @@ use std::{
 };
 
 use api::notice::Notice;
-use api::payload::{AuditAnswered, AuditCreated, AuditDeleted, AuditExec, AuditGranted, Validation, ValidationAnswer};
+use api::payload::{
+    AuditAnswered, AuditCreated, AuditDeleted, AuditExec, AuditGranted, Validation,
+    ValidationAnswer,
+};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde_json::Value;
 
@@ -97,20 +101,44 @@ pub fn all() -> Result<Vec<Artefact>, GenerateError> {
         [
             ("guard", include_str!("../../../deploy/lock/guard.yaml")),
             ("bypass", include_str!("../../../deploy/lock/bypass.yaml")),
-            ("policies", include_str!("../../../deploy/lock/policies.yaml")),
+            (
+                "policies",
+                include_str!("../../../deploy/lock/policies.yaml"),
+            ),
         ]
         .map(|(name, manifest)| static_policies(name, manifest)),
     );
     artefacts.push(shipped_lock()?);
     artefacts.extend([
-        sent::<AuditExec<'_>>("audit-exec", "Body of ?type=audit-exec: somebody tried a door")?,
-        sent::<AuditCreated<'_>>("audit-created", "Body of ?type=audit-created: somebody files a request")?,
-        sent::<AuditGranted<'_>>("audit-granted", "Body of ?type=audit-granted: somebody grants a request")?,
-        sent::<AuditAnswered<'_>>("audit-answered", "Body of ?type=audit-denied and audit-reviewed: somebody answers")?,
-        sent::<AuditDeleted<'_>>("audit-deleted", "Body of ?type=audit-deleted and audit-revoked: somebody deletes")?,
-        sent::<Validation<'_>>("validation", "Body that the extended validation webhook receives")?,
+        sent::<AuditExec<'_>>(
+            "audit-exec",
+            "Body of ?type=audit-exec: somebody tried a door",
+        )?,
+        sent::<AuditCreated<'_>>(
+            "audit-created",
+            "Body of ?type=audit-created: somebody files a request",
+        )?,
+        sent::<AuditGranted<'_>>(
+            "audit-granted",
+            "Body of ?type=audit-granted: somebody grants a request",
+        )?,
+        sent::<AuditAnswered<'_>>(
+            "audit-answered",
+            "Body of ?type=audit-denied and audit-reviewed: somebody answers",
+        )?,
+        sent::<AuditDeleted<'_>>(
+            "audit-deleted",
+            "Body of ?type=audit-deleted and audit-revoked: somebody deletes",
+        )?,
+        sent::<Validation<'_>>(
+            "validation",
+            "Body that the extended validation webhook receives",
+        )?,
         sent::<Notice>("notice", "Data of a notice: something became of a request")?,
-        received::<ValidationAnswer>("validation-answer", "Body that the extended validation webhook answers")?,
+        received::<ValidationAnswer>(
+            "validation-answer",
+            "Body that the extended validation webhook answers",
+        )?,
     ]);
     Ok(artefacts)
 }
@@ -127,48 +155,91 @@ fn shipped_lock() -> Result<Artefact, GenerateError> {
         include_str!("../../../deploy/lock/bypass.yaml"),
     ];
     let mut parts = BTreeMap::new();
-    for document in manifests.iter().flat_map(|manifest| manifest.split("\n---\n")) {
-        let object: Value = serde_saphyr::from_str(document)
-            .map_err(|source| GenerateError::Yaml { name: NAME.to_owned(), source: Box::new(source) })?;
-        let field = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    for document in manifests
+        .iter()
+        .flat_map(|manifest| manifest.split("\n---\n"))
+    {
+        let object: Value =
+            serde_saphyr::from_str(document).map_err(|source| GenerateError::Yaml {
+                name: NAME.to_owned(),
+                source: Box::new(source),
+            })?;
+        let field = |pointer: &str| {
+            object
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
         if field("/apiVersion") == "admissionregistration.k8s.io/v1" {
-            let content: BTreeMap<_, _> =
-                ["spec", "webhooks"].into_iter().filter_map(|key| Some((key, object.get(key)?.clone()))).collect();
-            parts.insert(format!("{}/{}", field("/kind"), field("/metadata/name")), content);
+            let content: BTreeMap<_, _> = ["spec", "webhooks"]
+                .into_iter()
+                .filter_map(|key| Some((key, object.get(key)?.clone())))
+                .collect();
+            parts.insert(
+                format!("{}/{}", field("/kind"), field("/metadata/name")),
+                content,
+            );
         }
     }
     for definition in api::crd::all() {
         let json = |source| GenerateError::Json { name: NAME, source };
         let name = definition.metadata.name.clone().unwrap_or_default();
         let spec = serde_json::to_value(&definition.spec).map_err(json)?;
-        parts.insert(format!("CustomResourceDefinition/{name}"), BTreeMap::from([("spec", spec)]));
+        parts.insert(
+            format!("CustomResourceDefinition/{name}"),
+            BTreeMap::from([("spec", spec)]),
+        );
     }
-    let json = serde_json::to_string_pretty(&parts).map_err(|source| GenerateError::Json { name: NAME, source })?;
-    Ok(Artefact { path: PathBuf::from("crates/server/src/lock/shipped.json"), text: format!("{json}\n") })
+    let json = serde_json::to_string_pretty(&parts)
+        .map_err(|source| GenerateError::Json { name: NAME, source })?;
+    Ok(Artefact {
+        path: PathBuf::from("crates/server/src/lock/shipped.json"),
+        text: format!("{json}\n"),
+    })
 }
 
 fn definitions() -> Result<Vec<Artefact>, GenerateError> {
     let mut artefacts = Vec::new();
     for crd in api::crd::all() {
         let name = &crd.spec.names.plural;
-        let yaml = serde_saphyr::to_string(&crd)
-            .map_err(|source| GenerateError::Yaml { name: name.clone(), source: Box::new(source) })?;
+        let yaml = serde_saphyr::to_string(&crd).map_err(|source| GenerateError::Yaml {
+            name: name.clone(),
+            source: Box::new(source),
+        })?;
         let path = PathBuf::from(format!("deploy/crds/{name}.yaml"));
-        artefacts.push(Artefact { path, text: format!("# {NOTICE}\n{yaml}") });
+        artefacts.push(Artefact {
+            path,
+            text: format!("# {NOTICE}\n{yaml}"),
+        });
     }
     Ok(artefacts)
 }
 
-/// The policies of a manifest, as the API server takes them from a file: under names that cannot be had by its API.
+/// The policies of a manifest, as the API server takes them from a file: under names that cannot be
+/// had by its API.
 fn static_policies(name: &str, manifest: &str) -> Artefact {
-    let is_policy = |document: &&str| document.lines().any(|line| line.starts_with("kind: ValidatingAdmissionPolicy"));
-    let documents: Vec<String> = manifest.split("\n---\n").filter(is_policy).map(with_static_names).collect();
+    let is_policy = |document: &&str| {
+        document
+            .lines()
+            .any(|line| line.starts_with("kind: ValidatingAdmissionPolicy"))
+    };
+    let documents: Vec<String> = manifest
+        .split("\n---\n")
+        .filter(is_policy)
+        .map(with_static_names)
+        .collect();
     let text = format!("# {NOTICE}\n{}\n", documents.join("\n---\n"));
-    Artefact { path: PathBuf::from(format!("deploy/static/policies/{name}.yaml")), text }
+    Artefact {
+        path: PathBuf::from(format!("deploy/static/policies/{name}.yaml")),
+        text,
+    }
 }
 
 fn with_static_names(document: &str) -> String {
-    let names = ["  name: kube-request-access-", "  policyName: kube-request-access-"];
+    let names = [
+        "  name: kube-request-access-",
+        "  policyName: kube-request-access-",
+    ];
     let renamed = document.trim_end().lines().map(|line| {
         let is_name = names.iter().any(|name| line.starts_with(name));
         format!("{line}{}", if is_name { ".static.k8s.io" } else { "" })
@@ -178,21 +249,29 @@ fn with_static_names(document: &str) -> String {
 
 /// The JSON Schema (draft 2020-12) of what we send.
 fn sent<T: JsonSchema>(name: &'static str, title: &str) -> Result<Artefact, GenerateError> {
-    let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
+    let generator = SchemaSettings::draft2020_12()
+        .for_serialize()
+        .into_generator();
     schema(name, title, generator.into_root_schema_for::<T>())
 }
 
 /// The JSON Schema (draft 2020-12) of what we take.
 fn received<T: JsonSchema>(name: &'static str, title: &str) -> Result<Artefact, GenerateError> {
-    let generator = SchemaSettings::draft2020_12().for_deserialize().into_generator();
+    let generator = SchemaSettings::draft2020_12()
+        .for_deserialize()
+        .into_generator();
     schema(name, title, generator.into_root_schema_for::<T>())
 }
 
 fn schema(name: &'static str, title: &str, mut schema: Schema) -> Result<Artefact, GenerateError> {
     schema.insert("title".to_owned(), title.into());
     schema.insert("$comment".to_owned(), NOTICE.into());
-    let json = serde_json::to_string_pretty(&schema).map_err(|source| GenerateError::Json { name, source })?;
-    Ok(Artefact { path: PathBuf::from(format!("docs/schemas/{name}.json")), text: format!("{json}\n") })
+    let json = serde_json::to_string_pretty(&schema)
+        .map_err(|source| GenerateError::Json { name, source })?;
+    Ok(Artefact {
+        path: PathBuf::from(format!("docs/schemas/{name}.json")),
+        text: format!("{json}\n"),
+    })
 }
 
 #[cfg(test)]
@@ -200,18 +279,26 @@ mod tests {
     use super::*;
 
     fn artefact(text: &str) -> Artefact {
-        Artefact { path: PathBuf::from("deep/down/file.yaml"), text: text.to_owned() }
+        Artefact {
+            path: PathBuf::from("deep/down/file.yaml"),
+            text: text.to_owned(),
+        }
     }
 
     #[test]
     fn static_policies_differ_only_in_their_names() {
         let binding = "kind: ValidatingAdmissionPolicyBinding\nmetadata:\n  name: kube-request-access-x\n\
                        spec:\n  policyName: kube-request-access-x\n";
-        let manifest = format!("# why\n{binding}---\nkind: ClusterRole\nmetadata:\n  name: kube-request-access-y\n");
+        let manifest = format!(
+            "# why\n{binding}---\nkind: ClusterRole\nmetadata:\n  name: kube-request-access-y\n"
+        );
         let expected = "# why\nkind: ValidatingAdmissionPolicyBinding\n\
                         metadata:\n  name: kube-request-access-x.static.k8s.io\n\
                         spec:\n  policyName: kube-request-access-x.static.k8s.io\n";
-        assert_eq!(static_policies("x", &manifest).text, format!("# {NOTICE}\n{expected}"));
+        assert_eq!(
+            static_policies("x", &manifest).text,
+            format!("# {NOTICE}\n{expected}")
+        );
     }
 
     #[test]
@@ -219,7 +306,10 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         for artefact in all().unwrap() {
             let path = artefact.path.display();
-            assert!(artefact.is_current(&root).unwrap(), "{path}: run `cargo run -p kra-generate`");
+            assert!(
+                artefact.is_current(&root).unwrap(),
+                "{path}: run `cargo run -p kra-generate`"
+            );
         }
     }
 
@@ -234,16 +324,31 @@ mod tests {
 
     #[test]
     fn every_yaml_file_says_first_where_it_comes_from() {
-        for artefact in all().unwrap().iter().filter(|artefact| artefact.path.starts_with("deploy")) {
-            assert!(artefact.text.starts_with("# generated by"), "{}", artefact.path.display());
+        for artefact in all()
+            .unwrap()
+            .iter()
+            .filter(|artefact| artefact.path.starts_with("deploy"))
+        {
+            assert!(
+                artefact.text.starts_with("# generated by"),
+                "{}",
+                artefact.path.display()
+            );
         }
     }
 
     #[test]
     fn every_schema_says_its_draft_and_has_a_title() {
-        for artefact in all().unwrap().iter().filter(|artefact| artefact.path.starts_with("docs/schemas")) {
+        for artefact in all()
+            .unwrap()
+            .iter()
+            .filter(|artefact| artefact.path.starts_with("docs/schemas"))
+        {
             let schema: serde_json::Value = serde_json::from_str(&artefact.text).unwrap();
-            assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+            assert_eq!(
+                schema["$schema"],
+                "https://json-schema.org/draft/2020-12/schema"
+            );
             assert!(schema["title"].is_string(), "{}", artefact.path.display());
         }
     }

@@ -1,4 +1,5 @@
-//! `cargo run -p kra-generate` writes the generated files; with `-- --check` it only names those that differ.
+//! `cargo run -p kra-generate` writes the generated files; with `-- --check` it only names those
+//! that differ.
 
 use std::{io::Write as _, path::Path, process::ExitCode};
 
@@ -9,7 +10,12 @@ fn main() -> anyhow::Result<ExitCode> {
     // This package lies two levels below the root of the repository.
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+    match arguments
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
         [] => write(&root),
         ["--check"] => check(&root),
         _ => bail!("usage: kra-generate [--check]"),
@@ -17,7 +23,9 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 fn write(root: &Path) -> anyhow::Result<ExitCode> {
-    generate::all()?.iter().try_for_each(|artefact| artefact.write(root))?;
+    generate::all()?
+        .iter()
+        .try_for_each(|artefact| artefact.write(root))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -34,5 +42,8 @@ fn check(root: &Path) -> anyhow::Result<ExitCode> {
 
 fn report(artefact: &Artefact) -> std::io::Result<()> {
     let path = artefact.path.display();
-    writeln!(std::io::stderr(), "{path} is not what the types say now: run `cargo run -p kra-generate`")
+    writeln!(
+        std::io::stderr(),
+        "{path} is not what the types say now: run `cargo run -p kra-generate`"
+    )
 }

@@ -14,15 +14,28 @@ fn is_id(word: &str) -> bool {
 
 /// The ids with which a comment begins: `// D12, H5` or `// K5: why`.
 fn named(line: &str) -> Ids {
-    let Some(comment) = line.trim_start().strip_prefix("// ") else { return Ids::new() };
-    let words = comment.split(", ").map(|word| word.split([':', ' ']).next().unwrap_or_default());
-    words.take_while(|word| is_id(word)).map(str::to_owned).collect()
+    let Some(comment) = line.trim_start().strip_prefix("// ") else {
+        return Ids::new();
+    };
+    let words = comment
+        .split(", ")
+        .map(|word| word.split([':', ' ']).next().unwrap_or_default());
+    words
+        .take_while(|word| is_id(word))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The ids in the first column of the tables of a text: `| B1, B2 | …`.
 fn listed(text: &str) -> Ids {
-    let cells = text.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
-    cells.flat_map(|cell| cell.split(", ")).filter(|word| is_id(word)).map(str::to_owned).collect()
+    let cells = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    cells
+        .flat_map(|cell| cell.split(", "))
+        .filter(|word| is_id(word))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn root() -> &'static Path {
@@ -52,12 +65,27 @@ fn every_id_in_a_comment_is_explained_and_every_threat_is_tried_or_said_not_to_b
     let explained = listed(&read("docs/threats.md").unwrap());
     let security = read("SECURITY.md").unwrap();
     let untested = listed(security.split("## Threats without a test").nth(1).unwrap());
-    let named: Ids = ["crates", "dev"].iter().flat_map(|dir| in_sources(&root().join(dir)).unwrap()).collect();
+    let named: Ids = ["crates", "dev"]
+        .iter()
+        .flat_map(|dir| in_sources(&root().join(dir)).unwrap())
+        .collect();
     assert!(named.len() > 100, "{named:?}");
-    assert_eq!(named.difference(&explained).collect::<Vec<_>>(), [""; 0], "explain them in docs/threats.md");
-    assert_eq!(untested.difference(&explained).collect::<Vec<_>>(), [""; 0], "explain them in docs/threats.md");
+    assert_eq!(
+        named.difference(&explained).collect::<Vec<_>>(),
+        [""; 0],
+        "explain them in docs/threats.md"
+    );
+    assert_eq!(
+        untested.difference(&explained).collect::<Vec<_>>(),
+        [""; 0],
+        "explain them in docs/threats.md"
+    );
     let all: Ids = named.union(&untested).cloned().collect();
-    assert_eq!(explained.difference(&all).collect::<Vec<_>>(), [""; 0], "no comment names them, nor SECURITY.md");
+    assert_eq!(
+        explained.difference(&all).collect::<Vec<_>>(),
+        [""; 0],
+        "no comment names them, nor SECURITY.md"
+    );
 }
 
 #[test]
@@ -68,5 +96,10 @@ fn ids_are_found_where_comments_begin_with_them() {
     assert_eq!(ids("// What K5 tries"), "");
     assert_eq!(ids("/// K5"), "");
     assert_eq!(ids("// RFC 1123"), "");
-    assert_eq!(listed("| id | x |\n|---|---|\n| B1, B2 | D3 |").into_iter().collect::<Vec<_>>(), ["B1", "B2"]);
+    assert_eq!(
+        listed("| id | x |\n|---|---|\n| B1, B2 | D3 |")
+            .into_iter()
+            .collect::<Vec<_>>(),
+        ["B1", "B2"]
+    );
 }

@@ -28,11 +28,20 @@ fn consistent(path: &str, directory: &str, direction: Direction) {
         no_preserve: directory.len().is_multiple_of(2),
     };
     let as_sent = path == "/" || (!path.is_empty() && !path.ends_with('/'));
-    let into = [go_clean(path), go_dir(path)].iter().any(|place| place == directory);
-    assert_eq!(copy.is_consistent(), as_sent && (direction == Direction::From || into), "{copy:?}");
+    let into = [go_clean(path), go_dir(path)]
+        .iter()
+        .any(|place| place == directory);
+    assert_eq!(
+        copy.is_consistent(),
+        as_sent && (direction == Direction::From || into),
+        "{copy:?}"
+    );
     assert_eq!(is_unpack(&copy.command()), direction == Direction::To);
     match direction {
-        Direction::From => assert_eq!((packed(&copy.command()), copy.question()), (Some(path), None)),
+        Direction::From => assert_eq!(
+            (packed(&copy.command()), copy.question()),
+            (Some(path), None)
+        ),
         Direction::To => assert_eq!(copy.question().unwrap(), ["test", "-d", path]),
     }
 }
@@ -74,11 +83,18 @@ fn go_clean(path: &str) -> String {
             }
         }
     }
-    if out.is_empty() { ".".to_owned() } else { String::from_utf8(out).unwrap() }
+    if out.is_empty() {
+        ".".to_owned()
+    } else {
+        String::from_utf8(out).unwrap()
+    }
 }
 
 /// Go's `path.Dir`: all up to the last slash, cleaned.
 fn go_dir(path: &str) -> String {
-    let end = path.bytes().rposition(|byte| byte == b'/').map_or(0, |slash| slash + 1);
+    let end = path
+        .bytes()
+        .rposition(|byte| byte == b'/')
+        .map_or(0, |slash| slash + 1);
     go_clean(&path[..end])
 }

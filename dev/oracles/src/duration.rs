@@ -7,7 +7,12 @@ use decide::duration::{DurationError, MAX_ACCESS, parse, show};
 /// Takes a text as a duration, under several limits.
 pub fn check(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    for limit in [MAX_ACCESS, Duration::from_secs(30), Duration::from_hours(1), Duration::MAX] {
+    for limit in [
+        MAX_ACCESS,
+        Duration::from_secs(30),
+        Duration::from_hours(1),
+        Duration::MAX,
+    ] {
         let parsed = parse(&text, limit);
         match (strict(&text), &parsed) {
             (None, Err(DurationError::Malformed { .. } | DurationError::TooLong { .. }))
@@ -23,28 +28,48 @@ pub fn check(data: &[u8]) {
             (expected, got) => panic!("{text:?} up to {limit:?}: {expected:?} seconds, {got:?}"),
         }
         if let Ok(duration) = parsed {
-            assert_eq!(parse(&show(duration), limit), Ok(duration), "shown as {:?}", show(duration));
+            assert_eq!(
+                parse(&show(duration), limit),
+                Ok(duration),
+                "shown as {:?}",
+                show(duration)
+            );
             if let Some(nanos) = go(&text) {
-                assert_eq!(duration.as_nanos(), nanos, "{text:?} means something else to Go");
+                assert_eq!(
+                    duration.as_nanos(),
+                    nanos,
+                    "{text:?} means something else to Go"
+                );
             } else {
-                assert!(duration.as_nanos() > i64::MAX as u128, "Go refuses {text:?}");
+                assert!(
+                    duration.as_nanos() > i64::MAX as u128,
+                    "Go refuses {text:?}"
+                );
             }
         }
     }
 }
 
-/// `[Nh][Nm][Ns]`, at least one of them, in seconds; a number that is too large counts as the largest.
+/// `[Nh][Nm][Ns]`, at least one of them, in seconds; a number that is too large counts as the
+/// largest.
 fn strict(text: &str) -> Option<u128> {
     let (mut rest, mut sum) = (text, Some(0u128));
     let mut parts = 0;
     for (unit, length) in [("h", 3600), ("m", 60), ("s", 1)] {
-        let Some((number, tail)) = rest.split_once(unit) else { continue };
+        let Some((number, tail)) = rest.split_once(unit) else {
+            continue;
+        };
         if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
             continue;
         }
         let digit = |n: u128, byte: u8| n.checked_mul(10)?.checked_add((byte - b'0').into());
-        let seconds = number.bytes().try_fold(0, digit).and_then(|number| number.checked_mul(length));
-        sum = sum.zip(seconds).and_then(|(sum, seconds)| sum.checked_add(seconds));
+        let seconds = number
+            .bytes()
+            .try_fold(0, digit)
+            .and_then(|number| number.checked_mul(length));
+        sum = sum
+            .zip(seconds)
+            .and_then(|(sum, seconds)| sum.checked_add(seconds));
         rest = tail;
         parts += 1;
     }
@@ -58,7 +83,9 @@ fn go(text: &str) -> Option<u128> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (number, tail) = rest.split_at(digits);
-        let end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let end = tail
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(end);
         let (_, nanos) = GO_UNITS.into_iter().find(|(name, _)| *name == unit)?;
         sum = sum.checked_add(number.parse::<u128>().ok()?.checked_mul(nanos)?)?;

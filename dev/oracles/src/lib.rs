@@ -1,10 +1,11 @@
-//! The bodies of the fuzz targets: each gives an input to the real code, asks a small reference that was written
-//! without looking at it, and panics where the two disagree.
+//! The bodies of the fuzz targets: each gives an input to the real code, asks a small reference
+//! that was written without looking at it, and panics where the two disagree.
 //!
-//! They stand in a library so that plain `cargo test` replays the committed corpus, with seeded mutations beside it;
-//! `dev/fuzz` puts libFuzzer before the same functions (see `scripts/fuzz`).
+//! They stand in a library so that plain `cargo test` replays the committed corpus, with seeded
+//! mutations beside it; `dev/fuzz` puts libFuzzer before the same functions (see `scripts/fuzz`).
 //!
-//! - [`review`]: the bytes of a review to the decision, through the real router, in a small world ([`scene`]).
+//! - [`review`]: the bytes of a review to the decision, through the real router, in a small world
+//!   ([`scene`]).
 //! - [`pod_update`]: what an update of a pod adds.
 //! - [`duration`], [`argv`], [`proxy`], [`copy`]: the parsers and printers of `decide`.
 //! - [`mutate`]: how inputs are changed so that they reach deep.

@@ -1,4 +1,5 @@
-//! Reviews: none takes more memory than its length and its values say, and so than there is room for.
+//! Reviews: none takes more memory than its length and its values say, and so than there is room
+//! for.
 
 use api::{
     AccessGrant, AccessPolicy, AccessRequest, convert,
@@ -15,7 +16,8 @@ static ALLOCATED: PeakAlloc = PeakAlloc;
 
 /// What is allocated whatever the input is: messages, buffers that begin larger than they must.
 const SLACK: usize = 64 * 1024;
-/// What a refused review takes for each value that was counted: the hash of a key, in a table that grows.
+/// What a refused review takes for each value that was counted: the hash of a key, in a table that
+/// grows.
 const COUNTED: usize = 40;
 
 /// Decodes a review and builds what is decided on.
@@ -32,7 +34,11 @@ pub fn check(data: &[u8]) {
             review.memory
         }
         Err(ReviewError::TooLarge(_) | ReviewError::Malformed(_)) => {
-            let counted = Head::read(data).bounds().nodes.min(data.len()).saturating_mul(COUNTED);
+            let counted = Head::read(data)
+                .bounds()
+                .nodes
+                .min(data.len())
+                .saturating_mul(COUNTED);
             data.len().saturating_mul(2).saturating_add(counted)
         }
         Err(ReviewError::OtherKind { .. } | ReviewError::NoRequest | ReviewError::NoUid) => {
@@ -50,10 +56,17 @@ pub fn check(data: &[u8]) {
 /// What the server builds of a review, by its kind.
 fn build(review: &Review) {
     let request = &review.request;
-    let resource = (request.resource.group.as_str(), request.resource.resource.as_str());
-    let Some(object) = request.object.as_deref().or(request.old_object.as_deref()) else { return };
+    let resource = (
+        request.resource.group.as_str(),
+        request.resource.resource.as_str(),
+    );
+    let Some(object) = request.object.as_deref().or(request.old_object.as_deref()) else {
+        return;
+    };
     match resource {
-        ("", "pods") if request.sub_resource.as_deref() == Some("ephemeralcontainers") => drop(convert::debug(request)),
+        ("", "pods") if request.sub_resource.as_deref() == Some("ephemeralcontainers") => {
+            drop(convert::debug(request))
+        }
         ("", _) => drop(StrictExecOptions::decode(object).map(convert::exec)),
         (_, "accessrequests") => {
             if let Some(object) = written::<AccessRequest>(object) {

@@ -1,5 +1,5 @@
-//! Changes inputs. Bytes that are JSON are changed as JSON, so that most of what comes out is still a review; what the
-//! decoder refuses early is left to the byte-wise mutator of libFuzzer.
+//! Changes inputs. Bytes that are JSON are changed as JSON, so that most of what comes out is still
+//! a review; what the decoder refuses early is left to the byte-wise mutator of libFuzzer.
 
 use serde_json::{Map, Value, json};
 
@@ -50,12 +50,18 @@ pub fn any(data: &[u8], dice: &mut Dice) -> Vec<u8> {
 pub fn json(mut value: Value, dice: &mut Dice) -> Vec<u8> {
     for _ in 0..=dice.below(2) {
         let at = dice.below(count(&value));
-        let donor = nth(&mut value.clone(), &mut dice.below(count(&value))).cloned().unwrap_or_default();
+        let donor = nth(&mut value.clone(), &mut dice.below(count(&value)))
+            .cloned()
+            .unwrap_or_default();
         if let Some(place) = nth(&mut value, &mut at.clone()) {
             step(place, donor, dice);
         }
     }
-    let text = if dice.one_in(16) { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
+    let text = if dice.one_in(16) {
+        serde_json::to_string_pretty(&value)
+    } else {
+        serde_json::to_string(&value)
+    };
     // A key twice in one object: no `Value` has that.
     text.unwrap().replace(TWICE, "").into_bytes()
 }
@@ -104,7 +110,10 @@ fn step(place: &mut Value, donor: Value, dice: &mut Dice) {
 
 fn object(fields: &mut Map<String, Value>, donor: Value, dice: &mut Dice) {
     let keys: Vec<String> = fields.keys().cloned().collect();
-    let key = keys.get(dice.below(keys.len())).cloned().unwrap_or_default();
+    let key = keys
+        .get(dice.below(keys.len()))
+        .cloned()
+        .unwrap_or_default();
     match dice.below(6) {
         0 => drop(fields.shift_remove(&key)),
         1 => drop(fields.insert(dice.pick(KEYS).to_owned(), word(dice))),
@@ -140,8 +149,11 @@ fn string(text: &str, dice: &mut Dice) -> String {
         1 => chars.insert(at, dice.pick(CHARACTERS)),
         2 if at < chars.len() => chars[at] = dice.pick(CHARACTERS),
         3 if at < chars.len() => {
-            chars[at] =
-                if chars[at].is_lowercase() { chars[at].to_ascii_uppercase() } else { chars[at].to_ascii_lowercase() };
+            chars[at] = if chars[at].is_lowercase() {
+                chars[at].to_ascii_uppercase()
+            } else {
+                chars[at].to_ascii_lowercase()
+            };
         }
         4 => chars.extend(chars.clone().iter().take(64)),
         _ => return dice.pick(WORDS).to_owned(),

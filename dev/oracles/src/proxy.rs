@@ -10,10 +10,19 @@ pub fn check(data: &[u8]) {
     let path = texts.get(1).unwrap_or(&text);
     if check_path(path).is_ok() {
         assert_eq!(normal(path), *path, "a path that normalises to another");
-        assert!(path.chars().all(|c| !c.is_control() && !"%\\?#".contains(c)), "{path:?}");
+        assert!(
+            path.chars()
+                .all(|c| !c.is_control() && !"%\\?#".contains(c)),
+            "{path:?}"
+        );
     } else {
-        let plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'/' || byte == b'-');
-        assert!(!plain || path.contains("//"), "a plain path is refused: {path:?}");
+        let plain = path
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'/' || byte == b'-');
+        assert!(
+            !plain || path.contains("//"),
+            "a plain path is refused: {path:?}"
+        );
     }
 }
 
@@ -24,7 +33,13 @@ fn check_name(text: &str) {
         return;
     };
     let (scheme, host, port) = split_scheme_name_port(text).expect("the API server takes it apart");
-    assert_eq!((read.scheme.as_deref().unwrap_or(""), read.port.as_deref().unwrap_or("")), (scheme, port));
+    assert_eq!(
+        (
+            read.scheme.as_deref().unwrap_or(""),
+            read.port.as_deref().unwrap_or("")
+        ),
+        (scheme, port)
+    );
     assert_eq!(read.name, host);
     assert!(read.scheme.as_deref() != Some("") && read.port.as_deref() != Some(""));
     assert!(host != "." && host != "..", "a name that is a way up");
@@ -34,7 +49,10 @@ fn check_name(text: &str) {
         (scheme, port) => format!("{scheme}:{host}:{port}"),
     };
     assert_eq!(name(&canonical).as_ref(), Ok(&read), "{text:?}");
-    assert!(!text.contains(['/', '%', '\\', '?', '#', '@', ' ']) && text.is_ascii(), "{text:?}");
+    assert!(
+        !text.contains(['/', '%', '\\', '?', '#', '@', ' ']) && text.is_ascii(),
+        "{text:?}"
+    );
 }
 
 /// As apimachinery's `util/net.SplitSchemeNamePort`.
@@ -49,7 +67,8 @@ fn split_scheme_name_port(id: &str) -> Option<(&str, &str, &str)> {
     (!name.is_empty() && ["", "http", "https"].contains(&scheme)).then_some((scheme, name, port))
 }
 
-/// A path as something behind the proxy may make it: decoded again, without empty and dot segments (RFC 3986, 5.2.4).
+/// A path as something behind the proxy may make it: decoded again, without empty and dot segments
+/// (RFC 3986, 5.2.4).
 fn normal(path: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = path.bytes();

@@ -1,7 +1,8 @@
 //! A small world in which some things are granted, to be shown reviews.
 //!
-//! It is the world of the server's own tests, with a request for each door. All but one are for a time, and the
-//! single uses are given back after each review, so that no input changes what the next one meets.
+//! It is the world of the server's own tests, with a request for each door. All but one are for a
+//! time, and the single uses are given back after each review, so that no input changes what the
+//! next one meets.
 
 use api::{AccessGrant, AccessRequest};
 use axum::http::StatusCode;
@@ -34,38 +35,72 @@ pub struct Said {
 impl Scene {
     /// Everything in its place.
     pub fn new() -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         let entered = runtime.enter();
-        let world = World::new(Settings { allow_interactive: true, ..Settings::default() });
+        let world = World::new(Settings {
+            allow_interactive: true,
+            ..Settings::default()
+        });
         for pod in pods() {
             world.api.store(&path("/api/v1", "pods", &pod), &pod);
         }
         for owner in owners() {
             let plural = format!("{}s", owner["kind"].as_str().unwrap().to_lowercase());
-            world.api.store(&path("/apis/apps/v1", &plural, &owner), &owner);
+            world
+                .api
+                .store(&path("/apis/apps/v1", &plural, &owner), &owner);
         }
         let requests = requests();
         for request in &requests {
-            world.api.store(&path("/apis/spreadgroup.com/v1", "accessrequests", request), request);
-            world.index.apply_request(Event::Apply(decode::<AccessRequest>(request)));
+            world.api.store(
+                &path("/apis/spreadgroup.com/v1", "accessrequests", request),
+                request,
+            );
+            world
+                .index
+                .apply_request(Event::Apply(decode::<AccessRequest>(request)));
         }
         for grant in grants(&requests) {
-            world.api.store(&path("/apis/spreadgroup.com/v1", "accessgrants", &grant), &grant);
-            world.index.apply_grant(Event::Apply(decode::<AccessGrant>(&grant)));
+            world.api.store(
+                &path("/apis/spreadgroup.com/v1", "accessgrants", &grant),
+                &grant,
+            );
+            world
+                .index
+                .apply_grant(Event::Apply(decode::<AccessGrant>(&grant)));
         }
         drop(entered);
-        Self { runtime, world, requests }
+        Self {
+            runtime,
+            world,
+            requests,
+        }
     }
 
     /// Posts a body, and puts everything back in its place.
     pub fn post(&self, path: &str, body: &[u8]) -> Said {
         let said = self.runtime.block_on(self.world.post(path, body));
-        if self.world.api.requests().iter().any(|(method, _)| *method == http::Method::PUT) {
+        if self
+            .world
+            .api
+            .requests()
+            .iter()
+            .any(|(method, _)| *method == http::Method::PUT)
+        {
             for request in &self.requests {
-                self.world.api.store(&self::path("/apis/spreadgroup.com/v1", "accessrequests", request), request);
+                self.world.api.store(
+                    &self::path("/apis/spreadgroup.com/v1", "accessrequests", request),
+                    request,
+                );
             }
         }
-        Said { status: said.status, body: said.body }
+        Said {
+            status: said.status,
+            body: said.body,
+        }
     }
 }
 
@@ -81,7 +116,11 @@ fn decode<T: serde::de::DeserializeOwned>(value: &Value) -> T {
 
 fn path(api: &str, plural: &str, object: &Value) -> String {
     let meta = |field: &str| object["metadata"][field].as_str().unwrap();
-    format!("{api}/namespaces/{}/{plural}/{}", meta("namespace"), meta("name"))
+    format!(
+        "{api}/namespaces/{}/{plural}/{}",
+        meta("namespace"),
+        meta("name")
+    )
 }
 
 /// `nginx` with one container and a debugger; `two` with two; `web-5b6d-x4k2z` of a Deployment.
@@ -102,8 +141,7 @@ fn pods() -> Vec<Value> {
     let mut web = world::pod("web-1");
     web["metadata"]["name"] = json!("web-5b6d-x4k2z");
     web["metadata"]["creationTimestamp"] = json!("2026-11-23T15:00:00Z");
-    web["metadata"]["ownerReferences"] =
-        json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5b6d", "uid": "rs-1", "controller": true}]);
+    web["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5b6d", "uid": "rs-1", "controller": true}]);
     vec![nginx, two, web]
 }
 
@@ -120,13 +158,16 @@ fn owners() -> [Value; 2] {
     ]
 }
 
-/// What is granted, and beside it what must open nothing: see [`crate::review::EXECS`] for what the reference knows.
+/// What is granted, and beside it what must open nothing: see [`crate::review::EXECS`] for what the
+/// reference knows.
 fn requests() -> Vec<Value> {
     let debug = json!({"image": "busybox", "command": ["sh"], "targetContainerName": "nginx", "stdin": true,
         "securityContext": {"capabilities": {"add": ["SYS_PTRACE"]}}});
     let mut all = vec![
         exec("date", |_| {}),
-        exec("cat", |spec| spec["execOptions"]["command"] = json!(["cat", "/etc/hostname"])),
+        exec("cat", |spec| {
+            spec["execOptions"]["command"] = json!(["cat", "/etc/hostname"])
+        }),
         once("uptime"),
         once("hostname"),
         exec("any", |spec| {
@@ -136,9 +177,12 @@ fn requests() -> Vec<Value> {
         }),
         exec("env", |spec| {
             on(spec, "web", "deploy-1");
-            spec["forObject"]["resource"] = json!({"group": "apps", "version": "v1", "resource": "deployments"});
+            spec["forObject"]["resource"] =
+                json!({"group": "apps", "version": "v1", "resource": "deployments"});
         }),
-        exec("id", |spec| spec["userInfo"] = json!({"username": "kim", "uid": "u-kim"})),
+        exec("id", |spec| {
+            spec["userInfo"] = json!({"username": "kim", "uid": "u-kim"})
+        }),
         door("attach", "attachOptions", &json!({"container": "nginx"})),
         door("portforward", "portForwardOptions", &json!({})),
         door("ephemeralcontainers", "ephemeralContainer", &debug),
@@ -159,7 +203,9 @@ fn requests() -> Vec<Value> {
                 request["status"] = json!({"uses": [{"reviewUID": EARLIER, "at": "2026-11-23T15:00:00Z",
                     "subResource": "exec", "pod": "nginx", "podUID": POD_UID, "container": "nginx"}]});
             }
-            "trap-expired" => request["metadata"]["creationTimestamp"] = json!("2026-11-20T15:00:00Z"),
+            "trap-expired" => {
+                request["metadata"]["creationTimestamp"] = json!("2026-11-20T15:00:00Z")
+            }
             "trap-gone" => request["metadata"]["deletionTimestamp"] = json!("2026-11-23T15:00:00Z"),
             "trap-namespace" => request["metadata"]["namespace"] = json!("prod"),
             "ephemeralcontainers" => {
@@ -183,13 +229,24 @@ fn traps() -> [Value; 9] {
         exec("trap-expired", |_| {}),
         exec("trap-pod", |spec| on(spec, "nginx", "pod-0")),
         exec("trap-gone", |_| {}),
-        exec("trap-bob", |spec| spec["userInfo"] = json!({"username": "bob"})),
-        exec("trap-namespace", |spec| drop(spec["forObject"].as_object_mut().unwrap().remove("namespace"))),
+        exec("trap-bob", |spec| {
+            spec["userInfo"] = json!({"username": "bob"})
+        }),
+        exec("trap-namespace", |spec| {
+            drop(
+                spec["forObject"]
+                    .as_object_mut()
+                    .unwrap()
+                    .remove("namespace"),
+            )
+        }),
     ]
 }
 
 fn once(name: &str) -> Value {
-    exec(name, |spec| drop(spec.as_object_mut().unwrap().remove("validFor")))
+    exec(name, |spec| {
+        drop(spec.as_object_mut().unwrap().remove("validFor"))
+    })
 }
 
 /// A request of jane's to run a command called like the request, for an hour.

@@ -5,7 +5,9 @@ pub(crate) fn texts(data: &[u8]) -> Vec<String> {
     if data.is_empty() {
         return Vec::new();
     }
-    data.split(|byte| *byte == SEPARATOR).map(|text| String::from_utf8_lossy(text).into_owned()).collect()
+    data.split(|byte| *byte == SEPARATOR)
+        .map(|text| String::from_utf8_lossy(text).into_owned())
+        .collect()
 }
 
 /// Stands between the texts of an input.

@@ -1,4 +1,5 @@
-//! Every target on its committed corpus and on seeded mutations of it: the same on every machine, without libFuzzer.
+//! Every target on its committed corpus and on seeded mutations of it: the same on every machine,
+//! without libFuzzer.
 
 #![expect(
     clippy::unwrap_used,
@@ -18,7 +19,11 @@ use serde_json::{Value, json};
 
 /// Mutations of each target.
 fn mutations(target: &str) -> usize {
-    let times = if std::env::var_os("KRA_ALL").is_some() { 20 } else { 1 };
+    let times = if std::env::var_os("KRA_ALL").is_some() {
+        20
+    } else {
+        1
+    };
     times
         * match target {
             // Through the router, twice.
@@ -38,19 +43,32 @@ fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
     if target == "review" {
         dirs.push(here("../../crates/api/tests/fixtures/reviews"));
     }
-    let files = dirs.iter().flat_map(|dir| std::fs::read_dir(dir).unwrap()).map(|file| file.unwrap().path());
+    let files = dirs
+        .iter()
+        .flat_map(|dir| std::fs::read_dir(dir).unwrap())
+        .map(|file| file.unwrap().path());
     let mut files: Vec<PathBuf> = files.collect();
     files.sort();
-    files.iter().map(|file| (file.display().to_string(), std::fs::read(file).unwrap())).collect()
+    files
+        .iter()
+        .map(|file| (file.display().to_string(), std::fs::read(file).unwrap()))
+        .collect()
 }
 
 fn run(target: &str, check: fn(&[u8]), name: &str, input: &[u8]) {
     let done = catch_unwind(AssertUnwindSafe(|| check(input)));
-    assert!(done.is_ok(), "{target} finds something in {name}: b\"{}\"", input.escape_ascii());
+    assert!(
+        done.is_ok(),
+        "{target} finds something in {name}: b\"{}\"",
+        input.escape_ascii()
+    );
 }
 
 fn replay(target: &str) {
-    let (_, check) = TARGETS.into_iter().find(|(name, _)| *name == target).unwrap();
+    let (_, check) = TARGETS
+        .into_iter()
+        .find(|(name, _)| *name == target)
+        .unwrap();
     let corpus = corpus(target);
     assert!(!corpus.is_empty(), "{target} has no corpus");
     for (name, input) in &corpus {
@@ -60,7 +78,12 @@ fn replay(target: &str) {
     let mut dice = Dice::new(seed);
     for number in 0..mutations(target) {
         let (name, input) = &corpus[dice.below(corpus.len())];
-        run(target, check, &format!("mutation {number} (of {name}, KRA_SEED={seed})"), &mutate::any(input, &mut dice));
+        run(
+            target,
+            check,
+            &format!("mutation {number} (of {name}, KRA_SEED={seed})"),
+            &mutate::any(input, &mut dice),
+        );
     }
 }
 
@@ -100,7 +123,12 @@ fn every_target_is_run() {
     let ours = ["argv", "copy", "duration", "pod_update", "proxy", "review"];
     assert_eq!(names, ours, "a test above for each");
     for name in names {
-        assert!(here("../fuzz/fuzz_targets").join(format!("{name}.rs")).exists(), "{name} is no target of dev/fuzz");
+        assert!(
+            here("../fuzz/fuzz_targets")
+                .join(format!("{name}.rs"))
+                .exists(),
+            "{name} is no target of dev/fuzz"
+        );
     }
 }
 
@@ -116,8 +144,12 @@ fn recorded(name: &str, change: impl FnOnce(&mut Value)) -> Vec<u8> {
 fn the_scene_opens_every_door_and_shuts_it_again() {
     let open: [(&str, fn(&mut Value)); 17] = [
         ("exec-websocket", |_| {}),
-        ("exec-spdy", |r| r["object"]["command"] = json!(["cat", "/etc/hostname"])),
-        ("exec-websocket", |r| r["object"]["command"] = json!(["uptime"])),
+        ("exec-spdy", |r| {
+            r["object"]["command"] = json!(["cat", "/etc/hostname"])
+        }),
+        ("exec-websocket", |r| {
+            r["object"]["command"] = json!(["uptime"])
+        }),
         ("exec-websocket", |r| {
             r["object"]["command"] = json!(["hostname"]);
             r["uid"] = json!("earlier");
@@ -145,7 +177,9 @@ fn the_scene_opens_every_door_and_shuts_it_again() {
         ("cp-to-pod-1", |_| {}),
         ("cp-to-pod-2", |_| {}),
         ("cp-from-pod", |_| {}),
-        ("nodeproxy-exec-get", |r| r["userInfo"]["groups"] = json!(["system:masters"])),
+        ("nodeproxy-exec-get", |r| {
+            r["userInfo"]["groups"] = json!(["system:masters"])
+        }),
         ("accessrequest-update", |_| {}),
     ];
     for (name, change) in open {
@@ -154,16 +188,35 @@ fn the_scene_opens_every_door_and_shuts_it_again() {
             change(r);
             r["userInfo"] = json!({"username": "mallory"});
         };
-        assert!(name.starts_with("access") || !oracles::review::allows(&recorded(name, other)), "{name}");
+        assert!(
+            name.starts_with("access") || !oracles::review::allows(&recorded(name, other)),
+            "{name}"
+        );
         // The world has not changed: single uses are given back.
-        assert!(oracles::review::allows(&recorded(name, change)), "{name} again");
+        assert!(
+            oracles::review::allows(&recorded(name, change)),
+            "{name} again"
+        );
     }
 }
 
 #[test]
 fn traps_stay_shut() {
-    for trap in ["pending", "denied", "own-grant", "other-uid", "expired", "pod", "gone", "bob", "namespace"] {
+    for trap in [
+        "pending",
+        "denied",
+        "own-grant",
+        "other-uid",
+        "expired",
+        "pod",
+        "gone",
+        "bob",
+        "namespace",
+    ] {
         let change = |r: &mut Value| r["object"]["command"] = json!([format!("trap-{trap}")]);
-        assert!(!oracles::review::allows(&recorded("exec-websocket", change)), "{trap}");
+        assert!(
+            !oracles::review::allows(&recorded("exec-websocket", change)),
+            "{trap}"
+        );
     }
 }

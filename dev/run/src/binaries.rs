@@ -58,15 +58,25 @@ impl Binaries {
     fn build_with(progress: Progress, features: &[&str]) -> Result<Self, BuildError> {
         let step = progress.long_step("building kube-request-access");
         // Targets in rust-toolchain.toml are not added where rustup's auto-install is off.
-        run(Command::new("rustup").args(["--quiet", "target", "add", TARGET]), "rustup")?;
+        run(
+            Command::new("rustup").args(["--quiet", "target", "add", TARGET]),
+            "rustup",
+        )?;
         let mut cargo = Command::new("cargo");
-        cargo.current_dir(crate::checkout()).args(["build", "--quiet", "--locked", "--target", TARGET]);
-        cargo.args(PACKAGES.iter().flat_map(|package| ["-p", package])).args(features);
-        // Debian has no musl-gcc without musl-tools; gcc itself does for the little C that is linked.
+        cargo
+            .current_dir(crate::checkout())
+            .args(["build", "--quiet", "--locked", "--target", TARGET]);
+        cargo
+            .args(PACKAGES.iter().flat_map(|package| ["-p", package]))
+            .args(features);
+        // Debian has no musl-gcc without musl-tools; gcc itself does for the little C that is
+        // linked.
         cargo.env("CC_x86_64_unknown_linux_musl", "gcc");
         run(&mut cargo, "cargo")?;
         step.done_as("kube-request-access is built");
-        Ok(Self { dir: target_dir().join(TARGET).join("debug") })
+        Ok(Self {
+            dir: target_dir().join(TARGET).join("debug"),
+        })
     }
 
     /// The admission server.
@@ -91,11 +101,19 @@ impl Binaries {
 }
 
 fn target_dir() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| crate::checkout().join("target"), |dir| Path::new(&dir).to_owned())
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || crate::checkout().join("target"),
+        |dir| Path::new(&dir).to_owned(),
+    )
 }
 
 fn run(command: &mut Command, program: &'static str) -> Result<(), BuildError> {
-    let status = command.status().map_err(|source| BuildError::Start { program, source })?;
-    if status.success() { Ok(()) } else { Err(BuildError::Failed { program, status }) }
+    let status = command
+        .status()
+        .map_err(|source| BuildError::Start { program, source })?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(BuildError::Failed { program, status })
+    }
 }

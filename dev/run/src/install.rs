@@ -1,6 +1,10 @@
-//! kube-request-access in a development cluster: images, certificates, receivers, server, webhooks, people.
+//! kube-request-access in a development cluster: images, certificates, receivers, server, webhooks,
+//! people.
 
-#![expect(clippy::indexing_slicing, reason = "a JSON value that has no such field is null")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value that has no such field is null"
+)]
 
 use std::{
     io,
@@ -25,7 +29,10 @@ const RECEIVERS_IMAGE: &str = "localhost/kube-request-access-receivers:dev";
 /// The name that the node of a development cluster has.
 const NODE: &str = "127.0.0.1";
 /// Names under which the receivers' certificate is valid.
-const RECEIVERS: [&str; 2] = ["audit-receiver.kube-request-access.svc", "validation-receiver.kube-request-access.svc"];
+const RECEIVERS: [&str; 2] = [
+    "audit-receiver.kube-request-access.svc",
+    "validation-receiver.kube-request-access.svc",
+];
 
 /// Where the server runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +58,8 @@ pub struct Settings<'a> {
     pub role_model: bool,
     /// How many replicas, in the cluster.
     pub replicas: u32,
-    /// Reviews are believed by client certificates of this authority, PEM, instead of by a secret path.
+    /// Reviews are believed by client certificates of this authority, PEM, instead of by a secret
+    /// path.
     pub client_authority: Option<String>,
     /// Whether the example receivers are deployed and wired.
     pub receivers: bool,
@@ -138,10 +146,18 @@ pub enum InstallError {
 ///
 /// # Errors
 /// Something cannot be built, applied or started; the error names it.
-pub fn install(cluster: &Cluster, settings: &Settings<'_>, progress: Progress) -> Result<Installed, InstallError> {
+pub fn install(
+    cluster: &Cluster,
+    settings: &Settings<'_>,
+    progress: Progress,
+) -> Result<Installed, InstallError> {
     let step = progress.step("installing kube-request-access");
     let authority = Authority::new("kube-request-access of a development cluster")?;
-    let setup = Setup { cluster, settings, authority };
+    let setup = Setup {
+        cluster,
+        settings,
+        authority,
+    };
     let installed = match settings.place {
         Place::Cluster => setup.in_cluster()?,
         Place::Local => setup.local()?,
@@ -150,11 +166,17 @@ pub fn install(cluster: &Cluster, settings: &Settings<'_>, progress: Progress) -
     Ok(installed)
 }
 
-/// Puts a newly built server into a cluster where it runs as a Deployment, and returns when it is ready.
+/// Puts a newly built server into a cluster where it runs as a Deployment, and returns when it is
+/// ready.
 ///
 /// # Errors
 /// It cannot be loaded, or does not become ready.
-pub fn update(cluster: &Cluster, binaries: &Binaries, generation: u32, progress: Progress) -> Result<(), InstallError> {
+pub fn update(
+    cluster: &Cluster,
+    binaries: &Binaries,
+    generation: u32,
+    progress: Progress,
+) -> Result<(), InstallError> {
     let step = progress.step("replacing the server");
     let tag = format!("{SERVER_IMAGE}-{generation}");
     let archive = cluster.dir().join("server.tar");
@@ -163,9 +185,23 @@ pub fn update(cluster: &Cluster, binaries: &Binaries, generation: u32, progress:
     image::write(&server, &archive)?;
     cluster.load_image(&archive)?;
     let deployment = format!("deployment/{NAME}");
-    let set = ["set", "image", "-n", NAMESPACE, &deployment, &format!("server={tag}")];
+    let set = [
+        "set",
+        "image",
+        "-n",
+        NAMESPACE,
+        &deployment,
+        &format!("server={tag}"),
+    ];
     kubectl::output(cluster.kubectl_as_admin().args(set), None)?;
-    let rollout = ["rollout", "status", "-n", NAMESPACE, "--timeout=60s", &deployment];
+    let rollout = [
+        "rollout",
+        "status",
+        "-n",
+        NAMESPACE,
+        "--timeout=60s",
+        &deployment,
+    ];
     kubectl::output(cluster.kubectl_as_admin().args(rollout), None)?;
     step.done_as("the new server is ready");
     Ok(())
@@ -182,7 +218,11 @@ impl Setup<'_> {
         self.load_images()?;
         let mut objects = self.render(self.settings.manifests)?;
         self.apply(&manifests_of(&objects, "Namespace"))?;
-        let hosts = if self.settings.receivers { self.deploy_receivers()? } else { Vec::new() };
+        let hosts = if self.settings.receivers {
+            self.deploy_receivers()?
+        } else {
+            Vec::new()
+        };
         let mut flags = self.flags();
         if self.settings.receivers {
             let urls = RECEIVERS.map(|name| format!("https://{name}:8443/"));
@@ -193,15 +233,23 @@ impl Setup<'_> {
         manifests::configure(&mut objects, &flags, self.settings.replicas);
         let review_path = self.authenticate(&mut objects)?;
         let service = format!("{NAME}.{NAMESPACE}.svc");
-        objects.push(manifests::tls_secret("kube-request-access-tls", &self.authority.serving(&[&service])?));
+        objects.push(manifests::tls_secret(
+            "kube-request-access-tls",
+            &self.authority.serving(&[&service])?,
+        ));
         manifests::trust(&mut objects, &self.authority.pem(), None);
         objects.extend(self.rights()?);
         self.apply_all(&objects)?;
         self.wait_for(NAME)?;
-        Ok(Installed { server: None, review_path, receivers: Vec::new() })
+        Ok(Installed {
+            server: None,
+            review_path,
+            receivers: Vec::new(),
+        })
     }
 
-    /// How the server in the cluster knows the API server's reviews; answers with the secret path, where that is how.
+    /// How the server in the cluster knows the API server's reviews; answers with the secret path,
+    /// where that is how.
     fn authenticate(&self, objects: &mut Vec<Value>) -> Result<Option<String>, InstallError> {
         let keys = Keys::of(self.kubectl())?;
         objects.push(keys.secret());
@@ -209,29 +257,56 @@ impl Setup<'_> {
             manifests::append_to_paths(objects, &keys.review_path);
             return Ok(Some(keys.review_path));
         };
-        objects.push(manifests::config_map("webhook-clients", "ca.crt", authority));
+        objects.push(manifests::config_map(
+            "webhook-clients",
+            "ca.crt",
+            authority,
+        ));
         manifests::mount(objects, "webhook-clients", "/clients");
-        manifests::replace_flag(objects, "--review-path-file", "--client-ca-file=/clients/ca.crt");
+        manifests::replace_flag(
+            objects,
+            "--review-path-file",
+            "--client-ca-file=/clients/ca.crt",
+        );
         Ok(None)
     }
 
     fn local(&self) -> Result<Installed, InstallError> {
         let dir = self.cluster.dir().join("server");
         let mut objects = self.render(self.settings.manifests)?;
-        // The lock is made for a server in the cluster: it knows it by its ServiceAccount and its Service.
-        let elsewhere = ["Deployment", "Service", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"];
+        // The lock is made for a server in the cluster: it knows it by its ServiceAccount and its
+        // Service.
+        let elsewhere = [
+            "Deployment",
+            "Service",
+            "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicyBinding",
+        ];
         objects.retain(|object| !elsewhere.iter().any(|kind| manifests::is(object, kind)));
         objects.extend(self.rights()?);
-        let (webhooks, others): (Vec<Value>, Vec<Value>) = objects.into_iter().partition(is_webhook_configuration);
+        let (webhooks, others): (Vec<Value>, Vec<Value>) =
+            objects.into_iter().partition(is_webhook_configuration);
         self.apply_all(&others)?;
-        let receivers = if self.settings.receivers { self.start_receivers(&dir)? } else { Vec::new() };
+        let receivers = if self.settings.receivers {
+            self.start_receivers(&dir)?
+        } else {
+            Vec::new()
+        };
         let mut webhooks = webhooks;
         let (flags, review_path) = self.authenticate_locally(&dir, &mut webhooks)?;
         let server = self.start_server(&dir, &receivers, &flags)?;
-        manifests::trust(&mut webhooks, &self.authority.pem(), Some(&format!("https://{}", server.address)));
+        manifests::trust(
+            &mut webhooks,
+            &self.authority.pem(),
+            Some(&format!("https://{}", server.address)),
+        );
         self.wait_until_listening(&server)?;
         self.apply(&webhooks)?;
-        Ok(Installed { server: Some(server), review_path, receivers })
+        Ok(Installed {
+            server: Some(server),
+            review_path,
+            receivers,
+        })
     }
 
     /// The same for a process: its flags, that of the seal among them, and the secret path.
@@ -241,19 +316,33 @@ impl Setup<'_> {
         webhooks: &mut [Value],
     ) -> Result<(Vec<String>, Option<String>), InstallError> {
         let keys = Keys::make()?;
-        let file = |name: &str, content: &str| local::write(dir, name, content).map(|file| file.display().to_string());
+        let file = |name: &str, content: &str| {
+            local::write(dir, name, content).map(|file| file.display().to_string())
+        };
         let seal = format!("--seal-key-file={}", file("seal-key", &keys.seal_key()?)?);
         if let Some(authority) = &self.settings.client_authority {
-            return Ok((vec![seal, format!("--client-ca-file={}", file("clients.crt", authority)?)], None));
+            return Ok((
+                vec![
+                    seal,
+                    format!("--client-ca-file={}", file("clients.crt", authority)?),
+                ],
+                None,
+            ));
         }
         manifests::append_to_paths(webhooks, &keys.review_path);
-        let path = format!("--review-path-file={}", file("review-path", &keys.review_path)?);
+        let path = format!(
+            "--review-path-file={}",
+            file("review-path", &keys.review_path)?
+        );
         Ok((vec![seal, path], Some(keys.review_path)))
     }
 
     /// Flags of every installation.
     fn flags(&self) -> Vec<String> {
-        let mut flags = vec!["--always-allowed-group-name=system:masters".to_owned(), "--cluster-name=dev".to_owned()];
+        let mut flags = vec![
+            "--always-allowed-group-name=system:masters".to_owned(),
+            "--cluster-name=dev".to_owned(),
+        ];
         if self.settings.role_model {
             flags.push(format!("--granted-role-name={GRANTED_ROLE}"));
         }
@@ -276,11 +365,21 @@ impl Setup<'_> {
         self.load(&server, "server.tar")?;
         if self.settings.receivers {
             let copy = |from: PathBuf| {
-                let path = from.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                let path = from
+                    .file_name()
+                    .map(|name| name.to_string_lossy().into_owned())
+                    .unwrap_or_default();
                 image::Entry::Copy { path, from }
             };
-            let entries = vec![copy(binaries.audit_receiver()), copy(binaries.validation_receiver())];
-            let image = image::Image { tag: RECEIVERS_IMAGE.to_owned(), entries, ..image::Image::default() };
+            let entries = vec![
+                copy(binaries.audit_receiver()),
+                copy(binaries.validation_receiver()),
+            ];
+            let image = image::Image {
+                tag: RECEIVERS_IMAGE.to_owned(),
+                entries,
+                ..image::Image::default()
+            };
             self.load(&image, "receivers.tar")?;
         }
         Ok(())
@@ -297,8 +396,15 @@ impl Setup<'_> {
     fn deploy_receivers(&self) -> Result<Vec<(String, String)>, InstallError> {
         let mut objects = self.render("examples/receivers")?;
         manifests::place(&mut objects, &self.pods(RECEIVERS_IMAGE, Vec::new()));
-        objects.push(manifests::tls_secret("receivers-tls", &self.authority.serving(&RECEIVERS)?));
-        objects.push(manifests::config_map("receivers-ca", "ca.crt", &self.authority.pem()));
+        objects.push(manifests::tls_secret(
+            "receivers-tls",
+            &self.authority.serving(&RECEIVERS)?,
+        ));
+        objects.push(manifests::config_map(
+            "receivers-ca",
+            "ca.crt",
+            &self.authority.pem(),
+        ));
         self.apply(&objects)?;
         let address = |name: &str| {
             let short = name.split('.').next().unwrap_or(name);
@@ -306,7 +412,8 @@ impl Setup<'_> {
             let selector = format!("app.kubernetes.io/name={short}");
             let path = "jsonpath={.items[0].status.podIP}";
             let ip = kubectl::output(
-                self.kubectl().args(["get", "pods", "-n", NAMESPACE, "-l", &selector, "-o", path]),
+                self.kubectl()
+                    .args(["get", "pods", "-n", NAMESPACE, "-l", &selector, "-o", path]),
                 None,
             )?;
             Ok((name.to_owned(), ip))
@@ -320,7 +427,12 @@ impl Setup<'_> {
         let start = |binary: PathBuf, name: &str| {
             let (certificate, key) = local::write_pair(&dir.join(name), &pair)?;
             let mut command = Command::new(binary);
-            command.arg("--address=127.0.0.1:0").arg("--cert-file").arg(certificate).arg("--key-file").arg(key);
+            command
+                .arg("--address=127.0.0.1:0")
+                .arg("--cert-file")
+                .arg(certificate)
+                .arg("--key-file")
+                .arg(key);
             Process::start(command, dir.join(format!("{name}.log")))
         };
         Ok(vec![
@@ -329,16 +441,32 @@ impl Setup<'_> {
         ])
     }
 
-    fn start_server(&self, dir: &Path, receivers: &[Process], keys: &[String]) -> Result<Process, InstallError> {
+    fn start_server(
+        &self,
+        dir: &Path,
+        receivers: &[Process],
+        keys: &[String],
+    ) -> Result<Process, InstallError> {
         let pair: Pair = self.authority.serving(&["127.0.0.1", "localhost"])?;
         let (certificate, key) = local::write_pair(dir, &pair)?;
         let bundle = local::write(dir, "ca.crt", &self.authority.pem())?;
         let mut command = Command::new(self.settings.binaries.server());
-        command.arg("--address=127.0.0.1:0").arg("--cert-file").arg(certificate).arg("--key-file").arg(key);
+        command
+            .arg("--address=127.0.0.1:0")
+            .arg("--cert-file")
+            .arg(certificate)
+            .arg("--key-file")
+            .arg(key);
         command.args(keys).args(self.flags());
-        let urls: Vec<String> = receivers.iter().map(|receiver| format!("https://{}/", receiver.address)).collect();
+        let urls: Vec<String> = receivers
+            .iter()
+            .map(|receiver| format!("https://{}/", receiver.address))
+            .collect();
         if let [audit, validation] = urls.as_slice() {
-            command.args(webhook_flags(&[audit.clone(), validation.clone()], &bundle.display().to_string()));
+            command.args(webhook_flags(
+                &[audit.clone(), validation.clone()],
+                &bundle.display().to_string(),
+            ));
         }
         command.env("KUBECONFIG", self.cluster.admin_kubeconfig());
         Ok(Process::start(command, dir.join("server.log"))?)
@@ -370,9 +498,17 @@ impl Setup<'_> {
         self.apply(&manifests_of(objects, "Namespace"))?;
         self.apply(&definitions)?;
         for definition in &definitions {
-            let name = format!("crd/{}", definition["metadata"]["name"].as_str().unwrap_or_default());
+            let name = format!(
+                "crd/{}",
+                definition["metadata"]["name"].as_str().unwrap_or_default()
+            );
             kubectl::output(
-                self.kubectl().args(["wait", "--for=condition=Established", "--timeout=30s", &name]),
+                self.kubectl().args([
+                    "wait",
+                    "--for=condition=Established",
+                    "--timeout=30s",
+                    &name,
+                ]),
                 None,
             )?;
         }
@@ -381,12 +517,22 @@ impl Setup<'_> {
 
     fn wait_for(&self, deployment: &str) -> Result<(), InstallError> {
         let name = format!("deployment/{deployment}");
-        let wait =
-            kubectl::output(self.kubectl().args(["rollout", "status", "-n", NAMESPACE, "--timeout=60s", &name]), None);
+        let wait = kubectl::output(
+            self.kubectl()
+                .args(["rollout", "status", "-n", NAMESPACE, "--timeout=60s", &name]),
+            None,
+        );
         wait.map(drop).map_err(|error| {
-            let log = kubectl::output(self.kubectl().args(["logs", "-n", NAMESPACE, "--tail=20", &name]), None);
+            let log = kubectl::output(
+                self.kubectl()
+                    .args(["logs", "-n", NAMESPACE, "--tail=20", &name]),
+                None,
+            );
             let log = log.unwrap_or_else(|error| error.to_string());
-            InstallError::NotReady { what: name, detail: format!("{error}\n{log}") }
+            InstallError::NotReady {
+                what: name,
+                detail: format!("{error}\n{log}"),
+            }
         })
     }
 
@@ -412,7 +558,11 @@ fn webhook_flags(urls: &[String; 2], bundle: &str) -> Vec<String> {
 }
 
 fn manifests_of(objects: &[Value], kind: &str) -> Vec<Value> {
-    objects.iter().filter(|object| manifests::is(object, kind)).cloned().collect()
+    objects
+        .iter()
+        .filter(|object| manifests::is(object, kind))
+        .cloned()
+        .collect()
 }
 
 /// The objects of a kustomize base of this checkout.
@@ -423,16 +573,23 @@ fn manifests_of(objects: &[Value], kind: &str) -> Vec<Value> {
 pub fn render(mut kubectl: Command, dir: &str) -> Result<Vec<Value>, InstallError> {
     let path = crate::checkout().join(dir);
     let yaml = kubectl::output(kubectl.arg("kustomize").arg(&path), None)?;
-    serde_saphyr::from_multiple(&yaml).map_err(|source| InstallError::Manifests { path, source: Box::new(source) })
+    serde_saphyr::from_multiple(&yaml).map_err(|source| InstallError::Manifests {
+        path,
+        source: Box::new(source),
+    })
 }
 
 pub(crate) fn is_webhook_configuration(object: &Value) -> bool {
-    object["kind"].as_str().is_some_and(|kind| kind.ends_with("WebhookConfiguration"))
+    object["kind"]
+        .as_str()
+        .is_some_and(|kind| kind.ends_with("WebhookConfiguration"))
 }
 
 /// A policy of the lock, or what puts it into force.
 pub(crate) fn is_lock(object: &Value) -> bool {
-    object["kind"].as_str().is_some_and(|kind| kind.starts_with("ValidatingAdmissionPolicy"))
+    object["kind"]
+        .as_str()
+        .is_some_and(|kind| kind.starts_with("ValidatingAdmissionPolicy"))
 }
 
 /// What the server needs for the second access model.
@@ -441,9 +598,14 @@ pub(crate) fn role_model() -> Result<Vec<Value>, InstallError> {
 }
 
 fn parse(path: &Path) -> Result<Vec<Value>, InstallError> {
-    let yaml = std::fs::read_to_string(path).map_err(|source| InstallError::File { path: path.to_owned(), source })?;
-    serde_saphyr::from_multiple(&yaml)
-        .map_err(|source| InstallError::Manifests { path: path.to_owned(), source: Box::new(source) })
+    let yaml = std::fs::read_to_string(path).map_err(|source| InstallError::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    serde_saphyr::from_multiple(&yaml).map_err(|source| InstallError::Manifests {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })
 }
 
 /// Whether containers can run in a cluster; else the server must be a process.

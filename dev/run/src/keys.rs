@@ -1,9 +1,13 @@
 //! What only the server, and whoever installs it, may know: the Secret `kube-request-access-keys`.
 //!
-//! The path of reviews is new with every installation, as the serving certificate is: while the API server knows only the
-//! certificate of before it tells everybody who asks for access the path of before.
+//! The path of reviews is new with every installation, as the serving certificate is: while the API
+//! server knows only the certificate of before it tells everybody who asks for access the path of
+//! before.
 
-#![expect(clippy::indexing_slicing, reason = "a JSON value that has no such field is null")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value that has no such field is null"
+)]
 
 use std::{
     fmt,
@@ -62,7 +66,16 @@ impl Keys {
     /// # Errors
     /// It cannot be asked.
     pub fn of(mut kubectl: Command) -> Result<Self, KeysError> {
-        let get = ["get", "secret", "-n", NAMESPACE, SECRET, "--ignore-not-found", "-o", "json"];
+        let get = [
+            "get",
+            "secret",
+            "-n",
+            NAMESPACE,
+            SECRET,
+            "--ignore-not-found",
+            "-o",
+            "json",
+        ];
         let said = kubectl::output(kubectl.args(get), None)?;
         if said.trim().is_empty() {
             return Self::make();
@@ -73,7 +86,11 @@ impl Keys {
 
     /// With a new path of reviews; whatever else there is stays.
     fn renew(stored: &Value) -> Result<Self, KeysError> {
-        let mut data = if stored.is_object() { stored.clone() } else { json!({}) };
+        let mut data = if stored.is_object() {
+            stored.clone()
+        } else {
+            json!({})
+        };
         let review_path = random_hex()?;
         data[REVIEW_PATH] = json!(STANDARD.encode(&review_path));
         // What was sealed with the old one is to be believed.
@@ -89,7 +106,9 @@ impl Keys {
     /// The Secret has something else.
     pub fn seal_key(&self) -> Result<String, KeysError> {
         let encoded = self.data[SEAL_KEY].as_str().unwrap_or_default();
-        let bytes = STANDARD.decode(encoded).map_err(|error| KeysError::Random(io::Error::other(error)))?;
+        let bytes = STANDARD
+            .decode(encoded)
+            .map_err(|error| KeysError::Random(io::Error::other(error)))?;
         String::from_utf8(bytes).map_err(|error| KeysError::Random(io::Error::other(error)))
     }
 
@@ -107,7 +126,9 @@ fn random_hex() -> io::Result<String> {
     let mut random = File::open("/dev/urandom")?;
     let mut half = || {
         let mut bytes = [0; 16];
-        random.read_exact(&mut bytes).map(|()| u128::from_be_bytes(bytes))
+        random
+            .read_exact(&mut bytes)
+            .map(|()| u128::from_be_bytes(bytes))
     };
     Ok(format!("{:032x}{:032x}", half()?, half()?))
 }
@@ -127,7 +148,10 @@ mod tests {
         let [first, second] = [Keys::make().unwrap(), Keys::make().unwrap()];
         assert_eq!(first.review_path.len(), 64);
         assert_ne!(first.review_path, second.review_path);
-        assert_eq!(first.secret()["data"][REVIEW_PATH], STANDARD.encode(&first.review_path));
+        assert_eq!(
+            first.secret()["data"][REVIEW_PATH],
+            STANDARD.encode(&first.review_path)
+        );
     }
 
     #[test]
@@ -136,7 +160,10 @@ mod tests {
         let keys = Keys::renew(&stored).unwrap();
         assert_eq!(keys.review_path.len(), 64);
         let data = keys.secret()["data"].clone();
-        assert_eq!((&data["other"], &data[REVIEW_PATH]), (&json!("eA=="), &json!(STANDARD.encode(&keys.review_path))));
+        assert_eq!(
+            (&data["other"], &data[REVIEW_PATH]),
+            (&json!("eA=="), &json!(STANDARD.encode(&keys.review_path)))
+        );
         let again = Keys::renew(&data).unwrap();
         assert_eq!(again.seal_key().unwrap(), keys.seal_key().unwrap());
         assert_ne!(again.review_path, keys.review_path);

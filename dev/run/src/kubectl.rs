@@ -34,9 +34,21 @@ pub enum KubectlError {
 /// It cannot be run, or ends with another code than 0.
 pub fn output(command: &mut Command, input: Option<&[u8]>) -> Result<String, KubectlError> {
     let shown = format!("{command:?}");
-    let failed = |source| KubectlError::Run { command: shown.clone(), source };
-    let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
-    let mut child = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(failed)?;
+    let failed = |source| KubectlError::Run {
+        command: shown.clone(),
+        source,
+    };
+    let stdin = if input.is_some() {
+        Stdio::piped()
+    } else {
+        Stdio::null()
+    };
+    let mut child = command
+        .stdin(stdin)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
     if let (Some(bytes), Some(mut stdin)) = (input, child.stdin.take()) {
         stdin.write_all(bytes).map_err(failed)?;
     }
@@ -45,13 +57,22 @@ pub fn output(command: &mut Command, input: Option<&[u8]>) -> Result<String, Kub
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(KubectlError::Failed { command: shown, stderr })
+    Err(KubectlError::Failed {
+        command: shown,
+        stderr,
+    })
 }
 
-/// A kubectl that installs: the lock lets nobody else change what it guards, cluster administrators neither.
+/// A kubectl that installs: the lock lets nobody else change what it guards, cluster administrators
+/// neither.
 pub fn as_installer(mut kubectl: Command) -> Command {
-    let groups = ["--as-group=system:masters", "--as-group=kube-request-access:installers"];
-    kubectl.arg("--as=kube-request-access:installer").args(groups);
+    let groups = [
+        "--as-group=system:masters",
+        "--as-group=kube-request-access:installers",
+    ];
+    kubectl
+        .arg("--as=kube-request-access:installer")
+        .args(groups);
     kubectl
 }
 

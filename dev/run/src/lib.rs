@@ -1,10 +1,12 @@
-//! Builds kube-request-access and installs it in a cluster of [`cluster`], as `deploy/` describes it and with what a
-//! development cluster needs on top: certificates of its own, images without a registry, users to try it as.
+//! Builds kube-request-access and installs it in a cluster of [`cluster`], as `deploy/` describes
+//! it and with what a development cluster needs on top: certificates of its own, images without a
+//! registry, users to try it as.
 //!
 //! - [`binaries`]: what is built.
 //! - [`manifests`]: `deploy/` rendered, and changed for the cluster; pure.
 //! - [`keys`]: what is secret.
-//! - [`mod@install`]: all of it applied, until the server is ready; [`remote`]: the same in a cluster that exists.
+//! - [`mod@install`]: all of it applied, until the server is ready; [`remote`]: the same in a
+//!   cluster that exists.
 //! - [`story`]: what the project is for, played and checked.
 //! - [`session`]: what `./scripts/run` leaves running; [`signals`]: how it ends.
 

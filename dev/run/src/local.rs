@@ -64,7 +64,10 @@ pub enum ProcessError {
 /// # Errors
 /// They cannot be written.
 pub fn write_pair(dir: &Path, pair: &Pair) -> Result<(PathBuf, PathBuf), ProcessError> {
-    Ok((write(dir, "tls.crt", &pair.certificate)?, write(dir, "tls.key", &pair.key)?))
+    Ok((
+        write(dir, "tls.crt", &pair.certificate)?,
+        write(dir, "tls.key", &pair.key)?,
+    ))
 }
 
 /// Writes a file into a directory, which is made where it is missing.
@@ -73,14 +76,18 @@ pub fn write_pair(dir: &Path, pair: &Pair) -> Result<(PathBuf, PathBuf), Process
 /// It cannot be written.
 pub fn write(dir: &Path, name: &str, content: &str) -> Result<PathBuf, ProcessError> {
     let path = dir.join(name);
-    let failed = |source| ProcessError::File { path: path.clone(), source };
+    let failed = |source| ProcessError::File {
+        path: path.clone(),
+        source,
+    };
     fs::create_dir_all(dir).map_err(failed)?;
     fs::write(&path, content).map_err(failed)?;
     Ok(path)
 }
 
 impl Process {
-    /// Starts a server that logs JSON lines to standard error, one of them with the `address` that it listens on.
+    /// Starts a server that logs JSON lines to standard error, one of them with the `address` that
+    /// it listens on.
     ///
     /// # Errors
     /// It cannot be started, or does not listen in time.
@@ -88,19 +95,39 @@ impl Process {
         let program = PathBuf::from(command.get_program());
         // It ends with us, however we end.
         let mut setpriv = Command::new("setpriv");
-        setpriv.args(["--pdeathsig", "KILL"]).arg(command.get_program()).args(command.get_args());
-        for (key, value) in command.get_envs().filter_map(|(key, value)| Some((key, value?))) {
+        setpriv
+            .args(["--pdeathsig", "KILL"])
+            .arg(command.get_program())
+            .args(command.get_args());
+        for (key, value) in command
+            .get_envs()
+            .filter_map(|(key, value)| Some((key, value?)))
+        {
             setpriv.env(key, value);
         }
         command = setpriv;
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         let (child, lines) = spawn(command, &program, &log)?;
         match lines.recv_timeout(PATIENCE) {
-            Ok(address) => Ok(Self { child, address, log }),
+            Ok(address) => Ok(Self {
+                child,
+                address,
+                log,
+            }),
             Err(_nothing) => {
-                let mut process = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), log };
+                let mut process = Self {
+                    child,
+                    address: SocketAddr::from(([127, 0, 0, 1], 0)),
+                    log,
+                };
                 process.stop();
-                Err(ProcessError::Silent { program, log: fs::read_to_string(&process.log).unwrap_or_default() })
+                Err(ProcessError::Silent {
+                    program,
+                    log: fs::read_to_string(&process.log).unwrap_or_default(),
+                })
             }
         }
     }
@@ -124,8 +151,9 @@ impl Drop for Process {
     }
 }
 
-/// Starts the command from a thread that lives as long as it does (the kernel sends the death signal when the
-/// starting thread ends), copies its log to a file, and tells the first address in it.
+/// Starts the command from a thread that lives as long as it does (the kernel sends the death
+/// signal when the starting thread ends), copies its log to a file, and tells the first address in
+/// it.
 fn spawn(
     mut command: Command,
     program: &Path,
@@ -147,12 +175,17 @@ fn spawn(
     });
     match child.recv().map_err(io::Error::other) {
         Ok(Ok(child)) => Ok((child, addresses)),
-        Ok(Err(source)) | Err(source) => Err(ProcessError::Start { program: program.to_owned(), source }),
+        Ok(Err(source)) | Err(source) => Err(ProcessError::Start {
+            program: program.to_owned(),
+            source,
+        }),
     }
 }
 
 fn copy(from: impl io::BufRead, to: &Path, address: &mpsc::Sender<SocketAddr>) {
-    let Ok(mut file) = fs::File::create(to) else { return };
+    let Ok(mut file) = fs::File::create(to) else {
+        return;
+    };
     for line in from.lines().map_while(Result::ok) {
         if io::Write::write_all(&mut file, format!("{line}\n").as_bytes()).is_err() {
             return;
@@ -176,16 +209,24 @@ fn address_in(line: &str) -> Option<SocketAddr> {
 /// # Errors
 /// It does not within half a minute; the text is its last answer.
 pub fn wait_until_ready(url: &str, authority: &str) -> Result<(), String> {
-    let certificate = Certificate::from_pem(authority.as_bytes()).map_err(|error| error.to_string())?;
-    let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&[certificate])).build();
-    let agent =
-        Agent::config_builder().tls_config(tls).timeout_global(Some(Duration::from_secs(5))).proxy(None).build();
+    let certificate =
+        Certificate::from_pem(authority.as_bytes()).map_err(|error| error.to_string())?;
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&[certificate]))
+        .build();
+    let agent = Agent::config_builder()
+        .tls_config(tls)
+        .timeout_global(Some(Duration::from_secs(5)))
+        .proxy(None)
+        .build();
     let agent = agent.new_agent();
     let deadline = Instant::now().checked_add(PATIENCE);
     loop {
         match agent.get(url).call() {
             Ok(_) => return Ok(()),
-            Err(error) if deadline.is_none_or(|deadline| Instant::now() >= deadline) => return Err(error.to_string()),
+            Err(error) if deadline.is_none_or(|deadline| Instant::now() >= deadline) => {
+                return Err(error.to_string());
+            }
             Err(_not_yet) => std::thread::sleep(Duration::from_millis(50)),
         }
     }

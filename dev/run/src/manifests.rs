@@ -1,6 +1,10 @@
-//! `deploy/` as values, and the changes that a development cluster needs. Pure functions on manifests.
+//! `deploy/` as values, and the changes that a development cluster needs. Pure functions on
+//! manifests.
 
-#![expect(clippy::indexing_slicing, reason = "a JSON value that has no such field is null")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value that has no such field is null"
+)]
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -32,15 +36,22 @@ pub struct Pods {
 /// The pods of every Deployment among the objects, rewritten.
 pub fn place(objects: &mut [Value], pods: &Pods) {
     for object in objects.iter_mut().filter(|object| is(object, "Deployment")) {
-        let Some(spec) = object.pointer_mut("/spec/template/spec") else { continue };
+        let Some(spec) = object.pointer_mut("/spec/template/spec") else {
+            continue;
+        };
         if let Some(node) = &pods.node {
             spec["nodeName"] = json!(node);
         }
         if !pods.hosts.is_empty() {
-            let aliases = pods.hosts.iter().map(|(name, ip)| json!({"ip": ip, "hostnames": [name]}));
+            let aliases = pods
+                .hosts
+                .iter()
+                .map(|(name, ip)| json!({"ip": ip, "hostnames": [name]}));
             spec["hostAliases"] = aliases.collect();
         }
-        let containers = spec.pointer_mut("/containers").and_then(Value::as_array_mut);
+        let containers = spec
+            .pointer_mut("/containers")
+            .and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten() {
             container["image"] = json!(pods.image);
             container["imagePullPolicy"] = json!(pods.pull_policy);
@@ -50,8 +61,16 @@ pub fn place(objects: &mut [Value], pods: &Pods) {
                 probe["periodSeconds"] = json!(1);
             }
             if let Some((host, port)) = &pods.api_server {
-                push(container, "env", json!({"name": "KUBERNETES_SERVICE_HOST", "value": host}));
-                push(container, "env", json!({"name": "KUBERNETES_SERVICE_PORT", "value": port}));
+                push(
+                    container,
+                    "env",
+                    json!({"name": "KUBERNETES_SERVICE_HOST", "value": host}),
+                );
+                push(
+                    container,
+                    "env",
+                    json!({"name": "KUBERNETES_SERVICE_PORT", "value": port}),
+                );
             }
         }
     }
@@ -59,13 +78,17 @@ pub fn place(objects: &mut [Value], pods: &Pods) {
 
 /// The server's Deployment with more flags, and so many replicas.
 pub fn configure(objects: &mut [Value], flags: &[String], replicas: u32) {
-    let deployment = objects.iter_mut().find(|object| is(object, "Deployment") && named(object, NAME));
+    let deployment = objects
+        .iter_mut()
+        .find(|object| is(object, "Deployment") && named(object, NAME));
     let Some(deployment) = deployment else { return };
     deployment["spec"]["replicas"] = json!(replicas);
     if let Some(container) = deployment.pointer_mut("/spec/template/spec/containers/0") {
         for flag in flags {
             // An overlay may have given it.
-            let is_there = container["args"].as_array().is_some_and(|args| args.iter().any(|arg| arg == flag));
+            let is_there = container["args"]
+                .as_array()
+                .is_some_and(|args| args.iter().any(|arg| arg == flag));
             if !is_there {
                 push(container, "args", json!(flag));
             }
@@ -82,16 +105,30 @@ pub fn annotate_pods(objects: &mut [Value], key: &str, value: &str) {
 
 /// Files of a ConfigMap, mounted into the server's pods.
 pub fn mount(objects: &mut [Value], config_map: &str, path: &str) {
-    for object in objects.iter_mut().filter(|object| is(object, "Deployment") && named(object, NAME)) {
-        let Some(spec) = object.pointer_mut("/spec/template/spec") else { continue };
-        push(spec, "volumes", json!({"name": config_map, "configMap": {"name": config_map}}));
+    for object in objects
+        .iter_mut()
+        .filter(|object| is(object, "Deployment") && named(object, NAME))
+    {
+        let Some(spec) = object.pointer_mut("/spec/template/spec") else {
+            continue;
+        };
+        push(
+            spec,
+            "volumes",
+            json!({"name": config_map, "configMap": {"name": config_map}}),
+        );
         if let Some(container) = spec.pointer_mut("/containers/0") {
-            push(container, "volumeMounts", json!({"name": config_map, "mountPath": path, "readOnly": true}));
+            push(
+                container,
+                "volumeMounts",
+                json!({"name": config_map, "mountPath": path, "readOnly": true}),
+            );
         }
     }
 }
 
-/// The webhook configurations, trusting `authority`; where the server is a process on this machine, sent to it.
+/// The webhook configurations, trusting `authority`; where the server is a process on this machine,
+/// sent to it.
 pub fn trust(objects: &mut [Value], authority: &str, local: Option<&str>) {
     let bundle = STANDARD.encode(authority);
     let configuration = |object: &&mut Value| {
@@ -101,7 +138,10 @@ pub fn trust(objects: &mut [Value], authority: &str, local: Option<&str>) {
         for webhook in object["webhooks"].as_array_mut().into_iter().flatten() {
             let client = &mut webhook["clientConfig"];
             if let Some(url) = local {
-                let path = client.pointer("/service/path").and_then(Value::as_str).unwrap_or("/validate");
+                let path = client
+                    .pointer("/service/path")
+                    .and_then(Value::as_str)
+                    .unwrap_or("/validate");
                 *client = json!({"url": format!("{url}{path}")});
             }
             client["caBundle"] = json!(bundle);
@@ -111,9 +151,15 @@ pub fn trust(objects: &mut [Value], authority: &str, local: Option<&str>) {
 
 /// The webhook configurations, with a secret at the end of every path.
 pub fn append_to_paths(objects: &mut [Value], secret: &str) {
-    for object in objects.iter_mut().filter(|object| object["webhooks"].is_array()) {
+    for object in objects
+        .iter_mut()
+        .filter(|object| object["webhooks"].is_array())
+    {
         for webhook in object["webhooks"].as_array_mut().into_iter().flatten() {
-            let path = webhook.pointer("/clientConfig/service/path").and_then(Value::as_str).unwrap_or_default();
+            let path = webhook
+                .pointer("/clientConfig/service/path")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             webhook["clientConfig"]["service"]["path"] = json!(format!("{path}/{secret}"));
         }
     }
@@ -121,10 +167,18 @@ pub fn append_to_paths(objects: &mut [Value], secret: &str) {
 
 /// The server's Deployment with another flag in the place of one.
 pub fn replace_flag(objects: &mut [Value], flag: &str, other: &str) {
-    for object in objects.iter_mut().filter(|object| is(object, "Deployment") && named(object, NAME)) {
-        let args = object.pointer_mut("/spec/template/spec/containers/0/args").and_then(Value::as_array_mut);
+    for object in objects
+        .iter_mut()
+        .filter(|object| is(object, "Deployment") && named(object, NAME))
+    {
+        let args = object
+            .pointer_mut("/spec/template/spec/containers/0/args")
+            .and_then(Value::as_array_mut);
         for arg in args.into_iter().flatten() {
-            if arg.as_str().is_some_and(|arg| arg.split('=').next() == Some(flag)) {
+            if arg
+                .as_str()
+                .is_some_and(|arg| arg.split('=').next() == Some(flag))
+            {
                 *arg = json!(other);
             }
         }
@@ -148,8 +202,9 @@ pub fn config_map(name: &str, file: &str, content: &str) -> Value {
     })
 }
 
-/// What the groups `devs` and `approvers` may do in every namespace. With `standing`, RBAC lets devs exec, and the
-/// gate is the lock; without, they may only ask, and are bound to the Role `pod-exec` while a grant lasts.
+/// What the groups `devs` and `approvers` may do in every namespace. With `standing`, RBAC lets
+/// devs exec, and the gate is the lock; without, they may only ask, and are bound to the Role
+/// `pod-exec` while a grant lasts.
 pub fn people(standing: bool) -> Vec<Value> {
     let mut objects = vec![
         group_binding("devs-view", "devs", "view"),
@@ -157,7 +212,11 @@ pub fn people(standing: bool) -> Vec<Value> {
         group_binding("approvers", "approvers", "kube-request-access-approver"),
     ];
     if standing {
-        objects.push(group_binding("devs", "devs", "kube-request-access-requester"));
+        objects.push(group_binding(
+            "devs",
+            "devs",
+            "kube-request-access-requester",
+        ));
         return objects;
     }
     objects.push(json!({
@@ -168,13 +227,17 @@ pub fn people(standing: bool) -> Vec<Value> {
             {"apiGroups": ["spreadgroup.com"], "resources": ["accessgrants"], "verbs": ["get", "list"]},
         ],
     }));
-    objects.push(group_binding("devs", "devs", "kube-request-access-requester-without-exec"));
+    objects.push(group_binding(
+        "devs",
+        "devs",
+        "kube-request-access-requester-without-exec",
+    ));
     objects.push(granted_role());
     objects
 }
 
-/// That Role, in the namespace `default`: the rights of every door that can be asked for, since what is granted is
-/// what the gate compares, whichever rights are bound.
+/// That Role, in the namespace `default`: the rights of every door that can be asked for, since
+/// what is granted is what the gate compares, whichever rights are bound.
 pub fn granted_role() -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
@@ -255,21 +318,36 @@ mod tests {
         place(&mut objects, &pods());
         let spec = &objects[0]["spec"]["template"]["spec"];
         assert_eq!(spec["nodeName"], "127.0.0.1");
-        assert_eq!(spec["hostAliases"], json!([{"ip": "10.1.0.9", "hostnames": ["audit.svc"]}]));
+        assert_eq!(
+            spec["hostAliases"],
+            json!([{"ip": "10.1.0.9", "hostnames": ["audit.svc"]}])
+        );
         let container = &spec["containers"][0];
         assert_eq!(container["image"], "localhost/server:dev");
         assert_eq!(container["imagePullPolicy"], "Never");
         assert_eq!(container["readinessProbe"]["periodSeconds"], 1);
-        assert_eq!(container["env"][1], json!({"name": "KUBERNETES_SERVICE_PORT", "value": "6443"}));
+        assert_eq!(
+            container["env"][1],
+            json!({"name": "KUBERNETES_SERVICE_PORT", "value": "6443"})
+        );
     }
 
     #[test]
     fn pods_of_a_whole_cluster_get_nothing_but_their_image() {
         let mut objects = vec![server()];
-        let pods = Pods { node: None, api_server: None, hosts: Vec::new(), is_watched: false, ..pods() };
+        let pods = Pods {
+            node: None,
+            api_server: None,
+            hosts: Vec::new(),
+            is_watched: false,
+            ..pods()
+        };
         place(&mut objects, &pods);
         let spec = &objects[0]["spec"]["template"]["spec"];
-        assert_eq!((&spec["nodeName"], &spec["hostAliases"]), (&Value::Null, &Value::Null));
+        assert_eq!(
+            (&spec["nodeName"], &spec["hostAliases"]),
+            (&Value::Null, &Value::Null)
+        );
         assert_eq!(spec["containers"][0]["env"], Value::Null);
         assert_eq!(spec["containers"][0]["readinessProbe"]["periodSeconds"], 5);
     }
@@ -277,9 +355,16 @@ mod tests {
     #[test]
     fn flags_are_added_after_those_that_are_there() {
         let mut objects = vec![webhooks(), server()];
-        configure(&mut objects, &["--second".to_owned(), "--first".to_owned()], 2);
+        configure(
+            &mut objects,
+            &["--second".to_owned(), "--first".to_owned()],
+            2,
+        );
         assert_eq!(objects[1]["spec"]["replicas"], 2);
-        assert_eq!(objects[1]["spec"]["template"]["spec"]["containers"][0]["args"], json!(["--first", "--second"]));
+        assert_eq!(
+            objects[1]["spec"]["template"]["spec"]["containers"][0]["args"],
+            json!(["--first", "--second"])
+        );
     }
 
     #[test]
@@ -288,7 +373,10 @@ mod tests {
         mount(&mut objects, "receivers-ca", "/receivers");
         let spec = &objects[0]["spec"]["template"]["spec"];
         assert_eq!(spec["volumes"][0]["configMap"]["name"], "receivers-ca");
-        assert_eq!(spec["containers"][0]["volumeMounts"][0]["mountPath"], "/receivers");
+        assert_eq!(
+            spec["containers"][0]["volumeMounts"][0]["mountPath"],
+            "/receivers"
+        );
     }
 
     #[test]
@@ -305,17 +393,26 @@ mod tests {
         let mut objects = vec![webhooks()];
         trust(&mut objects, "PEM", Some("https://127.0.0.1:4711"));
         let client = &objects[0]["webhooks"][0]["clientConfig"];
-        assert_eq!(*client, json!({"url": "https://127.0.0.1:4711/mutate", "caBundle": STANDARD.encode("PEM")}));
+        assert_eq!(
+            *client,
+            json!({"url": "https://127.0.0.1:4711/mutate", "caBundle": STANDARD.encode("PEM")})
+        );
     }
 
     #[test]
     fn a_secret_ends_every_path_also_of_urls() {
         let mut objects = vec![webhooks(), server()];
         append_to_paths(&mut objects, "secret");
-        assert_eq!(objects[0]["webhooks"][0]["clientConfig"]["service"]["path"], "/mutate/secret");
+        assert_eq!(
+            objects[0]["webhooks"][0]["clientConfig"]["service"]["path"],
+            "/mutate/secret"
+        );
         assert_eq!(objects[1], server());
         trust(&mut objects, "PEM", Some("https://127.0.0.1:4711"));
-        assert_eq!(objects[0]["webhooks"][0]["clientConfig"]["url"], "https://127.0.0.1:4711/mutate/secret");
+        assert_eq!(
+            objects[0]["webhooks"][0]["clientConfig"]["url"],
+            "https://127.0.0.1:4711/mutate/secret"
+        );
     }
 
     #[test]
@@ -331,14 +428,19 @@ mod tests {
     fn another_annotation_replaces_the_pods() {
         let mut objects = vec![webhooks(), server()];
         annotate_pods(&mut objects, "at", "1");
-        assert_eq!(objects[1]["spec"]["template"]["metadata"]["annotations"], json!({"at": "1"}));
+        assert_eq!(
+            objects[1]["spec"]["template"]["metadata"]["annotations"],
+            json!({"at": "1"})
+        );
         assert_eq!(objects[0], webhooks());
     }
 
     #[test]
     fn developers_may_exec_only_where_their_rights_stand() {
         let may_exec = |objects: Vec<Value>| {
-            objects.iter().any(|object| object["roleRef"]["name"] == "kube-request-access-requester")
+            objects
+                .iter()
+                .any(|object| object["roleRef"]["name"] == "kube-request-access-requester")
         };
         assert!(may_exec(people(true)));
         assert!(!may_exec(people(false)));

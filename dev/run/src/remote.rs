@@ -58,7 +58,10 @@ impl Remote {
             self.loader()?;
         }
         let version = kubectl::output(self.kubectl().args(["get", "--raw", "/version"]), None);
-        version.map(drop).map_err(|source| InstallError::NoContext { context: self.context.clone(), source })
+        version.map(drop).map_err(|source| InstallError::NoContext {
+            context: self.context.clone(),
+            source,
+        })
     }
 
     /// Whether the image is made here.
@@ -66,8 +69,8 @@ impl Remote {
         self.image.is_none()
     }
 
-    /// Installs kube-request-access, without people or receivers: those are the cluster's own. Installed again, it
-    /// replaces what was there.
+    /// Installs kube-request-access, without people or receivers: those are the cluster's own.
+    /// Installed again, it replaces what was there.
     ///
     /// # Errors
     /// Something cannot be loaded or applied; the error names it.
@@ -82,7 +85,10 @@ impl Remote {
         let authority = Authority::new("kube-request-access")?;
         let service = format!("{NAME}.{NAMESPACE}.svc");
         let mut objects = self.render()?;
-        objects.push(manifests::tls_secret("kube-request-access-tls", &authority.serving(&[&service])?));
+        objects.push(manifests::tls_secret(
+            "kube-request-access-tls",
+            &authority.serving(&[&service])?,
+        ));
         let keys = Keys::of(self.kubectl())?;
         objects.push(keys.secret());
         manifests::append_to_paths(&mut objects, &keys.review_path);
@@ -114,16 +120,23 @@ impl Remote {
         flags.extend(installation.flags.iter().cloned());
         manifests::configure(objects, &flags, installation.replicas);
         // The certificate is new every time, and the image may be new under its old name.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
         manifests::annotate_pods(objects, "kube-request-access/installed", &now.to_string());
     }
 
-    /// The webhooks after the server: they deny until it answers. The lock at the end: it denies until they are there.
+    /// The webhooks after the server: they deny until it answers. The lock at the end: it denies
+    /// until they are there.
     fn apply(&self, objects: Vec<Value>) -> Result<(), InstallError> {
-        let (definitions, others): (Vec<Value>, Vec<Value>) = objects.into_iter().partition(|object| {
-            manifests::is(object, "Namespace") || manifests::is(object, "CustomResourceDefinition")
-        });
-        let (webhooks, others): (Vec<Value>, Vec<Value>) = others.into_iter().partition(is_webhook_configuration);
+        let (definitions, others): (Vec<Value>, Vec<Value>) =
+            objects.into_iter().partition(|object| {
+                manifests::is(object, "Namespace")
+                    || manifests::is(object, "CustomResourceDefinition")
+            });
+        let (webhooks, others): (Vec<Value>, Vec<Value>) =
+            others.into_iter().partition(is_webhook_configuration);
         let (lock, others): (Vec<Value>, Vec<Value>) = others.into_iter().partition(is_lock);
         kubectl::apply(self.kubectl(), &definitions)?;
         kubectl::apply(self.kubectl(), &others)?;
@@ -134,16 +147,34 @@ impl Remote {
 
     fn wait_until_ready(&self) -> Result<(), InstallError> {
         let what = format!("deployment/{NAME}");
-        let rollout = ["rollout", "status", "-n", NAMESPACE, "--timeout=120s", &what];
-        let Err(error) = kubectl::output(self.kubectl().args(rollout), None) else { return Ok(()) };
+        let rollout = [
+            "rollout",
+            "status",
+            "-n",
+            NAMESPACE,
+            "--timeout=120s",
+            &what,
+        ];
+        let Err(error) = kubectl::output(self.kubectl().args(rollout), None) else {
+            return Ok(());
+        };
         // An image that cannot be pulled is in the first, a server that cannot start in the second.
-        let known = [&["get", "pods", "-n", NAMESPACE][..], &["logs", "-n", NAMESPACE, "--tail=5", &what]];
-        let known = known
-            .map(|args| kubectl::output(self.kubectl().args(args), None).unwrap_or_else(|error| format!("{error}\n")));
-        Err(InstallError::NotReady { what, detail: format!("{error}\n{}", known.concat()) })
+        let known = [
+            &["get", "pods", "-n", NAMESPACE][..],
+            &["logs", "-n", NAMESPACE, "--tail=5", &what],
+        ];
+        let known = known.map(|args| {
+            kubectl::output(self.kubectl().args(args), None)
+                .unwrap_or_else(|error| format!("{error}\n"))
+        });
+        Err(InstallError::NotReady {
+            what,
+            detail: format!("{error}\n{}", known.concat()),
+        })
     }
 
-    /// Removes all that [`Self::install`] applied: the webhooks first, so that nothing waits for a server that is gone.
+    /// Removes all that [`Self::install`] applied: the webhooks first, so that nothing waits for a
+    /// server that is gone.
     ///
     /// # Errors
     /// Something cannot be deleted.
@@ -151,7 +182,8 @@ impl Remote {
         let step = progress.step("removing kube-request-access");
         let mut objects = self.render()?;
         objects.extend(role_model()?);
-        let (webhooks, others): (Vec<Value>, Vec<Value>) = objects.into_iter().partition(is_webhook_configuration);
+        let (webhooks, others): (Vec<Value>, Vec<Value>) =
+            objects.into_iter().partition(is_webhook_configuration);
         for objects in [webhooks, others] {
             self.delete(&objects)?;
         }
@@ -160,13 +192,23 @@ impl Remote {
     }
 
     fn delete(&self, objects: &[Value]) -> Result<(), KubectlError> {
-        let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
-        let delete = ["delete", "--ignore-not-found", "--wait", "--timeout=120s", "-f", "-"];
+        let list =
+            serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
+        let delete = [
+            "delete",
+            "--ignore-not-found",
+            "--wait",
+            "--timeout=120s",
+            "-f",
+            "-",
+        ];
         kubectl::output(self.kubectl().args(delete), Some(list.as_bytes())).map(drop)
     }
 
     fn loader(&self) -> Result<Loader<'_>, InstallError> {
-        loader(&self.context).ok_or_else(|| InstallError::NoLoader { context: self.context.clone() })
+        loader(&self.context).ok_or_else(|| InstallError::NoLoader {
+            context: self.context.clone(),
+        })
     }
 
     fn provide_image(&self, binaries: Option<&Binaries>) -> Result<String, InstallError> {
@@ -175,7 +217,8 @@ impl Remote {
         }
         let loader = self.loader()?;
         let binaries = binaries.ok_or(InstallError::NoImage)?;
-        let archive = std::env::temp_dir().join(format!("kube-request-access-{}.tar", std::process::id()));
+        let archive =
+            std::env::temp_dir().join(format!("kube-request-access-{}.tar", std::process::id()));
         let mut image = image::Image::of_binary(IMAGE, &binaries.server());
         image.user = Some("65532".to_owned());
         image::write(&image, &archive)?;
@@ -198,7 +241,10 @@ impl Remote {
 }
 
 fn loader(context: &str) -> Option<Loader<'_>> {
-    context.strip_prefix("kind-").map(Loader::Kind).or_else(|| context.strip_prefix("k3d-").map(Loader::K3d))
+    context
+        .strip_prefix("kind-")
+        .map(Loader::Kind)
+        .or_else(|| context.strip_prefix("k3d-").map(Loader::K3d))
 }
 
 fn load(loader: Loader<'_>, archive: &Path) -> Command {
@@ -232,13 +278,21 @@ mod tests {
     }
 
     fn remote(context: &str) -> Remote {
-        Remote { context: context.to_owned(), image: None }
+        Remote {
+            context: context.to_owned(),
+            image: None,
+        }
     }
 
     #[test]
     fn a_cluster_that_cannot_be_given_an_image_is_refused_before_anything_is_built() {
         let error = remote("production").check().unwrap_err();
-        assert!(error.to_string().ends_with("push it, and name it with --image"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .ends_with("push it, and name it with --image"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -249,22 +303,43 @@ mod tests {
             "spec": {"template": {"spec": {"containers": [container]}}},
         })];
         let flags = vec!["--allow-interactive".to_owned()];
-        let installation = Installation { flags, role_model: true, replicas: 3 };
-        remote("kind-dev").adapt(&mut objects, &installation, "example.com/server:1".to_owned());
+        let installation = Installation {
+            flags,
+            role_model: true,
+            replicas: 3,
+        };
+        remote("kind-dev").adapt(
+            &mut objects,
+            &installation,
+            "example.com/server:1".to_owned(),
+        );
         let spec = &objects[0]["spec"];
         assert_eq!(spec["replicas"], 3);
         assert_eq!(spec["template"]["spec"]["nodeName"], Value::Null);
         let container = &spec["template"]["spec"]["containers"][0];
         assert_eq!(container["image"], "example.com/server:1");
-        let args =
-            ["--address=:8443", "--cluster-name=kind-dev", "--granted-role-name=pod-exec", "--allow-interactive"];
+        let args = [
+            "--address=:8443",
+            "--cluster-name=kind-dev",
+            "--granted-role-name=pod-exec",
+            "--allow-interactive",
+        ];
         assert_eq!(container["args"], json!(args));
-        assert!(spec["template"]["metadata"]["annotations"]["kube-request-access/installed"].is_string());
+        assert!(
+            spec["template"]["metadata"]["annotations"]["kube-request-access/installed"]
+                .is_string()
+        );
     }
 
     #[test]
     fn images_are_loaded_into_the_cluster_of_the_context() {
-        let command = format!("{:?}", load(Loader::Kind("dev"), Path::new("/tmp/image.tar")));
-        assert_eq!(command, r#""kind" "load" "image-archive" "--name" "dev" "/tmp/image.tar""#);
+        let command = format!(
+            "{:?}",
+            load(Loader::Kind("dev"), Path::new("/tmp/image.tar"))
+        );
+        assert_eq!(
+            command,
+            r#""kind" "load" "image-archive" "--name" "dev" "/tmp/image.tar""#
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! A running development cluster of this checkout, as `.run/` remembers it: for `--detach`, `--stop` and `create-user`.
+//! A running development cluster of this checkout, as `.run/` remembers it: for `--detach`,
+//! `--stop` and `create-user`.
 
 use std::{
     fs, io,
@@ -62,7 +63,9 @@ pub enum SessionError {
 impl Session {
     /// That of this checkout.
     pub fn here() -> Self {
-        Self { dir: crate::checkout().join(".run") }
+        Self {
+            dir: crate::checkout().join(".run"),
+        }
     }
 
     /// Where it is.
@@ -87,10 +90,16 @@ impl Session {
 
     /// The process that owns the cluster, while it lives.
     pub fn owner(&self) -> Option<u32> {
-        let pid: u32 = fs::read_to_string(self.dir.join("pid")).ok()?.trim().parse().ok()?;
+        let pid: u32 = fs::read_to_string(self.dir.join("pid"))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()?;
         // Another process may have its number by now.
         let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        String::from_utf8_lossy(&command).contains("kra-run").then_some(pid)
+        String::from_utf8_lossy(&command)
+            .contains("kra-run")
+            .then_some(pid)
     }
 
     /// Looks whether another may be started.
@@ -99,7 +108,10 @@ impl Session {
     /// One runs.
     pub fn must_be_free(&self) -> Result<(), SessionError> {
         match self.owner() {
-            Some(pid) => Err(SessionError::Running { kubeconfig: self.kubeconfig(), pid }),
+            Some(pid) => Err(SessionError::Running {
+                kubeconfig: self.kubeconfig(),
+                pid,
+            }),
             None => Ok(()),
         }
     }
@@ -144,12 +156,14 @@ impl Session {
     /// # Errors
     /// None does.
     pub fn cluster(&self) -> Result<Cluster, SessionError> {
-        let dir = fs::read_to_string(self.dir.join("cluster")).map_err(|_none| SessionError::NotRunning)?;
+        let dir = fs::read_to_string(self.dir.join("cluster"))
+            .map_err(|_none| SessionError::NotRunning)?;
         self.owner().ok_or(SessionError::NotRunning)?;
         Ok(Cluster::attach(Path::new(&dir))?)
     }
 
-    /// Ends the session and forgets it, and waits until its cluster is gone. Answers whether one was running.
+    /// Ends the session and forgets it, and waits until its cluster is gone. Answers whether one
+    /// was running.
     ///
     /// # Errors
     /// It does not end, or its files stay.
@@ -174,16 +188,20 @@ impl Session {
     /// It stays.
     pub fn forget(&self) -> Result<(), SessionError> {
         match fs::remove_dir_all(&self.dir) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(SessionError::File { path: self.dir.clone(), source })
-            }
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(SessionError::File {
+                path: self.dir.clone(),
+                source,
+            }),
             _ => Ok(()),
         }
     }
 
     fn write(&self, name: &str, content: &str) -> Result<(), SessionError> {
         let path = self.dir.join(name);
-        let failed = |source| SessionError::File { path: path.clone(), source };
+        let failed = |source| SessionError::File {
+            path: path.clone(),
+            source,
+        };
         fs::create_dir_all(&self.dir).map_err(failed)?;
         fs::write(&path, content).map_err(failed)
     }
@@ -199,7 +217,10 @@ pub fn lay_out(bin: &Path, cluster: &Cluster, plugin: &Path) -> Result<(), Sessi
         move |source| SessionError::File { path, source }
     };
     fs::create_dir_all(bin).map_err(failed(bin))?;
-    for (name, from) in [("kubectl", cluster.kubectl_path()), ("kubectl-request", plugin.to_owned())] {
+    for (name, from) in [
+        ("kubectl", cluster.kubectl_path()),
+        ("kubectl-request", plugin.to_owned()),
+    ] {
         let to = bin.join(name);
         let _absent: io::Result<()> = fs::remove_file(&to);
         fs::copy(&from, &to).map_err(failed(&to))?;
@@ -208,8 +229,14 @@ pub fn lay_out(bin: &Path, cluster: &Cluster, plugin: &Path) -> Result<(), Sessi
 }
 
 fn end(pid: u32, is_gone: impl Fn() -> bool) -> Result<(), SessionError> {
-    let failed = |source| SessionError::File { path: PathBuf::from("kill"), source };
-    Command::new("kill").arg(pid.to_string()).status().map_err(failed)?;
+    let failed = |source| SessionError::File {
+        path: PathBuf::from("kill"),
+        source,
+    };
+    Command::new("kill")
+        .arg(pid.to_string())
+        .status()
+        .map_err(failed)?;
     wait_until(is_gone).map_err(|Late| SessionError::Stubborn { pid })
 }
 
@@ -232,14 +259,19 @@ mod tests {
     use super::*;
 
     fn session(dir: &tempfile::TempDir) -> Session {
-        Session { dir: dir.path().join(".run") }
+        Session {
+            dir: dir.path().join(".run"),
+        }
     }
 
     #[test]
     fn without_a_session_there_is_nothing_to_stop() {
         let dir = tempfile::tempdir().unwrap();
         assert!(!session(&dir).stop().unwrap());
-        assert!(matches!(session(&dir).cluster(), Err(SessionError::NotRunning)));
+        assert!(matches!(
+            session(&dir).cluster(),
+            Err(SessionError::NotRunning)
+        ));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! ^C, TERM and a closed terminal: while something starts they end this process at once, once it is up in order.
+//! ^C, TERM and a closed terminal: while something starts they end this process at once, once it is
+//! up in order.
 
 use std::{
     io,
@@ -25,7 +26,8 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// Begins to listen. A signal runs `clean_up` and ends this process, until [`Self::in_order`] is called.
+    /// Begins to listen. A signal runs `clean_up` and ends this process, until [`Self::in_order`]
+    /// is called.
     ///
     /// # Errors
     /// Signals cannot be caught.
@@ -54,7 +56,10 @@ impl Ending {
 
     /// Waits for a signal, no longer than this; answers whether one came.
     pub fn is_asked_within(&self, patience: Duration) -> bool {
-        !matches!(self.asked.recv_timeout(patience), Err(RecvTimeoutError::Timeout))
+        !matches!(
+            self.asked.recv_timeout(patience),
+            Err(RecvTimeoutError::Timeout)
+        )
     }
 
     /// Waits for a signal.

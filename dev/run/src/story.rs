@@ -1,5 +1,5 @@
-//! The story that the project tells, played with stock kubectl: each command as it is typed, its real output, and a
-//! check that what happened is what should have.
+//! The story that the project tells, played with stock kubectl: each command as it is typed, its
+//! real output, and a check that what happened is what should have.
 
 use std::{
     io::{self, Write},
@@ -67,7 +67,13 @@ impl End<'_> {
     ///
     /// # Errors
     /// It did not; `step` is where in the story that was.
-    pub fn check(self, step: &str, command: &str, status: ExitStatus, said: String) -> Result<String, StoryError> {
+    pub fn check(
+        self,
+        step: &str,
+        command: &str,
+        status: ExitStatus,
+        said: String,
+    ) -> Result<String, StoryError> {
         let (success, text) = match self {
             Self::Well(text) => (true, text),
             Self::Refused(text) => (false, text),
@@ -75,9 +81,18 @@ impl End<'_> {
         if status.success() == success && said.contains(text) {
             return Ok(said);
         }
-        let expected = format!("{} with {text:?}", if success { "success" } else { "a refusal" });
+        let expected = format!(
+            "{} with {text:?}",
+            if success { "success" } else { "a refusal" }
+        );
         let (step, command) = (step.to_owned(), command.to_owned());
-        Err(StoryError::Unexpected { step, command, expected, status: status.to_string(), output: said })
+        Err(StoryError::Unexpected {
+            step,
+            command,
+            expected,
+            status: status.to_string(),
+            output: said,
+        })
     }
 }
 
@@ -86,7 +101,11 @@ impl End<'_> {
 /// # Errors
 /// Something else happened.
 pub fn play(stage: &Stage, to: &mut impl Write) -> Result<(), StoryError> {
-    let mut teller = Teller { stage, to, step: String::new() };
+    let mut teller = Teller {
+        stage,
+        to,
+        step: String::new(),
+    };
     teller.once()?;
     teller.for_an_hour()?;
     teller.say("The story happened as it should.")
@@ -101,35 +120,75 @@ struct Teller<'a, W> {
 
 impl<W: Write> Teller<'_, W> {
     fn once(&mut self) -> Result<(), StoryError> {
-        let no = if self.stage.standing_rights { "you have not asked for this yet" } else { "cannot create resource" };
+        let no = if self.stage.standing_rights {
+            "you have not asked for this yet"
+        } else {
+            "cannot create resource"
+        };
         self.say("1. jane runs a command in a pod. She has not asked for it.")?;
-        self.kubectl("--context jane exec deploy/nginx -- ls", None, End::Refused(no))?;
+        self.kubectl(
+            "--context jane exec deploy/nginx -- ls",
+            None,
+            End::Refused(no),
+        )?;
         self.say("2. She asks.")?;
-        let name = self.ask("request --context jane exec deploy/nginx --reason 'what is in there?' -- ls")?;
+        let name = self
+            .ask("request --context jane exec deploy/nginx --reason 'what is in there?' -- ls")?;
         self.say("3. amy, who may grant, reads the request and says yes.")?;
-        self.kubectl(&format!("request --context amy grant {name}"), Some("y\n"), End::Well("created grant"))?;
+        self.kubectl(
+            &format!("request --context amy grant {name}"),
+            Some("y\n"),
+            End::Well("created grant"),
+        )?;
         let wait = format!("--context jane wait --for=condition=Granted --timeout=30s acr/{name}");
         self.kubectl(&wait, None, End::Well("condition met"))?;
         self.say("4. The same command works, once.")?;
-        self.kubectl("--context jane exec deploy/nginx -- ls", None, End::Well("www"))?;
-        self.kubectl("--context jane exec deploy/nginx -- ls", None, End::Refused("was for one use")).map(drop)
+        self.kubectl(
+            "--context jane exec deploy/nginx -- ls",
+            None,
+            End::Well("www"),
+        )?;
+        self.kubectl(
+            "--context jane exec deploy/nginx -- ls",
+            None,
+            End::Refused("was for one use"),
+        )
+        .map(drop)
     }
 
     fn for_an_hour(&mut self) -> Result<(), StoryError> {
         self.say("5. For an hour: again and again, but nothing else.")?;
-        let name = self.ask("request --context jane exec deploy/nginx --valid-for 1h -- cat www/index.html")?;
-        self.kubectl(&format!("request --context amy grant {name} --yes"), None, End::Well("created grant"))?;
+        let name = self
+            .ask("request --context jane exec deploy/nginx --valid-for 1h -- cat www/index.html")?;
+        self.kubectl(
+            &format!("request --context amy grant {name} --yes"),
+            None,
+            End::Well("created grant"),
+        )?;
         let wait = format!("--context jane wait --for=condition=Granted --timeout=30s acr/{name}");
         self.kubectl(&wait, None, End::Well("condition met"))?;
         for _ in 0..2 {
-            self.kubectl("--context jane exec deploy/nginx -- cat www/index.html", None, End::Well("Welcome"))?;
+            self.kubectl(
+                "--context jane exec deploy/nginx -- cat www/index.html",
+                None,
+                End::Well("Welcome"),
+            )?;
         }
         let other = "--context jane exec deploy/nginx -- cat /etc/passwd";
-        self.kubectl(other, None, End::Refused(r#"you ran     ["cat","/etc/passwd"]"#))?;
+        self.kubectl(
+            other,
+            None,
+            End::Refused(r#"you ran     ["cat","/etc/passwd"]"#),
+        )?;
         self.say("6. Deleting the request ends the access at once.")?;
-        self.kubectl(&format!("--context jane delete acr {name}"), None, End::Well("deleted"))?;
+        self.kubectl(
+            &format!("--context jane delete acr {name}"),
+            None,
+            End::Well("deleted"),
+        )?;
         let again = "--context jane exec deploy/nginx -- cat www/index.html";
-        self.kubectl(again, None, End::Refused(self.refusal_at_the_end())).map(drop)
+        self.kubectl(again, None, End::Refused(self.refusal_at_the_end()))
+            .map(drop)
     }
 
     /// Without standing rights RBAC may have seen that the binding is gone, or not yet.
@@ -148,10 +207,20 @@ impl<W: Write> Teller<'_, W> {
     }
 
     /// Runs a line as a shell would, shows it with its output, and checks how it ended.
-    fn kubectl(&mut self, line: &str, input: Option<&str>, end: End<'_>) -> Result<String, StoryError> {
+    fn kubectl(
+        &mut self,
+        line: &str,
+        input: Option<&str>,
+        end: End<'_>,
+    ) -> Result<String, StoryError> {
         let command = format!("kubectl {line}");
-        let failed = |source| StoryError::Play { command: command.clone(), source };
-        let typed = input.map(|input| format!("echo {} | ", input.trim())).unwrap_or_default();
+        let failed = |source| StoryError::Play {
+            command: command.clone(),
+            source,
+        };
+        let typed = input
+            .map(|input| format!("echo {} | ", input.trim()))
+            .unwrap_or_default();
         writeln!(self.to, "$ {typed}{command}").map_err(failed)?;
         let output = run(self.stage, &command, input).map_err(failed)?;
         let said = [output.stdout.as_slice(), &output.stderr].concat();
@@ -162,7 +231,10 @@ impl<W: Write> Teller<'_, W> {
 
     fn say(&mut self, text: &str) -> Result<(), StoryError> {
         text.clone_into(&mut self.step);
-        writeln!(self.to, "# {text}").map_err(|source| StoryError::Play { command: text.to_owned(), source })
+        writeln!(self.to, "# {text}").map_err(|source| StoryError::Play {
+            command: text.to_owned(),
+            source,
+        })
     }
 }
 

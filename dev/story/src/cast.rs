@@ -34,23 +34,39 @@ fn of_events(events: &[Event]) -> String {
         // A title, and an empty line below.
         let top = next.saturating_add(1);
         next = top.saturating_add(height).saturating_add(1);
-        Pane { screen: Screen::new(COLUMNS), top }
+        Pane {
+            screen: Screen::new(COLUMNS),
+            top,
+        }
     });
     let header = json!({
         "version": 2, "width": COLUMNS, "height": next, "title": "kube-request-access: from refused to running",
         "env": {"TERM": "xterm-256color"},
     });
     let mut lines = vec![header.to_string()];
-    let titles = panes.iter().zip(Person::ALL).map(|(pane, person)| title(pane, person));
+    let titles = panes
+        .iter()
+        .zip(Person::ALL)
+        .map(|(pane, person)| title(pane, person));
     lines.push(json!([0.0, "o", format!("\u{1b}[2J{}", titles.collect::<String>())]).to_string());
     for event in events {
-        let pane = panes.iter_mut().zip(Person::ALL).find(|(_, person)| *person == event.on);
+        let pane = panes
+            .iter_mut()
+            .zip(Person::ALL)
+            .find(|(_, person)| *person == event.on);
         let Some((pane, _)) = pane else { continue };
         let changed = pane.screen.write(event.at, event.kind, &event.text);
         let mut output = String::new();
         for row in changed {
             output.push_str(&at(pane.top.saturating_add(row), 0));
-            output.push_str(&pane.screen.rows().get(row).map(coloured).unwrap_or_default());
+            output.push_str(
+                &pane
+                    .screen
+                    .rows()
+                    .get(row)
+                    .map(coloured)
+                    .unwrap_or_default(),
+            );
             output.push_str("\u{1b}[K");
         }
         let (row, column) = pane.screen.cursor();
@@ -72,12 +88,19 @@ fn height(events: &[Event], person: Person) -> usize {
 
 fn title(pane: &Pane, person: Person) -> String {
     let text = format!(" {}", person.title());
-    format!("{}{INVERSE}{text:COLUMNS$}{PLAIN}", at(pane.top.saturating_sub(1), 0))
+    format!(
+        "{}{INVERSE}{text:COLUMNS$}{PLAIN}",
+        at(pane.top.saturating_sub(1), 0)
+    )
 }
 
 /// Moves the cursor; both count from 0.
 fn at(row: usize, column: usize) -> String {
-    format!("\u{1b}[{};{}H", row.saturating_add(1), column.saturating_add(1))
+    format!(
+        "\u{1b}[{};{}H",
+        row.saturating_add(1),
+        column.saturating_add(1)
+    )
 }
 
 fn coloured(row: &Row) -> String {
@@ -119,14 +142,25 @@ mod tests {
             event(300, Person::Jane, Kind::Said, "etc\r\n"),
             event(400, Person::Amy, Kind::Said, "x"),
         ]);
-        let lines: Vec<Value> = cast.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let lines: Vec<Value> = cast
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
         assert_eq!(
-            (&lines[0]["version"], &lines[0]["width"], &lines[0]["height"]),
+            (
+                &lines[0]["version"],
+                &lines[0]["width"],
+                &lines[0]["height"]
+            ),
             (&json!(2), &json!(COLUMNS), &json!(8))
         );
         assert_eq!(
             lines[3],
-            json!([0.2, "o", "\u{1b}[2;1H\u{1b}[1;32m$\u{1b}[0m \u{1b}[1mls\u{1b}[0m\u{1b}[K\u{1b}[3;1H"])
+            json!([
+                0.2,
+                "o",
+                "\u{1b}[2;1H\u{1b}[1;32m$\u{1b}[0m \u{1b}[1mls\u{1b}[0m\u{1b}[K\u{1b}[3;1H"
+            ])
         );
         assert_eq!(lines[4][2], "\u{1b}[3;1Hetc\u{1b}[K\u{1b}[4;1H");
         assert_eq!(lines[5][2], "\u{1b}[7;1Hx\u{1b}[K\u{1b}[7;2H");

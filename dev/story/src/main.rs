@@ -1,7 +1,9 @@
-//! `dev/story/run`: the story of this project, played for real with stock kubectl, and every step checked.
+//! `dev/story/run`: the story of this project, played for real with stock kubectl, and every step
+//! checked.
 //!
 //! - [`stage`]: a Kubernetes with kube-request-access in it, jane and amy.
-//! - [`terminal`]: a command at a terminal of its own; [`teller`]: what is typed, shown and expected.
+//! - [`terminal`]: a command at a terminal of its own; [`teller`]: what is typed, shown and
+//!   expected.
 //! - [`stories`]: with plain kubectl, and with the plugin.
 //! - [`timing`]: from refused to running, with an approver who answers at once.
 //! - [`recording`] → [`screen`] → [`cast`], [`picture`]: what `--record` writes.
@@ -31,7 +33,8 @@ use crate::{recording::Recording, stage::Stage, teller::Teller};
 #[derive(Debug, Parser)]
 #[command(name = "dev/story/run", max_term_width = 100)]
 struct Arguments {
-    /// Play it on what ./scripts/run left running, instead of on a cluster of its own; jane's requests there are deleted
+    /// Play it on what ./scripts/run left running, instead of on a cluster of its own; jane's
+    /// requests there are deleted
     #[arg(long)]
     running: bool,
     /// How often "from refused to running" is measured
@@ -57,7 +60,11 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::Result<()> {
-    let stage = if arguments.running { Stage::running()? } else { Stage::of_its_own()? };
+    let stage = if arguments.running {
+        Stage::running()?
+    } else {
+        Stage::of_its_own()?
+    };
     let played = play(arguments, &stage, out);
     let cleared = stage.clear();
     played.and(cleared)
@@ -70,12 +77,18 @@ fn play(arguments: &Arguments, stage: &Stage, out: &mut impl Write) -> anyhow::R
     let mut teller = Teller::new(stage, out, arguments.record);
     stories::plugin(&mut teller)?;
     let recording = teller.recording();
-    writeln!(out, "\n## From refused to running, with an approver who answers at once\n")?;
+    writeln!(
+        out,
+        "\n## From refused to running, with an approver who answers at once\n"
+    )?;
     let times = timing::measure(stage, arguments.rounds, out)?;
     if let Some(most) = arguments.require_seconds
         && times.median.as_secs_f64() > most
     {
-        bail!("from refused to running takes {:.2} s, more than {most} s", times.median.as_secs_f64());
+        bail!(
+            "from refused to running takes {:.2} s, more than {most} s",
+            times.median.as_secs_f64()
+        );
     }
     if arguments.record {
         write(&recording, stage)?;
@@ -86,8 +99,15 @@ fn play(arguments: &Arguments, stage: &Stage, out: &mut impl Write) -> anyhow::R
 
 fn write(recording: &Recording, stage: &Stage) -> anyhow::Result<()> {
     let docs = run::checkout().join("docs");
-    for (name, content) in [("story.cast", cast::cast(recording)), ("story.svg", picture::svg(recording))] {
-        if let Some(path) = stage.paths().into_iter().find(|path| content.contains(path)) {
+    for (name, content) in [
+        ("story.cast", cast::cast(recording)),
+        ("story.svg", picture::svg(recording)),
+    ] {
+        if let Some(path) = stage
+            .paths()
+            .into_iter()
+            .find(|path| content.contains(path))
+        {
             bail!("{name} would show {path}, which is of this machine");
         }
         let path = docs.join(name);

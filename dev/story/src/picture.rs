@@ -1,4 +1,5 @@
-//! The story as an SVG: both terminals as they are at the end, and, where styles are animated, how that came about.
+//! The story as an SVG: both terminals as they are at the end, and, where styles are animated, how
+//! that came about.
 //!
 //! It plays once and then stays. Whoever wants no motion, or has no CSS, sees the end at once.
 
@@ -43,17 +44,29 @@ pub(crate) fn svg(recording: &Recording) -> String {
 
 fn of_events(events: &[Event]) -> String {
     let (mut windows, mut top) = (String::new(), 1_usize);
-    let width = COLUMNS.saturating_mul(SIZE).saturating_mul(6).div_ceil(10).saturating_add(MARGIN.saturating_mul(2));
+    let width = COLUMNS
+        .saturating_mul(SIZE)
+        .saturating_mul(6)
+        .div_ceil(10)
+        .saturating_add(MARGIN.saturating_mul(2));
     for person in Person::ALL {
         let mut screen = Screen::new(COLUMNS);
         for event in events.iter().filter(|event| event.on == person) {
             screen.write(event.at, event.kind, &event.text);
         }
-        let height = screen.rows().len().saturating_mul(LINE).saturating_add(TITLE).saturating_add(MARGIN);
+        let height = screen
+            .rows()
+            .len()
+            .saturating_mul(LINE)
+            .saturating_add(TITLE)
+            .saturating_add(MARGIN);
         windows.push_str(&window(&screen, person, top, width, height));
         top = top.saturating_add(height).saturating_add(GAP);
     }
-    let (whole, height) = (width.saturating_add(2), top.saturating_sub(GAP).saturating_add(1));
+    let (whole, height) = (
+        width.saturating_add(2),
+        top.saturating_sub(GAP).saturating_add(1),
+    );
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {whole} {height}\" width=\"{whole}\" height=\"{height}\" \
          role=\"img\" aria-labelledby=\"title description\" xml:space=\"preserve\">\
@@ -72,10 +85,16 @@ fn window(screen: &Screen, person: Person, top: usize, width: usize, height: usi
     let first = top.saturating_add(TITLE).saturating_add(SIZE);
     let line = |row: usize| first.saturating_add(row.saturating_mul(LINE));
     for (row, content) in screen.rows().iter().enumerate() {
-        content.spans().iter().for_each(|span| push(&mut window, span, line(row), None));
+        content
+            .spans()
+            .iter()
+            .for_each(|span| push(&mut window, span, line(row), None));
     }
     for vanished in screen.vanished() {
-        vanished.spans.iter().for_each(|span| push(&mut window, span, line(vanished.row), Some(vanished.at)));
+        vanished
+            .spans
+            .iter()
+            .for_each(|span| push(&mut window, span, line(vanished.row), Some(vanished.at)));
     }
     window.push_str("</g>\n");
     window
@@ -93,18 +112,25 @@ fn push(to: &mut String, span: &Span, y: usize, until: Option<Duration>) {
     let mut style = format!("animation-delay:{}", seconds(span.from));
     if let Some(lasts) = lasts {
         // Writing into a String does not fail.
-        let _: std::fmt::Result =
-            write!(style, ";animation-duration:{}", seconds(lasts.max(Duration::from_millis(10))));
+        let _: std::fmt::Result = write!(
+            style,
+            ";animation-duration:{}",
+            seconds(lasts.max(Duration::from_millis(10)))
+        );
     }
     let column = u32::try_from(span.column).unwrap_or_default();
     let x = f64::from(u32::try_from(MARGIN).unwrap_or_default()) + f64::from(column) * LETTER;
     let text = escaped(&span.text);
-    let _: std::fmt::Result =
-        writeln!(to, "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y}\" style=\"{style}\">{text}</text>");
+    let _: std::fmt::Result = writeln!(
+        to,
+        "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y}\" style=\"{style}\">{text}</text>"
+    );
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -127,7 +153,9 @@ mod tests {
             event(3000, Kind::Said, "\rgranted\r\n"),
         ]);
         assert!(
-            svg.contains(r#"<text class="prompt" x="16.0" y="47" style="animation-delay:0.00s">$</text>"#),
+            svg.contains(
+                r#"<text class="prompt" x="16.0" y="47" style="animation-delay:0.00s">$</text>"#
+            ),
             "{svg}"
         );
         let typed = r#"<text class="typed" x="32.8" y="47" style="animation-delay:0.50s;animation-duration:0.10s">a&lt;b</text>"#;
@@ -135,7 +163,10 @@ mod tests {
         assert!(svg.contains(
             r#"class="past" x="16.0" y="66" style="animation-delay:1.00s;animation-duration:2.00s">waiting<"#
         ));
-        assert!(svg.contains(r#"class="said" x="16.0" y="66" style="animation-delay:3.00s">granted<"#), "{svg}");
+        assert!(
+            svg.contains(r#"class="said" x="16.0" y="66" style="animation-delay:3.00s">granted<"#),
+            "{svg}"
+        );
         assert!(svg.contains(".past{fill:#57606a;opacity:0}"));
     }
 }

@@ -37,13 +37,21 @@ pub(crate) struct Recording {
 impl Recording {
     /// Begins now.
     pub(crate) fn new() -> Self {
-        Self { began: Instant::now(), events: Arc::default() }
+        Self {
+            began: Instant::now(),
+            events: Arc::default(),
+        }
     }
 
     /// Something appears now.
     pub(crate) fn add(&self, on: Person, kind: Kind, text: &str) {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        events.push(Event { at: self.began.elapsed(), on, kind, text: text.to_owned() });
+        events.push(Event {
+            at: self.began.elapsed(),
+            on,
+            kind,
+            text: text.to_owned(),
+        });
     }
 
     /// All of it, with long pauses cut short.
@@ -69,7 +77,12 @@ mod tests {
 
     #[test]
     fn a_long_pause_is_cut_and_all_after_it_comes_sooner() {
-        let event = |at| Event { at, on: Person::Amy, kind: Kind::Said, text: String::new() };
+        let event = |at| Event {
+            at,
+            on: Person::Amy,
+            kind: Kind::Said,
+            text: String::new(),
+        };
         let [half, late, later] = [500, 60_000, 60_250].map(Duration::from_millis);
         let events = without_long_pauses([half, late, later].map(event).to_vec());
         let times: Vec<u128> = events.iter().map(|event| event.at.as_millis()).collect();

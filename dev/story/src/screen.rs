@@ -1,4 +1,5 @@
-//! A terminal that never scrolls, of which one knows when each character appeared, and what vanished.
+//! A terminal that never scrolls, of which one knows when each character appeared, and what
+//! vanished.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -12,7 +13,11 @@ pub(crate) struct Cell {
     pub(crate) since: Duration,
 }
 
-const BLANK: Cell = Cell { character: ' ', kind: Kind::Said, since: Duration::ZERO };
+const BLANK: Cell = Cell {
+    character: ' ',
+    kind: Kind::Said,
+    since: Duration::ZERO,
+};
 
 /// A line on it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -90,7 +95,14 @@ impl Row {
 impl Screen {
     /// An empty one.
     pub(crate) fn new(columns: usize) -> Self {
-        Self { columns, rows: vec![Row::default()], row: 0, column: 0, vanished: Vec::new(), escape: None }
+        Self {
+            columns,
+            rows: vec![Row::default()],
+            row: 0,
+            column: 0,
+            vanished: Vec::new(),
+            escape: None,
+        }
     }
 
     /// All lines.
@@ -124,7 +136,14 @@ impl Screen {
                     if self.column >= self.columns {
                         self.feed();
                     }
-                    self.put(Cell { character, kind, since: at }, at);
+                    self.put(
+                        Cell {
+                            character,
+                            kind,
+                            since: at,
+                        },
+                        at,
+                    );
                     changed.insert(self.row);
                     self.column = self.column.saturating_add(1);
                 }
@@ -135,7 +154,9 @@ impl Screen {
 
     /// Colours and the like are left out.
     fn is_of_an_escape(&mut self, character: char) -> bool {
-        let Some(escape) = &mut self.escape else { return false };
+        let Some(escape) = &mut self.escape else {
+            return false;
+        };
         let is_parameter = matches!(character, '[' | '?' | ';' | '0'..='9');
         if is_parameter {
             escape.push(character);
@@ -162,12 +183,16 @@ impl Screen {
     }
 
     fn put(&mut self, cell: Cell, at: Duration) {
-        let Some(row) = self.rows.get_mut(self.row) else { return };
+        let Some(row) = self.rows.get_mut(self.row) else {
+            return;
+        };
         if row.cells.len() <= self.column {
             row.cells.resize(self.column.saturating_add(1), BLANK);
         }
         let spans = row.spans();
-        let Some(old) = row.cells.get_mut(self.column) else { return };
+        let Some(old) = row.cells.get_mut(self.column) else {
+            return;
+        };
         if (old.character, old.kind) == (cell.character, cell.kind) {
             return;
         }
@@ -177,7 +202,11 @@ impl Screen {
             row.is_kept = true;
             // What stays of it belongs to the line that it is now.
             row.cells.iter_mut().for_each(|cell| cell.since = at);
-            self.vanished.push(Vanished { row: self.row, spans, at });
+            self.vanished.push(Vanished {
+                row: self.row,
+                spans,
+                at,
+            });
         }
     }
 }
@@ -208,7 +237,9 @@ mod tests {
         screen.write(SECOND, Kind::Said, "\rwaiting: 0s");
         screen.write(SECOND * 2, Kind::Said, "\r           \rgranted\n");
         assert_eq!(texts(&screen), ["granted    ", ""]);
-        let [vanished] = screen.vanished() else { panic!("{:?}", screen.vanished()) };
+        let [vanished] = screen.vanished() else {
+            panic!("{:?}", screen.vanished())
+        };
         assert_eq!((vanished.row, vanished.at), (0, SECOND * 2));
         assert_eq!(vanished.spans[0].text, "waiting: 0s");
         assert_eq!(screen.rows()[0].spans()[0].from, SECOND * 2);
@@ -220,9 +251,18 @@ mod tests {
         for (second, text) in [(1, "\rwaited 0s"), (2, "\rwaited 1s"), (3, "\rwaited 2s")] {
             screen.write(SECOND * second, Kind::Said, text);
         }
-        let seen = screen.vanished().iter().map(|line| (line.spans[0].text.as_str(), line.spans[0].from, line.at));
+        let seen = screen
+            .vanished()
+            .iter()
+            .map(|line| (line.spans[0].text.as_str(), line.spans[0].from, line.at));
         let seen: Vec<(&str, Duration, Duration)> = seen.collect();
-        assert_eq!(seen, [("waited 0s", SECOND, SECOND * 2), ("waited 1s", SECOND * 2, SECOND * 3)]);
+        assert_eq!(
+            seen,
+            [
+                ("waited 0s", SECOND, SECOND * 2),
+                ("waited 1s", SECOND * 2, SECOND * 3)
+            ]
+        );
         assert_eq!(screen.rows()[0].spans()[0].from, SECOND * 3);
     }
 
@@ -233,7 +273,10 @@ mod tests {
         screen.write(SECOND, Kind::Typed, "l");
         screen.write(SECOND * 2, Kind::Typed, "s -l");
         let spans = screen.rows()[0].spans();
-        let seen: Vec<(usize, &str)> = spans.iter().map(|span| (span.column, span.text.as_str())).collect();
+        let seen: Vec<(usize, &str)> = spans
+            .iter()
+            .map(|span| (span.column, span.text.as_str()))
+            .collect();
         assert_eq!(seen, [(0, "$"), (2, "ls -l")]);
         assert_eq!((spans[1].from, spans[1].to), (SECOND, SECOND * 2));
     }

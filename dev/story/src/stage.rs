@@ -1,4 +1,5 @@
-//! A Kubernetes with kube-request-access in it, the Deployment `nginx`, the pod `box`, jane and amy.
+//! A Kubernetes with kube-request-access in it, the Deployment `nginx`, the pod `box`, jane and
+//! amy.
 
 use std::{
     path::{Path, PathBuf},
@@ -65,9 +66,17 @@ impl Desk {
         let path = run::story::path_with(&self.bin);
         // The program too is looked for on this PATH.
         let mut command = Command::new(program);
-        command.current_dir(run::checkout()).env("PATH", path).env("KUBECONFIG", &self.kubeconfig);
-        command.env("KUBERC", "off").env("KUBECACHEDIR", &self.cache).env_remove("KUBECTL");
-        command.env("SHELL", "/bin/sh").env("TERM", "xterm-256color");
+        command
+            .current_dir(run::checkout())
+            .env("PATH", path)
+            .env("KUBECONFIG", &self.kubeconfig);
+        command
+            .env("KUBERC", "off")
+            .env("KUBECACHEDIR", &self.cache)
+            .env_remove("KUBECTL");
+        command
+            .env("SHELL", "/bin/sh")
+            .env("TERM", "xterm-256color");
         command
     }
 }
@@ -90,7 +99,10 @@ impl Stage {
     /// On a new cluster.
     pub(crate) fn of_its_own() -> anyhow::Result<Self> {
         let binaries = Binaries::build(Progress::Stderr)?;
-        let cluster = Cluster::start(&Options { node: NodeChoice::Container, ..Options::default() })?;
+        let cluster = Cluster::start(&Options {
+            node: NodeChoice::Container,
+            ..Options::default()
+        })?;
         cluster.deploy_nginx(Progress::Stderr)?;
         let settings = Settings {
             manifests: "deploy",
@@ -105,7 +117,11 @@ impl Stage {
         let installed = run::install(&cluster, &settings, Progress::Stderr)?;
         let bin = cluster.dir().join("story");
         run::session::lay_out(&bin, &cluster, &binaries.plugin())?;
-        Self { cluster: Owned::Ours(Box::new(cluster), installed), bin }.set()
+        Self {
+            cluster: Owned::Ours(Box::new(cluster), installed),
+            bin,
+        }
+        .set()
     }
 
     /// On that of `./scripts/run`.
@@ -113,20 +129,25 @@ impl Stage {
         let session = Session::here();
         let cluster = session.cluster()?;
         forget_requests(&cluster)?;
-        Self { cluster: Owned::Theirs(cluster), bin: session.bin() }.set()
+        Self {
+            cluster: Owned::Theirs(cluster),
+            bin: session.bin(),
+        }
+        .set()
     }
 
     fn set(self) -> anyhow::Result<Self> {
         for person in Person::ALL {
             let users = [(person.name(), person.groups())];
-            self.cluster.get().write_kubeconfig(&self.kubeconfig(person), &users)?;
+            self.cluster
+                .get()
+                .write_kubeconfig(&self.kubeconfig(person), &users)?;
             // As it is called in the denials.
             let rename = ["config", "rename-context", person.name(), "dev"];
             kubectl::output(self.desk(person).command("kubectl").args(rename), None)?;
         }
         let sleep = ["sleep", "100000"];
-        let container =
-            json!({"name": "main", "image": "localhost/busybox:1", "imagePullPolicy": "Never", "command": sleep});
+        let container = json!({"name": "main", "image": "localhost/busybox:1", "imagePullPolicy": "Never", "command": sleep});
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "box", "namespace": "default"},
             "spec": {"nodeName": "127.0.0.1", "terminationGracePeriodSeconds": 0, "containers": [container]},
@@ -141,14 +162,19 @@ impl Stage {
     pub(crate) fn clear(self) -> anyhow::Result<()> {
         match self.cluster {
             Owned::Ours(cluster, _installed) => Ok(cluster.stop()?),
-            Owned::Theirs(cluster) => {
-                Ok(kubectl::output(cluster.kubectl_as_admin().args(["delete", "pod", "box"]), None).map(drop)?)
-            }
+            Owned::Theirs(cluster) => Ok(kubectl::output(
+                cluster.kubectl_as_admin().args(["delete", "pod", "box"]),
+                None,
+            )
+            .map(drop)?),
         }
     }
 
     fn kubeconfig(&self, person: Person) -> PathBuf {
-        self.cluster.get().dir().join(format!("story-{}", person.name()))
+        self.cluster
+            .get()
+            .dir()
+            .join(format!("story-{}", person.name()))
     }
 
     /// Where a person types.
@@ -162,9 +188,19 @@ impl Stage {
 
     /// Paths of this machine, which are nobody else's business.
     pub(crate) fn paths(&self) -> Vec<String> {
-        let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.parent().is_some());
-        let here = [Some(run::checkout()), Some(self.cluster.get().dir().to_owned()), cluster::cache_dir(), home];
-        here.iter().flatten().map(|path: &PathBuf| Path::display(path).to_string()).collect()
+        let home = std::env::var_os("HOME")
+            .map(PathBuf::from)
+            .filter(|home| home.parent().is_some());
+        let here = [
+            Some(run::checkout()),
+            Some(self.cluster.get().dir().to_owned()),
+            cluster::cache_dir(),
+            home,
+        ];
+        here.iter()
+            .flatten()
+            .map(|path: &PathBuf| Path::display(path).to_string())
+            .collect()
     }
 }
 
@@ -172,9 +208,18 @@ impl Stage {
 fn forget_requests(cluster: &Cluster) -> anyhow::Result<()> {
     // The label is the plugin's: objects of hers need not have it.
     let hers = r#"jsonpath={.items[?(@.spec.userInfo.username=="jane")].metadata.name}"#;
-    let names = kubectl::output(cluster.kubectl_as_admin().args(["get", "acr", "-o", hers]), None)?;
+    let names = kubectl::output(
+        cluster.kubectl_as_admin().args(["get", "acr", "-o", hers]),
+        None,
+    )?;
     if !names.trim().is_empty() {
-        kubectl::output(cluster.kubectl_as_admin().args(["delete", "acr"]).args(names.split_whitespace()), None)?;
+        kubectl::output(
+            cluster
+                .kubectl_as_admin()
+                .args(["delete", "acr"])
+                .args(names.split_whitespace()),
+            None,
+        )?;
     }
     Ok(())
 }

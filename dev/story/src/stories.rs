@@ -18,13 +18,25 @@ pub(crate) fn plain<W: Write>(teller: &mut Teller<'_, W>) -> Result<(), StoryErr
     teller.say("1. jane runs a command in a pod. She has not asked for it.")?;
     teller.runs(Jane, exec, End::Refused(NOT_ASKED))?;
     teller.say("2. She asks, with an object.")?;
-    let asked = teller.runs(Jane, "kubectl create -f examples/objects/request-once.yaml", End::Well(" created"))?;
+    let asked = teller.runs(
+        Jane,
+        "kubectl create -f examples/objects/request-once.yaml",
+        End::Well(" created"),
+    )?;
     let name = between(&asked, "accessrequest.spreadgroup.com/", " created")?;
     teller.say("3. amy reads it, and says yes in eight lines.")?;
-    let read = teller.runs(Amy, &format!("kubectl get acr {name} -o yaml"), End::Well("username: jane"))?;
+    let read = teller.runs(
+        Amy,
+        &format!("kubectl get acr {name} -o yaml"),
+        End::Well("username: jane"),
+    )?;
     // Two blanks: that of the request, not of the pod.
     let uid = between(&read, "\n  uid: ", "\n")?;
-    teller.runs(Amy, &grant(name, uid), End::Well(&format!("grant-{name} created")))?;
+    teller.runs(
+        Amy,
+        &grant(name, uid),
+        End::Well(&format!("grant-{name} created")),
+    )?;
     teller.say("4. The same command works, once.")?;
     let wait = format!("kubectl wait --for=condition=Granted --timeout=30s acr/{name}");
     teller.runs(Jane, &wait, End::Well("condition met"))?;
@@ -48,8 +60,14 @@ fn grant(request: &str, uid: &str) -> String {
 }
 
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Result<&'a str, StoryError> {
-    let found = text.split_once(before).and_then(|(_, rest)| rest.split_once(after));
-    found.map(|(word, _)| word).ok_or_else(|| StoryError::NoName { output: text.to_owned() })
+    let found = text
+        .split_once(before)
+        .and_then(|(_, rest)| rest.split_once(after));
+    found
+        .map(|(word, _)| word)
+        .ok_or_else(|| StoryError::NoName {
+            output: text.to_owned(),
+        })
 }
 
 /// Asked, granted and run with `kubectl request`.
@@ -63,7 +81,11 @@ pub(crate) fn plugin<W: Write>(teller: &mut Teller<'_, W>) -> Result<(), StoryEr
     asked.says("waiting for a grant of ")?;
     teller.say("3. Meanwhile, amy sees it, and says yes.")?;
     teller.runs(Amy, "kubectl request list --pending", End::Well(&name))?;
-    teller.runs(Amy, &format!("kubectl request approve {name} --yes"), End::Well("created grant grant-"))?;
+    teller.runs(
+        Amy,
+        &format!("kubectl request approve {name} --yes"),
+        End::Well("created grant grant-"),
+    )?;
     teller.say("4. What jane asked for runs.")?;
     teller.ends(asked, End::Well("is granted by amy, for one use\nnginx-"))?;
     teller.say("5. Once.")?;
@@ -71,5 +93,4 @@ pub(crate) fn plugin<W: Write>(teller: &mut Teller<'_, W>) -> Result<(), StoryEr
 }
 
 /// How jane asks.
-pub(crate) const ASK: &str =
-    "kubectl request exec deploy/nginx --run --reason 'INC-42: which host is it?' -- cat /etc/hostname";
+pub(crate) const ASK: &str = "kubectl request exec deploy/nginx --run --reason 'INC-42: which host is it?' -- cat /etc/hostname";

@@ -44,7 +44,13 @@ impl<'a, W: Write> Teller<'a, W> {
         for person in Person::ALL {
             recording.add(person, Kind::Prompt, "$ ");
         }
-        Self { stage, to, recording, is_recorded, step: String::new() }
+        Self {
+            stage,
+            to,
+            recording,
+            is_recorded,
+            step: String::new(),
+        }
     }
 
     /// What happened so far.
@@ -55,22 +61,34 @@ impl<'a, W: Write> Teller<'a, W> {
     /// Tells what happens next.
     pub(crate) fn say(&mut self, text: &str) -> Result<(), StoryError> {
         text.clone_into(&mut self.step);
-        writeln!(self.to, "# {text}").map_err(|source| StoryError::Play { command: text.to_owned(), source })
+        writeln!(self.to, "# {text}").map_err(|source| StoryError::Play {
+            command: text.to_owned(),
+            source,
+        })
     }
 
     /// Somebody types a line, and it ends as it should; answers with what it said.
-    pub(crate) fn runs(&mut self, who: Person, line: &str, end: End<'_>) -> Result<String, StoryError> {
+    pub(crate) fn runs(
+        &mut self,
+        who: Person,
+        line: &str,
+        end: End<'_>,
+    ) -> Result<String, StoryError> {
         let typed = self.types(who, line)?;
         self.ends(typed, end)
     }
 
     /// Somebody types a line, and it runs.
     pub(crate) fn types(&mut self, who: Person, line: &str) -> Result<Typed, StoryError> {
-        let failed = |source| StoryError::Play { command: line.to_owned(), source };
+        let failed = |source| StoryError::Play {
+            command: line.to_owned(),
+            source,
+        };
         if self.is_recorded {
             thread::sleep(READING);
             for key in line.chars() {
-                self.recording.add(who, Kind::Typed, key.encode_utf8(&mut [0; 4]));
+                self.recording
+                    .add(who, Kind::Typed, key.encode_utf8(&mut [0; 4]));
                 thread::sleep(KEY);
             }
         } else {
@@ -80,14 +98,26 @@ impl<'a, W: Write> Teller<'a, W> {
         writeln!(self.to, "{}$ {line}", who.name()).map_err(failed)?;
         let recording = self.recording.clone();
         let tell = move |piece: &str| recording.add(who, Kind::Said, piece);
-        let terminal = Terminal::start(self.stage.desk(who).command("script"), line, tell).map_err(failed)?;
-        Ok(Typed { who, line: line.to_owned(), terminal })
+        let terminal =
+            Terminal::start(self.stage.desk(who).command("script"), line, tell).map_err(failed)?;
+        Ok(Typed {
+            who,
+            line: line.to_owned(),
+            terminal,
+        })
     }
 
     /// Waits for the end of a command, and checks it.
     pub(crate) fn ends(&mut self, typed: Typed, end: End<'_>) -> Result<String, StoryError> {
-        let Typed { who, line, terminal } = typed;
-        let failed = |source: io::Error| StoryError::Play { command: line.clone(), source };
+        let Typed {
+            who,
+            line,
+            terminal,
+        } = typed;
+        let failed = |source: io::Error| StoryError::Play {
+            command: line.clone(),
+            source,
+        };
         let (status, said) = terminal.end().map_err(failed)?;
         self.recording.add(who, Kind::Prompt, "$ ");
         writeln!(self.to, "{}\n", as_it_looks(&said)).map_err(failed)?;
@@ -105,7 +135,9 @@ impl Typed {
             Some(word.to_owned())
         };
         self.terminal.until(|said| word(said).is_some());
-        word(&self.terminal.said).ok_or_else(|| StoryError::NoName { output: self.terminal.said.clone() })
+        word(&self.terminal.said).ok_or_else(|| StoryError::NoName {
+            output: self.terminal.said.clone(),
+        })
     }
 }
 
@@ -113,6 +145,10 @@ impl Typed {
 fn as_it_looks(said: &str) -> String {
     let mut screen = Screen::new(usize::MAX);
     screen.write(Duration::ZERO, Kind::Said, said);
-    let rows: Vec<String> = screen.rows().iter().map(|row| row.text().trim_end().to_owned()).collect();
+    let rows: Vec<String> = screen
+        .rows()
+        .iter()
+        .map(|row| row.text().trim_end().to_owned())
+        .collect();
     rows.join("\n").trim_end().to_owned()
 }

@@ -22,16 +22,36 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Starts a line as a shell would; `script` is the command of that name, and each piece of output is told to `tell`.
-    pub(crate) fn start(mut script: Command, line: &str, tell: impl FnMut(&str) + Send + 'static) -> io::Result<Self> {
+    /// Starts a line as a shell would; `script` is the command of that name, and each piece of
+    /// output is told to `tell`.
+    pub(crate) fn start(
+        mut script: Command,
+        line: &str,
+        tell: impl FnMut(&str) + Send + 'static,
+    ) -> io::Result<Self> {
         let sized = format!("stty cols {COLUMNS} rows 40; {line}");
-        script.args(["--quiet", "--return", "--flush", "--command", &sized, "/dev/null"]);
-        let mut child = script.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
+        script.args([
+            "--quiet",
+            "--return",
+            "--flush",
+            "--command",
+            &sized,
+            "/dev/null",
+        ]);
+        let mut child = script
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()?;
         let (sender, pieces) = mpsc::channel();
         if let Some(stdout) = child.stdout.take() {
             thread::spawn(move || follow(stdout, tell, &sender));
         }
-        Ok(Self { child, pieces, said: String::new() })
+        Ok(Self {
+            child,
+            pieces,
+            said: String::new(),
+        })
     }
 
     /// Reads until what was said is enough; answers whether it was.
@@ -54,7 +74,10 @@ impl Terminal {
             // Without output for so long it will not end.
             let _gone: io::Result<()> = self.child.kill();
         }
-        Ok((self.child.wait()?, std::mem::take(&mut self.said).replace("\r\n", "\n")))
+        Ok((
+            self.child.wait()?,
+            std::mem::take(&mut self.said).replace("\r\n", "\n"),
+        ))
     }
 }
 

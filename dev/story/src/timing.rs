@@ -1,4 +1,5 @@
-//! From refused to running: jane asks with `--run`, and amy approves what her `kubectl get --watch` shows.
+//! From refused to running: jane asks with `--run`, and amy approves what her `kubectl get --watch`
+//! shows.
 
 use std::{
     collections::BTreeSet,
@@ -52,8 +53,15 @@ pub(crate) fn measure(stage: &Stage, rounds: u32, out: &mut impl Write) -> anyho
     }
     times.sort();
     let middle = times.len().checked_div(2).unwrap_or_default();
-    let (Some(&least), Some(&median)) = (times.first(), times.get(middle)) else { bail!("nothing was measured") };
-    writeln!(out, "least {:.2} s, median {:.2} s", least.as_secs_f64(), median.as_secs_f64())?;
+    let (Some(&least), Some(&median)) = (times.first(), times.get(middle)) else {
+        bail!("nothing was measured")
+    };
+    writeln!(
+        out,
+        "least {:.2} s, median {:.2} s",
+        least.as_secs_f64(),
+        median.as_secs_f64()
+    )?;
     Ok(Times { median })
 }
 
@@ -67,7 +75,10 @@ fn once(stage: &Stage, approver: &Approver) -> anyhow::Result<(Duration, Duratio
     if !runs || !status.success() {
         bail!("{ASK} ended with {status} and said:\n{said}");
     }
-    let answer = approver.answers.recv_timeout(PATIENCE).context("nobody answered")??;
+    let answer = approver
+        .answers
+        .recv_timeout(PATIENCE)
+        .context("nobody answered")??;
     let since = |time: Instant| time.saturating_duration_since(started);
     Ok((since(answer.seen), since(answer.granted), running))
 }
@@ -84,7 +95,10 @@ impl Approver {
         let listed = run::kubectl::output(&mut kubectl(&["get", "acr", "-o", "name"]), None)?;
         let mut unseen: BTreeSet<String> = listed.lines().map(str::to_owned).collect();
         let mut watch = kubectl(&["get", "acr", "-o", "name", "--watch"]);
-        let mut watch = watch.stdout(Stdio::piped()).spawn().context("cannot watch requests")?;
+        let mut watch = watch
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot watch requests")?;
         let stdout = watch.stdout.take().context("the watch says nothing")?;
         let (sender, answers) = mpsc::channel();
         // From here on the watch ends with it.
@@ -124,7 +138,10 @@ fn answer_all(
         }
         let at = Instant::now();
         let granted = run::kubectl::output(&mut approve(&request), None);
-        let answer = granted.map(|_said| Answer { seen: at, granted: Instant::now() });
+        let answer = granted.map(|_said| Answer {
+            seen: at,
+            granted: Instant::now(),
+        });
         if to.send(answer.map_err(Into::into)).is_err() {
             return;
         }

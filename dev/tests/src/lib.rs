@@ -1,7 +1,9 @@
-//! What the third ring of tests shares: a real Kubernetes, the server in it, stock kubectl. Run by `./scripts/test`.
+//! What the third ring of tests shares: a real Kubernetes, the server in it, stock kubectl. Run by
+//! `./scripts/test`.
 //!
-//! Two test binaries, one after the other: every cluster ends with the process that started it, and all of them at
-//! once would take more inotify instances than Linux gives to a user (128; a cluster takes 16).
+//! Two test binaries, one after the other: every cluster ends with the process that started it, and
+//! all of them at once would take more inotify instances than Linux gives to a user (128; a cluster
+//! takes 16).
 
 #![expect(
     clippy::unwrap_used,

@@ -45,7 +45,11 @@ impl Kept {
 }
 
 fn of(notices: &[Notice], request: &str) -> Vec<Notice> {
-    notices.iter().filter(|(_, data)| data["name"] == request).cloned().collect()
+    notices
+        .iter()
+        .filter(|(_, data)| data["name"] == request)
+        .cloned()
+        .collect()
 }
 
 impl Told {
@@ -72,12 +76,16 @@ impl Told {
 
     /// Has too much to do from now on for notices of this kind (`filed`) about a namespace.
     pub fn refuse(&self, kind: &str, namespace: &str) {
-        self.kept().refuses.insert((kind.to_owned(), namespace.to_owned()));
+        self.kept()
+            .refuses
+            .insert((kind.to_owned(), namespace.to_owned()));
     }
 
     /// Takes them again.
     pub fn take(&self, kind: &str, namespace: &str) {
-        self.kept().refuses.remove(&(kind.to_owned(), namespace.to_owned()));
+        self.kept()
+            .refuses
+            .remove(&(kind.to_owned(), namespace.to_owned()));
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -90,18 +98,27 @@ impl Told {
         let keep = move |headers: HeaderMap, body: String| async move {
             let kind = headers["ce-type"].to_str().unwrap().to_owned();
             let data = serde_json::from_str(&body).unwrap();
-            keeps.lock().unwrap_or_else(PoisonError::into_inner).receive((kind, data))
+            keeps
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .receive((kind, data))
         };
         let router = Router::new().route("/", post(keep));
         let (sender, address) = mpsc::channel();
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
                 sender.send(listener.local_addr().unwrap()).unwrap();
                 axum::serve(listener, router).await
             })
         });
-        Self { address: address.recv().unwrap(), kept }
+        Self {
+            address: address.recv().unwrap(),
+            kept,
+        }
     }
 }

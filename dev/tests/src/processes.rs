@@ -1,4 +1,5 @@
-//! Servers that run as processes of their own, so that they can be stopped, killed and followed by others.
+//! Servers that run as processes of their own, so that they can be stopped, killed and followed by
+//! others.
 
 use std::{
     fs,
@@ -23,12 +24,23 @@ pub fn fragile() -> (&'static World, MutexGuard<'static, Successor>) {
     static WORLD: OnceLock<World> = OnceLock::new();
     static TURN: Mutex<Successor> = Mutex::new(None);
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    (WORLD.get_or_init(|| World::start(Wish { receivers: true, ..Wish::default() })), turn)
+    (
+        WORLD.get_or_init(|| {
+            World::start(Wish {
+                receivers: true,
+                ..Wish::default()
+            })
+        }),
+        turn,
+    )
 }
 
 /// The server that runs there now.
 pub fn current<'a>(world: &'a World, successor: &'a Successor) -> &'a Process {
-    successor.as_ref().or(world.installed.server.as_ref()).unwrap()
+    successor
+        .as_ref()
+        .or(world.installed.server.as_ref())
+        .unwrap()
 }
 
 /// Kills the server, and starts another in its place.
@@ -43,13 +55,18 @@ pub fn restart(world: &World, successor: &mut Successor) {
 /// A log of its own for the next server.
 pub fn server_log(world: &World) -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(1);
-    world.cluster.dir().join(format!("server-again-{}.log", NUMBER.fetch_add(1, Ordering::Relaxed)))
+    world.cluster.dir().join(format!(
+        "server-again-{}.log",
+        NUMBER.fetch_add(1, Ordering::Relaxed)
+    ))
 }
 
 /// What stands behind a flag of a server.
 pub fn flag(server: &Process, name: &str) -> Option<String> {
     let line = fs::read_to_string(format!("/proc/{}/cmdline", server.id())).ok()?;
-    line.split('\0').find_map(|word| word.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned)
+    line.split('\0')
+        .find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+        .map(str::to_owned)
 }
 
 /// Sends a signal: `-KILL`.
@@ -59,17 +76,24 @@ pub fn signal(process: &Process, name: &str) {
 
 /// Sends a signal to a process by its number.
 pub fn signal_to(pid: u32, name: &str) {
-    let sent = Command::new("kill").args([name, &pid.to_string()]).status().unwrap();
+    let sent = Command::new("kill")
+        .args([name, &pid.to_string()])
+        .status()
+        .unwrap();
     assert!(sent.success());
 }
 
 /// The command of a server that listens where this one does.
 pub fn like(server: &Process, world: &World) -> Command {
     let line = fs::read(format!("/proc/{}/cmdline", server.id())).unwrap();
-    let words = line.split(|&byte| byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+    let words = line
+        .split(|&byte| byte == 0)
+        .map(|word| String::from_utf8_lossy(word).into_owned());
     let mut words = words.filter(|word| !word.is_empty());
     let mut command = Command::new(words.next().unwrap());
     command.args(words.filter(|word| !word.starts_with("--address=")));
-    command.arg(format!("--address={}", server.address)).env("KUBECONFIG", world.cluster.admin_kubeconfig());
+    command
+        .arg(format!("--address={}", server.address))
+        .env("KUBECONFIG", world.cluster.admin_kubeconfig());
     command
 }

@@ -1,4 +1,5 @@
-//! A namespace of its own with a pod in it, and people who have no other business: tests do not see each other.
+//! A namespace of its own with a pod in it, and people who have no other business: tests do not see
+//! each other.
 
 use std::{
     ffi::OsStr,
@@ -96,7 +97,13 @@ impl Said {
 impl Drop for Scene {
     fn drop(&mut self) {
         // A node takes 110 pods. Where the server is gone on purpose, the namespace stays.
-        self.admin(["delete", "namespace", &self.namespace, "--wait=false", "--ignore-not-found"]);
+        self.admin([
+            "delete",
+            "namespace",
+            &self.namespace,
+            "--wait=false",
+            "--ignore-not-found",
+        ]);
     }
 }
 
@@ -110,20 +117,27 @@ impl Scene {
     /// A namespace with the pod `box`: containers `main` and `side`, which sleep.
     pub fn new(world: &'static World) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
-        Self::named(world, format!("scene-{}", NUMBER.fetch_add(1, Ordering::Relaxed)))
+        Self::named(
+            world,
+            format!("scene-{}", NUMBER.fetch_add(1, Ordering::Relaxed)),
+        )
     }
 
     /// The same in a namespace of this name.
     pub fn named(world: &'static World, namespace: String) -> Self {
         let scene = Self { world, namespace };
-        scene.admin(["create", "namespace", &scene.namespace]).works_with("created");
+        scene
+            .admin(["create", "namespace", &scene.namespace])
+            .works_with("created");
         if !world.standing_rights {
             let mut role = run::manifests::granted_role();
             role["metadata"]["namespace"] = json!(scene.namespace);
             scene.apply(&role);
         }
         eventually("the namespace's service account", || {
-            scene.admin(["get", "serviceaccount", "-n", &scene.namespace, "default"]).success
+            scene
+                .admin(["get", "serviceaccount", "-n", &scene.namespace, "default"])
+                .success
         });
         scene.create_pod("box");
         scene
@@ -137,13 +151,20 @@ impl Scene {
             "spec": {"nodeName": NODE, "terminationGracePeriodSeconds": 0, "containers": [sleep("main"), sleep("side")]},
         }));
         let pod = format!("pod/{name}");
-        self.admin(["wait", "-n", &self.namespace, "--for=condition=Ready", "--timeout=60s", &pod]).works_with("met");
+        self.admin([
+            "wait",
+            "-n",
+            &self.namespace,
+            "--for=condition=Ready",
+            "--timeout=60s",
+            &pod,
+        ])
+        .works_with("met");
     }
 
     /// A Deployment of pods like `box`, ready.
     pub fn create_deployment(&self, name: &str) {
-        let container =
-            json!({"name": "main", "image": IMAGE, "imagePullPolicy": "Never", "command": ["sleep", "100000"]});
+        let container = json!({"name": "main", "image": IMAGE, "imagePullPolicy": "Never", "command": ["sleep", "100000"]});
         let labels = json!({"app": name});
         self.apply(&json!({
             "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": self.namespace},
@@ -158,19 +179,29 @@ impl Scene {
     /// Waits until all pods of a Deployment are the newest.
     pub fn rolled_out(&self, name: &str) {
         let deployment = format!("deployment/{name}");
-        self.admin(["rollout", "status", "-n", &self.namespace, "--timeout=60s", &deployment]).works_with("success");
+        self.admin([
+            "rollout",
+            "status",
+            "-n",
+            &self.namespace,
+            "--timeout=60s",
+            &deployment,
+        ])
+        .works_with("success");
     }
 
-    /// Runs so many replicas of the server, and waits until they are all there, or the last one has ended: the pods of a
-    /// Deployment that says it has none still answer while they end.
+    /// Runs so many replicas of the server, and waits until they are all there, or the last one has
+    /// ended: the pods of a Deployment that says it has none still answer while they end.
     pub fn scale_the_server(&self, replicas: u8) {
-        let within = |arguments: &[&str]| self.admin(["-n", "kube-request-access"].iter().chain(arguments));
+        let within =
+            |arguments: &[&str]| self.admin(["-n", "kube-request-access"].iter().chain(arguments));
         let deployment = "deployment/kube-request-access";
         within(&["scale", deployment, &format!("--replicas={replicas}")]).works_with("scaled");
         within(&["rollout", "status", "--timeout=60s", deployment]).works_with("success");
         if replicas == 0 {
             let pods = ["pods", "-l", "app.kubernetes.io/name=kube-request-access"];
-            within(&[&["wait", "--for=delete", "--timeout=60s"], pods.as_slice()].concat()).works_with("");
+            within(&[&["wait", "--for=delete", "--timeout=60s"], pods.as_slice()].concat())
+                .works_with("");
         }
     }
 
@@ -185,15 +216,32 @@ impl Scene {
     }
 
     fn conditions(&self, name: &str) -> String {
-        let status = format!("{{.items[*].status.conditions[?(@.type=='spreadgroup.com/{name}')].status}}");
-        let pods = ["pods", "-n", "kube-request-access", "-l", "app.kubernetes.io/name=kube-request-access"];
-        self.admin(["get"].iter().chain(&pods).chain(&["-o", &format!("jsonpath={status}")])).text
+        let status =
+            format!("{{.items[*].status.conditions[?(@.type=='spreadgroup.com/{name}')].status}}");
+        let pods = [
+            "pods",
+            "-n",
+            "kube-request-access",
+            "-l",
+            "app.kubernetes.io/name=kube-request-access",
+        ];
+        self.admin(
+            ["get"]
+                .iter()
+                .chain(&pods)
+                .chain(&["-o", &format!("jsonpath={status}")]),
+        )
+        .text
     }
 
     /// Applies an object as the administrator.
     #[track_caller]
     pub fn apply(&self, object: &Value) {
-        run::kubectl::apply(self.world.cluster.kubectl_as_admin(), std::slice::from_ref(object)).unwrap();
+        run::kubectl::apply(
+            self.world.cluster.kubectl_as_admin(),
+            std::slice::from_ref(object),
+        )
+        .unwrap();
     }
 
     /// A developer: jane, for example.
@@ -210,12 +258,20 @@ impl Scene {
     pub fn person(&self, name: &str, groups: &[&str]) -> Person<'_> {
         let name = format!("{name}-{}", self.namespace);
         let kubeconfig = self.world.cluster.user(&name, groups).unwrap();
-        Person { scene: self, name, kubeconfig }
+        Person {
+            scene: self,
+            name,
+            kubeconfig,
+        }
     }
 
     /// Somebody with a kubeconfig of any kind.
     pub fn person_with(&self, name: &str, kubeconfig: PathBuf) -> Person<'_> {
-        Person { scene: self, name: name.to_owned(), kubeconfig }
+        Person {
+            scene: self,
+            name: name.to_owned(),
+            kubeconfig,
+        }
     }
 
     /// The administrator, always allowed.
@@ -247,7 +303,8 @@ impl Scene {
 
     /// Whether an object of this namespace exists.
     pub fn exists(&self, kind: &str, name: &str) -> bool {
-        self.admin(["get", "-n", &self.namespace, kind, name]).success
+        self.admin(["get", "-n", &self.namespace, kind, name])
+            .success
     }
 
     /// The record of a request that was deleted, by its UID.
@@ -255,13 +312,23 @@ impl Scene {
     pub fn record(&self, uid: &str) -> Value {
         let name = format!("kube-request-access-record-{uid}");
         let path = r"jsonpath={.data.record\.json}";
-        let said = self.admin(["get", "configmap", "-n", "kube-request-access", &name, "-o", path]);
+        let said = self.admin([
+            "get",
+            "configmap",
+            "-n",
+            "kube-request-access",
+            &name,
+            "-o",
+            path,
+        ]);
         serde_json::from_str(&said.text).unwrap_or_else(|_absent| panic!("{}", said.text))
     }
 
     /// How many uses stand in a request.
     pub fn uses(&self, request: &str) -> usize {
-        self.get("accessrequest", request)["status"]["uses"].as_array().map_or(0, Vec::len)
+        self.get("accessrequest", request)["status"]["uses"]
+            .as_array()
+            .map_or(0, Vec::len)
     }
 }
 
@@ -272,7 +339,11 @@ impl Person<'_> {
     }
 
     /// The same with this on its standard input.
-    pub fn kubectl_with<A: AsRef<OsStr>>(&self, input: &str, arguments: impl IntoIterator<Item = A>) -> Said {
+    pub fn kubectl_with<A: AsRef<OsStr>>(
+        &self,
+        input: &str,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Said {
         said(self.command(arguments), input)
     }
 
@@ -286,7 +357,10 @@ impl Person<'_> {
         kubectl.env("KUBECTL", self.scene.world.cluster.kubectl_path());
         let mut arguments = arguments.into_iter().peekable();
         // kubectl takes no flags before the name of a plugin.
-        if arguments.peek().is_some_and(|first| first.as_ref() == "request") {
+        if arguments
+            .peek()
+            .is_some_and(|first| first.as_ref() == "request")
+        {
             arguments.next();
             kubectl.arg("request");
         }
@@ -300,11 +374,17 @@ impl Person<'_> {
     }
 
     /// `kubectl …` in a terminal, in which this is typed, until what it shows is enough.
-    pub fn at_terminal(&self, kubectl: &str, typed: &str, is_enough: impl FnMut(&str) -> bool) -> Said {
+    pub fn at_terminal(
+        &self,
+        kubectl: &str,
+        typed: &str,
+        is_enough: impl FnMut(&str) -> bool,
+    ) -> Said {
         said_until(self.terminal(kubectl), typed, is_enough)
     }
 
-    /// `kubectl …` in a terminal, to its end. Each of these is typed once what belongs to it is shown.
+    /// `kubectl …` in a terminal, to its end. Each of these is typed once what belongs to it is
+    /// shown.
     pub fn talks_at_terminal(&self, kubectl: &str, exchanges: &[(&str, &str)]) -> Said {
         said_talking(self.terminal(kubectl), exchanges)
     }
@@ -322,12 +402,20 @@ impl Person<'_> {
         let kubectl = self.command::<&str>([]);
         let mut shell = Command::new("sh");
         shell.args(["-c", line]);
-        for (name, value) in kubectl.get_envs().filter_map(|(name, value)| Some((name, value?))) {
+        for (name, value) in kubectl
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?)))
+        {
             shell.env(name, value);
         }
-        let dirs = [self.scene.world.cluster.bin_dir(), &self.scene.world.plugin_dir].map(PathBuf::from);
+        let dirs = [
+            self.scene.world.cluster.bin_dir(),
+            &self.scene.world.plugin_dir,
+        ]
+        .map(PathBuf::from);
         let system = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::env::join_paths(dirs.into_iter().chain(std::env::split_paths(&system))).unwrap();
+        let path =
+            std::env::join_paths(dirs.into_iter().chain(std::env::split_paths(&system))).unwrap();
         shell.env("PATH", path);
         shell
     }
@@ -351,7 +439,11 @@ impl Person<'_> {
 
     /// `kubectl request exec … box -c main -- …`; flags first.
     pub fn asks(&self, flags: &[&str], command: &[&str]) -> Said {
-        let words = ["request", "exec"].iter().chain(flags).chain(&["box", "-c", "main", "--"]).chain(command);
+        let words = ["request", "exec"]
+            .iter()
+            .chain(flags)
+            .chain(&["box", "-c", "main", "--"])
+            .chain(command);
         self.kubectl(words)
     }
 
@@ -364,16 +456,27 @@ impl Person<'_> {
     /// Grants a request, and waits until it counts.
     #[track_caller]
     pub fn grant(&self, request: &str) {
-        self.kubectl(["request", "grant", request, "--yes"]).works_with("created grant");
+        self.kubectl(["request", "grant", request, "--yes"])
+            .works_with("created grant");
         self.awaits(request, "Granted");
     }
 
     /// Waits for a condition of a request.
     #[track_caller]
     pub fn awaits(&self, request: &str, condition: &str) {
-        let (request, condition) = (format!("acr/{request}"), format!("--for=condition={condition}"));
+        let (request, condition) = (
+            format!("acr/{request}"),
+            format!("--for=condition={condition}"),
+        );
         self.scene
-            .admin(["wait", "-n", &self.scene.namespace, "--timeout=30s", &condition, &request])
+            .admin([
+                "wait",
+                "-n",
+                &self.scene.namespace,
+                "--timeout=30s",
+                &condition,
+                &request,
+            ])
             .works_with("condition met");
     }
 }
@@ -386,11 +489,21 @@ pub fn said(mut command: Command, input: &str) -> Said {
     let _early: std::io::Result<()> = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    Said { command: shown, success: output.status.success(), code: output.status.code(), text }
+    Said {
+        command: shown,
+        success: output.status.success(),
+        code: output.status.code(),
+        text,
+    }
 }
 
-/// Runs a command that ends only where it fails, with this input, until what it has said is enough; then it succeeded.
-pub fn said_until(mut command: Command, input: &str, mut is_enough: impl FnMut(&str) -> bool) -> Said {
+/// Runs a command that ends only where it fails, with this input, until what it has said is enough;
+/// then it succeeded.
+pub fn said_until(
+    mut command: Command,
+    input: &str,
+    mut is_enough: impl FnMut(&str) -> bool,
+) -> Said {
     let shown = shown(&command);
     let mut child = started(&mut command);
     // Kept open: its end would be read as well.
@@ -407,10 +520,16 @@ pub fn said_until(mut command: Command, input: &str, mut is_enough: impl FnMut(&
     // It may have ended by itself.
     let _gone: std::io::Result<()> = child.kill();
     child.wait().unwrap();
-    Said { command: shown, success, code: None, text }
+    Said {
+        command: shown,
+        success,
+        code: None,
+        text,
+    }
 }
 
-/// Runs a command to its end. Each text is typed once the one before it is shown, and nothing before that.
+/// Runs a command to its end. Each text is typed once the one before it is shown, and nothing
+/// before that.
 fn said_talking(mut command: Command, exchanges: &[(&str, &str)]) -> Said {
     let shown = shown(&command);
     let mut child = started(&mut command);
@@ -421,7 +540,9 @@ fn said_talking(mut command: Command, exchanges: &[(&str, &str)]) -> Said {
     let (mut text, mut read, mut exchanges) = (String::new(), 0, exchanges.iter().peekable());
     while let Ok(piece) = pieces.recv_timeout(PATIENCE) {
         text.push_str(&String::from_utf8_lossy(&piece));
-        while let Some((_, typed)) = exchanges.next_if(|(awaited, _)| text[read..].contains(awaited)) {
+        while let Some((_, typed)) =
+            exchanges.next_if(|(awaited, _)| text[read..].contains(awaited))
+        {
             read = text.len();
             // It may have ended by itself.
             let _gone: std::io::Result<()> = stdin.write_all(typed.as_bytes());
@@ -430,11 +551,22 @@ fn said_talking(mut command: Command, exchanges: &[(&str, &str)]) -> Said {
     // Where it waits for more than was typed.
     let _gone: std::io::Result<()> = child.kill();
     let status = child.wait().unwrap();
-    Said { command: shown, success: status.success(), code: status.code(), text }
+    Said {
+        command: shown,
+        success: status.success(),
+        code: status.code(),
+        text,
+    }
 }
 
 fn shown(command: &Command) -> String {
-    let mut shown = command.get_program().to_string_lossy().rsplit('/').next().unwrap_or_default().to_owned();
+    let mut shown = command
+        .get_program()
+        .to_string_lossy()
+        .rsplit('/')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
     for argument in command.get_args() {
         shown.push(' ');
         shown.push_str(&argument.to_string_lossy());
@@ -443,7 +575,12 @@ fn shown(command: &Command) -> String {
 }
 
 fn started(command: &mut Command) -> Child {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
 }
 
 fn send_pieces(mut from: impl Read + Send + 'static, to: Sender<Vec<u8>>) {

@@ -1,5 +1,5 @@
-//! Clusters with kube-request-access in them, each started once, when the first test needs it. They end with this
-//! process, however it ends.
+//! Clusters with kube-request-access in them, each started once, when the first test needs it. They
+//! end with this process, however it ends.
 
 use std::{
     path::PathBuf,
@@ -47,36 +47,71 @@ pub struct Wish {
 /// The server as most clusters have it: two replicas as a Deployment, with both receivers.
 pub fn standing() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
-    WORLD.get_or_init(|| World::start(Wish { in_cluster: true, ..Wish::default() }))
+    WORLD.get_or_init(|| {
+        World::start(Wish {
+            in_cluster: true,
+            ..Wish::default()
+        })
+    })
 }
 
 /// Developers without rights of their own, bound to a role while a grant lasts.
 pub fn role_per_grant() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
-    WORLD.get_or_init(|| World::start(Wish { role_model: true, ..Wish::default() }))
+    WORLD.get_or_init(|| {
+        World::start(Wish {
+            role_model: true,
+            ..Wish::default()
+        })
+    })
 }
 
-/// An authenticator that prefixes names, interactive use allowed, everything logged, and somebody told of requests.
+/// An authenticator that prefixes names, interactive use allowed, everything logged, and somebody
+/// told of requests.
 pub fn prefixed() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
-    let mut flags = ["--username-prefix=oidc:", "--allow-interactive", "-v=10"].map(str::to_owned).to_vec();
+    let mut flags = ["--username-prefix=oidc:", "--allow-interactive", "-v=10"]
+        .map(str::to_owned)
+        .to_vec();
     flags.push(format!("--notice-url={}", Told::here().url()));
     flags.push("--request-url-template=https://requests.example/{namespace}/{name}".to_owned());
-    WORLD.get_or_init(|| World::start(Wish { flags, ..Wish::default() }))
+    WORLD.get_or_init(|| {
+        World::start(Wish {
+            flags,
+            ..Wish::default()
+        })
+    })
 }
 
 /// A server that forgets within seconds.
 pub fn forgetful() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
-    let flags = ["--delete-after=12s", "--keep-finished=2s", "--cleanup-interval=1s"].map(str::to_owned).to_vec();
-    WORLD.get_or_init(|| World::start(Wish { flags, ..Wish::default() }))
+    let flags = [
+        "--delete-after=12s",
+        "--keep-finished=2s",
+        "--cleanup-interval=1s",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    WORLD.get_or_init(|| {
+        World::start(Wish {
+            flags,
+            ..Wish::default()
+        })
+    })
 }
 
 /// Two replicas that hold attempts until they are granted.
 pub fn waiting() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     let manifests = Some("examples/in-band-wait");
-    WORLD.get_or_init(|| World::start(Wish { in_cluster: true, manifests, ..Wish::default() }))
+    WORLD.get_or_init(|| {
+        World::start(Wish {
+            in_cluster: true,
+            manifests,
+            ..Wish::default()
+        })
+    })
 }
 
 /// What signs the certificate that the API server of [`certified`] shows.
@@ -85,19 +120,33 @@ pub fn client_authority() -> &'static Authority {
     AUTHORITY.get_or_init(|| Authority::new("webhook clients").unwrap())
 }
 
-/// A server in the cluster that knows the API server by its certificate, and which groups answer requests.
+/// A server in the cluster that knows the API server by its certificate, and which groups answer
+/// requests.
 pub fn certified() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     let client_authority = Some(client_authority());
     let flags = vec!["--approver-group=approvers".to_owned()];
-    WORLD.get_or_init(|| World::start(Wish { in_cluster: true, flags, client_authority, ..Wish::default() }))
+    WORLD.get_or_init(|| {
+        World::start(Wish {
+            in_cluster: true,
+            flags,
+            client_authority,
+            ..Wish::default()
+        })
+    })
 }
 
 /// What the API server shows to the server's Service only.
 fn webhook_client(authority: &Authority) -> (String, Identity) {
     let pair = authority.client("kube-apiserver").unwrap();
-    let identity = Identity { certificate: pair.certificate, key: pair.key };
-    ("kube-request-access.kube-request-access.svc".to_owned(), identity)
+    let identity = Identity {
+        certificate: pair.certificate,
+        key: pair.key,
+    };
+    (
+        "kube-request-access.kube-request-access.svc".to_owned(),
+        identity,
+    )
 }
 
 fn binaries() -> &'static Binaries {
@@ -113,7 +162,11 @@ impl World {
             "these tests need a Kubernetes of their own: run them with ./scripts/test"
         );
         let missing = cluster::what_is_missing_for_containers();
-        assert!(missing.is_empty(), "these tests need containers, and here is missing: {}", missing.join("; "));
+        assert!(
+            missing.is_empty(),
+            "these tests need containers, and here is missing: {}",
+            missing.join("; ")
+        );
         let binaries = binaries();
         let options = Options {
             node: NodeChoice::Container,
@@ -125,7 +178,11 @@ impl World {
         let settings = Settings {
             manifests: wish.manifests.unwrap_or("deploy"),
             binaries,
-            place: if wish.in_cluster { Place::Cluster } else { Place::Local },
+            place: if wish.in_cluster {
+                Place::Cluster
+            } else {
+                Place::Local
+            },
             flags: wish.flags,
             role_model: wish.role_model,
             replicas: 2,
@@ -134,7 +191,12 @@ impl World {
         };
         let installed = run::install(&cluster, &settings, Progress::Silent).unwrap();
         let plugin_dir = binaries.plugin().parent().unwrap().to_owned();
-        Self { cluster, installed, plugin_dir, standing_rights: !wish.role_model }
+        Self {
+            cluster,
+            installed,
+            plugin_dir,
+            standing_rights: !wish.role_model,
+        }
     }
 
     /// What the server has logged so far, all replicas.
@@ -144,7 +206,14 @@ impl World {
         }
         let mut kubectl = self.cluster.kubectl_as_admin();
         let label = "app.kubernetes.io/name=kube-request-access";
-        kubectl.args(["logs", "-n", "kube-request-access", "-l", label, "--tail=-1"]);
+        kubectl.args([
+            "logs",
+            "-n",
+            "kube-request-access",
+            "-l",
+            label,
+            "--tail=-1",
+        ]);
         run::kubectl::output(&mut kubectl, None).unwrap()
     }
 
@@ -152,7 +221,11 @@ impl World {
     pub fn log_of(&self, deployment: &str) -> String {
         let name = format!("deployment/{deployment}");
         let mut kubectl = self.cluster.kubectl_as_admin();
-        run::kubectl::output(kubectl.args(["logs", "-n", "kube-request-access", &name]), None).unwrap()
+        run::kubectl::output(
+            kubectl.args(["logs", "-n", "kube-request-access", &name]),
+            None,
+        )
+        .unwrap()
     }
 }
 

@@ -34,7 +34,8 @@ impl Journal {
     }
 }
 
-/// Takes events under any path but `/ready`, since the URL is for whoever runs the server to choose.
+/// Takes events under any path but `/ready`, since the URL is for whoever runs the server to
+/// choose.
 pub fn router(journal: Journal) -> Router {
     Router::new()
         .route("/ready", get(StatusCode::OK))
@@ -60,9 +61,9 @@ enum Kind {
     Granted,
 }
 
-/// The body is read as bytes and not with axum's `Json`, which insists on a `Content-Type` that not every server
-/// sends. A wrong type is refused only after the body is read: an answer that comes while the caller is still
-/// sending may be lost.
+/// The body is read as bytes and not with axum's `Json`, which insists on a `Content-Type` that not
+/// every server sends. A wrong type is refused only after the body is read: an answer that comes
+/// while the caller is still sending may be lost.
 async fn receive(
     State(journal): State<Arc<Journal>>,
     event: Result<Query<Event>, QueryRejection>,
@@ -74,11 +75,17 @@ async fn receive(
     })?;
     let record = record(kind, &body).map_err(|why| {
         tracing::warn!(?kind, %why, "refused a body that cannot be read");
-        (StatusCode::BAD_REQUEST, format!("the body is not an event of this type: {why}"))
+        (
+            StatusCode::BAD_REQUEST,
+            format!("the body is not an event of this type: {why}"),
+        )
     })?;
     journal.append(&record).map_err(|why| {
         tracing::error!(?kind, %why, "cannot write an event");
-        (StatusCode::INTERNAL_SERVER_ERROR, format!("cannot write the event: {why}"))
+        (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("cannot write the event: {why}"),
+        )
     })
 }
 

@@ -1,7 +1,8 @@
-//! What the receivers read of the bodies they get. There is more in them, which serde skips: what is added
-//! tomorrow must not break a receiver of today.
+//! What the receivers read of the bodies they get. There is more in them, which serde skips: what
+//! is added tomorrow must not break a receiver of today.
 //!
-//! The bodies are written for Go, where an absent list or map may arrive as `null`: hence the `Option`s.
+//! The bodies are written for Go, where an absent list or map may arrive as `null`: hence the
+//! `Option`s.
 
 use std::collections::BTreeMap;
 

@@ -6,8 +6,8 @@
 //! - [`body`]: what the first two read of the bodies they get.
 //! - [`serve`] and [`tls`]: HTTPS, certificates that may be renewed, and an orderly end.
 //!
-//! Whatever a receiver answers is final: an audit that is not answered with 200, or a validation that cannot be
-//! understood, stops what was going to happen.
+//! Whatever a receiver answers is final: an audit that is not answered with 200, or a validation
+//! that cannot be understood, stops what was going to happen.
 
 pub mod audit;
 pub mod body;

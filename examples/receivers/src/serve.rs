@@ -34,7 +34,8 @@ pub struct Options {
     /// Where to listen; port 0 lets the system choose one.
     #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:8443")]
     pub address: String,
-    /// File with the certificate to show, followed by its intermediates, as PEM. Renewals are noticed.
+    /// File with the certificate to show, followed by its intermediates, as PEM. Renewals are
+    /// noticed.
     #[arg(long, value_name = "FILE")]
     pub cert_file: PathBuf,
     /// File with the certificate's private key, as PEM.
@@ -76,7 +77,8 @@ pub async fn run(options: Options, router: Router) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// The signals that ask to stop. Process 1 of a container gets no default action, so both must be handled.
+/// The signals that ask to stop. Process 1 of a container gets no default action, so both must be
+/// handled.
 struct Stop {
     terminate: Signal,
     interrupt: Signal,
@@ -84,7 +86,10 @@ struct Stop {
 
 impl Stop {
     fn install() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     async fn asked(mut self) {
@@ -109,11 +114,24 @@ impl Server {
     /// # Errors
     /// When the certificate cannot be shown or the address not be listened on.
     pub async fn bind(options: Options) -> Result<Self, ServeError> {
-        let Options { address, cert_file, key_file } = options;
-        let certificate = Certificate::load(TlsFiles { cert_file, key_file })?;
-        let (listener, address) = listen(&address).await.map_err(|source| ServeError::Listen { address, source })?;
+        let Options {
+            address,
+            cert_file,
+            key_file,
+        } = options;
+        let certificate = Certificate::load(TlsFiles {
+            cert_file,
+            key_file,
+        })?;
+        let (listener, address) = listen(&address)
+            .await
+            .map_err(|source| ServeError::Listen { address, source })?;
         tracing::info!(%address, "listening");
-        Ok(Self { listener, certificate, address })
+        Ok(Self {
+            listener,
+            certificate,
+            address,
+        })
     }
 
     /// Where it listens.
@@ -123,7 +141,11 @@ impl Server {
 
     /// Serves `router` until `stop`, then closes the socket and lets requests under way finish.
     pub async fn serve(self, router: Router, stop: impl Future<Output = ()>) {
-        let Self { listener, mut certificate, .. } = self;
+        let Self {
+            listener,
+            mut certificate,
+            ..
+        } = self;
         let connections = GracefulShutdown::new();
         let mut stop = pin!(stop);
         loop {
@@ -176,5 +198,7 @@ async fn converse(
     let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
     // With a timer hyper gives up on callers that do not finish their headers.
     http.http1().timer(TokioTimer::new());
-    connection.watch(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))).await
+    connection
+        .watch(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)))
+        .await
 }

@@ -70,17 +70,30 @@ impl TlsFiles {
         let path = &self.cert_file;
         let chain: Vec<_> = CertificateDer::pem_file_iter(path)
             .and_then(Iterator::collect)
-            .map_err(|source| TlsError::ReadCertificate { path: path.clone(), source })?;
-        if chain.is_empty() { Err(TlsError::NoCertificate { path: path.clone() }) } else { Ok(chain) }
+            .map_err(|source| TlsError::ReadCertificate {
+                path: path.clone(),
+                source,
+            })?;
+        if chain.is_empty() {
+            Err(TlsError::NoCertificate { path: path.clone() })
+        } else {
+            Ok(chain)
+        }
     }
 
     fn key(&self) -> Result<PrivateKeyDer<'static>, TlsError> {
-        PrivateKeyDer::from_pem_file(&self.key_file)
-            .map_err(|source| TlsError::ReadKey { path: self.key_file.clone(), source })
+        PrivateKeyDer::from_pem_file(&self.key_file).map_err(|source| TlsError::ReadKey {
+            path: self.key_file.clone(),
+            source,
+        })
     }
 
     fn unusable(&self, source: rustls::Error) -> TlsError {
-        TlsError::Use { cert_file: self.cert_file.clone(), key_file: self.key_file.clone(), source }
+        TlsError::Use {
+            cert_file: self.cert_file.clone(),
+            key_file: self.key_file.clone(),
+            source,
+        }
     }
 }
 
@@ -101,8 +114,9 @@ impl Certificate {
         Ok(Self { files, config })
     }
 
-    /// Shows what the files say now: with the few connections that a receiver gets, reading them for each is the
-    /// simplest way to notice a renewal. A renewal that cannot be used leaves the last good certificate in place.
+    /// Shows what the files say now: with the few connections that a receiver gets, reading them
+    /// for each is the simplest way to notice a renewal. A renewal that cannot be used leaves the
+    /// last good certificate in place.
     pub(crate) fn acceptor(&mut self) -> TlsAcceptor {
         match self.files.load() {
             Ok(config) => self.config = config,

@@ -27,23 +27,31 @@ impl<'a> Fields<'a> {
     }
 
     /// The name of a field that differs, but for those left out.
-    pub(super) fn first_difference<'b>(&'b self, other: &'b Self, left_out: &[&str]) -> Option<&'b str> {
+    pub(super) fn first_difference<'b>(
+        &'b self,
+        other: &'b Self,
+        left_out: &[&str],
+    ) -> Option<&'b str> {
         let names = self.0.keys().chain(other.0.keys()).map(String::as_str);
-        names.filter(|name| !left_out.contains(name)).find(|name| match (self.get(name), other.get(name)) {
-            (Some(one), Some(other)) => !is_same(one, other),
-            (one, other) => one.is_some() != other.is_some(),
+        names.filter(|name| !left_out.contains(name)).find(|name| {
+            match (self.get(name), other.get(name)) {
+                (Some(one), Some(other)) => !is_same(one, other),
+                (one, other) => one.is_some() != other.is_some(),
+            }
         })
     }
 }
 
-/// Whether two values are the same. The API server writes the same value in the same way, so the texts are compared
-/// first; else two values are the same if only the order of keys, the whitespace or the escapes differ.
+/// Whether two values are the same. The API server writes the same value in the same way, so the
+/// texts are compared first; else two values are the same if only the order of keys, the whitespace
+/// or the escapes differ.
 pub(super) fn is_same(one: &RawValue, other: &RawValue) -> bool {
     let digest = |value: &RawValue| {
         let mut deserializer = serde_json::Deserializer::from_str(value.get());
         Sum.deserialize(&mut deserializer).ok()
     };
-    one.get() == other.get() || matches!((digest(one), digest(other)), (Some(one), Some(other)) if one == other)
+    one.get() == other.get()
+        || matches!((digest(one), digest(other)), (Some(one), Some(other)) if one == other)
 }
 
 /// Whether a text has at most so many values and keys, each key once.
@@ -57,7 +65,11 @@ type Sha = [u8; 32];
 struct Sum;
 
 fn leaf(kind: u8, bytes: &[u8]) -> Sha {
-    Sha256::new().chain_update([kind]).chain_update(bytes).finalize().into()
+    Sha256::new()
+        .chain_update([kind])
+        .chain_update(bytes)
+        .finalize()
+        .into()
 }
 
 impl<'de> DeserializeSeed<'de> for Sum {
@@ -106,7 +118,13 @@ impl<'de> Visitor<'de> for Sum {
         let mut fields: Vec<Sha> = Vec::new();
         while let Some(key) = map.next_key_seed(Self)? {
             let value = map.next_value_seed(Self)?;
-            fields.push(Sha256::new().chain_update(key).chain_update(value).finalize().into());
+            fields.push(
+                Sha256::new()
+                    .chain_update(key)
+                    .chain_update(value)
+                    .finalize()
+                    .into(),
+            );
         }
         fields.sort_unstable();
         let mut sum = Sha256::new().chain_update([7]);
@@ -139,7 +157,11 @@ mod tests {
     #[case("[]", "{}", false)]
     #[case("1", "1.0", false)]
     #[case("\"1\"", "1", false)]
-    fn values_are_compared_by_what_they_say(#[case] one: &str, #[case] other: &str, #[case] same: bool) {
+    fn values_are_compared_by_what_they_say(
+        #[case] one: &str,
+        #[case] other: &str,
+        #[case] same: bool,
+    ) {
         assert_eq!(is_same(&raw(one), &raw(other)), same);
     }
 
@@ -152,7 +174,10 @@ mod tests {
         ];
         leaf.prop_recursive(3, 12, 3, |inner| {
             let map = prop::collection::btree_map("[ab]{1,2}", inner.clone(), 0..3);
-            prop_oneof![prop::collection::vec(inner, 0..3).prop_map(Value::from), map.prop_map(|map| json!(map))]
+            prop_oneof![
+                prop::collection::vec(inner, 0..3).prop_map(Value::from),
+                map.prop_map(|map| json!(map))
+            ]
         })
     }
 

@@ -1,6 +1,8 @@
-//! One walk over the text of a review, before anything is built from it: counts its nodes, and refuses duplicate keys.
+//! One walk over the text of a review, before anything is built from it: counts its nodes, and
+//! refuses duplicate keys.
 //!
-//! It keeps eight bytes for each key of the objects that it is inside of, and nothing else, however long the texts are.
+//! It keeps eight bytes for each key of the objects that it is inside of, and nothing else, however
+//! long the texts are.
 
 use std::{
     collections::{HashSet, hash_map::RandomState},
@@ -19,15 +21,21 @@ pub(super) enum WalkError {
     TooManyNodes,
 }
 
-/// Counts the values and keys of a text of JSON, and refuses one with more than `limit`, or in which any object has the
-/// same key twice.
+/// Counts the values and keys of a text of JSON, and refuses one with more than `limit`, or in
+/// which any object has the same key twice.
 ///
 /// # Errors
 /// See [`WalkError`].
 pub(super) fn check_unambiguous(body: &[u8], limit: usize) -> Result<usize, WalkError> {
-    let mut walk = Walk { hashes: RandomState::new(), nodes: 0, limit };
+    let mut walk = Walk {
+        hashes: RandomState::new(),
+        nodes: 0,
+        limit,
+    };
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let walked = Node(&mut walk).deserialize(&mut deserializer).and_then(|()| deserializer.end());
+    let walked = Node(&mut walk)
+        .deserialize(&mut deserializer)
+        .and_then(|()| deserializer.end());
     match walked {
         Err(_too_many) if walk.nodes > limit => Err(WalkError::TooManyNodes),
         Err(error) => Err(WalkError::Json(error)),
@@ -36,8 +44,9 @@ pub(super) fn check_unambiguous(body: &[u8], limit: usize) -> Result<usize, Walk
 }
 
 struct Walk {
-    /// Keys are compared by their hashes, so that long ones need no memory. The hash is keyed anew for each walk: no one
-    /// can make two keys collide on purpose, and where two do by chance the review is refused.
+    /// Keys are compared by their hashes, so that long ones need no memory. The hash is keyed anew
+    /// for each walk: no one can make two keys collide on purpose, and where two do by chance the
+    /// review is refused.
     hashes: RandomState,
     nodes: usize,
     limit: usize,
@@ -46,7 +55,11 @@ struct Walk {
 impl Walk {
     fn count<E: serde::de::Error>(&mut self) -> Result<(), E> {
         self.nodes = self.nodes.saturating_add(1);
-        if self.nodes > self.limit { Err(E::custom("too many values")) } else { Ok(()) }
+        if self.nodes > self.limit {
+            Err(E::custom("too many values"))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -141,7 +154,10 @@ mod tests {
     #[case(r#""text""#, 1)]
     fn values_and_keys_are_counted(#[case] json: &str, #[case] nodes: usize) {
         assert_eq!(check_unambiguous(json.as_bytes(), nodes).unwrap(), nodes);
-        assert!(matches!(check_unambiguous(json.as_bytes(), nodes.saturating_sub(1)), Err(WalkError::TooManyNodes)));
+        assert!(matches!(
+            check_unambiguous(json.as_bytes(), nodes.saturating_sub(1)),
+            Err(WalkError::TooManyNodes)
+        ));
     }
 
     #[rstest]
@@ -151,6 +167,9 @@ mod tests {
     #[case("{} {}")]
     #[case("[1,")]
     fn what_is_ambiguous_or_no_json_is_refused(#[case] json: &str) {
-        assert!(matches!(check_unambiguous(json.as_bytes(), 100), Err(WalkError::Json(_))));
+        assert!(matches!(
+            check_unambiguous(json.as_bytes(), 100),
+            Err(WalkError::Json(_))
+        ));
     }
 }

@@ -12,7 +12,10 @@ use decide::{
 use kra_api::{
     AccessGrant, AccessRequest, UserInfo,
     convert::{self, ConvertError},
-    review::{Review, StrictAttachOptions, StrictExecOptions, StrictPortForwardOptions, StrictProxyOptions, decode},
+    review::{
+        Review, StrictAttachOptions, StrictExecOptions, StrictPortForwardOptions,
+        StrictProxyOptions, decode,
+    },
 };
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -67,19 +70,32 @@ fn set(object: &mut Value, pointer: &str, value: Value) {
 fn converted(pointer: &str, value: Value) -> Result<decide::access::Request, ConvertError> {
     let mut object = request();
     set(&mut object, pointer, value);
-    convert::request(&serde_json::from_value::<AccessRequest>(object).unwrap(), Seal::Good)
+    convert::request(
+        &serde_json::from_value::<AccessRequest>(object).unwrap(),
+        Seal::Good,
+    )
 }
 
 fn converted_grant(pointer: &str, value: Value) -> Result<decide::access::Grant, ConvertError> {
     let mut object = grant();
     set(&mut object, pointer, value);
-    convert::grant(&serde_json::from_value::<AccessGrant>(object).unwrap(), Seal::Good)
+    convert::grant(
+        &serde_json::from_value::<AccessGrant>(object).unwrap(),
+        Seal::Good,
+    )
 }
 
 #[test]
 fn every_field_of_a_request_arrives() {
-    let request = convert::request(&serde_json::from_value::<AccessRequest>(request()).unwrap(), Seal::Good).unwrap();
-    assert_eq!((request.uid.as_str(), request.name.as_str()), ("request-1", "access-1"));
+    let request = convert::request(
+        &serde_json::from_value::<AccessRequest>(request()).unwrap(),
+        Seal::Good,
+    )
+    .unwrap();
+    assert_eq!(
+        (request.uid.as_str(), request.name.as_str()),
+        ("request-1", "access-1")
+    );
     assert_eq!(request.user.uid.as_deref(), Some("uid-jane"));
     let filer = request.created_by.unwrap();
     assert_eq!((filer.name.as_str(), filer.uid), ("bot", None));
@@ -90,7 +106,10 @@ fn every_field_of_a_request_arrives() {
         stdin: true,
         tty: true,
     };
-    assert_eq!((request.ask, request.being_deleted), (Ask::Exec(exec), false));
+    assert_eq!(
+        (request.ask, request.being_deleted),
+        (Ask::Exec(exec), false)
+    );
     assert_eq!(request.validity, Validity::For(Duration::from_mins(90)));
     assert_eq!(request.created.to_string(), "2026-11-23T12:00:00Z");
     assert_eq!(request.uses[0].review_uid, "review-1");
@@ -140,14 +159,20 @@ fn every_field_of_a_request_arrives() {
 #[case("/spec/validFor", json!("-1h"), "validFor: \"-1h\" is not a duration: write it like 90m, 1h30m or 45s")]
 #[case("/spec/validFor", json!("0s"), "validFor: \"0s\" is not a valid duration: it must be greater than zero")]
 #[case("/spec/validFor", json!("24h"), "validFor: \"24h\" is longer than the 12h that an access may last")]
-fn a_request_that_means_nothing_says_why(#[case] pointer: &str, #[case] value: Value, #[case] text: &str) {
+fn a_request_that_means_nothing_says_why(
+    #[case] pointer: &str,
+    #[case] value: Value,
+    #[case] text: &str,
+) {
     assert_eq!(converted(pointer, value).unwrap_err().to_string(), text);
 }
 
 fn command_of(request: &decide::access::Request) -> Command {
     match &request.ask {
         Ask::Exec(exec) => exec.command.clone(),
-        other @ (Ask::Copy(_) | Ask::Attach(_) | Ask::PortForward | Ask::Debug(_)) => panic!("no exec: {other:?}"),
+        other @ (Ask::Copy(_) | Ask::Attach(_) | Ask::PortForward | Ask::Debug(_)) => {
+            panic!("no exec: {other:?}")
+        }
     }
 }
 
@@ -162,7 +187,10 @@ fn any_command_is_said_aloud() {
     ] {
         set(&mut object, "/spec/anyCommand", any);
         let object: AccessRequest = serde_json::from_value(object.clone()).unwrap();
-        assert_eq!(convert::request(&object, Seal::Good).map(|request| command_of(&request)), expected);
+        assert_eq!(
+            convert::request(&object, Seal::Good).map(|request| command_of(&request)),
+            expected
+        );
     }
 }
 
@@ -171,7 +199,12 @@ fn any_command_is_said_aloud() {
 #[case(json!(""))]
 #[case(json!(null))]
 fn a_request_acts_in_its_own_namespace(#[case] namespace: Value) {
-    assert_eq!(converted("/spec/forObject/namespace", namespace).unwrap().namespace, "default");
+    assert_eq!(
+        converted("/spec/forObject/namespace", namespace)
+            .unwrap()
+            .namespace,
+        "default"
+    );
 }
 
 #[rstest]
@@ -180,10 +213,23 @@ fn a_request_acts_in_its_own_namespace(#[case] namespace: Value) {
 #[case("apps", "statefulsets", TargetKind::StatefulSet)]
 #[case("apps", "daemonsets", TargetKind::DaemonSet)]
 #[case("batch", "jobs", TargetKind::Job)]
-fn a_target_is_a_pod_or_a_workload(#[case] group: &str, #[case] resource: &str, #[case] kind: TargetKind) {
+fn a_target_is_a_pod_or_a_workload(
+    #[case] group: &str,
+    #[case] resource: &str,
+    #[case] kind: TargetKind,
+) {
     let written = json!({"group": group, "version": "v1", "resource": resource});
-    assert_eq!(converted("/spec/forObject/resource", written.clone()).unwrap().target.kind, kind);
-    assert_eq!(serde_json::to_value(convert::resource_of(kind)).unwrap(), written);
+    assert_eq!(
+        converted("/spec/forObject/resource", written.clone())
+            .unwrap()
+            .target
+            .kind,
+        kind
+    );
+    assert_eq!(
+        serde_json::to_value(convert::resource_of(kind)).unwrap(),
+        written
+    );
 }
 
 #[rstest]
@@ -204,9 +250,18 @@ fn a_deletion_that_has_begun_counts(#[case] being_deleted: bool) {
 #[test]
 fn every_field_of_a_grant_arrives() {
     let grant = converted_grant("/spec/reason", json!("fine")).unwrap();
-    assert_eq!((grant.name.as_str(), grant.answer), ("grant-1", Answer::Granted));
-    assert_eq!((grant.request_uid.as_deref(), grant.valid_for), (Some("request-1"), Some(Duration::from_mins(10))));
-    assert_eq!((grant.by.unwrap().name.as_str(), grant.reason.as_deref()), ("amy", Some("fine")));
+    assert_eq!(
+        (grant.name.as_str(), grant.answer),
+        ("grant-1", Answer::Granted)
+    );
+    assert_eq!(
+        (grant.request_uid.as_deref(), grant.valid_for),
+        (Some("request-1"), Some(Duration::from_mins(10)))
+    );
+    assert_eq!(
+        (grant.by.unwrap().name.as_str(), grant.reason.as_deref()),
+        ("amy", Some("fine"))
+    );
 }
 
 #[rstest]
@@ -217,7 +272,11 @@ fn every_field_of_a_grant_arrives() {
     ConvertError::Duration(DurationError::Malformed { text: "1h1h".to_owned() }))]
 #[case("/metadata/ownerReferences", json!([owner("AccessRequest", "request-2")]),
     ConvertError::TwoRequests { uid: "request-1".to_owned(), owner: "request-2".to_owned() })]
-fn a_grant_that_means_nothing_says_why(#[case] pointer: &str, #[case] value: Value, #[case] error: ConvertError) {
+fn a_grant_that_means_nothing_says_why(
+    #[case] pointer: &str,
+    #[case] value: Value,
+    #[case] error: ConvertError,
+) {
     assert_eq!(converted_grant(pointer, value), Err(error));
 }
 
@@ -229,9 +288,17 @@ fn an_emergency_and_its_review_arrive() {
     let request = converted("/status/emergency", emergency.clone()).unwrap();
     assert!(request.is_unreviewed());
     let one = request.emergency.unwrap();
-    assert_eq!((one.policy.name.as_str(), one.policy.uid.as_str(), one.policy.generation), ("night", "policy-1", 2));
+    assert_eq!(
+        (
+            one.policy.name.as_str(),
+            one.policy.uid.as_str(),
+            one.policy.generation
+        ),
+        ("night", "policy-1", 2)
+    );
     assert_eq!(one.review_by.to_string(), "2026-11-24T12:00:00Z");
-    let status = json!({"emergency": emergency, "reviewed": {"by": "amy", "at": since, "reason": "fine"}});
+    let status =
+        json!({"emergency": emergency, "reviewed": {"by": "amy", "at": since, "reason": "fine"}});
     let request = converted("/status", status).unwrap();
     assert!(!request.is_unreviewed());
     assert_eq!(request.reviewed.unwrap().reason.as_deref(), Some("fine"));
@@ -243,9 +310,19 @@ fn a_review_is_neither_a_grant_nor_a_denial_and_lasts_for_no_time() {
     assert_eq!((review.answer, review.valid_for), (Answer::Reviewed, None));
     let mut object = grant();
     set(&mut object, "/status", json!("reviewed"));
-    set(&mut object, "/metadata/ownerReferences", json!([owner("AccessRequest", "request-2")]));
-    let two = convert::grant(&serde_json::from_value::<AccessGrant>(object).unwrap(), Seal::Good);
-    assert!(matches!(two, Err(ConvertError::TwoRequests { .. })), "{two:?}");
+    set(
+        &mut object,
+        "/metadata/ownerReferences",
+        json!([owner("AccessRequest", "request-2")]),
+    );
+    let two = convert::grant(
+        &serde_json::from_value::<AccessGrant>(object).unwrap(),
+        Seal::Good,
+    );
+    assert!(
+        matches!(two, Err(ConvertError::TwoRequests { .. })),
+        "{two:?}"
+    );
 }
 
 #[test]
@@ -253,7 +330,11 @@ fn a_denial_counts_whatever_else_it_says() {
     let mut object = grant();
     set(&mut object, "/status", json!("denied"));
     set(&mut object, "/spec/validFor", json!("nonsense"));
-    let denial = convert::grant(&serde_json::from_value::<AccessGrant>(object).unwrap(), Seal::Good).unwrap();
+    let denial = convert::grant(
+        &serde_json::from_value::<AccessGrant>(object).unwrap(),
+        Seal::Good,
+    )
+    .unwrap();
     assert_eq!((denial.answer, denial.valid_for), (Answer::Denied, None));
 }
 
@@ -282,13 +363,23 @@ fn the_request_that_was_read_is_named_by_uid_or_owner(
 fn a_grant_with_two_requests_for_owners_means_neither() {
     let mut object = grant();
     set(&mut object, "/spec/requestUID", json!(null));
-    let owners = json!([owner("AccessRequest", "request-1"), owner("AccessRequest", "request-2")]);
+    let owners = json!([
+        owner("AccessRequest", "request-1"),
+        owner("AccessRequest", "request-2")
+    ]);
     set(&mut object, "/metadata/ownerReferences", owners);
     let error = convert::meant_request(&serde_json::from_value(object).unwrap()).unwrap_err();
-    assert_eq!(error, ConvertError::TwoRequests { uid: "request-1".to_owned(), owner: "request-2".to_owned() });
+    assert_eq!(
+        error,
+        ConvertError::TwoRequests {
+            uid: "request-1".to_owned(),
+            owner: "request-2".to_owned()
+        }
+    );
 }
 
-/// What is shown of answers is what counts of them: the plugin and the server ask the same function.
+/// What is shown of answers is what counts of them: the plugin and the server ask the same
+/// function.
 #[rstest]
 #[case::of_its_uid("granted", json!("request-1"), json!([]), true)]
 #[case::of_its_owner("granted", json!(null), json!([owner("AccessRequest", "request-1")]), true)]
@@ -308,8 +399,10 @@ fn an_answer_is_to_the_request_that_the_server_counts_it_for(
     set(&mut object, "/metadata/ownerReferences", owners);
     let mut asked = request();
     set(&mut asked, "/metadata/uid", json!("request-1"));
-    let (object, asked): (AccessGrant, AccessRequest) =
-        (serde_json::from_value(object).unwrap(), serde_json::from_value(asked).unwrap());
+    let (object, asked): (AccessGrant, AccessRequest) = (
+        serde_json::from_value(object).unwrap(),
+        serde_json::from_value(asked).unwrap(),
+    );
     assert_eq!(convert::is_answer_to(&object, &asked), is);
 }
 
@@ -331,17 +424,34 @@ fn asks(door: &str, more: &Value) -> Result<Ask, ConvertError> {
     for (field, value) in more.as_object().unwrap() {
         object["spec"][field] = value.clone();
     }
-    convert::request(&serde_json::from_value::<AccessRequest>(object).unwrap(), Seal::Good).map(|request| request.ask)
+    convert::request(
+        &serde_json::from_value::<AccessRequest>(object).unwrap(),
+        Seal::Good,
+    )
+    .map(|request| request.ask)
 }
 
 #[test]
 fn every_door_has_a_request_of_its_own() {
     let container = || Some("main".to_owned());
     assert_eq!(
-        asks("attach", &json!({"attachOptions": {"container": "main", "stdin": true}})),
-        Ok(Ask::Attach(AttachAsk { container: container(), stdin: true, tty: false }))
+        asks(
+            "attach",
+            &json!({"attachOptions": {"container": "main", "stdin": true}})
+        ),
+        Ok(Ask::Attach(AttachAsk {
+            container: container(),
+            stdin: true,
+            tty: false
+        }))
     );
-    assert_eq!(asks("portforward", &json!({"portForwardOptions": {"ports": [80]}})), Ok(Ask::PortForward));
+    assert_eq!(
+        asks(
+            "portforward",
+            &json!({"portForwardOptions": {"ports": [80]}})
+        ),
+        Ok(Ask::PortForward)
+    );
     let copy = Copy {
         container: container(),
         direction: Direction::To,
@@ -352,7 +462,10 @@ fn every_door_has_a_request_of_its_own() {
     let asked = json!({"direction": "to", "path": "/srv/x", "directory": "/srv"});
     for command in [json!(null), json!(["tar", "-xmf", "-", "-C", "/srv"])] {
         let options = json!({"container": "main", "command": command, "stdin": true});
-        assert_eq!(asks("exec", &json!({"copy": asked, "execOptions": options})), Ok(Ask::Copy(copy.clone())));
+        assert_eq!(
+            asks("exec", &json!({"copy": asked, "execOptions": options})),
+            Ok(Ask::Copy(copy.clone()))
+        );
     }
     let debug = asks(
         "ephemeralcontainers",
@@ -360,29 +473,53 @@ fn every_door_has_a_request_of_its_own() {
             "targetContainerName": "main", "imagePullPolicy": "Always",
             "securityContext": {"capabilities": {"add": ["SYS_PTRACE"]}}}}),
     );
-    let Ok(Ask::Debug(DebugAsk { container, attach: true })) = debug else { panic!("{debug:?}") };
-    assert_eq!((container.name.as_deref(), container.image.as_str()), (None, "busybox"));
+    let Ok(Ask::Debug(DebugAsk {
+        container,
+        attach: true,
+    })) = debug
+    else {
+        panic!("{debug:?}")
+    };
+    assert_eq!(
+        (container.name.as_deref(), container.image.as_str()),
+        (None, "busybox")
+    );
     assert_eq!(container.profile(), Some(Profile::General));
-    assert_eq!(asks("ephemeralcontainers", &json!({})), Err(ConvertError::Missing { field: "ephemeralContainer" }));
+    assert_eq!(
+        asks("ephemeralcontainers", &json!({})),
+        Err(ConvertError::Missing {
+            field: "ephemeralContainer"
+        })
+    );
 }
 
 #[test]
 fn the_profiles_of_kubectl_debug_are_compared_as_they_are_stored() {
     let stored = [
-        (json!({"capabilities": {"add": ["SYS_PTRACE"]}}), Profile::General),
+        (
+            json!({"capabilities": {"add": ["SYS_PTRACE"]}}),
+            Profile::General,
+        ),
         (json!(null), Profile::Baseline),
         (
             json!({"runAsNonRoot": true, "capabilities": {"drop": ["ALL"]}, "allowPrivilegeEscalation": false,
                 "seccompProfile": {"type": "RuntimeDefault"}}),
             Profile::Restricted,
         ),
-        (json!({"capabilities": {"add": ["NET_ADMIN", "NET_RAW"]}}), Profile::Netadmin),
+        (
+            json!({"capabilities": {"add": ["NET_ADMIN", "NET_RAW"]}}),
+            Profile::Netadmin,
+        ),
         (json!({"privileged": true}), Profile::Sysadmin),
     ];
     for (context, profile) in stored {
-        let asked =
-            asks("ephemeralcontainers", &json!({"ephemeralContainer": {"image": "x", "securityContext": context}}));
-        let Ok(Ask::Debug(ask)) = asked else { panic!("{asked:?}") };
+        let asked = asks(
+            "ephemeralcontainers",
+            &json!({"ephemeralContainer": {"image": "x", "securityContext": context}}),
+        );
+        let Ok(Ask::Debug(ask)) = asked else {
+            panic!("{asked:?}")
+        };
         assert_eq!(ask.container.profile(), Some(profile));
     }
 }
@@ -395,9 +532,14 @@ fn exec(review: &Review) -> Action {
 fn an_attempt_is_what_the_review_says() {
     let review = decode(fixtures::read("reviews/exec-stdin.json").as_bytes()).unwrap();
     let attempt = convert::attempt(&review.request, exec(&review)).unwrap();
-    assert_eq!((attempt.caller.username.as_str(), attempt.namespace.as_str()), ("jane", "default"));
+    assert_eq!(
+        (attempt.caller.username.as_str(), attempt.namespace.as_str()),
+        ("jane", "default")
+    );
     assert_eq!(attempt.review_uid, review.request.uid);
-    let Action::Exec(exec) = attempt.action else { panic!("no exec") };
+    let Action::Exec(exec) = attempt.action else {
+        panic!("no exec")
+    };
     assert!(exec.stdin && !exec.command.is_empty());
 }
 
@@ -407,22 +549,51 @@ fn the_options_of_other_doors_are_what_clients_send() {
         let review = decode(fixtures::read(&format!("reviews/{name}.json")).as_bytes()).unwrap();
         review.request.object.unwrap()
     };
-    for (name, stdin) in [("attach-websocket", false), ("attach-spdy", false), ("attach-stdin", true)] {
+    for (name, stdin) in [
+        ("attach-websocket", false),
+        ("attach-spdy", false),
+        ("attach-stdin", true),
+    ] {
         let options = StrictAttachOptions::decode(&object(name)).unwrap();
-        let attach = Attach { container: Some("nginx".to_owned()), stdin, tty: false };
+        let attach = Attach {
+            container: Some("nginx".to_owned()),
+            stdin,
+            tty: false,
+        };
         assert_eq!(convert::attach(options), Action::Attach(attach), "{name}");
     }
-    for name in ["portforward-websocket", "portforward-spdy", "portforward-service"] {
-        assert_eq!(StrictPortForwardOptions::decode(&object(name)).unwrap().ports, None, "{name}");
+    for name in [
+        "portforward-websocket",
+        "portforward-spdy",
+        "portforward-service",
+    ] {
+        assert_eq!(
+            StrictPortForwardOptions::decode(&object(name))
+                .unwrap()
+                .ports,
+            None,
+            "{name}"
+        );
     }
     let named = StrictPortForwardOptions::decode(&object("portforward-query-ports")).unwrap();
     assert_eq!(named.ports, Some(vec![8080, 9090]));
     for (name, kind, path) in [
         ("podproxy-get", "PodProxyOptions", "/x"),
         ("serviceproxy-post", "ServiceProxyOptions", "/a/b"),
-        ("nodeproxy-exec-post", "NodeProxyOptions", "/run/default/nginx/nginx"),
+        (
+            "nodeproxy-exec-post",
+            "NodeProxyOptions",
+            "/run/default/nginx/nginx",
+        ),
     ] {
-        assert_eq!(StrictProxyOptions::decode(&object(name), kind).unwrap().path.as_deref(), Some(path), "{name}");
+        assert_eq!(
+            StrictProxyOptions::decode(&object(name), kind)
+                .unwrap()
+                .path
+                .as_deref(),
+            Some(path),
+            "{name}"
+        );
         assert!(StrictProxyOptions::decode(&object(name), "OtherOptions").is_err());
     }
 }
@@ -434,12 +605,19 @@ fn an_attempt_at_no_pod_is_refused(#[case] field: &'static str) {
     let mut review = fixtures::json("reviews/exec-websocket.json");
     review["request"][field] = json!("");
     let review = decode(review.to_string().as_bytes()).unwrap();
-    assert_eq!(convert::attempt(&review.request, exec(&review)), Err(ConvertError::Missing { field }));
+    assert_eq!(
+        convert::attempt(&review.request, exec(&review)),
+        Err(ConvertError::Missing { field })
+    );
 }
 
 #[test]
 fn somebody_without_a_name_is_nobody() {
     assert_eq!(convert::person(&UserInfo::default()), None);
-    let named = UserInfo { username: Some("jane".to_owned()), uid: Some(String::new()), ..UserInfo::default() };
+    let named = UserInfo {
+        username: Some("jane".to_owned()),
+        uid: Some(String::new()),
+        ..UserInfo::default()
+    };
     assert_eq!(convert::person(&named).unwrap().uid, None);
 }

@@ -6,7 +6,9 @@ use std::{
 };
 
 fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name)
 }
 
 /// A recorded file, as it is.
@@ -21,9 +23,14 @@ pub(crate) fn json(name: &str) -> serde_json::Value {
 
 /// All recorded reviews, by name.
 pub(crate) fn reviews() -> Vec<(String, String)> {
-    let mut names: Vec<String> =
-        fs::read_dir(path("reviews")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = fs::read_dir(path("reviews"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     assert!(names.len() > 40, "where are the recorded reviews?");
-    names.into_iter().map(|name| (name.clone(), read(&format!("reviews/{name}")))).collect()
+    names
+        .into_iter()
+        .map(|name| (name.clone(), read(&format!("reviews/{name}"))))
+        .collect()
 }

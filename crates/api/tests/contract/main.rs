@@ -1,4 +1,5 @@
-//! The contract, against what was recorded: reviews of a real API server, objects and payloads of the original.
+//! The contract, against what was recorded: reviews of a real API server, objects and payloads of
+//! the original.
 
 #![expect(
     clippy::arithmetic_side_effects,

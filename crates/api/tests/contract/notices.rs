@@ -21,7 +21,10 @@ fn request(spec: &Value) -> AccessRequest {
             "execOptions": {"container": "web", "command": ["ls", "-l"], "stdout": true},
         },
     });
-    object["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+    object["spec"]
+        .as_object_mut()
+        .unwrap()
+        .extend(spec.as_object().unwrap().clone());
     serde_json::from_value(object).unwrap()
 }
 
@@ -30,12 +33,22 @@ fn status(status: &Value) -> AccessRequestStatus {
 }
 
 fn told(change: Change, spec: &Value, new: &Value) -> Notice {
-    Notice::of(change, &request(spec), &status(new), "prod", Some("https://requests.example/ask".to_owned()))
+    Notice::of(
+        change,
+        &request(spec),
+        &status(new),
+        "prod",
+        Some("https://requests.example/ask".to_owned()),
+    )
 }
 
 #[test]
 fn a_notice_has_all_that_an_approver_needs() {
-    insta::assert_json_snapshot!(told(Change::Filed, &json!({}), &json!({"phase": "Pending"})));
+    insta::assert_json_snapshot!(told(
+        Change::Filed,
+        &json!({}),
+        &json!({"phase": "Pending"})
+    ));
 }
 
 #[test]
@@ -47,9 +60,17 @@ fn the_documentation_shows_a_notice_and_names_every_field() {
     let (_, fields) = docs.split_once("| field |").unwrap();
     let (fields, _) = fields.split_once("\n\n").unwrap();
     let notice = told(Change::Filed, &json!({}), &json!({"phase": "Pending"}));
-    assert_eq!(serde_json::from_str::<Value>(example).unwrap(), serde_json::to_value(notice).unwrap());
+    assert_eq!(
+        serde_json::from_str::<Value>(example).unwrap(),
+        serde_json::to_value(notice).unwrap()
+    );
     let schema = schemars::schema_for!(Notice);
-    for field in schema.get("properties").and_then(Value::as_object).unwrap().keys() {
+    for field in schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .unwrap()
+        .keys()
+    {
         assert!(fields.contains(&format!("`{field}`")), "{field}");
     }
 }
@@ -57,16 +78,26 @@ fn the_documentation_shows_a_notice_and_names_every_field() {
 #[test]
 fn who_granted_it_and_until_when_is_told() {
     let granted = json!({"phase": "Granted", "grantedBy": ["amy", "bob"], "expiresAt": "2026-11-25T13:00:00.7Z"});
-    insta::assert_json_snapshot!(told(Change::Granted, &json!({"validFor": "1h0m0s"}), &granted));
+    insta::assert_json_snapshot!(told(
+        Change::Granted,
+        &json!({"validFor": "1h0m0s"}),
+        &granted
+    ));
 }
 
 #[test]
 fn how_many_must_approve_is_told_before_the_reason_which_could_say_anything() {
     let reason = json!({"anyCommand": true, "execOptions": {"container": "web"}, "reason": "x. It needs 1 approval."});
-    let notice = told(Change::Filed, &reason, &json!({"phase": "Pending", "approvals": 2}));
+    let notice = told(
+        Change::Filed,
+        &reason,
+        &json!({"phase": "Pending", "approvals": 2}),
+    );
     assert_eq!((notice.approvals, notice.any_command), (Some(2), true));
     assert!(
-        notice.text.ends_with("ANY command. It needs 2 approvals. Reason: x. It needs 1 approval.."),
+        notice
+            .text
+            .ends_with("ANY command. It needs 2 approvals. Reason: x. It needs 1 approval.."),
         "{}",
         notice.text
     );
@@ -95,9 +126,16 @@ fn filed() -> Vec<Value> {
 
 #[test]
 fn every_door_has_its_sentence() {
-    let sentences: Vec<String> = filed().iter().map(|spec| told(Change::Filed, spec, &json!({})).text).collect();
+    let sentences: Vec<String> = filed()
+        .iter()
+        .map(|spec| told(Change::Filed, spec, &json!({})).text)
+        .collect();
     insta::assert_snapshot!(sentences.join("\n"));
-    assert!(sentences.iter().all(|text| !text.contains(['\n', '\u{1b}', '\u{202e}']) && !text.contains("hunter2")));
+    assert!(
+        sentences
+            .iter()
+            .all(|text| !text.contains(['\n', '\u{1b}', '\u{202e}']) && !text.contains("hunter2"))
+    );
 }
 
 #[test]
@@ -107,7 +145,8 @@ fn every_end_has_its_sentence() {
     let emergency = json!({"emergency": {"policy": {"name": "night", "uid": "p-1", "generation": 2},
         "since": "2026-11-25T12:00:00Z", "reviewBy": "2026-11-26T12:00:00Z"}});
     let mut reviewed = emergency.clone();
-    reviewed["reviewed"] = json!({"by": "amy", "at": "2026-11-25T13:00:00Z", "reason": "a remark for the record"});
+    reviewed["reviewed"] =
+        json!({"by": "amy", "at": "2026-11-25T13:00:00Z", "reason": "a remark for the record"});
     let nothing = json!({});
     let cases = [
         (Change::Granted, &policy),
@@ -120,7 +159,10 @@ fn every_end_has_its_sentence() {
         (Change::Overdue, &emergency),
         (Change::Reviewed, &reviewed),
     ];
-    let sentences: Vec<String> = cases.into_iter().map(|(change, new)| told(change, &nothing, new).text).collect();
+    let sentences: Vec<String> = cases
+        .into_iter()
+        .map(|(change, new)| told(change, &nothing, new).text)
+        .collect();
     insta::assert_snapshot!(sentences.join("\n"));
 }
 
@@ -129,19 +171,33 @@ fn only_an_emergency_that_waits_for_it_says_how_to_review_it() {
     let mut emergency = json!({"emergency": {"policy": {"name": "night", "uid": "p-1", "generation": 2},
         "since": "2026-11-25T12:00:00Z", "reviewBy": "2026-11-26T12:00:00Z"}});
     let notice = told(Change::Emergency, &json!({}), &emergency);
-    assert!(notice.review.is_some_and(|line| line.starts_with("kubectl request review -n ")));
+    assert!(
+        notice
+            .review
+            .is_some_and(|line| line.starts_with("kubectl request review -n "))
+    );
     assert_eq!(notice.review_by.as_deref(), Some("2026-11-26T12:00:00Z"));
     emergency["reviewed"] = json!({"by": "amy", "at": "2026-11-25T13:00:00Z"});
     let notice = told(Change::Reviewed, &json!({}), &emergency);
-    assert_eq!((notice.review, notice.reviewed_by.as_deref()), (None, Some("amy")));
+    assert_eq!(
+        (notice.review, notice.reviewed_by.as_deref()),
+        (None, Some("amy"))
+    );
     assert_eq!(told(Change::Granted, &json!({}), &json!({})).review, None);
 }
 
 #[test]
 fn only_what_waits_says_how_to_approve_it() {
-    for (change, says) in
-        [(Change::Filed, true), (Change::Revoked, true), (Change::Granted, false), (Change::Used, false)]
-    {
-        assert_eq!(told(change, &json!({}), &json!({})).approve.is_some(), says, "{change:?}");
+    for (change, says) in [
+        (Change::Filed, true),
+        (Change::Revoked, true),
+        (Change::Granted, false),
+        (Change::Used, false),
+    ] {
+        assert_eq!(
+            told(change, &json!({}), &json!({})).approve.is_some(),
+            says,
+            "{change:?}"
+        );
     }
 }

@@ -21,8 +21,9 @@ fn read(options: &Value) -> Result<StrictExecOptions, serde_json::Error> {
 
 #[test]
 fn the_options_of_every_recorded_exec_are_understood() {
-    let execs =
-        fixtures::reviews().into_iter().filter(|(name, _)| name.starts_with("exec-") || name.starts_with("cp-"));
+    let execs = fixtures::reviews()
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("exec-") || name.starts_with("cp-"));
     let mut count = 0;
     for (name, text) in execs {
         let review = decode(text.as_bytes()).unwrap();
@@ -33,7 +34,11 @@ fn the_options_of_every_recorded_exec_are_understood() {
         assert_eq!(recorded["command"], json!(options.command), "{name}");
         assert_eq!(recorded["stdin"] == true, options.stdin, "{name}");
         assert_eq!(recorded["tty"] == true, options.tty, "{name}");
-        assert_eq!(recorded["container"].as_str(), options.container.as_deref(), "{name}");
+        assert_eq!(
+            recorded["container"].as_str(),
+            options.container.as_deref(),
+            "{name}"
+        );
         count += 1;
     }
     assert!(count >= 10, "only {count}");
@@ -49,10 +54,19 @@ fn a_raw_client_may_send_no_command_and_no_container() {
 
 #[test]
 fn the_options_of_no_other_door_are_taken_for_an_exec() {
-    let doors = ["attach-stdin", "portforward-spdy", "podproxy-get", "nodeproxy-get", "ephemeral-debug"];
+    let doors = [
+        "attach-stdin",
+        "portforward-spdy",
+        "podproxy-get",
+        "nodeproxy-get",
+        "ephemeral-debug",
+    ];
     for door in doors {
         let review = decode(fixtures::read(&format!("reviews/{door}.json")).as_bytes()).unwrap();
-        assert!(StrictExecOptions::decode(review.request.object.as_deref().unwrap()).is_err(), "{door}");
+        assert!(
+            StrictExecOptions::decode(review.request.object.as_deref().unwrap()).is_err(),
+            "{door}"
+        );
     }
 }
 
@@ -116,7 +130,16 @@ fn what_is_no_object_is_refused(#[case] options: Value) {
 /// The options as a list of their fields: a struct is read from one too, where nobody looks.
 #[test]
 fn a_list_of_fields_is_refused() {
-    let list = json!(["PodExecOptions", "v1", true, true, true, true, "main", ["id"]]);
+    let list = json!([
+        "PodExecOptions",
+        "v1",
+        true,
+        true,
+        true,
+        true,
+        "main",
+        ["id"]
+    ]);
     assert!(read(&list).is_err());
 }
 

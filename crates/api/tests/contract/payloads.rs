@@ -2,7 +2,10 @@
 
 use kra_api::{
     AccessGrant, AccessRequest, ExecOptions,
-    payload::{AuditCreated, AuditExec, AuditGranted, Basis, ObjectRef, Validation, ValidationAnswer, Validity},
+    payload::{
+        AuditCreated, AuditExec, AuditGranted, Basis, ObjectRef, Validation, ValidationAnswer,
+        Validity,
+    },
 };
 use rstest::rstest;
 use serde::Deserialize;
@@ -34,20 +37,33 @@ struct Body {
 fn recorded(name: &str) -> (Value, Body) {
     let text = fixtures::read(&format!("recorded/{name}.json"));
     let value: Value = serde_json::from_str(&text).unwrap();
-    (value["body"].clone(), serde_json::from_str::<Recorded>(&text).unwrap().body)
+    (
+        value["body"].clone(),
+        serde_json::from_str::<Recorded>(&text).unwrap().body,
+    )
 }
 
-/// Whether whoever reads `theirs` reads the same from `ours`: every value is there (null and absent are one in Go), and
-/// nothing else but kind and version, which the original left out at times.
+/// Whether whoever reads `theirs` reads the same from `ours`: every value is there (null and absent
+/// are one in Go), and nothing else but kind and version, which the original left out at times.
 fn reads_the_same(theirs: &Value, ours: &Value, path: &str) {
     match (theirs, ours) {
         (Value::Object(theirs), Value::Object(ours)) => {
             for (key, value) in theirs.iter().filter(|(_, value)| !value.is_null()) {
-                let ours = ours.get(key).unwrap_or_else(|| panic!("{path}/{key} is missing"));
+                let ours = ours
+                    .get(key)
+                    .unwrap_or_else(|| panic!("{path}/{key} is missing"));
                 reads_the_same(value, ours, &format!("{path}/{key}"));
             }
-            let added: Vec<&String> = ours.keys().filter(|key| !theirs.contains_key(*key)).collect();
-            assert!(added.iter().all(|key| *key == "kind" || *key == "apiVersion"), "{path} has {added:?} too");
+            let added: Vec<&String> = ours
+                .keys()
+                .filter(|key| !theirs.contains_key(*key))
+                .collect();
+            assert!(
+                added
+                    .iter()
+                    .all(|key| *key == "kind" || *key == "apiVersion"),
+                "{path} has {added:?} too"
+            );
         }
         _ => assert_eq!(theirs, ours, "{path}"),
     }
@@ -74,7 +90,10 @@ fn the_body_of_an_exec_is_that_of_the_original(#[case] name: &str) {
 #[case("audit-created-any-command")]
 fn the_body_of_a_new_request_is_that_of_the_original(#[case] name: &str) {
     let (theirs, body) = recorded(name);
-    let ours = AuditCreated { request: &body.request, access_request: &body.access_request.unwrap() };
+    let ours = AuditCreated {
+        request: &body.request,
+        access_request: &body.access_request.unwrap(),
+    };
     reads_the_same(&theirs, &serde_json::to_value(ours).unwrap(), "");
 }
 
@@ -92,9 +111,15 @@ fn the_body_of_a_grant_is_that_of_the_original() {
 #[test]
 fn the_body_of_a_validation_is_that_of_the_original_with_its_capitals() {
     let (theirs, body) = recorded("validate");
-    let ours = Validation { request: &body.request, access_request: &body.access_request.unwrap() };
+    let ours = Validation {
+        request: &body.request,
+        access_request: &body.access_request.unwrap(),
+    };
     let ours = serde_json::to_value(ours).unwrap();
-    assert_eq!(ours.as_object().unwrap().keys().collect::<Vec<_>>(), ["Request", "AccessRequest"]);
+    assert_eq!(
+        ours.as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["Request", "AccessRequest"]
+    );
     reads_the_same(&theirs, &ours, "");
 }
 
@@ -102,16 +127,28 @@ fn the_body_of_a_validation_is_that_of_the_original_with_its_capitals() {
 fn the_options_are_there_for_every_door() {
     let (_, body) = recorded("audit-exec-allowed");
     let empty = ExecOptions::default();
-    let ours =
-        AuditExec { request: &body.request, is_allowed: false, exec_options: &empty, is_admin: false, basis: None };
-    assert_eq!(serde_json::to_value(ours).unwrap()["execOptions"], json!({}));
+    let ours = AuditExec {
+        request: &body.request,
+        is_allowed: false,
+        exec_options: &empty,
+        is_admin: false,
+        basis: None,
+    };
+    assert_eq!(
+        serde_json::to_value(ours).unwrap()["execOptions"],
+        json!({})
+    );
 }
 
 // K13
 #[test]
 fn what_an_attempt_was_decided_by_is_one_key_beside_those_of_the_original() {
     let (theirs, body) = recorded("audit-exec-allowed");
-    let ask = ObjectRef { namespace: "default".to_owned(), name: "ask".to_owned(), uid: None };
+    let ask = ObjectRef {
+        namespace: "default".to_owned(),
+        name: "ask".to_owned(),
+        uid: None,
+    };
     let basis = Basis {
         decision: "granted".to_owned(),
         access_request: Some(ask.clone()),
@@ -140,9 +177,16 @@ fn what_an_attempt_was_decided_by_is_one_key_beside_those_of_the_original() {
 #[case(json!({"status": "valid", "message": ""}), Validity::Valid, Some(""))]
 #[case(json!({"status": "invalid", "message": "no ticket"}), Validity::Invalid, Some("no ticket"))]
 #[case(json!({"status": "invalid", "message": null, "more": 1}), Validity::Invalid, None)]
-fn an_answer_is_read(#[case] answer: Value, #[case] status: Validity, #[case] message: Option<&str>) {
+fn an_answer_is_read(
+    #[case] answer: Value,
+    #[case] status: Validity,
+    #[case] message: Option<&str>,
+) {
     let answer: ValidationAnswer = serde_json::from_value(answer).unwrap();
-    assert_eq!((answer.status, answer.message.as_deref()), (status, message));
+    assert_eq!(
+        (answer.status, answer.message.as_deref()),
+        (status, message)
+    );
 }
 
 #[rstest]

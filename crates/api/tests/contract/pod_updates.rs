@@ -1,4 +1,5 @@
-//! Updates of a pod's ephemeral containers, as `kubectl debug` sends them, and with something riding along.
+//! Updates of a pod's ephemeral containers, as `kubectl debug` sends them, and with something
+//! riding along.
 
 use decide::{attempt::Action, debug::Profile};
 use kra_api::{
@@ -20,20 +21,33 @@ fn debug(change: impl FnOnce(&mut Value)) -> Result<Action, PodUpdateError> {
 
 #[test]
 fn a_recorded_debug_container_is_understood() {
-    let Ok(Action::Debug(addition)) = debug(|_| ()) else { panic!("not understood") };
+    let Ok(Action::Debug(addition)) = debug(|_| ()) else {
+        panic!("not understood")
+    };
     let container = addition.container;
     assert_eq!(addition.pod_uid, "004ebe2a-2504-4c84-8abe-9160dd3a0967");
-    assert_eq!((container.name.as_deref(), container.image.as_str()), (Some("dbg"), "busybox"));
-    assert_eq!((container.target.as_deref(), container.command.as_slice()), (Some("nginx"), &["sh".to_owned()][..]));
+    assert_eq!(
+        (container.name.as_deref(), container.image.as_str()),
+        (Some("dbg"), "busybox")
+    );
+    assert_eq!(
+        (container.target.as_deref(), container.command.as_slice()),
+        (Some("nginx"), &["sh".to_owned()][..])
+    );
     assert_eq!(container.profile(), Some(Profile::General));
-    assert_eq!(container.others.keys().collect::<Vec<_>>(), ["securityContext"]);
+    assert_eq!(
+        container.others.keys().collect::<Vec<_>>(),
+        ["securityContext"]
+    );
 }
 
 #[test]
 fn in_a_recorded_update_the_new_container_is_found_by_name() {
     let review = fixtures::read("reviews/ephemeral-patch-dryrun.json");
     let request = decode(review.as_bytes()).unwrap().request;
-    let Ok(Action::Debug(addition)) = convert::debug(&request) else { panic!("not understood") };
+    let Ok(Action::Debug(addition)) = convert::debug(&request) else {
+        panic!("not understood")
+    };
     let old: Value = serde_json::from_str(request.old_object.unwrap().get()).unwrap();
     let list = old["spec"]["ephemeralContainers"].to_string();
     let there = pod_update::stored(&serde_json::from_str::<Vec<_>>(&list).unwrap());
@@ -56,7 +70,12 @@ fn nothing_rides_along(#[case] pointer: &str, #[case] value: Value, #[case] fiel
         let (parent, key) = pointer.rsplit_once('/').unwrap();
         request.pointer_mut(parent).unwrap()[key] = value;
     });
-    assert_eq!(changed, Err(PodUpdateError::MoreChanges { field: field.to_owned() }));
+    assert_eq!(
+        changed,
+        Err(PodUpdateError::MoreChanges {
+            field: field.to_owned()
+        })
+    );
 }
 
 // A13
@@ -85,11 +104,24 @@ fn a_container_that_is_there_stays_as_it_is() {
     };
     let changed = debug(|request| {
         let old = there(request);
-        request["object"]["spec"]["ephemeralContainers"].as_array_mut().unwrap().push(old);
+        request["object"]["spec"]["ephemeralContainers"]
+            .as_array_mut()
+            .unwrap()
+            .push(old);
     });
-    assert_eq!(changed, Err(PodUpdateError::Changed { name: "old".to_owned() }));
+    assert_eq!(
+        changed,
+        Err(PodUpdateError::Changed {
+            name: "old".to_owned()
+        })
+    );
     let gone = debug(|request| drop(there(request)));
-    assert_eq!(gone, Err(PodUpdateError::Changed { name: "old".to_owned() }));
+    assert_eq!(
+        gone,
+        Err(PodUpdateError::Changed {
+            name: "old".to_owned()
+        })
+    );
 }
 
 #[rstest]
@@ -123,18 +155,29 @@ fn what_is_not_understood_is_refused(#[case] pointer: &str, #[case] value: Value
 #[case::something_to_come("magic", json!(false))]
 fn every_field_of_a_container_is_compared(#[case] field: &str, #[case] value: Value) {
     let plain = debug(|_| ()).unwrap();
-    let with = debug(|request| request["object"]["spec"]["ephemeralContainers"][0][field] = value).unwrap();
-    let (Action::Debug(plain), Action::Debug(with)) = (plain, with) else { panic!("no debug container") };
+    let with = debug(|request| request["object"]["spec"]["ephemeralContainers"][0][field] = value)
+        .unwrap();
+    let (Action::Debug(plain), Action::Debug(with)) = (plain, with) else {
+        panic!("no debug container")
+    };
     assert_eq!(plain.container.differences(&with.container), [field]);
 }
 
 #[test]
 fn what_the_api_server_fills_in_and_the_order_of_variables_make_no_difference() {
     let set = |request: &mut Value, more: Value| {
-        let container = request["object"]["spec"]["ephemeralContainers"][0].as_object_mut().unwrap();
+        let container = request["object"]["spec"]["ephemeralContainers"][0]
+            .as_object_mut()
+            .unwrap();
         container.extend(more.as_object().unwrap().clone());
     };
-    let one = debug(|request| set(request, json!({"env": [{"name": "A", "value": "1"}, {"name": "B"}]}))).unwrap();
+    let one = debug(|request| {
+        set(
+            request,
+            json!({"env": [{"name": "A", "value": "1"}, {"name": "B"}]}),
+        )
+    })
+    .unwrap();
     let filled = json!({
         "env": [{"name": "B", "value": ""}, {"value": "1", "name": "A"}], "imagePullPolicy": "IfNotPresent",
         "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File", "resources": {},
@@ -151,7 +194,9 @@ fn what_the_api_server_fills_in_and_the_order_of_variables_make_no_difference() 
 #[case::of_one_long_text(|container: &mut Value| container["workingDir"] = json!("/".repeat(200_000)))]
 fn a_container_beyond_all_that_can_be_asked_for_is_not_built(#[case] grow: fn(&mut Value)) {
     let grown = debug(|request| grow(&mut request["object"]["spec"]["ephemeralContainers"][0]));
-    let Err(PodUpdateError::Field { field }) = grown else { panic!("{grown:?}") };
+    let Err(PodUpdateError::Field { field }) = grown else {
+        panic!("{grown:?}")
+    };
     assert!(field.contains("too large"), "{field}");
 }
 
@@ -159,7 +204,11 @@ fn a_container_beyond_all_that_can_be_asked_for_is_not_built(#[case] grow: fn(&m
 fn keys_in_another_order_and_other_whitespace_are_no_change() {
     let mut review = fixtures::json("reviews/ephemeral-debug.json");
     let spec = review["request"]["object"]["spec"].as_object().unwrap();
-    let turned: serde_json::Map<String, Value> = spec.iter().rev().map(|(k, v)| (k.clone(), v.clone())).collect();
+    let turned: serde_json::Map<String, Value> = spec
+        .iter()
+        .rev()
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
     review["request"]["object"]["spec"] = Value::Object(turned);
     let pretty = serde_json::to_string_pretty(&review).unwrap();
     assert!(convert::debug(&decode(pretty.as_bytes()).unwrap().request).is_ok());

@@ -42,18 +42,42 @@ fn told(error: &ReviewError) -> String {
 #[test]
 fn every_recorded_review_is_read() {
     for (name, text) in fixtures::reviews() {
-        let review = decode(text.as_bytes()).unwrap_or_else(|error| panic!("{name}: {}", told(&error)));
+        let review =
+            decode(text.as_bytes()).unwrap_or_else(|error| panic!("{name}: {}", told(&error)));
         let recorded: Value = serde_json::from_str(&text).unwrap();
         let recorded = &recorded["request"];
         let request = &review.request;
         assert_eq!(recorded["uid"], request.uid, "{name}");
-        assert_eq!(recorded["userInfo"]["username"], request.user_info.name(), "{name}");
-        assert_eq!(recorded["resource"]["resource"], request.resource.resource, "{name}");
-        assert_eq!(recorded["subResource"].as_str(), request.sub_resource.as_deref(), "{name}");
-        assert_eq!(recorded["namespace"].as_str(), request.namespace.as_deref(), "{name}");
+        assert_eq!(
+            recorded["userInfo"]["username"],
+            request.user_info.name(),
+            "{name}"
+        );
+        assert_eq!(
+            recorded["resource"]["resource"], request.resource.resource,
+            "{name}"
+        );
+        assert_eq!(
+            recorded["subResource"].as_str(),
+            request.sub_resource.as_deref(),
+            "{name}"
+        );
+        assert_eq!(
+            recorded["namespace"].as_str(),
+            request.namespace.as_deref(),
+            "{name}"
+        );
         assert_eq!(recorded["dryRun"] == true, request.is_dry_run(), "{name}");
-        assert_eq!(recorded["oldObject"].is_object(), request.old_object.is_some(), "{name}");
-        let operation = OPERATIONS.iter().find(|(start, _)| name.starts_with(start)).unwrap().1;
+        assert_eq!(
+            recorded["oldObject"].is_object(),
+            request.old_object.is_some(),
+            "{name}"
+        );
+        let operation = OPERATIONS
+            .iter()
+            .find(|(start, _)| name.starts_with(start))
+            .unwrap()
+            .1;
         assert_eq!(request.operation, operation, "{name}");
     }
 }
@@ -88,21 +112,29 @@ fn the_objects_in_recorded_reviews_are_read() {
     }
 }
 
-/// The same JSON, but in the object of this number the first key stands twice; `seen` counts the objects.
+/// The same JSON, but in the object of this number the first key stands twice; `seen` counts the
+/// objects.
 fn with_a_duplicate(value: &Value, number: usize, seen: &mut usize) -> String {
     match value {
         Value::Object(map) => {
             let mine = *seen == number;
             *seen += usize::from(!map.is_empty());
             let field = |(key, value): (&String, &Value)| {
-                format!("{}:{}", Value::from(key.as_str()), with_a_duplicate(value, number, seen))
+                format!(
+                    "{}:{}",
+                    Value::from(key.as_str()),
+                    with_a_duplicate(value, number, seen)
+                )
             };
             let mut fields: Vec<String> = map.iter().map(field).collect();
             fields.extend(fields.first().cloned().filter(|_| mine));
             format!("{{{}}}", fields.join(","))
         }
         Value::Array(values) => {
-            let values: Vec<String> = values.iter().map(|value| with_a_duplicate(value, number, seen)).collect();
+            let values: Vec<String> = values
+                .iter()
+                .map(|value| with_a_duplicate(value, number, seen))
+                .collect();
             format!("[{}]", values.join(","))
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
@@ -158,7 +190,10 @@ fn a_second_meaning_is_refused(#[case] once: &str, #[case] twice: &str) {
 fn what_cannot_be_read_is_refused(#[case] body: Vec<u8>) {
     let error = decode(&body).unwrap_err();
     assert!(matches!(error, ReviewError::Malformed(_)), "{error:?}");
-    assert_eq!(error.to_string(), "the body is not an AdmissionReview that can be read safely");
+    assert_eq!(
+        error.to_string(),
+        "the body is not an AdmissionReview that can be read safely"
+    );
 }
 
 #[test]
@@ -166,14 +201,19 @@ fn depth_inside_the_options_is_refused() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let text = exec().to_string().replace(r#"["date"]"#, &deep);
     assert!(text.len() > 200_000);
-    assert!(matches!(decode(text.as_bytes()), Err(ReviewError::Malformed(_))));
+    assert!(matches!(
+        decode(text.as_bytes()),
+        Err(ReviewError::Malformed(_))
+    ));
 }
 
 #[test]
 fn a_large_review_is_read() {
     let mut review = fixtures::json("reviews/accessrequest-update.json");
-    review["request"]["object"]["metadata"]["annotations"] = json!({ "large": "x".repeat(2_000_000) });
-    review["request"]["oldObject"]["metadata"]["annotations"] = json!({ "large": "y".repeat(2_000_000) });
+    review["request"]["object"]["metadata"]["annotations"] =
+        json!({ "large": "x".repeat(2_000_000) });
+    review["request"]["oldObject"]["metadata"]["annotations"] =
+        json!({ "large": "y".repeat(2_000_000) });
     assert!(decoded(&review).unwrap().raw.get().len() > 4_000_000);
 }
 
@@ -206,7 +246,10 @@ fn a_review_beyond_the_bounds_of_its_kind_is_too_large(
 #[case::no_kind(json!({"apiVersion": "admission.k8s.io/v1", "request": {}}))]
 #[case::nothing(json!({}))]
 fn another_kind_is_refused(#[case] review: Value) {
-    assert!(matches!(decoded(&review), Err(ReviewError::OtherKind { .. })));
+    assert!(matches!(
+        decoded(&review),
+        Err(ReviewError::OtherKind { .. })
+    ));
 }
 
 #[test]
@@ -244,7 +287,11 @@ fn an_empty_uid_is_refused() {
 #[case::a_dry_run_that_is_a_text("dryRun", json!("false"), "invalid type")]
 #[case::a_name_that_is_a_list("name", json!(["a"]), "invalid type")]
 #[case::no_resource("resource", json!({"group": "", "version": "v1"}), "missing field `resource`")]
-fn a_field_that_is_not_what_it_should_be_is_refused(#[case] field: &str, #[case] value: Value, #[case] cause: &str) {
+fn a_field_that_is_not_what_it_should_be_is_refused(
+    #[case] field: &str,
+    #[case] value: Value,
+    #[case] cause: &str,
+) {
     let mut review = exec();
     review["request"][field] = value;
     let error = decoded(&review).unwrap_err();
@@ -253,7 +300,10 @@ fn a_field_that_is_not_what_it_should_be_is_refused(#[case] field: &str, #[case]
 
 #[test]
 fn a_missing_uid_or_operation_is_refused() {
-    for (field, cause) in [("uid", "missing field `uid`"), ("operation", "missing field `operation`")] {
+    for (field, cause) in [
+        ("uid", "missing field `uid`"),
+        ("operation", "missing field `operation`"),
+    ] {
         let mut review = exec();
         review["request"].as_object_mut().unwrap().remove(field);
         let error = decoded(&review).unwrap_err();
@@ -268,7 +318,8 @@ fn an_answer_has_the_shape_that_the_api_server_takes() {
         allowed,
         json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": {"uid": "u1", "allowed": true}})
     );
-    let denied = serde_json::to_value(Answer::deny("u1", "no").annotated("decision", "denied")).unwrap();
+    let denied =
+        serde_json::to_value(Answer::deny("u1", "no").annotated("decision", "denied")).unwrap();
     assert_eq!(
         denied["response"],
         json!({

@@ -25,7 +25,10 @@ fn body(recorded: &str) -> Value {
 #[case("audit-granted", "audit-granted")]
 #[case("validation", "validate")]
 fn what_the_original_sent_fits_the_schema(#[case] name: &str, #[case] recorded: &str) {
-    let errors: Vec<String> = schema(name).iter_errors(&body(recorded)).map(|error| error.to_string()).collect();
+    let errors: Vec<String> = schema(name)
+        .iter_errors(&body(recorded))
+        .map(|error| error.to_string())
+        .collect();
     assert!(errors.is_empty(), "{errors:#?}");
 }
 
@@ -35,7 +38,12 @@ fn what_the_original_sent_fits_the_schema(#[case] name: &str, #[case] recorded: 
 #[case("audit-created", "audit-created", "/accessRequest/spec/forObject", json!(null))]
 #[case("audit-granted", "audit-granted", "/accessGrant/status", json!({"phase": "granted"}))]
 #[case("validation", "validate", "/AccessRequest", json!([]))]
-fn another_type_does_not_fit(#[case] name: &str, #[case] recorded: &str, #[case] at: &str, #[case] value: Value) {
+fn another_type_does_not_fit(
+    #[case] name: &str,
+    #[case] recorded: &str,
+    #[case] at: &str,
+    #[case] value: Value,
+) {
     let mut body = body(recorded);
     *body.pointer_mut(at).unwrap() = value;
     assert!(!schema(name).is_valid(&body));

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kra_decide::{
-    access::{Answer, Ask, Command, ExecAsk, Grant, Outcome, Request, Seal, Target, TargetKind, Use, Validity},
+    access::{
+        Answer, Ask, Command, ExecAsk, Grant, Outcome, Request, Seal, Target, TargetKind, Use,
+        Validity,
+    },
     attempt::{Action, Attempt, Door, Exec},
     identity::{Approvers, Caller, NamePrefix, Person},
     ruling::Wanted,
@@ -15,7 +18,13 @@ use kra_decide::{
 
 /// The miss of a request that one approval would grant.
 pub(crate) fn waiting(since: Timestamp) -> Miss {
-    Miss::Waiting { since, wanted: Box::new(Wanted { needed: 1, ..Wanted::default() }) }
+    Miss::Waiting {
+        since,
+        wanted: Box::new(Wanted {
+            needed: 1,
+            ..Wanted::default()
+        }),
+    }
 }
 
 /// How long an unused request can be used, in all tables.
@@ -30,11 +39,17 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 }
 
 pub(crate) fn argv(arguments: &[&str]) -> Vec<String> {
-    arguments.iter().map(|&argument| argument.to_owned()).collect()
+    arguments
+        .iter()
+        .map(|&argument| argument.to_owned())
+        .collect()
 }
 
 pub(crate) fn person(name: &str, uid: Option<&str>) -> Person {
-    Person { name: name.to_owned(), uid: uid.map(str::to_owned) }
+    Person {
+        name: name.to_owned(),
+        uid: uid.map(str::to_owned),
+    }
 }
 
 pub(crate) fn request() -> Request {
@@ -45,7 +60,11 @@ pub(crate) fn request() -> Request {
         user: person("jane", Some("uid-jane")),
         groups: vec!["devs".to_owned()],
         created_by: Some(person("jane", Some("uid-jane"))),
-        target: Target { kind: TargetKind::Pod, name: "box".to_owned(), uid: Some("pod-1".to_owned()) },
+        target: Target {
+            kind: TargetKind::Pod,
+            name: "box".to_owned(),
+            uid: Some("pod-1".to_owned()),
+        },
         ask: Ask::Exec(ExecAsk {
             container: Some("main".to_owned()),
             command: Command::Exactly(argv(&["cat", "/etc/hostname"])),
@@ -83,7 +102,10 @@ pub(crate) fn grant() -> Grant {
 }
 
 pub(crate) fn candidate() -> Candidate {
-    Candidate { request: request(), grants: vec![grant()] }
+    Candidate {
+        request: request(),
+        grants: vec![grant()],
+    }
 }
 
 /// The same access, for an hour.
@@ -96,13 +118,21 @@ pub(crate) fn for_an_hour() -> Candidate {
 /// The same access, to any pod of a deployment.
 pub(crate) fn for_a_workload() -> Candidate {
     let mut candidate = candidate();
-    candidate.request.target =
-        Target { kind: TargetKind::Deployment, name: "nginx".to_owned(), uid: Some("deployment-1".to_owned()) };
+    candidate.request.target = Target {
+        kind: TargetKind::Deployment,
+        name: "nginx".to_owned(),
+        uid: Some("deployment-1".to_owned()),
+    };
     candidate
 }
 
 pub(crate) fn denied_grant() -> Grant {
-    Grant { name: "deny-1".to_owned(), answer: Answer::Denied, created: at(90), ..grant() }
+    Grant {
+        name: "deny-1".to_owned(),
+        answer: Answer::Denied,
+        created: at(90),
+        ..grant()
+    }
 }
 
 pub(crate) fn used(review_uid: &str) -> Vec<Use> {
@@ -166,7 +196,13 @@ pub(crate) fn attempt() -> Attempt {
 }
 
 pub(crate) fn container(name: &str) -> Container {
-    Container { name: name.to_owned(), image: "nginx:1".to_owned(), running: true, main: true, ephemeral: None }
+    Container {
+        name: name.to_owned(),
+        image: "nginx:1".to_owned(),
+        running: true,
+        main: true,
+        ephemeral: None,
+    }
 }
 
 /// The pod of the request, which also belongs to the deployment of [`for_a_workload`].
@@ -199,5 +235,8 @@ pub(crate) fn rules_with(change: impl FnOnce(&mut Settings)) -> Rules {
         requesters: Vec::new(),
     };
     change(&mut settings);
-    Rules { settings: Arc::new(settings), policies: Arc::default() }
+    Rules {
+        settings: Arc::new(settings),
+        policies: Arc::default(),
+    }
 }

@@ -22,12 +22,24 @@ use crate::{
     policies::{deny, gets_in, governed, policy, require, with},
 };
 
-const KEEP: Keep = Keep { finished: Duration::from_hours(24) };
+const KEEP: Keep = Keep {
+    finished: Duration::from_hours(24),
+};
 const DAY: i64 = 24 * 3600;
 
 fn granting(name: &str, emergency: Option<Duration>) -> Policy {
-    let terms = Terms { reason: Some(TextRule::default()), ..Terms::default() };
-    policy(name, Effect::Allow(Allow { terms, emergency, ..Allow::default() }))
+    let terms = Terms {
+        reason: Some(TextRule::default()),
+        ..Terms::default()
+    };
+    policy(
+        name,
+        Effect::Allow(Allow {
+            terms,
+            emergency,
+            ..Allow::default()
+        }),
+    )
 }
 
 fn night() -> Policy {
@@ -36,7 +48,10 @@ fn night() -> Policy {
 
 /// Filed with a reason, and answered by nobody.
 fn filed() -> Candidate {
-    let mut candidate = Candidate { grants: Vec::new(), ..candidate() };
+    let mut candidate = Candidate {
+        grants: Vec::new(),
+        ..candidate()
+    };
     candidate.request.reason = Some("the shop is down".to_owned());
     candidate
 }
@@ -50,7 +65,12 @@ fn marked() -> Candidate {
 }
 
 fn review() -> Grant {
-    Grant { name: "review-1".to_owned(), answer: Answer::Reviewed, created: at(NOW), ..grant() }
+    Grant {
+        name: "review-1".to_owned(),
+        answer: Answer::Reviewed,
+        created: at(NOW),
+        ..grant()
+    }
 }
 
 fn planned(candidate: &Candidate, now: i64, policies: &[Policy]) -> Plan {
@@ -58,7 +78,13 @@ fn planned(candidate: &Candidate, now: i64, policies: &[Policy]) -> Plan {
 }
 
 fn permit(candidate: &Candidate, policies: &[Policy]) -> Option<Permit> {
-    match confirm(&attempt(), candidate, Some(&pod()), at(NOW), &with(policies)) {
+    match confirm(
+        &attempt(),
+        candidate,
+        Some(&pod()),
+        at(NOW),
+        &with(policies),
+    ) {
         Verdict::Allow(permit) => Some(permit),
         Verdict::Deny(_) => None,
     }
@@ -73,19 +99,37 @@ fn an_emergency_is_granted_at_once_and_marked_with_the_policy_and_the_time_of_re
     let plan = planned(&filed(), NOW, &[night()]);
     assert!(matches!(&plan.standing, Standing::Granted(access) if access.by == ["policy night"]));
     let emergency = plan.emergency.unwrap();
-    assert_eq!(emergency.policy, PolicyId { name: "night".into(), uid: "uid-night".into(), generation: 1 });
-    assert_eq!((emergency.since, emergency.review_by), (at(NOW), at(NOW + DAY)));
+    assert_eq!(
+        emergency.policy,
+        PolicyId {
+            name: "night".into(),
+            uid: "uid-night".into(),
+            generation: 1
+        }
+    );
+    assert_eq!(
+        (emergency.since, emergency.review_by),
+        (at(NOW), at(NOW + DAY))
+    );
     assert_eq!(plan.look_again, Some(at(NOW + DAY)), "then it is overdue");
 }
 
 #[test]
 fn it_opens_nothing_before_it_is_marked_nor_a_plain_attempt() {
-    assert_eq!(filed().standing(at(NOW), &with(&[night()])), Standing::Pending);
+    assert_eq!(
+        filed().standing(at(NOW), &with(&[night()])),
+        Standing::Pending
+    );
     assert_eq!(permit(&filed(), &[night()]), None);
     assert_eq!(allowed_by_policy(&attempt(), &with(&[night()])), None);
     // Nor one that wants nothing said, should such a policy ever be made.
-    let silent =
-        policy("silent", Effect::Allow(Allow { emergency: Some(Duration::from_hours(1)), ..Allow::default() }));
+    let silent = policy(
+        "silent",
+        Effect::Allow(Allow {
+            emergency: Some(Duration::from_hours(1)),
+            ..Allow::default()
+        }),
+    );
     assert_eq!(allowed_by_policy(&attempt(), &with(&[silent])), None);
     let permit = permit(&marked(), &[night()]).unwrap();
     assert!(permit.emergency);
@@ -106,7 +150,10 @@ fn without_a_reason_it_waits_for_an_approval() {
 #[case::nothing_for_it_is_denied(Candidate { grants: vec![denied_grant()], ..filed() }, vec![night()])]
 #[case::nothing_for_a_policy_denies(filed(), vec![night(), deny()])]
 #[case::nothing_for_a_policy_requires(filed(), vec![night(), require(1)])]
-fn what_something_else_decides_is_no_emergency(#[case] candidate: Candidate, #[case] policies: Vec<Policy>) {
+fn what_something_else_decides_is_no_emergency(
+    #[case] candidate: Candidate,
+    #[case] policies: Vec<Policy>,
+) {
     assert_eq!(planned(&candidate, NOW, &policies).emergency, None);
 }
 
@@ -117,37 +164,75 @@ fn what_is_over_or_used_does_not_become_one() {
     assert_eq!(planned(&spent, NOW, &[night()]).emergency, None);
     let mut short = filed();
     short.request.validity = Validity::For(Duration::from_mins(1));
-    assert_eq!(planned(&short, 61, &[night()]).emergency, None, "its time would be over at once");
+    assert_eq!(
+        planned(&short, 61, &[night()]).emergency,
+        None,
+        "its time would be over at once"
+    );
 }
 
 #[test]
 fn the_mark_stays_as_it_was_whatever_the_policies_say_later() {
     let mark = marked().request.emergency;
-    let later = Policy { id: PolicyId { generation: 2, ..night().id }, ..night() };
+    let later = Policy {
+        id: PolicyId {
+            generation: 2,
+            ..night().id
+        },
+        ..night()
+    };
     for policies in [vec![], vec![deny()], vec![later.clone()]] {
         assert_eq!(planned(&marked(), 2 * NOW, &policies).emergency, mark);
     }
-    assert_eq!(permit(&marked(), &[]), None, "the policy is gone, and gives nothing");
-    assert_eq!(permit(&marked(), &[later]).unwrap().policies[0].generation, 2, "the record has it as it is now");
+    assert_eq!(
+        permit(&marked(), &[]),
+        None,
+        "the policy is gone, and gives nothing"
+    );
+    assert_eq!(
+        permit(&marked(), &[later]).unwrap().policies[0].generation,
+        2,
+        "the record has it as it is now"
+    );
 }
 
 #[test]
 fn what_was_spent_names_the_policy_still() {
     let mut spent = marked();
     spent.request.uses = used("review-1");
-    assert_eq!(names(&permit(&spent, &[night()]).unwrap().policies), ["night"]);
+    assert_eq!(
+        names(&permit(&spent, &[night()]).unwrap().policies),
+        ["night"]
+    );
 }
 
 #[test]
 fn what_is_required_is_named_with_the_grant() {
-    let policies = [require(1), Policy { id: PolicyId { name: "z".into(), ..night().id }, ..require(1) }];
-    let granted = Candidate { grants: vec![grant()], ..filed() };
+    let policies = [
+        require(1),
+        Policy {
+            id: PolicyId {
+                name: "z".into(),
+                ..night().id
+            },
+            ..require(1)
+        },
+    ];
+    let granted = Candidate {
+        grants: vec![grant()],
+        ..filed()
+    };
     let permit = permit(&granted, &policies).unwrap();
-    assert_eq!((names(&permit.policies), permit.emergency), (vec!["require", "z"], false));
+    assert_eq!(
+        (names(&permit.policies), permit.emergency),
+        (vec!["require", "z"], false)
+    );
 }
 
 fn reviewed_by(candidate: &Candidate, rules: &Rules) -> Option<String> {
-    candidate.reviewed(at(NOW), rules).map(|reviewed| reviewed.by)
+    candidate
+        .reviewed(at(NOW), rules)
+        .map(|reviewed| reviewed.by)
 }
 
 #[rstest]
@@ -172,7 +257,10 @@ fn only_who_may_answer_and_did_not_file_reviews() {
     let mut candidate = marked();
     candidate.grants = vec![review()];
     let oncall = rules_with(|settings| {
-        settings.approvers = Approvers { groups: Some(vec!["leads".to_owned()]), ..Approvers::default() };
+        settings.approvers = Approvers {
+            groups: Some(vec!["leads".to_owned()]),
+            ..Approvers::default()
+        };
     });
     assert_eq!(reviewed_by(&candidate, &oncall), None);
     candidate.request.created_by = Some(person("amy", None));
@@ -186,7 +274,11 @@ fn a_late_denial_ends_it_and_is_a_review() {
     assert_eq!(permit(&candidate, &[night()]), None);
     assert_eq!(reviewed_by(&candidate, &with(&[])).as_deref(), Some("amy"));
     candidate.request.emergency = None;
-    assert_eq!(reviewed_by(&candidate, &with(&[])), None, "of what is no emergency there is no review");
+    assert_eq!(
+        reviewed_by(&candidate, &with(&[])),
+        None,
+        "of what is no emergency there is no review"
+    );
 }
 
 #[rstest]
@@ -198,9 +290,15 @@ fn it_is_kept_until_it_is_reviewed_and_then_for_the_record(#[case] change: fn(&m
     change(&mut candidate);
     let unreviewed = planned(&candidate, long_after, &[night()]);
     assert_eq!((unreviewed.delete_at, unreviewed.reviewed), (None, None));
-    candidate.grants.push(Grant { created: at(long_after), ..review() });
+    candidate.grants.push(Grant {
+        created: at(long_after),
+        ..review()
+    });
     let told = planned(&candidate, long_after, &[night()]);
-    assert_eq!(told.delete_at, None, "the status does not have the review yet");
+    assert_eq!(
+        told.delete_at, None,
+        "the status does not have the review yet"
+    );
     candidate.request.reviewed = told.reviewed;
     let kept = planned(&candidate, long_after, &[night()]).delete_at;
     assert_eq!(kept, Some(at(long_after + DAY)));
@@ -211,7 +309,9 @@ fn what_would_become_of_it_is_foretold() {
     let rules = with(&[night()]);
     let (request, prefix) = (filed().request, &rules.settings.prefix);
     let ruling = rules.policies.of_request(&request, prefix);
-    let Foretold::Granted(granting) = ruling.outcome(&request, prefix) else { panic!("not granted") };
+    let Foretold::Granted(granting) = ruling.outcome(&request, prefix) else {
+        panic!("not granted")
+    };
     assert_eq!(granting.review_within, Some(Duration::from_hours(24)));
 }
 

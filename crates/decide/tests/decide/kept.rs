@@ -1,4 +1,5 @@
-//! Records of what was deleted: whole JSON, never long, never too many, and nobody pushes out others'.
+//! Records of what was deleted: whole JSON, never long, never too many, and nobody pushes out
+//! others'.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -12,8 +13,16 @@ use proptest::prelude::*;
 const DAY: Duration = Duration::from_hours(24);
 
 fn json() -> impl Strategy<Value = String> {
-    let piece = prop_oneof![Just("a"), Just("\""), Just("\\"), Just("\u{1}"), Just("\u{10ffff}"), Just("\u{2028}")];
-    (piece, 0..40_000_usize).prop_map(|(piece, times)| serde_json::json!({"text": piece.repeat(times)}).to_string())
+    let piece = prop_oneof![
+        Just("a"),
+        Just("\""),
+        Just("\\"),
+        Just("\u{1}"),
+        Just("\u{10ffff}"),
+        Just("\u{2028}")
+    ];
+    (piece, 0..40_000_usize)
+        .prop_map(|(piece, times)| serde_json::json!({"text": piece.repeat(times)}).to_string())
 }
 
 proptest! {
@@ -105,7 +114,10 @@ fn a_person_with_many_namespaces_pushes_out_their_own_records_and_nobody_elses()
         }
         records
     });
-    let all: Vec<Kept> = records("jane", MAX_RECORDS_OF_ONE).into_iter().chain(mallorys).collect();
+    let all: Vec<Kept> = records("jane", MAX_RECORDS_OF_ONE)
+        .into_iter()
+        .chain(mallorys)
+        .collect();
     let gone = surplus(&all, DAY, at(0));
     assert_eq!(gone.len(), all.len() - MAX_RECORDS);
     assert!(gone.iter().all(|name| name.starts_with("mallory")));
@@ -114,7 +126,9 @@ fn a_person_with_many_namespaces_pushes_out_their_own_records_and_nobody_elses()
 // K17
 #[test]
 fn of_more_people_than_places_the_oldest_go() {
-    let mut all: Vec<Kept> = (0..MAX_RECORDS).flat_map(|one| records(&format!("jane{one}"), 1)).collect();
+    let mut all: Vec<Kept> = (0..MAX_RECORDS)
+        .flat_map(|one| records(&format!("jane{one}"), 1))
+        .collect();
     all[17].since = at(-5);
     all.extend(records("amy", 1));
     assert_eq!(surplus(&all, DAY, at(0)), ["jane17-0"]);
@@ -124,5 +138,8 @@ fn of_more_people_than_places_the_oldest_go() {
 fn records_go_after_the_time_of_finished_requests() {
     let all = records("jane", 3);
     assert_eq!(surplus(&all, Duration::from_secs(10), at(8)), ["jane-2"]);
-    assert_eq!(surplus(&all, Duration::from_secs(10), at(7)), Vec::<String>::new());
+    assert_eq!(
+        surplus(&all, Duration::from_secs(10), at(7)),
+        Vec::<String>::new()
+    );
 }

@@ -13,15 +13,23 @@ use crate::build::{at, candidate, denied_grant, for_an_hour, rules, used};
 
 const HOUR: i64 = 3600;
 const UNUSED_ENDS: i64 = 48 * HOUR;
-const KEEP: Keep = Keep { finished: Duration::from_hours(24) };
+const KEEP: Keep = Keep {
+    finished: Duration::from_hours(24),
+};
 const KEPT: i64 = 24 * HOUR;
 
 fn unanswered() -> Candidate {
-    Candidate { grants: Vec::new(), ..candidate() }
+    Candidate {
+        grants: Vec::new(),
+        ..candidate()
+    }
 }
 
 fn denied() -> Candidate {
-    Candidate { grants: vec![denied_grant()], ..candidate() }
+    Candidate {
+        grants: vec![denied_grant()],
+        ..candidate()
+    }
 }
 
 fn spent() -> Candidate {
@@ -51,7 +59,13 @@ fn times(seconds: Option<i64>) -> Option<Timestamp> {
 #[case::waits_until_it_lapses(unanswered(), 120, false, Some(UNUSED_ENDS), Some(UNUSED_ENDS))]
 #[case::lapsed_is_deleted_at_once(unanswered(), UNUSED_ENDS, false, Some(UNUSED_ENDS), None)]
 #[case::granted_once_is_bound_until_it_lapses(candidate(), 120, true, None, Some(UNUSED_ENDS))]
-#[case::granted_once_and_lapsed_is_deleted_at_once(candidate(), UNUSED_ENDS, false, Some(UNUSED_ENDS), None)]
+#[case::granted_once_and_lapsed_is_deleted_at_once(
+    candidate(),
+    UNUSED_ENDS,
+    false,
+    Some(UNUSED_ENDS),
+    None
+)]
 #[case::granted_for_an_hour_is_bound_for_an_hour(for_an_hour(), 120, true, None, Some(60 + HOUR))]
 #[case::ended_is_kept_for_the_record(
     for_an_hour(), 60 + HOUR, false, Some(60 + HOUR + KEPT), Some(60 + HOUR + KEPT))]
@@ -92,7 +106,11 @@ fn a_denied_grant_binds_nobody_whatever_else_was_granted() {
 
 #[test]
 fn a_valid_access_is_not_cleaned_up_and_an_ended_one_is() {
-    let clean = |now| plan(&for_an_hour(), at(now), KEEP, &rules()).delete_at.is_some_and(|when| when <= at(now));
+    let clean = |now| {
+        plan(&for_an_hour(), at(now), KEEP, &rules())
+            .delete_at
+            .is_some_and(|when| when <= at(now))
+    };
     assert!(!clean(60 + HOUR - 1));
     assert!(clean(60 + HOUR + KEPT));
 }

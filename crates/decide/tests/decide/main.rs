@@ -1,4 +1,5 @@
-//! The decision from outside: tables for every way in which an attempt can miss, and properties that hold for all.
+//! The decision from outside: tables for every way in which an attempt can miss, and properties
+//! that hold for all.
 
 #![expect(
     clippy::arithmetic_side_effects,

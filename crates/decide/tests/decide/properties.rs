@@ -259,12 +259,19 @@ fn the_worlds_are_worth_looking_at() {
     let mut runner = TestRunner::deterministic();
     let mut drawn = || world().new_tree(&mut runner).unwrap().current();
     let permitted = (0..1000).filter(|_| drawn().permits()).count();
-    assert!((100..900).contains(&permitted), "{permitted} of 1000 are permitted");
+    assert!(
+        (100..900).contains(&permitted),
+        "{permitted} of 1000 are permitted"
+    );
 }
 
 /// Commands that are nearly `argv`.
 fn changes(argv: &[String], word: &str) -> Vec<Vec<String>> {
-    let mut all = vec![argv.iter().rev().cloned().collect(), vec![argv.join(" ")], Vec::new()];
+    let mut all = vec![
+        argv.iter().rev().cloned().collect(),
+        vec![argv.join(" ")],
+        Vec::new(),
+    ];
     for at in 0..=argv.len() {
         let (before, after) = argv.split_at(at);
         all.push(before.to_vec());
@@ -287,22 +294,41 @@ fn names_a_command(candidate: &Candidate) -> bool {
 
 /// Containers that are alike, with texts that look alike.
 fn debug_containers() -> impl Strategy<Value = DebugContainer> {
-    let text = || prop_oneof![Just("a".to_owned()), Just("nothing".to_owned()), "[\\\\\"u0061{},\u{200b}\u{455}]{0,3}"];
+    let text = || {
+        prop_oneof![
+            Just("a".to_owned()),
+            Just("nothing".to_owned()),
+            "[\\\\\"u0061{},\u{200b}\u{455}]{0,3}"
+        ]
+    };
     let texts = || prop::collection::vec(text(), 0..3);
     let maybe = || prop::option::of(text());
-    let others = prop::collection::btree_map("env|workingDir", text().prop_map(|text| quote_json(&text)), 0..3);
-    (maybe(), text(), maybe(), texts(), texts(), any::<(bool, bool)>(), others).prop_map(
-        |(name, image, target, command, args, (stdin, tty), others)| DebugContainer {
-            name,
-            image,
-            target,
-            command,
-            args,
-            stdin,
-            tty,
-            others,
-        },
+    let others = prop::collection::btree_map(
+        "env|workingDir",
+        text().prop_map(|text| quote_json(&text)),
+        0..3,
+    );
+    (
+        maybe(),
+        text(),
+        maybe(),
+        texts(),
+        texts(),
+        any::<(bool, bool)>(),
+        others,
     )
+        .prop_map(
+            |(name, image, target, command, args, (stdin, tty), others)| DebugContainer {
+                name,
+                image,
+                target,
+                command,
+                args,
+                stdin,
+                tty,
+                others,
+            },
+        )
 }
 
 /// What a field says, with its type.
@@ -320,7 +346,11 @@ fn said(container: &DebugContainer, field: &str) -> String {
 }
 
 fn positions(candidate: &Candidate, answer: Answer) -> Vec<usize> {
-    let found = candidate.grants.iter().enumerate().filter(|(_, grant)| grant.answer == answer);
+    let found = candidate
+        .grants
+        .iter()
+        .enumerate()
+        .filter(|(_, grant)| grant.answer == answer);
     found.map(|(position, _)| position).collect()
 }
 
@@ -340,43 +370,65 @@ fn comes_near(world: &World, candidate: &Candidate) -> bool {
     let exactly = covers(world, candidate);
     let granted = matches!(standing, Standing::Granted(_));
     let same_door = candidate.request.ask.door() == world.attempt.door();
-    let typed = world.attempt.action.takes_input() && !matches!(candidate.request.ask, Ask::Copy(_));
+    let typed =
+        world.attempt.action.takes_input() && !matches!(candidate.request.ask, Ask::Copy(_));
     let possible = world.rules.settings.allow_interactive || !typed;
-    hers(world, candidate) && same_door && possible && standing != Standing::Revoked && (granted || exactly)
+    hers(world, candidate)
+        && same_door
+        && possible
+        && standing != Standing::Revoked
+        && (granted || exactly)
 }
 
 /// Whether what is tried is what was asked for, as far as memory can tell.
 fn covers(world: &World, candidate: &Candidate) -> bool {
-    let wanted = |container: &Option<String>, asked: &Option<String>| container.is_none() || container == asked;
+    let wanted = |container: &Option<String>, asked: &Option<String>| {
+        container.is_none() || container == asked
+    };
     match (&candidate.request.ask, &world.attempt.action) {
         (Ask::Exec(ask), Action::Exec(exec)) => {
             let command = match &ask.command {
                 Command::Any => !exec.command.is_empty(),
                 Command::Exactly(argv) => !argv.is_empty() && *argv == exec.command,
             };
-            command && wanted(&exec.container, &ask.container) && (ask.stdin || !exec.stdin) && (ask.tty || !exec.tty)
+            command
+                && wanted(&exec.container, &ask.container)
+                && (ask.stdin || !exec.stdin)
+                && (ask.tty || !exec.tty)
         }
         (Ask::Copy(copy), Action::Exec(exec)) => {
-            let packs = copy.direction == Direction::From && exec.command == ["tar", "cf", "-", copy.path.as_str()];
+            let packs = copy.direction == Direction::From
+                && exec.command == ["tar", "cf", "-", copy.path.as_str()];
             let to = copy.direction == Direction::To;
             let unpacks = to && exec.command == ["tar", "-xmf", "-", "-C", copy.directory.as_str()];
             let command = (packs && !exec.stdin) || unpacks || is_question(world, candidate);
             command && !exec.tty && wanted(&exec.container, &copy.container)
         }
         (Ask::Attach(ask), Action::Attach(attach)) => {
-            wanted(&attach.container, &ask.container) && (ask.stdin || !attach.stdin) && (ask.tty || !attach.tty)
+            wanted(&attach.container, &ask.container)
+                && (ask.stdin || !attach.stdin)
+                && (ask.tty || !attach.tty)
         }
         (Ask::PortForward, Action::PortForward) => true,
-        (Ask::Debug(ask), Action::Debug(added)) => is_what_was_asked_for(&ask.container, &added.container),
+        (Ask::Debug(ask), Action::Debug(added)) => {
+            is_what_was_asked_for(&ask.container, &added.container)
+        }
         (Ask::Debug(ask), Action::Attach(attach)) => {
-            ask.attach && (ask.container.stdin || !attach.stdin) && (ask.container.tty || !attach.tty)
+            ask.attach
+                && (ask.container.stdin || !attach.stdin)
+                && (ask.container.tty || !attach.tty)
         }
         _ => false,
     }
 }
 
 fn is_what_was_asked_for(asked: &DebugContainer, there: &DebugContainer) -> bool {
-    let as_asked = DebugContainer { stdin: there.stdin, tty: there.tty, name: there.name.clone(), ..asked.clone() };
+    let as_asked = DebugContainer {
+        stdin: there.stdin,
+        tty: there.tty,
+        name: there.name.clone(),
+        ..asked.clone()
+    };
     as_asked == *there && (asked.stdin || !there.stdin) && (asked.tty || !there.tty)
 }
 
@@ -392,15 +444,23 @@ fn is_question(world: &World, candidate: &Candidate) -> bool {
     }
 }
 
-/// The rule in one place, written without looking at the code: who, what, where, granted by somebody else and in
-/// time, not spent.
+/// The rule in one place, written without looking at the code: who, what, where, granted by
+/// somebody else and in time, not spent.
 fn reference(world: &World, candidate: &Candidate) -> bool {
     let request = &candidate.request;
     let typed = world.attempt.action.takes_input() && !matches!(request.ask, Ask::Copy(_));
     let final_no = request.being_deleted
         || request.denied.is_some()
-        || candidate.grants.iter().any(|g| g.answer == Answer::Denied && names(g, candidate));
-    let grants = || candidate.grants.iter().filter(|grant| is_good(grant, world, candidate));
+        || candidate
+            .grants
+            .iter()
+            .any(|g| g.answer == Answer::Denied && names(g, candidate));
+    let grants = || {
+        candidate
+            .grants
+            .iter()
+            .filter(|grant| is_good(grant, world, candidate))
+    };
     let in_time = grants().any(|grant| at(world.now) < ends(grant, candidate));
     let granted = match request.validity {
         Validity::For(_) => in_time && is_known(world, candidate),
@@ -417,7 +477,9 @@ fn reference(world: &World, candidate: &Candidate) -> bool {
 /// Of an access for a time: its user attaches to what was added under it and to nothing else.
 fn is_known(world: &World, candidate: &Candidate) -> bool {
     match (&candidate.request.ask, &world.attempt.action) {
-        (Ask::Debug(_), Action::Attach(attach)) => was_added(world, candidate, attach.container.as_deref()),
+        (Ask::Debug(_), Action::Attach(attach)) => {
+            was_added(world, candidate, attach.container.as_deref())
+        }
         _ => true,
     }
 }
@@ -433,7 +495,8 @@ fn was_added(world: &World, candidate: &Candidate, name: Option<&str>) -> bool {
     })
 }
 
-/// Of a single use: whether it is there, or was taken by this very attempt and its grant is still there.
+/// Of a single use: whether it is there, or was taken by this very attempt and its grant is still
+/// there.
 fn unspent(world: &World, candidate: &Candidate, in_time: bool, granted: bool) -> bool {
     let (request, attempt) = (&candidate.request, &world.attempt);
     let first = |door| request.uses.iter().find(|one| one.door == door);
@@ -442,11 +505,21 @@ fn unspent(world: &World, candidate: &Candidate, in_time: bool, granted: bool) -
     match (&request.ask, &attempt.action) {
         (Ask::Copy(_), _) if is_question(world, candidate) => in_time && request.uses.is_empty(),
         (Ask::Debug(ask), Action::Debug(addition)) => {
-            let others = request.uses.iter().any(|one| one.door != Door::EphemeralContainers);
-            let used_up = if ask.attach { others } else { !request.uses.is_empty() };
+            let others = request
+                .uses
+                .iter()
+                .any(|one| one.door != Door::EphemeralContainers);
+            let used_up = if ask.attach {
+                others
+            } else {
+                !request.uses.is_empty()
+            };
             let soon = |one: &Use| at(world.now) < one.at + Duration::from_mins(1);
-            let same =
-                |one: &Use| one.pod_uid == addition.pod_uid && one.container == addition.container.name && soon(one);
+            let same = |one: &Use| {
+                one.pod_uid == addition.pod_uid
+                    && one.container == addition.container.name
+                    && soon(one)
+            };
             added.map_or(!used_up, same) && if used_up { granted } else { in_time }
         }
         (Ask::Debug(_), Action::Attach(attach)) => {
@@ -457,7 +530,10 @@ fn unspent(world: &World, candidate: &Candidate, in_time: bool, granted: bool) -
                 (None, other) => to_it && other.is_none() && in_time,
             }
         }
-        _ => request.uses.first().map_or(in_time, |one| by_this(one) && granted),
+        _ => request
+            .uses
+            .first()
+            .map_or(in_time, |one| by_this(one) && granted),
     }
 }
 
@@ -468,10 +544,15 @@ fn names(grant: &Grant, candidate: &Candidate) -> bool {
 fn is_good(grant: &Grant, world: &World, candidate: &Candidate) -> bool {
     let request = &candidate.request;
     let same = |a: &Person, b: &Person| a.name == b.name || (a.uid.is_some() && a.uid == b.uid);
-    let (Some(by), newest) = (&grant.by, at(world.now + 5)) else { return false };
-    let involved = std::iter::once(&request.user).chain(&request.created_by).any(|person| same(by, person));
+    let (Some(by), newest) = (&grant.by, at(world.now + 5)) else {
+        return false;
+    };
+    let involved = std::iter::once(&request.user)
+        .chain(&request.created_by)
+        .any(|person| same(by, person));
     let past = grant.created <= newest && request.created <= newest;
-    let valid = grant.answer == Answer::Granted && grant.seal == Seal::Good && names(grant, candidate);
+    let valid =
+        grant.answer == Answer::Granted && grant.seal == Seal::Good && names(grant, candidate);
     valid && !grant.being_deleted && !involved && past
 }
 
@@ -485,24 +566,38 @@ fn ends(grant: &Grant, candidate: &Candidate) -> Timestamp {
 }
 
 fn runs(world: &World, candidate: &Candidate) -> bool {
-    let (Some(pod), request) = (&world.pod, &candidate.request) else { return false };
-    let main: Vec<_> = pod.containers.iter().filter(|container| container.main).collect();
+    let (Some(pod), request) = (&world.pod, &candidate.request) else {
+        return false;
+    };
+    let main: Vec<_> = pod
+        .containers
+        .iter()
+        .filter(|container| container.main)
+        .collect();
     let only = || (main.len() == 1).then(|| main[0].name.clone());
-    let named = |name: &Option<String>| pod.containers.iter().find(|c| Some(&c.name) == name.as_ref());
+    let named = |name: &Option<String>| {
+        pod.containers
+            .iter()
+            .find(|c| Some(&c.name) == name.as_ref())
+    };
     let right = |containers: &[&Container]| match request.target.kind {
         TargetKind::Pod => request.target.uid.as_ref() == Some(&pod.uid),
         kind => {
-            let meant = |w: &&Workload| w.kind == kind && Some(&w.uid) == request.target.uid.as_ref();
-            let image = |w: &Workload, c: &Container| w.images.contains(&(c.name.clone(), c.image.clone()));
+            let meant =
+                |w: &&Workload| w.kind == kind && Some(&w.uid) == request.target.uid.as_ref();
+            let image =
+                |w: &Workload, c: &Container| w.images.contains(&(c.name.clone(), c.image.clone()));
             let template = |w: &Workload| {
-                w.service_account == pod.service_account && containers.iter().all(|container| image(w, container))
+                w.service_account == pod.service_account
+                    && containers.iter().all(|container| image(w, container))
             };
             pod.workloads.iter().find(meant).is_some_and(template)
         }
     };
     let one = |tried: &Option<String>, asked: &Option<String>| {
         let name = tried.clone().or_else(only);
-        named(&name).is_some_and(|container| name == *asked && right(&[container]) && container.running)
+        named(&name)
+            .is_some_and(|container| name == *asked && right(&[container]) && container.running)
     };
     let whole = || right(&main) && main.iter().any(|container| container.running);
     let there = match (&request.ask, &world.attempt.action) {
@@ -511,11 +606,14 @@ fn runs(world: &World, candidate: &Candidate) -> bool {
         (Ask::Attach(ask), Action::Attach(attach)) => one(&attach.container, &ask.container),
         (Ask::PortForward, Action::PortForward) => whole(),
         (Ask::Debug(_), Action::Debug(addition)) => addition.pod_uid == pod.uid && whole(),
-        (Ask::Debug(ask), Action::Attach(attach)) => named(&attach.container).is_some_and(|container| {
-            let ephemeral = container.ephemeral.as_ref();
-            let same = ephemeral.is_some_and(|there| is_what_was_asked_for(&ask.container, there));
-            same && container.running && belongs(pod, request)
-        }),
+        (Ask::Debug(ask), Action::Attach(attach)) => {
+            named(&attach.container).is_some_and(|container| {
+                let ephemeral = container.ephemeral.as_ref();
+                let same =
+                    ephemeral.is_some_and(|there| is_what_was_asked_for(&ask.container, there));
+                same && container.running && belongs(pod, request)
+            })
+        }
         _ => false,
     };
     there && !pod.being_deleted
@@ -525,6 +623,9 @@ fn runs(world: &World, candidate: &Candidate) -> bool {
 fn belongs(pod: &Pod, request: &Request) -> bool {
     match request.target.kind {
         TargetKind::Pod => request.target.uid.as_ref() == Some(&pod.uid),
-        kind => pod.workloads.iter().any(|w| w.kind == kind && Some(&w.uid) == request.target.uid.as_ref()),
+        kind => pod
+            .workloads
+            .iter()
+            .any(|w| w.kind == kind && Some(&w.uid) == request.target.uid.as_ref()),
     }
 }

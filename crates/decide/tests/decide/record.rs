@@ -11,7 +11,13 @@ fn text(value: &str) -> Value {
 }
 
 fn value() -> impl Strategy<Value = Value> {
-    let long = prop_oneof![Just("\u{1}"), Just("a"), Just("\""), Just("\u{10ffff}"), Just("\u{2028}\\")];
+    let long = prop_oneof![
+        Just("\u{1}"),
+        Just("a"),
+        Just("\""),
+        Just("\u{10ffff}"),
+        Just("\u{2028}\\")
+    ];
     prop_oneof![
         any::<String>().prop_map(Value::Text),
         (long, 0..40_000_usize).prop_map(|(piece, times)| Value::Text(piece.repeat(times))),
@@ -28,7 +34,14 @@ fn parsed(line: &str) -> BTreeMap<String, String> {
     let object = value.as_object().unwrap();
     object
         .iter()
-        .map(|(key, value)| (key.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .map(|(key, value)| {
+            (
+                key.clone(),
+                value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned),
+            )
+        })
         .collect()
 }
 
@@ -63,17 +76,31 @@ proptest! {
 // K5
 #[test]
 fn a_long_text_leaves_the_short_ones_whole() {
-    let fields = [("user", text("jane")), ("what", text(&"\u{1}".repeat(300_000))), ("decision", text("granted"))];
+    let fields = [
+        ("user", text("jane")),
+        ("what", text(&"\u{1}".repeat(300_000))),
+        ("decision", text("granted")),
+    ];
     let line = line(&fields, MAX_LINE_LEN);
     let read = parsed(&line);
-    assert_eq!((read["user"].as_str(), read["decision"].as_str()), ("jane", "granted"));
+    assert_eq!(
+        (read["user"].as_str(), read["decision"].as_str()),
+        ("jane", "granted")
+    );
     assert_eq!(read["what_bytes"], "300000");
-    assert!((8000..=MAX_LINE_LEN).contains(&line.len()), "{}", line.len());
+    assert!(
+        (8000..=MAX_LINE_LEN).contains(&line.len()),
+        "{}",
+        line.len()
+    );
 }
 
 #[test]
 fn the_digest_is_sha256() {
-    assert_eq!(digest(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_eq!(
+        digest(b"abc"),
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    );
 }
 
 fn start() -> Timestamp {
@@ -81,25 +108,52 @@ fn start() -> Timestamp {
 }
 
 fn after(seconds: i64) -> Timestamp {
-    start().checked_add(SignedDuration::from_secs(seconds)).unwrap()
+    start()
+        .checked_add(SignedDuration::from_secs(seconds))
+        .unwrap()
 }
 
 // K5
 #[test]
 fn what_one_user_is_refused_too_often_is_counted_and_told() {
     let mut refusals = Refusals::default();
-    let written =
-        (0..1000).filter(|number| refusals.writes("jane", "denied-unclear", || (number % 3).to_string(), start()));
+    let written = (0..1000).filter(|number| {
+        refusals.writes(
+            "jane",
+            "denied-unclear",
+            || (number % 3).to_string(),
+            start(),
+        )
+    });
     assert_eq!(written.count(), 60);
-    assert!(refusals.writes("amy", "denied-unclear", String::new, start()), "others are not concerned");
+    assert!(
+        refusals.writes("amy", "denied-unclear", String::new, start()),
+        "others are not concerned"
+    );
     assert!(!refusals.writes("jane", "denied-no-request", || "ls".to_owned(), after(3)));
     let all = refusals.take(after(4));
-    let [(Some(user), left_out)] = all.as_slice() else { panic!("{all:?}") };
-    assert_eq!((user.as_str(), left_out.count, left_out.digests.len(), left_out.more), ("jane", 941, 4, false));
-    assert_eq!(left_out.kinds, BTreeMap::from([("denied-unclear", 940), ("denied-no-request", 1)]));
+    let [(Some(user), left_out)] = all.as_slice() else {
+        panic!("{all:?}")
+    };
+    assert_eq!(
+        (
+            user.as_str(),
+            left_out.count,
+            left_out.digests.len(),
+            left_out.more
+        ),
+        ("jane", 941, 4, false)
+    );
+    assert_eq!(
+        left_out.kinds,
+        BTreeMap::from([("denied-unclear", 940), ("denied-no-request", 1)])
+    );
     assert_eq!((left_out.first, left_out.last), (start(), after(3)));
     assert!(refusals.take(after(4)).is_empty(), "told once");
-    assert!(refusals.writes("jane", "denied-unclear", String::new, after(5)), "one more after five seconds");
+    assert!(
+        refusals.writes("jane", "denied-unclear", String::new, after(5)),
+        "one more after five seconds"
+    );
     assert!(!refusals.writes("jane", "denied-unclear", String::new, after(5)));
 }
 
@@ -109,11 +163,19 @@ fn no_crowd_of_names_makes_anything_uncounted() {
     let mut refusals = Refusals::default();
     let (mut written, tried) = (0_u64, 100_000_u64);
     for number in 0..tried {
-        written += u64::from(refusals.writes(&format!("user-{number}"), "denied-no-request", String::new, start()));
+        written += u64::from(refusals.writes(
+            &format!("user-{number}"),
+            "denied-no-request",
+            String::new,
+            start(),
+        ));
     }
     assert!(written <= 1024 + 60, "{written}");
     let all = refusals.take(after(1));
-    assert_eq!(all.iter().map(|(_, left_out)| left_out.count).sum::<u64>() + written, tried);
+    assert_eq!(
+        all.iter().map(|(_, left_out)| left_out.count).sum::<u64>() + written,
+        tried
+    );
     assert!(all.len() <= 1025);
 }
 
@@ -121,7 +183,12 @@ fn no_crowd_of_names_makes_anything_uncounted() {
 fn digests_that_are_kept_are_few_and_a_clock_that_is_turned_back_stops_nothing() {
     let mut refusals = Refusals::default();
     for number in 0..200 {
-        refusals.writes("jane", "denied-near-miss", || number.to_string(), after(1_000_000));
+        refusals.writes(
+            "jane",
+            "denied-near-miss",
+            || number.to_string(),
+            after(1_000_000),
+        );
     }
     let all = refusals.take(after(1_000_000));
     assert_eq!((all[0].1.digests.len(), all[0].1.more), (8, true));

@@ -24,7 +24,10 @@ fn access(until: i64) -> Standing {
 }
 
 fn expired(end: i64, by: &[&str]) -> Standing {
-    Standing::Expired { at: at(end), by: argv(by) }
+    Standing::Expired {
+        at: at(end),
+        by: argv(by),
+    }
 }
 
 // E14
@@ -61,7 +64,10 @@ fn a_grant_can_only_shorten_a_timed_access(#[case] valid_for: Duration, #[case] 
     let mut candidate = for_an_hour();
     candidate.grants[0].valid_for = Some(valid_for);
     assert_eq!(candidate.standing(at(end - 1), &rules()), access(end));
-    assert_eq!(candidate.standing(at(end), &rules()), expired(end, &["amy"]));
+    assert_eq!(
+        candidate.standing(at(end), &rules()),
+        expired(end, &["amy"])
+    );
 }
 
 #[rstest]
@@ -71,7 +77,10 @@ fn a_grant_can_only_shorten_a_single_use(#[case] valid_for: Duration, #[case] en
     let mut candidate = candidate();
     candidate.grants[0].valid_for = Some(valid_for);
     assert_eq!(candidate.standing(at(end - 1), &rules()), access(end));
-    assert_eq!(candidate.standing(at(end), &rules()), expired(end, &["amy"]));
+    assert_eq!(
+        candidate.standing(at(end), &rules()),
+        expired(end, &["amy"])
+    );
 }
 
 #[test]
@@ -79,8 +88,14 @@ fn of_two_grants_the_one_that_ends_last_decides() {
     let mut candidate = for_an_hour();
     candidate.grants[0].valid_for = Some(Duration::from_mins(1));
     candidate.grants.push(grant());
-    assert!(matches!(candidate.standing(at(60 + HOUR - 1), &rules()), Standing::Granted(_)));
-    assert!(matches!(candidate.standing(at(60 + HOUR), &rules()), Standing::Expired { .. }));
+    assert!(matches!(
+        candidate.standing(at(60 + HOUR - 1), &rules()),
+        Standing::Granted(_)
+    ));
+    assert!(matches!(
+        candidate.standing(at(60 + HOUR), &rules()),
+        Standing::Expired { .. }
+    ));
 }
 
 #[rstest]
@@ -99,5 +114,8 @@ fn a_time_beyond_the_calendar_ends_an_access(#[case] validity: Validity, #[case]
 fn a_validity_beyond_the_calendar_in_a_grant_ends_its_access() {
     let mut candidate = for_an_hour();
     candidate.grants[0].valid_for = Some(Duration::MAX);
-    assert!(matches!(candidate.standing(at(61), &rules()), Standing::Expired { .. }));
+    assert!(matches!(
+        candidate.standing(at(61), &rules()),
+        Standing::Expired { .. }
+    ));
 }

@@ -16,10 +16,16 @@ use rstest::rstest;
 
 use crate::build::{ExecMut as _, argv, at, attempt, used, waiting};
 
-const DEV: Context<'static> = Context { cluster: "dev", now: jiff::Timestamp::constant(1_795_435_200 + 7200, 0) };
+const DEV: Context<'static> = Context {
+    cluster: "dev",
+    now: jiff::Timestamp::constant(1_795_435_200 + 7200, 0),
+};
 
 fn near(miss: Miss) -> Denied {
-    Denied::Near { request: "access-exec-jane-7f3k".to_owned(), miss }
+    Denied::Near {
+        request: "access-exec-jane-7f3k".to_owned(),
+        miss,
+    }
 }
 
 fn over(standing: Standing) -> Denied {
@@ -27,11 +33,18 @@ fn over(standing: Standing) -> Denied {
 }
 
 fn denied_by(reason: Option<&str>) -> Standing {
-    Standing::Denied(Denial { by: "tom".to_owned(), at: at(6900), reason: reason.map(str::to_owned) })
+    Standing::Denied(Denial {
+        by: "tom".to_owned(),
+        at: at(6900),
+        reason: reason.map(str::to_owned),
+    })
 }
 
 fn taken(outcome: Option<Outcome>) -> Use {
-    Use { outcome, ..used("review-0").remove(0) }
+    Use {
+        outcome,
+        ..used("review-0").remove(0)
+    }
 }
 
 fn differs(differences: &[Difference], granted: &[&str]) -> Denied {
@@ -42,7 +55,12 @@ fn differs(differences: &[Difference], granted: &[&str]) -> Denied {
 }
 
 fn exec_ask(command: Command) -> Ask {
-    Ask::Exec(ExecAsk { container: None, command, stdin: false, tty: false })
+    Ask::Exec(ExecAsk {
+        container: None,
+        command,
+        stdin: false,
+        tty: false,
+    })
 }
 
 #[rstest]
@@ -83,12 +101,23 @@ fn an_attempt_without_a_command_reads() {
 fn an_attempt_with_everything_reads() {
     let mut attempt = attempt();
     attempt.exec().command = argv(&["sh", "-c", "echo 'it is' $(id)"]);
-    (attempt.exec().stdin, attempt.exec().tty, attempt.exec().container) = (true, true, None);
-    insta::assert_snapshot!(denial(&Denied::NoRequest, &attempt, Context { cluster: "", ..DEV }));
+    (
+        attempt.exec().stdin,
+        attempt.exec().tty,
+        attempt.exec().container,
+    ) = (true, true, None);
+    insta::assert_snapshot!(denial(
+        &Denied::NoRequest,
+        &attempt,
+        Context { cluster: "", ..DEV }
+    ));
 }
 
 fn tries(action: Action) -> Attempt {
-    Attempt { action, ..attempt() }
+    Attempt {
+        action,
+        ..attempt()
+    }
 }
 
 fn added(change: fn(&mut DebugContainer)) -> Action {
@@ -101,9 +130,15 @@ fn added(change: fn(&mut DebugContainer)) -> Action {
         tty: true,
         ..DebugContainer::default()
     };
-    container.others.insert(SECURITY_CONTEXT.to_owned(), r#"{"capabilities":{"add":["SYS_PTRACE"]}}"#.to_owned());
+    container.others.insert(
+        SECURITY_CONTEXT.to_owned(),
+        r#"{"capabilities":{"add":["SYS_PTRACE"]}}"#.to_owned(),
+    );
     change(&mut container);
-    Action::Debug(Addition { pod_uid: "pod-1".to_owned(), container })
+    Action::Debug(Addition {
+        pod_uid: "pod-1".to_owned(),
+        container,
+    })
 }
 
 fn copies(command: &[&str], stdin: bool) -> Action {
@@ -138,7 +173,10 @@ fn a_copy_into_another_directory_reads() {
         directory: "/srv".to_owned(),
         no_preserve: false,
     };
-    let denied = near(Miss::Differs { differences: vec![Difference::Command], granted: Box::new(Ask::Copy(copy)) });
+    let denied = near(Miss::Differs {
+        differences: vec![Difference::Command],
+        granted: Box::new(Ask::Copy(copy)),
+    });
     let sent = tries(copies(&["tar", "-xmf", "-", "-C", "/srv/app"], true));
     insta::assert_snapshot!(denial(&denied, &sent, DEV));
 }
@@ -154,9 +192,21 @@ fn a_debug_container_that_differs_reads() {
     ) else {
         panic!("not a debug container");
     };
-    let granted = Box::new(Ask::Debug(DebugAsk { container: asked.container, attach: true }));
-    let differences = ["image", SECURITY_CONTEXT].map(|field| Difference::Field(field.to_owned())).to_vec();
-    insta::assert_snapshot!(denial(&near(Miss::Differs { differences, granted }), &tries(sent), DEV));
+    let granted = Box::new(Ask::Debug(DebugAsk {
+        container: asked.container,
+        attach: true,
+    }));
+    let differences = ["image", SECURITY_CONTEXT]
+        .map(|field| Difference::Field(field.to_owned()))
+        .to_vec();
+    insta::assert_snapshot!(denial(
+        &near(Miss::Differs {
+            differences,
+            granted
+        }),
+        &tries(sent),
+        DEV
+    ));
 }
 
 #[test]
@@ -164,7 +214,11 @@ fn long_commands_that_differ_read() {
     let mut attempt = attempt();
     attempt.exec().command = argv(&["sh", "-c", &"x".repeat(1100)]);
     let granted = ["sh", "-c", &"y".repeat(1100), "more"];
-    insta::assert_snapshot!(denial(&differs(&[Difference::Command], &granted), &attempt, DEV));
+    insta::assert_snapshot!(denial(
+        &differs(&[Difference::Command], &granted),
+        &attempt,
+        DEV
+    ));
 }
 
 #[rstest]
@@ -178,16 +232,27 @@ fn a_command_that_is_not_repeated_is_to_be_typed_again(#[case] command: Vec<Stri
     let mut attempt = attempt();
     attempt.exec().command = command;
     let text = denial(&Denied::NoRequest, &attempt, DEV);
-    assert!(text.contains("type your line again with `kubectl request exec`"), "{text}");
+    assert!(
+        text.contains("type your line again with `kubectl request exec`"),
+        "{text}"
+    );
     assert!(!text.contains("xx") && text.len() < 400, "{text}");
 }
 
 fn standing() -> impl Strategy<Value = Standing> {
     let by = || prop::collection::vec(any::<String>(), 0..4);
     prop_oneof![
-        (any::<String>(), any::<Option<String>>(), -9000i64..9000)
-            .prop_map(|(by, reason, when)| Standing::Denied(Denial { by, at: at(when), reason })),
-        by().prop_map(|by| Standing::Used { last: used("review-0").remove(0), by }),
+        (any::<String>(), any::<Option<String>>(), -9000i64..9000).prop_map(
+            |(by, reason, when)| Standing::Denied(Denial {
+                by,
+                at: at(when),
+                reason
+            })
+        ),
+        by().prop_map(|by| Standing::Used {
+            last: used("review-0").remove(0),
+            by
+        }),
         (by(), -9_000_000i64..9000).prop_map(|(by, when)| Standing::Expired { at: at(when), by }),
         Just(Standing::Revoked),
         Just(Standing::Pending),
@@ -196,14 +261,22 @@ fn standing() -> impl Strategy<Value = Standing> {
 
 fn miss() -> impl Strategy<Value = Miss> {
     use Difference::{Container, Stdin, Tty};
-    let differences = prop::sample::subsequence(vec![Difference::Command, Container, Stdin, Tty], 1..=4);
+    let differences =
+        prop::sample::subsequence(vec![Difference::Command, Container, Stdin, Tty], 1..=4);
     let granted = prop_oneof![long_argv().prop_map(Command::Exactly), Just(Command::Any)];
     prop_oneof![
         (-9_000_000i64..9000).prop_map(|since| waiting(at(since))),
         standing().prop_map(Miss::Over),
-        (differences, granted)
-            .prop_map(|(differences, granted)| Miss::Differs { differences, granted: Box::new(exec_ask(granted)) }),
-        select(vec![PodMiss::NotTheOne, PodMiss::NotAsTheTemplate, PodMiss::NotRunning]).prop_map(Miss::Pod),
+        (differences, granted).prop_map(|(differences, granted)| Miss::Differs {
+            differences,
+            granted: Box::new(exec_ask(granted))
+        }),
+        select(vec![
+            PodMiss::NotTheOne,
+            PodMiss::NotAsTheTemplate,
+            PodMiss::NotRunning
+        ])
+        .prop_map(Miss::Pod),
     ]
 }
 
@@ -220,16 +293,33 @@ fn long_argv() -> impl Strategy<Value = Vec<String>> {
 /// Who a denial speaks to: the names of her own request are names that the API server took.
 fn told() -> impl Strategy<Value = (Denied, Attempt)> {
     let free = (any::<String>(), any::<String>(), any::<Option<String>>());
-    let nothing = (prop_oneof![Just(Denied::InteractiveOff), Just(Denied::NoRequest)], free);
-    let near = ("[a-z][a-z0-9.-]{0,40}", miss()).prop_map(|(request, miss)| Denied::Near { request, miss });
-    let near = (near, ("[a-z][a-z0-9-]{0,20}", any::<String>(), any::<Option<String>>()));
+    let nothing = (
+        prop_oneof![Just(Denied::InteractiveOff), Just(Denied::NoRequest)],
+        free,
+    );
+    let near = ("[a-z][a-z0-9.-]{0,40}", miss())
+        .prop_map(|(request, miss)| Denied::Near { request, miss });
+    let near = (
+        near,
+        (
+            "[a-z][a-z0-9-]{0,20}",
+            any::<String>(),
+            any::<Option<String>>(),
+        ),
+    );
     let exec = (long_argv(), any::<bool>(), any::<bool>());
-    (prop_oneof![nothing, near], exec).prop_map(|((denied, (namespace, pod, container)), (command, stdin, tty))| {
-        let mut attempt = Attempt { namespace, pod, ..attempt() };
-        (attempt.exec().container, attempt.exec().command) = (container, command);
-        (attempt.exec().stdin, attempt.exec().tty) = (stdin, tty);
-        (denied, attempt)
-    })
+    (prop_oneof![nothing, near], exec).prop_map(
+        |((denied, (namespace, pod, container)), (command, stdin, tty))| {
+            let mut attempt = Attempt {
+                namespace,
+                pod,
+                ..attempt()
+            };
+            (attempt.exec().container, attempt.exec().command) = (container, command);
+            (attempt.exec().stdin, attempt.exec().tty) = (stdin, tty);
+            (denied, attempt)
+        },
+    )
 }
 
 proptest! {
@@ -260,7 +350,8 @@ proptest! {
 
 /// The words of a line with single quotes and backslashes, as a POSIX shell sees them.
 fn words(line: &str) -> Vec<String> {
-    let (mut words, mut word, mut quoted, mut chars) = (Vec::new(), None::<String>, false, line.chars());
+    let (mut words, mut word, mut quoted, mut chars) =
+        (Vec::new(), None::<String>, false, line.chars());
     while let Some(c) = chars.next() {
         match c {
             '\'' => {

@@ -3,20 +3,24 @@
 use std::time::Duration;
 
 use kra_decide::{
-    access::{Answer, Ask, AttachAsk, Command, DebugAsk, Denial, ExecAsk, Seal, TargetKind, Validity},
+    access::{
+        Answer, Ask, AttachAsk, Command, DebugAsk, Denial, ExecAsk, Seal, TargetKind, Validity,
+    },
     attempt::{Action, Addition, Attach, Attempt, Door},
     copy::{Copy, Direction},
     debug::DebugContainer,
     identity::{Approvers, NamePrefix},
     matching::Difference,
     standing::{Candidate, Standing},
-    verdict::{Container, Denied, Miss, Permit, Pod, PodMiss, Screened, Spend, Verdict, confirm, screen},
+    verdict::{
+        Container, Denied, Miss, Permit, Pod, PodMiss, Screened, Spend, Verdict, confirm, screen,
+    },
 };
 use rstest::rstest;
 
 use crate::build::{
-    ExecMut as _, NOW, argv, at, attempt, candidate, container, denied_grant, for_a_workload, for_an_hour, person, pod,
-    rules, rules_with, use_of, used, waiting,
+    ExecMut as _, NOW, argv, at, attempt, candidate, container, denied_grant, for_a_workload,
+    for_an_hour, person, pod, rules, rules_with, use_of, used, waiting,
 };
 
 fn confirmed(attempt: &Attempt, candidate: &Candidate, pod: &Pod) -> Verdict {
@@ -50,21 +54,33 @@ fn miss(verdict: Verdict) -> Miss {
 #[test]
 fn a_single_use_is_to_be_spent_first() {
     let permit = permit(confirmed(&attempt(), &candidate(), &pod()));
-    assert_eq!((permit.use_, permit.request_uid.as_str()), (Spend::SingleUse, "request-1"));
-    assert_eq!((permit.access.by, permit.access.grants), (argv(&["amy"]), argv(&["grant-1"])));
+    assert_eq!(
+        (permit.use_, permit.request_uid.as_str()),
+        (Spend::SingleUse, "request-1")
+    );
+    assert_eq!(
+        (permit.access.by, permit.access.grants),
+        (argv(&["amy"]), argv(&["grant-1"]))
+    );
 }
 
 #[test]
 fn an_access_for_a_time_spends_nothing() {
     let permit = permit(confirmed(&attempt(), &for_an_hour(), &pod()));
-    assert_eq!((permit.use_, permit.access.until), (Spend::Nothing, at(60 + 3600)));
+    assert_eq!(
+        (permit.use_, permit.access.until),
+        (Spend::Nothing, at(60 + 3600))
+    );
 }
 
 #[test]
 fn the_review_that_spent_the_use_is_allowed_again() {
     let mut spent = candidate();
     spent.request.uses = used("review-1");
-    assert_eq!(permit(confirmed(&attempt(), &spent, &pod())).use_, Spend::AlreadySpentByThisReview);
+    assert_eq!(
+        permit(confirmed(&attempt(), &spent, &pod())).use_,
+        Spend::AlreadySpentByThisReview
+    );
 }
 
 #[test]
@@ -72,28 +88,40 @@ fn the_review_that_spent_the_use_is_denied_once_its_grant_is_gone() {
     let mut spent = candidate();
     spent.request.uses = used("review-1");
     spent.grants.clear();
-    assert!(matches!(miss(confirmed(&attempt(), &spent, &pod())), Miss::Over(Standing::Used { .. })));
+    assert!(matches!(
+        miss(confirmed(&attempt(), &spent, &pod())),
+        Miss::Over(Standing::Used { .. })
+    ));
 }
 
 #[test]
 fn a_use_spent_by_another_review_is_over() {
     let mut spent = candidate();
     spent.request.uses = used("review-0");
-    assert!(matches!(miss(confirmed(&attempt(), &spent, &pod())), Miss::Over(Standing::Used { .. })));
+    assert!(matches!(
+        miss(confirmed(&attempt(), &spent, &pod())),
+        Miss::Over(Standing::Used { .. })
+    ));
 }
 
 #[test]
 fn only_the_first_use_counts() {
     let mut spent = candidate();
     spent.request.uses = [used("review-0"), used("review-1")].concat();
-    assert!(matches!(miss(confirmed(&attempt(), &spent, &pod())), Miss::Over(Standing::Used { .. })));
+    assert!(matches!(
+        miss(confirmed(&attempt(), &spent, &pod())),
+        Miss::Over(Standing::Used { .. })
+    ));
 }
 
 #[test]
 fn a_workload_is_matched_by_uid() {
     let mut attempt = attempt();
     attempt.pod = "nginx-5d8-x2".to_owned();
-    assert_eq!(permit(confirmed(&attempt, &for_a_workload(), &pod())).use_, Spend::SingleUse);
+    assert_eq!(
+        permit(confirmed(&attempt, &for_a_workload(), &pod())).use_,
+        Spend::SingleUse
+    );
 }
 
 // F6, F10, F12, F14
@@ -123,13 +151,19 @@ fn a_workload_is_matched_by_uid() {
         (attempt.exec().stdin, attempt.exec().tty) = (true, true);
     },
     &[Difference::Command, Difference::Container, Difference::Stdin, Difference::Tty])]
-fn what_differs_is_denied_and_named(#[case] change: fn(&mut Attempt), #[case] differences: &[Difference]) {
+fn what_differs_is_denied_and_named(
+    #[case] change: fn(&mut Attempt),
+    #[case] differences: &[Difference],
+) {
     let mut attempt = attempt();
     change(&mut attempt);
     let granted = Box::new(candidate().request.ask);
     assert_eq!(
         miss(confirmed(&attempt, &candidate(), &pod())),
-        Miss::Differs { differences: differences.to_vec(), granted }
+        Miss::Differs {
+            differences: differences.to_vec(),
+            granted
+        }
     );
 }
 
@@ -142,7 +176,10 @@ fn what_differs_is_denied_and_named(#[case] change: fn(&mut Attempt), #[case] di
 fn less_than_was_granted_is_allowed(#[case] change: fn(&mut Candidate)) {
     let mut candidate = candidate();
     change(&mut candidate);
-    assert_eq!(permit(confirmed(&attempt(), &candidate, &pod())).use_, Spend::SingleUse);
+    assert_eq!(
+        permit(confirmed(&attempt(), &candidate, &pod())).use_,
+        Spend::SingleUse
+    );
 }
 
 // F4
@@ -154,7 +191,10 @@ fn any_command_is_some_command() {
     let granted = Box::new(candidate.request.ask.clone());
     assert_eq!(
         miss(confirmed(&attempt, &candidate, &pod())),
-        Miss::Differs { differences: vec![Difference::Command], granted }
+        Miss::Differs {
+            differences: vec![Difference::Command],
+            granted
+        }
     );
 }
 
@@ -163,7 +203,10 @@ fn a_stored_request_without_any_argument_matches_nothing() {
     let (mut candidate, mut attempt) = (candidate(), attempt());
     candidate.request.exec().command = Command::Exactly(Vec::new());
     attempt.exec().command.clear();
-    assert!(matches!(miss(confirmed(&attempt, &candidate, &pod())), Miss::Differs { .. }));
+    assert!(matches!(
+        miss(confirmed(&attempt, &candidate, &pod())),
+        Miss::Differs { .. }
+    ));
 }
 
 #[rstest]
@@ -212,7 +255,10 @@ fn a_pod_that_is_not_of_the_granted_workload_is_denied(
 ) {
     let (mut candidate, mut pod) = (for_a_workload(), pod());
     arrange(&mut candidate, &mut pod);
-    assert_eq!(miss(confirmed(&attempt(), &candidate, &pod)), Miss::Pod(expected));
+    assert_eq!(
+        miss(confirmed(&attempt(), &candidate, &pod)),
+        Miss::Pod(expected)
+    );
 }
 
 // F16
@@ -220,7 +266,10 @@ fn a_pod_that_is_not_of_the_granted_workload_is_denied(
 fn an_unnamed_container_is_the_only_one() {
     let mut attempt = attempt();
     attempt.exec().container = None;
-    assert_eq!(permit(confirmed(&attempt, &candidate(), &pod())).use_, Spend::SingleUse);
+    assert_eq!(
+        permit(confirmed(&attempt, &candidate(), &pod())).use_,
+        Spend::SingleUse
+    );
 }
 
 // F16
@@ -228,9 +277,15 @@ fn an_unnamed_container_is_the_only_one() {
 fn an_unnamed_container_is_the_only_one_beside_init_and_ephemeral_ones() {
     let (mut attempt, mut pod) = (attempt(), pod());
     attempt.exec().container = None;
-    let helper = kra_decide::verdict::Container { main: false, ..container("debugger") };
+    let helper = kra_decide::verdict::Container {
+        main: false,
+        ..container("debugger")
+    };
     pod.containers.insert(0, helper);
-    assert_eq!(permit(confirmed(&attempt, &candidate(), &pod)).use_, Spend::SingleUse);
+    assert_eq!(
+        permit(confirmed(&attempt, &candidate(), &pod)).use_,
+        Spend::SingleUse
+    );
 }
 
 #[rstest]
@@ -246,7 +301,14 @@ fn of_a_pod_that_was_not_granted_nothing_is_said(
     #[case] change: fn(&mut Pod),
     #[case] gone: bool,
 ) {
-    let (mut attempt, mut other) = (attempt(), Pod { uid: "pod-2".to_owned(), workloads: Vec::new(), ..pod() });
+    let (mut attempt, mut other) = (
+        attempt(),
+        Pod {
+            uid: "pod-2".to_owned(),
+            workloads: Vec::new(),
+            ..pod()
+        },
+    );
     attempt.exec().container = named;
     change(&mut other);
     let pod = (!gone).then_some(&other);
@@ -265,7 +327,9 @@ fn an_unnamed_container_is_denied(#[case] arrange: fn(&mut Candidate, &mut Pod))
     attempt.exec().container = None;
     arrange(&mut candidate, &mut pod);
     let miss = miss(confirmed(&attempt, &candidate, &pod));
-    assert!(matches!(miss, Miss::Differs { differences, .. } if differences == [Difference::Container]));
+    assert!(
+        matches!(miss, Miss::Differs { differences, .. } if differences == [Difference::Container])
+    );
 }
 
 // H5
@@ -278,7 +342,10 @@ fn nobody_grants_her_own_request(#[case] by: kra_decide::identity::Person) {
     let mut candidate = candidate();
     candidate.request.created_by = Some(person("bot", Some("uid-bot")));
     candidate.grants[0].by = Some(by);
-    assert_eq!(miss(confirmed(&attempt(), &candidate, &pod())), waiting(at(0)));
+    assert_eq!(
+        miss(confirmed(&attempt(), &candidate, &pod())),
+        waiting(at(0))
+    );
 }
 
 #[rstest]
@@ -293,7 +360,10 @@ fn a_grant_that_does_not_count_leaves_the_request_waiting(#[case] arrange: fn(&m
     let mut candidate = candidate();
     arrange(&mut candidate);
     let since = candidate.request.created;
-    assert_eq!(miss(confirmed(&attempt(), &candidate, &pod())), waiting(since));
+    assert_eq!(
+        miss(confirmed(&attempt(), &candidate, &pod())),
+        waiting(since)
+    );
 }
 
 // E14
@@ -301,7 +371,10 @@ fn a_grant_that_does_not_count_leaves_the_request_waiting(#[case] arrange: fn(&m
 fn a_clock_that_is_five_seconds_ahead_is_believed() {
     let mut candidate = candidate();
     (candidate.request.created, candidate.grants[0].created) = (at(NOW + 5), at(NOW + 5));
-    assert_eq!(permit(confirmed(&attempt(), &candidate, &pod())).use_, Spend::SingleUse);
+    assert_eq!(
+        permit(confirmed(&attempt(), &candidate, &pod())).use_,
+        Spend::SingleUse
+    );
 }
 
 #[rstest]
@@ -311,16 +384,26 @@ fn a_denial_wins_whenever_it_came(#[case] granted: i64) {
     let mut candidate = candidate();
     candidate.grants[0].created = at(granted);
     candidate.grants.push(denied_grant());
-    assert!(matches!(miss(confirmed(&attempt(), &candidate, &pod())), Miss::Over(Standing::Denied(_))));
+    assert!(matches!(
+        miss(confirmed(&attempt(), &candidate, &pod())),
+        Miss::Over(Standing::Denied(_))
+    ));
 }
 
 // D30
 #[test]
 fn a_denial_in_the_status_outlives_its_grant() {
     let mut candidate = candidate();
-    let denial = Denial { by: "tom".to_owned(), at: at(90), reason: None };
+    let denial = Denial {
+        by: "tom".to_owned(),
+        at: at(90),
+        reason: None,
+    };
     candidate.request.denied = Some(denial.clone());
-    assert_eq!(miss(confirmed(&attempt(), &candidate, &pod())), Miss::Over(Standing::Denied(denial)));
+    assert_eq!(
+        miss(confirmed(&attempt(), &candidate, &pod())),
+        Miss::Over(Standing::Denied(denial))
+    );
 }
 
 #[test]
@@ -329,7 +412,10 @@ fn a_denial_that_is_being_deleted_still_denies() {
     let mut denial = denied_grant();
     denial.being_deleted = true;
     candidate.grants.push(denial);
-    assert!(matches!(miss(confirmed(&attempt(), &candidate, &pod())), Miss::Over(Standing::Denied(_))));
+    assert!(matches!(
+        miss(confirmed(&attempt(), &candidate, &pod())),
+        Miss::Over(Standing::Denied(_))
+    ));
 }
 
 #[test]
@@ -338,7 +424,10 @@ fn a_denial_of_another_request_of_that_name_denies_nothing() {
     let mut other = denied_grant();
     other.request_uid = Some("request-0".to_owned());
     candidate.grants.push(other);
-    assert_eq!(permit(confirmed(&attempt(), &candidate, &pod())).use_, Spend::SingleUse);
+    assert_eq!(
+        permit(confirmed(&attempt(), &candidate, &pod())).use_,
+        Spend::SingleUse
+    );
 }
 
 #[rstest]
@@ -352,14 +441,20 @@ fn a_denial_of_another_request_of_that_name_denies_nothing() {
 fn what_is_not_about_the_callers_request_says_nothing_of_it(#[case] change: fn(&mut Attempt)) {
     let mut attempt = attempt();
     change(&mut attempt);
-    assert_eq!(denied(confirmed(&attempt, &candidate(), &pod())), Denied::NoRequest);
+    assert_eq!(
+        denied(confirmed(&attempt, &candidate(), &pod())),
+        Denied::NoRequest
+    );
 }
 
 #[test]
 fn a_request_that_is_being_deleted_says_nothing() {
     let mut candidate = candidate();
     candidate.request.being_deleted = true;
-    assert_eq!(denied(confirmed(&attempt(), &candidate, &pod())), Denied::NoRequest);
+    assert_eq!(
+        denied(confirmed(&attempt(), &candidate, &pod())),
+        Denied::NoRequest
+    );
 }
 
 #[rstest]
@@ -379,14 +474,20 @@ fn a_prefix_is_mandatory_where_it_is_configured(#[case] username: &str, #[case] 
 #[rstest]
 #[case::standard_input(true, false)]
 #[case::a_terminal(false, true)]
-fn interactive_use_is_denied_where_it_is_off_whatever_was_granted(#[case] stdin: bool, #[case] tty: bool) {
+fn interactive_use_is_denied_where_it_is_off_whatever_was_granted(
+    #[case] stdin: bool,
+    #[case] tty: bool,
+) {
     let (mut attempt, mut candidate) = (attempt(), candidate());
     (attempt.exec().stdin, attempt.exec().tty) = (stdin, tty);
     (candidate.request.exec().stdin, candidate.request.exec().tty) = (true, true);
     let rules = rules_with(|settings| settings.allow_interactive = false);
     let screened = screen(&attempt, std::slice::from_ref(&candidate), at(NOW), &rules);
     assert_eq!(screened, Screened::Denied(Denied::InteractiveOff));
-    assert_eq!(denied(confirm(&attempt, &candidate, Some(&pod()), at(NOW), &rules)), Denied::InteractiveOff);
+    assert_eq!(
+        denied(confirm(&attempt, &candidate, Some(&pod()), at(NOW), &rules)),
+        Denied::InteractiveOff
+    );
 }
 
 #[test]
@@ -398,7 +499,10 @@ fn what_lasts_is_tried_before_what_is_used_up() {
         panic!("nothing is promising");
     };
     assert_eq!(
-        tried.iter().map(|candidate| candidate.request.uid.as_str()).collect::<Vec<_>>(),
+        tried
+            .iter()
+            .map(|candidate| candidate.request.uid.as_str())
+            .collect::<Vec<_>>(),
         ["request-2", "request-1"]
     );
 }
@@ -418,10 +522,20 @@ fn a_request_that_waits_is_told_before_one_that_is_over() {
     waiting.grants.clear();
     over.request.uid = "request-2".to_owned();
     over.request.created = at(30);
-    over.request.denied = Some(Denial { by: "tom".to_owned(), at: at(40), reason: None });
+    over.request.denied = Some(Denial {
+        by: "tom".to_owned(),
+        at: at(40),
+        reason: None,
+    });
     let screened = screen(&attempt(), &[over, waiting], at(NOW), &rules());
     let miss = crate::build::waiting(at(0));
-    assert_eq!(screened, Screened::Denied(Denied::Near { request: "access-exec-jane-7f3k".to_owned(), miss }));
+    assert_eq!(
+        screened,
+        Screened::Denied(Denied::Near {
+            request: "access-exec-jane-7f3k".to_owned(),
+            miss
+        })
+    );
 }
 
 #[rstest]
@@ -431,7 +545,10 @@ fn the_time_is_over_at_the_end(#[case] answer: Answer, #[case] valid_for: Option
     let mut candidate = candidate();
     candidate.request.validity = Validity::For(Duration::from_hours(1));
     (candidate.grants[0].answer, candidate.grants[0].valid_for) = (answer, valid_for);
-    assert!(matches!(miss(confirmed(&attempt(), &candidate, &pod())), Miss::Over(_)));
+    assert!(matches!(
+        miss(confirmed(&attempt(), &candidate, &pod())),
+        Miss::Over(_)
+    ));
 }
 
 #[test]
@@ -444,7 +561,10 @@ fn of_two_denials_in_one_second_the_same_is_told_in_any_order() {
     };
     one.grants = vec![by("amy"), by("tom")];
     other.grants = vec![by("tom"), by("amy")];
-    assert_eq!(confirmed(&attempt(), &one, &pod()), confirmed(&attempt(), &other, &pod()));
+    assert_eq!(
+        confirmed(&attempt(), &one, &pod()),
+        confirmed(&attempt(), &other, &pod())
+    );
 }
 
 fn ephemeral(name: Option<&str>) -> DebugContainer {
@@ -460,29 +580,54 @@ fn ephemeral(name: Option<&str>) -> DebugContainer {
 /// A debug container that its user attaches to, granted once.
 fn to_debug() -> Candidate {
     let mut candidate = candidate();
-    candidate.request.ask = Ask::Debug(DebugAsk { container: ephemeral(None), attach: true });
+    candidate.request.ask = Ask::Debug(DebugAsk {
+        container: ephemeral(None),
+        attach: true,
+    });
     candidate
 }
 
 fn adds(pod_uid: &str, name: &str) -> Attempt {
     let container = ephemeral(Some(name));
-    Attempt { action: Action::Debug(Addition { pod_uid: pod_uid.to_owned(), container }), ..attempt() }
+    Attempt {
+        action: Action::Debug(Addition {
+            pod_uid: pod_uid.to_owned(),
+            container,
+        }),
+        ..attempt()
+    }
 }
 
 fn attaches(container: &str, stdin: bool) -> Attempt {
-    Attempt { action: Action::Attach(Attach { container: Some(container.to_owned()), stdin, tty: false }), ..attempt() }
+    Attempt {
+        action: Action::Attach(Attach {
+            container: Some(container.to_owned()),
+            stdin,
+            tty: false,
+        }),
+        ..attempt()
+    }
 }
 
 fn pod_with_debugger(name: &str) -> Pod {
     let mut pod = pod();
-    let debugger = Container { ephemeral: Some(ephemeral(Some(name))), main: false, ..container(name) };
+    let debugger = Container {
+        ephemeral: Some(ephemeral(Some(name))),
+        main: false,
+        ..container(name)
+    };
     pod.containers.push(debugger);
     pod
 }
 
 fn every_ask() -> Vec<Ask> {
     let container = Some("main".to_owned());
-    let exec = ExecAsk { container: container.clone(), command: Command::Any, stdin: true, tty: true };
+    let exec = ExecAsk {
+        container: container.clone(),
+        command: Command::Any,
+        stdin: true,
+        tty: true,
+    };
     let copy = |direction| Copy {
         container: container.clone(),
         direction,
@@ -494,20 +639,34 @@ fn every_ask() -> Vec<Ask> {
         Ask::Exec(exec),
         Ask::Copy(copy(Direction::To)),
         Ask::Copy(copy(Direction::From)),
-        Ask::Attach(AttachAsk { container: container.clone(), stdin: true, tty: true }),
+        Ask::Attach(AttachAsk {
+            container: container.clone(),
+            stdin: true,
+            tty: true,
+        }),
         Ask::PortForward,
-        Ask::Debug(DebugAsk { container: ephemeral(None), attach: false }),
+        Ask::Debug(DebugAsk {
+            container: ephemeral(None),
+            attach: false,
+        }),
     ]
 }
 
 // A4
 #[test]
 fn a_grant_for_one_door_opens_no_other() {
-    let actions =
-        [attempt().action, attaches("main", false).action, Action::PortForward, adds("pod-1", "debugger-1").action];
+    let actions = [
+        attempt().action,
+        attaches("main", false).action,
+        Action::PortForward,
+        adds("pod-1", "debugger-1").action,
+    ];
     for ask in every_ask() {
         for action in &actions {
-            let attempt = Attempt { action: action.clone(), ..attempt() };
+            let attempt = Attempt {
+                action: action.clone(),
+                ..attempt()
+            };
             if attempt.door() == ask.door() {
                 continue;
             }
@@ -529,8 +688,13 @@ fn a_copy_is_a_question_that_costs_nothing_and_a_command_that_is_the_use() {
         attempt
     };
     let rules = rules_with(|settings| settings.allow_interactive = false);
-    let verdict = |attempt: &Attempt, candidate: &Candidate| confirm(attempt, candidate, Some(&pod()), at(NOW), &rules);
-    let (question, unpack) = (run(&["test", "-d", "/srv/x"], false), run(&["tar", "-xmf", "-", "-C", "/srv"], true));
+    let verdict = |attempt: &Attempt, candidate: &Candidate| {
+        confirm(attempt, candidate, Some(&pod()), at(NOW), &rules)
+    };
+    let (question, unpack) = (
+        run(&["test", "-d", "/srv/x"], false),
+        run(&["tar", "-xmf", "-", "-C", "/srv"], true),
+    );
     assert_eq!(permit(verdict(&question, &candidate)).use_, Spend::Nothing);
     assert_eq!(permit(verdict(&unpack, &candidate)).use_, Spend::SingleUse);
     for (command, stdin) in [
@@ -549,7 +713,10 @@ fn a_copy_is_a_question_that_costs_nothing_and_a_command_that_is_the_use() {
 #[test]
 fn an_exec_that_unpacks_is_interactive_unless_a_copy_was_granted() {
     let (mut candidate, mut attempt) = (candidate(), attempt());
-    (candidate.request.exec().command, candidate.request.exec().stdin) = (Command::Any, true);
+    (
+        candidate.request.exec().command,
+        candidate.request.exec().stdin,
+    ) = (Command::Any, true);
     attempt.exec().command = argv(&["tar", "-xmf", "-", "-C", "/"]);
     attempt.exec().stdin = true;
     let rules = rules_with(|settings| settings.allow_interactive = false);
@@ -560,39 +727,86 @@ fn an_exec_that_unpacks_is_interactive_unless_a_copy_was_granted() {
 fn a_debug_container_is_added_once_and_attached_to_once() {
     let mut candidate = to_debug();
     let pod = pod_with_debugger("debugger-1");
-    assert_eq!(denied(confirmed(&attaches("debugger-1", true), &candidate, &pod)), Denied::NoRequest, "not yet added");
-    assert_eq!(permit(confirmed(&adds("pod-1", "debugger-1"), &candidate, &pod)).use_, Spend::SingleUse);
+    assert_eq!(
+        denied(confirmed(&attaches("debugger-1", true), &candidate, &pod)),
+        Denied::NoRequest,
+        "not yet added"
+    );
+    assert_eq!(
+        permit(confirmed(&adds("pod-1", "debugger-1"), &candidate, &pod)).use_,
+        Spend::SingleUse
+    );
 
     candidate.request.uses = vec![use_of(Door::EphemeralContainers, "review-0", "debugger-1")];
     let again = permit(confirmed(&adds("pod-1", "debugger-1"), &candidate, &pod));
-    assert_eq!(again.use_, Spend::AlreadySpentByThisReview, "the API server asks again under another review");
+    assert_eq!(
+        again.use_,
+        Spend::AlreadySpentByThisReview,
+        "the API server asks again under another review"
+    );
     let another = miss(confirmed(&adds("pod-1", "debugger-2"), &candidate, &pod));
-    assert!(matches!(another, Miss::Over(Standing::Used { .. })), "{another:?}");
-    assert_eq!(permit(confirmed(&attaches("debugger-1", true), &candidate, &pod)).use_, Spend::SingleUse);
-    assert_eq!(denied(confirmed(&attaches("main", true), &candidate, &pod)), Denied::NoRequest);
+    assert!(
+        matches!(another, Miss::Over(Standing::Used { .. })),
+        "{another:?}"
+    );
+    assert_eq!(
+        permit(confirmed(&attaches("debugger-1", true), &candidate, &pod)).use_,
+        Spend::SingleUse
+    );
+    assert_eq!(
+        denied(confirmed(&attaches("main", true), &candidate, &pod)),
+        Denied::NoRequest
+    );
 
-    candidate.request.uses.push(use_of(Door::Attach, "review-9", "debugger-1"));
+    candidate
+        .request
+        .uses
+        .push(use_of(Door::Attach, "review-9", "debugger-1"));
     let attached = miss(confirmed(&attaches("debugger-1", true), &candidate, &pod));
-    assert!(matches!(attached, Miss::Over(Standing::Used { .. })), "{attached:?}");
+    assert!(
+        matches!(attached, Miss::Over(Standing::Used { .. })),
+        "{attached:?}"
+    );
 }
 
 #[test]
 fn a_debug_container_that_was_never_stored_is_not_added_later() {
     let mut candidate = to_debug();
     candidate.request.uses = vec![use_of(Door::EphemeralContainers, "review-0", "debugger-1")];
-    let verdict = |now: i64| confirm(&adds("pod-1", "debugger-1"), &candidate, Some(&pod()), at(now), &rules());
-    assert_eq!(permit(verdict(100 + 59)).use_, Spend::AlreadySpentByThisReview);
-    assert!(matches!(miss(verdict(100 + 60)), Miss::Over(Standing::Used { .. })));
+    let verdict = |now: i64| {
+        confirm(
+            &adds("pod-1", "debugger-1"),
+            &candidate,
+            Some(&pod()),
+            at(now),
+            &rules(),
+        )
+    };
+    assert_eq!(
+        permit(verdict(100 + 59)).use_,
+        Spend::AlreadySpentByThisReview
+    );
+    assert!(matches!(
+        miss(verdict(100 + 60)),
+        Miss::Over(Standing::Used { .. })
+    ));
 }
 
 #[test]
 fn a_container_of_the_same_name_in_another_pod_of_the_workload_is_somebody_elses() {
     let mut candidate = for_a_workload();
-    candidate.request.ask = Ask::Debug(DebugAsk { container: ephemeral(None), attach: true });
+    candidate.request.ask = Ask::Debug(DebugAsk {
+        container: ephemeral(None),
+        attach: true,
+    });
     let mut elsewhere = use_of(Door::EphemeralContainers, "review-0", "debugger-1");
     elsewhere.pod_uid = "pod-2".to_owned();
     candidate.request.uses = vec![elsewhere];
-    let verdict = confirmed(&attaches("debugger-1", true), &candidate, &pod_with_debugger("debugger-1"));
+    let verdict = confirmed(
+        &attaches("debugger-1", true),
+        &candidate,
+        &pod_with_debugger("debugger-1"),
+    );
     assert_eq!(miss(verdict), Miss::Pod(PodMiss::NotTheOne));
 }
 
@@ -601,15 +815,37 @@ fn for_a_time_too_its_user_attaches_only_to_what_was_added_under_the_request() {
     let mut candidate = to_debug();
     candidate.request.validity = Validity::For(Duration::from_hours(1));
     let pod = pod_with_debugger("debugger-1");
-    assert_eq!(denied(confirmed(&attaches("debugger-1", true), &candidate, &pod)), Denied::NoRequest);
-    assert_eq!(permit(confirmed(&adds("pod-1", "debugger-1"), &candidate, &pod)).use_, Spend::SingleUse);
+    assert_eq!(
+        denied(confirmed(&attaches("debugger-1", true), &candidate, &pod)),
+        Denied::NoRequest
+    );
+    assert_eq!(
+        permit(confirmed(&adds("pod-1", "debugger-1"), &candidate, &pod)).use_,
+        Spend::SingleUse
+    );
     candidate.request.uses = vec![use_of(Door::EphemeralContainers, "review-0", "debugger-1")];
-    assert_eq!(permit(confirmed(&attaches("debugger-1", true), &candidate, &pod)).use_, Spend::Nothing);
-    assert_eq!(permit(confirmed(&adds("pod-1", "debugger-2"), &candidate, &pod)).use_, Spend::SingleUse);
-    candidate.request.uses =
-        (0..16).map(|number| use_of(Door::EphemeralContainers, "review-0", &format!("debugger-{number}"))).collect();
+    assert_eq!(
+        permit(confirmed(&attaches("debugger-1", true), &candidate, &pod)).use_,
+        Spend::Nothing
+    );
+    assert_eq!(
+        permit(confirmed(&adds("pod-1", "debugger-2"), &candidate, &pod)).use_,
+        Spend::SingleUse
+    );
+    candidate.request.uses = (0..16)
+        .map(|number| {
+            use_of(
+                Door::EphemeralContainers,
+                "review-0",
+                &format!("debugger-{number}"),
+            )
+        })
+        .collect();
     let more = miss(confirmed(&adds("pod-1", "debugger-x"), &candidate, &pod));
-    assert!(matches!(more, Miss::Over(Standing::Used { .. })), "{more:?}");
+    assert!(
+        matches!(more, Miss::Over(Standing::Used { .. })),
+        "{more:?}"
+    );
 }
 
 #[test]
@@ -627,17 +863,24 @@ fn a_request_in_a_programs_name_gives_nothing_unless_it_is_listed() {
     let (mut candidate, mut attempt) = (candidate(), attempt());
     candidate.request.user = person(bot, None);
     attempt.caller.username = bot.to_owned();
-    assert_eq!(denied(confirmed(&attempt, &candidate, &pod())), Denied::NoRequest);
+    assert_eq!(
+        denied(confirmed(&attempt, &candidate, &pod())),
+        Denied::NoRequest
+    );
     let rules = rules_with(|settings| settings.requesters = vec![bot.to_owned()]);
     permit(confirm(&attempt, &candidate, Some(&pod()), at(NOW), &rules));
 }
 
 #[test]
 fn a_grant_by_somebody_in_no_approver_group_grants_nothing_whoever_sealed_it() {
-    let approvers = Approvers { groups: Some(vec!["sre".to_owned()]), programs: Vec::new() };
+    let approvers = Approvers {
+        groups: Some(vec!["sre".to_owned()]),
+        programs: Vec::new(),
+    };
     let rules = rules_with(|settings| settings.approvers = approvers);
     let mut candidate = candidate();
-    let verdict = |candidate: &Candidate| confirm(&attempt(), candidate, Some(&pod()), at(NOW), &rules);
+    let verdict =
+        |candidate: &Candidate| confirm(&attempt(), candidate, Some(&pod()), at(NOW), &rules);
     assert_eq!(miss(verdict(&candidate)), waiting(at(0)));
     candidate.grants[0].groups = vec!["sre".to_owned()];
     permit(verdict(&candidate));
@@ -670,18 +913,33 @@ fn a_debug_container_for_a_pod_that_was_re_created_meanwhile_is_denied() {
 #[case::port_forward(Ask::PortForward, Action::PortForward)]
 #[case::debug(every_ask().remove(5), adds("pod-1", "debugger-1").action)]
 fn a_grant_whose_seal_is_broken_grants_nothing(#[case] ask: Ask, #[case] action: Action) {
-    let (mut candidate, attempt) = (candidate(), Attempt { action, ..attempt() });
+    let (mut candidate, attempt) = (
+        candidate(),
+        Attempt {
+            action,
+            ..attempt()
+        },
+    );
     candidate.request.ask = ask;
     permit(confirmed(&attempt, &candidate, &pod()));
     candidate.grants[0].seal = Seal::Broken;
-    assert_eq!(miss(confirmed(&attempt, &candidate, &pod())), waiting(at(0)));
+    assert_eq!(
+        miss(confirmed(&attempt, &candidate, &pod())),
+        waiting(at(0))
+    );
 }
 
 #[test]
 fn a_denial_counts_even_where_its_seal_is_broken() {
     let mut candidate = candidate();
-    candidate.grants.push(kra_decide::access::Grant { seal: Seal::Broken, ..denied_grant() });
-    assert!(matches!(miss(confirmed(&attempt(), &candidate, &pod())), Miss::Over(Standing::Denied(_))));
+    candidate.grants.push(kra_decide::access::Grant {
+        seal: Seal::Broken,
+        ..denied_grant()
+    });
+    assert!(matches!(
+        miss(confirmed(&attempt(), &candidate, &pod())),
+        Miss::Over(Standing::Denied(_))
+    ));
 }
 
 #[test]

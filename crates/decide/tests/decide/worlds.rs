@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use kra_decide::{
     access::{
-        Answer, Ask, AttachAsk, Command, DebugAsk, Denial, Emergency, ExecAsk, Grant, Request, Seal, Target,
-        TargetKind, Use, Validity,
+        Answer, Ask, AttachAsk, Command, DebugAsk, Denial, Emergency, ExecAsk, Grant, Request,
+        Seal, Target, TargetKind, Use, Validity,
     },
     attempt::{Action, Addition, Attach, Attempt, Door, Exec},
     copy::{Copy, Direction},
@@ -36,7 +36,10 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn allow_interactive(&mut self, allow: bool) {
-        let settings = Settings { allow_interactive: allow, ..(*self.rules.settings).clone() };
+        let settings = Settings {
+            allow_interactive: allow,
+            ..(*self.rules.settings).clone()
+        };
         self.rules.settings = Arc::new(settings);
     }
 
@@ -44,15 +47,18 @@ impl World {
     pub(crate) fn permits(&self) -> bool {
         match screen(&self.attempt, &self.candidates, at(self.now), &self.rules) {
             Screened::Denied(_) => false,
-            Screened::Promising(candidates) => {
-                candidates.iter().any(|candidate| matches!(self.confirm(candidate), Verdict::Allow(_)))
-            }
+            Screened::Promising(candidates) => candidates
+                .iter()
+                .any(|candidate| matches!(self.confirm(candidate), Verdict::Allow(_))),
         }
     }
 
     /// The same world with one candidate only.
     pub(crate) fn only(&self, candidate: &Candidate) -> Self {
-        Self { candidates: vec![candidate.clone()], ..self.clone() }
+        Self {
+            candidates: vec![candidate.clone()],
+            ..self.clone()
+        }
     }
 
     /// The command that is tried, where one is and somebody may run something.
@@ -71,12 +77,21 @@ impl World {
     }
 
     pub(crate) fn confirm(&self, candidate: &Candidate) -> Verdict {
-        confirm(&self.attempt, candidate, self.pod.as_ref(), at(self.now), &self.rules)
+        confirm(
+            &self.attempt,
+            candidate,
+            self.pod.as_ref(),
+            at(self.now),
+            &self.rules,
+        )
     }
 }
 
 /// Usually `right`, else one of `wrong`.
-fn mostly<T: Clone + std::fmt::Debug + 'static>(right: T, wrong: &[T]) -> impl Strategy<Value = T> + use<T> {
+fn mostly<T: Clone + std::fmt::Debug + 'static>(
+    right: T,
+    wrong: &[T],
+) -> impl Strategy<Value = T> + use<T> {
     prop_oneof![40 => Just(right), 1 => select(wrong.to_vec())]
 }
 
@@ -85,35 +100,84 @@ fn text(right: &str, wrong: &[&str]) -> impl Strategy<Value = String> + use<> {
 }
 
 fn maybe(right: &str, wrong: &[&str]) -> impl Strategy<Value = Option<String>> + use<> {
-    let wrong: Vec<Option<String>> =
-        std::iter::once(None).chain(wrong.iter().map(|&wrong| Some(wrong.to_owned()))).collect();
+    let wrong: Vec<Option<String>> = std::iter::once(None)
+        .chain(wrong.iter().map(|&wrong| Some(wrong.to_owned())))
+        .collect();
     mostly(Some(right.to_owned()), &wrong)
 }
 
 fn command(right: &[&str]) -> impl Strategy<Value = Vec<String>> + use<> {
-    mostly(argv(right), &[argv(&["id"]), argv(&["cat"]), argv(&["cat", "/etc/hostname", ""]), Vec::new()])
+    mostly(
+        argv(right),
+        &[
+            argv(&["id"]),
+            argv(&["cat"]),
+            argv(&["cat", "/etc/hostname", ""]),
+            Vec::new(),
+        ],
+    )
 }
 
 fn person(name: &'static str, uid: &'static str) -> impl Strategy<Value = Person> + use<> {
-    (text(name, &["jane", "amy", "tom"]), maybe(uid, &["u-jane", "u-amy"])).prop_map(|(name, uid)| Person { name, uid })
+    (
+        text(name, &["jane", "amy", "tom"]),
+        maybe(uid, &["u-jane", "u-amy"]),
+    )
+        .prop_map(|(name, uid)| Person { name, uid })
 }
 
 fn exec() -> impl Strategy<Value = Exec> {
-    (maybe("main", &["sidecar"]), command(&["cat", "/etc/hostname"]), mostly(false, &[true]), mostly(false, &[true]))
-        .prop_map(|(container, command, stdin, tty)| Exec { container, command, stdin, tty })
+    (
+        maybe("main", &["sidecar"]),
+        command(&["cat", "/etc/hostname"]),
+        mostly(false, &[true]),
+        mostly(false, &[true]),
+    )
+        .prop_map(|(container, command, stdin, tty)| Exec {
+            container,
+            command,
+            stdin,
+            tty,
+        })
 }
 
 /// Usually something that one of the asks below allows.
 fn action() -> impl Strategy<Value = Action> {
-    let attach = (maybe("main", &["sidecar", "debugger-1"]), mostly(false, &[true]), mostly(false, &[true]))
-        .prop_map(|(container, stdin, tty)| Action::Attach(Attach { container, stdin, tty }));
-    let addition = (text("pod-1", &["pod-2"]), debug_container(Some("debugger-1")))
+    let attach = (
+        maybe("main", &["sidecar", "debugger-1"]),
+        mostly(false, &[true]),
+        mostly(false, &[true]),
+    )
+        .prop_map(|(container, stdin, tty)| {
+            Action::Attach(Attach {
+                container,
+                stdin,
+                tty,
+            })
+        });
+    let addition = (
+        text("pod-1", &["pod-2"]),
+        debug_container(Some("debugger-1")),
+    )
         .prop_map(|(pod_uid, container)| Action::Debug(Addition { pod_uid, container }));
-    let copied = select(vec![copy(Direction::To).command(), copy(Direction::From).command(), question()]);
+    let copied = select(vec![
+        copy(Direction::To).command(),
+        copy(Direction::From).command(),
+        question(),
+    ]);
     let copied = (copied, any::<bool>()).prop_map(|(command, stdin)| {
-        Action::Exec(Exec { container: Some("main".to_owned()), command, stdin, tty: false })
+        Action::Exec(Exec {
+            container: Some("main".to_owned()),
+            command,
+            stdin,
+            tty: false,
+        })
     });
-    let to_debug = Just(Action::Attach(Attach { container: Some("debugger-1".to_owned()), stdin: true, tty: false }));
+    let to_debug = Just(Action::Attach(Attach {
+        container: Some("debugger-1".to_owned()),
+        stdin: true,
+        tty: false,
+    }));
     prop_oneof![4 => exec().prop_map(Action::Exec), 1 => copied, 1 => attach, 1 => Just(Action::PortForward),
         1 => addition, 1 => to_debug]
 }
@@ -134,9 +198,17 @@ fn question() -> Vec<String> {
 
 fn debug_container(name: Option<&str>) -> impl Strategy<Value = DebugContainer> + use<> {
     let name = name.map(str::to_owned);
-    let others = mostly(BTreeMap::new(), &[BTreeMap::from([("env".to_owned(), "[]".to_owned())])]);
-    (text("busybox", &["evil"]), command(&["sh"]), mostly(true, &[false]), others).prop_map(
-        move |(image, command, stdin, others)| DebugContainer {
+    let others = mostly(
+        BTreeMap::new(),
+        &[BTreeMap::from([("env".to_owned(), "[]".to_owned())])],
+    );
+    (
+        text("busybox", &["evil"]),
+        command(&["sh"]),
+        mostly(true, &[false]),
+        others,
+    )
+        .prop_map(move |(image, command, stdin, others)| DebugContainer {
             name: name.clone(),
             image,
             target: None,
@@ -145,17 +217,34 @@ fn debug_container(name: Option<&str>) -> impl Strategy<Value = DebugContainer> 
             stdin,
             tty: false,
             others,
-        },
-    )
+        })
 }
 
 fn ask() -> impl Strategy<Value = Ask> {
-    let command =
-        prop_oneof![4 => command(&["cat", "/etc/hostname"]).prop_map(Command::Exactly), 1 => Just(Command::Any)];
-    let exec = (maybe("main", &["sidecar"]), command, any::<bool>(), any::<bool>())
-        .prop_map(|(container, command, stdin, tty)| Ask::Exec(ExecAsk { container, command, stdin, tty }));
-    let attach = (maybe("main", &["sidecar"]), any::<bool>(), any::<bool>())
-        .prop_map(|(container, stdin, tty)| Ask::Attach(AttachAsk { container, stdin, tty }));
+    let command = prop_oneof![4 => command(&["cat", "/etc/hostname"]).prop_map(Command::Exactly), 1 => Just(Command::Any)];
+    let exec = (
+        maybe("main", &["sidecar"]),
+        command,
+        any::<bool>(),
+        any::<bool>(),
+    )
+        .prop_map(|(container, command, stdin, tty)| {
+            Ask::Exec(ExecAsk {
+                container,
+                command,
+                stdin,
+                tty,
+            })
+        });
+    let attach = (maybe("main", &["sidecar"]), any::<bool>(), any::<bool>()).prop_map(
+        |(container, stdin, tty)| {
+            Ask::Attach(AttachAsk {
+                container,
+                stdin,
+                tty,
+            })
+        },
+    );
     let debug = (debug_container(None), any::<bool>())
         .prop_map(|(container, attach)| Ask::Debug(DebugAsk { container, attach }));
     let copied = select(vec![copy(Direction::To), copy(Direction::From)]).prop_map(Ask::Copy);
@@ -163,24 +252,55 @@ fn ask() -> impl Strategy<Value = Ask> {
 }
 
 fn attempt() -> impl Strategy<Value = Attempt> {
-    let caller = (text("jane", &["tom", "oidc:jane", ""]), maybe("u-jane", &["u-amy"]))
-        .prop_map(|(username, uid)| Caller { username, uid, groups: Vec::new() });
-    (text("review-1", &["review-2"]), caller, text("default", &["prod"]), text("box", &["nginx-1"]), action())
-        .prop_map(|(review_uid, caller, namespace, pod, action)| Attempt { review_uid, caller, namespace, pod, action })
+    let caller = (
+        text("jane", &["tom", "oidc:jane", ""]),
+        maybe("u-jane", &["u-amy"]),
+    )
+        .prop_map(|(username, uid)| Caller {
+            username,
+            uid,
+            groups: Vec::new(),
+        });
+    (
+        text("review-1", &["review-2"]),
+        caller,
+        text("default", &["prod"]),
+        text("box", &["nginx-1"]),
+        action(),
+    )
+        .prop_map(|(review_uid, caller, namespace, pod, action)| Attempt {
+            review_uid,
+            caller,
+            namespace,
+            pod,
+            action,
+        })
 }
 
 fn target() -> impl Strategy<Value = Target> {
-    let pod = (text("box", &["nginx-1"]), maybe("pod-1", &["pod-2", "deployment-1"])).prop_map(|(name, uid)| Target {
-        kind: TargetKind::Pod,
-        name,
-        uid,
-    });
-    let kind = mostly(TargetKind::Deployment, &[TargetKind::StatefulSet, TargetKind::DaemonSet, TargetKind::Job]);
-    let workload = (kind, maybe("deployment-1", &["deployment-2", "pod-1"])).prop_map(|(kind, uid)| Target {
-        kind,
-        name: "nginx".to_owned(),
-        uid,
-    });
+    let pod = (
+        text("box", &["nginx-1"]),
+        maybe("pod-1", &["pod-2", "deployment-1"]),
+    )
+        .prop_map(|(name, uid)| Target {
+            kind: TargetKind::Pod,
+            name,
+            uid,
+        });
+    let kind = mostly(
+        TargetKind::Deployment,
+        &[
+            TargetKind::StatefulSet,
+            TargetKind::DaemonSet,
+            TargetKind::Job,
+        ],
+    );
+    let workload =
+        (kind, maybe("deployment-1", &["deployment-2", "pod-1"])).prop_map(|(kind, uid)| Target {
+            kind,
+            name: "nginx".to_owned(),
+            uid,
+        });
     prop_oneof![2 => pod, 1 => workload]
 }
 
@@ -198,9 +318,16 @@ fn created() -> impl Strategy<Value = i64> {
 }
 
 fn uses() -> impl Strategy<Value = Vec<Use>> {
-    let doors = [(Door::Exec, "main"), (Door::EphemeralContainers, "debugger-1"), (Door::Attach, "debugger-1")];
-    let one =
-        (select(argv(&["review-1", "review-2"])), select(doors.to_vec())).prop_map(|(review_uid, (door, name))| Use {
+    let doors = [
+        (Door::Exec, "main"),
+        (Door::EphemeralContainers, "debugger-1"),
+        (Door::Attach, "debugger-1"),
+    ];
+    let one = (
+        select(argv(&["review-1", "review-2"])),
+        select(doors.to_vec()),
+    )
+        .prop_map(|(review_uid, (door, name))| Use {
             review_uid,
             at: at(0),
             door,
@@ -212,18 +339,39 @@ fn uses() -> impl Strategy<Value = Vec<Use>> {
 }
 
 fn denial() -> impl Strategy<Value = Option<Denial>> {
-    mostly(None, &[Some(Denial { by: "tom".to_owned(), at: at(0), reason: None })])
+    mostly(
+        None,
+        &[Some(Denial {
+            by: "tom".to_owned(),
+            at: at(0),
+            reason: None,
+        })],
+    )
 }
 
 fn emergency() -> impl Strategy<Value = Option<Emergency>> {
-    let some = Emergency { policy: PolicyId::default(), since: at(0), review_by: at(3600) };
+    let some = Emergency {
+        policy: PolicyId::default(),
+        since: at(0),
+        review_by: at(3600),
+    };
     prop_oneof![2 => Just(None), 1 => Just(Some(some))]
 }
 
 fn request(uid: String) -> impl Strategy<Value = Request> {
-    let who = (person("jane", "u-jane"), prop::option::of(person("jane", "u-jane")), text("default", &["prod"]));
+    let who = (
+        person("jane", "u-jane"),
+        prop::option::of(person("jane", "u-jane")),
+        text("default", &["prod"]),
+    );
     let what = (target(), ask());
-    let state = (validity(), created(), mostly(false, &[true]), uses(), (denial(), emergency()));
+    let state = (
+        validity(),
+        created(),
+        mostly(false, &[true]),
+        uses(),
+        (denial(), emergency()),
+    );
     (who, what, state).prop_map(move |(who, what, state)| {
         let (person, created_by, namespace) = who;
         let (target, ask) = what;
@@ -254,26 +402,43 @@ fn request(uid: String) -> impl Strategy<Value = Request> {
 }
 
 fn grant(request_uid: &str) -> impl Strategy<Value = Grant> + use<> {
-    let valid_for = prop_oneof![3 => Just(None), 1 => (1u64..7200).prop_map(|s| Some(Duration::from_secs(s)))];
-    let seal = (mostly(Seal::Good, &[Seal::Broken]), prop::option::of(created()));
+    let valid_for =
+        prop_oneof![3 => Just(None), 1 => (1u64..7200).prop_map(|s| Some(Duration::from_secs(s)))];
+    let seal = (
+        mostly(Seal::Good, &[Seal::Broken]),
+        prop::option::of(created()),
+    );
     let rest = (valid_for, created(), mostly(false, &[true]), seal);
     let answer = prop_oneof![60 => Just(Answer::Granted), 1 => Just(Answer::Denied), 1 => Just(Answer::Reviewed)];
     let by = prop_oneof![20 => person("amy", "u-amy").prop_map(Some), 1 => Just(None)];
-    ("grant-[a-z]{8}", answer, by, maybe(request_uid, &["request-9"]), rest).prop_map(
-        |(name, answer, by, request_uid, (valid_for, created, being_deleted, (seal, sealed_at)))| Grant {
-            name,
-            answer,
-            by,
-            groups: Vec::new(),
-            request_uid,
-            valid_for,
-            reason: None,
-            created: at(created),
-            sealed_at: sealed_at.map(at),
-            seal,
-            being_deleted,
-        },
+    (
+        "grant-[a-z]{8}",
+        answer,
+        by,
+        maybe(request_uid, &["request-9"]),
+        rest,
     )
+        .prop_map(
+            |(
+                name,
+                answer,
+                by,
+                request_uid,
+                (valid_for, created, being_deleted, (seal, sealed_at)),
+            )| Grant {
+                name,
+                answer,
+                by,
+                groups: Vec::new(),
+                request_uid,
+                valid_for,
+                reason: None,
+                created: at(created),
+                sealed_at: sealed_at.map(at),
+                seal,
+                being_deleted,
+            },
+        )
 }
 
 pub(crate) fn candidate(uid: String) -> impl Strategy<Value = Candidate> {
@@ -282,9 +447,18 @@ pub(crate) fn candidate(uid: String) -> impl Strategy<Value = Candidate> {
 }
 
 fn container(name: &'static str) -> impl Strategy<Value = Container> + use<> {
-    (text("nginx:1", &["evil:1"]), mostly(true, &[false]), mostly(true, &[false])).prop_map(
-        move |(image, running, main)| Container { name: name.to_owned(), image, running, main, ephemeral: None },
+    (
+        text("nginx:1", &["evil:1"]),
+        mostly(true, &[false]),
+        mostly(true, &[false]),
     )
+        .prop_map(move |(image, running, main)| Container {
+            name: name.to_owned(),
+            image,
+            running,
+            main,
+            ephemeral: None,
+        })
 }
 
 fn pod() -> impl Strategy<Value = Option<Pod>> {
@@ -300,16 +474,25 @@ fn pod() -> impl Strategy<Value = Option<Pod>> {
         main: false,
         ephemeral: Some(container),
     });
-    let containers = (containers, prop::option::of(debugger))
-        .prop_map(|(containers, debugger)| containers.into_iter().chain(debugger).collect::<Vec<_>>());
-    let workload =
-        (text("deployment-1", &["deployment-2"]), text("web", &["admin"])).prop_map(|(uid, account)| Workload {
+    let containers = (containers, prop::option::of(debugger)).prop_map(|(containers, debugger)| {
+        containers.into_iter().chain(debugger).collect::<Vec<_>>()
+    });
+    let workload = (
+        text("deployment-1", &["deployment-2"]),
+        text("web", &["admin"]),
+    )
+        .prop_map(|(uid, account)| Workload {
             kind: TargetKind::Deployment,
             uid,
             service_account: account,
             images: vec![("main".to_owned(), "nginx:1".to_owned())],
         });
-    let pod = (text("pod-1", &["pod-2"]), mostly(false, &[true]), containers, prop::collection::vec(workload, 0..3))
+    let pod = (
+        text("pod-1", &["pod-2"]),
+        mostly(false, &[true]),
+        containers,
+        prop::collection::vec(workload, 0..3),
+    )
         .prop_map(|(uid, being_deleted, containers, workloads)| Pod {
             uid,
             being_deleted,
@@ -331,8 +514,22 @@ fn rules() -> impl Strategy<Value = Rules> {
 
 pub(crate) fn world() -> impl Strategy<Value = World> {
     let candidates = (0usize..4).prop_flat_map(|count| {
-        (0..count).map(|number| candidate(format!("request-{number}")).boxed()).collect::<Vec<_>>()
+        (0..count)
+            .map(|number| candidate(format!("request-{number}")).boxed())
+            .collect::<Vec<_>>()
     });
-    (attempt(), candidates, pod(), prop_oneof![4 => 0i64..600, 1 => 0i64..200_000], rules())
-        .prop_map(|(attempt, candidates, pod, now, rules)| World { attempt, candidates, pod, now, rules })
+    (
+        attempt(),
+        candidates,
+        pod(),
+        prop_oneof![4 => 0i64..600, 1 => 0i64..200_000],
+        rules(),
+    )
+        .prop_map(|(attempt, candidates, pod, now, rules)| World {
+            attempt,
+            candidates,
+            pod,
+            now,
+            rules,
+        })
 }

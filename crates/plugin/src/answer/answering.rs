@@ -1,4 +1,5 @@
-//! What `grant`, `approve`, `deny` and `review` have in common: read a request, ask, and store the answer to what was read.
+//! What `grant`, `approve`, `deny` and `review` have in common: read a request, ask, and store the
+//! answer to what was read.
 
 use std::io;
 
@@ -36,8 +37,8 @@ pub struct Answer {
 /// What an answer is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Naming {
-    /// After the request, as in the original. Where another answer has that name and there is room beside it, after the
-    /// approver too.
+    /// After the request, as in the original. Where another answer has that name and there is room
+    /// beside it, after the approver too.
     Original,
     /// After the request and the approver.
     PerApprover,
@@ -53,7 +54,10 @@ pub enum AnswerError {
     #[error(transparent)]
     BadName(#[from] BadName),
     /// Not a number of the list.
-    #[error("{} is not in the list: type numbers from 1 to {last}, or 'all'. Nothing was stored", safe_word(text))]
+    #[error(
+        "{} is not in the list: type numbers from 1 to {last}, or 'all'. Nothing was stored",
+        safe_word(text)
+    )]
     NotInList {
         /// What was typed.
         text: String,
@@ -61,7 +65,10 @@ pub enum AnswerError {
         last: usize,
     },
     /// Somebody denied it.
-    #[error("request {name} was denied {how}. A denial is final: {} can file a new request", user)]
+    #[error(
+        "request {name} was denied {how}. A denial is final: {} can file a new request",
+        user
+    )]
     Denied {
         /// Name of the request.
         name: String,
@@ -81,7 +88,9 @@ pub enum AnswerError {
         end: String,
     },
     /// No policy for emergencies granted it.
-    #[error("request {name} was not granted by a policy for emergencies: there is nothing to review")]
+    #[error(
+        "request {name} was not granted by a policy for emergencies: there is nothing to review"
+    )]
     NoEmergency {
         /// Name of the request.
         name: String,
@@ -118,8 +127,11 @@ pub enum AnswerError {
         /// Who asked.
         user: String,
     },
-    /// Between the question and the answer the request was deleted, and perhaps another took its name.
-    #[error("request {name} was deleted while you read it; nothing was stored. See 'kubectl request list'")]
+    /// Between the question and the answer the request was deleted, and perhaps another took its
+    /// name.
+    #[error(
+        "request {name} was deleted while you read it; nothing was stored. See 'kubectl request list'"
+    )]
     Changed {
         /// Name of the request.
         name: String,
@@ -195,12 +207,17 @@ pub enum AnswerError {
 
 impl Told for AnswerError {
     fn said_by_cluster(&self) -> Option<&ClusterError> {
-        if let Self::Cluster(said) = self { Some(said) } else { None }
+        if let Self::Cluster(said) = self {
+            Some(said)
+        } else {
+            None
+        }
     }
 }
 
 impl Answer {
-    /// Shows each request, asks, and stores the answer; one that fails does not keep the others from being answered.
+    /// Shows each request, asks, and stores the answer; one that fails does not keep the others
+    /// from being answered.
     ///
     /// # Errors
     /// A name that is none, and any request that could not be answered.
@@ -213,8 +230,12 @@ impl Answer {
     ) -> Result<(), AnswerError> {
         let mut tally = Tally::default();
         for named in Named::all(requests).map_err(AnswerError::BadName)? {
-            let answered = self.one(&named.name, question, &named.place(cluster), terminal).await;
-            tally.note(answered, terminal).map_err(AnswerError::Terminal)?;
+            let answered = self
+                .one(&named.name, question, &named.place(cluster), terminal)
+                .await;
+            tally
+                .note(answered, terminal)
+                .map_err(AnswerError::Terminal)?;
         }
         tally.end()
     }
@@ -229,8 +250,15 @@ impl Answer {
         let request = self.read(cluster, name, &terminal.now).await?;
         if self.status == GrantStatus::Reviewed {
             // What became of it. Whoever may not see the answers reads what the status says.
-            let grants = cluster.grants_of(&request.name_any()).await.unwrap_or_default();
-            writeln!(terminal.out, "{}", summary::standing(&request, &grants, &terminal.now))?;
+            let grants = cluster
+                .grants_of(&request.name_any())
+                .await
+                .unwrap_or_default();
+            writeln!(
+                terminal.out,
+                "{}",
+                summary::standing(&request, &grants, &terminal.now)
+            )?;
         }
         write!(terminal.out, "{}", summary::of(&request, None))?;
         if let Some(question) = question {
@@ -243,10 +271,18 @@ impl Answer {
     ///
     /// # Errors
     /// When there is no such request, it is decided, or `valid_for` does not fit.
-    pub async fn read(&self, cluster: &Cluster, name: &str, now: &Zoned) -> Result<AccessRequest, AnswerError> {
+    pub async fn read(
+        &self,
+        cluster: &Cluster,
+        name: &str,
+        now: &Zoned,
+    ) -> Result<AccessRequest, AnswerError> {
         self.check_duration()?;
         if !is_name(name) {
-            return Err(BadName { text: name.to_owned() }.into());
+            return Err(BadName {
+                text: name.to_owned(),
+            }
+            .into());
         }
         let request = cluster.request(name).await?;
         self.refuse_decided(&request, now)?;
@@ -281,7 +317,9 @@ impl Answer {
         terminal: &Terminal<'_>,
         request: &AccessRequest,
     ) -> Result<(), AnswerError> {
-        let changed = || AnswerError::Changed { name: safe_word(&request.name_any()) };
+        let changed = || AnswerError::Changed {
+            name: safe_word(&request.name_any()),
+        };
         match cluster.request(&request.name_any()).await {
             Ok(now) if now.uid() == request.uid() => self.refuse_decided(&now, &terminal.now),
             Ok(_another) => Err(changed()),
@@ -314,9 +352,19 @@ impl Answer {
             Err(error) => return Err(error.into()),
         };
         let there = cluster.grant(&first.name_any()).await.ok();
-        let me = if me.is_none() { cluster.me().await? } else { None };
-        let beside = me.filter(|me| there.as_ref().is_some_and(|there| self.has_room_beside(there, request, me)));
-        let Some(me) = beside else { return Err(explain(there.as_ref(), request, refused)) };
+        let me = if me.is_none() {
+            cluster.me().await?
+        } else {
+            None
+        };
+        let beside = me.filter(|me| {
+            there
+                .as_ref()
+                .is_some_and(|there| self.has_room_beside(there, request, me))
+        });
+        let Some(me) = beside else {
+            return Err(explain(there.as_ref(), request, refused));
+        };
         let second = self.compose(request, &own(&me));
         let stored = cluster.create_grant(&second).await?;
         settled(cluster, terminal, request, (&second, &stored)).await
@@ -330,16 +378,25 @@ impl Answer {
         }
     }
 
-    /// Whether another answer leaves something to say: a grant by somebody else where several are required, or a denial
-    /// where there is none of this request.
+    /// Whether another answer leaves something to say: a grant by somebody else where several are
+    /// required, or a denial where there is none of this request.
     fn has_room_beside(&self, there: &AccessGrant, request: &AccessRequest, me: &Me) -> bool {
         let same = is_answer_to(there, request);
-        let by_another = there.spec.granted_by.as_ref().is_some_and(|by| !me.is(by.name()));
-        let several = request.status.as_ref().is_some_and(|status| status.approvals.is_some());
+        let by_another = there
+            .spec
+            .granted_by
+            .as_ref()
+            .is_some_and(|by| !me.is(by.name()));
+        let several = request
+            .status
+            .as_ref()
+            .is_some_and(|status| status.approvals.is_some());
         match self.status {
             GrantStatus::Granted => same && by_another && several,
             // Whatever has that name and denies nothing must not keep a denial away.
-            GrantStatus::Denied | GrantStatus::Reviewed => !same || there.status != Some(self.status),
+            GrantStatus::Denied | GrantStatus::Reviewed => {
+                !same || there.status != Some(self.status)
+            }
         }
     }
 
@@ -364,7 +421,11 @@ impl Answer {
     /// # Errors
     /// When the validity is none.
     pub fn check_duration(&self) -> Result<(), AnswerError> {
-        let checked = self.valid_for.as_deref().map(|text| duration::parse(text, MAX_ACCESS)).transpose();
+        let checked = self
+            .valid_for
+            .as_deref()
+            .map(|text| duration::parse(text, MAX_ACCESS))
+            .transpose();
         checked.map(drop).map_err(AnswerError::ValidFor)
     }
 
@@ -373,8 +434,12 @@ impl Answer {
     /// # Errors
     /// When it is longer than what is asked for.
     pub fn refuse_longer(&self, request: &AccessRequest) -> Result<(), AnswerError> {
-        let length = |text: Option<&str>| text.and_then(|text| duration::parse(text, MAX_ACCESS).ok());
-        match (length(self.valid_for.as_deref()), length(request.spec.valid_for.as_deref())) {
+        let length =
+            |text: Option<&str>| text.and_then(|text| duration::parse(text, MAX_ACCESS).ok());
+        match (
+            length(self.valid_for.as_deref()),
+            length(request.spec.valid_for.as_deref()),
+        ) {
             (Some(given), Some(asked)) if given > asked => Err(AnswerError::Longer {
                 given: duration::show(given),
                 asked: duration::show(asked),
@@ -394,9 +459,11 @@ impl Answer {
             return refuse_unreviewable(request, now);
         }
         match request.phase() {
-            Phase::Denied => {
-                Err(AnswerError::Denied { name, how: summary::denied(request, now).unwrap_or_default(), user })
-            }
+            Phase::Denied => Err(AnswerError::Denied {
+                name,
+                how: summary::denied(request, now).unwrap_or_default(),
+                user,
+            }),
             Phase::Used => Err(AnswerError::Used { name, user }),
             Phase::Expired => Err(AnswerError::Expired { name, user }),
             Phase::Granted if self.status == GrantStatus::Granted => {
@@ -426,9 +493,17 @@ fn refuse_unreviewable(request: &AccessRequest, now: &Zoned) -> Result<(), Answe
 }
 
 fn granted_by(request: &AccessRequest) -> String {
-    let by: Vec<String> =
-        request.status.iter().flat_map(|status| &status.granted_by).map(|name| safe_word(name)).collect();
-    if by.is_empty() { "somebody".to_owned() } else { by.join(", ") }
+    let by: Vec<String> = request
+        .status
+        .iter()
+        .flat_map(|status| &status.granted_by)
+        .map(|name| safe_word(name))
+        .collect();
+    if by.is_empty() {
+        "somebody".to_owned()
+    } else {
+        by.join(", ")
+    }
 }
 
 fn owner(request: &AccessRequest) -> OwnerReference {
@@ -441,7 +516,8 @@ fn owner(request: &AccessRequest) -> OwnerReference {
     }
 }
 
-/// Makes sure that the answer that was stored is the one that was sent, and says so; another one is deleted at once.
+/// Makes sure that the answer that was stored is the one that was sent, and says so; another one is
+/// deleted at once.
 async fn settled(
     cluster: &Cluster,
     terminal: &mut Terminal<'_>,
@@ -455,7 +531,11 @@ async fn settled(
     let deleted = cluster.delete_grant(stored).await.is_ok();
     let grant = safe_word(&stored.name_any());
     let fate = stored::fate(deleted, "acg", &safe_word(&cluster.namespace), &grant);
-    Err(AnswerError::Altered { grant, differs, fate })
+    Err(AnswerError::Altered {
+        grant,
+        differs,
+        fate,
+    })
 }
 
 /// Says what was stored, and where several approvals are required, how many there are now.
@@ -475,16 +555,26 @@ async fn told(
     match several.zip(grants) {
         Some((needed, grants)) => {
             let given = history::approvers(request, &grants);
-            writeln!(terminal.out, "created grant {name} ({given} of {needed} approvals)")?;
+            writeln!(
+                terminal.out,
+                "created grant {name} ({given} of {needed} approvals)"
+            )?;
         }
         None => writeln!(terminal.out, "created grant {name}")?,
     }
     Ok(())
 }
 
-/// Who has answered already, and whether to the same request. What cannot be found out leaves the server's words.
-fn explain(there: Option<&AccessGrant>, request: &AccessRequest, refused: ClusterError) -> AnswerError {
-    let Some(there) = there else { return refused.into() };
+/// Who has answered already, and whether to the same request. What cannot be found out leaves the
+/// server's words.
+fn explain(
+    there: Option<&AccessGrant>,
+    request: &AccessRequest,
+    refused: ClusterError,
+) -> AnswerError {
+    let Some(there) = there else {
+        return refused.into();
+    };
     let namespace = safe_word(&request.namespace().unwrap_or_default());
     let grant = safe_word(&there.name_any());
     if !is_answer_to(there, request) {
@@ -498,7 +588,11 @@ fn explain(there: Option<&AccessGrant>, request: &AccessRequest, refused: Cluste
             Some(GrantStatus::Reviewed) => "reviewed",
             None => "answered",
         },
-        by: there.spec.granted_by.as_ref().map_or_else(|| "somebody".to_owned(), |by| safe_word(by.name())),
+        by: there
+            .spec
+            .granted_by
+            .as_ref()
+            .map_or_else(|| "somebody".to_owned(), |by| safe_word(by.name())),
         grant,
         namespace,
     }

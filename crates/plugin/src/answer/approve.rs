@@ -57,7 +57,11 @@ pub struct ApproveArgs {
 ///
 /// # Errors
 /// When one of them cannot be granted, or none was.
-pub async fn run(args: ApproveArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), AnswerError> {
+pub async fn run(
+    args: ApproveArgs,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), AnswerError> {
     let answer = Answer {
         status: GrantStatus::Granted,
         valid_for: args.valid_for.clone(),
@@ -71,7 +75,9 @@ pub async fn run(args: ApproveArgs, cluster: &Cluster, terminal: &mut Terminal<'
     let mut tally = Tally::default();
     for named in Named::all(&args.requests).map_err(AnswerError::BadName)? {
         let answered = one(&named, &args, &answer, &named.place(cluster), terminal).await;
-        tally.note(answered, terminal).map_err(AnswerError::Terminal)?;
+        tally
+            .note(answered, terminal)
+            .map_err(AnswerError::Terminal)?;
     }
     tally.end()
 }
@@ -84,20 +90,40 @@ async fn one(
     terminal: &mut Terminal<'_>,
 ) -> Result<(), AnswerError> {
     let request = answer.read(cluster, &named.name, &terminal.now).await?;
-    write!(terminal.out, "{}", summary::of(&request, answer.valid_for.as_deref()))?;
+    write!(
+        terminal.out,
+        "{}",
+        summary::of(&request, answer.valid_for.as_deref())
+    )?;
     if !args.yes {
-        answer.confirm(cluster, terminal, &request, "Grant access to the request above ([yN])?").await?;
+        answer
+            .confirm(
+                cluster,
+                terminal,
+                &request,
+                "Grant access to the request above ([yN])?",
+            )
+            .await?;
     }
     answer.store(cluster, terminal, &request).await
 }
 
 /// What waits for somebody else than whoever asked or filed: nobody answers her own.
-async fn waiting(args: &ApproveArgs, cluster: &Cluster) -> Result<Vec<Vec<AccessRequest>>, AnswerError> {
+async fn waiting(
+    args: &ApproveArgs,
+    cluster: &Cluster,
+) -> Result<Vec<Vec<AccessRequest>>, AnswerError> {
     let me = cluster.me().await?;
-    let mut requests = cluster.requests(args.all_namespaces, None).await?.understood;
+    let mut requests = cluster
+        .requests(args.all_namespaces, None)
+        .await?
+        .understood;
     requests.retain(|request| {
         let sides = [&request.spec.user_info, &request.spec.created_by];
-        let mine = sides.into_iter().flatten().any(|side| me.as_ref().is_some_and(|me| me.is(side.name())));
+        let mine = sides
+            .into_iter()
+            .flatten()
+            .any(|side| me.as_ref().is_some_and(|me| me.is(side.name())));
         !mine && request.phase() == Phase::Pending && request.metadata.deletion_timestamp.is_none()
     });
     Ok(same::grouped(requests))
@@ -124,10 +150,16 @@ async fn from_a_list(
         for request in &group {
             let place = cluster.in_namespace(&request.namespace().unwrap_or_default());
             let stored = store(request, answer, &place, terminal).await;
-            tally.note(stored, terminal).map_err(AnswerError::Terminal)?;
+            tally
+                .note(stored, terminal)
+                .map_err(AnswerError::Terminal)?;
         }
     }
-    if granted { tally.end() } else { Err(AnswerError::NotConfirmed) }
+    if granted {
+        tally.end()
+    } else {
+        Err(AnswerError::NotConfirmed)
+    }
 }
 
 fn nothing(args: &ApproveArgs, cluster: &Cluster) -> String {
@@ -145,7 +177,8 @@ struct Chosen {
     asks: bool,
 }
 
-/// All of the groups where nobody is to choose, those that are picked at a terminal, or those whose numbers are typed.
+/// All of the groups where nobody is to choose, those that are picked at a terminal, or those whose
+/// numbers are typed.
 fn choose(
     groups: Vec<Vec<AccessRequest>>,
     args: &ApproveArgs,
@@ -157,17 +190,30 @@ fn choose(
         let (titles, rows) = table::rows_to_pick(&groups, args.all_namespaces, now);
         pick(&titles, &rows)?.into_iter().collect()
     } else {
-        let layout = Layout { namespaces: args.all_namespaces, form: Form::Numbered };
+        let layout = Layout {
+            namespaces: args.all_namespaces,
+            form: Form::Numbered,
+        };
         write!(terminal.out, "{}", Table::of(&groups, layout, now).1)?;
-        if args.pending { (0..groups.len()).collect() } else { typed(groups.len(), terminal)? }
+        if args.pending {
+            (0..groups.len()).collect()
+        } else {
+            typed(groups.len(), terminal)?
+        }
     };
     if places.is_empty() {
         return Err(AnswerError::NotChosen);
     }
     let numbered = groups.into_iter().enumerate();
-    let groups = numbered.filter(|(place, _)| places.contains(place)).map(|(_, group)| group).collect();
+    let groups = numbered
+        .filter(|(place, _)| places.contains(place))
+        .map(|(_, group)| group)
+        .collect();
     // What is picked was not shown whole, and some of it perhaps not at all.
-    Ok(Chosen { groups, asks: !args.yes || pick.is_some() })
+    Ok(Chosen {
+        groups,
+        asks: !args.yes || pick.is_some(),
+    })
 }
 
 /// The places of the groups, of so many, whose numbers are typed.
@@ -176,11 +222,19 @@ fn typed(groups: usize, terminal: &mut Terminal<'_>) -> Result<BTreeSet<usize>, 
     let words = typed.split([' ', ',']).filter(|word| !word.is_empty());
     let mut places = BTreeSet::new();
     for word in words {
-        let number = word.parse().ok().and_then(|number: usize| number.checked_sub(1));
+        let number = word
+            .parse()
+            .ok()
+            .and_then(|number: usize| number.checked_sub(1));
         match number.filter(|place| *place < groups) {
             _ if word == "all" => places.extend(0..groups),
             Some(place) => drop(places.insert(place)),
-            None => return Err(AnswerError::NotInList { text: word.to_owned(), last: groups }),
+            None => {
+                return Err(AnswerError::NotInList {
+                    text: word.to_owned(),
+                    last: groups,
+                });
+            }
         }
     }
     Ok(places)
@@ -193,14 +247,31 @@ fn agreed(
     answer: &Answer,
     terminal: &mut Terminal<'_>,
 ) -> Result<bool, AnswerError> {
-    let Some(first) = group.first() else { return Ok(false) };
-    write!(terminal.out, "\n{}", summary::of(first, answer.valid_for.as_deref()))?;
+    let Some(first) = group.first() else {
+        return Ok(false);
+    };
+    write!(
+        terminal.out,
+        "\n{}",
+        summary::of(first, answer.valid_for.as_deref())
+    )?;
     let question = if group.len() > 1 {
-        let names: Vec<String> = group.iter().map(|request| safe_word(&request.name_any())).collect();
-        writeln!(terminal.out, "{} identical requests: {}", group.len(), names.join(", "))?;
+        let names: Vec<String> = group
+            .iter()
+            .map(|request| safe_word(&request.name_any()))
+            .collect();
+        writeln!(
+            terminal.out,
+            "{} identical requests: {}",
+            group.len(),
+            names.join(", ")
+        )?;
         format!("Grant access to these {} requests ([yN])?", group.len())
     } else {
-        format!("Grant access to request {} ([yN])?", safe_word(&first.name_any()))
+        format!(
+            "Grant access to request {} ([yN])?",
+            safe_word(&first.name_any())
+        )
     };
     if !asks || terminal.ask(&question)? {
         return Ok(true);

@@ -36,8 +36,19 @@ pub struct DenyArgs {
 ///
 /// # Errors
 /// When one of them is not there, is decided, the answer is not yes, or the server refuses.
-pub async fn run(args: DenyArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), AnswerError> {
-    let answer = Answer { status: GrantStatus::Denied, valid_for: None, reason: args.reason, naming: Naming::Original };
+pub async fn run(
+    args: DenyArgs,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), AnswerError> {
+    let answer = Answer {
+        status: GrantStatus::Denied,
+        valid_for: None,
+        reason: args.reason,
+        naming: Naming::Original,
+    };
     let question = (!args.yes).then_some("Deny the request above ([yN])?");
-    answer.each(&args.requests, question, cluster, terminal).await
+    answer
+        .each(&args.requests, question, cluster, terminal)
+        .await
 }

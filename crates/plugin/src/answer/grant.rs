@@ -40,17 +40,40 @@ pub struct GrantArgs {
 ///
 /// # Errors
 /// When there is no such request, it is decided, the answer is not yes, or the server refuses.
-pub async fn run(args: GrantArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), AnswerError> {
+pub async fn run(
+    args: GrantArgs,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), AnswerError> {
     let (valid_for, reason) = (args.valid_for, args.reason);
-    let answer = Answer { status: GrantStatus::Granted, valid_for, reason, naming: Naming::Original };
+    let answer = Answer {
+        status: GrantStatus::Granted,
+        valid_for,
+        reason,
+        naming: Naming::Original,
+    };
     let request = answer.read(cluster, &args.request, &terminal.now).await?;
-    write!(terminal.out, "{}---\n{}", yaml(&request)?, summary::of(&request, answer.valid_for.as_deref()))?;
+    write!(
+        terminal.out,
+        "{}---\n{}",
+        yaml(&request)?,
+        summary::of(&request, answer.valid_for.as_deref())
+    )?;
     if !args.yes {
-        answer.confirm(cluster, terminal, &request, "Grant access to the request above ([yN])?").await?;
+        answer
+            .confirm(
+                cluster,
+                terminal,
+                &request,
+                "Grant access to the request above ([yN])?",
+            )
+            .await?;
     }
     answer.store(cluster, terminal, &request).await
 }
 
 fn yaml(request: &api::AccessRequest) -> Result<String, AnswerError> {
-    Ok(output::yaml(&output::value_of(request).map_err(AnswerError::Print)?))
+    Ok(output::yaml(
+        &output::value_of(request).map_err(AnswerError::Print)?,
+    ))
 }

@@ -1,7 +1,7 @@
 //! The verbs that answer a request, or end its access.
 //!
-//! [`answering`]: read a request, ask, and store the answer to what was read. [`remove`]: why nothing was deleted. [`named`]: requests
-//! by name, several at a time.
+//! [`answering`]: read a request, ask, and store the answer to what was read. [`remove`]: why
+//! nothing was deleted. [`named`]: requests by name, several at a time.
 
 pub mod answering;
 pub mod approve;

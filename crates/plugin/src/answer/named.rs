@@ -18,7 +18,10 @@ pub struct Named {
 
 /// Why it is no name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} is not the name of a request: see 'kubectl request list'", safe_word(text))]
+#[error(
+    "{} is not the name of a request: see 'kubectl request list'",
+    safe_word(text)
+)]
 pub struct BadName {
     /// What was typed.
     pub text: String,
@@ -35,9 +38,14 @@ impl Named {
             None => (None, text),
         };
         if !is_name(name) || !namespace.is_none_or(is_name) {
-            return Err(BadName { text: text.to_owned() });
+            return Err(BadName {
+                text: text.to_owned(),
+            });
         }
-        Ok(Self { namespace: namespace.map(str::to_owned), name: name.to_owned() })
+        Ok(Self {
+            namespace: namespace.map(str::to_owned),
+            name: name.to_owned(),
+        })
     }
 
     /// All that was typed.

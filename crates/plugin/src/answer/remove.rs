@@ -60,7 +60,9 @@ pub enum RemoveError {
         me: String,
     },
     /// Another took its name meanwhile.
-    #[error("request {name} changed while it was read; nothing was deleted. See 'kubectl request list'")]
+    #[error(
+        "request {name} changed while it was read; nothing was deleted. See 'kubectl request list'"
+    )]
     Changed {
         /// Name of the request.
         name: String,
@@ -72,7 +74,11 @@ pub enum RemoveError {
 
 impl Told for RemoveError {
     fn said_by_cluster(&self) -> Option<&ClusterError> {
-        if let Self::Cluster(said) = self { Some(said) } else { None }
+        if let Self::Cluster(said) = self {
+            Some(said)
+        } else {
+            None
+        }
     }
 }
 
@@ -82,7 +88,9 @@ impl Told for RemoveError {
 /// When the server refuses, or what is there is another object of the same name.
 pub fn deleted(name: &str, answer: Result<(), ClusterError>) -> Result<(), RemoveError> {
     match answer {
-        Err(ClusterError::Refused(status)) if status.code == 409 => Err(RemoveError::Changed { name: name.to_owned() }),
+        Err(ClusterError::Refused(status)) if status.code == 409 => Err(RemoveError::Changed {
+            name: name.to_owned(),
+        }),
         Err(error) if !error.is_not_found() => Err(error.into()),
         Ok(()) | Err(_) => Ok(()),
     }

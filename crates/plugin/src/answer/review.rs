@@ -1,4 +1,5 @@
-//! `kubectl request review`: shows what was granted in an emergency and what became of it, asks, and files the review.
+//! `kubectl request review`: shows what was granted in an emergency and what became of it, asks,
+//! and files the review.
 
 use api::GrantStatus;
 use clap::Args;
@@ -35,10 +36,21 @@ pub struct ReviewArgs {
 /// Shows each request and what became of it, asks, and stores the review.
 ///
 /// # Errors
-/// When one of them is not there, is no emergency or reviewed already, the answer is not yes, or the server refuses.
-pub async fn run(args: ReviewArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), AnswerError> {
-    let answer =
-        Answer { status: GrantStatus::Reviewed, valid_for: None, reason: args.reason, naming: Naming::PerApprover };
+/// When one of them is not there, is no emergency or reviewed already, the answer is not yes, or
+/// the server refuses.
+pub async fn run(
+    args: ReviewArgs,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), AnswerError> {
+    let answer = Answer {
+        status: GrantStatus::Reviewed,
+        valid_for: None,
+        reason: args.reason,
+        naming: Naming::PerApprover,
+    };
     let question = (!args.yes).then_some("Have you reviewed the emergency above ([yN])?");
-    answer.each(&args.requests, question, cluster, terminal).await
+    answer
+        .each(&args.requests, question, cluster, terminal)
+        .await
 }

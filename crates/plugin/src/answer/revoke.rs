@@ -32,21 +32,33 @@ pub struct RevokeArgs {
 ///
 /// # Errors
 /// When one of them gives no access, or the server refuses.
-pub async fn run(args: RevokeArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), RemoveError> {
+pub async fn run(
+    args: RevokeArgs,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), RemoveError> {
     let mut tally = Tally::default();
     for named in Named::all(&args.requests).map_err(RemoveError::BadName)? {
         let revoked = revoke(&named.name, &named.place(cluster), terminal).await;
-        tally.note(revoked, terminal).map_err(RemoveError::Terminal)?;
+        tally
+            .note(revoked, terminal)
+            .map_err(RemoveError::Terminal)?;
     }
     tally.end()
 }
 
-async fn revoke(name: &str, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), RemoveError> {
+async fn revoke(
+    name: &str,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), RemoveError> {
     let request = cluster.request(name).await?;
     let name = safe_word(name);
     match remove::stands(&request) {
         // It is what must be reviewed.
-        (Phase::Granted, _) if request.is_unreviewed() => return Err(RemoveError::Unreviewed { name }),
+        (Phase::Granted, _) if request.is_unreviewed() => {
+            return Err(RemoveError::Unreviewed { name });
+        }
         (Phase::Granted, _) => {}
         (Phase::Pending, phase) => {
             let hint = format!(
@@ -54,11 +66,22 @@ async fn revoke(name: &str, cluster: &Cluster, terminal: &mut Terminal<'_>) -> R
             );
             return Err(RemoveError::NotGranted { name, phase, hint });
         }
-        (_, phase) => return Err(RemoveError::NotGranted { name, phase, hint: String::new() }),
+        (_, phase) => {
+            return Err(RemoveError::NotGranted {
+                name,
+                phase,
+                hint: String::new(),
+            });
+        }
     }
     if let Some(by) = take_back(&request, cluster).await? {
-        let done = format!("revoked accessrequest {name}: the grants by {by} are deleted, and it waits again");
-        writeln!(terminal.out, "{done}. To end it for good: kubectl request deny {name}")?;
+        let done = format!(
+            "revoked accessrequest {name}: the grants by {by} are deleted, and it waits again"
+        );
+        writeln!(
+            terminal.out,
+            "{done}. To end it for good: kubectl request deny {name}"
+        )?;
     } else {
         remove::deleted(&name, cluster.delete_request(&request).await)?;
         writeln!(terminal.out, "revoked accessrequest {name}: it is deleted")?;
@@ -66,23 +89,38 @@ async fn revoke(name: &str, cluster: &Cluster, terminal: &mut Terminal<'_>) -> R
     Ok(())
 }
 
-/// Deletes the grants; answers with whose they were. `None`: there are none (a policy grants it), or they are not ours
-/// to delete, and only the request itself can go.
-async fn take_back(request: &AccessRequest, cluster: &Cluster) -> Result<Option<String>, RemoveError> {
+/// Deletes the grants; answers with whose they were. `None`: there are none (a policy grants it),
+/// or they are not ours to delete, and only the request itself can go.
+async fn take_back(
+    request: &AccessRequest,
+    cluster: &Cluster,
+) -> Result<Option<String>, RemoveError> {
     let name = request.name_any();
     // Without its grants a policy would grant it still.
-    if request.status.as_ref().is_some_and(|status| status.granted_by_policy.is_some()) {
+    if request
+        .status
+        .as_ref()
+        .is_some_and(|status| status.granted_by_policy.is_some())
+    {
         return Ok(None);
     }
     let mut grants = cluster.grants_of(&name).await?;
-    grants.retain(|grant| grant.status == Some(GrantStatus::Granted) && history::is_for(grant, request));
+    grants.retain(|grant| {
+        grant.status == Some(GrantStatus::Granted) && history::is_for(grant, request)
+    });
     let mut by = Vec::new();
     for grant in &grants {
         match cluster.delete_grant(grant).await {
             Err(error) if error.is_forbidden() => return Ok(None),
             answer => remove::deleted(&safe_word(&name), answer)?,
         }
-        by.push(grant.spec.granted_by.as_ref().map_or_else(|| "somebody".to_owned(), |by| safe_word(by.name())));
+        by.push(
+            grant
+                .spec
+                .granted_by
+                .as_ref()
+                .map_or_else(|| "somebody".to_owned(), |by| safe_word(by.name())),
+        );
     }
     Ok((!by.is_empty()).then(|| by.join(", ")))
 }

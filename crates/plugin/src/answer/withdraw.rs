@@ -28,13 +28,19 @@ pub struct WithdrawArgs {
 ///
 /// # Errors
 /// When one of them is somebody else's or answered, or the server refuses.
-pub async fn run(args: WithdrawArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), RemoveError> {
+pub async fn run(
+    args: WithdrawArgs,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), RemoveError> {
     let all = Named::all(&args.requests).map_err(RemoveError::BadName)?;
     let me = cluster.me().await.map_err(RemoveError::Cluster)?;
     let mut tally = Tally::default();
     for named in all {
         let withdrawn = withdraw(&named.name, me.as_ref(), &named.place(cluster), terminal).await;
-        tally.note(withdrawn, terminal).map_err(RemoveError::Terminal)?;
+        tally
+            .note(withdrawn, terminal)
+            .map_err(RemoveError::Terminal)?;
     }
     tally.end()
 }
@@ -48,18 +54,36 @@ async fn withdraw(
     let request = cluster.request(name).await?;
     let name = safe_word(name);
     let sides = [&request.spec.user_info, &request.spec.created_by];
-    let is = |me: &Me| sides.into_iter().flatten().map(UserInfo::name).any(|side| me.is(side));
+    let is = |me: &Me| {
+        sides
+            .into_iter()
+            .flatten()
+            .map(UserInfo::name)
+            .any(|side| me.is(side))
+    };
     if let Some(me) = me.filter(|me| !is(me)) {
-        return Err(RemoveError::Another { name, whose: words::user(&request), me: safe_word(me.name()) });
+        return Err(RemoveError::Another {
+            name,
+            whose: words::user(&request),
+            me: safe_word(me.name()),
+        });
     }
     match remove::stands(&request) {
         (Phase::Pending, _) => {}
-        (Phase::Granted, _) if request.is_unreviewed() => return Err(RemoveError::Unreviewed { name }),
+        (Phase::Granted, _) if request.is_unreviewed() => {
+            return Err(RemoveError::Unreviewed { name });
+        }
         (Phase::Granted, phase) => {
             let hint = format!(". To end the access: kubectl request revoke {name}");
             return Err(RemoveError::NotPending { name, phase, hint });
         }
-        (_, phase) => return Err(RemoveError::NotPending { name, phase, hint: String::new() }),
+        (_, phase) => {
+            return Err(RemoveError::NotPending {
+                name,
+                phase,
+                hint: String::new(),
+            });
+        }
     }
     remove::deleted(&name, cluster.delete_request(&request).await)?;
     Ok(writeln!(terminal.out, "withdrew accessrequest {name}")?)

@@ -57,7 +57,10 @@ pub struct Repeat {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AgainError {
     /// Not the name of any request.
-    #[error("{} is not the name of a request: see 'kubectl request list'", safe_word(name))]
+    #[error(
+        "{} is not the name of a request: see 'kubectl request list'",
+        safe_word(name)
+    )]
     BadName {
         /// What was typed.
         name: String,
@@ -96,13 +99,23 @@ impl Repeat {
     ///
     /// # Errors
     /// When it cannot be the name of a request, or flags contradict each other.
-    pub fn check(name: String, valid_for: Option<String>, filing: Filing, waiting: Waiting) -> Result<Self, AskError> {
+    pub fn check(
+        name: String,
+        valid_for: Option<String>,
+        filing: Filing,
+        waiting: Waiting,
+    ) -> Result<Self, AskError> {
         if !is_name(&name) {
             return Err(AgainError::BadName { name }.into());
         }
         let wait = waiting.check()?;
         filing.check(wait)?;
-        Ok(Self { name, valid_for, filing, wait })
+        Ok(Self {
+            name,
+            valid_for,
+            filing,
+            wait,
+        })
     }
 }
 
@@ -110,7 +123,11 @@ impl Repeat {
 ///
 /// # Errors
 /// When there is no earlier one of that name, it is somebody else's, or the server refuses.
-pub async fn run(repeat: Repeat, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<Next, AskError> {
+pub async fn run(
+    repeat: Repeat,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<Next, AskError> {
     let earlier = cluster.request(&repeat.name).await?;
     let me = cluster.whoami().await?;
     let user_info = on_behalf_of(&earlier, me.as_deref())?;
@@ -119,56 +136,112 @@ pub async fn run(repeat: Repeat, cluster: &Cluster, terminal: &mut Terminal<'_>)
     {
         writeln!(terminal.err, "{note}")?;
     }
-    let user = user_info.as_ref().map(|user| user.name().to_owned()).or(me).unwrap_or_else(|| NOBODY.to_owned());
+    let user = user_info
+        .as_ref()
+        .map(|user| user.name().to_owned())
+        .or(me)
+        .unwrap_or_else(|| NOBODY.to_owned());
     let (verb, words) = (verb(&earlier), words(&earlier.spec));
-    let request = ask::compose(verb, again(earlier, user_info, repeat.valid_for), &user, &cluster.namespace);
-    Order { request, filing: repeat.filing, wait: repeat.wait, words }.file(cluster, terminal).await
+    let request = ask::compose(
+        verb,
+        again(earlier, user_info, repeat.valid_for),
+        &user,
+        &cluster.namespace,
+    );
+    Order {
+        request,
+        filing: repeat.filing,
+        wait: repeat.wait,
+        words,
+    }
+    .file(cluster, terminal)
+    .await
 }
 
 /// The same, without what the server stamps.
-fn again(earlier: AccessRequest, user_info: Option<UserInfo>, valid_for: Option<String>) -> AccessRequestSpec {
+fn again(
+    earlier: AccessRequest,
+    user_info: Option<UserInfo>,
+    valid_for: Option<String>,
+) -> AccessRequestSpec {
     let follows = Some(earlier.name_any());
     let valid_for = valid_for.or_else(|| earlier.spec.valid_for.clone());
-    let mut spec = AccessRequestSpec { user_info, created_by: None, follows, valid_for, ..earlier.spec };
+    let mut spec = AccessRequestSpec {
+        user_info,
+        created_by: None,
+        follows,
+        valid_for,
+        ..earlier.spec
+    };
     spec.for_object.uid = None;
     spec
 }
 
-/// What kubectl is run with, as far as a request tells: not the local side of a copy, nor which of any commands.
+/// What kubectl is run with, as far as a request tells: not the local side of a copy, nor which of
+/// any commands.
 fn words(spec: &AccessRequestSpec) -> Option<Vec<String>> {
     let name = &spec.for_object.name;
-    let target =
-        Workload::of(&spec.for_object.resource).map_or_else(|| name.clone(), |kind| format!("{}/{name}", kind.short()));
+    let target = Workload::of(&spec.for_object.resource)
+        .map_or_else(|| name.clone(), |kind| format!("{}/{name}", kind.short()));
     match Door::of(&spec.for_object.sub_resource)? {
         Door::Exec => {
             let options = spec.exec_options.as_ref().filter(|_| spec.copy.is_none())?;
-            let command = options.command.as_deref().filter(|command| !command.is_empty())?;
+            let command = options
+                .command
+                .as_deref()
+                .filter(|command| !command.is_empty())?;
             let words = interactive(Words::of("exec"), options.stdin, options.tty).plain([target]);
-            Some(words.value("--container", options.container.as_deref()).command(command))
+            Some(
+                words
+                    .value("--container", options.container.as_deref())
+                    .command(command),
+            )
         }
         Door::Attach => {
             let options = spec.attach_options.as_ref()?;
-            let words = interactive(Words::of("attach"), options.stdin, options.tty).plain([target]);
-            Some(words.value("--container", options.container.as_deref()).command(&[]))
+            let words =
+                interactive(Words::of("attach"), options.stdin, options.tty).plain([target]);
+            Some(
+                words
+                    .value("--container", options.container.as_deref())
+                    .command(&[]),
+            )
         }
         Door::PortForward => {
             let ports = spec.port_forward_options.as_ref()?.ports.as_ref()?;
-            Some(Words::of("port-forward").plain([target]).plain(ports.iter().map(i32::to_string)).command(&[]))
+            Some(
+                Words::of("port-forward")
+                    .plain([target])
+                    .plain(ports.iter().map(i32::to_string))
+                    .command(&[]),
+            )
         }
         Door::EphemeralContainers => None,
     }
 }
 
 fn interactive(words: Words, stdin: Option<bool>, tty: Option<bool>) -> Words {
-    words.flag(stdin == Some(true), "--stdin").flag(tty == Some(true), "--tty")
+    words
+        .flag(stdin == Some(true), "--stdin")
+        .flag(tty == Some(true), "--tty")
 }
 
 /// For whom it is filed, where that is not who files it: as it was the first time.
 fn on_behalf_of(earlier: &AccessRequest, me: Option<&str>) -> Result<Option<UserInfo>, AgainError> {
     // Where the API server does not say who we are, it is for our server to refuse.
     let Some(me) = me else { return Ok(None) };
-    let user = earlier.spec.user_info.as_ref().map(UserInfo::name).unwrap_or_default();
-    let filer = earlier.spec.created_by.as_ref().map(UserInfo::name).unwrap_or_default();
+    let user = earlier
+        .spec
+        .user_info
+        .as_ref()
+        .map(UserInfo::name)
+        .unwrap_or_default();
+    let filer = earlier
+        .spec
+        .created_by
+        .as_ref()
+        .map(UserInfo::name)
+        .unwrap_or_default();
     match (likeness(me, user), likeness(me, filer)) {
         (0, 0) => Err(AgainError::Another {
             name: safe_word(&earlier.name_any()),
@@ -176,12 +249,16 @@ fn on_behalf_of(earlier: &AccessRequest, me: Option<&str>) -> Result<Option<User
             me: safe_word(me),
         }),
         (user, filer) if user >= filer => Ok(None),
-        _ => Ok(Some(UserInfo { username: Some(user.to_owned()), ..UserInfo::default() })),
+        _ => Ok(Some(UserInfo {
+            username: Some(user.to_owned()),
+            ..UserInfo::default()
+        })),
     }
 }
 
-/// How much of our name another one is. Requests have names without the prefix of the authenticator, which only the
-/// server knows: it compares for good, and here somebody else is told so in better words.
+/// How much of our name another one is. Requests have names without the prefix of the
+/// authenticator, which only the server knows: it compares for good, and here somebody else is told
+/// so in better words.
 fn likeness(me: &str, name: &str) -> usize {
     if me.ends_with(name) { name.len() } else { 0 }
 }

@@ -28,11 +28,12 @@ Once somebody grants the request, the same 'kubectl attach' works.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub struct AttachArgs {
-    /// The pod, or the workload that runs it: POD, pod/NAME, deployment/NAME, statefulset/NAME, daemonset/NAME,
-    /// job/NAME (and kubectl's short names)
+    /// The pod, or the workload that runs it: POD, pod/NAME, deployment/NAME, statefulset/NAME,
+    /// daemonset/NAME, job/NAME (and kubectl's short names)
     #[arg(value_name = "POD | TYPE/NAME")]
     pub target: String,
-    /// The container [default: the pod's annotation kubectl.kubernetes.io/default-container, or the first]
+    /// The container [default: the pod's annotation kubectl.kubernetes.io/default-container, or the
+    /// first]
     #[arg(short, long)]
     pub container: Option<String>,
     /// Ask to pass standard input (the server may refuse interactive access)
@@ -80,11 +81,22 @@ impl Order {
             .value("--pod-running-timeout", args.pod_running_timeout.as_deref())
             .command(&[]);
         let (typed, container) = (args.target, args.container);
-        Ok(Self { typed, flags, target, container, stdin: args.stdin, tty: args.tty, terms })
+        Ok(Self {
+            typed,
+            flags,
+            target,
+            container,
+            stdin: args.stdin,
+            tty: args.tty,
+            terms,
+        })
     }
 
     fn words(&self, container: &str, place: &Place) -> Vec<String> {
-        let words = Words::of("attach").flag(self.stdin, "--stdin").flag(self.tty, "--tty").plain(&self.flags);
+        let words = Words::of("attach")
+            .flag(self.stdin, "--stdin")
+            .flag(self.tty, "--tty")
+            .plain(&self.flags);
         let words = words.plain([kubectl::target(&self.typed, place, self.terms.pin_pod)]);
         words.value("--container", Some(container)).command(&[])
     }
@@ -94,7 +106,11 @@ impl Order {
 ///
 /// # Errors
 /// When the target is not there, or the server refuses.
-pub async fn run(order: Order, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<Next, AskError> {
+pub async fn run(
+    order: Order,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<Next, AskError> {
     let place = place::find(cluster, &order.target, order.terms.pin_pod, Door::Attach).await?;
     let container = ask::told(place.container(order.container.as_deref())?, terminal)?;
     let has_tty = has_tty(&place.spec, &container);
@@ -110,30 +126,53 @@ pub async fn run(order: Order, cluster: &Cluster, terminal: &mut Terminal<'_>) -
         tty: tty.then_some(true),
         container: Some(container),
     };
-    let spec = AccessRequestSpec { attach_options: Some(options), ..ask::through(Door::Attach, &place) };
-    order.terms.file(Ask { verb: Door::Attach.verb(), spec, words }, cluster, terminal).await
+    let spec = AccessRequestSpec {
+        attach_options: Some(options),
+        ..ask::through(Door::Attach, &place)
+    };
+    order
+        .terms
+        .file(
+            Ask {
+                verb: Door::Attach.verb(),
+                spec,
+                words,
+            },
+            cluster,
+            terminal,
+        )
+        .await
 }
 
-/// Where the request is for another terminal than was typed, as kubectl does it: it uses one with standard input only,
-/// and then exactly where the container has one.
+/// Where the request is for another terminal than was typed, as kubectl does it: it uses one with
+/// standard input only, and then exactly where the container has one.
 fn note(order: &Order, container: &str, has_tty: bool) -> Option<String> {
     let container = safe_word(container);
     match (order.stdin, order.tty, has_tty) {
-        (false, true, _) => Some("kubectl attach uses a terminal (-t) only with -i: none is asked for".to_owned()),
-        (true, true, false) => {
-            Some(format!("Unable to use a TTY - container {container} did not allocate one: none is asked for"))
+        (false, true, _) => {
+            Some("kubectl attach uses a terminal (-t) only with -i: none is asked for".to_owned())
         }
-        (true, false, true) => {
-            Some(format!("container {container} has a terminal, which kubectl attach -i uses: it is asked for too"))
-        }
+        (true, true, false) => Some(format!(
+            "Unable to use a TTY - container {container} did not allocate one: none is asked for"
+        )),
+        (true, false, true) => Some(format!(
+            "container {container} has a terminal, which kubectl attach -i uses: it is asked for too"
+        )),
         _ => None,
     }
 }
 
 fn has_tty(spec: &PodSpec, name: &str) -> bool {
-    let main = spec.containers.iter().chain(spec.init_containers.iter().flatten());
-    let main = main.filter(|container| container.name == name).map(|container| container.tty);
+    let main = spec
+        .containers
+        .iter()
+        .chain(spec.init_containers.iter().flatten());
+    let main = main
+        .filter(|container| container.name == name)
+        .map(|container| container.tty);
     let ephemeral = spec.ephemeral_containers.iter().flatten();
-    let ephemeral = ephemeral.filter(|container| container.name == name).map(|container| container.tty);
+    let ephemeral = ephemeral
+        .filter(|container| container.name == name)
+        .map(|container| container.tty);
     main.chain(ephemeral).any(|tty| tty == Some(true))
 }

@@ -1,7 +1,8 @@
 //! `kubectl request cp`: files a request to copy files into or out of a container.
 //!
-//! Copying into a container is two commands, of which the second depends on what the first finds out. So the directory
-//! in which files are unpacked is fixed here, where whoever asks can say what she means.
+//! Copying into a container is two commands, of which the second depends on what the first finds
+//! out. So the directory in which files are unpacked is fixed here, where whoever asks can say what
+//! she means.
 
 use api::objects::Copy as Wish;
 use api::{AccessRequestSpec, CopyDirection, ExecOptions};
@@ -45,7 +46,8 @@ pub struct CpArgs {
     /// Where to: a local path, or [NAMESPACE/]POD:PATH
     #[arg(value_name = "DST")]
     pub destination: String,
-    /// The container [default: the pod's annotation kubectl.kubernetes.io/default-container, or the first]
+    /// The container [default: the pod's annotation kubectl.kubernetes.io/default-container, or the
+    /// first]
     #[arg(short, long)]
     pub container: Option<String>,
     /// Into a pod: leave owners and permissions behind
@@ -55,7 +57,13 @@ pub struct CpArgs {
     #[arg(long)]
     pub into_directory: bool,
     /// Refused: kubectl then runs another command
-    #[arg(long, value_name = "COUNT", allow_hyphen_values = true, default_value_t = 0, hide = true)]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        allow_hyphen_values = true,
+        default_value_t = 0,
+        hide = true
+    )]
     pub retries: i32,
     /// What every verb that asks takes.
     #[command(flatten)]
@@ -84,7 +92,10 @@ pub enum CopyError {
         path: String,
     },
     /// kubectl would unpack it in the parent of the parent.
-    #[error("{}: name the directory itself, for kubectl unpacks '..' elsewhere than it says", safe_word(path))]
+    #[error(
+        "{}: name the directory itself, for kubectl unpacks '..' elsewhere than it says",
+        safe_word(path)
+    )]
     ParentAsSource {
         /// The local path.
         path: String,
@@ -129,12 +140,16 @@ impl Order {
         }
         let (source, destination) = (Side::parse(&args.source)?, Side::parse(&args.destination)?);
         if source.path().is_empty() || destination.path().is_empty() {
-            return Err(both_remote(&source, &destination).unwrap_or(CopyError::NoPath).into());
+            return Err(both_remote(&source, &destination)
+                .unwrap_or(CopyError::NoPath)
+                .into());
         }
         let (there, copy, note) = match (&source, &destination) {
             (Side::Pod(_), Side::Pod(_)) => return Err(CopyError::NoneLocal.into()),
             (Side::Here(_), Side::Here(_)) => return Err(CopyError::NoneRemote.into()),
-            (Side::Pod(_), Side::Here(_)) if args.into_directory => return Err(CopyError::IntoHere.into()),
+            (Side::Pod(_), Side::Here(_)) if args.into_directory => {
+                return Err(CopyError::IntoHere.into());
+            }
             (Side::Pod(from), Side::Here(_)) => (from, out_of(from)?, None),
             (Side::Here(local), Side::Pod(to)) => {
                 let (copy, note) = into(local, to, args.into_directory, args.no_preserve)?;
@@ -144,13 +159,24 @@ impl Order {
         let namespace = there.namespace.map(str::to_owned);
         let (pod, terms, container) = (there.pod.to_owned(), args.asking.check()?, args.container);
         let (source, destination) = (args.source.clone(), args.destination.clone());
-        Ok(Self { source, destination, namespace, pod, container, copy, note, terms })
+        Ok(Self {
+            source,
+            destination,
+            namespace,
+            pod,
+            container,
+            copy,
+            note,
+            terms,
+        })
     }
 
     fn words(&self, container: &str) -> Vec<String> {
         let words = Words::of("cp").plain([&self.source, &self.destination]);
         let words = words.value("--container", Some(container));
-        words.flag(self.copy.no_preserve == Some(true), "--no-preserve").command(&[])
+        words
+            .flag(self.copy.no_preserve == Some(true), "--no-preserve")
+            .command(&[])
     }
 }
 
@@ -173,17 +199,29 @@ struct Remote<'a> {
 
 impl<'a> Side<'a> {
     fn parse(text: &'a str) -> Result<Self, AskError> {
-        let Some((place, path)) = text.split_once(':') else { return Ok(Self::Here(text)) };
+        let Some((place, path)) = text.split_once(':') else {
+            return Ok(Self::Here(text));
+        };
         let (namespace, pod) = match place.split('/').collect::<Vec<_>>().as_slice() {
             [""] => return Err(CopyError::Format.into()),
             [pod] => (None, *pod),
-            [namespace, pod] => (Some(*namespace).filter(|namespace| !namespace.is_empty()), *pod),
+            [namespace, pod] => (
+                Some(*namespace).filter(|namespace| !namespace.is_empty()),
+                *pod,
+            ),
             _ => return Err(CopyError::Format.into()),
         };
         if !is_name(pod) || !namespace.is_none_or(is_name) {
-            return Err(TargetError::BadName { text: place.to_owned() }.into());
+            return Err(TargetError::BadName {
+                text: place.to_owned(),
+            }
+            .into());
         }
-        Ok(Self::Pod(Remote { namespace, pod, path }))
+        Ok(Self::Pod(Remote {
+            namespace,
+            pod,
+            path,
+        }))
     }
 
     fn path(&self) -> &str {
@@ -195,25 +233,45 @@ impl<'a> Side<'a> {
 }
 
 fn out_of(from: &Remote<'_>) -> Result<Wish, CopyError> {
-    let copy = Wish { direction: CopyDirection::From, path: copy::sent(from.path), directory: None, no_preserve: None };
+    let copy = Wish {
+        direction: CopyDirection::From,
+        path: copy::sent(from.path),
+        directory: None,
+        no_preserve: None,
+    };
     checked(copy, from)
 }
 
 /// What is copied into a pod, and how the directory was chosen.
-fn into(local: &str, to: &Remote<'_>, into_directory: bool, no_preserve: bool) -> Result<(Wish, String), CopyError> {
+fn into(
+    local: &str,
+    to: &Remote<'_>,
+    into_directory: bool,
+    no_preserve: bool,
+) -> Result<(Wish, String), CopyError> {
     let path = copy::sent(to.path);
     let (beside, inside) = (copy::parent(&path), copy::clean(&path));
     let shown = safe_word(&path);
     let (directory, why) = match base(local) {
-        ".." => return Err(CopyError::ParentAsSource { path: local.to_owned() }),
+        ".." => {
+            return Err(CopyError::ParentAsSource {
+                path: local.to_owned(),
+            });
+        }
         // kubectl joins the name of what it sends to the path, and this one adds nothing.
         "." | "" => (beside, format!("as kubectl does for {}", safe_word(local))),
-        _ if into_directory || names_directory(to.path) => {
-            (inside, format!("{shown} being a directory there: if it is not, name it without '/' at its end"))
-        }
-        _ => {
-            (beside, format!("{shown} being no directory there: if it is one, end it with '/' or say --into-directory"))
-        }
+        _ if into_directory || names_directory(to.path) => (
+            inside,
+            format!(
+                "{shown} being a directory there: if it is not, name it without '/' at its end"
+            ),
+        ),
+        _ => (
+            beside,
+            format!(
+                "{shown} being no directory there: if it is one, end it with '/' or say --into-directory"
+            ),
+        ),
     };
     let note = format!("files are unpacked in {}, {why}", safe_word(&directory));
     let copy = Wish {
@@ -229,14 +287,19 @@ fn checked(copy: Wish, there: &Remote<'_>) -> Result<Wish, CopyError> {
     if api::convert::copy_of(&copy, None).is_consistent() {
         Ok(copy)
     } else {
-        Err(CopyError::Slashes { path: there.path.to_owned() })
+        Err(CopyError::Slashes {
+            path: there.path.to_owned(),
+        })
     }
 }
 
 /// The last part of a local path; empty for the root.
 fn base(local: &str) -> &str {
     let trimmed = local.trim_end_matches(std::path::is_separator);
-    trimmed.rsplit(std::path::is_separator).next().unwrap_or(trimmed)
+    trimmed
+        .rsplit(std::path::is_separator)
+        .next()
+        .unwrap_or(trimmed)
 }
 
 /// Whether a path says by itself that it is a directory.
@@ -248,17 +311,34 @@ fn names_directory(path: &str) -> bool {
 ///
 /// # Errors
 /// When the pod is not there, or the server refuses.
-pub async fn run(order: Order, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<Next, AskError> {
-    let elsewhere = order.namespace.as_deref().filter(|namespace| *namespace != cluster.namespace);
+pub async fn run(
+    order: Order,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<Next, AskError> {
+    let elsewhere = order
+        .namespace
+        .as_deref()
+        .filter(|namespace| *namespace != cluster.namespace);
     let elsewhere = elsewhere.map(|namespace| cluster.in_namespace(namespace));
     let cluster = elsewhere.as_ref().unwrap_or(cluster);
-    let place = place::find(cluster, &Target::Pod(order.pod.clone()), order.terms.pin_pod, Door::Exec).await?;
+    let place = place::find(
+        cluster,
+        &Target::Pod(order.pod.clone()),
+        order.terms.pin_pod,
+        Door::Exec,
+    )
+    .await?;
     let container = ask::told(place.container(order.container.as_deref())?, terminal)?;
     if let Some(note) = &order.note {
         writeln!(terminal.err, "{note}")?;
     }
     if let Some(elsewhere) = &elsewhere {
-        writeln!(terminal.err, "the request is in namespace {}, where the pod is", elsewhere.namespace)?;
+        writeln!(
+            terminal.err,
+            "the request is in namespace {}, where the pod is",
+            elsewhere.namespace
+        )?;
     }
     let words = Some(order.words(&container));
     let command = api::convert::copy_of(&order.copy, None).command();
@@ -268,5 +348,16 @@ pub async fn run(order: Order, cluster: &Cluster, terminal: &mut Terminal<'_>) -
         copy: Some(order.copy),
         ..ask::through(Door::Exec, &place)
     };
-    order.terms.file(Ask { verb: "cp", spec, words }, cluster, terminal).await
+    order
+        .terms
+        .file(
+            Ask {
+                verb: "cp",
+                spec,
+                words,
+            },
+            cluster,
+            terminal,
+        )
+        .await
 }

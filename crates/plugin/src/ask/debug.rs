@@ -1,4 +1,5 @@
-//! `kubectl request debug`: files a request to add a debug container to a pod, as `kubectl debug` builds it.
+//! `kubectl request debug`: files a request to add a debug container to a pod, as `kubectl debug`
+//! builds it.
 
 use std::collections::BTreeSet;
 
@@ -40,8 +41,8 @@ to ask for here.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub struct DebugArgs {
-    /// The pod, or the workload that runs it: POD, pod/NAME, deployment/NAME, statefulset/NAME, daemonset/NAME,
-    /// job/NAME (and kubectl's short names)
+    /// The pod, or the workload that runs it: POD, pod/NAME, deployment/NAME, statefulset/NAME,
+    /// daemonset/NAME, job/NAME (and kubectl's short names)
     #[arg(value_name = "POD | TYPE/NAME")]
     pub target: String,
     /// The command and its arguments [default: the image's]
@@ -126,7 +127,10 @@ impl ProfileFlag {
 
 /// Flags of kubectl that cannot be asked for. They are there so that the refusal says why.
 #[derive(Debug, Clone, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub struct Copies {
     /// Refused: makes another pod
     #[arg(long, hide = true)]
@@ -210,7 +214,10 @@ pub enum DebugError {
         image: String,
     },
     /// A pull policy that is none, in kubectl's words.
-    #[error("invalid image pull policy: {}: it is Always, IfNotPresent or Never", safe_word(policy))]
+    #[error(
+        "invalid image pull policy: {}: it is Always, IfNotPresent or Never",
+        safe_word(policy)
+    )]
     PullPolicy {
         /// What was typed.
         policy: String,
@@ -237,7 +244,10 @@ pub enum DebugError {
         name: String,
     },
     /// A name that a container of the pod has.
-    #[error("the pod has a container {} already: choose another name with -c", safe_word(name))]
+    #[error(
+        "the pod has a container {} already: choose another name with -c",
+        safe_word(name)
+    )]
     NameTaken {
         /// The name.
         name: String,
@@ -278,20 +288,36 @@ impl Order {
             return Err(DebugError::Node { node: args.target }.into());
         }
         let attach = args.attach.unwrap_or(args.wanted.stdin);
-        let flags = args.wanted.flags().flag(args.quiet, "--quiet").value("--attach", Some(&attach.to_string()));
+        let flags = args
+            .wanted
+            .flags()
+            .flag(args.quiet, "--quiet")
+            .value("--attach", Some(&attach.to_string()));
         let (flags, command) = (flags.command(&[]), args.command.clone());
         let container = args.wanted.container(args.command)?;
         let (target, terms) = (Target::parse(&args.target)?, args.asking.check()?);
-        Ok(Self { flags, command, target, container, attach, terms })
+        Ok(Self {
+            flags,
+            command,
+            target,
+            container,
+            attach,
+            terms,
+        })
     }
 
     fn words(&self, pod: &str) -> Vec<String> {
-        Words::of("debug").plain(&self.flags).plain([pod]).command(&self.command)
+        Words::of("debug")
+            .plain(&self.flags)
+            .plain([pod])
+            .command(&self.command)
     }
 }
 
 fn is_node(target: &str) -> bool {
-    let kind = target.split_once('/').map(|(kind, _)| kind.to_ascii_lowercase());
+    let kind = target
+        .split_once('/')
+        .map(|(kind, _)| kind.to_ascii_lowercase());
     kind.is_some_and(|kind| ["node", "nodes", "no"].contains(&kind.as_str()))
 }
 
@@ -308,7 +334,10 @@ impl Copies {
             (self.keep_liveness, "--keep-liveness"),
             (self.keep_readiness, "--keep-readiness"),
             (self.keep_startup, "--keep-startup"),
-            (self.keep_init_containers.is_some(), "--keep-init-containers"),
+            (
+                self.keep_init_containers.is_some(),
+                "--keep-init-containers",
+            ),
         ];
         if let Some((_, flag)) = flags.into_iter().find(|(given, _)| *given) {
             return Err(DebugError::Copy { flag });
@@ -324,7 +353,9 @@ impl Copies {
 impl Wanted {
     /// The same as kubectl's flags.
     fn flags(&self) -> Words {
-        let words = Words::default().flag(self.stdin, "--stdin").flag(self.tty, "--tty");
+        let words = Words::default()
+            .flag(self.stdin, "--stdin")
+            .flag(self.tty, "--tty");
         let words = words
             .value("--image", self.image.as_deref())
             .value("--target", self.target_container.as_deref())
@@ -332,7 +363,9 @@ impl Wanted {
             .value("--profile", Some(self.profile.profile().name()))
             .value("--image-pull-policy", self.image_pull_policy.as_deref())
             .flag(self.arguments_only, "--arguments-only");
-        self.env.iter().fold(words, |words, pair| words.value("--env", Some(pair)))
+        self.env
+            .iter()
+            .fold(words, |words, pair| words.value("--env", Some(pair)))
     }
 
     /// The container that kubectl would add, but for a name that it makes up.
@@ -341,14 +374,21 @@ impl Wanted {
             return Err(DebugError::TtyAlone);
         }
         let policy = self.image_pull_policy.filter(|policy| !policy.is_empty());
-        if let Some(policy) =
-            policy.as_ref().filter(|policy| !["Always", "IfNotPresent", "Never"].contains(&policy.as_str()))
+        if let Some(policy) = policy
+            .as_ref()
+            .filter(|policy| !["Always", "IfNotPresent", "Never"].contains(&policy.as_str()))
         {
-            return Err(DebugError::PullPolicy { policy: policy.clone() });
+            return Err(DebugError::PullPolicy {
+                policy: policy.clone(),
+            });
         }
         let (env, image) = (env(&self.env)?, image(self.image)?);
         let words = (!words.is_empty()).then_some(words);
-        let (command, args) = if self.arguments_only { (None, words) } else { (words, None) };
+        let (command, args) = if self.arguments_only {
+            (None, words)
+        } else {
+            (words, None)
+        };
         let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
         Ok(EphemeralContainer {
             name: filled(self.container),
@@ -366,9 +406,12 @@ impl Wanted {
     }
 }
 
-/// kubectl compares with the grammar of references; what is refused here is what it could never take.
+/// kubectl compares with the grammar of references; what is refused here is what it could never
+/// take.
 fn image(image: Option<String>) -> Result<String, DebugError> {
-    let image = image.filter(|image| !image.is_empty()).ok_or(DebugError::NoImage)?;
+    let image = image
+        .filter(|image| !image.is_empty())
+        .ok_or(DebugError::NoImage)?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@+".contains(c);
     if image.starts_with(|c: char| c.is_ascii_alphanumeric()) && image.chars().all(allowed) {
         Ok(image)
@@ -378,11 +421,16 @@ fn image(image: Option<String>) -> Result<String, DebugError> {
 }
 
 fn security_context(profile: Profile) -> Result<Option<SecurityContext>, DebugError> {
-    let read = |text| serde_json::from_str(text).map_err(|_error| DebugError::Profile { profile: profile.name() });
+    let read = |text| {
+        serde_json::from_str(text).map_err(|_error| DebugError::Profile {
+            profile: profile.name(),
+        })
+    };
     profile.security_context().map(read).transpose()
 }
 
-/// `K=V,…`, as kubectl reads it: a text with one `=` is one pair, its quotes taken off; else each has commas between.
+/// `K=V,…`, as kubectl reads it: a text with one `=` is one pair, its quotes taken off; else each
+/// has commas between.
 fn env(given: &[String]) -> Result<Vec<EnvVar>, DebugError> {
     let (mut names, mut variables) = (BTreeSet::new(), Vec::new());
     for text in given {
@@ -392,13 +440,23 @@ fn env(given: &[String]) -> Result<Vec<EnvVar>, DebugError> {
             _ => text.split(',').collect(),
         };
         for pair in pairs {
-            let bad = || DebugError::Env { text: pair.to_owned() };
-            let (name, value) = pair.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(bad)?;
+            let bad = || DebugError::Env {
+                text: pair.to_owned(),
+            };
+            let (name, value) = pair
+                .split_once('=')
+                .filter(|(name, _)| !name.is_empty())
+                .ok_or_else(bad)?;
             if !names.insert(name) {
-                return Err(DebugError::EnvTwice { name: name.to_owned() });
+                return Err(DebugError::EnvTwice {
+                    name: name.to_owned(),
+                });
             }
             let value = Some(value.to_owned()).filter(|value| !value.is_empty());
-            variables.push(EnvVar { name: name.to_owned(), value });
+            variables.push(EnvVar {
+                name: name.to_owned(),
+                value,
+            });
         }
     }
     Ok(variables)
@@ -408,8 +466,18 @@ fn env(given: &[String]) -> Result<Vec<EnvVar>, DebugError> {
 ///
 /// # Errors
 /// When the target is not there, or the server refuses.
-pub async fn run(order: Order, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<Next, AskError> {
-    let place = place::find(cluster, &order.target, order.terms.pin_pod, Door::EphemeralContainers).await?;
+pub async fn run(
+    order: Order,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<Next, AskError> {
+    let place = place::find(
+        cluster,
+        &order.target,
+        order.terms.pin_pod,
+        Door::EphemeralContainers,
+    )
+    .await?;
     check_names(&order.container, &place)?;
     let words = if place.is_pod() {
         Some(order.words(&place.name))
@@ -421,14 +489,28 @@ pub async fn run(order: Order, cluster: &Cluster, terminal: &mut Terminal<'_>) -
         None
     };
     if words.is_none() {
-        writeln!(terminal.err, "kubectl debug takes a pod: once this is granted, name one that the workload runs")?;
+        writeln!(
+            terminal.err,
+            "kubectl debug takes a pod: once this is granted, name one that the workload runs"
+        )?;
     }
     let spec = AccessRequestSpec {
         ephemeral_container: Some(order.container),
         attach: order.attach.then_some(true),
         ..ask::through(Door::EphemeralContainers, &place)
     };
-    order.terms.file(Ask { verb: Door::EphemeralContainers.verb(), spec, words }, cluster, terminal).await
+    order
+        .terms
+        .file(
+            Ask {
+                verb: Door::EphemeralContainers.verb(),
+                spec,
+                words,
+            },
+            cluster,
+            terminal,
+        )
+        .await
 }
 
 /// What the API server would refuse only after somebody had granted it.
@@ -437,7 +519,9 @@ fn check_names(container: &EphemeralContainer, place: &Place) -> Result<(), AskE
         place.container(Some(target))?;
     }
     match &container.name {
-        Some(name) if container::has(&place.spec, name) => Err(DebugError::NameTaken { name: name.clone() }.into()),
+        Some(name) if container::has(&place.spec, name) => {
+            Err(DebugError::NameTaken { name: name.clone() }.into())
+        }
         Some(_) | None => Ok(()),
     }
 }
@@ -451,7 +535,10 @@ mod tests {
     fn read(given: &[&str]) -> Result<Vec<(String, Option<String>)>, String> {
         let given: Vec<String> = given.iter().map(|&text| text.to_owned()).collect();
         let variables = env(&given).map_err(|error| error.to_string())?;
-        Ok(variables.into_iter().map(|variable| (variable.name, variable.value)).collect())
+        Ok(variables
+            .into_iter()
+            .map(|variable| (variable.name, variable.value))
+            .collect())
     }
 
     #[rstest]
@@ -460,8 +547,14 @@ mod tests {
     #[case(&["A=1,2"], &[("A", Some("1,2"))])]
     #[case(&["\"A=1 2\""], &[("A", Some("1 2"))])]
     #[case(&["A="], &[("A", None)])]
-    fn variables_are_read_as_kubectl_reads_them(#[case] given: &[&str], #[case] expected: &[(&str, Option<&str>)]) {
-        let expected = expected.iter().map(|&(name, value)| (name.to_owned(), value.map(str::to_owned))).collect();
+    fn variables_are_read_as_kubectl_reads_them(
+        #[case] given: &[&str],
+        #[case] expected: &[(&str, Option<&str>)],
+    ) {
+        let expected = expected
+            .iter()
+            .map(|&(name, value)| (name.to_owned(), value.map(str::to_owned)))
+            .collect();
         assert_eq!(read(given), Ok(expected));
     }
 
@@ -484,7 +577,10 @@ mod tests {
                 security_context: security_context(profile).unwrap(),
                 ..EphemeralContainer::default()
             };
-            assert_eq!(api::pod_update::asked(&container).unwrap().profile(), Some(profile));
+            assert_eq!(
+                api::pod_update::asked(&container).unwrap().profile(),
+                Some(profile)
+            );
         }
     }
 }

@@ -28,7 +28,9 @@ pub enum AskError {
     #[error("--valid-for: {0}")]
     ValidFor(#[source] DurationError),
     /// No command.
-    #[error("say which command to run: … -- COMMAND [ARGUMENTS…], or ask for any command with --any-command")]
+    #[error(
+        "say which command to run: … -- COMMAND [ARGUMENTS…], or ask for any command with --any-command"
+    )]
     NoCommand,
     /// A key without a value.
     #[error("--custom-key {}: write it as KEY=VALUE", safe_word(text))]
@@ -61,7 +63,8 @@ pub enum AskError {
         "--run: nothing here says what kubectl would run (a command, a port, or the local side of a copy): leave it out"
     )]
     NothingToRun,
-    /// `--wait` or `--run` where nothing is filed, or `--run` where the request is printed or somebody else's.
+    /// `--wait` or `--run` where nothing is filed, or `--run` where the request is printed or
+    /// somebody else's.
     #[error("{flag} cannot be combined with {other}: leave out one of them")]
     Together {
         /// The one.

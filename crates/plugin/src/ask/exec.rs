@@ -32,14 +32,15 @@ plugin's own flags stand before it.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub struct ExecArgs {
-    /// The pod, or the workload that runs it: POD, pod/NAME, deployment/NAME, statefulset/NAME, daemonset/NAME,
-    /// job/NAME (and kubectl's short names)
+    /// The pod, or the workload that runs it: POD, pod/NAME, deployment/NAME, statefulset/NAME,
+    /// daemonset/NAME, job/NAME (and kubectl's short names)
     #[arg(value_name = "POD | TYPE/NAME")]
     pub target: String,
     /// The command and its arguments
     #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     pub command: Vec<String>,
-    /// The container [default: the pod's annotation kubectl.kubernetes.io/default-container, or the first]
+    /// The container [default: the pod's annotation kubectl.kubernetes.io/default-container, or the
+    /// first]
     #[arg(short, long)]
     pub container: Option<String>,
     /// Ask for any command instead of one
@@ -82,22 +83,46 @@ impl Order {
         let command = (!args.any_command).then_some(args.command);
         let (target, terms) = (Target::parse(&args.target)?, args.asking.check()?);
         let (typed, container, run) = (args.target, args.container, command.clone());
-        Ok(Self { typed, target, container, command, run, stdin: args.stdin, tty: args.tty, terms })
+        Ok(Self {
+            typed,
+            target,
+            container,
+            command,
+            run,
+            stdin: args.stdin,
+            tty: args.tty,
+            terms,
+        })
     }
 
     /// An order for any command with a terminal, of which kubectl runs a shell.
     ///
     /// # Errors
     /// When a duration, key or target is none.
-    pub(crate) fn shell(typed: String, container: Option<String>, asking: Asking) -> Result<Self, AskError> {
+    pub(crate) fn shell(
+        typed: String,
+        container: Option<String>,
+        asking: Asking,
+    ) -> Result<Self, AskError> {
         let (target, terms) = (Target::parse(&typed)?, asking.check()?);
         let run = Some(vec!["sh".to_owned()]);
-        Ok(Self { typed, target, container, command: None, run, stdin: true, tty: true, terms })
+        Ok(Self {
+            typed,
+            target,
+            container,
+            command: None,
+            run,
+            stdin: true,
+            tty: true,
+            terms,
+        })
     }
 
     fn words(&self, container: &str, place: &Place) -> Option<Vec<String>> {
         let command = self.run.as_ref()?;
-        let words = Words::of("exec").flag(self.stdin, "--stdin").flag(self.tty, "--tty");
+        let words = Words::of("exec")
+            .flag(self.stdin, "--stdin")
+            .flag(self.tty, "--tty");
         let words = words.plain([kubectl::target(&self.typed, place, self.terms.pin_pod)]);
         Some(words.value("--container", Some(container)).command(command))
     }
@@ -117,7 +142,12 @@ pub async fn run(
     let container = ask::told(place.container(order.container.as_deref())?, terminal)?;
     let words = order.words(&container, &place);
     let any = order.command.is_none();
-    let mut options = ExecOptions::new(Some(container), order.command.unwrap_or_default(), order.stdin, order.tty);
+    let mut options = ExecOptions::new(
+        Some(container),
+        order.command.unwrap_or_default(),
+        order.stdin,
+        order.tty,
+    );
     if any {
         options.command = None;
     }
@@ -126,5 +156,8 @@ pub async fn run(
         any_command: any.then_some(true),
         ..ask::through(Door::Exec, &place)
     };
-    order.terms.file(Ask { verb, spec, words }, cluster, terminal).await
+    order
+        .terms
+        .file(Ask { verb, spec, words }, cluster, terminal)
+        .await
 }

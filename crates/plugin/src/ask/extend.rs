@@ -39,5 +39,10 @@ pub struct ExtendArgs {
 /// When it cannot be the name of a request, the validity is none, or flags contradict each other.
 pub fn check(args: ExtendArgs) -> Result<Repeat, AskError> {
     duration::parse(&args.valid_for, MAX_ACCESS).map_err(AskError::ValidFor)?;
-    Repeat::check(args.request, Some(args.valid_for), args.filing, args.waiting)
+    Repeat::check(
+        args.request,
+        Some(args.valid_for),
+        args.filing,
+        args.waiting,
+    )
 }

@@ -50,7 +50,17 @@ impl Asking {
     /// # Errors
     /// When a duration or a key is none, or flags contradict each other.
     pub fn check(self) -> Result<Terms, AskError> {
-        let Self { valid_for, reason, custom_keys: keys, on_behalf_of, pin_pod, new, filing, waiting, explain } = self;
+        let Self {
+            valid_for,
+            reason,
+            custom_keys: keys,
+            on_behalf_of,
+            pin_pod,
+            new,
+            filing,
+            waiting,
+            explain,
+        } = self;
         if let Some(text) = &valid_for {
             duration::parse(text, duration::MAX_ACCESS).map_err(AskError::ValidFor)?;
         }
@@ -58,9 +68,22 @@ impl Asking {
         let wait = waiting.check()?;
         filing.check(wait)?;
         if wait.is_some_and(|wait| wait.run) && on_behalf_of.is_some() {
-            return Err(AskError::Together { flag: "--run", other: "--on-behalf-of" });
+            return Err(AskError::Together {
+                flag: "--run",
+                other: "--on-behalf-of",
+            });
         }
-        Ok(Terms { valid_for, reason, custom_keys, on_behalf_of, pin_pod, new, filing, wait, explain })
+        Ok(Terms {
+            valid_for,
+            reason,
+            custom_keys,
+            on_behalf_of,
+            pin_pod,
+            new,
+            filing,
+            wait,
+            explain,
+        })
     }
 }
 
@@ -70,16 +93,25 @@ impl Terms {
         self.wait.is_some_and(|wait| wait.run)
     }
 
-    /// Files a request for what is asked for, or finds the same, and waits for it where that was asked for.
+    /// Files a request for what is asked for, or finds the same, and waits for it where that was
+    /// asked for.
     ///
     /// # Errors
     /// When the server refuses, or cannot be asked; when it was waited for in vain.
-    pub async fn file(self, ask: Ask, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<Next, AskError> {
+    pub async fn file(
+        self,
+        ask: Ask,
+        cluster: &Cluster,
+        terminal: &mut Terminal<'_>,
+    ) -> Result<Next, AskError> {
         let user = match &self.on_behalf_of {
             Some(user) => user.clone(),
             None => cluster.whoami().await?.unwrap_or_else(|| NOBODY.to_owned()),
         };
-        let username = |user: String| UserInfo { username: Some(user), ..UserInfo::default() };
+        let username = |user: String| UserInfo {
+            username: Some(user),
+            ..UserInfo::default()
+        };
         let spec = AccessRequestSpec {
             user_info: self.on_behalf_of.map(username),
             valid_for: self.valid_for,
@@ -91,7 +123,12 @@ impl Terms {
         if self.explain {
             return explain(&request, cluster, terminal).await;
         }
-        let order = Order { request, filing: self.filing, wait: self.wait, words: ask.words };
+        let order = Order {
+            request,
+            filing: self.filing,
+            wait: self.wait,
+            words: ask.words,
+        };
         if self.new || self.filing.dry_run != DryRun::None {
             return Box::pin(order.file(cluster, terminal)).await;
         }
@@ -116,7 +153,11 @@ impl Order {
     ///
     /// # Errors
     /// When the server refuses, or cannot be asked; when it was waited for in vain.
-    pub async fn file(self, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<Next, AskError> {
+    pub async fn file(
+        self,
+        cluster: &Cluster,
+        terminal: &mut Terminal<'_>,
+    ) -> Result<Next, AskError> {
         self.check(terminal)?;
         if let Some(argument) = secrets::suspect(&self.request.spec) {
             writeln!(terminal.err, "{}", secrets::warning(&argument))?;
@@ -126,18 +167,27 @@ impl Order {
             DryRun::Server => cluster.create_request(&self.request, true).await?,
             DryRun::None => Box::pin(self.create(cluster)).await?,
         };
-        let sentence = format!("created accessrequest {}{}", shown_name(&filed), self.fate());
+        let sentence = format!(
+            "created accessrequest {}{}",
+            shown_name(&filed),
+            self.fate()
+        );
         self.print(&filed, &sentence, terminal)?;
         if self.may_be_granted_at_once()
             // A watch is a large future.
             && let Some(granted) = Box::pin(waiting::granted_at_once(&filed, cluster)).await
         {
-            writeln!(terminal.err, "{}", summary::granted(&granted, &terminal.now))?;
+            writeln!(
+                terminal.err,
+                "{}",
+                summary::granted(&granted, &terminal.now)
+            )?;
         }
         self.go_on(filed, cluster, terminal).await
     }
 
-    /// Stores the request, and makes sure that what was stored is what was sent; another one is deleted at once.
+    /// Stores the request, and makes sure that what was stored is what was sent; another one is
+    /// deleted at once.
     async fn create(&self, cluster: &Cluster) -> Result<AccessRequest, AskError> {
         let stored = cluster.create_request(&self.request, false).await?;
         let differs = stored::request_differs(&self.request, &stored);
@@ -147,7 +197,11 @@ impl Order {
         let deleted = cluster.delete_request(&stored).await.is_ok();
         let request = safe_word(&stored.name_any());
         let fate = stored::fate(deleted, "acr", &safe_word(&cluster.namespace), &request);
-        Err(AskError::Altered { request, differs, fate })
+        Err(AskError::Altered {
+            request,
+            differs,
+            fate,
+        })
     }
 
     /// What is to be done now, behind the name. Whoever waits reads that next.
@@ -160,14 +214,21 @@ impl Order {
         }
     }
 
-    /// Whether a policy may grant it, which whoever does not wait would not read: all that do want a reason or keys.
+    /// Whether a policy may grant it, which whoever does not wait would not read: all that do want
+    /// a reason or keys.
     fn may_be_granted_at_once(&self) -> bool {
         let says = self.request.spec.reason.is_some() || self.request.spec.custom_keys.is_some();
-        says && self.wait.is_none() && self.filing.dry_run == DryRun::None && self.filing.output.is_none()
+        says && self.wait.is_none()
+            && self.filing.dry_run == DryRun::None
+            && self.filing.output.is_none()
     }
 
     /// The same, unless a request for the same is there.
-    async fn file_or_find(self, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<Next, AskError> {
+    async fn file_or_find(
+        self,
+        cluster: &Cluster,
+        terminal: &mut Terminal<'_>,
+    ) -> Result<Next, AskError> {
         self.check(terminal)?;
         let Some(found) = same::find(&self.request, cluster, terminal.now.timestamp()).await else {
             return self.file(cluster, terminal).await;
@@ -181,7 +242,11 @@ impl Order {
     fn check(&self, terminal: &Terminal<'_>) -> Result<(), AskError> {
         let Some(wait) = self.wait else { return Ok(()) };
         wait.patience(terminal)?;
-        if wait.run && self.words.is_none() { Err(AskError::NothingToRun) } else { Ok(()) }
+        if wait.run && self.words.is_none() {
+            Err(AskError::NothingToRun)
+        } else {
+            Ok(())
+        }
     }
 
     async fn go_on(
@@ -190,13 +255,20 @@ impl Order {
         cluster: &Cluster,
         terminal: &mut Terminal<'_>,
     ) -> Result<Next, AskError> {
-        let Some(wait) = self.wait else { return Ok(Next::Done) };
+        let Some(wait) = self.wait else {
+            return Ok(Next::Done);
+        };
         // Of what is granted already she has read just now.
         if !same::is_granted(&filed) {
             let patience = wait.patience(terminal)?;
             // A watch is a large future.
-            let granted = Box::pin(waiting::until_granted(&filed, patience, cluster, terminal)).await?;
-            writeln!(terminal.err, "{}", summary::granted(&granted, &terminal.now))?;
+            let granted =
+                Box::pin(waiting::until_granted(&filed, patience, cluster, terminal)).await?;
+            writeln!(
+                terminal.err,
+                "{}",
+                summary::granted(&granted, &terminal.now)
+            )?;
         }
         match self.words.map(|words| Line::new(words, cluster)) {
             Some(line) if wait.run => Ok(Next::Run(line)),
@@ -209,16 +281,30 @@ impl Order {
     }
 
     /// Beside the output where that is kubectl's.
-    fn print(&self, request: &AccessRequest, sentence: &str, terminal: &mut Terminal<'_>) -> Result<(), AskError> {
+    fn print(
+        &self,
+        request: &AccessRequest,
+        sentence: &str,
+        terminal: &mut Terminal<'_>,
+    ) -> Result<(), AskError> {
         let value = || output::value_of(request).map_err(AskError::Print);
         match self.filing.output {
             None if self.wait.is_some_and(|wait| wait.run) => writeln!(terminal.err, "{sentence}")?,
             None => writeln!(terminal.out, "{sentence}")?,
             Some(ObjectFormat::Name) => {
-                writeln!(terminal.out, "accessrequest.{}/{}", api::objects::GROUP, shown_name(request))?;
+                writeln!(
+                    terminal.out,
+                    "accessrequest.{}/{}",
+                    api::objects::GROUP,
+                    shown_name(request)
+                )?;
             }
             Some(ObjectFormat::Json) => {
-                write!(terminal.out, "{}", output::json(&value()?).map_err(AskError::Print)?)?;
+                write!(
+                    terminal.out,
+                    "{}",
+                    output::json(&value()?).map_err(AskError::Print)?
+                )?;
             }
             Some(ObjectFormat::Yaml) => write!(terminal.out, "{}", output::yaml(&value()?))?,
         }
@@ -230,9 +316,15 @@ impl Order {
 ///
 /// # Errors
 /// When the server refuses, cannot be asked, or is one that explains nothing.
-async fn explain(request: &AccessRequest, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<Next, AskError> {
+async fn explain(
+    request: &AccessRequest,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<Next, AskError> {
     let mut question = request.clone();
-    question.annotations_mut().insert(format!("{GROUP}/explain"), "true".to_owned());
+    question
+        .annotations_mut()
+        .insert(format!("{GROUP}/explain"), "true".to_owned());
     let answer = cluster.create_request(&question, true).await?;
     let explanation = answer.annotations().get(&format!("{GROUP}/explanation"));
     let explanation = explanation.ok_or(AskError::NoExplanation)?;
@@ -240,16 +332,28 @@ async fn explain(request: &AccessRequest, cluster: &Cluster, terminal: &mut Term
     Ok(Next::Done)
 }
 
-/// `K=V,…`, as kubectl's flags of this kind: a text with one `=` is one pair, so that its value may have commas.
+/// `K=V,…`, as kubectl's flags of this kind: a text with one `=` is one pair, so that its value may
+/// have commas.
 fn custom_keys(given: &[String]) -> Result<Option<BTreeMap<String, String>>, AskError> {
     let mut keys = BTreeMap::new();
     for text in given {
-        let pairs: Vec<&str> = if text.matches('=').count() == 1 { vec![text] } else { text.split(',').collect() };
+        let pairs: Vec<&str> = if text.matches('=').count() == 1 {
+            vec![text]
+        } else {
+            text.split(',').collect()
+        };
         for pair in pairs {
-            let bad = || AskError::CustomKey { text: pair.to_owned() };
-            let (key, value) = pair.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(bad)?;
+            let bad = || AskError::CustomKey {
+                text: pair.to_owned(),
+            };
+            let (key, value) = pair
+                .split_once('=')
+                .filter(|(key, _)| !key.is_empty())
+                .ok_or_else(bad)?;
             if keys.insert(key.to_owned(), value.to_owned()).is_some() {
-                return Err(AskError::CustomKeyTwice { key: key.to_owned() });
+                return Err(AskError::CustomKeyTwice {
+                    key: key.to_owned(),
+                });
             }
         }
     }
@@ -258,8 +362,21 @@ fn custom_keys(given: &[String]) -> Result<Option<BTreeMap<String, String>>, Ask
 
 /// The name, or what the API server would begin it with.
 fn shown_name(request: &AccessRequest) -> String {
-    let generated = || request.metadata.generate_name.as_ref().map(|prefix| format!("{prefix}…"));
-    safe(&request.metadata.name.clone().or_else(generated).unwrap_or_default())
+    let generated = || {
+        request
+            .metadata
+            .generate_name
+            .as_ref()
+            .map(|prefix| format!("{prefix}…"))
+    };
+    safe(
+        &request
+            .metadata
+            .name
+            .clone()
+            .or_else(generated)
+            .unwrap_or_default(),
+    )
 }
 
 #[cfg(test)]
@@ -278,8 +395,14 @@ mod tests {
     #[case(&["a=1", "b=2"], &[("a", "1"), ("b", "2")])]
     #[case(&["why=this, and that"], &[("why", "this, and that")])]
     #[case(&["a="], &[("a", "")])]
-    fn custom_keys_are_read_as_kubectl_reads_pairs(#[case] given: &[&str], #[case] expected: &[(&str, &str)]) {
-        let expected = expected.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+    fn custom_keys_are_read_as_kubectl_reads_pairs(
+        #[case] given: &[&str],
+        #[case] expected: &[(&str, &str)],
+    ) {
+        let expected = expected
+            .iter()
+            .map(|&(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
         assert_eq!(keys(given), Ok(Some(expected)));
     }
 

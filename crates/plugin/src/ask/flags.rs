@@ -9,7 +9,8 @@ use crate::terminal::output::ObjectFormat;
 /// The flags of every verb that asks.
 #[derive(Debug, Clone, Args)]
 pub struct Asking {
-    /// Ask for access that lasts, from the moment it is granted: 45s, 90m, 1h30m, at most 12h [default: once]
+    /// Ask for access that lasts, from the moment it is granted: 45s, 90m, 1h30m, at most 12h
+    /// [default: once]
     #[arg(short = 'd', long, value_name = "DURATION", allow_hyphen_values = true)]
     pub valid_for: Option<String>,
     /// Why you need it: whoever approves reads it
@@ -62,7 +63,8 @@ pub enum DryRun {
 }
 
 impl Filing {
-    /// Checks that what is waited for is filed, and that nothing else is printed where kubectl prints.
+    /// Checks that what is waited for is filed, and that nothing else is printed where kubectl
+    /// prints.
     ///
     /// # Errors
     /// When it is not so.
@@ -70,8 +72,14 @@ impl Filing {
         let Some(wait) = wait else { return Ok(()) };
         let flag = if wait.run { "--run" } else { "--wait" };
         match (self.dry_run, self.output) {
-            (DryRun::Client | DryRun::Server, _) => Err(AskError::Together { flag, other: "--dry-run" }),
-            (DryRun::None, Some(_)) if wait.run => Err(AskError::Together { flag, other: "--output" }),
+            (DryRun::Client | DryRun::Server, _) => Err(AskError::Together {
+                flag,
+                other: "--dry-run",
+            }),
+            (DryRun::None, Some(_)) if wait.run => Err(AskError::Together {
+                flag,
+                other: "--output",
+            }),
             (DryRun::None, _) => Ok(()),
         }
     }

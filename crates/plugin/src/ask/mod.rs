@@ -1,7 +1,8 @@
 //! The verbs that ask.
 //!
-//! [`flags`]: what these have in common on the command line. [`filing`]: how a request is filed, found and waited for. [`same`],
-//! [`secrets`], [`waiting`]: whether there is one already, what looks like a password, and the wait.
+//! [`flags`]: what these have in common on the command line. [`filing`]: how a request is filed,
+//! found and waited for. [`same`], [`secrets`], [`waiting`]: whether there is one already, what
+//! looks like a password, and the wait.
 
 pub mod again;
 pub mod attach;

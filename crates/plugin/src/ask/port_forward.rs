@@ -35,11 +35,12 @@ whoever approves what you mean to do. Once somebody grants the request, the same
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub struct PortForwardArgs {
-    /// The pod, or the workload or service in front of it: POD, pod/NAME, deployment/NAME, statefulset/NAME,
-    /// daemonset/NAME, job/NAME, service/NAME (and kubectl's short names)
+    /// The pod, or the workload or service in front of it: POD, pod/NAME, deployment/NAME,
+    /// statefulset/NAME, daemonset/NAME, job/NAME, service/NAME (and kubectl's short names)
     #[arg(value_name = "POD | TYPE/NAME")]
     pub target: String,
-    /// The ports that you mean to forward, for whoever approves: a number, or a name that the pod explains
+    /// The ports that you mean to forward, for whoever approves: a number, or a name that the pod
+    /// explains
     #[arg(value_name = "[LOCAL:]REMOTE")]
     pub ports: Vec<String>,
     /// Accepted as kubectl does; it changes nothing about the request
@@ -82,15 +83,33 @@ impl Order {
             Some(_) => return Err(TargetError::BadName { text: args.target }.into()),
             None => Front::Target(Target::parse(&args.target)?),
         };
-        let ports = args.ports.iter().map(|text| ports::parse(text)).collect::<Result<_, _>>()?;
-        let flags = args.address.iter().fold(Words::default(), |words, one| words.value("--address", Some(one)));
-        let flags = flags.value("--pod-running-timeout", args.pod_running_timeout.as_deref()).command(&[]);
-        Ok(Self { typed: args.target, flags, front, texts: args.ports, ports, terms })
+        let ports = args
+            .ports
+            .iter()
+            .map(|text| ports::parse(text))
+            .collect::<Result<_, _>>()?;
+        let flags = args.address.iter().fold(Words::default(), |words, one| {
+            words.value("--address", Some(one))
+        });
+        let flags = flags
+            .value("--pod-running-timeout", args.pod_running_timeout.as_deref())
+            .command(&[]);
+        Ok(Self {
+            typed: args.target,
+            flags,
+            front,
+            texts: args.ports,
+            ports,
+            terms,
+        })
     }
 
     /// `None` where no port is named: kubectl wants one.
     fn words(&self, target: &str, ports: &[String]) -> Option<Vec<String>> {
-        let words = Words::of(Door::PortForward.verb()).plain(&self.flags).plain([target]).plain(ports);
+        let words = Words::of(Door::PortForward.verb())
+            .plain(&self.flags)
+            .plain([target])
+            .plain(ports);
         (!ports.is_empty()).then(|| words.command(&[]))
     }
 }
@@ -99,11 +118,19 @@ impl Order {
 ///
 /// # Errors
 /// When the target is not there, or the server refuses.
-pub async fn run(order: Order, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<Next, AskError> {
+pub async fn run(
+    order: Order,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<Next, AskError> {
     let (place, ports, words) = match &order.front {
         Front::Target(target) => {
-            let place = place::find(cluster, target, order.terms.pin_pod, Door::PortForward).await?;
-            let words = order.words(&kubectl::target(&order.typed, &place, order.terms.pin_pod), &order.texts);
+            let place =
+                place::find(cluster, target, order.terms.pin_pod, Door::PortForward).await?;
+            let words = order.words(
+                &kubectl::target(&order.typed, &place, order.terms.pin_pod),
+                &order.texts,
+            );
             (place, ports::numbers(&order.ports), words)
         }
         Front::Service(name) if order.terms.pin_pod => {
@@ -114,13 +141,32 @@ pub async fn run(order: Order, cluster: &Cluster, terminal: &mut Terminal<'_>) -
             let place = Place::of_pod(&pod);
             let ports = ports::behind(&order.ports, &service, &place.spec)?;
             writeln!(terminal.err, "{}", chosen(name, &pod.name_any()))?;
-            let words = order.words(&place.name, &ports::forwarded(&order.texts, &order.ports, &service, &place.spec)?);
+            let words = order.words(
+                &place.name,
+                &ports::forwarded(&order.texts, &order.ports, &service, &place.spec)?,
+            );
             (place, ports, words)
         }
     };
-    let options = PortForwardOptions { ports: (!ports.is_empty()).then_some(ports) };
-    let spec = AccessRequestSpec { port_forward_options: Some(options), ..ask::through(Door::PortForward, &place) };
-    order.terms.file(Ask { verb: Door::PortForward.verb(), spec, words }, cluster, terminal).await
+    let options = PortForwardOptions {
+        ports: (!ports.is_empty()).then_some(ports),
+    };
+    let spec = AccessRequestSpec {
+        port_forward_options: Some(options),
+        ..ask::through(Door::PortForward, &place)
+    };
+    order
+        .terms
+        .file(
+            Ask {
+                verb: Door::PortForward.verb(),
+                spec,
+                words,
+            },
+            cluster,
+            terminal,
+        )
+        .await
 }
 
 fn chosen(service: &str, pod: &str) -> String {

@@ -11,8 +11,8 @@ use crate::target::container::Choice;
 use crate::target::place::Place;
 use crate::terminal::Terminal;
 
-/// What a request says of its door and of where that leads, with empty options of exec: clients of the original read
-/// those of every request.
+/// What a request says of its door and of where that leads, with empty options of exec: clients of
+/// the original read those of every request.
 pub fn through(door: Door, place: &Place) -> AccessRequestSpec {
     AccessRequestSpec {
         for_object: ForObject {
@@ -38,7 +38,12 @@ pub fn told(choice: Choice, terminal: &mut Terminal<'_>) -> io::Result<String> {
 }
 
 /// The request as it is sent. Who asks, and the UID of what is asked for, is the server's to say.
-pub fn compose(verb: &str, mut spec: AccessRequestSpec, user: &str, namespace: &str) -> AccessRequest {
+pub fn compose(
+    verb: &str,
+    mut spec: AccessRequestSpec,
+    user: &str,
+    namespace: &str,
+) -> AccessRequest {
     spec.for_object.namespace = Some(namespace.to_owned());
     let slug = names::slug(user);
     let mut request = AccessRequest::new("", spec);

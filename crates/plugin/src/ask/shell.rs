@@ -1,4 +1,5 @@
-//! `kubectl request shell`: files a request for an interactive shell, which is any command with a terminal.
+//! `kubectl request shell`: files a request for an interactive shell, which is any command with a
+//! terminal.
 
 use clap::Args;
 
@@ -24,11 +25,12 @@ it, 'kubectl exec -it … -- sh' works, or any other shell. The server may refus
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub struct ShellArgs {
-    /// The pod, or the workload that runs it: POD, pod/NAME, deployment/NAME, statefulset/NAME, daemonset/NAME,
-    /// job/NAME (and kubectl's short names)
+    /// The pod, or the workload that runs it: POD, pod/NAME, deployment/NAME, statefulset/NAME,
+    /// daemonset/NAME, job/NAME (and kubectl's short names)
     #[arg(value_name = "POD | TYPE/NAME")]
     pub target: String,
-    /// The container [default: the pod's annotation kubectl.kubernetes.io/default-container, or the first]
+    /// The container [default: the pod's annotation kubectl.kubernetes.io/default-container, or the
+    /// first]
     #[arg(short, long)]
     pub container: Option<String>,
     /// What every verb that asks takes.

@@ -141,13 +141,22 @@ impl Waiting {
     /// # Errors
     /// When `--timeout` is no duration, or nothing is waited for.
     pub fn check(self) -> Result<Option<Wait>, WaitError> {
-        let timeout = self.timeout.as_deref().map(|text| duration::parse(text, MAX_WAIT)).transpose();
+        let timeout = self
+            .timeout
+            .as_deref()
+            .map(|text| duration::parse(text, MAX_WAIT))
+            .transpose();
         let timeout = timeout.map_err(|error| match error {
             DurationError::TooLong { .. } => WaitError::TooLong,
-            error @ (DurationError::Malformed { .. } | DurationError::Zero { .. }) => WaitError::Timeout(error),
+            error @ (DurationError::Malformed { .. } | DurationError::Zero { .. }) => {
+                WaitError::Timeout(error)
+            }
         })?;
         match (self.wait || self.run, timeout) {
-            (true, timeout) => Ok(Some(Wait { run: self.run, timeout })),
+            (true, timeout) => Ok(Some(Wait {
+                run: self.run,
+                timeout,
+            })),
             (false, Some(_)) => Err(WaitError::NotWaiting),
             (false, None) => Ok(None),
         }
@@ -160,15 +169,18 @@ impl Wait {
     /// # Errors
     /// When nothing says so, and nobody is there to interrupt it.
     pub fn patience(self, terminal: &Terminal<'_>) -> Result<Duration, WaitError> {
-        self.timeout.or(terminal.watched.then_some(AT_A_TERMINAL)).ok_or(WaitError::NoTimeout)
+        self.timeout
+            .or(terminal.watched.then_some(AT_A_TERMINAL))
+            .ok_or(WaitError::NoTimeout)
     }
 }
 
-/// Waits until the request can be used, and tells on `err` that it does. The terminal's time is that of the end.
+/// Waits until the request can be used, and tells on `err` that it does. The terminal's time is
+/// that of the end.
 ///
 /// # Errors
-/// When the request is denied, over or deleted, the time is up, somebody interrupts it, or the API server is silent
-/// for too long.
+/// When the request is denied, over or deleted, the time is up, somebody interrupts it, or the API
+/// server is silent for too long.
 pub async fn until_granted(
     request: &AccessRequest,
     patience: Duration,
@@ -194,7 +206,8 @@ pub async fn until_granted(
     }
 }
 
-/// The request, where a policy granted it at once. What cannot be found out in a moment is not told.
+/// The request, where a policy granted it at once. What cannot be found out in a moment is not
+/// told.
 pub async fn granted_at_once(request: &AccessRequest, cluster: &Cluster) -> Option<AccessRequest> {
     let mut watch = pin!(cluster.watch_request(&request.name_any()));
     let first = async {
@@ -213,7 +226,10 @@ pub async fn granted_at_once(request: &AccessRequest, cluster: &Cluster) -> Opti
         }
         None
     };
-    tokio::time::timeout(GRANT_TIMEOUT, first).await.ok().flatten()
+    tokio::time::timeout(GRANT_TIMEOUT, first)
+        .await
+        .ok()
+        .flatten()
 }
 
 /// How waiting ends.
@@ -271,15 +287,26 @@ fn phase(request: &AccessRequest) -> Phase {
 fn settled_how(request: &AccessRequest, now: &Zoned) -> WaitError {
     let name = safe_word(&request.name_any());
     match phase(request) {
-        Phase::Denied => WaitError::Denied { name, how: summary::denied(request, now).unwrap_or_default() },
-        Phase::Used => WaitError::Over { name, how: "was for a single use and is used up" },
-        Phase::Pending | Phase::Granted | Phase::Expired => WaitError::Over { name, how: "expired" },
+        Phase::Denied => WaitError::Denied {
+            name,
+            how: summary::denied(request, now).unwrap_or_default(),
+        },
+        Phase::Used => WaitError::Over {
+            name,
+            how: "was for a single use and is used up",
+        },
+        Phase::Pending | Phase::Granted | Phase::Expired => WaitError::Over {
+            name,
+            how: "expired",
+        },
     }
 }
 
 fn later(began: &Zoned, elapsed: Duration) -> Zoned {
     let elapsed = SignedDuration::try_from(elapsed).unwrap_or_default();
-    began.checked_add(elapsed).unwrap_or_else(|_beyond_time| began.clone())
+    began
+        .checked_add(elapsed)
+        .unwrap_or_else(|_beyond_time| began.clone())
 }
 
 /// A line that is rewritten each second on a terminal, and written each minute elsewhere.
@@ -293,16 +320,28 @@ struct Progress {
 
 impl Progress {
     fn of(request: &AccessRequest, patience: Duration, watched: bool) -> Self {
-        Self { name: safe_word(&request.name_any()), patience, watched, width: 0 }
+        Self {
+            name: safe_word(&request.name_any()),
+            patience,
+            watched,
+            width: 0,
+        }
     }
 
     fn every(&self) -> Duration {
-        if self.watched { Duration::from_secs(1) } else { Duration::from_mins(1) }
+        if self.watched {
+            Duration::from_secs(1)
+        } else {
+            Duration::from_mins(1)
+        }
     }
 
     fn tell(&mut self, waited: Duration, terminal: &mut Terminal<'_>) -> io::Result<()> {
         let (waited, patience) = (duration::show(waited), duration::show(self.patience));
-        let text = format!("waiting for a grant of {}: {waited} of {patience}", self.name);
+        let text = format!(
+            "waiting for a grant of {}: {waited} of {patience}",
+            self.name
+        );
         if self.watched {
             self.write(&format!("{text} (Ctrl-C leaves it open)"), terminal)
         } else {

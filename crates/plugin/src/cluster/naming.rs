@@ -38,9 +38,13 @@ impl Cluster {
         let client = self.client.clone();
         let api: Api<DynamicObject> = match kind {
             Kind::Namespace => Api::all_with(client, &resource),
-            Kind::Pod | Kind::Service | Kind::Workload(_) => Api::namespaced_with(client, &self.namespace, &resource),
+            Kind::Pod | Kind::Service | Kind::Workload(_) => {
+                Api::namespaced_with(client, &self.namespace, &resource)
+            }
         };
-        let list = self.call(api.list_metadata(&ListParams::default().limit(MAX_CANDIDATES))).await?;
+        let list = self
+            .call(api.list_metadata(&ListParams::default().limit(MAX_CANDIDATES)))
+            .await?;
         Ok(list.items.iter().map(ResourceExt::name_any).collect())
     }
 }

@@ -1,7 +1,9 @@
 //! Who we are, and what we may.
 
 use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
 use kube::Api;
 use kube::api::PostParams;
 
@@ -22,8 +24,9 @@ impl Me {
         &self.0
     }
 
-    /// Whether somebody in an object is she. Objects have names without the prefix that the authenticator puts before
-    /// them, which only the server knows: one of letters and something else behind them, such as `oidc:`.
+    /// Whether somebody in an object is she. Objects have names without the prefix that the
+    /// authenticator puts before them, which only the server knows: one of letters and something
+    /// else behind them, such as `oidc:`.
     pub fn is(&self, name: &str) -> bool {
         let prefix = self.0.strip_suffix(name).filter(|_| !name.is_empty());
         prefix.is_some_and(|prefix| !prefix.ends_with(|c: char| c.is_alphanumeric()))
@@ -57,15 +60,26 @@ impl Cluster {
     /// When it does not say, or cannot be asked.
     pub async fn user_info(&self) -> Result<UserInfo, ClusterError> {
         let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
-        let review = self.call(api.create(&PostParams::default(), &SelfSubjectReview::default())).await?;
-        Ok(review.status.and_then(|status| status.user_info).unwrap_or_default())
+        let review = self
+            .call(api.create(&PostParams::default(), &SelfSubjectReview::default()))
+            .await?;
+        Ok(review
+            .status
+            .and_then(|status| status.user_info)
+            .unwrap_or_default())
     }
 
     /// Whether RBAC (or whatever authorizes here) lets us do this in the namespace.
     ///
     /// # Errors
     /// When the API server does not say, or cannot be asked.
-    pub async fn may(&self, verb: &str, group: &str, resource: &str, sub: Option<&str>) -> Result<bool, ClusterError> {
+    pub async fn may(
+        &self,
+        verb: &str,
+        group: &str,
+        resource: &str,
+        sub: Option<&str>,
+    ) -> Result<bool, ClusterError> {
         let attributes = ResourceAttributes {
             verb: Some(verb.to_owned()),
             group: Some(group.to_owned()),
@@ -74,10 +88,18 @@ impl Cluster {
             namespace: Some(self.namespace.clone()),
             ..ResourceAttributes::default()
         };
-        let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
-        let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+        let spec = SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(attributes),
+            ..Default::default()
+        };
+        let review = SelfSubjectAccessReview {
+            spec,
+            ..SelfSubjectAccessReview::default()
+        };
         let api: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
-        let review = self.call(api.create(&PostParams::default(), &review)).await?;
+        let review = self
+            .call(api.create(&PostParams::default(), &review))
+            .await?;
         Ok(review.status.is_some_and(|status| status.allowed))
     }
 }
@@ -95,7 +117,11 @@ mod tests {
     #[case("jane", "ane", false)]
     #[case("jane", "", false)]
     #[case("jane", "oidc:jane", false)]
-    fn a_name_in_an_object_is_ours_with_or_without_a_prefix(#[case] me: &str, #[case] name: &str, #[case] is: bool) {
+    fn a_name_in_an_object_is_ours_with_or_without_a_prefix(
+        #[case] me: &str,
+        #[case] name: &str,
+        #[case] is: bool,
+    ) {
         assert_eq!(Me::new(me.to_owned()).is(name), is);
     }
 }

@@ -25,8 +25,13 @@ pub enum Seen {
 
 impl Cluster {
     /// One request, from now on. Errors are not the end: it is looked again, with pauses between.
-    pub fn watch_request(&self, name: &str) -> impl Stream<Item = Result<Seen, ClusterError>> + use<'_> {
-        let config = Config::default().fields(&format!("metadata.name={name}")).timeout(WATCH_TIMEOUT);
+    pub fn watch_request(
+        &self,
+        name: &str,
+    ) -> impl Stream<Item = Result<Seen, ClusterError>> + use<'_> {
+        let config = Config::default()
+            .fields(&format!("metadata.name={name}"))
+            .timeout(WATCH_TIMEOUT);
         let events = watcher(self.here::<AccessRequest>(), config).default_backoff();
         let mut there = false;
         events.filter_map(move |event| {
@@ -35,8 +40,8 @@ impl Cluster {
         })
     }
 
-    /// All requests, from now on: those that are there, and each that changes, once `Ok(None)` said that all are told.
-    /// Those that are not understood are left out.
+    /// All requests, from now on: those that are there, and each that changes, once `Ok(None)` said
+    /// that all are told. Those that are not understood are left out.
     pub fn watch_requests(
         &self,
         everywhere: bool,
@@ -44,18 +49,24 @@ impl Cluster {
     ) -> impl Stream<Item = Result<Option<AccessRequest>, ClusterError>> + use<'_> {
         let config = Config::default().timeout(WATCH_TIMEOUT);
         let config = labels.map_or_else(|| config.clone(), |labels| config.clone().labels(labels));
-        let api: Api<DeserializeGuard<AccessRequest>> =
-            if everywhere { Api::all(self.client.clone()) } else { self.here() };
-        watcher(api, config).default_backoff().filter_map(move |event| {
-            ready(match event.map_err(|error| self.explain_watch(error)) {
-                Ok(Event::InitApply(DeserializeGuard(request)) | Event::Apply(DeserializeGuard(request))) => {
-                    request.ok().map(|request| Ok(Some(request)))
-                }
-                Ok(Event::InitDone) => Some(Ok(None)),
-                Ok(Event::Init | Event::Delete(_)) => None,
-                Err(error) => Some(Err(error)),
+        let api: Api<DeserializeGuard<AccessRequest>> = if everywhere {
+            Api::all(self.client.clone())
+        } else {
+            self.here()
+        };
+        watcher(api, config)
+            .default_backoff()
+            .filter_map(move |event| {
+                ready(match event.map_err(|error| self.explain_watch(error)) {
+                    Ok(
+                        Event::InitApply(DeserializeGuard(request))
+                        | Event::Apply(DeserializeGuard(request)),
+                    ) => request.ok().map(|request| Ok(Some(request))),
+                    Ok(Event::InitDone) => Some(Ok(None)),
+                    Ok(Event::Init | Event::Delete(_)) => None,
+                    Err(error) => Some(Err(error)),
+                })
             })
-        })
     }
 
     fn explain_watch(&self, error: watcher::Error) -> ClusterError {
@@ -64,9 +75,9 @@ impl Cluster {
             | watcher::Error::WatchStartFailed(error)
             | watcher::Error::WatchFailed(error) => self.explain(error),
             watcher::Error::WatchError(status) => ClusterError::Refused(status),
-            watcher::Error::NoResourceVersion => {
-                ClusterError::Refused(Status::failure("the list has no resourceVersion", "Invalid").boxed())
-            }
+            watcher::Error::NoResourceVersion => ClusterError::Refused(
+                Status::failure("the list has no resourceVersion", "Invalid").boxed(),
+            ),
         }
     }
 }

@@ -31,10 +31,15 @@ pub struct CompletionArgs {
 ///
 /// # Errors
 /// When the stream fails.
-pub fn run(args: &CompletionArgs, command: &mut Command, terminal: &mut Terminal<'_>) -> io::Result<()> {
+pub fn run(
+    args: &CompletionArgs,
+    command: &mut Command,
+    terminal: &mut Terminal<'_>,
+) -> io::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, command, "kubectl-request", &mut script);
     // For bash, clap_complete writes the dash of our name in two ways, and then finds no verb.
-    let script = String::from_utf8_lossy(&script).replace("kubectl__subcmd__request", "kubectl__request");
+    let script =
+        String::from_utf8_lossy(&script).replace("kubectl__subcmd__request", "kubectl__request");
     terminal.out.write_all(script.as_bytes())
 }

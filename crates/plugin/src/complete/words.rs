@@ -1,4 +1,5 @@
-//! The words that stand there, read as far as they go: unlike on a command line, anything may be missing.
+//! The words that stand there, read as far as they go: unlike on a command line, anything may be
+//! missing.
 
 use clap::{Arg, ArgAction, Command};
 
@@ -21,9 +22,18 @@ pub(super) struct Words<'a> {
 impl<'a> Words<'a> {
     /// Reads them; the command is built.
     pub(super) fn read(command: &'a Command, words: &'a [String]) -> Self {
-        let (current, before) = words.split_last().map_or(("", &[][..]), |(last, before)| (last.as_str(), before));
+        let (current, before) = words
+            .split_last()
+            .map_or(("", &[][..]), |(last, before)| (last.as_str(), before));
         let (values, positionals) = (Vec::new(), Vec::new());
-        let mut read = Self { verb: command, positionals, values, expecting: None, is_command: false, current };
+        let mut read = Self {
+            verb: command,
+            positionals,
+            values,
+            expecting: None,
+            is_command: false,
+            current,
+        };
         for word in before {
             read.word(word);
         }
@@ -45,7 +55,11 @@ impl<'a> Words<'a> {
             self.is_command = true;
         } else if word.starts_with('-') && word.len() > 1 {
             self.flag(word);
-        } else if let Some(verb) = self.verb.find_subcommand(word).filter(|_| self.positionals.is_empty()) {
+        } else if let Some(verb) = self
+            .verb
+            .find_subcommand(word)
+            .filter(|_| self.positionals.is_empty())
+        {
             self.verb = verb;
         } else {
             self.positionals.push(word);
@@ -55,9 +69,16 @@ impl<'a> Words<'a> {
     }
 
     fn flag(&mut self, word: &'a str) {
-        let Some(long) = word.strip_prefix("--") else { return self.short_flags(word) };
-        let (long, value) = long.split_once('=').map_or((long, None), |(long, value)| (long, Some(value)));
-        let Some(flag) = self.find(|flag| flag.get_long() == Some(long)).filter(|flag| takes_value(flag)) else {
+        let Some(long) = word.strip_prefix("--") else {
+            return self.short_flags(word);
+        };
+        let (long, value) = long
+            .split_once('=')
+            .map_or((long, None), |(long, value)| (long, Some(value)));
+        let Some(flag) = self
+            .find(|flag| flag.get_long() == Some(long))
+            .filter(|flag| takes_value(flag))
+        else {
             return;
         };
         match value {
@@ -67,12 +88,17 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// `-it`, `-n shop`, `-nshop`: the first letter that takes a value has the rest of the word for one.
+    /// `-it`, `-n shop`, `-nshop`: the first letter that takes a value has the rest of the word for
+    /// one.
     fn short_flags(&mut self, word: &'a str) {
         for (at, letter) in word.char_indices().skip(1) {
-            let flag = self.find(|flag| flag.get_short() == Some(letter)).filter(|flag| takes_value(flag));
+            let flag = self
+                .find(|flag| flag.get_short() == Some(letter))
+                .filter(|flag| takes_value(flag));
             let Some(flag) = flag else { continue };
-            let rest = word.get(at.saturating_add(letter.len_utf8())..).unwrap_or_default();
+            let rest = word
+                .get(at.saturating_add(letter.len_utf8())..)
+                .unwrap_or_default();
             match rest.strip_prefix('=').unwrap_or(rest) {
                 "" => self.expecting = Some(flag),
                 value => self.values.push((flag, value)),
@@ -81,12 +107,19 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// `--namespace=sh`: the word to complete is what stands behind the `=`, for shells that split there.
+    /// `--namespace=sh`: the word to complete is what stands behind the `=`, for shells that split
+    /// there.
     fn joined_value(&mut self) {
         if self.expecting.is_some() || self.is_command {
             return;
         }
-        let Some((name, value)) = self.current.strip_prefix("--").and_then(|word| word.split_once('=')) else { return };
+        let Some((name, value)) = self
+            .current
+            .strip_prefix("--")
+            .and_then(|word| word.split_once('='))
+        else {
+            return;
+        };
         if let Some(flag) = self.find(|flag| flag.get_long() == Some(name)) {
             (self.expecting, self.current) = (Some(flag), value);
         }

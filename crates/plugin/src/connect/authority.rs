@@ -48,17 +48,28 @@ pub enum AuthorityError {
 /// # Errors
 /// When there is something that cannot be read, or holds no certificate.
 pub fn load(cluster: &Cluster) -> Result<Option<Vec<Vec<u8>>>, AuthorityError> {
-    let data = cluster.certificate_authority_data.as_deref().filter(|data| !data.is_empty());
-    let file = cluster.certificate_authority.as_deref().filter(|path| !path.is_empty());
+    let data = cluster
+        .certificate_authority_data
+        .as_deref()
+        .filter(|data| !data.is_empty());
+    let file = cluster
+        .certificate_authority
+        .as_deref()
+        .filter(|path| !path.is_empty());
     match (data, file) {
         (Some(data), _) => {
             let plain: String = data.split_ascii_whitespace().collect();
-            let pem = STANDARD.decode(plain).map_err(|source| AuthorityError::Decode { source })?;
+            let pem = STANDARD
+                .decode(plain)
+                .map_err(|source| AuthorityError::Decode { source })?;
             certificates("in the kubeconfig", &pem).map(Some)
         }
         (None, Some(path)) => {
             let read = std::fs::read(path);
-            let pem = read.map_err(|source| AuthorityError::Read { path: path.to_owned(), source })?;
+            let pem = read.map_err(|source| AuthorityError::Read {
+                path: path.to_owned(),
+                source,
+            })?;
             certificates(path, &pem).map(Some)
         }
         (None, None) => Ok(None),
@@ -67,11 +78,19 @@ pub fn load(cluster: &Cluster) -> Result<Option<Vec<Vec<u8>>>, AuthorityError> {
 
 fn certificates(from: &str, pem: &[u8]) -> Result<Vec<Vec<u8>>, AuthorityError> {
     let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let parsed = parsed.map_err(|source| AuthorityError::Parse { from: from.to_owned(), source })?;
+    let parsed = parsed.map_err(|source| AuthorityError::Parse {
+        from: from.to_owned(),
+        source,
+    })?;
     if parsed.is_empty() {
-        return Err(AuthorityError::Empty { from: from.to_owned() });
+        return Err(AuthorityError::Empty {
+            from: from.to_owned(),
+        });
     }
-    Ok(parsed.into_iter().map(|certificate| certificate.to_vec()).collect())
+    Ok(parsed
+        .into_iter()
+        .map(|certificate| certificate.to_vec())
+        .collect())
 }
 
 #[cfg(test)]
@@ -82,11 +101,17 @@ mod tests {
                        -----BEGIN CERTIFICATE-----\nAwQ=\n-----END CERTIFICATE-----\n";
 
     fn with_data(data: &str) -> Cluster {
-        Cluster { certificate_authority_data: Some(data.to_owned()), ..Cluster::default() }
+        Cluster {
+            certificate_authority_data: Some(data.to_owned()),
+            ..Cluster::default()
+        }
     }
 
     fn with_file(path: &str) -> Cluster {
-        Cluster { certificate_authority: Some(path.to_owned()), ..Cluster::default() }
+        Cluster {
+            certificate_authority: Some(path.to_owned()),
+            ..Cluster::default()
+        }
     }
 
     #[test]
@@ -101,7 +126,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ca.crt");
         std::fs::write(&path, TWO).unwrap();
-        assert_eq!(load(&with_file(&path.to_string_lossy())).unwrap(), Some(vec![vec![1, 2], vec![3, 4]]));
+        assert_eq!(
+            load(&with_file(&path.to_string_lossy())).unwrap(),
+            Some(vec![vec![1, 2], vec![3, 4]])
+        );
     }
 
     #[test]
@@ -112,10 +140,17 @@ mod tests {
     #[test]
     fn what_holds_no_certificate_is_refused_and_named() {
         let message = |cluster: &Cluster| load(cluster).unwrap_err().to_string();
-        assert_eq!(message(&with_data("QQ==")), "the certificate authority in the kubeconfig holds no certificate");
-        assert!(message(&with_data("?")).starts_with("the kubeconfig's certificate-authority-data is not base64"));
+        assert_eq!(
+            message(&with_data("QQ==")),
+            "the certificate authority in the kubeconfig holds no certificate"
+        );
         assert!(
-            message(&with_file("/nowhere/ca.crt")).starts_with("cannot read the certificate authority /nowhere/ca.crt")
+            message(&with_data("?"))
+                .starts_with("the kubeconfig's certificate-authority-data is not base64")
+        );
+        assert!(
+            message(&with_file("/nowhere/ca.crt"))
+                .starts_with("cannot read the certificate authority /nowhere/ca.crt")
         );
     }
 }

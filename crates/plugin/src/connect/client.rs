@@ -26,7 +26,10 @@ const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 impl ConnectionFlags {
     /// The same, as kubectl takes them.
     pub fn words(&self) -> Vec<String> {
-        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let path = |path: &Option<PathBuf>| {
+            path.as_ref()
+                .map(|path| path.to_string_lossy().into_owned())
+        };
         let flag = |flag: Option<bool>| flag.map(|flag| flag.to_string());
         let words = Words::default()
             .value("--namespace", self.namespace.as_deref())
@@ -35,12 +38,21 @@ impl ConnectionFlags {
             .value("--as", self.as_user.as_deref())
             .value("--as-uid", self.as_uid.as_deref())
             .value("--cache-dir", path(&self.cache_dir).as_deref())
-            .value("--certificate-authority", self.certificate_authority.as_deref())
+            .value(
+                "--certificate-authority",
+                self.certificate_authority.as_deref(),
+            )
             .value("--client-certificate", self.client_certificate.as_deref())
             .value("--client-key", self.client_key.as_deref())
             .value("--cluster", self.cluster.as_deref())
-            .value("--disable-compression", flag(self.disable_compression).as_deref())
-            .value("--insecure-skip-tls-verify", flag(self.insecure_skip_tls_verify).as_deref())
+            .value(
+                "--disable-compression",
+                flag(self.disable_compression).as_deref(),
+            )
+            .value(
+                "--insecure-skip-tls-verify",
+                flag(self.insecure_skip_tls_verify).as_deref(),
+            )
             .value("--password", self.password.as_deref())
             .value("--username", self.username.as_deref())
             .value("--request-timeout", self.request_timeout.as_deref())
@@ -48,7 +60,10 @@ impl ConnectionFlags {
             .value("--tls-server-name", self.tls_server_name.as_deref())
             .value("--token", self.token.as_deref())
             .value("--user", self.user.as_deref());
-        self.as_group.iter().fold(words, |words, group| words.value("--as-group", Some(group))).command(&[])
+        self.as_group
+            .iter()
+            .fold(words, |words, group| words.value("--as-group", Some(group)))
+            .command(&[])
     }
 }
 
@@ -62,7 +77,10 @@ pub enum ConnectError {
     #[error(transparent)]
     Select(#[from] SelectError),
     /// The server's address is none.
-    #[error("cannot use the server {}: it is not a URL like https://cluster:6443", safe_word(server))]
+    #[error(
+        "cannot use the server {}: it is not a URL like https://cluster:6443",
+        safe_word(server)
+    )]
     Server {
         /// What is configured.
         server: String,
@@ -73,7 +91,10 @@ pub enum ConnectError {
     #[error(transparent)]
     Authority(#[from] AuthorityError),
     /// A name that no header can have.
-    #[error("cannot impersonate {}: the name has control characters", safe_word(name))]
+    #[error(
+        "cannot impersonate {}: the name has control characters",
+        safe_word(name)
+    )]
     Impersonate {
         /// The name.
         name: String,
@@ -149,7 +170,10 @@ struct Place {
 /// # Errors
 /// When the flags or the kubeconfig are of no use, or a login plugin fails.
 pub fn connect(flags: &ConnectionFlags, watched: bool) -> Result<Cluster, ConnectError> {
-    let Place { mut config, context } = place(flags)?;
+    let Place {
+        mut config,
+        context,
+    } = place(flags)?;
     if let Some(namespace) = given(flags.namespace.as_ref()) {
         config.default_namespace = namespace;
     }
@@ -159,11 +183,22 @@ pub fn connect(flags: &ConnectionFlags, watched: bool) -> Result<Cluster, Connec
     // A create that is repeated after a 504 could file the same request twice.
     config.default_retry = false;
     move_impersonation(&mut config)?;
-    let (namespace, server) = (config.default_namespace.clone(), config.cluster_url.to_string());
+    let (namespace, server) = (
+        config.default_namespace.clone(),
+        config.cluster_url.to_string(),
+    );
     let login = config.auth_info.exec.clone();
-    let client = Client::try_from(config).map_err(|source| explain(context.clone(), login, source))?;
+    let client =
+        Client::try_from(config).map_err(|source| explain(context.clone(), login, source))?;
     let server = server.trim_end_matches('/').to_owned();
-    Ok(Cluster { client, namespace, context, server, watched, flags: flags.words() })
+    Ok(Cluster {
+        client,
+        namespace,
+        context,
+        server,
+        watched,
+        flags: flags.words(),
+    })
 }
 
 fn place(flags: &ConnectionFlags) -> Result<Place, ConnectError> {
@@ -173,16 +208,29 @@ fn place(flags: &ConnectionFlags) -> Result<Place, ConnectError> {
     }
     let selected = kubeconfig::select(&read.kubeconfig, flags)?;
     let context = selected.context.clone();
-    Ok(Place { config: configure(selected, &Proxies::from_env())?, context })
+    Ok(Place {
+        config: configure(selected, &Proxies::from_env())?,
+        context,
+    })
 }
 
-/// Built field by field, because kube's own way from a kubeconfig stops at entries of `NO_PROXY` that kubectl takes,
-/// and matches them against the proxy.
+/// Built field by field, because kube's own way from a kubeconfig stops at entries of `NO_PROXY`
+/// that kubectl takes, and matches them against the proxy.
 fn configure(selected: Selected, proxies: &Proxies) -> Result<Config, ConnectError> {
-    let Selected { context, namespace, cluster, mut user } = selected;
+    let Selected {
+        context,
+        namespace,
+        cluster,
+        mut user,
+    } = selected;
     let server = cluster.server.clone().unwrap_or_default();
-    let url: Uri = server.parse().map_err(|source| ConnectError::Server { server, source })?;
-    let login = user.exec.as_mut().filter(|login| login.provide_cluster_info);
+    let url: Uri = server
+        .parse()
+        .map_err(|source| ConnectError::Server { server, source })?;
+    let login = user
+        .exec
+        .as_mut()
+        .filter(|login| login.provide_cluster_info);
     if let Some(login) = login {
         let info = ExecAuthCluster::try_from(&cluster);
         login.cluster = Some(info.map_err(|source| ConnectError::Use { context, source })?);
@@ -201,21 +249,44 @@ fn configure(selected: Selected, proxies: &Proxies) -> Result<Config, ConnectErr
 }
 
 fn in_cluster(flags: &ConnectionFlags, looked: String) -> Result<Place, ConnectError> {
-    let mut config = Config::incluster().map_err(|source| ConnectError::NoCluster { looked, source })?;
+    let mut config =
+        Config::incluster().map_err(|source| ConnectError::NoCluster { looked, source })?;
     kubeconfig::override_user(&mut config.auth_info, flags)?;
-    Ok(Place { config, context: "in-cluster".to_owned() })
+    Ok(Place {
+        config,
+        context: "in-cluster".to_owned(),
+    })
 }
 
-/// Writes the headers of impersonation, because kube writes only those in ASCII: kubectl sends any name.
+/// Writes the headers of impersonation, because kube writes only those in ASCII: kubectl sends any
+/// name.
 fn move_impersonation(config: &mut Config) -> Result<(), ConnectError> {
-    let user = config.auth_info.impersonate.take().map(|name| ("impersonate-user", name));
-    let uid = config.auth_info.impersonate_uid.take().map(|uid| ("impersonate-uid", uid));
-    let groups = config.auth_info.impersonate_groups.take().into_iter().flatten();
+    let user = config
+        .auth_info
+        .impersonate
+        .take()
+        .map(|name| ("impersonate-user", name));
+    let uid = config
+        .auth_info
+        .impersonate_uid
+        .take()
+        .map(|uid| ("impersonate-uid", uid));
+    let groups = config
+        .auth_info
+        .impersonate_groups
+        .take()
+        .into_iter()
+        .flatten();
     let groups = groups.map(|group| ("impersonate-group", group));
     for (name, value) in user.into_iter().chain(uid).chain(groups) {
         let written = HeaderValue::from_bytes(value.as_bytes());
-        let written = written.map_err(|source| ConnectError::Impersonate { name: value, source })?;
-        config.headers.push((HeaderName::from_static(name), written));
+        let written = written.map_err(|source| ConnectError::Impersonate {
+            name: value,
+            source,
+        })?;
+        config
+            .headers
+            .push((HeaderName::from_static(name), written));
     }
     Ok(())
 }
@@ -229,39 +300,62 @@ fn set_timeouts(config: &mut Config, timeout: Option<Duration>) {
 
 /// Seconds, or a duration in Go's syntax. `None`: for ever.
 fn timeout(text: &str) -> Result<Option<Duration>, ConnectError> {
-    let malformed = || ConnectError::Timeout { text: text.to_owned() };
+    let malformed = || ConnectError::Timeout {
+        text: text.to_owned(),
+    };
     if ["0", "0s"].contains(&text) {
         return Ok(None);
     }
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return text.parse().map(Duration::from_secs).map(Some).map_err(|_overflow| malformed());
+        return text
+            .parse()
+            .map(Duration::from_secs)
+            .map(Some)
+            .map_err(|_overflow| malformed());
     }
-    let milliseconds = text.strip_suffix("ms").and_then(|number| number.parse().ok());
+    let milliseconds = text
+        .strip_suffix("ms")
+        .and_then(|number| number.parse().ok());
     if let Some(number) = milliseconds {
         return Ok(Some(Duration::from_millis(number)));
     }
-    duration::parse(text, MAX_TIMEOUT).map(Some).map_err(|_error| malformed())
+    duration::parse(text, MAX_TIMEOUT)
+        .map(Some)
+        .map_err(|_error| malformed())
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "kube has many errors, and more of them later")]
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "kube has many errors, and more of them later"
+)]
 fn explain(context: String, login: Option<ExecConfig>, error: kube::Error) -> ConnectError {
     let login = login.unwrap_or_default();
     let command = safe_word(&login.command.unwrap_or_default());
     match error {
         kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => {
             let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
-            ConnectError::Login { command, status: out.status, stderr }
+            ConnectError::Login {
+                command,
+                status: out.status,
+                stderr,
+            }
         }
-        kube::Error::Auth(AuthError::AuthExecStart(source)) => {
-            ConnectError::NoLogin { command, hint: login.install_hint.unwrap_or_default(), source }
-        }
+        kube::Error::Auth(AuthError::AuthExecStart(source)) => ConnectError::NoLogin {
+            command,
+            hint: login.install_hint.unwrap_or_default(),
+            source,
+        },
         source => ConnectError::Credentials { context, source },
     }
 }
 
 fn told(stderr: &str) -> String {
     let text = safe_lines(stderr.trim());
-    if text.is_empty() { text } else { format!(": {text}") }
+    if text.is_empty() {
+        text
+    } else {
+        format!(": {text}")
+    }
 }
 
 #[cfg(test)]
@@ -278,7 +372,10 @@ mod tests {
     #[case("30", Some(Duration::from_secs(30)))]
     #[case("1m30s", Some(Duration::from_secs(90)))]
     #[case("500ms", Some(Duration::from_millis(500)))]
-    fn a_timeout_is_read_as_kubectl_reads_it(#[case] text: &str, #[case] expected: Option<Duration>) {
+    fn a_timeout_is_read_as_kubectl_reads_it(
+        #[case] text: &str,
+        #[case] expected: Option<Duration>,
+    ) {
         assert_eq!(timeout(text).unwrap(), expected);
     }
 
@@ -292,20 +389,41 @@ mod tests {
     }
 
     fn configured(server: &str, proxies: &Proxies) -> Result<Config, ConnectError> {
-        let cluster = kube::config::Cluster { server: Some(server.to_owned()), ..Default::default() };
+        let cluster = kube::config::Cluster {
+            server: Some(server.to_owned()),
+            ..Default::default()
+        };
         let (context, user) = ("dev".to_owned(), kube::config::AuthInfo::default());
-        configure(Selected { context, namespace: Some(String::new()), cluster, user }, proxies)
+        configure(
+            Selected {
+                context,
+                namespace: Some(String::new()),
+                cluster,
+                user,
+            },
+            proxies,
+        )
     }
 
     #[test]
     fn a_context_without_a_namespace_means_default() {
-        assert_eq!(configured("https://api:6443", &Proxies::default()).unwrap().default_namespace, "default");
+        assert_eq!(
+            configured("https://api:6443", &Proxies::default())
+                .unwrap()
+                .default_namespace,
+            "default"
+        );
     }
 
     #[test]
     fn a_server_that_is_no_url_is_refused() {
-        let message = configured("https://a b", &Proxies::default()).unwrap_err().to_string();
-        assert_eq!(message, "cannot use the server \"https://a b\": it is not a URL like https://cluster:6443");
+        let message = configured("https://a b", &Proxies::default())
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            message,
+            "cannot use the server \"https://a b\": it is not a URL like https://cluster:6443"
+        );
     }
 
     #[test]
@@ -314,8 +432,15 @@ mod tests {
         config.auth_info.impersonate = Some("jürgen".to_owned());
         config.auth_info.impersonate_groups = Some(vec!["a".to_owned(), "b".to_owned()]);
         move_impersonation(&mut config).unwrap();
-        let written: Vec<_> = config.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-        let groups = [("impersonate-group", b"a".as_slice()), ("impersonate-group", b"b".as_slice())];
+        let written: Vec<_> = config
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()))
+            .collect();
+        let groups = [
+            ("impersonate-group", b"a".as_slice()),
+            ("impersonate-group", b"b".as_slice()),
+        ];
         assert_eq!(written[0], ("impersonate-user", "jürgen".as_bytes()));
         assert_eq!(written[1..], groups);
     }
@@ -325,7 +450,10 @@ mod tests {
         let mut config = configured("https://api:6443", &Proxies::default()).unwrap();
         config.auth_info.impersonate = Some("a\nb".to_owned());
         let message = move_impersonation(&mut config).unwrap_err().to_string();
-        assert_eq!(message, "cannot impersonate \"a\\nb\": the name has control characters");
+        assert_eq!(
+            message,
+            "cannot impersonate \"a\\nb\": the name has control characters"
+        );
     }
 
     #[derive(Parser)]
@@ -338,13 +466,18 @@ mod tests {
     #[test]
     fn every_flag_is_handed_to_kubectl() {
         let command = Only::command();
-        let flags = command.get_arguments().filter(|flag| !["help", "version"].contains(&flag.get_id().as_str()));
+        let flags = command
+            .get_arguments()
+            .filter(|flag| !["help", "version"].contains(&flag.get_id().as_str()));
         let given = |flag: &clap::Arg| match flag.get_id().as_str() {
-            id @ ("disable_compression" | "insecure_skip_tls_verify") => format!("--{}=true", id.replace('_', "-")),
+            id @ ("disable_compression" | "insecure_skip_tls_verify") => {
+                format!("--{}=true", id.replace('_', "-"))
+            }
             _ => format!("--{}=-x y", flag.get_long().unwrap_or_default()),
         };
         let mut line: Vec<String> = flags.map(given).collect();
-        let read = Only::try_parse_from(std::iter::once("kubectl".to_owned()).chain(line.clone())).unwrap();
+        let read = Only::try_parse_from(std::iter::once("kubectl".to_owned()).chain(line.clone()))
+            .unwrap();
         let mut words = read.flags.words();
         line.sort();
         words.sort();

@@ -18,7 +18,12 @@ pub struct ConnectionFlags {
     #[arg(long, global = true, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// Username to impersonate: a user, or system:serviceaccount:NAMESPACE:NAME
-    #[arg(long = "as", global = true, value_name = "USER", hide_short_help = true)]
+    #[arg(
+        long = "as",
+        global = true,
+        value_name = "USER",
+        hide_short_help = true
+    )]
     pub as_user: Option<String>,
     /// Group to impersonate (repeatable)
     #[arg(long, global = true, value_name = "GROUP", hide_short_help = true)]

@@ -1,4 +1,5 @@
-//! The kubeconfig: read from where kubectl reads it, and reduced to the one context that the flags mean.
+//! The kubeconfig: read from where kubectl reads it, and reduced to the one context that the flags
+//! mean.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -43,28 +44,42 @@ pub enum ReadError {
 #[derive(Debug, thiserror::Error)]
 pub enum SelectError {
     /// No such context.
-    #[error("context {} does not exist in the kubeconfig: see 'kubectl config get-contexts'", safe_word(name))]
+    #[error(
+        "context {} does not exist in the kubeconfig: see 'kubectl config get-contexts'",
+        safe_word(name)
+    )]
     NoContext {
         /// Its name.
         name: String,
     },
     /// No such cluster.
-    #[error("cluster {} does not exist in the kubeconfig: see 'kubectl config get-clusters'", safe_word(name))]
+    #[error(
+        "cluster {} does not exist in the kubeconfig: see 'kubectl config get-clusters'",
+        safe_word(name)
+    )]
     NoCluster {
         /// Its name.
         name: String,
     },
     /// No such user.
-    #[error("auth info {} does not exist in the kubeconfig: see 'kubectl config get-users'", safe_word(name))]
+    #[error(
+        "auth info {} does not exist in the kubeconfig: see 'kubectl config get-users'",
+        safe_word(name)
+    )]
     NoUser {
         /// Its name.
         name: String,
     },
     /// Nothing says which cluster.
-    #[error("the kubeconfig has no current context: choose one with --context, or 'kubectl config use-context'")]
+    #[error(
+        "the kubeconfig has no current context: choose one with --context, or 'kubectl config use-context'"
+    )]
     NoCurrentContext,
     /// A cluster without an address.
-    #[error("cluster {} of the kubeconfig has no server: give one with --server", safe_word(name))]
+    #[error(
+        "cluster {} of the kubeconfig has no server: give one with --server",
+        safe_word(name)
+    )]
     NoServer {
         /// Its name.
         name: String,
@@ -88,24 +103,34 @@ pub enum SelectError {
     AsNobody,
 }
 
-/// Reads `--kubeconfig`, else the files of KUBECONFIG, else `~/.kube/config`. As for kubectl, only a file that is
-/// named by the flag must be there.
+/// Reads `--kubeconfig`, else the files of KUBECONFIG, else `~/.kube/config`. As for kubectl, only
+/// a file that is named by the flag must be there.
 ///
 /// # Errors
 /// When a file that is there cannot be read or understood.
 pub fn read(flag: Option<&Path>) -> Result<Read, ReadError> {
     match flag.filter(|path| !path.as_os_str().is_empty()) {
-        Some(path) if !path.exists() => Err(ReadError::Missing { path: path.to_owned() }),
+        Some(path) if !path.exists() => Err(ReadError::Missing {
+            path: path.to_owned(),
+        }),
         Some(path) => merge(vec![path.to_owned()]),
         None => merge(usual_files(std::env::var_os("KUBECONFIG"))),
     }
 }
 
 fn usual_files(variable: Option<OsString>) -> Vec<PathBuf> {
-    let named = variable.map(|value| std::env::split_paths(&value).collect::<Vec<_>>()).unwrap_or_default();
-    let named: Vec<PathBuf> = named.into_iter().filter(|path| !path.as_os_str().is_empty()).collect();
+    let named = variable
+        .map(|value| std::env::split_paths(&value).collect::<Vec<_>>())
+        .unwrap_or_default();
+    let named: Vec<PathBuf> = named
+        .into_iter()
+        .filter(|path| !path.as_os_str().is_empty())
+        .collect();
     if named.is_empty() {
-        std::env::home_dir().map(|home| home.join(".kube/config")).into_iter().collect()
+        std::env::home_dir()
+            .map(|home| home.join(".kube/config"))
+            .into_iter()
+            .collect()
     } else {
         named
     }
@@ -113,16 +138,28 @@ fn usual_files(variable: Option<OsString>) -> Vec<PathBuf> {
 
 /// The first file to set something wins.
 fn merge(paths: Vec<PathBuf>) -> Result<Read, ReadError> {
-    let looked: Vec<String> = paths.iter().map(|path| safe(&path.to_string_lossy())).collect();
+    let looked: Vec<String> = paths
+        .iter()
+        .map(|path| safe(&path.to_string_lossy()))
+        .collect();
     let mut kubeconfig = Kubeconfig::default();
     for path in paths.into_iter().filter(|path| path.exists()) {
-        let merged = Kubeconfig::read_from(&path).map(without_emptiness).and_then(|next| kubeconfig.merge(next));
-        kubeconfig = merged.map_err(|source| ReadError::Load { path, source: Box::new(source) })?;
+        let merged = Kubeconfig::read_from(&path)
+            .map(without_emptiness)
+            .and_then(|next| kubeconfig.merge(next));
+        kubeconfig = merged.map_err(|source| ReadError::Load {
+            path,
+            source: Box::new(source),
+        })?;
     }
-    Ok(Read { kubeconfig, looked: looked.join(", ") })
+    Ok(Read {
+        kubeconfig,
+        looked: looked.join(", "),
+    })
 }
 
-/// `kubectl config` writes an empty current context where there is none; it must not win over another file's.
+/// `kubectl config` writes an empty current context where there is none; it must not win over
+/// another file's.
 fn without_emptiness(mut kubeconfig: Kubeconfig) -> Kubeconfig {
     kubeconfig.current_context = given(kubeconfig.current_context.as_ref());
     kubeconfig
@@ -130,7 +167,9 @@ fn without_emptiness(mut kubeconfig: Kubeconfig) -> Kubeconfig {
 
 /// Whether a kubeconfig says nothing at all.
 pub fn is_empty(kubeconfig: &Kubeconfig) -> bool {
-    kubeconfig.contexts.is_empty() && kubeconfig.clusters.is_empty() && kubeconfig.auth_infos.is_empty()
+    kubeconfig.contexts.is_empty()
+        && kubeconfig.clusters.is_empty()
+        && kubeconfig.auth_infos.is_empty()
 }
 
 /// What the flags mean: one cluster, one way to log in, one namespace.
@@ -156,28 +195,53 @@ pub fn select(kubeconfig: &Kubeconfig, flags: &ConnectionFlags) -> Result<Select
     override_cluster(&mut cluster, flags)?;
     let mut user = user(kubeconfig, &context, flags)?;
     override_user(&mut user, flags)?;
-    let server = given(cluster.server.as_ref()).ok_or(SelectError::NoServer { name: context.cluster })?;
+    let server = given(cluster.server.as_ref()).ok_or(SelectError::NoServer {
+        name: context.cluster,
+    })?;
     cluster.server = Some(with_scheme(&server, &cluster, &user));
-    Ok(Selected { context: name, namespace: context.namespace, cluster, user })
+    Ok(Selected {
+        context: name,
+        namespace: context.namespace,
+        cluster,
+        user,
+    })
 }
 
-fn context(kubeconfig: &Kubeconfig, flags: &ConnectionFlags) -> Result<(String, Context), SelectError> {
-    let Some(name) = given(flags.context.as_ref()).or_else(|| kubeconfig.current_context.clone()) else {
+fn context(
+    kubeconfig: &Kubeconfig,
+    flags: &ConnectionFlags,
+) -> Result<(String, Context), SelectError> {
+    let Some(name) = given(flags.context.as_ref()).or_else(|| kubeconfig.current_context.clone())
+    else {
         // --server or --cluster say enough.
         let enough = given(flags.server.as_ref()).or_else(|| given(flags.cluster.as_ref()));
-        return enough.map(|_| (NAMELESS.to_owned(), Context::default())).ok_or(SelectError::NoCurrentContext);
+        return enough
+            .map(|_| (NAMELESS.to_owned(), Context::default()))
+            .ok_or(SelectError::NoCurrentContext);
     };
-    let found = kubeconfig.contexts.iter().find(|named| named.name == name).and_then(|named| named.context.clone());
+    let found = kubeconfig
+        .contexts
+        .iter()
+        .find(|named| named.name == name)
+        .and_then(|named| named.context.clone());
     match found {
         Some(context) => Ok((name, context)),
         None => Err(SelectError::NoContext { name }),
     }
 }
 
-fn cluster(kubeconfig: &Kubeconfig, context: &Context, flags: &ConnectionFlags) -> Result<Cluster, SelectError> {
+fn cluster(
+    kubeconfig: &Kubeconfig,
+    context: &Context,
+    flags: &ConnectionFlags,
+) -> Result<Cluster, SelectError> {
     let asked = given(flags.cluster.as_ref());
     let name = asked.as_ref().unwrap_or(&context.cluster);
-    let found = kubeconfig.clusters.iter().find(|named| named.name == *name).and_then(|named| named.cluster.clone());
+    let found = kubeconfig
+        .clusters
+        .iter()
+        .find(|named| named.name == *name)
+        .and_then(|named| named.cluster.clone());
     match found {
         Some(cluster) => Ok(cluster),
         // A context may dangle as long as the flag says where to go.
@@ -186,10 +250,17 @@ fn cluster(kubeconfig: &Kubeconfig, context: &Context, flags: &ConnectionFlags) 
     }
 }
 
-fn user(kubeconfig: &Kubeconfig, context: &Context, flags: &ConnectionFlags) -> Result<AuthInfo, SelectError> {
+fn user(
+    kubeconfig: &Kubeconfig,
+    context: &Context,
+    flags: &ConnectionFlags,
+) -> Result<AuthInfo, SelectError> {
     let asked = given(flags.user.as_ref());
     let name = asked.as_ref().or(context.user.as_ref());
-    let named = kubeconfig.auth_infos.iter().find(|named| Some(&named.name) == name);
+    let named = kubeconfig
+        .auth_infos
+        .iter()
+        .find(|named| Some(&named.name) == name);
     match (named, asked) {
         (Some(named), _) => Ok(named.auth_info.clone().unwrap_or_default()),
         (None, Some(name)) => Err(SelectError::NoUser { name }),
@@ -219,7 +290,8 @@ fn override_cluster(cluster: &mut Cluster, flags: &ConnectionFlags) -> Result<()
     Ok(())
 }
 
-/// Credentials on the command line are instead of all that the kubeconfig has: kube would prefer some of those.
+/// Credentials on the command line are instead of all that the kubeconfig has: kube would prefer
+/// some of those.
 ///
 /// # Errors
 /// When the flags contradict each other.
@@ -236,13 +308,21 @@ pub fn override_user(user: &mut AuthInfo, flags: &ConnectionFlags) -> Result<(),
 }
 
 fn login(flags: &ConnectionFlags) -> Result<AuthInfo, SelectError> {
-    let [token, username, password] = [&flags.token, &flags.username, &flags.password].map(|flag| given(flag.as_ref()));
-    let [certificate, key] = [&flags.client_certificate, &flags.client_key].map(|flag| given(flag.as_ref()));
+    let [token, username, password] =
+        [&flags.token, &flags.username, &flags.password].map(|flag| given(flag.as_ref()));
+    let [certificate, key] =
+        [&flags.client_certificate, &flags.client_key].map(|flag| given(flag.as_ref()));
     if token.is_some() && (username.is_some() || password.is_some()) {
         return Err(SelectError::TokenAndPassword);
     }
-    together(("--username", username.is_some()), ("--password", password.is_some()))?;
-    together(("--client-certificate", certificate.is_some()), ("--client-key", key.is_some()))?;
+    together(
+        ("--username", username.is_some()),
+        ("--password", password.is_some()),
+    )?;
+    together(
+        ("--client-certificate", certificate.is_some()),
+        ("--client-key", key.is_some()),
+    )?;
     Ok(AuthInfo {
         token: token.map(SecretString::from),
         username,
@@ -273,7 +353,9 @@ fn impersonate(user: &mut AuthInfo, flags: &ConnectionFlags) -> Result<(), Selec
             user.impersonate_uid = uid;
             user.impersonate_user_extra = None;
         }
-        None if (groups.is_some() || uid.is_some()) && user.impersonate.is_none() => return Err(SelectError::AsNobody),
+        None if (groups.is_some() || uid.is_some()) && user.impersonate.is_none() => {
+            return Err(SelectError::AsNobody);
+        }
         None => {
             user.impersonate_groups = groups.or(user.impersonate_groups.take());
             user.impersonate_uid = uid.or(user.impersonate_uid.take());
@@ -291,7 +373,8 @@ fn with_scheme(server: &str, cluster: &Cluster, user: &AuthInfo) -> String {
     if server.contains("://") {
         return server.to_owned();
     }
-    let authority = cluster.certificate_authority.is_some() || cluster.certificate_authority_data.is_some();
+    let authority =
+        cluster.certificate_authority.is_some() || cluster.certificate_authority_data.is_some();
     let certificate = user.client_certificate.is_some() || user.client_certificate_data.is_some();
     let tls = authority || certificate || cluster.insecure_skip_tls_verify == Some(true);
     format!("{}://{server}", if tls { "https" } else { "http" })
@@ -334,7 +417,12 @@ users:
 
     #[test]
     fn the_current_context_is_used() {
-        let Selected { cluster, user, namespace, .. } = selected(&ConnectionFlags::default());
+        let Selected {
+            cluster,
+            user,
+            namespace,
+            ..
+        } = selected(&ConnectionFlags::default());
         assert_eq!(cluster.server, Some("https://dev:6443".to_owned()));
         assert!(user.exec.is_some());
         assert_eq!(namespace, Some("web".to_owned()));
@@ -348,7 +436,12 @@ users:
             user: Some("amy".to_owned()),
             ..Default::default()
         };
-        let Selected { cluster, user, namespace, .. } = selected(&flags);
+        let Selected {
+            cluster,
+            user,
+            namespace,
+            ..
+        } = selected(&flags);
         assert_eq!(cluster.server, Some("https://prod:6443".to_owned()));
         assert_eq!(user.token.unwrap().expose_secret(), "amys");
         assert_eq!(namespace, Some("web".to_owned()));
@@ -356,11 +449,19 @@ users:
 
     #[test]
     fn a_token_is_instead_of_every_other_credential() {
-        let Selected { user, .. } =
-            selected(&ConnectionFlags { token: Some("secret".to_owned()), ..Default::default() });
+        let Selected { user, .. } = selected(&ConnectionFlags {
+            token: Some("secret".to_owned()),
+            ..Default::default()
+        });
         assert_eq!(user.token.as_ref().unwrap().expose_secret(), "secret");
-        let rest = AuthInfo { token: None, ..user };
-        assert_eq!(serde_json::to_value(rest).unwrap(), serde_json::to_value(AuthInfo::default()).unwrap());
+        let rest = AuthInfo {
+            token: None,
+            ..user
+        };
+        assert_eq!(
+            serde_json::to_value(rest).unwrap(),
+            serde_json::to_value(AuthInfo::default()).unwrap()
+        );
     }
 
     #[test]
@@ -377,24 +478,31 @@ users:
 
     #[test]
     fn not_checking_the_certificate_drops_the_certificate_authority() {
-        let Selected { cluster, .. } =
-            selected(&ConnectionFlags { insecure_skip_tls_verify: Some(true), ..Default::default() });
+        let Selected { cluster, .. } = selected(&ConnectionFlags {
+            insecure_skip_tls_verify: Some(true),
+            ..Default::default()
+        });
         assert_eq!(cluster.certificate_authority_data, None);
         assert_eq!(cluster.insecure_skip_tls_verify, Some(true));
     }
 
     #[test]
     fn a_certificate_authority_file_goes_before_the_data_of_the_kubeconfig() {
-        let Selected { cluster, .. } =
-            selected(&ConnectionFlags { certificate_authority: Some("ca.crt".to_owned()), ..Default::default() });
+        let Selected { cluster, .. } = selected(&ConnectionFlags {
+            certificate_authority: Some("ca.crt".to_owned()),
+            ..Default::default()
+        });
         assert_eq!(cluster.certificate_authority_data, None);
         assert_eq!(cluster.certificate_authority, Some("ca.crt".to_owned()));
     }
 
     #[test]
     fn impersonating_another_leaves_out_the_groups_of_the_one_in_the_kubeconfig() {
-        let flags =
-            ConnectionFlags { context: Some("prod".to_owned()), as_user: Some("bob".to_owned()), ..Default::default() };
+        let flags = ConnectionFlags {
+            context: Some("prod".to_owned()),
+            as_user: Some("bob".to_owned()),
+            ..Default::default()
+        };
         let Selected { user, .. } = selected(&flags);
         assert_eq!(user.impersonate, Some("bob".to_owned()));
         assert_eq!(user.impersonate_groups, None);
@@ -403,10 +511,15 @@ users:
 
     #[test]
     fn a_server_without_a_scheme_is_asked_over_tls_where_tls_is_configured() {
-        let Selected { cluster, .. } =
-            selected(&ConnectionFlags { server: Some("other:1".to_owned()), ..Default::default() });
+        let Selected { cluster, .. } = selected(&ConnectionFlags {
+            server: Some("other:1".to_owned()),
+            ..Default::default()
+        });
         assert_eq!(cluster.server, Some("https://other:1".to_owned()));
-        let flags = ConnectionFlags { server: Some("other:1".to_owned()), ..Default::default() };
+        let flags = ConnectionFlags {
+            server: Some("other:1".to_owned()),
+            ..Default::default()
+        };
         let selected = select(&Kubeconfig::default(), &flags).unwrap();
         assert_eq!(selected.cluster.server, Some("http://other:1".to_owned()));
     }
@@ -417,13 +530,33 @@ users:
 
     #[test]
     fn what_is_not_there_is_named() {
-        let message = refused(&ConnectionFlags { context: Some("tset".to_owned()), ..Default::default() });
-        assert!(message.starts_with("context tset does not exist"), "{message}");
-        let message = refused(&ConnectionFlags { cluster: Some("tset".to_owned()), ..Default::default() });
-        assert!(message.starts_with("cluster tset does not exist"), "{message}");
-        let message = refused(&ConnectionFlags { user: Some("tset".to_owned()), ..Default::default() });
-        assert!(message.starts_with("auth info tset does not exist"), "{message}");
-        let message = select(&Kubeconfig::default(), &ConnectionFlags::default()).unwrap_err().to_string();
+        let message = refused(&ConnectionFlags {
+            context: Some("tset".to_owned()),
+            ..Default::default()
+        });
+        assert!(
+            message.starts_with("context tset does not exist"),
+            "{message}"
+        );
+        let message = refused(&ConnectionFlags {
+            cluster: Some("tset".to_owned()),
+            ..Default::default()
+        });
+        assert!(
+            message.starts_with("cluster tset does not exist"),
+            "{message}"
+        );
+        let message = refused(&ConnectionFlags {
+            user: Some("tset".to_owned()),
+            ..Default::default()
+        });
+        assert!(
+            message.starts_with("auth info tset does not exist"),
+            "{message}"
+        );
+        let message = select(&Kubeconfig::default(), &ConnectionFlags::default())
+            .unwrap_err()
+            .to_string();
         assert!(message.contains("no current context"), "{message}");
     }
 
@@ -436,7 +569,10 @@ users:
             ..Default::default()
         };
         assert!(refused(&both).contains("either --token"));
-        let half = ConnectionFlags { client_key: Some("k".to_owned()), ..Default::default() };
+        let half = ConnectionFlags {
+            client_key: Some("k".to_owned()),
+            ..Default::default()
+        };
         assert_eq!(refused(&half), "--client-key needs --client-certificate");
         let checked = ConnectionFlags {
             certificate_authority: Some("ca".to_owned()),
@@ -444,28 +580,44 @@ users:
             ..Default::default()
         };
         assert!(refused(&checked).contains("either --certificate-authority"));
-        let nobody = ConnectionFlags { as_group: vec!["g".to_owned()], ..Default::default() };
+        let nobody = ConnectionFlags {
+            as_group: vec!["g".to_owned()],
+            ..Default::default()
+        };
         assert!(refused(&nobody).contains("need --as"));
     }
 
     #[test]
-    fn of_several_files_the_first_wins_missing_ones_are_passed_over_and_paths_are_relative_to_the_file() {
+    fn of_several_files_the_first_wins_missing_ones_are_passed_over_and_paths_are_relative_to_the_file()
+     {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
-        write("one", "current-context: ''\nusers: [{name: jane, user: {tokenFile: jane.token}}]\n");
-        write("two", "current-context: dev\nusers: [{name: jane, user: {token: other}}]\n");
+        write(
+            "one",
+            "current-context: ''\nusers: [{name: jane, user: {tokenFile: jane.token}}]\n",
+        );
+        write(
+            "two",
+            "current-context: dev\nusers: [{name: jane, user: {token: other}}]\n",
+        );
         let files = ["one", "gone", "two"].map(|name| dir.path().join(name));
         let joined = std::env::join_paths(&files).unwrap();
         let read = merge(usual_files(Some(joined))).unwrap().kubeconfig;
         assert_eq!(read.current_context, Some("dev".to_owned()));
         let jane = read.auth_infos[0].auth_info.as_ref().unwrap();
-        assert_eq!(jane.token_file, Some(dir.path().join("jane.token").to_string_lossy().into_owned()));
+        assert_eq!(
+            jane.token_file,
+            Some(dir.path().join("jane.token").to_string_lossy().into_owned())
+        );
         assert!(jane.token.is_none());
     }
 
     #[test]
     fn a_file_that_the_flag_names_must_be_there() {
-        let message = read(Some(Path::new("/nowhere/config"))).err().unwrap().to_string();
+        let message = read(Some(Path::new("/nowhere/config")))
+            .err()
+            .unwrap()
+            .to_string();
         assert_eq!(message, "--kubeconfig: there is no file /nowhere/config");
     }
 
@@ -475,6 +627,9 @@ users:
         let path = dir.path().join("config");
         std::fs::write(&path, "users: 3").unwrap();
         let message = read(Some(&path)).err().unwrap().to_string();
-        assert!(message.starts_with(&format!("cannot load the kubeconfig {}", path.display())), "{message}");
+        assert!(
+            message.starts_with(&format!("cannot load the kubeconfig {}", path.display())),
+            "{message}"
+        );
     }
 }

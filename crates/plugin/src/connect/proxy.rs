@@ -1,4 +1,5 @@
-//! Which proxy leads to the API server, by Go's rules (golang.org/x/net/http/httpproxy), which kubectl follows.
+//! Which proxy leads to the API server, by Go's rules (golang.org/x/net/http/httpproxy), which
+//! kubectl follows.
 //!
 //! kube matches `NO_PROXY` against the address of the proxy instead of that of the server.
 
@@ -22,7 +23,10 @@ pub struct Proxies {
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
     /// Not a URL.
-    #[error("cannot use the proxy {}: it is not a URL like http://proxy:3128", safe_word(url))]
+    #[error(
+        "cannot use the proxy {}: it is not a URL like http://proxy:3128",
+        safe_word(url)
+    )]
     Malformed {
         /// What is configured.
         url: String,
@@ -38,39 +42,77 @@ impl Proxies {
             let value = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
             value(name).or_else(|| value(&name.to_lowercase()))
         };
-        Self { https: read("HTTPS_PROXY"), http: read("HTTP_PROXY"), none: read("NO_PROXY") }
+        Self {
+            https: read("HTTPS_PROXY"),
+            http: read("HTTP_PROXY"),
+            none: read("NO_PROXY"),
+        }
     }
 
-    /// The proxy for a server. One that the kubeconfig names is used whatever `NO_PROXY` says, as kubectl does.
+    /// The proxy for a server. One that the kubeconfig names is used whatever `NO_PROXY` says, as
+    /// kubectl does.
     ///
     /// # Errors
     /// When what is configured is not a URL.
-    pub fn for_server(&self, server: &Uri, configured: Option<&str>) -> Result<Option<Uri>, ProxyError> {
-        let usual = if is_https(server) { &self.https } else { &self.http };
+    pub fn for_server(
+        &self,
+        server: &Uri,
+        configured: Option<&str>,
+    ) -> Result<Option<Uri>, ProxyError> {
+        let usual = if is_https(server) {
+            &self.https
+        } else {
+            &self.http
+        };
         let usual = usual.as_deref().filter(|_| !self.passes_by(server));
         configured.or(usual).map(parse).transpose()
     }
 
     fn passes_by(&self, server: &Uri) -> bool {
-        let host = server.host().unwrap_or_default().trim_matches(['[', ']']).to_lowercase();
-        let port = server.port_u16().unwrap_or(if is_https(server) { 443 } else { 80 });
-        let patterns = self.none.as_deref().unwrap_or_default().split(',').map(str::trim);
-        is_local(&host) || patterns.filter(|pattern| !pattern.is_empty()).any(|pattern| matches(pattern, &host, port))
+        let host = server
+            .host()
+            .unwrap_or_default()
+            .trim_matches(['[', ']'])
+            .to_lowercase();
+        let port = server
+            .port_u16()
+            .unwrap_or(if is_https(server) { 443 } else { 80 });
+        let patterns = self
+            .none
+            .as_deref()
+            .unwrap_or_default()
+            .split(',')
+            .map(str::trim);
+        is_local(&host)
+            || patterns
+                .filter(|pattern| !pattern.is_empty())
+                .any(|pattern| matches(pattern, &host, port))
     }
 }
 
 /// As Go, an address without a scheme is taken for one of an HTTP proxy.
 fn parse(url: &str) -> Result<Uri, ProxyError> {
-    let with_scheme = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-    with_scheme.parse().map_err(|source| ProxyError::Malformed { url: url.to_owned(), source })
+    let with_scheme = if url.contains("://") {
+        url.to_owned()
+    } else {
+        format!("http://{url}")
+    };
+    with_scheme.parse().map_err(|source| ProxyError::Malformed {
+        url: url.to_owned(),
+        source,
+    })
 }
 
 fn is_local(host: &str) -> bool {
-    host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    host == "localhost"
+        || host
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-/// Whether one entry of `NO_PROXY` means this server: `*`, an address, a network, a domain with its subdomains, or
-/// (with a dot in front) its subdomains alone; each but networks with a port or without.
+/// Whether one entry of `NO_PROXY` means this server: `*`, an address, a network, a domain with its
+/// subdomains, or (with a dot in front) its subdomains alone; each but networks with a port or
+/// without.
 fn matches(pattern: &str, host: &str, port: u16) -> bool {
     let pattern = pattern.to_lowercase();
     if pattern == "*" {
@@ -109,7 +151,8 @@ fn split_port(pattern: &str) -> (&str, Option<u16>) {
 }
 
 fn is_below(host: &str, domain: &str) -> bool {
-    host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.') && rest.len() > 1)
+    host.strip_suffix(domain)
+        .is_some_and(|rest| rest.ends_with('.') && rest.len() > 1)
 }
 
 /// Whether a URL asks for TLS.
@@ -124,8 +167,15 @@ mod tests {
     use super::*;
 
     fn proxy(none: &str, server: &str) -> Option<String> {
-        let proxies = Proxies { https: Some("http://proxy:3128".to_owned()), http: None, none: Some(none.to_owned()) };
-        proxies.for_server(&server.parse().unwrap(), None).unwrap().map(|uri| uri.to_string())
+        let proxies = Proxies {
+            https: Some("http://proxy:3128".to_owned()),
+            http: None,
+            none: Some(none.to_owned()),
+        };
+        proxies
+            .for_server(&server.parse().unwrap(), None)
+            .unwrap()
+            .map(|uri| uri.to_string())
     }
 
     #[rstest]
@@ -166,8 +216,13 @@ mod tests {
 
     #[test]
     fn the_proxy_of_the_kubeconfig_is_used_whatever_no_proxy_says() {
-        let proxies = Proxies { none: Some("*".to_owned()), ..Proxies::default() };
-        let uri = proxies.for_server(&"https://api".parse().unwrap(), Some("socks5://sock:1080")).unwrap();
+        let proxies = Proxies {
+            none: Some("*".to_owned()),
+            ..Proxies::default()
+        };
+        let uri = proxies
+            .for_server(&"https://api".parse().unwrap(), Some("socks5://sock:1080"))
+            .unwrap();
         assert_eq!(uri.unwrap().to_string(), "socks5://sock:1080/");
     }
 
@@ -178,8 +233,13 @@ mod tests {
 
     #[test]
     fn a_proxy_that_is_no_url_is_refused() {
-        let message =
-            Proxies::default().for_server(&"https://api".parse().unwrap(), Some("a b")).unwrap_err().to_string();
-        assert_eq!(message, "cannot use the proxy \"a b\": it is not a URL like http://proxy:3128");
+        let message = Proxies::default()
+            .for_server(&"https://api".parse().unwrap(), Some("a b"))
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            message,
+            "cannot use the proxy \"a b\": it is not a URL like http://proxy:3128"
+        );
     }
 }

@@ -16,10 +16,11 @@ fn request(door: &str, more: &Value) -> AccessRequest {
         },
         "execOptions": {},
     });
-    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    spec.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     let metadata = json!({"name": "access-jane-x", "namespace": "shop"});
-    let object =
-        json!({"apiVersion": "spreadgroup.com/v1", "kind": "AccessRequest", "metadata": metadata, "spec": spec});
+    let object = json!({"apiVersion": "spreadgroup.com/v1", "kind": "AccessRequest", "metadata": metadata, "spec": spec});
     serde_json::from_value(object).unwrap()
 }
 
@@ -41,8 +42,7 @@ How long     once
 jane can attach to container web of pod web-0 once, in namespace shop: see what it prints.
 ";
     assert_eq!(summary_of("attach", &silent), expected);
-    let typing =
-        json!({"attachOptions": {"stdin": true, "tty": true, "container": "web"}, "validFor": "1h", "follows": "a"});
+    let typing = json!({"attachOptions": {"stdin": true, "tty": true, "container": "web"}, "validFor": "1h", "follows": "a"});
     let expected = "\
 Who          jane
 Asks for     attach to what runs in the container
@@ -72,7 +72,13 @@ How long     once
 jane can forward ports to pod web-0 once, in namespace shop. Ports CANNOT be limited: any port of the pod can be \
 reached, for as long as that kubectl runs.
 ";
-    assert_eq!(summary_of("portforward", &json!({"portForwardOptions": {"ports": [80, 443]}})), expected);
+    assert_eq!(
+        summary_of(
+            "portforward",
+            &json!({"portForwardOptions": {"ports": [80, 443]}})
+        ),
+        expected
+    );
     assert!(summary_of("portforward", &json!({})).contains("Ports        ANY (none is named)\n"));
 }
 
@@ -100,7 +106,10 @@ jane can copy into container web of pod web-0 once, in namespace shop, and so wr
     assert!(summary_of("exec", &spec).contains("and so write ANY file in it."));
     spec["execOptions"]["command"] = json!(["tar", "-xmf", "-", "-C", "/etc"]);
     let another = summary_of("exec", &spec);
-    assert!(another.contains("Asks for     what is not understood: execOptions.command is not what"), "{another}");
+    assert!(
+        another.contains("Asks for     what is not understood: execOptions.command is not what"),
+        "{another}"
+    );
     assert!(another.ends_with("do not grant it.\n"), "{another}");
 }
 
@@ -155,8 +164,12 @@ jane can add this container to pod web-0 once, and attach to it, in namespace sh
 
 #[test]
 fn a_plain_debug_container_says_what_is_left_to_image_and_kubectl() {
-    let container = json!({"image": "busybox", "securityContext": {"capabilities": {"add": ["SYS_PTRACE"]}}});
-    let text = summary_of("ephemeralcontainers", &json!({"ephemeralContainer": container}));
+    let container =
+        json!({"image": "busybox", "securityContext": {"capabilities": {"add": ["SYS_PTRACE"]}}});
+    let text = summary_of(
+        "ephemeralcontainers",
+        &json!({"ephemeralContainer": container}),
+    );
     let expected = r#"Image        "busybox"
 Named        (any name)
 Sees         its own processes
@@ -171,7 +184,10 @@ Attach       no
 fn rights_that_no_profile_gives_are_shown_as_they_are() {
     let rights = json!({"privileged": true, "runAsUser": 0});
     let container = json!({"image": "busybox", "securityContext": rights});
-    let text = summary_of("ephemeralcontainers", &json!({"ephemeralContainer": container}));
+    let text = summary_of(
+        "ephemeralcontainers",
+        &json!({"ephemeralContainer": container}),
+    );
     let line = "Rights       PRIVILEGED: root on the node {\"privileged\":true,\"runAsUser\":0}\n";
     assert!(text.contains(line), "{text}");
     assert!(text.contains("ROOT ON THE NODE"), "{text}");
@@ -181,25 +197,47 @@ fn rights_that_no_profile_gives_are_shown_as_they_are() {
 fn a_request_that_says_two_things_is_not_understood() {
     let spec = json!({"portForwardOptions": {}, "anyCommand": true});
     let text = summary_of("portforward", &spec);
-    assert!(text.contains("Asks for     what is not understood: anyCommand says nothing of"), "{text}");
+    assert!(
+        text.contains("Asks for     what is not understood: anyCommand says nothing of"),
+        "{text}"
+    );
 }
 
 #[test]
 fn every_door_fits_a_table() {
     let brief = |door: &str, more: &Value| summary::command_line(&request(door, more));
-    let container = json!({"image": "busybox", "command": ["sh"], "securityContext": {"privileged": true}});
+    let container =
+        json!({"image": "busybox", "command": ["sh"], "securityContext": {"privileged": true}});
     let debug = json!({"ephemeralContainer": container, "attach": true});
-    assert_eq!(brief("ephemeralcontainers", &debug), r#"debug PRIVILEGED "busybox" ["sh"], attach"#);
-    assert_eq!(brief("attach", &json!({"attachOptions": {"stdin": true}})), "attach, STDIN");
+    assert_eq!(
+        brief("ephemeralcontainers", &debug),
+        r#"debug PRIVILEGED "busybox" ["sh"], attach"#
+    );
+    assert_eq!(
+        brief("attach", &json!({"attachOptions": {"stdin": true}})),
+        "attach, STDIN"
+    );
     assert_eq!(brief("attach", &json!({})), "attach");
     let ports = json!({"portForwardOptions": {"ports": [80]}});
-    assert_eq!(brief("portforward", &ports), "port-forward ANY (wanted: 80)");
+    assert_eq!(
+        brief("portforward", &ports),
+        "port-forward ANY (wanted: 80)"
+    );
     let to = json!({"copy": {"direction": "to", "path": "/a b/c", "directory": "/a b"}});
     assert_eq!(brief("exec", &to), r#"cp to "/a b/c", unpacked in "/a b""#);
-    assert_eq!(brief("exec", &json!({"copy": {"direction": "from", "path": "/a"}})), r#"cp from "/a""#);
+    assert_eq!(
+        brief(
+            "exec",
+            &json!({"copy": {"direction": "from", "path": "/a"}})
+        ),
+        r#"cp from "/a""#
+    );
     assert_eq!(brief("proxy", &json!({})), "(not understood)");
     assert_eq!(summary::container(&request("portforward", &json!({}))), "-");
-    assert_eq!(summary::container(&request("attach", &json!({}))), "(the default one)");
+    assert_eq!(
+        summary::container(&request("attach", &json!({}))),
+        "(the default one)"
+    );
 }
 
 fn texts() -> impl Strategy<Value = Option<String>> {
@@ -207,24 +245,47 @@ fn texts() -> impl Strategy<Value = Option<String>> {
 }
 
 fn containers() -> impl Strategy<Value = EphemeralContainer> {
-    let words = || prop::option::of(prop::collection::vec(texts().prop_map(Option::unwrap_or_default), 1..3));
-    let parts = (texts(), texts(), texts(), words(), words(), texts(), any::<(bool, bool)>());
-    parts.prop_map(|(image, name, target, command, args, value, (stdin, tty))| EphemeralContainer {
-        image: image.unwrap_or_default(),
-        name,
-        target_container_name: target,
-        command,
-        args,
-        env: value.map(|value| vec![api::objects::EnvVar { name: "A".to_owned(), value: Some(value) }]),
-        stdin: stdin.then_some(true),
-        tty: tty.then_some(true),
-        ..EphemeralContainer::default()
-    })
+    let words = || {
+        prop::option::of(prop::collection::vec(
+            texts().prop_map(Option::unwrap_or_default),
+            1..3,
+        ))
+    };
+    let parts = (
+        texts(),
+        texts(),
+        texts(),
+        words(),
+        words(),
+        texts(),
+        any::<(bool, bool)>(),
+    );
+    parts.prop_map(
+        |(image, name, target, command, args, value, (stdin, tty))| EphemeralContainer {
+            image: image.unwrap_or_default(),
+            name,
+            target_container_name: target,
+            command,
+            args,
+            env: value.map(|value| {
+                vec![api::objects::EnvVar {
+                    name: "A".to_owned(),
+                    value: Some(value),
+                }]
+            }),
+            stdin: stdin.then_some(true),
+            tty: tty.then_some(true),
+            ..EphemeralContainer::default()
+        },
+    )
 }
 
 fn debug(container: &EphemeralContainer) -> String {
     let container = serde_json::to_value(container).unwrap();
-    summary_of("ephemeralcontainers", &json!({"ephemeralContainer": container}))
+    summary_of(
+        "ephemeralcontainers",
+        &json!({"ephemeralContainer": container}),
+    )
 }
 
 proptest! {

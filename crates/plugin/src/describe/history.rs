@@ -18,20 +18,42 @@ struct Event {
 
 /// A line each: when, and what. `grants` are the answers, as far as they may be seen.
 pub fn of(request: &AccessRequest, grants: &[AccessGrant], now: &Zoned) -> Vec<String> {
-    let filed = request.metadata.creation_timestamp.as_ref().map(|at| event(at.0, filed(request)));
+    let filed = request
+        .metadata
+        .creation_timestamp
+        .as_ref()
+        .map(|at| event(at.0, filed(request)));
     let status = request.status.clone().unwrap_or_default();
-    let uses = status.uses.iter().map(|one| event(one.at.0, used(request, one)));
+    let uses = status
+        .uses
+        .iter()
+        .map(|one| event(one.at.0, used(request, one)));
     let answers = grants.iter().filter_map(|grant| answered(grant, request));
-    let looked = denied(request, grants).into_iter().chain(reviewed(request, grants));
-    let mut events: Vec<Event> =
-        filed.into_iter().chain(emergency(request)).chain(answers).chain(uses).chain(looked).collect();
+    let looked = denied(request, grants)
+        .into_iter()
+        .chain(reviewed(request, grants));
+    let mut events: Vec<Event> = filed
+        .into_iter()
+        .chain(emergency(request))
+        .chain(answers)
+        .chain(uses)
+        .chain(looked)
+        .collect();
     events.extend(end(request, now.timestamp()));
     events.extend(due(request, now.timestamp()));
-    // What happened at the same second stands as it was put together: filed before answered before used.
+    // What happened at the same second stands as it was put together: filed before answered before
+    // used.
     events.sort_by_key(|event| event.at);
-    let times: Vec<String> = events.iter().map(|event| times::told(event.at, now)).collect();
+    let times: Vec<String> = events
+        .iter()
+        .map(|event| times::told(event.at, now))
+        .collect();
     let width = times.iter().map(String::len).max().unwrap_or_default();
-    times.iter().zip(&events).map(|(time, event)| format!("{time:<width$}  {}", event.what)).collect()
+    times
+        .iter()
+        .zip(&events)
+        .map(|(time, event)| format!("{time:<width$}  {}", event.what))
+        .collect()
 }
 
 /// How many approvals there are, where more than one is needed: `1 of 2`.
@@ -42,9 +64,13 @@ pub fn approvals(request: &AccessRequest, grants: &[AccessGrant]) -> Option<Stri
 
 /// How many people have granted it, as far as their answers may be seen.
 pub fn approvers(request: &AccessRequest, grants: &[AccessGrant]) -> usize {
-    let granted = grants.iter().filter(|grant| grant.status == Some(GrantStatus::Granted) && is_for(grant, request));
-    let mut by: Vec<&str> =
-        granted.filter_map(|grant| grant.spec.granted_by.as_ref()).map(api::UserInfo::name).collect();
+    let granted = grants
+        .iter()
+        .filter(|grant| grant.status == Some(GrantStatus::Granted) && is_for(grant, request));
+    let mut by: Vec<&str> = granted
+        .filter_map(|grant| grant.spec.granted_by.as_ref())
+        .map(api::UserInfo::name)
+        .collect();
     by.sort_unstable();
     by.dedup();
     by.len()
@@ -61,17 +87,41 @@ fn event(at: Timestamp, what: String) -> Event {
 
 fn filed(request: &AccessRequest) -> String {
     let user = words::user(request);
-    match request.spec.created_by.as_ref().map(api::UserInfo::name).filter(|by| !by.is_empty()) {
+    match request
+        .spec
+        .created_by
+        .as_ref()
+        .map(api::UserInfo::name)
+        .filter(|by| !by.is_empty())
+    {
         Some(by) if safe_word(by) != user => format!("filed by {} for {user}", safe_word(by)),
         Some(_) | None => format!("filed by {user}"),
     }
 }
 
 fn answered(grant: &AccessGrant, request: &AccessRequest) -> Option<Event> {
-    let at = grant.metadata.creation_timestamp.as_ref().filter(|_| is_for(grant, request))?.0;
-    let by = grant.spec.granted_by.as_ref().map_or_else(|| "somebody".to_owned(), |by| safe_word(by.name()));
-    let reason = grant.spec.reason.as_deref().map(|reason| format!(": {}", safe(reason))).unwrap_or_default();
-    let valid = grant.spec.valid_for.as_deref().map(|text| format!(" for {}", words::shown_duration(text)));
+    let at = grant
+        .metadata
+        .creation_timestamp
+        .as_ref()
+        .filter(|_| is_for(grant, request))?
+        .0;
+    let by = grant
+        .spec
+        .granted_by
+        .as_ref()
+        .map_or_else(|| "somebody".to_owned(), |by| safe_word(by.name()));
+    let reason = grant
+        .spec
+        .reason
+        .as_deref()
+        .map(|reason| format!(": {}", safe(reason)))
+        .unwrap_or_default();
+    let valid = grant
+        .spec
+        .valid_for
+        .as_deref()
+        .map(|text| format!(" for {}", words::shown_duration(text)));
     let what = match grant.status? {
         GrantStatus::Granted => format!("granted by {by}{}{reason}", valid.unwrap_or_default()),
         GrantStatus::Denied => format!("denied by {by}{reason}"),
@@ -83,53 +133,101 @@ fn answered(grant: &AccessGrant, request: &AccessRequest) -> Option<Event> {
 /// A denial that only the status tells of: its grant is deleted, or may not be seen.
 fn denied(request: &AccessRequest, grants: &[AccessGrant]) -> Option<Event> {
     let denied = request.status.as_ref()?.denied.as_ref()?;
-    let told = grants.iter().any(|grant| grant.status == Some(GrantStatus::Denied) && is_for(grant, request));
-    let reason = denied.reason.as_deref().map(|reason| format!(": {}", safe(reason))).unwrap_or_default();
-    (!told).then(|| event(denied.at.0, format!("denied by {}{reason}", safe_word(&denied.by))))
+    let told = grants
+        .iter()
+        .any(|grant| grant.status == Some(GrantStatus::Denied) && is_for(grant, request));
+    let reason = denied
+        .reason
+        .as_deref()
+        .map(|reason| format!(": {}", safe(reason)))
+        .unwrap_or_default();
+    (!told).then(|| {
+        event(
+            denied.at.0,
+            format!("denied by {}{reason}", safe_word(&denied.by)),
+        )
+    })
 }
 
 /// That a policy let its user in without an approver.
 fn emergency(request: &AccessRequest) -> Option<Event> {
     let emergency = request.status.as_ref()?.emergency.as_ref()?;
     let policy = safe_word(&emergency.policy.name);
-    Some(event(emergency.since.0, format!("EMERGENCY: granted without approval by policy {policy}")))
+    Some(event(
+        emergency.since.0,
+        format!("EMERGENCY: granted without approval by policy {policy}"),
+    ))
 }
 
 /// A review that only the status tells of. Denying an emergency is a review too.
 fn reviewed(request: &AccessRequest, grants: &[AccessGrant]) -> Option<Event> {
     let reviewed = request.status.as_ref()?.reviewed.as_ref()?;
-    let looked = |grant: &&AccessGrant| grant.status != Some(GrantStatus::Granted) && is_for(grant, request);
+    let looked =
+        |grant: &&AccessGrant| grant.status != Some(GrantStatus::Granted) && is_for(grant, request);
     let by = safe_word(&reviewed.by);
-    let told = grants
-        .iter()
-        .filter(looked)
-        .any(|grant| grant.spec.granted_by.as_ref().is_some_and(|granted_by| safe_word(granted_by.name()) == by));
-    let reason = reviewed.reason.as_deref().map(|reason| format!(": {}", safe(reason))).unwrap_or_default();
+    let told = grants.iter().filter(looked).any(|grant| {
+        grant
+            .spec
+            .granted_by
+            .as_ref()
+            .is_some_and(|granted_by| safe_word(granted_by.name()) == by)
+    });
+    let reason = reviewed
+        .reason
+        .as_deref()
+        .map(|reason| format!(": {}", safe(reason)))
+        .unwrap_or_default();
     (!told).then(|| event(reviewed.at.0, format!("reviewed by {by}{reason}")))
 }
 
 /// Until when an emergency must be reviewed, or should have been.
 fn due(request: &AccessRequest, now: Timestamp) -> Option<Event> {
-    let emergency = request.status.as_ref()?.emergency.as_ref().filter(|_| request.is_unreviewed())?;
+    let emergency = request
+        .status
+        .as_ref()?
+        .emergency
+        .as_ref()
+        .filter(|_| request.is_unreviewed())?;
     let at = emergency.review_by.0;
-    Some(event(at, if at > now { "review is due" } else { "review was due: OVERDUE" }.to_owned()))
+    Some(event(
+        at,
+        if at > now {
+            "review is due"
+        } else {
+            "review was due: OVERDUE"
+        }
+        .to_owned(),
+    ))
 }
 
-/// `used in pod nginx-1`, by which door where it is another than exec, and what is known of the answer.
+/// `used in pod nginx-1`, by which door where it is another than exec, and what is known of the
+/// answer.
 fn used(request: &AccessRequest, spent: &Use) -> String {
-    let container = spent.container.as_deref().filter(|_| spent.sub_resource.is_some());
-    let container = container.map(|name| format!(", container {}", safe_word(name))).unwrap_or_default();
+    let container = spent
+        .container
+        .as_deref()
+        .filter(|_| spent.sub_resource.is_some());
+    let container = container
+        .map(|name| format!(", container {}", safe_word(name)))
+        .unwrap_or_default();
     let door = spent.sub_resource.as_deref().filter(|door| *door != "exec");
-    let door = door.map(|door| format!(" ({})", safe_word(door))).unwrap_or_default();
+    let door = door
+        .map(|door| format!(" ({})", safe_word(door)))
+        .unwrap_or_default();
     let outcome = match spent.outcome {
         Some(Outcome::Lost) => {
             let name = safe_word(&request.name_any());
-            format!(": LOST, for the answer came too late. To ask again: kubectl request again {name}")
+            format!(
+                ": LOST, for the answer came too late. To ask again: kubectl request again {name}"
+            )
         }
         Some(Outcome::Answered) => ": answered".to_owned(),
         None => String::new(),
     };
-    format!("used in pod {}{container}{door}{outcome}", safe_word(&spent.pod))
+    format!(
+        "used in pod {}{container}{door}{outcome}",
+        safe_word(&spent.pod)
+    )
 }
 
 /// When the access ends, or has.

@@ -1,7 +1,7 @@
 //! What a request is, in words.
 //!
-//! [`summary`]: what an approver reads of it; [`api::describe`]: what it asks for; [`history`]: what became of it. [`stored`]:
-//! whether what was stored is what was sent.
+//! [`summary`]: what an approver reads of it; [`api::describe`]: what it asks for; [`history`]:
+//! what became of it. [`stored`]: whether what was stored is what was sent.
 
 pub mod history;
 pub mod stored;

@@ -1,8 +1,8 @@
-//! Whether what was stored is what was sent. Other admission webhooks and policies may change our objects on their way,
-//! before our server seals them: only the client knows what was meant.
+//! Whether what was stored is what was sent. Other admission webhooks and policies may change our
+//! objects on their way, before our server seals them: only the client knows what was meant.
 //!
-//! Pure functions on values. What the server documents that it writes is taken over from what was stored; all else must
-//! be the same.
+//! Pure functions on values. What the server documents that it writes is taken over from what was
+//! stored; all else must be the same.
 
 use std::collections::BTreeSet;
 
@@ -17,17 +17,27 @@ use decide::text::safe;
 /// At most so many differences are told, each of at most so many characters.
 const SHOWN: (usize, usize) = (8, 160);
 
-/// What differs between a grant as it was sent and as it was stored, in words; nothing where it is the same.
+/// What differs between a grant as it was sent and as it was stored, in words; nothing where it is
+/// the same.
 pub fn grant_differs(sent: &AccessGrant, stored: &AccessGrant) -> Vec<String> {
     let mut expected = sent.clone();
     expected.spec.granted_by.clone_from(&stored.spec.granted_by);
     expected.spec.seal.clone_from(&stored.spec.seal);
     if expected.spec.request_uid.is_none() {
-        expected.spec.request_uid.clone_from(&stored.spec.request_uid);
+        expected
+            .spec
+            .request_uid
+            .clone_from(&stored.spec.request_uid);
     }
     let mut of = differences(&metadata(&sent.metadata), &metadata(&stored.metadata));
-    of.extend(differences(&json!({"spec": expected.spec}), &json!({"spec": stored.spec})));
-    of.extend(differences(&json!({"status": sent.status}), &json!({"status": stored.status})));
+    of.extend(differences(
+        &json!({"spec": expected.spec}),
+        &json!({"spec": stored.spec}),
+    ));
+    of.extend(differences(
+        &json!({"status": sent.status}),
+        &json!({"status": stored.status}),
+    ));
     told(of)
 }
 
@@ -36,7 +46,11 @@ pub fn request_differs(sent: &AccessRequest, stored: &AccessRequest) -> Vec<Stri
     let mut expected = sent.spec.clone();
     let there = &stored.spec;
     expected.created_by.clone_from(&there.created_by);
-    expected.user_info = requester(sent.spec.user_info.as_ref(), there.user_info.as_ref(), there.created_by.as_ref());
+    expected.user_info = requester(
+        sent.spec.user_info.as_ref(),
+        there.user_info.as_ref(),
+        there.created_by.as_ref(),
+    );
     if expected.for_object.uid.is_none() {
         expected.for_object.uid.clone_from(&there.for_object.uid);
     }
@@ -49,28 +63,46 @@ pub fn request_differs(sent: &AccessRequest, stored: &AccessRequest) -> Vec<Stri
         }
     }
     if let Some(options) = &there.exec_options {
-        fill(&mut expected.exec_options.get_or_insert_default().container, options.container.as_ref());
+        fill(
+            &mut expected.exec_options.get_or_insert_default().container,
+            options.container.as_ref(),
+        );
     }
     if let Some(options) = &there.attach_options {
         // Without options of its own, only a request to attach gets some from the server.
         if expected.for_object.sub_resource == "attach" || expected.attach_options.is_some() {
-            fill(&mut expected.attach_options.get_or_insert_default().container, options.container.as_ref());
+            fill(
+                &mut expected.attach_options.get_or_insert_default().container,
+                options.container.as_ref(),
+            );
         }
     }
     let mut of = differences(&metadata(&sent.metadata), &metadata(&stored.metadata));
-    of.extend(differences(&json!({"spec": expected}), &json!({"spec": there})));
+    of.extend(differences(
+        &json!({"spec": expected}),
+        &json!({"spec": there}),
+    ));
     told(of)
 }
 
-/// Who the access is for: whoever files it, or whoever they named. The server may take the authenticator's prefix off.
-fn requester(named: Option<&UserInfo>, stored: Option<&UserInfo>, filed_by: Option<&UserInfo>) -> Option<UserInfo> {
+/// Who the access is for: whoever files it, or whoever they named. The server may take the
+/// authenticator's prefix off.
+fn requester(
+    named: Option<&UserInfo>,
+    stored: Option<&UserInfo>,
+    filed_by: Option<&UserInfo>,
+) -> Option<UserInfo> {
     let same = match (named, stored, filed_by) {
         (Some(named), Some(stored), _) => is_name(stored.name(), named.name()),
         (None, Some(stored), Some(filed_by)) => stored.name() == filed_by.name(),
         (None, _, None) | (None, None, Some(_)) => true,
         (Some(_), None, _) => false,
     };
-    if same { stored.cloned() } else { named.or(filed_by).cloned() }
+    if same {
+        stored.cloned()
+    } else {
+        named.or(filed_by).cloned()
+    }
 }
 
 /// Whether a stored name is the one that was sent, or that behind a prefix such as `oidc:`.
@@ -86,7 +118,8 @@ fn fill(expected: &mut Option<String>, stored: Option<&String>) {
     }
 }
 
-/// What of the metadata says what an object is about. A label or annotation more gives nobody anything.
+/// What of the metadata says what an object is about. A label or annotation more gives nobody
+/// anything.
 fn metadata(of: &ObjectMeta) -> Value {
     json!({"metadata": {"namespace": of.namespace, "ownerReferences": of.owner_references}})
 }
@@ -97,7 +130,11 @@ fn differences(sent: &impl Serialize, stored: &impl Serialize) -> Vec<(String, V
     // What cannot be compared is not the same.
     match (serde_json::to_value(sent), serde_json::to_value(stored)) {
         (Ok(sent), Ok(stored)) => compare("", &sent, &stored, &mut found),
-        (sent, stored) => found.push((String::new(), sent.unwrap_or_default(), stored.unwrap_or_default())),
+        (sent, stored) => found.push((
+            String::new(),
+            sent.unwrap_or_default(),
+            stored.unwrap_or_default(),
+        )),
     }
     found
 }
@@ -106,8 +143,13 @@ fn compare(at: &str, sent: &Value, stored: &Value, found: &mut Vec<(String, Valu
     if let (Value::Object(one), Value::Object(other)) = (sent, stored) {
         let keys: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
         for key in keys {
-            let of = |map: &serde_json::Map<String, Value>| map.get(key).cloned().unwrap_or_default();
-            let at = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+            let of =
+                |map: &serde_json::Map<String, Value>| map.get(key).cloned().unwrap_or_default();
+            let at = if at.is_empty() {
+                key.clone()
+            } else {
+                format!("{at}.{key}")
+            };
             compare(&at, &of(one), &of(other), found);
         }
     } else if sent != stored {
@@ -121,7 +163,14 @@ fn told(differences: Vec<(String, Value, Value)>) -> Vec<String> {
     let mut lines: Vec<String> = differences
         .into_iter()
         .take(most)
-        .map(|(at, sent, stored)| format!("{}: sent {}, stored {}", safe(&at), shown(&sent), shown(&stored)))
+        .map(|(at, sent, stored)| {
+            format!(
+                "{}: sent {}, stored {}",
+                safe(&at),
+                shown(&sent),
+                shown(&stored)
+            )
+        })
         .collect();
     if more > 0 {
         lines.push(format!("and {more} more"));

@@ -1,4 +1,5 @@
-//! What an approver reads of a request: who, where, what, for how long, why, and what approving means.
+//! What an approver reads of a request: who, where, what, for how long, why, and what approving
+//! means.
 
 use std::fmt::Write as _;
 
@@ -42,20 +43,36 @@ pub fn of(request: &AccessRequest, shorter: Option<&str>) -> String {
     lines.text + "\n" + &sentence(request, &meaning, shorter) + "\n"
 }
 
-/// Where a request stands and what became of it, in the same layout. `grants` are the answers, as far as they may be
-/// seen.
+/// Where a request stands and what became of it, in the same layout. `grants` are the answers, as
+/// far as they may be seen.
 pub fn standing(request: &AccessRequest, grants: &[AccessGrant], now: &Zoned) -> String {
     let mut lines = Lines::default();
     lines.add("Status", phase(request));
     let status = request.status.clone().unwrap_or_default();
-    lines.add_some("Policy", status.granted_by_policy.map(|policy| safe_word(&policy.name)).as_deref());
-    let by: Vec<String> = status.granted_by.iter().map(|name| safe_word(name)).collect();
-    lines.add_some("Granted by", (!by.is_empty()).then(|| by.join(", ")).as_deref());
+    lines.add_some(
+        "Policy",
+        status
+            .granted_by_policy
+            .map(|policy| safe_word(&policy.name))
+            .as_deref(),
+    );
+    let by: Vec<String> = status
+        .granted_by
+        .iter()
+        .map(|name| safe_word(name))
+        .collect();
+    lines.add_some(
+        "Granted by",
+        (!by.is_empty()).then(|| by.join(", ")).as_deref(),
+    );
     lines.add_some("Approvals", history::approvals(request, grants).as_deref());
     lines.add_some("Emergency", emergency(request, now).as_deref());
     lines.add_some("Reviewed", reviewed(request, now).as_deref());
     let history = history::of(request, grants, now);
-    lines.add_some("History", (!history.is_empty()).then(|| history.join("\n")).as_deref());
+    lines.add_some(
+        "History",
+        (!history.is_empty()).then(|| history.join("\n")).as_deref(),
+    );
     lines.text
 }
 
@@ -73,13 +90,24 @@ pub fn phase(request: &AccessRequest) -> &'static str {
 /// `by amy at 16:04 +01:00 (2m ago): not in production`.
 pub fn denied(request: &AccessRequest, now: &Zoned) -> Option<String> {
     let denied = request.status.as_ref()?.denied.as_ref()?;
-    let reason = denied.reason.as_deref().map(|reason| format!(": {}", safe(reason))).unwrap_or_default();
-    Some(format!("by {} at {}{reason}", safe_word(&denied.by), times::told(denied.at.0, now)))
+    let reason = denied
+        .reason
+        .as_deref()
+        .map(|reason| format!(": {}", safe(reason)))
+        .unwrap_or_default();
+    Some(format!(
+        "by {} at {}{reason}",
+        safe_word(&denied.by),
+        times::told(denied.at.0, now)
+    ))
 }
 
 /// The phase, and of an emergency what is missing: `Used, unreviewed`, `Used, OVERDUE`.
 pub fn state(request: &AccessRequest, now: Timestamp) -> String {
-    let emergency = request.status.as_ref().and_then(|status| status.emergency.as_ref());
+    let emergency = request
+        .status
+        .as_ref()
+        .and_then(|status| status.emergency.as_ref());
     let phase = phase(request);
     match emergency.filter(|_| request.is_unreviewed()) {
         Some(emergency) if emergency.review_by.0 <= now => format!("{phase}, OVERDUE"),
@@ -94,7 +122,9 @@ fn emergency(request: &AccessRequest, now: &Zoned) -> Option<String> {
     let by = format!("by policy {}", safe_word(&emergency.policy.name));
     let until = times::told(emergency.review_by.0, now);
     Some(match request.is_unreviewed() {
-        true if emergency.review_by.0 <= now.timestamp() => format!("{by}, OVERDUE: to be reviewed until {until}"),
+        true if emergency.review_by.0 <= now.timestamp() => {
+            format!("{by}, OVERDUE: to be reviewed until {until}")
+        }
         true => format!("{by}, to be reviewed until {until}"),
         false => by,
     })
@@ -103,15 +133,30 @@ fn emergency(request: &AccessRequest, now: &Zoned) -> Option<String> {
 /// `by amy at 16:04 +01:00 (2m ago): as she says`.
 pub fn reviewed(request: &AccessRequest, now: &Zoned) -> Option<String> {
     let reviewed = request.status.as_ref()?.reviewed.as_ref()?;
-    let reason = reviewed.reason.as_deref().map(|reason| format!(": {}", safe(reason))).unwrap_or_default();
-    Some(format!("by {} at {}{reason}", safe_word(&reviewed.by), times::told(reviewed.at.0, now)))
+    let reason = reviewed
+        .reason
+        .as_deref()
+        .map(|reason| format!(": {}", safe(reason)))
+        .unwrap_or_default();
+    Some(format!(
+        "by {} at {}{reason}",
+        safe_word(&reviewed.by),
+        times::told(reviewed.at.0, now)
+    ))
 }
 
 /// That whoever asked was let in without an approver, and what follows.
 fn followed_up(request: &AccessRequest, now: &Zoned) -> String {
-    let emergency = request.status.as_ref().and_then(|status| status.emergency.as_ref());
-    let until = emergency.filter(|_| request.is_unreviewed()).map(|emergency| times::told(emergency.review_by.0, now));
-    until.map(|until| format!(", as an emergency: somebody must review it until {until}")).unwrap_or_default()
+    let emergency = request
+        .status
+        .as_ref()
+        .and_then(|status| status.emergency.as_ref());
+    let until = emergency
+        .filter(|_| request.is_unreviewed())
+        .map(|emergency| times::told(emergency.review_by.0, now));
+    until
+        .map(|until| format!(", as an emergency: somebody must review it until {until}"))
+        .unwrap_or_default()
 }
 
 /// What whoever asks is told where the same waits, or is granted already.
@@ -121,22 +166,33 @@ pub fn found(request: &AccessRequest, now: &Zoned) -> String {
         let (by, lasts, follows) = (by(request), lasts(request, now), followed_up(request, now));
         return format!("request {name} for the same is already granted{by}{lasts}{follows}");
     }
-    let since = request.creation_timestamp().map(|at| format!(", filed {}", times::relative(at.0, now)));
+    let since = request
+        .creation_timestamp()
+        .map(|at| format!(", filed {}", times::relative(at.0, now)));
     let since = since.unwrap_or_default();
-    format!("request {name} for the same waits for a grant already{since}: no other is filed (--new files one)")
+    format!(
+        "request {name} for the same waits for a grant already{since}: no other is filed (--new files one)"
+    )
 }
 
 /// That a request can be used.
 pub fn granted(request: &AccessRequest, now: &Zoned) -> String {
     let (by, lasts, follows) = (by(request), lasts(request, now), followed_up(request, now));
     let at_once = if follows.is_empty() { "" } else { " at once" };
-    format!("request {} is granted{at_once}{by}{lasts}{follows}", safe_word(&request.name_any()))
+    format!(
+        "request {} is granted{at_once}{by}{lasts}{follows}",
+        safe_word(&request.name_any())
+    )
 }
 
 /// ` by amy`, or ` by policy night-shift`.
 fn by(request: &AccessRequest) -> String {
     let status = request.status.clone().unwrap_or_default();
-    let by: Vec<String> = status.granted_by.iter().map(|name| safe_word(name)).collect();
+    let by: Vec<String> = status
+        .granted_by
+        .iter()
+        .map(|name| safe_word(name))
+        .collect();
     match status.granted_by_policy {
         Some(policy) => format!(" by policy {}", safe_word(&policy.name)),
         None if by.is_empty() => String::new(),
@@ -146,7 +202,10 @@ fn by(request: &AccessRequest) -> String {
 
 /// `, for one use`, or `, until 16:04 +01:00 (in 42m)`.
 fn lasts(request: &AccessRequest, now: &Zoned) -> String {
-    let ends = request.status.as_ref().and_then(|status| status.expires_at.as_ref());
+    let ends = request
+        .status
+        .as_ref()
+        .and_then(|status| status.expires_at.as_ref());
     match ends {
         _ if is_once(request) => ", for one use".to_owned(),
         Some(ends) => format!(", until {}", times::told(ends.0, now)),
@@ -167,7 +226,9 @@ pub fn target(request: &AccessRequest) -> String {
 
 /// The container that is meant, as far as the request names one.
 pub fn container(request: &AccessRequest) -> String {
-    Meaning::of(&request.spec).container().unwrap_or_else(|| "-".to_owned())
+    Meaning::of(&request.spec)
+        .container()
+        .unwrap_or_else(|| "-".to_owned())
 }
 
 /// The command on one line, or what is done instead of running one, in printable ASCII.
@@ -177,14 +238,24 @@ pub fn command_line(request: &AccessRequest) -> String {
 
 /// `once`, or how long the access lasts: `1h`.
 pub fn validity(request: &AccessRequest) -> String {
-    match request.spec.valid_for.as_deref().filter(|text| !text.is_empty()) {
+    match request
+        .spec
+        .valid_for
+        .as_deref()
+        .filter(|text| !text.is_empty())
+    {
         None => "once".to_owned(),
         Some(text) => shown_duration(text),
     }
 }
 
 fn is_once(request: &AccessRequest) -> bool {
-    request.spec.valid_for.as_deref().unwrap_or_default().is_empty()
+    request
+        .spec
+        .valid_for
+        .as_deref()
+        .unwrap_or_default()
+        .is_empty()
 }
 
 fn is_pod(request: &AccessRequest) -> bool {
@@ -193,8 +264,17 @@ fn is_pod(request: &AccessRequest) -> bool {
 }
 
 fn who(request: &AccessRequest) -> String {
-    let groups = request.spec.user_info.as_ref().and_then(|user| user.groups.as_deref()).unwrap_or_default();
-    let shown = groups.iter().map(|group| safe_word(group)).collect::<Vec<_>>().join(", ");
+    let groups = request
+        .spec
+        .user_info
+        .as_ref()
+        .and_then(|user| user.groups.as_deref())
+        .unwrap_or_default();
+    let shown = groups
+        .iter()
+        .map(|group| safe_word(group))
+        .collect::<Vec<_>>()
+        .join(", ");
     match groups.len() {
         0 => user(request),
         _ if shown.len() <= SHORT => format!("{} (groups: {shown})", user(request)),
@@ -204,7 +284,12 @@ fn who(request: &AccessRequest) -> String {
 
 fn filed_by_another(request: &AccessRequest) -> Option<String> {
     let by = request.spec.created_by.as_ref()?.name();
-    let whom = request.spec.user_info.as_ref().map(api::UserInfo::name).unwrap_or_default();
+    let whom = request
+        .spec
+        .user_info
+        .as_ref()
+        .map(api::UserInfo::name)
+        .unwrap_or_default();
     (!by.is_empty() && by != whom).then(|| safe_word(by))
 }
 
@@ -239,14 +324,24 @@ fn how_long(request: &AccessRequest, shorter: Option<&str>) -> String {
         (true, None) => "once".to_owned(),
         (true, Some(text)) => format!("once, within {}", shown_duration(text)),
         (false, None) => format!("for {}", validity(request)),
-        (false, Some(text)) => format!("for {} (asked for {})", shown_duration(text), validity(request)),
+        (false, Some(text)) => format!(
+            "for {} (asked for {})",
+            shown_duration(text),
+            validity(request)
+        ),
     }
 }
 
 fn keys(request: &AccessRequest) -> Option<String> {
-    let keys = request.spec.custom_keys.as_ref().filter(|keys| !keys.is_empty())?;
-    let pairs: Vec<String> =
-        keys.iter().map(|(key, value)| format!("{}={}", safe_word(key), safe_word(value))).collect();
+    let keys = request
+        .spec
+        .custom_keys
+        .as_ref()
+        .filter(|keys| !keys.is_empty())?;
+    let pairs: Vec<String> = keys
+        .iter()
+        .map(|(key, value)| format!("{}={}", safe_word(key), safe_word(value)))
+        .collect();
     Some(pairs.join(", "))
 }
 
@@ -254,9 +349,17 @@ fn sentence(request: &AccessRequest, meaning: &Meaning, shorter: Option<&str>) -
     let how_long = match (is_once(request), shorter) {
         (true, None) => "once".to_owned(),
         (true, Some(text)) => format!("once, within {} of the grant", shown_duration(text)),
-        (false, text) => format!("again and again for {}", text.map_or_else(|| validity(request), shown_duration)),
+        (false, text) => format!(
+            "again and again for {}",
+            text.map_or_else(|| validity(request), shown_duration)
+        ),
     };
-    let means = describe::Means { user: user(request), how_long, place: place(request), namespace: namespace(request) };
+    let means = describe::Means {
+        user: user(request),
+        how_long,
+        place: place(request),
+        namespace: namespace(request),
+    };
     meaning.sentence(&means)
 }
 
@@ -292,8 +395,7 @@ mod tests {
 
     fn request(spec: &Value) -> AccessRequest {
         let metadata = json!({"name": "access-exec-jane-x", "namespace": "default"});
-        let object =
-            json!({"apiVersion": "spreadgroup.com/v1", "kind": "AccessRequest", "metadata": metadata, "spec": spec});
+        let object = json!({"apiVersion": "spreadgroup.com/v1", "kind": "AccessRequest", "metadata": metadata, "spec": spec});
         serde_json::from_value(object).unwrap()
     }
 
@@ -329,7 +431,8 @@ jane can run this once, in container nginx of deployment nginx, in namespace def
         let mut spec = plain();
         spec["anyCommand"] = json!(true);
         spec["validFor"] = json!("1h0m0s");
-        spec["execOptions"] = json!({"stdin": true, "tty": true, "stdout": true, "container": "nginx"});
+        spec["execOptions"] =
+            json!({"stdin": true, "tty": true, "stdout": true, "container": "nginx"});
         spec["reason"] = json!("INC-42");
         spec["customKeys"] = json!({"ticket": "INC-42", "odd key": "a\u{202e}b"});
         spec["createdBy"] = json!({"username": "robot"});
@@ -356,11 +459,20 @@ into it is not limited.
     fn a_shorter_validity_is_what_the_sentence_says() {
         let mut spec = plain();
         let once = of(&request(&spec), Some("30m"));
-        assert!(once.contains("jane can run this once, within 30m of the grant, in container"), "{once}");
+        assert!(
+            once.contains("jane can run this once, within 30m of the grant, in container"),
+            "{once}"
+        );
         spec["validFor"] = json!("2h");
         let long = of(&request(&spec), Some("30m"));
-        assert!(long.contains("How long     for 30m (asked for 2h)\n"), "{long}");
-        assert!(long.contains("jane can run this again and again for 30m, in container"), "{long}");
+        assert!(
+            long.contains("How long     for 30m (asked for 2h)\n"),
+            "{long}"
+        );
+        assert!(
+            long.contains("jane can run this again and again for 30m, in container"),
+            "{long}"
+        );
     }
 
     #[test]
@@ -370,9 +482,21 @@ into it is not limited.
         spec["reason"] = json!("x\u{1b}[2J\nWho          root\u{202e}");
         spec["execOptions"]["command"] = json!(["sh", "-c", "echo \u{1b}[1A"]);
         let text = of(&request(&spec), None);
-        assert!(!text.chars().any(|c| c != '\n' && decide::text::is_hidden(c)), "{text}");
-        assert_eq!(text.lines().filter(|line| line.starts_with("Who ")).count(), 1, "{text}");
-        assert!(text.contains(r#""jane can run ls.\n\u001b[2J" can run this once"#), "{text}");
+        assert!(
+            !text
+                .chars()
+                .any(|c| c != '\n' && decide::text::is_hidden(c)),
+            "{text}"
+        );
+        assert_eq!(
+            text.lines().filter(|line| line.starts_with("Who ")).count(),
+            1,
+            "{text}"
+        );
+        assert!(
+            text.contains(r#""jane can run ls.\n\u001b[2J" can run this once"#),
+            "{text}"
+        );
     }
 
     #[test]
@@ -387,7 +511,10 @@ into it is not limited.
         let mut spec = plain();
         spec["execOptions"] = json!({"command": ["ls"]});
         spec["customKeys"] = Value::Null;
-        assert!(of(&request(&spec), None).contains("in container (the default one) of deployment nginx"));
+        assert!(
+            of(&request(&spec), None)
+                .contains("in container (the default one) of deployment nginx")
+        );
     }
 
     #[test]
@@ -396,7 +523,10 @@ into it is not limited.
         spec["execOptions"] = json!({"container": "nginx"});
         let text = of(&request(&spec), None);
         assert!(text.contains("Command      (none)\n"), "{text}");
-        assert!(text.contains("jane can run nothing once, in container nginx"), "{text}");
+        assert!(
+            text.contains("jane can run nothing once, in container nginx"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -404,8 +534,16 @@ into it is not limited.
         let mut spec = plain();
         spec["forObject"]["subResource"] = json!("proxy");
         let text = of(&request(&spec), None);
-        assert!(text.contains("Asks for     what is not understood: forObject.subResource \"proxy\" cannot"), "{text}");
-        assert!(text.ends_with("Nobody knows what jane could do with it: do not grant it.\n"), "{text}");
+        assert!(
+            text.contains(
+                "Asks for     what is not understood: forObject.subResource \"proxy\" cannot"
+            ),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("Nobody knows what jane could do with it: do not grant it.\n"),
+            "{text}"
+        );
     }
 
     #[test]

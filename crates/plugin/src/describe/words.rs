@@ -6,7 +6,13 @@ use decide::text::safe_word;
 
 /// Name of who asks.
 pub fn user(request: &AccessRequest) -> String {
-    match request.spec.user_info.as_ref().map(api::UserInfo::name).unwrap_or_default() {
+    match request
+        .spec
+        .user_info
+        .as_ref()
+        .map(api::UserInfo::name)
+        .unwrap_or_default()
+    {
         "" => "(nobody)".to_owned(),
         name => safe_word(name),
     }

@@ -1,4 +1,5 @@
-//! Policies that would let ServiceAccounts go on with what they did in observe mode, for somebody to review.
+//! Policies that would let ServiceAccounts go on with what they did in observe mode, for somebody
+//! to review.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -30,7 +31,10 @@ type Group<'a> = ((&'a str, Option<&'a str>), Vec<&'a Stopped>);
 pub fn of(report: &Report) -> String {
     let mut groups: BTreeMap<(&str, Option<&str>), Vec<&Stopped>> = BTreeMap::new();
     for one in report.stopped.iter().filter(|one| one.attempt.is_program()) {
-        groups.entry((&one.attempt.user, one.attempt.namespace.as_deref())).or_default().push(one);
+        groups
+            .entry((&one.attempt.user, one.attempt.namespace.as_deref()))
+            .or_default()
+            .push(one);
     }
     if groups.is_empty() {
         return "# No ServiceAccount would have been stopped.\n".to_owned();
@@ -43,11 +47,16 @@ pub fn of(report: &Report) -> String {
 }
 
 fn write(((user, namespace), seen): &Group<'_>, text: &mut String) {
-    let Some(account) = user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':')) else {
+    let Some(account) = user
+        .strip_prefix("system:serviceaccount:")
+        .and_then(|rest| rest.split_once(':'))
+    else {
         return;
     };
-    let (commands, others): (Vec<&Stopped>, Vec<&Stopped>) = seen.iter().partition(|one| is_command(one));
-    let (proxies, others): (Vec<&Stopped>, Vec<&Stopped>) = others.into_iter().partition(|one| is_path(one));
+    let (commands, others): (Vec<&Stopped>, Vec<&Stopped>) =
+        seen.iter().partition(|one| is_command(one));
+    let (proxies, others): (Vec<&Stopped>, Vec<&Stopped>) =
+        others.into_iter().partition(|one| is_path(one));
     let spec = AccessPolicySpec {
         effect: PolicyEffect::Allow,
         subjects: Some(vec![PolicySubject {
@@ -70,22 +79,41 @@ fn write(((user, namespace), seen): &Group<'_>, text: &mut String) {
         contact: None,
     };
     let place = namespace.unwrap_or("nodes");
-    let exactly = |one: &&Stopped| PolicyCommand { exactly: Some(one.attempt.command.clone()), program: None };
+    let exactly = |one: &&Stopped| PolicyCommand {
+        exactly: Some(one.attempt.command.clone()),
+        program: None,
+    };
     for (number, commands) in commands.chunks(MAX_COMMANDS).enumerate() {
         let allowed = commands.iter().map(exactly).collect();
-        let spec =
-            AccessPolicySpec { subresources: Some(vec!["exec".to_owned()]), commands: Some(allowed), ..spec.clone() };
+        let spec = AccessPolicySpec {
+            subresources: Some(vec!["exec".to_owned()]),
+            commands: Some(allowed),
+            ..spec.clone()
+        };
         policy_of(&name("exec", user, place, number), spec, commands, text);
     }
-    let through = |proxies: &[&Stopped]| AccessPolicySpec { proxies: Some(rules(proxies)), ..spec.clone() };
+    let through = |proxies: &[&Stopped]| AccessPolicySpec {
+        proxies: Some(rules(proxies)),
+        ..spec.clone()
+    };
     // One path that no policy can name must not take the others with it.
     let fault = |one: &Stopped| policy::policy(&AccessPolicy::new("x", through(&[one]))).err();
-    let (named, faulty): (Vec<&Stopped>, Vec<&Stopped>) = proxies.into_iter().partition(|one| fault(one).is_none());
+    let (named, faulty): (Vec<&Stopped>, Vec<&Stopped>) =
+        proxies.into_iter().partition(|one| fault(one).is_none());
     for (number, named) in named.chunks(MAX_RULES).enumerate() {
-        policy_of(&name("proxy", user, place, number), through(named), named, text);
+        policy_of(
+            &name("proxy", user, place, number),
+            through(named),
+            named,
+            text,
+        );
     }
     for one in faulty {
-        remark(one, &fault(one).map(|fault| fault.why).unwrap_or_default(), text);
+        remark(
+            one,
+            &fault(one).map(|fault| fault.why).unwrap_or_default(),
+            text,
+        );
     }
     for one in others {
         remark(one, "no policy can allow it to a ServiceAccount", text);
@@ -96,12 +124,19 @@ fn write(((user, namespace), seen): &Group<'_>, text: &mut String) {
 fn name(kind: &str, user: &str, place: &str, number: usize) -> String {
     let account = user.trim_start_matches("system:serviceaccount:");
     let slug = names::slug(&format!("{kind} {account} {place}"));
-    if number == 0 { format!("observed-{slug}") } else { format!("observed-{slug}-{}", number.saturating_add(1)) }
+    if number == 0 {
+        format!("observed-{slug}")
+    } else {
+        format!("observed-{slug}-{}", number.saturating_add(1))
+    }
 }
 
 fn is_command(one: &Stopped) -> bool {
     let attempt = &one.attempt;
-    attempt.resource == "pods/exec" && !attempt.cut && !attempt.interactive && !attempt.command.is_empty()
+    attempt.resource == "pods/exec"
+        && !attempt.cut
+        && !attempt.interactive
+        && !attempt.command.is_empty()
 }
 
 fn is_path(one: &Stopped) -> bool {
@@ -114,12 +149,17 @@ fn rules(proxies: &[&Stopped]) -> Vec<PolicyProxy> {
     for one in proxies {
         let resource = one.attempt.resource.trim_end_matches("/proxy");
         let path = one.attempt.path.clone().unwrap_or_default();
-        rules.entry((resource, one.attempt.port.as_deref())).or_default().push(path);
+        rules
+            .entry((resource, one.attempt.port.as_deref()))
+            .or_default()
+            .push(path);
     }
     let rule = |((resource, port), paths): ((&str, Option<&str>), Vec<String>)| PolicyProxy {
         resource: resource.to_owned(),
         // Of a node only the kubelet's port is ever meant.
-        ports: port.filter(|_| resource != "nodes").map(|port| vec![port.to_owned()]),
+        ports: port
+            .filter(|_| resource != "nodes")
+            .map(|port| vec![port.to_owned()]),
         paths,
     };
     rules.into_iter().map(rule).collect()
@@ -130,11 +170,20 @@ fn policy_of(name: &str, spec: AccessPolicySpec, seen: &[&Stopped], text: &mut S
     let object = AccessPolicy::new(name, spec);
     match policy::policy(&object) {
         Ok(_understood) => {
-            let times = seen.iter().map(|one| one.times).fold(0, u64::saturating_add);
-            let _infallible =
-                write!(text, "---\n# Seen {}.\n{}", often(times), output::yaml(&without_nothing(&object)));
+            let times = seen
+                .iter()
+                .map(|one| one.times)
+                .fold(0, u64::saturating_add);
+            let _infallible = write!(
+                text,
+                "---\n# Seen {}.\n{}",
+                often(times),
+                output::yaml(&without_nothing(&object))
+            );
         }
-        Err(fault) => seen.iter().for_each(|one| remark(one, &fault.to_string(), text)),
+        Err(fault) => seen
+            .iter()
+            .for_each(|one| remark(one, &fault.to_string(), text)),
     }
 }
 
@@ -148,7 +197,11 @@ fn without_nothing(object: &AccessPolicy) -> Value {
 }
 
 fn often(times: u64) -> String {
-    if times == 1 { "once".to_owned() } else { format!("{times} times") }
+    if times == 1 {
+        "once".to_owned()
+    } else {
+        format!("{times} times")
+    }
 }
 
 fn remark(one: &Stopped, why: &str, text: &mut String) {

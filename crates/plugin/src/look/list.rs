@@ -42,7 +42,10 @@ In a table, what looks like a password is masked; 'show' and '-o yaml' have it w
 /// What `list` is asked for on the command line.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub struct ListArgs {
     /// All namespaces
     #[arg(short = 'A', long)]
@@ -103,19 +106,33 @@ pub enum ListError {
 ///
 /// # Errors
 /// When the server refuses to tell, or cannot be asked.
-pub async fn run(args: ListArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), ListError> {
+pub async fn run(
+    args: ListArgs,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), ListError> {
     let filter = Filter::of(&args, cluster).await?;
     let labels = args.selector.as_deref();
-    let Requests { understood: mut requests, others } = cluster.requests(args.all_namespaces, labels).await?;
+    let Requests {
+        understood: mut requests,
+        others,
+    } = cluster.requests(args.all_namespaces, labels).await?;
     requests.retain(|request| filter.takes(request));
     for other in others {
         let name = |name: Option<String>| safe_word(&name.unwrap_or_default());
         let (namespace, name) = (name(other.namespace), name(other.name));
-        writeln!(terminal.err, "accessrequest {name} of namespace {namespace} is not understood, and not listed")?;
+        writeln!(
+            terminal.err,
+            "accessrequest {name} of namespace {namespace} is not understood, and not listed"
+        )?;
     }
     let seen = requests.iter().filter_map(version).collect();
     let table = print(requests, &args, cluster, terminal)?;
-    if args.watch { watch(&args, &filter, table, seen, cluster, terminal).await } else { Ok(()) }
+    if args.watch {
+        watch(&args, &filter, table, seen, cluster, terminal).await
+    } else {
+        Ok(())
+    }
 }
 
 /// Which requests are listed.
@@ -136,13 +153,27 @@ enum Whose {
 
 impl Filter {
     async fn of(args: &ListArgs, cluster: &Cluster) -> Result<Self, ClusterError> {
-        let mine = if args.mine { cluster.me().await?.map_or(Whose::Nobodys, Whose::Hers) } else { Whose::Anybodys };
+        let mine = if args.mine {
+            cluster.me().await?.map_or(Whose::Nobodys, Whose::Hers)
+        } else {
+            Whose::Anybodys
+        };
         let (pending, unreviewed) = (args.pending, args.unreviewed);
-        Ok(Self { mine, pending, unreviewed, requester: args.requester.clone() })
+        Ok(Self {
+            mine,
+            pending,
+            unreviewed,
+            requester: args.requester.clone(),
+        })
     }
 
     fn takes(&self, request: &AccessRequest) -> bool {
-        let user = request.spec.user_info.as_ref().map(UserInfo::name).unwrap_or_default();
+        let user = request
+            .spec
+            .user_info
+            .as_ref()
+            .map(UserInfo::name)
+            .unwrap_or_default();
         let mine = match &self.mine {
             Whose::Anybodys => true,
             Whose::Hers(me) => me.is(user),
@@ -150,7 +181,12 @@ impl Filter {
         };
         let pending = !self.pending || request.phase() == Phase::Pending;
         let unreviewed = !self.unreviewed || request.is_unreviewed();
-        mine && pending && unreviewed && self.requester.as_deref().is_none_or(|wanted| wanted == user)
+        mine && pending
+            && unreviewed
+            && self
+                .requester
+                .as_deref()
+                .is_none_or(|wanted| wanted == user)
     }
 }
 
@@ -163,8 +199,12 @@ fn print(
 ) -> Result<Option<Table>, ListError> {
     let (now, empty) = (terminal.now.timestamp(), requests.is_empty());
     match args.output {
-        ListFormat::Json if !args.watch => write!(terminal.out, "{}", output::json(&list(&requests)?)?)?,
-        ListFormat::Yaml if !args.watch => write!(terminal.out, "{}", output::yaml(&list(&requests)?))?,
+        ListFormat::Json if !args.watch => {
+            write!(terminal.out, "{}", output::json(&list(&requests)?)?)?
+        }
+        ListFormat::Yaml if !args.watch => {
+            write!(terminal.out, "{}", output::yaml(&list(&requests)?))?
+        }
         ListFormat::Table | ListFormat::Wide | ListFormat::Name if empty && !args.watch => {
             writeln!(terminal.err, "{}", nothing(args, cluster))?;
         }
@@ -179,9 +219,18 @@ fn print(
                 writeln!(terminal.out, "{}", place(args, cluster))?;
             }
             let form = if wide { Form::Wide } else { Form::Short };
-            let layout = Layout { namespaces: args.all_namespaces, form };
-            let apart = |requests: Vec<AccessRequest>| requests.into_iter().map(|request| vec![request]).collect();
-            let groups: Vec<_> = if wide || args.watch { apart(requests) } else { same::grouped(requests) };
+            let layout = Layout {
+                namespaces: args.all_namespaces,
+                form,
+            };
+            let apart = |requests: Vec<AccessRequest>| {
+                requests.into_iter().map(|request| vec![request]).collect()
+            };
+            let groups: Vec<_> = if wide || args.watch {
+                apart(requests)
+            } else {
+                same::grouped(requests)
+            };
             let (table, text) = Table::of(&groups, layout, now);
             write!(terminal.out, "{text}")?;
             return Ok(Some(table));
@@ -206,7 +255,10 @@ async fn watch(
         match change {
             Ok(None) => errors = 0,
             Ok(Some(request)) => {
-                let Some((uid, version)) = version(&request).filter(|_| filter.takes(&request)) else { continue };
+                let Some((uid, version)) = version(&request).filter(|_| filter.takes(&request))
+                else {
+                    continue;
+                };
                 if seen.insert(uid, version.clone()).as_ref() == Some(&version) {
                     continue;
                 }
@@ -240,13 +292,24 @@ fn place(args: &ListArgs, cluster: &Cluster) -> String {
     if args.all_namespaces {
         format!("cluster {context}, all namespaces")
     } else {
-        format!("cluster {context}, namespace {}", safe_word(&cluster.namespace))
+        format!(
+            "cluster {context}, namespace {}",
+            safe_word(&cluster.namespace)
+        )
     }
 }
 
 fn nothing(args: &ListArgs, cluster: &Cluster) -> String {
-    let filtered = args.mine || args.pending || args.unreviewed || args.requester.is_some() || args.selector.is_some();
-    let what = if filtered { "no such requests" } else { "no requests" };
+    let filtered = args.mine
+        || args.pending
+        || args.unreviewed
+        || args.requester.is_some()
+        || args.selector.is_some();
+    let what = if filtered {
+        "no such requests"
+    } else {
+        "no requests"
+    };
     if args.all_namespaces {
         format!("{what} in any namespace")
     } else {
@@ -255,7 +318,10 @@ fn nothing(args: &ListArgs, cluster: &Cluster) -> String {
 }
 
 fn list(requests: &[AccessRequest]) -> serde_json::Result<Value> {
-    let items = requests.iter().map(output::value_of).collect::<serde_json::Result<Vec<Value>>>()?;
+    let items = requests
+        .iter()
+        .map(output::value_of)
+        .collect::<serde_json::Result<Vec<Value>>>()?;
     Ok(output::list_of(&items))
 }
 
@@ -269,5 +335,9 @@ fn object(request: &AccessRequest, format: ListFormat) -> serde_json::Result<Str
 }
 
 fn object_name(request: &AccessRequest) -> String {
-    format!("accessrequest.{}/{}\n", api::objects::GROUP, safe_word(&request.name_any()))
+    format!(
+        "accessrequest.{}/{}\n",
+        api::objects::GROUP,
+        safe_word(&request.name_any())
+    )
 }

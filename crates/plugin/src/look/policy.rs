@@ -1,4 +1,5 @@
-//! `kubectl request policy test`: what policies would do, without a cluster, for those who keep them in Git.
+//! `kubectl request policy test`: what policies would do, without a cluster, for those who keep
+//! them in Git.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -167,7 +168,9 @@ pub enum PolicyError {
         why: String,
     },
     /// There is nothing to test.
-    #[error("name a table of cases, or one case by -f POLICY.yaml --as USER -n NAMESPACE -- COMMAND")]
+    #[error(
+        "name a table of cases, or one case by -f POLICY.yaml --as USER -n NAMESPACE -- COMMAND"
+    )]
     Nothing,
     /// Some cases are not as expected.
     #[error("{failed} of {all} cases are not as expected")]
@@ -182,18 +185,28 @@ pub enum PolicyError {
     Terminal(#[from] io::Error),
 }
 
-/// Tests what was named. Who the one case is comes from `--as` and `--as-group`, where from `--namespace`.
+/// Tests what was named. Who the one case is comes from `--as` and `--as-group`, where from
+/// `--namespace`.
 ///
 /// # Errors
 /// A file or case makes no sense, or a case is not as expected.
-pub fn run(args: PolicyArgs, who: &ConnectionFlags, terminal: &mut Terminal<'_>) -> Result<(), PolicyError> {
+pub fn run(
+    args: PolicyArgs,
+    who: &ConnectionFlags,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), PolicyError> {
     let PolicyVerb::Test(args) = args.verb;
     let files = read_policies(&args.filename)?;
     let mut verdicts = Vec::new();
     for path in &args.tables {
-        let table: Table = serde_saphyr::from_str(&read(path)?).map_err(|error| content(path, &error))?;
+        let table: Table =
+            serde_saphyr::from_str(&read(path)?).map_err(|error| content(path, &error))?;
         let beside = path.parent().unwrap_or(Path::new(""));
-        let more: Vec<PathBuf> = table.policies.iter().map(|file| beside.join(file)).collect();
+        let more: Vec<PathBuf> = table
+            .policies
+            .iter()
+            .map(|file| beside.join(file))
+            .collect();
         let policies = policies(files.iter().chain(&read_policies(&more)?))?;
         for (number, case) in (1..).zip(table.cases) {
             let name = case.title(&format!("{}, case {number}", path.display()));
@@ -201,7 +214,12 @@ pub fn run(args: PolicyArgs, who: &ConnectionFlags, terminal: &mut Terminal<'_>)
         }
     }
     if let Some(case) = one_case(&args, who) {
-        verdicts.push(tell(&case.title("this"), &case, &policies(files.iter())?, terminal)?);
+        verdicts.push(tell(
+            &case.title("this"),
+            &case,
+            &policies(files.iter())?,
+            terminal,
+        )?);
     }
     let failed = verdicts.iter().filter(|as_expected| !**as_expected).count();
     match verdicts.len() {
@@ -217,7 +235,10 @@ fn one_case(args: &TestArgs, who: &ConnectionFlags) -> Option<Case> {
     Some(Case {
         user: Some(user),
         groups: who.as_group.clone(),
-        namespace: who.namespace.clone().unwrap_or_else(|| "default".to_owned()),
+        namespace: who
+            .namespace
+            .clone()
+            .unwrap_or_else(|| "default".to_owned()),
         subresource: Some(args.subresource.clone()),
         command: args.command.clone(),
         interactive: args.interactive,
@@ -228,11 +249,17 @@ fn one_case(args: &TestArgs, who: &ConnectionFlags) -> Option<Case> {
 }
 
 fn read(path: &Path) -> Result<String, PolicyError> {
-    fs::read_to_string(path).map_err(|source| PolicyError::Read { path: path.to_owned(), source })
+    fs::read_to_string(path).map_err(|source| PolicyError::Read {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn content(path: &Path, why: &impl ToString) -> PolicyError {
-    PolicyError::Content { path: path.to_owned(), why: why.to_string() }
+    PolicyError::Content {
+        path: path.to_owned(),
+        why: why.to_string(),
+    }
 }
 
 /// The policies of files, each with the file that it is from; several documents stand in one.
@@ -246,22 +273,39 @@ fn read_policies(paths: &[PathBuf]) -> Result<Vec<(PathBuf, AccessPolicy)>, Poli
     Ok(all)
 }
 
-fn policies<'a>(read: impl Iterator<Item = &'a (PathBuf, AccessPolicy)>) -> Result<Policies, PolicyError> {
+fn policies<'a>(
+    read: impl Iterator<Item = &'a (PathBuf, AccessPolicy)>,
+) -> Result<Policies, PolicyError> {
     let value = |(path, object): &(PathBuf, AccessPolicy)| {
         api::policy::policy(object).map_err(|fault| {
             let name = safe(object.metadata.name.as_deref().unwrap_or_default());
-            PolicyError::Policy { path: path.clone(), name, fault }
+            PolicyError::Policy {
+                path: path.clone(),
+                name,
+                fault,
+            }
         })
     };
     read.map(value).collect()
 }
 
 /// Prints what would become of a case, and whether that is as expected.
-fn tell(title: &str, case: &Case, policies: &Policies, terminal: &mut Terminal<'_>) -> Result<bool, PolicyError> {
-    let request = case.request().map_err(|why| PolicyError::Case { case: title.to_owned(), why })?;
+fn tell(
+    title: &str,
+    case: &Case,
+    policies: &Policies,
+    terminal: &mut Terminal<'_>,
+) -> Result<bool, PolicyError> {
+    let request = case.request().map_err(|why| PolicyError::Case {
+        case: title.to_owned(),
+        why,
+    })?;
     let prefix = NamePrefix::default();
     let ruling = policies.of_request(&request, &prefix);
-    let requiring: Vec<&str> = ruling.requiring().map(|policy| policy.id.name.as_str()).collect();
+    let requiring: Vec<&str> = ruling
+        .requiring()
+        .map(|policy| policy.id.name.as_str())
+        .collect();
     let foretold = ruling.outcome(&request, &prefix);
     let as_expected = case.expects(&foretold, &requiring);
     let word = match (case.expect, as_expected) {
@@ -269,7 +313,12 @@ fn tell(title: &str, case: &Case, policies: &Policies, terminal: &mut Terminal<'
         (Some(_), true) => "ok  ",
         (Some(_), false) => "FAIL",
     };
-    writeln!(terminal.out, "{word} {}: {}", safe(title), safe(&told(&foretold, &requiring)))?;
+    writeln!(
+        terminal.out,
+        "{word} {}: {}",
+        safe(title),
+        safe(&told(&foretold, &requiring))
+    )?;
     Ok(as_expected)
 }
 
@@ -277,10 +326,17 @@ fn told(foretold: &Foretold<'_>, requiring: &[&str]) -> String {
     match foretold {
         Foretold::Allowed(policy) => format!("Allow, by policy {}", policy.name),
         Foretold::Granted(granting) => {
-            let review = granting
-                .review_within
-                .map(|within| format!(", as an emergency: it must be reviewed within {}", duration::show(within)));
-            format!("Grant, by policy {}{}", granting.policy.name, review.unwrap_or_default())
+            let review = granting.review_within.map(|within| {
+                format!(
+                    ", as an emergency: it must be reviewed within {}",
+                    duration::show(within)
+                )
+            });
+            format!(
+                "Grant, by policy {}{}",
+                granting.policy.name,
+                review.unwrap_or_default()
+            )
         }
         Foretold::Refused(forbidden) => format!("Deny: {}", explain::forbids(forbidden)),
         Foretold::Waits(wanted) => {
@@ -289,8 +345,11 @@ fn told(foretold: &Foretold<'_>, requiring: &[&str]) -> String {
             } else {
                 format!(", one of {}", wanted.from.join(", one of "))
             };
-            let by =
-                if requiring.is_empty() { "no policy".to_owned() } else { format!("policy {}", requiring.join(", ")) };
+            let by = if requiring.is_empty() {
+                "no policy".to_owned()
+            } else {
+                format!("policy {}", requiring.join(", "))
+            };
             format!("Approve, {} needed{sets}, by {by}", wanted.needed)
         }
     }
@@ -302,18 +361,26 @@ impl Case {
     }
 
     fn expects(&self, foretold: &Foretold<'_>, requiring: &[&str]) -> bool {
-        let Some(expect) = self.expect else { return true };
+        let Some(expect) = self.expect else {
+            return true;
+        };
         let (is, by) = match foretold {
             Foretold::Allowed(policy) => (Expectation::Allow, vec![policy.name.as_str()]),
-            Foretold::Granted(granting) => (Expectation::Grant, vec![granting.policy.name.as_str()]),
-            Foretold::Refused(forbidden) => (Expectation::Deny, vec![forbidden.policy.name.as_str()]),
+            Foretold::Granted(granting) => {
+                (Expectation::Grant, vec![granting.policy.name.as_str()])
+            }
+            Foretold::Refused(forbidden) => {
+                (Expectation::Deny, vec![forbidden.policy.name.as_str()])
+            }
             Foretold::Waits(_) => (Expectation::Approve, requiring.to_vec()),
         };
         let needed = match foretold {
             Foretold::Waits(wanted) => Some(wanted.needed),
             Foretold::Allowed(_) | Foretold::Granted(_) | Foretold::Refused(_) => None,
         };
-        let approvals = self.approvals.is_none_or(|approvals| needed == Some(approvals));
+        let approvals = self
+            .approvals
+            .is_none_or(|approvals| needed == Some(approvals));
         is == expect && approvals && self.policy.as_deref().is_none_or(|name| by.contains(&name))
     }
 
@@ -323,19 +390,48 @@ impl Case {
         let door = Door::of(door).ok_or_else(|| {
             format!("{door:?} is no subresource of pods that is gated: exec, attach, portforward, ephemeralcontainers")
         })?;
-        let parsed =
-            |text: &str| duration::parse(text, MAX_ACCESS).map_err(|error: DurationError| format!("validFor: {error}"));
-        let validity = self.valid_for.as_deref().map(parsed).transpose()?.map_or(Validity::Once, Validity::For);
-        let user = Person { name: self.username()?, uid: None };
+        let parsed = |text: &str| {
+            duration::parse(text, MAX_ACCESS)
+                .map_err(|error: DurationError| format!("validFor: {error}"))
+        };
+        let validity = self
+            .valid_for
+            .as_deref()
+            .map(parsed)
+            .transpose()?
+            .map_or(Validity::Once, Validity::For);
+        let user = Person {
+            name: self.username()?,
+            uid: None,
+        };
         let (groups, pod) = (self.groups.clone(), "pod".to_owned());
-        let draft = Request::draft(self.namespace.clone(), user, groups, pod, self.ask(door)?, Timestamp::UNIX_EPOCH);
-        Ok(Request { validity, reason: self.reason.clone(), keys: self.keys.clone(), ..draft })
+        let draft = Request::draft(
+            self.namespace.clone(),
+            user,
+            groups,
+            pod,
+            self.ask(door)?,
+            Timestamp::UNIX_EPOCH,
+        );
+        Ok(Request {
+            validity,
+            reason: self.reason.clone(),
+            keys: self.keys.clone(),
+            ..draft
+        })
     }
 
     fn username(&self) -> Result<String, String> {
-        match (&self.user, self.service_account.as_deref().map(|account| account.split_once('/'))) {
+        match (
+            &self.user,
+            self.service_account
+                .as_deref()
+                .map(|account| account.split_once('/')),
+        ) {
             (Some(user), None) => Ok(user.clone()),
-            (None, Some(Some((namespace, name)))) => Ok(format!("system:serviceaccount:{namespace}:{name}")),
+            (None, Some(Some((namespace, name)))) => {
+                Ok(format!("system:serviceaccount:{namespace}:{name}"))
+            }
             (None, Some(None)) => Err("write serviceAccount as NAMESPACE/NAME".to_owned()),
             _ => Err("say either user or serviceAccount".to_owned()),
         }
@@ -348,14 +444,28 @@ impl Case {
         }
         Ok(match door {
             Door::Exec if self.command.is_empty() => return Err("exec needs a command".to_owned()),
-            Door::Exec => {
-                Ask::Exec(ExecAsk { container: None, command: Command::Exactly(self.command.clone()), stdin, tty })
-            }
-            Door::Attach => Ask::Attach(AttachAsk { container: None, stdin, tty }),
+            Door::Exec => Ask::Exec(ExecAsk {
+                container: None,
+                command: Command::Exactly(self.command.clone()),
+                stdin,
+                tty,
+            }),
+            Door::Attach => Ask::Attach(AttachAsk {
+                container: None,
+                stdin,
+                tty,
+            }),
             Door::PortForward => Ask::PortForward,
             Door::EphemeralContainers => {
-                let container = DebugContainer { stdin, tty, ..DebugContainer::default() };
-                Ask::Debug(DebugAsk { container, attach: false })
+                let container = DebugContainer {
+                    stdin,
+                    tty,
+                    ..DebugContainer::default()
+                };
+                Ask::Debug(DebugAsk {
+                    container,
+                    attach: false,
+                })
             }
         })
     }

@@ -1,4 +1,5 @@
-//! `kubectl request report`: who would have been stopped, had the gate been shut instead of looking on.
+//! `kubectl request report`: who would have been stopped, had the gate been shut instead of looking
+//! on.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -67,7 +68,10 @@ pub enum ReportError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// What is stored is no report.
-    #[error("the Secret {} does not hold a report: delete it, and apply the overlay again", report::NAME)]
+    #[error(
+        "the Secret {} does not hold a report: delete it, and apply the overlay again",
+        report::NAME
+    )]
     NoReport(#[source] serde_json::Error),
     /// It could not be printed.
     #[error("cannot print the report")]
@@ -81,15 +85,27 @@ pub enum ReportError {
 ///
 /// # Errors
 /// When the server refuses to tell, or cannot be asked.
-pub async fn run(args: &ReportArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), ReportError> {
-    let stored = match cluster.in_namespace(&args.server_namespace).secret(report::NAME).await {
+pub async fn run(
+    args: &ReportArgs,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), ReportError> {
+    let stored = match cluster
+        .in_namespace(&args.server_namespace)
+        .secret(report::NAME)
+        .await
+    {
         Ok(stored) => stored,
         Err(error) if error.is_not_found() => {
             return nothing(terminal);
         }
         Err(error) => return Err(error.into()),
     };
-    let text = stored.data.as_ref().and_then(|data| data.get(report::KEY)).map_or(b"".as_slice(), |text| &text.0);
+    let text = stored
+        .data
+        .as_ref()
+        .and_then(|data| data.get(report::KEY))
+        .map_or(b"".as_slice(), |text| &text.0);
     // A new installation's.
     if text.is_empty() {
         return nothing(terminal);
@@ -104,7 +120,10 @@ pub async fn run(args: &ReportArgs, cluster: &Cluster, terminal: &mut Terminal<'
     write!(terminal.out, "{text}")?;
     let programs = report.stopped.iter().any(|one| one.attempt.is_program());
     if programs && !args.policies && args.output == ReportFormat::Table {
-        writeln!(terminal.err, "Policies for the ServiceAccounts, to review: kubectl request report --policies")?;
+        writeln!(
+            terminal.err,
+            "Policies for the ServiceAccounts, to review: kubectl request report --policies"
+        )?;
     }
     Ok(())
 }
@@ -125,7 +144,9 @@ fn shown(report: &Report, terminal: &Terminal<'_>) -> String {
     }
     let mut groups: Vec<(&str, Vec<&Stopped>)> = groups.into_iter().collect();
     groups.sort_by_key(|(_, group)| std::cmp::Reverse(total(group)));
-    let titles = ["WHO", "TIMES", "NAMESPACE", "RESOURCE", "COMMAND", "LAST"].map(str::to_owned).to_vec();
+    let titles = ["WHO", "TIMES", "NAMESPACE", "RESOURCE", "COMMAND", "LAST"]
+        .map(str::to_owned)
+        .to_vec();
     let mut rows = vec![titles];
     for (user, mut group) in groups {
         group.sort_by_key(|one| std::cmp::Reverse(one.times));
@@ -139,10 +160,21 @@ fn shown(report: &Report, terminal: &Terminal<'_>) -> String {
 
 fn row(user: &str, one: &Stopped, terminal: &Terminal<'_>) -> Vec<String> {
     let attempt = &one.attempt;
-    let namespace = attempt.namespace.as_deref().map_or_else(|| "-".to_owned(), safe_word);
-    let door = if attempt.interactive { format!("{} -it", attempt.resource) } else { attempt.resource.clone() };
+    let namespace = attempt
+        .namespace
+        .as_deref()
+        .map_or_else(|| "-".to_owned(), safe_word);
+    let door = if attempt.interactive {
+        format!("{} -it", attempt.resource)
+    } else {
+        attempt.resource.clone()
+    };
     vec![
-        if user.is_empty() { String::new() } else { safe_word(user) },
+        if user.is_empty() {
+            String::new()
+        } else {
+            safe_word(user)
+        },
         one.times.to_string(),
         namespace,
         safe(&door),
@@ -156,30 +188,50 @@ fn what(one: &Stopped) -> String {
     let rest = if attempt.cut { " …" } else { "" };
     match &attempt.path {
         Some(path) => {
-            let port = attempt.port.as_ref().map(|port| format!(":{port}")).unwrap_or_default();
+            let port = attempt
+                .port
+                .as_ref()
+                .map(|port| format!(":{port}"))
+                .unwrap_or_default();
             format!("{}{rest}", safe(&format!("{port}{path}")))
         }
         None if attempt.command.is_empty() => "-".to_owned(),
-        None => format!("{}{rest}", safe(&argv::shell_line(&secrets::mask(&attempt.command)))),
+        None => format!(
+            "{}{rest}",
+            safe(&argv::shell_line(&secrets::mask(&attempt.command)))
+        ),
     }
 }
 
 fn total(group: &[&Stopped]) -> u64 {
-    group.iter().map(|one| one.times).fold(0, u64::saturating_add)
+    group
+        .iter()
+        .map(|one| one.times)
+        .fold(0, u64::saturating_add)
 }
 
 /// How many would have been stopped, and how many not.
 fn summary(report: &Report, terminal: &Terminal<'_>) -> String {
     let all: Vec<&Stopped> = report.stopped.iter().collect();
-    let users: std::collections::BTreeSet<&str> = all.iter().map(|one| one.attempt.user.as_str()).collect();
-    let programs = users.iter().filter(|user| user.starts_with("system:serviceaccount:")).count();
+    let users: std::collections::BTreeSet<&str> =
+        all.iter().map(|one| one.attempt.user.as_str()).collect();
+    let programs = users
+        .iter()
+        .filter(|user| user.starts_with("system:serviceaccount:"))
+        .count();
     let people = users.len().saturating_sub(programs);
-    let since = report.since.map(|since| times::told(since, &terminal.now)).unwrap_or_default();
+    let since = report
+        .since
+        .map(|since| times::told(since, &terminal.now))
+        .unwrap_or_default();
     let mut text = format!(
         "Observed since {since}: {} would have been stopped, of {} and {}; {} would have passed.\n",
         count(total(&all).saturating_add(report.forgotten), "attempt"),
         count(u64::try_from(people).unwrap_or_default(), "user"),
-        count(u64::try_from(programs).unwrap_or_default(), "ServiceAccount"),
+        count(
+            u64::try_from(programs).unwrap_or_default(),
+            "ServiceAccount"
+        ),
         report.passed,
     );
     if report.forgotten > 0 {
@@ -197,12 +249,27 @@ fn summary(report: &Report, terminal: &Terminal<'_>) -> String {
 fn of(report: &Report) -> String {
     let mut users: Vec<_> = report.forgotten_of.iter().collect();
     users.sort_by_key(|(_, times)| std::cmp::Reverse(**times));
-    let shown: Vec<_> =
-        users.iter().take(MAX_NAMES).map(|(user, times)| format!("{times} of {}", safe(user))).collect();
-    let more = if users.len() > MAX_NAMES { ", and others" } else { "" };
-    if shown.is_empty() { String::new() } else { format!(" ({}{more})", shown.join(", ")) }
+    let shown: Vec<_> = users
+        .iter()
+        .take(MAX_NAMES)
+        .map(|(user, times)| format!("{times} of {}", safe(user)))
+        .collect();
+    let more = if users.len() > MAX_NAMES {
+        ", and others"
+    } else {
+        ""
+    };
+    if shown.is_empty() {
+        String::new()
+    } else {
+        format!(" ({}{more})", shown.join(", "))
+    }
 }
 
 fn count(count: u64, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+    if count == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{count} {what}s")
+    }
 }

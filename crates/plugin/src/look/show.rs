@@ -37,7 +37,10 @@ pub enum ShowError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// Not the name of any request.
-    #[error("{} is not the name of a request: see 'kubectl request list'", safe_word(name))]
+    #[error(
+        "{} is not the name of a request: see 'kubectl request list'",
+        safe_word(name)
+    )]
     BadName {
         /// What was typed.
         name: String,
@@ -54,7 +57,11 @@ pub enum ShowError {
 ///
 /// # Errors
 /// When there is none of that name, or the server cannot be asked.
-pub async fn run(args: ShowArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), ShowError> {
+pub async fn run(
+    args: ShowArgs,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), ShowError> {
     if !is_name(&args.request) {
         return Err(ShowError::BadName { name: args.request });
     }
@@ -63,9 +70,17 @@ pub async fn run(args: ShowArgs, cluster: &Cluster, terminal: &mut Terminal<'_>)
         None => {
             // Whoever may not see the answers reads what the status says.
             let grants = cluster.grants_of(&args.request).await.unwrap_or_default();
-            format!("{}\n{}", summary::standing(&request, &grants, &terminal.now), summary::of(&request, None))
+            format!(
+                "{}\n{}",
+                summary::standing(&request, &grants, &terminal.now),
+                summary::of(&request, None)
+            )
         }
-        Some(ObjectFormat::Name) => format!("accessrequest.{}/{}\n", api::objects::GROUP, safe(&args.request)),
+        Some(ObjectFormat::Name) => format!(
+            "accessrequest.{}/{}\n",
+            api::objects::GROUP,
+            safe(&args.request)
+        ),
         Some(ObjectFormat::Json) => output::json(&output::value_of(&request)?)?,
         Some(ObjectFormat::Yaml) => output::yaml(&output::value_of(&request)?),
     };

@@ -20,13 +20,42 @@ Examples:
   # For a script
   kubectl request whoami -n shop -o json";
 
-type Right = (&'static str, &'static str, &'static str, &'static str, &'static str, Option<&'static str>);
+type Right = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    Option<&'static str>,
+);
 
-/// What is asked of the API server: the name in JSON, in words, and verb, group, resource and subresource.
+/// What is asked of the API server: the name in JSON, in words, and verb, group, resource and
+/// subresource.
 const RIGHTS: [Right; 3] = [
-    ("createAccessRequests", "Asks", "create", api::objects::GROUP, "accessrequests", None),
-    ("createAccessGrants", "Answers", "create", api::objects::GROUP, "accessgrants", None),
-    ("createPodsExec", "Execs", "create", "", "pods", Some("exec")),
+    (
+        "createAccessRequests",
+        "Asks",
+        "create",
+        api::objects::GROUP,
+        "accessrequests",
+        None,
+    ),
+    (
+        "createAccessGrants",
+        "Answers",
+        "create",
+        api::objects::GROUP,
+        "accessgrants",
+        None,
+    ),
+    (
+        "createPodsExec",
+        "Execs",
+        "create",
+        "",
+        "pods",
+        Some("exec"),
+    ),
 ];
 
 /// What `whoami` is asked for on the command line.
@@ -65,7 +94,11 @@ pub enum WhoamiError {
 ///
 /// # Errors
 /// When the server refuses to tell, or cannot be asked.
-pub async fn run(args: &WhoamiArgs, cluster: &Cluster, terminal: &mut Terminal<'_>) -> Result<(), WhoamiError> {
+pub async fn run(
+    args: &WhoamiArgs,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), WhoamiError> {
     let user = cluster.user_info().await?;
     let mut rights = Vec::new();
     for (key, label, verb, group, resource, sub) in RIGHTS {
@@ -82,8 +115,17 @@ pub async fn run(args: &WhoamiArgs, cluster: &Cluster, terminal: &mut Terminal<'
 type Rights = [(&'static str, &'static str, bool)];
 
 fn words(user: &UserInfo, rights: &Rights, cluster: &Cluster) -> String {
-    let groups: Vec<String> = user.groups.iter().flatten().map(|group| safe_word(group)).collect();
-    let groups = if groups.is_empty() { "(none)".to_owned() } else { groups.join(", ") };
+    let groups: Vec<String> = user
+        .groups
+        .iter()
+        .flatten()
+        .map(|group| safe_word(group))
+        .collect();
+    let groups = if groups.is_empty() {
+        "(none)".to_owned()
+    } else {
+        groups.join(", ")
+    };
     let (context, namespace) = (safe_word(&cluster.context), safe_word(&cluster.namespace));
     let mut text = format!(
         "User         {}\nGroups       {groups}\nCluster      {context}\nNamespace    {namespace}\n",
@@ -105,7 +147,9 @@ fn words(user: &UserInfo, rights: &Rights, cluster: &Cluster) -> String {
 }
 
 fn object(user: &UserInfo, rights: &Rights, cluster: &Cluster) -> Value {
-    let may: serde_json::Map<String, Value> =
-        rights.iter().map(|(key, _, may)| ((*key).to_owned(), json!(may))).collect();
+    let may: serde_json::Map<String, Value> = rights
+        .iter()
+        .map(|(key, _, may)| ((*key).to_owned(), json!(may)))
+        .collect();
     json!({"userInfo": user, "context": cluster.context, "namespace": cluster.namespace, "may": may})
 }

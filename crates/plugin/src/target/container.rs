@@ -4,7 +4,8 @@ use k8s_openapi::api::core::v1::PodSpec;
 
 use decide::text::safe_word;
 
-/// The annotation of a pod, or of a workload's pod template, that names the container which is meant when none is.
+/// The annotation of a pod, or of a workload's pod template, that names the container which is
+/// meant when none is.
 pub const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
 /// A container, and what is worth telling about the choice.
@@ -37,7 +38,8 @@ pub enum ContainerError {
     },
 }
 
-/// The container named by `-c`, else by the annotation, else the first. `place` is the pod or workload, for messages.
+/// The container named by `-c`, else by the annotation, else the first. `place` is the pod or
+/// workload, for messages.
 ///
 /// # Errors
 /// When there is none, or none of the name that was asked for.
@@ -47,14 +49,30 @@ pub fn choose(
     annotated: Option<&str>,
     asked: Option<&str>,
 ) -> Result<Choice, ContainerError> {
-    let first = spec.containers.first().ok_or_else(|| ContainerError::Empty { place: place.to_owned() })?;
+    let first = spec
+        .containers
+        .first()
+        .ok_or_else(|| ContainerError::Empty {
+            place: place.to_owned(),
+        })?;
     match (asked, annotated) {
-        (Some(asked), _) if has(spec, asked) => Ok(Choice { name: asked.to_owned(), note: None }),
-        (Some(asked), _) => {
-            Err(ContainerError::NotThere { asked: asked.to_owned(), place: place.to_owned(), there: listed(spec) })
-        }
-        (None, Some(annotated)) if has(spec, annotated) => Ok(Choice { name: annotated.to_owned(), note: None }),
-        (None, _) => Ok(Choice { name: first.name.clone(), note: defaulted(&first.name, spec) }),
+        (Some(asked), _) if has(spec, asked) => Ok(Choice {
+            name: asked.to_owned(),
+            note: None,
+        }),
+        (Some(asked), _) => Err(ContainerError::NotThere {
+            asked: asked.to_owned(),
+            place: place.to_owned(),
+            there: listed(spec),
+        }),
+        (None, Some(annotated)) if has(spec, annotated) => Ok(Choice {
+            name: annotated.to_owned(),
+            note: None,
+        }),
+        (None, _) => Ok(Choice {
+            name: first.name.clone(),
+            note: defaulted(&first.name, spec),
+        }),
     }
 }
 
@@ -69,14 +87,27 @@ pub fn has(spec: &PodSpec, name: &str) -> bool {
 }
 
 fn listed(spec: &PodSpec) -> Vec<String> {
-    all(spec).map(|(name, kind)| format!("{}{kind}", safe_word(name))).collect()
+    all(spec)
+        .map(|(name, kind)| format!("{}{kind}", safe_word(name)))
+        .collect()
 }
 
 /// Names of all containers, each with how kubectl marks its sort.
 fn all(spec: &PodSpec) -> impl Iterator<Item = (&str, &'static str)> {
-    let plain = spec.containers.iter().map(|container| (container.name.as_str(), ""));
-    let init = spec.init_containers.iter().flatten().map(|container| (container.name.as_str(), " (init)"));
-    let ephemeral = spec.ephemeral_containers.iter().flatten().map(|container| (container.name.as_str(), " (ephem)"));
+    let plain = spec
+        .containers
+        .iter()
+        .map(|container| (container.name.as_str(), ""));
+    let init = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .map(|container| (container.name.as_str(), " (init)"));
+    let ephemeral = spec
+        .ephemeral_containers
+        .iter()
+        .flatten()
+        .map(|container| (container.name.as_str(), " (ephem)"));
     plain.chain(init).chain(ephemeral)
 }
 
@@ -101,24 +132,40 @@ mod tests {
         assert_eq!(choice.name, "nginx");
         assert_eq!(
             choice.note.as_deref(),
-            Some(r#"Defaulted container "nginx" out of: nginx, proxy, setup (init), debugger (ephem)"#)
+            Some(
+                r#"Defaulted container "nginx" out of: nginx, proxy, setup (init), debugger (ephem)"#
+            )
         );
     }
 
     #[test]
     fn the_annotation_goes_before_the_first() {
         let choice = choose("pod web", &two(), Some("proxy"), None).unwrap();
-        assert_eq!(choice, Choice { name: "proxy".to_owned(), note: None });
+        assert_eq!(
+            choice,
+            Choice {
+                name: "proxy".to_owned(),
+                note: None
+            }
+        );
     }
 
     #[test]
     fn an_annotation_that_names_nothing_is_passed_over() {
-        assert_eq!(choose("pod web", &two(), Some("gone"), None).unwrap().name, "nginx");
+        assert_eq!(
+            choose("pod web", &two(), Some("gone"), None).unwrap().name,
+            "nginx"
+        );
     }
 
     #[test]
     fn a_container_that_is_asked_for_goes_before_all() {
-        assert_eq!(choose("pod web", &two(), Some("proxy"), Some("debugger")).unwrap().name, "debugger");
+        assert_eq!(
+            choose("pod web", &two(), Some("proxy"), Some("debugger"))
+                .unwrap()
+                .name,
+            "debugger"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! From what was typed to the place in the cluster that a request is for: one pod or workload, one container.
+//! From what was typed to the place in the cluster that a request is for: one pod or workload, one
+//! container.
 
 use api::GroupVersionResource;
 use decide::attempt::Door;
@@ -107,13 +108,17 @@ pub enum PlaceError {
         name: String,
     },
     /// A service without pods.
-    #[error("no pod behind service {name} is running: name a workload (deployment/NAME) to ask for whichever it runs")]
+    #[error(
+        "no pod behind service {name} is running: name a workload (deployment/NAME) to ask for whichever it runs"
+    )]
     NothingBehind {
         /// Name of the service.
         name: String,
     },
     /// `--pin-pod` for a service.
-    #[error("--pin-pod chooses a pod of a workload, and of service {name} one is chosen anyway: leave it out")]
+    #[error(
+        "--pin-pod chooses a pod of a workload, and of service {name} one is chosen anyway: leave it out"
+    )]
     PinnedService {
         /// Name of the service.
         name: String,
@@ -130,7 +135,12 @@ pub enum PlaceError {
 ///
 /// # Errors
 /// When there is no such object, the door leads nowhere in it, or the server cannot be asked.
-pub async fn find(cluster: &Cluster, target: &Target, pin: bool, door: Door) -> Result<Place, PlaceError> {
+pub async fn find(
+    cluster: &Cluster,
+    target: &Target,
+    pin: bool,
+    door: Door,
+) -> Result<Place, PlaceError> {
     match target {
         Target::Pod(name) if pin => Err(PlaceError::PinnedAlready { name: name.clone() }),
         Target::Pod(name) => {
@@ -141,7 +151,9 @@ pub async fn find(cluster: &Cluster, target: &Target, pin: bool, door: Door) -> 
         Target::Workload(kind, name) => {
             let workload = cluster.workload(*kind, name).await?;
             if pin {
-                Ok(Place::of_pod(&running_pod(cluster, *kind, &workload).await?))
+                Ok(Place::of_pod(
+                    &running_pod(cluster, *kind, &workload).await?,
+                ))
             } else {
                 Ok(Place::of_workload(*kind, &workload))
             }
@@ -152,8 +164,14 @@ pub async fn find(cluster: &Cluster, target: &Target, pin: bool, door: Door) -> 
 /// In kubectl's words, where it has some: the access could never be used.
 fn refuse_completed(pod: &Pod, door: Door) -> Result<(), PlaceError> {
     match phase(pod) {
-        Some("Succeeded") => Err(PlaceError::Completed { door, phase: "Succeeded" }),
-        Some("Failed") => Err(PlaceError::Completed { door, phase: "Failed" }),
+        Some("Succeeded") => Err(PlaceError::Completed {
+            door,
+            phase: "Succeeded",
+        }),
+        Some("Failed") => Err(PlaceError::Completed {
+            door,
+            phase: "Failed",
+        }),
         _ => Ok(()),
     }
 }
@@ -168,15 +186,26 @@ fn completed(door: Door) -> &'static str {
 }
 
 fn phase(pod: &Pod) -> Option<&str> {
-    pod.status.as_ref().and_then(|status| status.phase.as_deref())
+    pod.status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref())
 }
 
 fn annotated(metadata: &ObjectMeta) -> Option<String> {
-    metadata.annotations.as_ref()?.get(DEFAULT_CONTAINER).cloned()
+    metadata
+        .annotations
+        .as_ref()?
+        .get(DEFAULT_CONTAINER)
+        .cloned()
 }
 
-/// A running pod of the workload: a ready one before others, then by name, so that two tries choose the same.
-async fn running_pod(cluster: &Cluster, kind: Workload, workload: &WorkloadObject) -> Result<Pod, PlaceError> {
+/// A running pod of the workload: a ready one before others, then by name, so that two tries choose
+/// the same.
+async fn running_pod(
+    cluster: &Cluster,
+    kind: Workload,
+    workload: &WorkloadObject,
+) -> Result<Pod, PlaceError> {
     let mut pods = cluster.pods(&selector(kind, workload)?).await?;
     pods.retain(is_running);
     pods.sort_by_key(|pod| (!is_ready(pod), pod.name_any()));
@@ -185,17 +214,30 @@ async fn running_pod(cluster: &Cluster, kind: Workload, workload: &WorkloadObjec
             return Ok(pod);
         }
     }
-    Err(PlaceError::NothingRuns { kind, name: workload.name_any() })
+    Err(PlaceError::NothingRuns {
+        kind,
+        name: workload.name_any(),
+    })
 }
 
 fn selector(kind: Workload, workload: &WorkloadObject) -> Result<Selector, PlaceError> {
     let selector = workload.spec.selector.clone().unwrap_or_default();
-    selector.try_into().map_err(|source| PlaceError::Selector { kind, name: workload.name_any(), source })
+    selector.try_into().map_err(|source| PlaceError::Selector {
+        kind,
+        name: workload.name_any(),
+        source,
+    })
 }
 
 /// Whether the pod's controllers lead to the workload, by UID: labels alone say little.
-async fn belongs(cluster: &Cluster, pod: &Pod, workload: &WorkloadObject) -> Result<bool, ClusterError> {
-    let Some(controller) = controller_of(&pod.metadata) else { return Ok(false) };
+async fn belongs(
+    cluster: &Cluster,
+    pod: &Pod,
+    workload: &WorkloadObject,
+) -> Result<bool, ClusterError> {
+    let Some(controller) = controller_of(&pod.metadata) else {
+        return Ok(false);
+    };
     if is(controller, &workload.metadata) {
         return Ok(true);
     }
@@ -205,7 +247,8 @@ async fn belongs(cluster: &Cluster, pod: &Pod, workload: &WorkloadObject) -> Res
     match cluster.replica_set(&controller.name).await {
         Ok(set) => {
             let owner = controller_of(&set.metadata);
-            Ok(is(controller, &set.metadata) && owner.is_some_and(|owner| is(owner, &workload.metadata)))
+            Ok(is(controller, &set.metadata)
+                && owner.is_some_and(|owner| is(owner, &workload.metadata)))
         }
         Err(error) if error.is_not_found() => Ok(false),
         Err(error) => Err(error),
@@ -213,7 +256,11 @@ async fn belongs(cluster: &Cluster, pod: &Pod, workload: &WorkloadObject) -> Res
 }
 
 fn controller_of(metadata: &ObjectMeta) -> Option<&OwnerReference> {
-    metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
+    metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .find(|owner| owner.controller == Some(true))
 }
 
 fn is(owner: &OwnerReference, metadata: &ObjectMeta) -> bool {
@@ -225,6 +272,9 @@ pub(crate) fn is_running(pod: &Pod) -> bool {
 }
 
 pub(crate) fn is_ready(pod: &Pod) -> bool {
-    let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let mut conditions = pod
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
     conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }

@@ -50,7 +50,9 @@ pub enum PortError {
 /// # Errors
 /// When it is neither a port nor the name of one, or the local side is no port.
 pub fn parse(text: &str) -> Result<Port, PortError> {
-    let bad = || PortError::Format { text: text.to_owned() };
+    let bad = || PortError::Format {
+        text: text.to_owned(),
+    };
     let (local, remote) = match text.split_once(':') {
         Some((local, remote)) => (Some(local), remote),
         None => (None, text),
@@ -73,7 +75,9 @@ fn is_digits(text: &str) -> bool {
 /// A name as ports have (RFC 6335, as Kubernetes checks it).
 fn is_name(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    text.len() <= 15 && text.bytes().all(allowed) && text.bytes().any(|byte| byte.is_ascii_lowercase())
+    text.len() <= 15
+        && text.bytes().all(allowed)
+        && text.bytes().any(|byte| byte.is_ascii_lowercase())
 }
 
 /// The numbers among the ports of a pod. A name is the pod's business, and not stored.
@@ -99,42 +103,72 @@ pub fn behind(ports: &[Port], service: &Service, pod: &PodSpec) -> Result<Vec<i3
     Ok(found)
 }
 
-/// The same as kubectl is told for the pod: its local side stays, and is the service's port where none was typed.
+/// The same as kubectl is told for the pod: its local side stays, and is the service's port where
+/// none was typed.
 ///
 /// # Errors
 /// When the service has no such port.
-pub fn forwarded(texts: &[String], ports: &[Port], service: &Service, pod: &PodSpec) -> Result<Vec<String>, PortError> {
+pub fn forwarded(
+    texts: &[String],
+    ports: &[Port],
+    service: &Service,
+    pod: &PodSpec,
+) -> Result<Vec<String>, PortError> {
     let mut forwarded = Vec::new();
     for (text, port) in texts.iter().zip(ports) {
         let of_service = of_service(port, service)?;
-        let local = text.split_once(':').map_or_else(|| of_service.port.to_string(), |(local, _)| local.to_owned());
-        forwarded.extend(target(of_service, service, pod).map(|remote| format!("{local}:{remote}")));
+        let local = text.split_once(':').map_or_else(
+            || of_service.port.to_string(),
+            |(local, _)| local.to_owned(),
+        );
+        forwarded
+            .extend(target(of_service, service, pod).map(|remote| format!("{local}:{remote}")));
     }
     Ok(forwarded)
 }
 
 fn of_service<'a>(port: &Port, service: &'a Service) -> Result<&'a ServicePort, PortError> {
-    let mut ports = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
+    let mut ports = service
+        .spec
+        .iter()
+        .flat_map(|spec| spec.ports.iter().flatten());
     match port {
-        Port::Number(number) => ports
-            .find(|there| there.port == *number)
-            .ok_or_else(|| PortError::NotOfService { service: service.name_any(), port: *number }),
+        Port::Number(number) => {
+            ports
+                .find(|there| there.port == *number)
+                .ok_or_else(|| PortError::NotOfService {
+                    service: service.name_any(),
+                    port: *number,
+                })
+        }
         Port::Named(name) => ports
             .find(|there| there.name.as_deref() == Some(name))
-            .ok_or_else(|| PortError::NameNotOfService { service: service.name_any(), name: name.clone() }),
+            .ok_or_else(|| PortError::NameNotOfService {
+                service: service.name_any(),
+                name: name.clone(),
+            }),
     }
 }
 
 /// `None`: a name that no container has.
 fn target(port: &ServicePort, service: &Service, pod: &PodSpec) -> Option<i32> {
-    let headless = service.spec.as_ref().and_then(|spec| spec.cluster_ip.as_deref()) == Some("None");
+    let headless = service
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.cluster_ip.as_deref())
+        == Some("None");
     match &port.target_port {
         _ if headless => Some(port.port),
         None | Some(IntOrString::Int(0)) => Some(port.port),
         Some(IntOrString::Int(number)) => Some(*number),
         Some(IntOrString::String(name)) => {
-            let mut ports = pod.containers.iter().flat_map(|container| container.ports.iter().flatten());
-            ports.find(|there| there.name.as_ref() == Some(name)).map(|there| there.container_port)
+            let mut ports = pod
+                .containers
+                .iter()
+                .flat_map(|container| container.ports.iter().flatten());
+            ports
+                .find(|there| there.name.as_ref() == Some(name))
+                .map(|there| there.container_port)
         }
     }
 }
@@ -170,7 +204,12 @@ mod tests {
     #[case("a b")]
     #[case("\u{661}")]
     fn what_is_no_port_is_refused(#[case] text: &str) {
-        assert_eq!(parse(text), Err(PortError::Format { text: text.to_owned() }));
+        assert_eq!(
+            parse(text),
+            Err(PortError::Format {
+                text: text.to_owned()
+            })
+        );
     }
 
     #[rstest]
@@ -195,6 +234,9 @@ mod tests {
         .unwrap();
         let pod = json!({"containers": [{"name": "a", "ports": [{"name": "prom", "containerPort": 9090}]}]});
         let pod: PodSpec = serde_json::from_value(pod).unwrap();
-        assert_eq!(behind(&[port], &service, &pod), Ok(leads.into_iter().collect()));
+        assert_eq!(
+            behind(&[port], &service, &pod),
+            Ok(leads.into_iter().collect())
+        );
     }
 }

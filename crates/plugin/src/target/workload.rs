@@ -42,7 +42,10 @@ pub enum TargetError {
         text: String,
     },
     /// Not the name of any object.
-    #[error("{} is not the name of an object: a name has lower-case letters, digits, '-' and '.'", safe_word(text))]
+    #[error(
+        "{} is not the name of an object: a name has lower-case letters, digits, '-' and '.'",
+        safe_word(text)
+    )]
     BadName {
         /// What was typed.
         text: String,
@@ -57,30 +60,41 @@ impl Target {
     pub fn parse(text: &str) -> Result<Self, TargetError> {
         let (kind, name) = text.split_once('/').unwrap_or(("pod", text));
         if !is_name(name) {
-            return Err(TargetError::BadName { text: text.to_owned() });
+            return Err(TargetError::BadName {
+                text: text.to_owned(),
+            });
         }
         match kind.to_ascii_lowercase().as_str() {
             "pod" | "pods" | "po" => Ok(Self::Pod(name.to_owned())),
             kind => match Workload::parse(kind) {
                 Some(workload) => Ok(Self::Workload(workload, name.to_owned())),
-                None => Err(TargetError::UnknownKind { text: text.to_owned() }),
+                None => Err(TargetError::UnknownKind {
+                    text: text.to_owned(),
+                }),
             },
         }
     }
 }
 
 impl Workload {
-    pub(crate) const ALL: [Self; 4] = [Self::Deployment, Self::StatefulSet, Self::DaemonSet, Self::Job];
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Deployment,
+        Self::StatefulSet,
+        Self::DaemonSet,
+        Self::Job,
+    ];
 
     fn parse(kind: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|workload| workload.is_called(kind))
+        Self::ALL
+            .into_iter()
+            .find(|workload| workload.is_called(kind))
     }
 
     /// Which workload a stored resource is. `None`: a pod, or something this version does not know.
     pub fn of(resource: &GroupVersionResource) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|workload| workload.group() == resource.group && workload.plural() == resource.resource)
+        Self::ALL.into_iter().find(|workload| {
+            workload.group() == resource.group && workload.plural() == resource.resource
+        })
     }
 
     /// As kubectl does: singular, plural, short name, each with or without the group behind it.
@@ -186,7 +200,10 @@ mod tests {
     #[case("job/nginx", Workload::Job)]
     #[case("jobs.batch/nginx", Workload::Job)]
     fn a_workload_is_named_as_kubectl_names_it(#[case] text: &str, #[case] workload: Workload) {
-        assert_eq!(Target::parse(text), Ok(Target::Workload(workload, "nginx".to_owned())));
+        assert_eq!(
+            Target::parse(text),
+            Ok(Target::Workload(workload, "nginx".to_owned()))
+        );
     }
 
     #[rstest]
@@ -197,7 +214,12 @@ mod tests {
     #[case("/nginx")]
     fn another_kind_is_refused_and_told_what_there_is(#[case] text: &str) {
         let error = Target::parse(text).unwrap_err();
-        assert_eq!(error, TargetError::UnknownKind { text: text.to_owned() });
+        assert_eq!(
+            error,
+            TargetError::UnknownKind {
+                text: text.to_owned()
+            }
+        );
         assert!(error.to_string().contains("statefulset/NAME"), "{error}");
     }
 
@@ -209,7 +231,12 @@ mod tests {
     #[case("a b")]
     #[case("pod/\u{1b}[2J")]
     fn what_cannot_be_a_name_is_refused(#[case] text: &str) {
-        assert_eq!(Target::parse(text), Err(TargetError::BadName { text: text.to_owned() }));
+        assert_eq!(
+            Target::parse(text),
+            Err(TargetError::BadName {
+                text: text.to_owned()
+            })
+        );
     }
 
     #[test]

@@ -7,8 +7,8 @@ pub const HELP: &str = "\
 Exit codes: 0 done; 1 error; 2 wrong usage; 3 denied; 4 over (expired, used, withdrawn or deleted) before it could be used; \
 5 timed out waiting; 130 interrupted. Once --run has started kubectl, kubectl's own.";
 
-/// The exit codes. They stay as they are: scripts compare them. Once `--run` has started kubectl, its own exit code
-/// is what the shell sees, and can be any of these.
+/// The exit codes. They stay as they are: scripts compare them. Once `--run` has started kubectl,
+/// its own exit code is what the shell sees, and can be any of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -24,7 +24,8 @@ pub enum Exit {
     Over = 4,
     /// Nobody answered in time: the request stays open.
     TimedOut = 5,
-    /// Ctrl-C while waiting: the request stays open. 128 and the number of the signal, as shells have it.
+    /// Ctrl-C while waiting: the request stays open. 128 and the number of the signal, as shells
+    /// have it.
     Interrupted = 130,
 }
 

@@ -35,7 +35,10 @@ pub struct Line {
 
 /// Why kubectl did not run.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot run {}: {source}. Put kubectl on the PATH, or name it in ${KUBECTL}", safe(program))]
+#[error(
+    "cannot run {}: {source}. Put kubectl on the PATH, or name it in ${KUBECTL}",
+    safe(program)
+)]
 pub struct KubectlError {
     program: String,
     source: io::Error,
@@ -44,7 +47,11 @@ pub struct KubectlError {
 impl Line {
     /// `kubectl` with these words, in the place that our own flags name.
     pub fn new(words: Vec<String>, cluster: &Cluster) -> Self {
-        Self { connection: cluster.flags.clone(), words, namespace: cluster.namespace.clone() }
+        Self {
+            connection: cluster.flags.clone(),
+            words,
+            namespace: cluster.namespace.clone(),
+        }
     }
 
     /// All that kubectl is given.
@@ -52,20 +59,28 @@ impl Line {
         self.connection.iter().chain(&self.words).cloned().collect()
     }
 
-    /// The line as it is typed into a shell. Connection flags are left out, for one of them may be a token.
+    /// The line as it is typed into a shell. Connection flags are left out, for one of them may be
+    /// a token.
     pub fn shown(&self) -> String {
-        let (verb, rest) = self.words.split_first().map_or(("", &[][..]), |(verb, rest)| (verb.as_str(), rest));
+        let (verb, rest) = self
+            .words
+            .split_first()
+            .map_or(("", &[][..]), |(verb, rest)| (verb.as_str(), rest));
         let mut line = vec!["kubectl", verb, "-n", &self.namespace];
         line.extend(rest.iter().map(String::as_str));
         safe(&argv::shell_line(&line))
     }
 
-    /// Becomes kubectl, where the system can: then its terminal, its signals and its exit code are its own.
+    /// Becomes kubectl, where the system can: then its terminal, its signals and its exit code are
+    /// its own.
     #[cfg(unix)]
     pub fn run(&self) -> KubectlError {
         use std::os::unix::process::CommandExt as _;
         let (mut command, program) = self.command();
-        KubectlError { source: command.exec(), program }
+        KubectlError {
+            source: command.exec(),
+            program,
+        }
     }
 
     /// Runs kubectl to its end, and passes on its exit code.
@@ -89,7 +104,11 @@ impl Line {
 
 /// What kubectl is told to go to: as it was typed, or the pod that was chosen instead.
 pub fn target(typed: &str, place: &Place, pinned: bool) -> String {
-    if pinned { place.name.clone() } else { typed.to_owned() }
+    if pinned {
+        place.name.clone()
+    } else {
+        typed.to_owned()
+    }
 }
 
 /// Words of a command line, put together.
@@ -109,7 +128,8 @@ impl Words {
         self
     }
 
-    /// A flag with a value, where there is one, in one word: so that a value that begins with a dash stays one.
+    /// A flag with a value, where there is one, in one word: so that a value that begins with a
+    /// dash stays one.
     #[must_use]
     pub fn value(mut self, flag: &str, value: Option<&str>) -> Self {
         self.0.extend(value.map(|value| format!("{flag}={value}")));
@@ -119,7 +139,8 @@ impl Words {
     /// Plain words.
     #[must_use]
     pub fn plain<S: AsRef<str>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
-        self.0.extend(words.into_iter().map(|word| word.as_ref().to_owned()));
+        self.0
+            .extend(words.into_iter().map(|word| word.as_ref().to_owned()));
         self
     }
 

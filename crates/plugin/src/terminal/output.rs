@@ -1,5 +1,5 @@
-//! Objects as JSON and YAML, safe to show on a terminal: what it would obey or not show is escaped, as both
-//! formats allow inside strings.
+//! Objects as JSON and YAML, safe to show on a terminal: what it would obey or not show is escaped,
+//! as both formats allow inside strings.
 
 use std::fmt::Write as _;
 
@@ -43,7 +43,9 @@ pub fn list_of(items: &[Value]) -> Value {
 pub fn json(value: &Value) -> serde_json::Result<String> {
     let mut text = Vec::new();
     let layout = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-    value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, layout))?;
+    value.serialize(&mut serde_json::Serializer::with_formatter(
+        &mut text, layout,
+    ))?;
     // Outside of strings JSON has no such characters but the line break.
     let mut safe = escape_json(&String::from_utf8_lossy(&text));
     safe.push('\n');
@@ -54,7 +56,9 @@ fn escape_json(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         if c != '\n' && is_hidden(c) {
-            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| push(&mut safe, format_args!("\\u{unit:04x}")));
+            c.encode_utf16(&mut [0; 2])
+                .iter()
+                .for_each(|unit| push(&mut safe, format_args!("\\u{unit:04x}")));
         } else {
             safe.push(c);
         }
@@ -84,8 +88,16 @@ enum Shape<'a> {
 
 impl<'a> Shape<'a> {
     fn of(value: &'a Value) -> Self {
-        let map = value.as_object().filter(|map| !map.is_empty()).map(Self::Map);
-        let items = || value.as_array().filter(|items| !items.is_empty()).map(|items| Self::Items(items));
+        let map = value
+            .as_object()
+            .filter(|map| !map.is_empty())
+            .map(Self::Map);
+        let items = || {
+            value
+                .as_array()
+                .filter(|items| !items.is_empty())
+                .map(|items| Self::Items(items))
+        };
         map.or_else(items).unwrap_or(Self::Scalar(value))
     }
 }
@@ -163,9 +175,12 @@ fn write_string(string: &str, text: &mut String) {
     text.push('"');
 }
 
-/// Whether a string needs no quotes in any version of YAML: it starts like a word, and is none that means something.
+/// Whether a string needs no quotes in any version of YAML: it starts like a word, and is none that
+/// means something.
 fn is_plain(string: &str) -> bool {
-    const WORDS: [&str; 11] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n", "inf", "nan"];
+    const WORDS: [&str; 11] = [
+        "true", "false", "null", "yes", "no", "on", "off", "y", "n", "inf", "nan",
+    ];
     let starts = |c: char| c.is_ascii_alphabetic() || c == '/';
     let goes_on = |c: char| c.is_ascii_alphanumeric() || "-_./@:".contains(c);
     string.starts_with(starts)
@@ -222,7 +237,10 @@ uses:
     #[test]
     fn hostile_text_is_escaped_in_both_formats() {
         let value = json!({"reason": "\u{1b}[2J\u{202e}x\u{e0041}\u{7f}"});
-        assert_eq!(yaml(&value), "reason: \"\\U0000001b[2J\\U0000202ex\\U000e0041\\U0000007f\"\n");
+        assert_eq!(
+            yaml(&value),
+            "reason: \"\\U0000001b[2J\\U0000202ex\\U000e0041\\U0000007f\"\n"
+        );
         let text = json(&value).unwrap();
         assert!(!text.chars().any(|c| c != '\n' && is_hidden(c)), "{text}");
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
@@ -230,7 +248,9 @@ uses:
 
     #[test]
     fn managed_fields_are_left_out() {
-        let value = value_of(&json!({"metadata": {"name": "a", "managedFields": [{}], "uid": "1"}})).unwrap();
+        let value =
+            value_of(&json!({"metadata": {"name": "a", "managedFields": [{}], "uid": "1"}}))
+                .unwrap();
         assert_eq!(value, json!({"metadata": {"name": "a", "uid": "1"}}));
     }
 

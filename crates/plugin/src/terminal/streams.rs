@@ -4,13 +4,14 @@ use std::io::{self, BufRead, Write};
 
 use jiff::Zoned;
 
-/// Lets somebody choose among lines, under their titles: the places of those that she chose, none where she thought better
-/// of it.
+/// Lets somebody choose among lines, under their titles: the places of those that she chose, none
+/// where she thought better of it.
 pub type Pick = dyn Fn(&str, &[String]) -> io::Result<Vec<usize>>;
 
 /// The three streams of a verb: those of the process, or buffers in tests.
 pub struct Terminal<'a> {
-    /// What was asked for. Colours are written always, and stripped by the stream where they are not wanted.
+    /// What was asked for. Colours are written always, and stripped by the stream where they are
+    /// not wanted.
     pub out: &'a mut dyn Write,
     /// Notes beside it.
     pub err: &'a mut dyn Write,
@@ -72,7 +73,15 @@ mod tests {
         let mut out = Vec::new();
         let (err, input) = (&mut io::sink(), &mut typed.as_bytes());
         let now = Zoned::default();
-        let mut terminal = Terminal { out: &mut out, err, input, shown: false, watched: false, pick: None, now };
+        let mut terminal = Terminal {
+            out: &mut out,
+            err,
+            input,
+            shown: false,
+            watched: false,
+            pick: None,
+            now,
+        };
         assert_eq!(terminal.ask("Sure ([yN])?").unwrap(), yes);
         assert!(out.starts_with(b"Sure ([yN])? "));
     }

@@ -36,9 +36,21 @@ pub enum Form {
     Picked,
 }
 
-/// The titles, and the rows that somebody picks from, without colours: whatever draws them has its own.
-pub fn rows_to_pick(groups: &[Vec<AccessRequest>], namespaces: bool, now: Timestamp) -> (String, Vec<String>) {
-    let (_, text) = Table::of(groups, Layout { namespaces, form: Form::Picked }, now);
+/// The titles, and the rows that somebody picks from, without colours: whatever draws them has its
+/// own.
+pub fn rows_to_pick(
+    groups: &[Vec<AccessRequest>],
+    namespaces: bool,
+    now: Timestamp,
+) -> (String, Vec<String>) {
+    let (_, text) = Table::of(
+        groups,
+        Layout {
+            namespaces,
+            form: Form::Picked,
+        },
+        now,
+    );
     let plain = anstream::adapter::strip_str(&text).to_string();
     let mut lines = plain.lines().map(str::to_owned);
     (lines.next().unwrap_or_default(), lines.collect())
@@ -51,7 +63,8 @@ pub struct Table {
     widths: Vec<usize>,
 }
 
-/// A cell, and whether it stands out. Every text in it is printable ASCII, but for the `…` of a cut and the `×` of a count.
+/// A cell, and whether it stands out. Every text in it is printable ASCII, but for the `…` of a cut
+/// and the `×` of a count.
 struct Cell {
     text: String,
     style: Style,
@@ -59,15 +72,25 @@ struct Cell {
 
 impl From<String> for Cell {
     fn from(text: String) -> Self {
-        Self { text, style: Style::new() }
+        Self {
+            text,
+            style: Style::new(),
+        }
     }
 }
 
 impl Table {
     /// The table of these requests, those that are the same in one row, and its text.
     pub fn of(groups: &[Vec<AccessRequest>], layout: Layout, now: Timestamp) -> (Self, String) {
-        let mut table = Self { layout, counted: groups.iter().any(|group| group.len() > 1), widths: Vec::new() };
-        let rows = groups.iter().enumerate().map(|(at, group)| table.row(at, group, now));
+        let mut table = Self {
+            layout,
+            counted: groups.iter().any(|group| group.len() > 1),
+            widths: Vec::new(),
+        };
+        let rows = groups
+            .iter()
+            .enumerate()
+            .map(|(at, group)| table.row(at, group, now));
         let rows: Vec<Vec<Cell>> = std::iter::once(table.titles()).chain(rows).collect();
         table.widths = widths(&rows);
         let text = rows.iter().map(|row| line(row, &table.widths)).collect();
@@ -76,15 +99,25 @@ impl Table {
 
     /// One more row, below the others.
     pub fn line(&self, request: &AccessRequest, now: Timestamp) -> String {
-        line(&self.row(0, std::slice::from_ref(request), now), &self.widths)
+        line(
+            &self.row(0, std::slice::from_ref(request), now),
+            &self.widths,
+        )
     }
 
     fn titles(&self) -> Vec<Cell> {
         let title = |title: &str| Cell::from(title.to_owned());
         let count = self.counted.then(|| title("COUNT"));
-        let after = ["FOR", "STATUS", "AGE"].map(title).into_iter().chain(count).collect();
-        let mut titles =
-            self.columns(["NAME", "USER", "TARGET", "CONTAINER"].map(title).into(), title("COMMAND"), after);
+        let after = ["FOR", "STATUS", "AGE"]
+            .map(title)
+            .into_iter()
+            .chain(count)
+            .collect();
+        let mut titles = self.columns(
+            ["NAME", "USER", "TARGET", "CONTAINER"].map(title).into(),
+            title("COMMAND"),
+            after,
+        );
         if self.layout.namespaces {
             titles.insert(0, title("NAMESPACE"));
         }
@@ -95,20 +128,39 @@ impl Table {
     }
 
     fn row(&self, at: usize, group: &[AccessRequest], now: Timestamp) -> Vec<Cell> {
-        let Some(request) = group.first() else { return Vec::new() };
+        let Some(request) = group.first() else {
+            return Vec::new();
+        };
         let before = vec![
             safe_word(&request.name_any()).into(),
             words::user(request).into(),
             summary::target(request).into(),
             summary::container(request).into(),
         ];
-        let count = if group.len() > 1 { format!("×{}", group.len()) } else { String::new() };
-        let state = Cell { text: summary::state(request, now), style: style(request) };
-        let after = [summary::validity(request).into(), state, age(request, now).into()];
-        let after = after.into_iter().chain(self.counted.then(|| count.into())).collect();
+        let count = if group.len() > 1 {
+            format!("×{}", group.len())
+        } else {
+            String::new()
+        };
+        let state = Cell {
+            text: summary::state(request, now),
+            style: style(request),
+        };
+        let after = [
+            summary::validity(request).into(),
+            state,
+            age(request, now).into(),
+        ];
+        let after = after
+            .into_iter()
+            .chain(self.counted.then(|| count.into()))
+            .collect();
         let mut row = self.columns(before, self.command(request).into(), after);
         if self.layout.namespaces {
-            row.insert(0, safe_word(&request.namespace().unwrap_or_default()).into());
+            row.insert(
+                0,
+                safe_word(&request.namespace().unwrap_or_default()).into(),
+            );
         }
         if self.layout.form == Form::Numbered {
             row.insert(0, at.saturating_add(1).to_string().into());
@@ -120,12 +172,17 @@ impl Table {
     fn columns(&self, before: Vec<Cell>, command: Cell, after: Vec<Cell>) -> Vec<Cell> {
         match self.layout.form {
             Form::Short | Form::Wide => before.into_iter().chain([command]).chain(after).collect(),
-            Form::Numbered | Form::Picked => before.into_iter().chain(after).chain([command]).collect(),
+            Form::Numbered | Form::Picked => {
+                before.into_iter().chain(after).chain([command]).collect()
+            }
         }
     }
 
     fn command(&self, request: &AccessRequest) -> String {
-        let masked = || AccessRequest { spec: secrets::masked(&request.spec), ..request.clone() };
+        let masked = || AccessRequest {
+            spec: secrets::masked(&request.spec),
+            ..request.clone()
+        };
         match self.layout.form {
             Form::Short => cut(summary::command_line(&masked())),
             Form::Wide => summary::command_line(&masked()),
@@ -153,21 +210,34 @@ fn style(request: &AccessRequest) -> Style {
 
 fn widths(rows: &[Vec<Cell>]) -> Vec<usize> {
     let columns = rows.first().map(Vec::len).unwrap_or_default();
-    let width =
-        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.chars().count()).max();
-    (0..columns).map(|column| width(column).unwrap_or_default()).collect()
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.text.chars().count())
+            .max()
+    };
+    (0..columns)
+        .map(|column| width(column).unwrap_or_default())
+        .collect()
 }
 
 /// Any rows, the first of them titles, laid out the same way.
 pub fn plain(rows: &[Vec<String>]) -> String {
-    let rows: Vec<Vec<Cell>> = rows.iter().map(|row| row.iter().cloned().map(Cell::from).collect()).collect();
+    let rows: Vec<Vec<Cell>> = rows
+        .iter()
+        .map(|row| row.iter().cloned().map(Cell::from).collect())
+        .collect();
     let widths = widths(&rows);
     rows.iter().map(|row| line(row, &widths)).collect()
 }
 
 /// Columns stand three spaces apart, as kubectl's do.
 fn line(row: &[Cell], widths: &[usize]) -> String {
-    let cells: Vec<String> = row.iter().zip(widths).map(|(cell, &width)| padded(cell, width)).collect();
+    let cells: Vec<String> = row
+        .iter()
+        .zip(widths)
+        .map(|(cell, &width)| padded(cell, width))
+        .collect();
     cells.join("   ").trim_end().to_owned() + "\n"
 }
 
@@ -177,8 +247,13 @@ fn padded(Cell { text, style }: &Cell, width: usize) -> String {
 }
 
 fn age(request: &AccessRequest, now: Timestamp) -> String {
-    let Some(created) = &request.metadata.creation_timestamp else { return "<unknown>".to_owned() };
-    times::rough(now.duration_since(created.0).max(jiff::SignedDuration::ZERO))
+    let Some(created) = &request.metadata.creation_timestamp else {
+        return "<unknown>".to_owned();
+    };
+    times::rough(
+        now.duration_since(created.0)
+            .max(jiff::SignedDuration::ZERO),
+    )
 }
 
 #[cfg(test)]

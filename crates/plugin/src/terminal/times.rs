@@ -11,7 +11,11 @@ pub fn told(at: Timestamp, now: &Zoned) -> String {
 /// `16:04 +01:00`, with the date where that is another day's.
 pub fn local(at: Timestamp, now: &Zoned) -> String {
     let at = at.to_zoned(now.time_zone().clone());
-    let format = if at.date() == now.date() { "%H:%M %:z" } else { "%Y-%m-%d %H:%M %:z" };
+    let format = if at.date() == now.date() {
+        "%H:%M %:z"
+    } else {
+        "%Y-%m-%d %H:%M %:z"
+    };
     at.strftime(format).to_string()
 }
 

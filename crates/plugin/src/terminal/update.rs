@@ -1,5 +1,5 @@
-//! Whether there is a newer version. It is said on a terminal only, once a day, from what was learnt before; a process of its
-//! own learns it. No command waits for it, or fails because of it.
+//! Whether there is a newer version. It is said on a terminal only, once a day, from what was
+//! learnt before; a process of its own learns it. No command waits for it, or fails because of it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,8 @@ pub const URL: &str = "KUBECTL_REQUEST_UPDATE_URL";
 /// The word with which we start ourselves to ask.
 pub const WORD: &str = "__learn-latest-version";
 
-const RELEASES: &str = "https://api.github.com/repos/kube-request-access/kube-request-access/releases/latest";
+const RELEASES: &str =
+    "https://api.github.com/repos/kube-request-access/kube-request-access/releases/latest";
 /// How often a newer version is looked for, and reported.
 const CHECK_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
 /// How long the other process may take.
@@ -47,7 +48,8 @@ struct Release {
     tag_name: String,
 }
 
-/// After a command: says on standard error what was learnt, and has it asked anew where a day has passed.
+/// After a command: says on standard error what was learnt, and has it asked anew where a day has
+/// passed.
 pub fn after_command(watched: bool, now: Timestamp) {
     if !watched || std::env::var_os(OFF).is_some() {
         return;
@@ -78,26 +80,41 @@ pub fn after_command(watched: bool, now: Timestamp) {
 pub async fn learn() -> Result<(), Box<dyn std::error::Error>> {
     let file = cache().ok_or("there is no place to write to")?;
     let latest = tokio::time::timeout(CHECK_TIMEOUT, latest()).await??;
-    let learnt = Learnt { latest: Some(latest), ..read(&file) };
+    let learnt = Learnt {
+        latest: Some(latest),
+        ..read(&file)
+    };
     Ok(write(&file, &learnt)?)
 }
 
 async fn latest() -> Result<Version, Box<dyn std::error::Error>> {
-    let url: Uri = std::env::var(URL).unwrap_or_else(|_unset| RELEASES.to_owned()).parse()?;
+    let url: Uri = std::env::var(URL)
+        .unwrap_or_else(|_unset| RELEASES.to_owned())
+        .parse()?;
     let mut config = Config::new(url.clone());
     config.proxy_url = Proxies::from_env().for_server(&url, None)?;
     let agent = concat!("kubectl-request/", env!("CARGO_PKG_VERSION"));
-    let request = Request::get(url.path()).header("user-agent", agent).header("accept", "application/json");
+    let request = Request::get(url.path())
+        .header("user-agent", agent)
+        .header("accept", "application/json");
     // The client puts the path behind the one of its URL.
     config.cluster_url = root(&url)?;
-    let release: Release = Client::try_from(config)?.request(request.body(Vec::new())?).await?;
+    let release: Release = Client::try_from(config)?
+        .request(request.body(Vec::new())?)
+        .await?;
     Ok(Version::parse(release.tag_name.trim_start_matches('v'))?)
 }
 
 fn root(url: &Uri) -> Result<Uri, http::Error> {
-    let (scheme, authority) =
-        (url.scheme_str().unwrap_or("https"), url.authority().map_or("", |authority| authority.as_str()));
-    Uri::builder().scheme(scheme).authority(authority).path_and_query("/").build()
+    let (scheme, authority) = (
+        url.scheme_str().unwrap_or("https"),
+        url.authority().map_or("", |authority| authority.as_str()),
+    );
+    Uri::builder()
+        .scheme(scheme)
+        .authority(authority)
+        .path_and_query("/")
+        .build()
 }
 
 /// What is said, where something is to be said.
@@ -109,7 +126,9 @@ fn notice(learnt: &Learnt, own: &str, now: Timestamp) -> Option<String> {
     }
     // A version is ASCII, and yet it came from elsewhere.
     let latest = safe_word(&latest.to_string());
-    Some(format!("kubectl request {latest} is available (you have {own}). Set {OFF}=1 to turn this notice off"))
+    Some(format!(
+        "kubectl request {latest} is available (you have {own}). Set {OFF}=1 to turn this notice off"
+    ))
 }
 
 fn is_past(last: Option<Timestamp>, now: Timestamp) -> bool {
@@ -118,11 +137,19 @@ fn is_past(last: Option<Timestamp>, now: Timestamp) -> bool {
 }
 
 fn cache() -> Option<PathBuf> {
-    Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("kubectl-request/latest.json"))
+    Some(
+        etcetera::choose_base_strategy()
+            .ok()?
+            .cache_dir()
+            .join("kubectl-request/latest.json"),
+    )
 }
 
 fn read(file: &Path) -> Learnt {
-    std::fs::read(file).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    std::fs::read(file)
+        .ok()
+        .and_then(|text| serde_json::from_slice(&text).ok())
+        .unwrap_or_default()
 }
 
 fn write(file: &Path, learnt: &Learnt) -> io::Result<()> {
@@ -134,7 +161,11 @@ fn write(file: &Path, learnt: &Learnt) -> io::Result<()> {
 
 fn ask_aside() -> io::Result<()> {
     let mut asking = Command::new(std::env::current_exe()?);
-    asking.arg(WORD).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    asking
+        .arg(WORD)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     asking.spawn().map(drop)
 }
 
@@ -149,7 +180,11 @@ mod tests {
     }
 
     fn learnt(latest: &str, said: Option<&str>) -> Learnt {
-        Learnt { asked: None, said: said.map(at), latest: Some(Version::parse(latest).unwrap()) }
+        Learnt {
+            asked: None,
+            said: said.map(at),
+            latest: Some(Version::parse(latest).unwrap()),
+        }
     }
 
     #[rstest]
@@ -161,7 +196,11 @@ mod tests {
     #[case::said_today("0.3.0", Some("2026-01-02T00:00:01Z"), false)]
     #[case::said_yesterday("0.3.0", Some("2026-01-02T00:00:00Z"), true)]
     #[case::said_in_the_future("0.3.0", Some("2026-01-04T00:00:00Z"), true)]
-    fn a_newer_version_is_told_once_a_day(#[case] latest: &str, #[case] said: Option<&str>, #[case] told: bool) {
+    fn a_newer_version_is_told_once_a_day(
+        #[case] latest: &str,
+        #[case] said: Option<&str>,
+        #[case] told: bool,
+    ) {
         let notice = notice(&learnt(latest, said), "0.2.0", at("2026-01-03T00:00:00Z"));
         assert_eq!(notice.is_some(), told, "{notice:?}");
     }

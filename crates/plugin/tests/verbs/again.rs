@@ -38,7 +38,10 @@ fn with(request: Value) -> Fake {
 #[case("Used", "")]
 #[case("Expired", "")]
 #[case("Denied", "")]
-#[case("Pending", "request access-debug-jane-x4k2y is still waiting for a grant\n")]
+#[case(
+    "Pending",
+    "request access-debug-jane-x4k2y is still waiting for a grant\n"
+)]
 #[case("Granted", "request access-debug-jane-x4k2y still gives this access\n")]
 #[tokio::test(start_paused = true)]
 async fn the_same_is_filed_anew_and_names_the_earlier_one(#[case] phase: &str, #[case] err: &str) {
@@ -87,7 +90,12 @@ async fn it_is_for_whom_it_was_the_first_time(
 async fn the_request_of_another_is_refused() {
     let failure = "error: request access-debug-jane-x4k2y is bob's, and you are jane: nobody asks again for somebody \
                    else. To ask for the same yourself, read it with 'kubectl request show access-debug-jane-x4k2y'";
-    refused(&with(earlier("bob", "bob", "Used")), &["again", NAME], failure).await;
+    refused(
+        &with(earlier("bob", "bob", "Used")),
+        &["again", NAME],
+        failure,
+    )
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,12 +108,21 @@ async fn what_the_server_refuses_is_told_in_its_words() {
         &status(403, "Forbidden", message, ""),
     );
     let failure = fake.run(&["again", NAME], "").await.failure;
-    assert_eq!(failure, Some(format!("Error from server (Forbidden): {message}")));
+    assert_eq!(
+        failure,
+        Some(format!("Error from server (Forbidden): {message}"))
+    );
 }
 
 #[rstest]
-#[case("gone", "Error from server (NotFound): accessrequests \"gone\" not found")]
-#[case("../x", "error: ../x is not the name of a request: see 'kubectl request list'")]
+#[case(
+    "gone",
+    "Error from server (NotFound): accessrequests \"gone\" not found"
+)]
+#[case(
+    "../x",
+    "error: ../x is not the name of a request: see 'kubectl request list'"
+)]
 #[tokio::test(start_paused = true)]
 async fn what_is_no_request_is_refused(#[case] name: &str, #[case] failure: &str) {
     refused(&Fake::new(), &["again", name], failure).await;
@@ -114,7 +131,13 @@ async fn what_is_no_request_is_refused(#[case] name: &str, #[case] failure: &str
 #[tokio::test(start_paused = true)]
 async fn a_dry_run_shows_what_would_be_filed() {
     let fake = with(earlier("jane", "jane", "Used"));
-    let outcome = fake.run(&["again", NAME, "--dry-run", "-o", "yaml"], "").await;
-    assert!(outcome.out.contains(&format!("follows: {NAME}\n")), "{}", outcome.out);
+    let outcome = fake
+        .run(&["again", NAME, "--dry-run", "-o", "yaml"], "")
+        .await;
+    assert!(
+        outcome.out.contains(&format!("follows: {NAME}\n")),
+        "{}",
+        outcome.out
+    );
     assert_eq!(fake.posted(REQUESTS), Vec::<Value>::new());
 }

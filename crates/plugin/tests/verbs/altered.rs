@@ -1,4 +1,5 @@
-//! What another admission webhook or policy made of what was sent is found out, deleted, and said. // K3
+//! What another admission webhook or policy made of what was sent is found out, deleted, and said.
+//! // K3
 
 use http::Method;
 use rstest::rstest;
@@ -26,7 +27,9 @@ fn request() -> Value {
 }
 
 fn asked() -> Fake {
-    Fake::new().with(&format!("{REQUESTS}/a"), request()).known_as("amy")
+    Fake::new()
+        .with(&format!("{REQUESTS}/a"), request())
+        .known_as("amy")
 }
 
 fn pod() -> Fake {
@@ -53,7 +56,20 @@ fn stamp(object: &mut Value) {
 #[tokio::test]
 async fn what_the_server_stamps_is_no_difference() {
     let fake = asked().stamping(stamp);
-    let outcome = fake.run(&["grant", "a", "--yes", "--valid-for", "5m", "--reason", "fine"], "").await;
+    let outcome = fake
+        .run(
+            &[
+                "grant",
+                "a",
+                "--yes",
+                "--valid-for",
+                "5m",
+                "--reason",
+                "fine",
+            ],
+            "",
+        )
+        .await;
     assert_eq!(outcome.failure, None, "{outcome:?}");
     let fake = pod().stamping(stamp);
     let outcome = fake.run(&["exec", "nginx", "--", "ls"], "").await;
@@ -70,11 +86,23 @@ async fn what_the_server_stamps_is_no_difference() {
 #[case::another_answer(|grant: &mut Value| grant["status"] = json!("denied"), "status: sent \"granted\", stored \"denied\"")]
 #[case::no_owner(|grant: &mut Value| grant["metadata"]["ownerReferences"] = Value::Null, "metadata.ownerReferences: sent [")]
 #[tokio::test]
-async fn a_grant_that_was_changed_on_its_way_is_deleted(#[case] change: fn(&mut Value), #[case] said: &str) {
+async fn a_grant_that_was_changed_on_its_way_is_deleted(
+    #[case] change: fn(&mut Value),
+    #[case] said: &str,
+) {
     let fake = asked().stamping(change);
-    let outcome = fake.run(&["grant", "a", "--yes", "--valid-for", "5m"], "").await;
-    let told = format!("{}{}", outcome.err, outcome.failure.clone().unwrap_or_default());
-    assert!(told.contains("WHAT WAS STORED IS NOT WHAT YOU ANSWERED") && told.contains(said), "{outcome:?}");
+    let outcome = fake
+        .run(&["grant", "a", "--yes", "--valid-for", "5m"], "")
+        .await;
+    let told = format!(
+        "{}{}",
+        outcome.err,
+        outcome.failure.clone().unwrap_or_default()
+    );
+    assert!(
+        told.contains("WHAT WAS STORED IS NOT WHAT YOU ANSWERED") && told.contains(said),
+        "{outcome:?}"
+    );
     assert!(told.contains("It was deleted again"), "{outcome:?}");
     assert_eq!(outcome.exit as u8, 1);
     assert!(!outcome.out.contains("created grant"), "{outcome:?}");
@@ -94,9 +122,16 @@ async fn a_changed_grant_that_cannot_be_deleted_is_said_to_be_there() {
     let fake = asked().stamping(|grant| grant["spec"]["grantFor"] = json!("bobs"));
     let fake = fake.refusing(Method::DELETE, &format!("{GRANTS}/grant-a"), 403, "no");
     let outcome = fake.run(&["grant", "a", "--yes"], "").await;
-    let told = format!("{}{}", outcome.err, outcome.failure.clone().unwrap_or_default());
+    let told = format!(
+        "{}{}",
+        outcome.err,
+        outcome.failure.clone().unwrap_or_default()
+    );
     assert!(told.contains("IT IS STILL THERE"), "{outcome:?}");
-    assert!(told.contains("kubectl delete acg -n default grant-a"), "{outcome:?}");
+    assert!(
+        told.contains("kubectl delete acg -n default grant-a"),
+        "{outcome:?}"
+    );
 }
 
 #[rstest]
@@ -117,12 +152,21 @@ async fn a_changed_grant_that_cannot_be_deleted_is_said_to_be_there() {
     "spec.userInfo.username: sent \"jane\", stored \"bob\""
 )]
 #[tokio::test]
-async fn a_request_that_was_changed_on_its_way_is_deleted(#[case] change: fn(&mut Value), #[case] said: &str) {
+async fn a_request_that_was_changed_on_its_way_is_deleted(
+    #[case] change: fn(&mut Value),
+    #[case] said: &str,
+) {
     let fake = pod().stamping(change);
     let outcome = fake.run(&["exec", "nginx", "--new", "--", "ls"], "").await;
     let told = outcome.failure.clone().unwrap_or_default();
-    assert!(told.contains("WHAT WAS STORED IS NOT WHAT YOU ASKED FOR") && told.contains(said), "{outcome:?}");
+    assert!(
+        told.contains("WHAT WAS STORED IS NOT WHAT YOU ASKED FOR") && told.contains(said),
+        "{outcome:?}"
+    );
     assert_eq!(outcome.exit as u8, 1);
-    assert!(!outcome.out.contains("created accessrequest"), "{outcome:?}");
+    assert!(
+        !outcome.out.contains("created accessrequest"),
+        "{outcome:?}"
+    );
     assert_eq!(fake.stored(&format!("{REQUESTS}/{MINE}")), None);
 }

@@ -63,7 +63,10 @@ fn with_phase(phase: &str, more: &Value) -> Fake {
 fn ended(fake: &Fake, outcome: &Outcome, failure: &str) {
     assert_eq!(outcome.failure.as_deref(), Some(failure), "{outcome:?}");
     assert!(!outcome.out.contains("created grant"), "{outcome:?}");
-    assert!(!fake.calls().iter().any(|call| call.method == Method::POST), "{outcome:?}");
+    assert!(
+        !fake.calls().iter().any(|call| call.method == Method::POST),
+        "{outcome:?}"
+    );
 }
 
 #[tokio::test]
@@ -72,7 +75,10 @@ async fn a_request_is_shown_and_asked_about_and_granted() {
     let outcome = fake.run(&["grant", NAME], "y\n").await;
     assert_eq!(outcome.failure, None);
     let (yaml, rest) = outcome.out.split_once("---\n").unwrap();
-    assert!(yaml.starts_with("apiVersion: spreadgroup.com/v1\nkind: AccessRequest\nmetadata:\n"), "{yaml}");
+    assert!(
+        yaml.starts_with("apiVersion: spreadgroup.com/v1\nkind: AccessRequest\nmetadata:\n"),
+        "{yaml}"
+    );
     assert!(!yaml.contains("managedFields"), "{yaml}");
     let end = format!("Grant access to the request above ([yN])? created grant grant-{NAME}\n");
     assert_eq!(rest, format!("{SUMMARY}{end}"));
@@ -95,20 +101,34 @@ async fn a_request_is_shown_and_asked_about_and_granted() {
 #[tokio::test]
 async fn a_request_is_denied_for_a_reason() {
     let fake = with_request();
-    let outcome = fake.run(&["deny", NAME, "--reason", "use the dashboard"], "Y\n").await;
-    assert_eq!(outcome.out, format!("{SUMMARY}Deny the request above ([yN])? created grant deny-{NAME}\n"));
+    let outcome = fake
+        .run(&["deny", NAME, "--reason", "use the dashboard"], "Y\n")
+        .await;
+    assert_eq!(
+        outcome.out,
+        format!("{SUMMARY}Deny the request above ([yN])? created grant deny-{NAME}\n")
+    );
     let grant = &fake.posted(GRANTS)[0];
     assert_eq!(grant["status"], "denied");
-    assert_eq!(grant["spec"], json!({"grantFor": NAME, "requestUID": "uid-1", "reason": "use the dashboard"}));
+    assert_eq!(
+        grant["spec"],
+        json!({"grantFor": NAME, "requestUID": "uid-1", "reason": "use the dashboard"})
+    );
 }
 
 #[tokio::test]
 async fn yes_skips_the_question_but_not_the_summary() {
     let fake = with_request();
-    let outcome = fake.run(&["grant", NAME, "-y", "--valid-for", "15m"], "").await;
+    let outcome = fake
+        .run(&["grant", NAME, "-y", "--valid-for", "15m"], "")
+        .await;
     assert_eq!(outcome.failure, None);
     assert!(!outcome.out.contains("([yN])?"), "{}", outcome.out);
-    assert!(outcome.out.contains("again and again for 15m"), "{}", outcome.out);
+    assert!(
+        outcome.out.contains("again and again for 15m"),
+        "{}",
+        outcome.out
+    );
     assert_eq!(fake.posted(GRANTS)[0]["spec"]["validFor"], "15m");
 }
 
@@ -118,10 +138,17 @@ async fn yes_skips_the_question_but_not_the_summary() {
 #[case("\n")]
 #[case("yes\n")]
 #[tokio::test]
-async fn without_a_yes_nothing_is_stored(#[case] typed: &str, #[values("grant", "deny")] verb: &str) {
+async fn without_a_yes_nothing_is_stored(
+    #[case] typed: &str,
+    #[values("grant", "deny")] verb: &str,
+) {
     let fake = with_request();
     let outcome = fake.run(&[verb, NAME], typed).await;
-    ended(&fake, &outcome, "error: nothing was stored: only y or Y is a yes");
+    ended(
+        &fake,
+        &outcome,
+        "error: nothing was stored: only y or Y is a yes",
+    );
 }
 
 // D29
@@ -136,10 +163,14 @@ async fn a_request_that_was_recreated_while_it_was_read_is_not_granted(#[case] u
         another["metadata"]["uid"] = json!(uid);
         another
     });
-    let mut input = Meanwhile { happens: || fake.put(&path(), another.clone()), typed: b"y\n" };
+    let mut input = Meanwhile {
+        happens: || fake.put(&path(), another.clone()),
+        typed: b"y\n",
+    };
     let outcome = fake.run_reading(&["grant", NAME], &mut input).await;
-    let failure =
-        format!("error: request {NAME} was deleted while you read it; nothing was stored. See 'kubectl request list'");
+    let failure = format!(
+        "error: request {NAME} was deleted while you read it; nothing was stored. See 'kubectl request list'"
+    );
     ended(&fake, &outcome, &failure);
 }
 
@@ -147,10 +178,21 @@ async fn a_request_that_was_recreated_while_it_was_read_is_not_granted(#[case] u
 async fn a_request_that_was_denied_while_it_was_read_is_not_granted() {
     let fake = with_request();
     let mut denied = request();
-    denied["status"] = json!({"phase": "Denied", "denied": {"by": "bob", "at": "2026-01-01T00:00:00Z"}});
-    let mut input = Meanwhile { happens: || fake.put(&path(), Some(denied.clone())), typed: b"y\n" };
+    denied["status"] =
+        json!({"phase": "Denied", "denied": {"by": "bob", "at": "2026-01-01T00:00:00Z"}});
+    let mut input = Meanwhile {
+        happens: || fake.put(&path(), Some(denied.clone())),
+        typed: b"y\n",
+    };
     let outcome = fake.run_reading(&["grant", NAME], &mut input).await;
-    assert!(outcome.failure.as_ref().unwrap().contains("was denied by bob"), "{outcome:?}");
+    assert!(
+        outcome
+            .failure
+            .as_ref()
+            .unwrap()
+            .contains("was denied by bob"),
+        "{outcome:?}"
+    );
     assert_eq!(fake.posted(GRANTS), Vec::<Value>::new());
 }
 
@@ -177,7 +219,11 @@ async fn what_is_decided_is_told_before_anybody_is_asked(
 async fn an_expired_request_is_told_before_anybody_is_asked() {
     let fake = with_phase("Expired", &json!({}));
     let outcome = fake.run(&["grant", NAME], "y\n").await;
-    ended(&fake, &outcome, &format!("error: the access of request {NAME} is over. jane can file a new request"));
+    ended(
+        &fake,
+        &outcome,
+        &format!("error: the access of request {NAME} is over. jane can file a new request"),
+    );
 }
 
 #[tokio::test]
@@ -198,7 +244,11 @@ async fn a_request_that_is_being_deleted_is_not_granted() {
     leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     let fake = Fake::new().with(&path(), leaving);
     let outcome = fake.run(&["grant", NAME], "y\n").await;
-    ended(&fake, &outcome, &format!("error: request {NAME} is being deleted. jane can file a new request"));
+    ended(
+        &fake,
+        &outcome,
+        &format!("error: request {NAME} is being deleted. jane can file a new request"),
+    );
 }
 
 fn grant(uid: &str, spec_uid: bool) -> Value {
@@ -245,14 +295,28 @@ async fn a_grant_of_an_earlier_request_of_the_same_name_is_told_apart() {
 #[tokio::test]
 async fn what_the_server_refuses_is_told_in_its_words() {
     let message = "admission webhook \"access\" denied the request: nobody grants her own request";
-    let fake = with_request().answering(Method::POST, GRANTS, 403, &status(403, "Forbidden", message, ""));
+    let fake = with_request().answering(
+        Method::POST,
+        GRANTS,
+        403,
+        &status(403, "Forbidden", message, ""),
+    );
     let outcome = fake.run(&["grant", NAME], "y\n").await;
-    assert_eq!(outcome.failure, Some(format!("Error from server (Forbidden): {message}")));
+    assert_eq!(
+        outcome.failure,
+        Some(format!("Error from server (Forbidden): {message}"))
+    );
 }
 
 #[rstest]
-#[case("-1h", "error: --valid-for: \"-1h\" is not a duration: write it like 90m, 1h30m or 45s")]
-#[case("13h", "error: --valid-for: \"13h\" is longer than the 12h that an access may last")]
+#[case(
+    "-1h",
+    "error: --valid-for: \"-1h\" is not a duration: write it like 90m, 1h30m or 45s"
+)]
+#[case(
+    "13h",
+    "error: --valid-for: \"13h\" is longer than the 12h that an access may last"
+)]
 #[case("2h", &format!("error: --valid-for: 2h is longer than the 1h that request {NAME} asks for"))]
 #[tokio::test]
 async fn a_validity_that_does_not_fit_is_refused(#[case] given: &str, #[case] failure: &str) {
@@ -263,10 +327,16 @@ async fn a_validity_that_does_not_fit_is_refused(#[case] given: &str, #[case] fa
 
 #[rstest]
 #[tokio::test]
-async fn a_request_that_is_not_there_is_told_as_kubectl_tells_it(#[values("grant", "deny", "show")] verb: &str) {
+async fn a_request_that_is_not_there_is_told_as_kubectl_tells_it(
+    #[values("grant", "deny", "show")] verb: &str,
+) {
     let fake = Fake::new();
     let outcome = fake.run(&[verb, "gone"], "").await;
-    ended(&fake, &outcome, "Error from server (NotFound): accessrequests \"gone\" not found");
+    ended(
+        &fake,
+        &outcome,
+        "Error from server (NotFound): accessrequests \"gone\" not found",
+    );
 }
 
 #[rstest]
@@ -274,7 +344,11 @@ async fn a_request_that_is_not_there_is_told_as_kubectl_tells_it(#[values("grant
 async fn what_is_no_name_never_reaches_the_server(#[values("grant", "deny", "show")] verb: &str) {
     let fake = Fake::new();
     let outcome = fake.run(&[verb, "../accessgrants/x"], "").await;
-    ended(&fake, &outcome, "error: ../accessgrants/x is not the name of a request: see 'kubectl request list'");
+    ended(
+        &fake,
+        &outcome,
+        "error: ../accessgrants/x is not the name of a request: see 'kubectl request list'",
+    );
     assert!(fake.calls().is_empty());
 }
 
@@ -282,15 +356,26 @@ async fn what_is_no_name_never_reaches_the_server(#[values("grant", "deny", "sho
 #[tokio::test]
 async fn hostile_text_never_reaches_the_terminal() {
     let mut hostile = request();
-    hostile["spec"]["reason"] = json!("x\u{1b}[2J\u{202e}\nGrant access to the request above ([yN])? y");
+    hostile["spec"]["reason"] =
+        json!("x\u{1b}[2J\u{202e}\nGrant access to the request above ([yN])? y");
     hostile["spec"]["userInfo"]["username"] = json!("jane\u{200b}");
     hostile["spec"]["customKeys"] = json!({"\u{1b}]0;title\u{7}": "\u{9b}2J"});
     let fake = Fake::new().with(&path(), hostile);
-    for line in
-        [&["grant", NAME][..], &["show", NAME], &["show", NAME, "-o", "json"], &["list"], &["list", "-o", "yaml"]]
-    {
+    for line in [
+        &["grant", NAME][..],
+        &["show", NAME],
+        &["show", NAME, "-o", "json"],
+        &["list"],
+        &["list", "-o", "yaml"],
+    ] {
         let outcome = fake.run(line, "").await;
-        assert!(!outcome.out.chars().any(|c| c != '\n' && decide::text::is_hidden(c)), "{outcome:?}");
+        assert!(
+            !outcome
+                .out
+                .chars()
+                .any(|c| c != '\n' && decide::text::is_hidden(c)),
+            "{outcome:?}"
+        );
     }
 }
 
@@ -318,7 +403,10 @@ async fn a_use_of_another_door_is_told_with_the_container_and_a_lost_one_with_wh
         let mut spent = json!({
             "reviewUID": "r", "at": "2026-01-01T00:30:00Z", "pod": "web-0", "podUID": "p", "subResource": door,
         });
-        spent.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        spent
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         spent
     };
     let more = json!({"uses": [
@@ -354,5 +442,9 @@ async fn an_object_of_the_original_is_granted_too() {
     let fake = Fake::new().with(&path(), original);
     let outcome = fake.run(&["grant", NAME], "y\n").await;
     assert_eq!(outcome.failure, None);
-    assert!(outcome.out.contains("jane can run this once, in container (the default one) of pod nginx"));
+    assert!(
+        outcome
+            .out
+            .contains("jane can run this once, in container (the default one) of pod nginx")
+    );
 }

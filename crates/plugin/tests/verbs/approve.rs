@@ -31,11 +31,16 @@ fn request(name: &str, user: &str, more: &Value) -> Value {
 }
 
 fn with(requests: &[Value]) -> Fake {
-    requests.iter().fold(Fake::new().known_as("amy"), |fake, request| {
-        let (namespace, name) = (request["metadata"]["namespace"].as_str(), request["metadata"]["name"].as_str());
-        let path = REQUESTS.replace("default", namespace.unwrap());
-        fake.with(&format!("{path}/{}", name.unwrap()), request.clone())
-    })
+    requests
+        .iter()
+        .fold(Fake::new().known_as("amy"), |fake, request| {
+            let (namespace, name) = (
+                request["metadata"]["namespace"].as_str(),
+                request["metadata"]["name"].as_str(),
+            );
+            let path = REQUESTS.replace("default", namespace.unwrap());
+            fake.with(&format!("{path}/{}", name.unwrap()), request.clone())
+        })
 }
 
 /// Two identical requests of jane's, one of bob's, one that is granted, and one of amy's own.
@@ -50,28 +55,38 @@ fn several() -> Fake {
 }
 
 fn granted(fake: &Fake) -> Vec<String> {
-    fake.posted(GRANTS).iter().map(|grant| grant["spec"]["grantFor"].as_str().unwrap().to_owned()).collect()
+    fake.posted(GRANTS)
+        .iter()
+        .map(|grant| grant["spec"]["grantFor"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test]
 async fn one_is_shown_and_asked_about_and_granted_under_a_name_of_ones_own() {
     let fake = several();
-    let outcome = fake.run(&["approve", "a", "--reason", "as discussed"], "y\n").await;
+    let outcome = fake
+        .run(&["approve", "a", "--reason", "as discussed"], "y\n")
+        .await;
     assert_eq!(outcome.failure, None);
     insta::assert_snapshot!(outcome.out);
     let grant = &fake.posted(GRANTS)[0];
     assert_eq!(grant["metadata"]["name"], format!("grant-a-{AMY}"));
-    assert_eq!(grant["spec"], json!({"grantFor": "a", "requestUID": "uid-of-a", "reason": "as discussed"}));
+    assert_eq!(
+        grant["spec"],
+        json!({"grantFor": "a", "requestUID": "uid-of-a", "reason": "as discussed"})
+    );
 }
 
 #[tokio::test]
 async fn several_are_granted_one_after_the_other_and_one_that_fails_keeps_nobody_waiting() {
     let fake = several();
     let outcome = fake.run(&["approve", "d", "gone", "b", "-y"], "").await;
-    let first =
-        "error: request d is granted already, by somebody. To end the access: kubectl delete acr -n default d\n";
+    let first = "error: request d is granted already, by somebody. To end the access: kubectl delete acr -n default d\n";
     assert_eq!(outcome.err, first);
-    assert_eq!(outcome.failure.as_deref(), Some("Error from server (NotFound): accessrequests \"gone\" not found"));
+    assert_eq!(
+        outcome.failure.as_deref(),
+        Some("Error from server (NotFound): accessrequests \"gone\" not found")
+    );
     assert_eq!(granted(&fake), ["b"]);
 }
 
@@ -103,7 +118,10 @@ async fn what_waits_is_shown_whole_and_identical_requests_are_one_question() {
 async fn without_a_name_one_chooses_from_a_list(#[case] typed: &str, #[case] names: &[&str]) {
     let fake = several();
     let outcome = fake.run(&["approve"], typed).await;
-    assert_eq!((granted(&fake), outcome.failure), (names.iter().map(|&name| name.to_owned()).collect(), None));
+    assert_eq!(
+        (granted(&fake), outcome.failure),
+        (names.iter().map(|&name| name.to_owned()).collect(), None)
+    );
 }
 
 #[tokio::test]
@@ -114,7 +132,10 @@ async fn at_a_terminal_one_picks_whole_rows_and_is_asked_about_each() {
         Ok(vec![1])
     };
     let outcome = fake.run_picking(&["approve"], &pick, "y\n").await;
-    assert_eq!((granted(&fake), outcome.failure), (vec!["b".to_owned()], None));
+    assert_eq!(
+        (granted(&fake), outcome.failure),
+        (vec!["b".to_owned()], None)
+    );
     assert!(
         outcome.out.starts_with('\n') && outcome.out.contains("Grant access to request b ([yN])?"),
         "{}",
@@ -125,8 +146,13 @@ async fn at_a_terminal_one_picks_whole_rows_and_is_asked_about_each() {
 #[tokio::test]
 async fn what_is_picked_is_asked_about_whatever_the_flags() {
     let fake = several();
-    let outcome = fake.run_picking(&["approve", "-y"], &|_, _| Ok(vec![0, 1]), "y\nn\n").await;
-    assert_eq!((granted(&fake), outcome.err.as_str()), (["a", "c"].map(str::to_owned).to_vec(), "skipped b\n"));
+    let outcome = fake
+        .run_picking(&["approve", "-y"], &|_, _| Ok(vec![0, 1]), "y\nn\n")
+        .await;
+    assert_eq!(
+        (granted(&fake), outcome.err.as_str()),
+        (["a", "c"].map(str::to_owned).to_vec(), "skipped b\n")
+    );
 }
 
 #[rstest]
@@ -137,21 +163,39 @@ async fn whoever_picks_none_grants_none(#[case] line: &[&str], #[case] typed: &s
     let fake = several();
     let outcome = fake.run_picking(line, &|_, _| Ok(Vec::new()), typed).await;
     let failure = Some("error: nothing was stored: none was chosen");
-    assert_eq!((granted(&fake), outcome.failure.as_deref()), (vec![], failure));
+    assert_eq!(
+        (granted(&fake), outcome.failure.as_deref()),
+        (vec![], failure)
+    );
 }
 
 #[tokio::test]
 async fn all_that_waits_is_no_choice_at_a_terminal_either() {
     let fake = several();
-    let pick = |_: &str, _: &[String]| -> std::io::Result<Vec<usize>> { panic!("nobody is to choose") };
-    let outcome = fake.run_picking(&["approve", "--pending", "-y"], &pick, "").await;
-    assert_eq!((granted(&fake), outcome.failure), (["a", "c", "b"].map(str::to_owned).to_vec(), None));
+    let pick =
+        |_: &str, _: &[String]| -> std::io::Result<Vec<usize>> { panic!("nobody is to choose") };
+    let outcome = fake
+        .run_picking(&["approve", "--pending", "-y"], &pick, "")
+        .await;
+    assert_eq!(
+        (granted(&fake), outcome.failure),
+        (["a", "c", "b"].map(str::to_owned).to_vec(), None)
+    );
 }
 
 #[rstest]
-#[case("0\n", "0 is not in the list: type numbers from 1 to 2, or 'all'. Nothing was stored")]
-#[case("3\n", "3 is not in the list: type numbers from 1 to 2, or 'all'. Nothing was stored")]
-#[case("1 x\u{1b}\n", "\"x\\u001b\" is not in the list: type numbers from 1 to 2, or 'all'. Nothing was stored")]
+#[case(
+    "0\n",
+    "0 is not in the list: type numbers from 1 to 2, or 'all'. Nothing was stored"
+)]
+#[case(
+    "3\n",
+    "3 is not in the list: type numbers from 1 to 2, or 'all'. Nothing was stored"
+)]
+#[case(
+    "1 x\u{1b}\n",
+    "\"x\\u001b\" is not in the list: type numbers from 1 to 2, or 'all'. Nothing was stored"
+)]
 #[case("", "nothing was stored: none was chosen")]
 #[case("1\n", "nothing was stored: only y or Y is a yes")]
 #[tokio::test]
@@ -164,25 +208,46 @@ async fn what_is_no_choice_stores_nothing(#[case] typed: &str, #[case] failure: 
 
 #[tokio::test]
 async fn that_nothing_waits_is_no_failure() {
-    let outcome = with(&[request("e", "amy", &json!({}))]).run(&["approve", "--pending", "-A"], "").await;
-    assert_eq!((outcome.failure, outcome.err.as_str()), (None, "no request waits for you in any namespace\n"));
+    let outcome = with(&[request("e", "amy", &json!({}))])
+        .run(&["approve", "--pending", "-A"], "")
+        .await;
+    assert_eq!(
+        (outcome.failure, outcome.err.as_str()),
+        (None, "no request waits for you in any namespace\n")
+    );
 }
 
 #[tokio::test]
 async fn a_request_that_changed_meanwhile_is_not_granted() {
     let fake = several();
-    let mut input = crate::fake::Meanwhile { happens: || fake.put(&format!("{REQUESTS}/b"), None), typed: b"2\ny\n" };
-    let failure = fake.run_reading(&["approve"], &mut input).await.failure.unwrap();
-    assert!(failure.starts_with("error: request b was deleted while you read it; nothing was stored."), "{failure}");
+    let mut input = crate::fake::Meanwhile {
+        happens: || fake.put(&format!("{REQUESTS}/b"), None),
+        typed: b"2\ny\n",
+    };
+    let failure = fake
+        .run_reading(&["approve"], &mut input)
+        .await
+        .failure
+        .unwrap();
+    assert!(
+        failure.starts_with("error: request b was deleted while you read it; nothing was stored."),
+        "{failure}"
+    );
 }
 
 #[rstest]
 #[case(&["approve", "../x"], "../x is not the name of a request: see 'kubectl request list'")]
 #[case(&["approve", "a", "-d", "1x"], "--valid-for: \"1x\" is not a duration: write it like 90m, 1h30m or 45s")]
 #[tokio::test]
-async fn what_makes_no_sense_never_reaches_the_server(#[case] line: &[&str], #[case] failure: &str) {
+async fn what_makes_no_sense_never_reaches_the_server(
+    #[case] line: &[&str],
+    #[case] failure: &str,
+) {
     let fake = several();
-    assert_eq!(fake.run(line, "").await.failure, Some(format!("error: {failure}")));
+    assert_eq!(
+        fake.run(line, "").await.failure,
+        Some(format!("error: {failure}"))
+    );
     assert!(fake.calls().is_empty());
 }
 
@@ -195,12 +260,23 @@ fn of(approver: &str, name: &str) -> Value {
 
 #[rstest]
 #[tokio::test]
-async fn a_second_approver_has_room_where_two_are_required(#[values("grant", "approve")] verb: &str) {
-    let fake = with(&[request("a", "jane", &json!({"status": {"phase": "Pending", "approvals": 2}}))])
-        .with(&format!("{GRANTS}/grant-a"), of("ann", "grant-a"))
-        .stamping(|object| object["spec"]["grantedBy"] = json!({"username": "amy"}));
+async fn a_second_approver_has_room_where_two_are_required(
+    #[values("grant", "approve")] verb: &str,
+) {
+    let fake = with(&[request(
+        "a",
+        "jane",
+        &json!({"status": {"phase": "Pending", "approvals": 2}}),
+    )])
+    .with(&format!("{GRANTS}/grant-a"), of("ann", "grant-a"))
+    .stamping(|object| object["spec"]["grantedBy"] = json!({"username": "amy"}));
     let outcome = fake.run(&[verb, "a", "-y"], "").await;
-    assert!(outcome.out.ends_with(&format!("\ncreated grant grant-a-{AMY} (2 of 2 approvals)\n")), "{outcome:?}");
+    assert!(
+        outcome.out.ends_with(&format!(
+            "\ncreated grant grant-a-{AMY} (2 of 2 approvals)\n"
+        )),
+        "{outcome:?}"
+    );
 }
 
 #[rstest]
@@ -208,30 +284,53 @@ async fn a_second_approver_has_room_where_two_are_required(#[values("grant", "ap
 #[case("ann", &json!({}))]
 #[tokio::test]
 async fn no_answer_is_given_twice(#[case] by: &str, #[case] status: &Value) {
-    let fake =
-        with(&[request("a", "jane", &json!({"status": status}))]).with(&format!("{GRANTS}/grant-a"), of(by, "grant-a"));
+    let fake = with(&[request("a", "jane", &json!({"status": status}))])
+        .with(&format!("{GRANTS}/grant-a"), of(by, "grant-a"));
     let failure = fake.run(&["grant", "a", "-y"], "").await.failure.unwrap();
     assert!(
-        failure.starts_with(&format!("error: request a is granted already, by {by} (accessgrant grant-a).")),
+        failure.starts_with(&format!(
+            "error: request a is granted already, by {by} (accessgrant grant-a)."
+        )),
         "{failure}"
     );
 }
 
 #[tokio::test]
-async fn several_are_denied_and_a_denial_of_an_earlier_request_of_the_same_name_is_not_in_the_way() {
+async fn several_are_denied_and_a_denial_of_an_earlier_request_of_the_same_name_is_not_in_the_way()
+{
     let mut old = of("amy", "deny-a");
     old["spec"]["requestUID"] = json!("uid-of-an-earlier-a");
     let fake = several().with(&format!("{GRANTS}/deny-a"), old);
-    let outcome = fake.run(&["deny", "a", "b", "-y", "--reason", "no"], "").await;
+    let outcome = fake
+        .run(&["deny", "a", "b", "-y", "--reason", "no"], "")
+        .await;
     assert_eq!(outcome.failure, None);
-    assert!(outcome.out.contains(&format!("created grant deny-a-{AMY}\n")), "{}", outcome.out);
-    assert!(outcome.out.ends_with("created grant deny-b\n"), "{}", outcome.out);
+    assert!(
+        outcome
+            .out
+            .contains(&format!("created grant deny-a-{AMY}\n")),
+        "{}",
+        outcome.out
+    );
+    assert!(
+        outcome.out.ends_with("created grant deny-b\n"),
+        "{}",
+        outcome.out
+    );
 }
 
 #[tokio::test]
 async fn what_the_server_refuses_is_told_in_its_words() {
     let message = "admission webhook \"access\" denied the request: you are no approver";
-    let fake = several().answering(Method::POST, GRANTS, 403, &status(403, "Forbidden", message, ""));
+    let fake = several().answering(
+        Method::POST,
+        GRANTS,
+        403,
+        &status(403, "Forbidden", message, ""),
+    );
     let outcome = fake.run(&["approve", "a", "-y"], "").await;
-    assert_eq!(outcome.failure, Some(format!("Error from server (Forbidden): {message}")));
+    assert_eq!(
+        outcome.failure,
+        Some(format!("Error from server (Forbidden): {message}"))
+    );
 }

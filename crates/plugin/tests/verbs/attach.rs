@@ -9,20 +9,30 @@ use crate::pods::{filed, refused, web_0, world};
 #[tokio::test(start_paused = true)]
 async fn a_request_to_attach_says_what_kubectl_would_send() {
     let fake = world();
-    let outcome = fake.run(&["attach", "web-0", "-it", "-c", "console", "--reason", "INC-42"], "").await;
+    let outcome = fake
+        .run(
+            &[
+                "attach", "web-0", "-it", "-c", "console", "--reason", "INC-42",
+            ],
+            "",
+        )
+        .await;
     assert_eq!(
         outcome.out,
         "created accessrequest access-attach-jane-x4k2z (please wait for an admin to grant the permission)\n"
     );
     assert_eq!(outcome.err, "");
     let options = json!({"stdin": true, "stdout": true, "tty": true, "container": "console"});
-    let expected =
-        json!({"forObject": web_0("attach"), "execOptions": {}, "attachOptions": options, "reason": "INC-42"});
+    let expected = json!({"forObject": web_0("attach"), "execOptions": {}, "attachOptions": options, "reason": "INC-42"});
     assert_eq!(filed(&fake), expected);
-    assert_eq!(fake.posted(REQUESTS)[0]["metadata"]["generateName"], "access-attach-jane-");
+    assert_eq!(
+        fake.posted(REQUESTS)[0]["metadata"]["generateName"],
+        "access-attach-jane-"
+    );
 }
 
-const DEFAULTED: &str = "Defaulted container \"web\" out of: web, console, setup (init), debugger-1 (ephem)\n";
+const DEFAULTED: &str =
+    "Defaulted container \"web\" out of: web, console, setup (init), debugger-1 (ephem)\n";
 
 #[rstest]
 #[case::output_only(&["attach", "web-0"], json!({"stdout": true, "stderr": true, "container": "web"}), DEFAULTED)]
@@ -65,7 +75,15 @@ async fn the_terminal_is_asked_for_as_kubectl_uses_it(
 #[tokio::test]
 async fn a_workload_is_asked_for_as_such() {
     let fake = world();
-    assert_eq!(fake.run(&["attach", "deploy/web", "-i", "-c", "console", "-d", "1h"], "").await.failure, None);
+    assert_eq!(
+        fake.run(
+            &["attach", "deploy/web", "-i", "-c", "console", "-d", "1h"],
+            ""
+        )
+        .await
+        .failure,
+        None
+    );
     let spec = filed(&fake);
     assert_eq!(spec["forObject"]["resource"]["resource"], "deployments");
     assert_eq!(spec["attachOptions"]["tty"], true);

@@ -20,11 +20,18 @@ fn request(name: &str, user: &str, phase: &str) -> Value {
 }
 
 fn with_requests() -> Fake {
-    let namespace = |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    let namespace =
+        |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
     world()
-        .with(&format!("{REQUESTS}/a-1"), request("a-1", "jane", "Pending"))
+        .with(
+            &format!("{REQUESTS}/a-1"),
+            request("a-1", "jane", "Pending"),
+        )
         .with(&format!("{REQUESTS}/a-2"), request("a-2", "bob", "Pending"))
-        .with(&format!("{REQUESTS}/a-3"), request("a-3", "jane", "Granted"))
+        .with(
+            &format!("{REQUESTS}/a-3"),
+            request("a-3", "jane", "Granted"),
+        )
         .with(&format!("{REQUESTS}/a-4"), request("a-4", "bob", "Used"))
         .with("/api/v1/namespaces/shop", namespace("shop"))
         .with("/api/v1/namespaces/default", namespace("default"))
@@ -33,7 +40,11 @@ fn with_requests() -> Fake {
 /// The candidates, without what explains them.
 async fn candidates(fake: &Fake, words: &[&str]) -> String {
     let text = fake.complete(words).await;
-    text.lines().map(|line| line.split('\t').next().unwrap().to_owned() + " ").collect::<String>().trim_end().to_owned()
+    text.lines()
+        .map(|line| line.split('\t').next().unwrap().to_owned() + " ")
+        .collect::<String>()
+        .trim_end()
+        .to_owned()
 }
 
 #[rstest]
@@ -71,8 +82,10 @@ async fn candidates(fake: &Fake, words: &[&str]) -> String {
 #[tokio::test]
 async fn each_place_has_its_candidates(#[case] words: &[&str], #[case] expected: &str) {
     let candidates = candidates(&with_requests(), words).await;
-    let mut got: Vec<&str> =
-        candidates.split(' ').filter(|word| !word.ends_with('/') || expected.contains('/')).collect();
+    let mut got: Vec<&str> = candidates
+        .split(' ')
+        .filter(|word| !word.ends_with('/') || expected.contains('/'))
+        .collect();
     let mut expected: Vec<&str> = expected.split(' ').collect();
     got.sort_unstable();
     expected.sort_unstable();
@@ -96,6 +109,9 @@ async fn names_that_a_shell_could_misread_are_no_candidates() {
 async fn what_cannot_be_found_out_is_quiet() {
     let fake = world().refusing(Method::GET, PODS, 403, "no");
     assert_eq!(fake.complete(&["exec", "w"]).await, ":4\n");
-    assert_eq!(Fake::new().complete(&["exec", "gone", "-c", ""]).await, ":4\n");
+    assert_eq!(
+        Fake::new().complete(&["exec", "gone", "-c", ""]).await,
+        ":4\n"
+    );
     assert_eq!(Fake::new().complete(&[]).await.lines().last(), Some(":4"));
 }

@@ -9,28 +9,51 @@ use crate::pods::{filed, pod, refused, web_0, world};
 #[tokio::test]
 async fn out_of_a_pod_is_the_command_that_kubectl_runs() {
     let fake = world();
-    let outcome = fake.run(&["cp", "web-0:/etc/hostname", "./here", "-c", "web"], "").await;
+    let outcome = fake
+        .run(&["cp", "web-0:/etc/hostname", "./here", "-c", "web"], "")
+        .await;
     assert_eq!((outcome.failure, outcome.err.as_str()), (None, ""));
     let options = json!({
         "kind": "PodExecOptions", "apiVersion": "v1", "stdout": true, "stderr": true, "container": "web",
         "command": ["tar", "cf", "-", "/etc/hostname"],
     });
     let copy = json!({"direction": "from", "path": "/etc/hostname"});
-    assert_eq!(filed(&fake), json!({"forObject": web_0("exec"), "execOptions": options, "copy": copy}));
-    assert_eq!(fake.posted(REQUESTS)[0]["metadata"]["generateName"], "access-cp-jane-");
+    assert_eq!(
+        filed(&fake),
+        json!({"forObject": web_0("exec"), "execOptions": options, "copy": copy})
+    );
+    assert_eq!(
+        fake.posted(REQUESTS)[0]["metadata"]["generateName"],
+        "access-cp-jane-"
+    );
 }
 
 #[tokio::test]
 async fn into_a_pod_is_the_command_that_kubectl_runs() {
     let fake = world();
-    let outcome = fake.run(&["cp", "./notes.txt", "web-0:/srv/app/n.txt", "-c", "web", "--no-preserve"], "").await;
+    let outcome = fake
+        .run(
+            &[
+                "cp",
+                "./notes.txt",
+                "web-0:/srv/app/n.txt",
+                "-c",
+                "web",
+                "--no-preserve",
+            ],
+            "",
+        )
+        .await;
     assert_eq!(outcome.failure, None);
     let options = json!({
         "kind": "PodExecOptions", "apiVersion": "v1", "stdin": true, "stdout": true, "stderr": true, "container": "web",
         "command": ["tar", "--no-same-permissions", "--no-same-owner", "-xmf", "-", "-C", "/srv/app"],
     });
     let copy = json!({"direction": "to", "path": "/srv/app/n.txt", "directory": "/srv/app", "noPreserve": true});
-    assert_eq!(filed(&fake), json!({"forObject": web_0("exec"), "execOptions": options, "copy": copy}));
+    assert_eq!(
+        filed(&fake),
+        json!({"forObject": web_0("exec"), "execOptions": options, "copy": copy})
+    );
     assert_eq!(
         outcome.err,
         "files are unpacked in /srv/app, /srv/app/n.txt being no directory there: if it is one, end it with '/' or say \
@@ -63,9 +86,21 @@ async fn the_directory_is_the_one_that_kubectl_unpacks_in(
     let outcome = fake.run(&[&["cp", "-c", "web"], sides].concat(), "").await;
     assert_eq!(outcome.failure, None);
     let spec = filed(&fake);
-    assert_eq!(spec["copy"], json!({"direction": "to", "path": path, "directory": directory}));
-    assert_eq!(spec["execOptions"]["command"], json!(["tar", "-xmf", "-", "-C", directory]));
-    assert!(outcome.err.starts_with(&format!("files are unpacked in {directory}, ")), "{}", outcome.err);
+    assert_eq!(
+        spec["copy"],
+        json!({"direction": "to", "path": path, "directory": directory})
+    );
+    assert_eq!(
+        spec["execOptions"]["command"],
+        json!(["tar", "-xmf", "-", "-C", directory])
+    );
+    assert!(
+        outcome
+            .err
+            .starts_with(&format!("files are unpacked in {directory}, ")),
+        "{}",
+        outcome.err
+    );
     assert!(outcome.err.contains(why), "{}", outcome.err);
 }
 
@@ -73,9 +108,17 @@ async fn the_directory_is_the_one_that_kubectl_unpacks_in(
 async fn a_namespace_before_the_pod_wins() {
     let elsewhere = "/apis/spreadgroup.com/v1/namespaces/shop/accessrequests";
     let fake = world().with("/api/v1/namespaces/shop/pods/web-0", pod("web-0", "shop"));
-    let outcome = fake.run(&["cp", "-n", "default", "shop/web-0:/tmp/x", ".", "-c", "web"], "").await;
+    let outcome = fake
+        .run(
+            &["cp", "-n", "default", "shop/web-0:/tmp/x", ".", "-c", "web"],
+            "",
+        )
+        .await;
     assert_eq!(outcome.failure, None);
-    assert_eq!(outcome.err, "the request is in namespace shop, where the pod is\n");
+    assert_eq!(
+        outcome.err,
+        "the request is in namespace shop, where the pod is\n"
+    );
     let request = &fake.posted(elsewhere)[0];
     assert_eq!(request["metadata"]["namespace"], "shop");
     assert_eq!(request["spec"]["forObject"]["namespace"], "shop");

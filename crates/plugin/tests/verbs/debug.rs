@@ -12,7 +12,17 @@ const ANOTHER_POD: &str = "makes another pod, which is no access to this one: it
 #[tokio::test]
 async fn one_request_is_for_the_container_and_for_attaching_to_it() {
     let fake = world();
-    let line = ["debug", "-it", "web-0", "--image=busybox", "--target=web", "--", "sh", "-c", "id"];
+    let line = [
+        "debug",
+        "-it",
+        "web-0",
+        "--image=busybox",
+        "--target=web",
+        "--",
+        "sh",
+        "-c",
+        "id",
+    ];
     let outcome = fake.run(&line, "").await;
     assert_eq!((outcome.failure, outcome.err.as_str()), (None, ""));
     let container = json!({
@@ -23,7 +33,10 @@ async fn one_request_is_for_the_container_and_for_attaching_to_it() {
         "forObject": web_0("ephemeralcontainers"), "execOptions": {}, "ephemeralContainer": container, "attach": true,
     });
     assert_eq!(filed(&fake), expected);
-    assert_eq!(fake.posted(REQUESTS)[0]["metadata"]["generateName"], "access-debug-jane-");
+    assert_eq!(
+        fake.posted(REQUESTS)[0]["metadata"]["generateName"],
+        "access-debug-jane-"
+    );
 }
 
 #[rstest]
@@ -48,9 +61,20 @@ async fn one_request_is_for_the_container_and_for_attaching_to_it() {
 #[tokio::test]
 async fn the_container_is_the_one_that_kubectl_builds(#[case] flags: &[&str], #[case] more: Value) {
     let fake = world();
-    assert_eq!(fake.run(&[&["debug", "web-0", "--image=busybox"], flags].concat(), "").await.failure, None);
+    assert_eq!(
+        fake.run(
+            &[&["debug", "web-0", "--image=busybox"], flags].concat(),
+            ""
+        )
+        .await
+        .failure,
+        None
+    );
     let mut container = json!({"image": "busybox"});
-    container.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    container
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     let spec = filed(&fake);
     assert_eq!(spec["ephemeralContainer"], container);
     assert_eq!(spec.get("attach"), None);
@@ -66,17 +90,42 @@ async fn the_container_is_the_one_that_kubectl_builds(#[case] flags: &[&str], #[
 #[tokio::test]
 async fn it_attaches_where_kubectl_would(#[case] flags: &[&str], #[case] attach: bool) {
     let fake = world();
-    assert_eq!(fake.run(&[&["debug", "web-0", "--image=busybox"], flags].concat(), "").await.failure, None);
+    assert_eq!(
+        fake.run(
+            &[&["debug", "web-0", "--image=busybox"], flags].concat(),
+            ""
+        )
+        .await
+        .failure,
+        None
+    );
     assert_eq!(filed(&fake).get("attach").is_some(), attach);
 }
 
 #[tokio::test]
 async fn a_workload_stands_for_whichever_pod_is_named_then() {
     let fake = world();
-    let outcome = fake.run(&["debug", "deploy/web", "--image=busybox", "--target", "console"], "").await;
+    let outcome = fake
+        .run(
+            &[
+                "debug",
+                "deploy/web",
+                "--image=busybox",
+                "--target",
+                "console",
+            ],
+            "",
+        )
+        .await;
     assert_eq!(outcome.failure, None);
-    assert_eq!(outcome.err, "kubectl debug takes a pod: once this is granted, name one that the workload runs\n");
-    assert_eq!(filed(&fake)["forObject"]["resource"]["resource"], "deployments");
+    assert_eq!(
+        outcome.err,
+        "kubectl debug takes a pod: once this is granted, name one that the workload runs\n"
+    );
+    assert_eq!(
+        filed(&fake)["forObject"]["resource"]["resource"],
+        "deployments"
+    );
 }
 
 #[rstest]

@@ -73,7 +73,10 @@ async fn a_request_for_a_pod_is_stored_as_the_original_stores_it() {
         outcome.out,
         "created accessrequest access-exec-jane-x4k2z (please wait for an admin to grant the permission)\n"
     );
-    assert_eq!(outcome.err, "Defaulted container \"nginx\" out of: nginx, proxy\n");
+    assert_eq!(
+        outcome.err,
+        "Defaulted container \"nginx\" out of: nginx, proxy\n"
+    );
     let expected = json!({
         "apiVersion": "spreadgroup.com/v1",
         "kind": "AccessRequest",
@@ -100,7 +103,8 @@ async fn a_request_for_a_deployment_is_stored_as_the_deployment() {
     assert_eq!(outcome.err, "");
     let spec = &fake.posted(REQUESTS)[0]["spec"];
     let resource = json!({"group": "apps", "version": "v1", "resource": "deployments"});
-    let expected = json!({"resource": resource, "subResource": "exec", "name": "web", "namespace": "default"});
+    let expected =
+        json!({"resource": resource, "subResource": "exec", "name": "web", "namespace": "default"});
     assert_eq!(spec["forObject"], expected);
     assert_eq!(spec["execOptions"]["container"], "proxy");
 }
@@ -127,10 +131,19 @@ async fn every_flag_reaches_the_request() {
     ];
     assert_eq!(fake.run(&line, "").await.failure, None);
     let request = &fake.posted(REQUESTS)[0];
-    assert_eq!(request["metadata"]["labels"]["username"].as_str().unwrap().len(), "amy-12345678".len());
+    assert_eq!(
+        request["metadata"]["labels"]["username"]
+            .as_str()
+            .unwrap()
+            .len(),
+        "amy-12345678".len()
+    );
     assert_eq!(request["spec"]["userInfo"], json!({"username": "Amy"}));
     assert_eq!(request["spec"]["validFor"], "1h30m");
-    assert_eq!(request["spec"]["customKeys"], json!({"ticket": "1", "env": "dev"}));
+    assert_eq!(
+        request["spec"]["customKeys"],
+        json!({"ticket": "1", "env": "dev"})
+    );
     assert_eq!(request["spec"]["reason"], "INC-42");
     let options = json!({
         "kind": "PodExecOptions", "apiVersion": "v1", "stdin": true, "stdout": true, "tty": true,
@@ -143,7 +156,12 @@ async fn every_flag_reaches_the_request() {
 #[tokio::test]
 async fn any_command_is_said_aloud_and_leaves_the_command_out() {
     let fake = with_pod();
-    assert_eq!(fake.run(&["exec", "nginx", "--any-command"], "").await.failure, None);
+    assert_eq!(
+        fake.run(&["exec", "nginx", "--any-command"], "")
+            .await
+            .failure,
+        None
+    );
     let spec = &fake.posted(REQUESTS)[0]["spec"];
     assert_eq!(spec["anyCommand"], true);
     assert_eq!(spec["execOptions"].get("command"), None);
@@ -155,7 +173,10 @@ async fn a_name_that_fits_no_label_still_gives_a_valid_request() {
     assert_eq!(fake.run(&["exec", "nginx", "ls"], "").await.failure, None);
     let metadata = &fake.posted(REQUESTS)[0]["metadata"];
     let slug = metadata["labels"]["username"].as_str().unwrap();
-    assert!(slug.starts_with("system-serviceaccount-ns-robot-"), "{slug}");
+    assert!(
+        slug.starts_with("system-serviceaccount-ns-robot-"),
+        "{slug}"
+    );
     assert_eq!(metadata["generateName"], format!("access-exec-{slug}-"));
 }
 
@@ -164,7 +185,10 @@ async fn where_the_server_does_not_say_who_we_are_the_request_is_filed_all_the_s
     let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
     let fake = with_pod().answering(Method::POST, path, 403, &status(403, "Forbidden", "no", ""));
     assert_eq!(fake.run(&["exec", "nginx", "ls"], "").await.failure, None);
-    assert_eq!(fake.posted(REQUESTS)[0]["metadata"]["generateName"], "access-exec-user-");
+    assert_eq!(
+        fake.posted(REQUESTS)[0]["metadata"]["generateName"],
+        "access-exec-user-"
+    );
 }
 
 #[tokio::test]
@@ -178,30 +202,63 @@ async fn pinning_chooses_a_ready_pod_by_its_owners() {
         .with(&format!("{POD}/web-0"), leaving)
         .with(&format!("{POD}/web-1"), pending)
         // The same labels, but another's pods.
-        .with(&format!("{POD}/web-2"), owned_pod("web-2", ("ReplicaSet", "web-1", "uid-of-an-older-web-1"), true))
-        .with(&format!("{POD}/web-3"), owned_pod("web-3", ("StatefulSet", "other", "uid-of-other"), true))
+        .with(
+            &format!("{POD}/web-2"),
+            owned_pod(
+                "web-2",
+                ("ReplicaSet", "web-1", "uid-of-an-older-web-1"),
+                true,
+            ),
+        )
+        .with(
+            &format!("{POD}/web-3"),
+            owned_pod("web-3", ("StatefulSet", "other", "uid-of-other"), true),
+        )
         .with(&format!("{POD}/web-4"), owned_pod("web-4", set, false))
         .with(&format!("{POD}/web-5"), owned_pod("web-5", set, true));
-    let outcome = fake.run(&["exec", "deploy/web", "--pin-pod", "-c", "nginx", "--", "ls"], "").await;
+    let outcome = fake
+        .run(
+            &["exec", "deploy/web", "--pin-pod", "-c", "nginx", "--", "ls"],
+            "",
+        )
+        .await;
     assert_eq!(outcome.failure, None);
     let object = &fake.posted(REQUESTS)[0]["spec"]["forObject"];
-    assert_eq!(object["resource"], json!({"group": "", "version": "v1", "resource": "pods"}));
+    assert_eq!(
+        object["resource"],
+        json!({"group": "", "version": "v1", "resource": "pods"})
+    );
     assert_eq!(object["name"], "web-5");
-    let list = fake.calls().into_iter().find(|call| call.path == POD).unwrap();
-    assert!(list.query.contains("labelSelector=app%3Dweb"), "{}", list.query);
+    let list = fake
+        .calls()
+        .into_iter()
+        .find(|call| call.path == POD)
+        .unwrap();
+    assert!(
+        list.query.contains("labelSelector=app%3Dweb"),
+        "{}",
+        list.query
+    );
 }
 
 #[tokio::test]
 async fn pinning_where_nothing_runs_says_what_to_do() {
-    let outcome = with_deployment().run(&["exec", "deploy/web", "--pin-pod", "--", "ls"], "").await;
+    let outcome = with_deployment()
+        .run(&["exec", "deploy/web", "--pin-pod", "--", "ls"], "")
+        .await;
     let failure = "error: no pod of deployment web is running: leave out --pin-pod to ask for whichever pod it runs";
     ended(&outcome, failure);
 }
 
 #[tokio::test]
 async fn pinning_a_pod_is_refused() {
-    let outcome = with_pod().run(&["exec", "nginx", "--pin-pod", "--", "ls"], "").await;
-    ended(&outcome, "error: --pin-pod chooses a pod of a workload, and nginx is a pod already: leave it out");
+    let outcome = with_pod()
+        .run(&["exec", "nginx", "--pin-pod", "--", "ls"], "")
+        .await;
+    ended(
+        &outcome,
+        "error: --pin-pod chooses a pod of a workload, and nginx is a pod already: leave it out",
+    );
 }
 
 #[rstest]
@@ -249,7 +306,9 @@ async fn bad_input_is_refused_and_nothing_is_stored(#[case] line: &[&str], #[cas
     empty["spec"]["containers"] = json!([]);
     let mut done = pod("done");
     done["status"] = json!({"phase": "Succeeded"});
-    let fake = with_pod().with(&format!("{POD}/empty"), empty).with(&format!("{POD}/done"), done);
+    let fake = with_pod()
+        .with(&format!("{POD}/empty"), empty)
+        .with(&format!("{POD}/done"), done);
     let outcome = fake.run(line, "").await;
     ended(&outcome, failure);
     assert_eq!(outcome.out, "");
@@ -259,7 +318,12 @@ async fn bad_input_is_refused_and_nothing_is_stored(#[case] line: &[&str], #[cas
 #[tokio::test]
 async fn what_the_server_refuses_is_told_in_its_words() {
     let message = "admission webhook \"access\" denied the request: anyCommand is not allowed here\nask \u{1b}[2Jamy";
-    let fake = with_pod().answering(Method::POST, REQUESTS, 403, &status(403, "Forbidden", message, ""));
+    let fake = with_pod().answering(
+        Method::POST,
+        REQUESTS,
+        403,
+        &status(403, "Forbidden", message, ""),
+    );
     let failure = "Error from server (Forbidden): admission webhook \"access\" denied the request: anyCommand is not \
                    allowed here\nask \\u{1b}[2Jamy";
     ended(&fake.run(&["exec", "nginx", "ls"], "").await, failure);
@@ -278,34 +342,80 @@ async fn a_cluster_without_our_resources_is_told_apart(#[case] body: String) {
 
 #[tokio::test]
 async fn a_namespace_that_is_missing_is_not_a_missing_installation() {
-    let missing = status(404, "NotFound", "namespaces \"default\" not found", "default");
+    let missing = status(
+        404,
+        "NotFound",
+        "namespaces \"default\" not found",
+        "default",
+    );
     let fake = with_pod().answering(Method::POST, REQUESTS, 404, &missing);
     let outcome = fake.run(&["exec", "nginx", "ls"], "").await;
-    ended(&outcome, "Error from server (NotFound): namespaces \"default\" not found");
+    ended(
+        &outcome,
+        "Error from server (NotFound): namespaces \"default\" not found",
+    );
 }
 
 #[tokio::test]
 async fn who_is_not_logged_in_is_told_so() {
     let path = format!("{POD}/nginx");
-    let fake = with_pod().answering(Method::GET, &path, 401, &status(401, "Unauthorized", "Unauthorized", ""));
+    let fake = with_pod().answering(
+        Method::GET,
+        &path,
+        401,
+        &status(401, "Unauthorized", "Unauthorized", ""),
+    );
     let outcome = fake.run(&["exec", "nginx", "ls"], "").await;
-    ended(&outcome, "error: You must be logged in to the server (Unauthorized)");
+    ended(
+        &outcome,
+        "error: You must be logged in to the server (Unauthorized)",
+    );
 }
 
 #[tokio::test]
 async fn a_dry_run_on_the_client_sends_nothing() {
     let fake = with_pod();
-    let outcome = fake.run(&["exec", "nginx", "--dry-run=client", "-o", "yaml", "-c", "nginx", "--", "ls"], "").await;
-    assert!(outcome.out.starts_with("apiVersion: spreadgroup.com/v1\nkind: AccessRequest\n"), "{}", outcome.out);
+    let outcome = fake
+        .run(
+            &[
+                "exec",
+                "nginx",
+                "--dry-run=client",
+                "-o",
+                "yaml",
+                "-c",
+                "nginx",
+                "--",
+                "ls",
+            ],
+            "",
+        )
+        .await;
+    assert!(
+        outcome
+            .out
+            .starts_with("apiVersion: spreadgroup.com/v1\nkind: AccessRequest\n"),
+        "{}",
+        outcome.out
+    );
     assert_eq!(fake.posted(REQUESTS), Vec::<Value>::new());
 }
 
 #[tokio::test]
 async fn a_dry_run_on_the_server_stores_nothing() {
     let fake = with_pod();
-    let outcome = fake.run(&["exec", "nginx", "--dry-run=server", "ls"], "").await;
-    assert_eq!(outcome.out, "created accessrequest access-exec-jane-x4k2z (server dry run)\n");
-    assert!(fake.calls().iter().any(|call| call.path == REQUESTS && call.query.contains("dryRun=All")));
+    let outcome = fake
+        .run(&["exec", "nginx", "--dry-run=server", "ls"], "")
+        .await;
+    assert_eq!(
+        outcome.out,
+        "created accessrequest access-exec-jane-x4k2z (server dry run)\n"
+    );
+    assert!(
+        fake.calls()
+            .iter()
+            .any(|call| call.path == REQUESTS && call.query.contains("dryRun=All"))
+    );
 }
 
 #[rstest]
@@ -313,6 +423,8 @@ async fn a_dry_run_on_the_server_stores_nothing() {
 #[case("json", "{\n    \"apiVersion\": \"spreadgroup.com/v1\",\n")]
 #[tokio::test]
 async fn the_stored_request_is_printed_as_asked(#[case] format: &str, #[case] start: &str) {
-    let outcome = with_pod().run(&["exec", "nginx", "-o", format, "ls"], "").await;
+    let outcome = with_pod()
+        .run(&["exec", "nginx", "-o", format, "ls"], "")
+        .await;
     assert!(outcome.out.starts_with(start), "{}", outcome.out);
 }

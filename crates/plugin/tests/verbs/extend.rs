@@ -28,7 +28,10 @@ async fn what_goes_on_is_the_same_for_another_time_and_names_the_earlier_one() {
     let outcome = fake.run(&["extend", "a", "--valid-for", "30m"], "").await;
     assert_eq!((outcome.failure, outcome.err.as_str()), (None, ""));
     let spec = &fake.posted(REQUESTS)[0]["spec"];
-    assert_eq!((&spec["follows"], &spec["validFor"], &spec["reason"]), (&json!("a"), &json!("30m"), &json!("INC-42")));
+    assert_eq!(
+        (&spec["follows"], &spec["validFor"], &spec["reason"]),
+        (&json!("a"), &json!("30m"), &json!("INC-42"))
+    );
     assert_eq!(spec["execOptions"]["command"], json!(["ls"]));
     assert!(spec.get("userInfo").is_none() && spec["forObject"].get("uid").is_none());
 }
@@ -36,8 +39,13 @@ async fn what_goes_on_is_the_same_for_another_time_and_names_the_earlier_one() {
 #[tokio::test(start_paused = true)]
 async fn it_is_waited_for_and_run() {
     let fake = earlier("jane").stamping(|object| object["status"] = json!({"phase": "Granted"}));
-    let outcome = fake.run(&["extend", "a", "-d", "30m", "--run", "--timeout=1m"], "").await;
-    assert_eq!(outcome.kubectl.unwrap().arguments(), ["exec", "deploy/web", "--container=web", "--", "ls"]);
+    let outcome = fake
+        .run(&["extend", "a", "-d", "30m", "--run", "--timeout=1m"], "")
+        .await;
+    assert_eq!(
+        outcome.kubectl.unwrap().arguments(),
+        ["exec", "deploy/web", "--container=web", "--", "ls"]
+    );
 }
 
 #[tokio::test(start_paused = true)]

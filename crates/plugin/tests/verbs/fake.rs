@@ -74,8 +74,13 @@ pub(crate) struct Outcome {
 impl Fake {
     /// An empty cluster that knows us as jane.
     pub(crate) fn new() -> Self {
-        let state = State { user: "jane".to_owned(), ..State::default() };
-        Self { state: Arc::new(Mutex::new(state)) }
+        let state = State {
+            user: "jane".to_owned(),
+            ..State::default()
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+        }
     }
 
     /// Puts an object where its path says.
@@ -85,7 +90,13 @@ impl Fake {
     }
 
     /// Makes the server answer so instead.
-    pub(crate) fn answering(self, method: Method, path: &str, code: u16, body: &impl ToString) -> Self {
+    pub(crate) fn answering(
+        self,
+        method: Method,
+        path: &str,
+        code: u16,
+        body: &impl ToString,
+    ) -> Self {
         let answer = VecDeque::from([(code, body.to_string())]);
         self.change(|state| state.answers.insert((method, path.to_owned()), answer));
         self
@@ -94,15 +105,27 @@ impl Fake {
     /// Makes the server answer one GET after the other so.
     pub(crate) fn answering_in_turn(self, path: &str, bodies: &[Value]) -> Self {
         let answers = bodies.iter().map(|body| (200, body.to_string())).collect();
-        self.change(|state| state.answers.insert((Method::GET, path.to_owned()), answers));
+        self.change(|state| {
+            state
+                .answers
+                .insert((Method::GET, path.to_owned()), answers)
+        });
         self
     }
 
     /// Makes the server answer so always.
     pub(crate) fn refusing(self, method: Method, path: &str, code: u16, message: &str) -> Self {
-        let reason = if code == 403 { "Forbidden" } else { "InternalError" };
+        let reason = if code == 403 {
+            "Forbidden"
+        } else {
+            "InternalError"
+        };
         let body = status(code, reason, message, "x").to_string();
-        self.change(|state| state.refusals.insert((method, path.to_owned()), (code, body)));
+        self.change(|state| {
+            state
+                .refusals
+                .insert((method, path.to_owned()), (code, body))
+        });
         self
     }
 
@@ -153,7 +176,9 @@ impl Fake {
         let calls = self.change(|state| state.calls.clone());
         calls
             .into_iter()
-            .filter(|call| call.method == Method::POST && call.path == path && !call.query.contains("dryRun"))
+            .filter(|call| {
+                call.method == Method::POST && call.path == path && !call.query.contains("dryRun")
+            })
             .map(|call| call.body)
             .collect()
     }
@@ -175,7 +200,8 @@ impl Fake {
 
     /// The same where one chooses by keys.
     pub(crate) async fn run_picking(&self, line: &[&str], pick: &Pick, input: &str) -> Outcome {
-        self.run_at(true, Some(pick), line, &mut input.as_bytes()).await
+        self.run_at(true, Some(pick), line, &mut input.as_bytes())
+            .await
     }
 
     /// The same at a terminal.
@@ -183,17 +209,38 @@ impl Fake {
         self.run_at(true, None, line, &mut input.as_bytes()).await
     }
 
-    async fn run_at(&self, terminal: bool, pick: Option<&Pick>, line: &[&str], input: &mut dyn BufRead) -> Outcome {
+    async fn run_at(
+        &self,
+        terminal: bool,
+        pick: Option<&Pick>,
+        line: &[&str],
+        input: &mut dyn BufRead,
+    ) -> Outcome {
         let cli = Cli::try_parse_from([&["kubectl-request"], line].concat()).unwrap();
         let (mut out, mut err) = (anstream::StripStream::new(Vec::new()), Vec::new());
         let now = "2026-01-01T01:00:00+00:00[UTC]".parse().unwrap();
         let (shown, watched) = (terminal, terminal);
-        let mut terminal = Terminal { out: &mut out, err: &mut err, input, shown, watched, pick, now };
+        let mut terminal = Terminal {
+            out: &mut out,
+            err: &mut err,
+            input,
+            shown,
+            watched,
+            pick,
+            now,
+        };
         let flags = cli.connection.words();
         let ended = if let Verb::Policy(args) = cli.verb {
-            plugin::look::policy::run(*args, &cli.connection, &mut terminal).map(|()| Next::Done).map_err(Into::into)
+            plugin::look::policy::run(*args, &cli.connection, &mut terminal)
+                .map(|()| Next::Done)
+                .map_err(Into::into)
         } else {
-            Box::pin(plugin::perform(cli.verb, || Ok(self.cluster(flags)), &mut terminal)).await
+            Box::pin(plugin::perform(
+                cli.verb,
+                || Ok(self.cluster(flags)),
+                &mut terminal,
+            ))
+            .await
         };
         let (kubectl, failure) = match ended {
             Ok(Next::Done) => (None, None),
@@ -251,7 +298,10 @@ impl Fake {
         if code == 200 && call.query.contains("watch=true") {
             return self.watched(call);
         }
-        Response::builder().status(code).body(Full::from(text).boxed_unsync()).unwrap()
+        Response::builder()
+            .status(code)
+            .body(Full::from(text).boxed_unsync())
+            .unwrap()
     }
 
     /// An answer that goes on.
@@ -286,8 +336,13 @@ impl State {
             }
             Method::POST if call.path == MAY_I => {
                 let attributes = &call.body["spec"]["resourceAttributes"];
-                let allowed = !self.may_not.contains(attributes["resource"].as_str().unwrap());
-                (201, json!({"spec": call.body["spec"], "status": {"allowed": allowed}}))
+                let allowed = !self
+                    .may_not
+                    .contains(attributes["resource"].as_str().unwrap());
+                (
+                    201,
+                    json!({"spec": call.body["spec"], "status": {"allowed": allowed}}),
+                )
             }
             Method::POST => self.create(call),
             Method::DELETE => self.delete(call),
@@ -298,11 +353,25 @@ impl State {
 
     fn create(&mut self, call: &Call) -> (u16, Value) {
         let mut object = call.body.clone();
-        let generated = object["metadata"]["generateName"].as_str().map(|prefix| format!("{prefix}{LETTERS}"));
-        let name = object["metadata"]["name"].as_str().map(str::to_owned).or(generated).unwrap();
+        let generated = object["metadata"]["generateName"]
+            .as_str()
+            .map(|prefix| format!("{prefix}{LETTERS}"));
+        let name = object["metadata"]["name"]
+            .as_str()
+            .map(str::to_owned)
+            .or(generated)
+            .unwrap();
         let path = format!("{}/{name}", call.path);
         if self.objects.contains_key(&path) && !call.query.contains("dryRun") {
-            return (409, status(409, "AlreadyExists", &format!("{name:?} already exists"), &name));
+            return (
+                409,
+                status(
+                    409,
+                    "AlreadyExists",
+                    &format!("{name:?} already exists"),
+                    &name,
+                ),
+            );
         }
         object["metadata"]["name"] = json!(name);
         object["metadata"]["uid"] = json!(format!("uid-of-{name}"));
@@ -319,13 +388,25 @@ impl State {
         let name = call.path.rsplit('/').next().unwrap();
         let wanted = &call.body["preconditions"]["uid"];
         match self.objects.get(&call.path) {
-            None => (404, status(404, "NotFound", &format!("{name:?} not found"), name)),
-            Some(there) if !wanted.is_null() && there["metadata"]["uid"] != *wanted => {
-                (409, status(409, "Conflict", "Precondition failed: UID in precondition", name))
-            }
+            None => (
+                404,
+                status(404, "NotFound", &format!("{name:?} not found"), name),
+            ),
+            Some(there) if !wanted.is_null() && there["metadata"]["uid"] != *wanted => (
+                409,
+                status(
+                    409,
+                    "Conflict",
+                    "Precondition failed: UID in precondition",
+                    name,
+                ),
+            ),
             Some(_) => {
                 self.put(&call.path, None);
-                (200, json!({"kind": "Status", "apiVersion": "v1", "status": "Success", "metadata": {}}))
+                (
+                    200,
+                    json!({"kind": "Status", "apiVersion": "v1", "status": "Success", "metadata": {}}),
+                )
             }
         }
     }
@@ -346,7 +427,9 @@ impl State {
         let mut told = told;
         told["metadata"]["resourceVersion"] = json!("2");
         let event = json!({"type": kind, "object": told}).to_string() + "\n";
-        self.watches.retain(|(call, events)| !is_of(call, path, &told) || events.send(event.clone()).is_ok());
+        self.watches.retain(|(call, events)| {
+            !is_of(call, path, &told) || events.send(event.clone()).is_ok()
+        });
     }
 
     fn read(&self, call: &Call) -> (u16, Value) {
@@ -358,12 +441,24 @@ impl State {
             return (200, self.list(call));
         }
         let plural = collection.rsplit('/').next().unwrap();
-        (404, status(404, "NotFound", &format!("{plural} {name:?} not found"), name))
+        (
+            404,
+            status(
+                404,
+                "NotFound",
+                &format!("{plural} {name:?} not found"),
+                name,
+            ),
+        )
     }
 
     fn list(&self, call: &Call) -> Value {
-        let items: Vec<&Value> =
-            self.objects.iter().filter(|(at, object)| is_of(call, at, object)).map(|(_, object)| object).collect();
+        let items: Vec<&Value> = self
+            .objects
+            .iter()
+            .filter(|(at, object)| is_of(call, at, object))
+            .map(|(_, object)| object)
+            .collect();
         json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": "1"}, "items": items})
     }
 }
@@ -386,13 +481,19 @@ fn is_of(call: &Call, at: &str, object: &Value) -> bool {
     let plural = call.path.rsplit('/').next();
     let everywhere = !call.path.contains("/namespaces/") && collection.rsplit('/').next() == plural;
     let selected = |field: &str, value: &str| {
-        let selector = call.query.split('&').find_map(|pair| pair.strip_prefix("fieldSelector="));
+        let selector = call
+            .query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("fieldSelector="));
         let wanted = selector.and_then(|selector| selector.strip_prefix(&format!("{field}%3D")));
         wanted.is_none_or(|wanted| wanted == value)
     };
     (collection == call.path || everywhere)
         && selected("metadata.name", name)
-        && selected("spec.grantFor", object["spec"]["grantFor"].as_str().unwrap_or_default())
+        && selected(
+            "spec.grantFor",
+            object["spec"]["grantFor"].as_str().unwrap_or_default(),
+        )
 }
 
 /// A failure as the API server tells it.

@@ -28,12 +28,26 @@ fn spec(kind: (&str, &str), command: &[&str]) -> Value {
 }
 
 fn two() -> Fake {
-    let mut long = spec(("apps", "deployments"), &["sh", "-c", "echo one; echo two; echo three; echo four"]);
+    let mut long = spec(
+        ("apps", "deployments"),
+        &["sh", "-c", "echo one; echo two; echo three; echo four"],
+    );
     long["validFor"] = json!("1h0m0s");
     let short = spec(("", "pods"), &["ls"]);
     Fake::new()
-        .with(&format!("{REQUESTS}/a"), request("a", "2026-01-01T00:00:00Z", &long, &json!({"phase": "Granted"})))
-        .with(&format!("{REQUESTS}/b"), request("b", "2026-01-01T00:59:30Z", &short, &Value::Null))
+        .with(
+            &format!("{REQUESTS}/a"),
+            request(
+                "a",
+                "2026-01-01T00:00:00Z",
+                &long,
+                &json!({"phase": "Granted"}),
+            ),
+        )
+        .with(
+            &format!("{REQUESTS}/b"),
+            request("b", "2026-01-01T00:59:30Z", &short, &Value::Null),
+        )
 }
 
 #[tokio::test]
@@ -53,14 +67,37 @@ async fn every_door_has_its_line() {
         let mut spec = spec(("", "pods"), &[]);
         spec["forObject"]["subResource"] = json!(door);
         spec["execOptions"] = json!({});
-        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        spec.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         request("x", "2026-01-01T00:59:30Z", &spec, &Value::Null)
     };
     let fake = Fake::new()
-        .with(&format!("{REQUESTS}/a"), with("attach", json!({"attachOptions": {"container": "web", "stdin": true}})))
-        .with(&format!("{REQUESTS}/b"), with("portforward", json!({"portForwardOptions": {"ports": [80]}})))
-        .with(&format!("{REQUESTS}/c"), with("ephemeralcontainers", json!({"ephemeralContainer": {"image": "box"}})))
-        .with(&format!("{REQUESTS}/d"), with("exec", json!({"copy": {"direction": "from", "path": "/a"}})));
+        .with(
+            &format!("{REQUESTS}/a"),
+            with(
+                "attach",
+                json!({"attachOptions": {"container": "web", "stdin": true}}),
+            ),
+        )
+        .with(
+            &format!("{REQUESTS}/b"),
+            with(
+                "portforward",
+                json!({"portForwardOptions": {"ports": [80]}}),
+            ),
+        )
+        .with(
+            &format!("{REQUESTS}/c"),
+            with(
+                "ephemeralcontainers",
+                json!({"ephemeralContainer": {"image": "box"}}),
+            ),
+        )
+        .with(
+            &format!("{REQUESTS}/d"),
+            with("exec", json!({"copy": {"direction": "from", "path": "/a"}})),
+        );
     let expected = r#"NAME   USER   TARGET   CONTAINER           COMMAND                         FOR    STATUS    AGE
 x      jane   nginx    web                 attach, STDIN                   once   Pending   30s
 x      jane   nginx    -                   port-forward ANY (wanted: 80)   once   Pending   30s
@@ -73,11 +110,18 @@ x      jane   nginx    (the default one)   cp from "/a"                    once 
 // F22: one user's nonsense must not hide what others wait for.
 #[tokio::test]
 async fn a_request_that_is_not_understood_is_named_beside_the_list_of_the_others() {
-    let poison = request("poison\u{1b}[2J", "2026-01-01T00:00:00Z", &json!("a text"), &Value::Null);
+    let poison = request(
+        "poison\u{1b}[2J",
+        "2026-01-01T00:00:00Z",
+        &json!("a text"),
+        &Value::Null,
+    );
     let fake = two().with(&format!("{REQUESTS}/c"), poison);
     for format in ["table", "wide", "json", "yaml", "name"] {
-        let (alone, outcome) =
-            (two().run(&["list", "-o", format], "").await, fake.run(&["list", "-o", format], "").await);
+        let (alone, outcome) = (
+            two().run(&["list", "-o", format], "").await,
+            fake.run(&["list", "-o", format], "").await,
+        );
         assert_eq!(outcome.out, alone.out);
         assert_eq!(
             outcome.err,
@@ -90,8 +134,20 @@ async fn a_request_that_is_not_understood_is_named_beside_the_list_of_the_others
 async fn wide_cuts_nothing_and_all_namespaces_are_named() {
     let fake = two();
     let outcome = fake.run(&["list", "-A", "-o", "wide"], "").await;
-    assert!(outcome.out.starts_with("cluster dev, all namespaces\nNAMESPACE   NAME   USER"), "{}", outcome.out);
-    assert!(outcome.out.contains(r#"["sh","-c","echo one; echo two; echo three; echo four"]"#), "{}", outcome.out);
+    assert!(
+        outcome
+            .out
+            .starts_with("cluster dev, all namespaces\nNAMESPACE   NAME   USER"),
+        "{}",
+        outcome.out
+    );
+    assert!(
+        outcome
+            .out
+            .contains(r#"["sh","-c","echo one; echo two; echo three; echo four"]"#),
+        "{}",
+        outcome.out
+    );
     assert!(fake.calls().iter().all(|call| call.path == EVERYWHERE));
 }
 
@@ -101,7 +157,10 @@ async fn wide_cuts_nothing_and_all_namespaces_are_named() {
     "yaml",
     "apiVersion: v1\nkind: List\nmetadata:\n  resourceVersion: \"\"\nitems:\n- apiVersion: spreadgroup.com/v1\n"
 )]
-#[case("name", "accessrequest.spreadgroup.com/a\naccessrequest.spreadgroup.com/b\n")]
+#[case(
+    "name",
+    "accessrequest.spreadgroup.com/a\naccessrequest.spreadgroup.com/b\n"
+)]
 #[tokio::test]
 async fn requests_are_printed_as_asked(#[case] format: &str, #[case] start: &str) {
     let outcome = two().run(&["list", "-o", format], "").await;
@@ -113,7 +172,11 @@ async fn requests_are_printed_as_asked(#[case] format: &str, #[case] start: &str
 #[case(&["list", "-A"], "", "no requests in any namespace\n")]
 #[case(&["list", "-o", "yaml"], "apiVersion: v1\nkind: List\nmetadata:\n  resourceVersion: \"\"\nitems: []\n", "")]
 #[tokio::test]
-async fn that_there_are_none_is_said_beside_the_output(#[case] line: &[&str], #[case] out: &str, #[case] err: &str) {
+async fn that_there_are_none_is_said_beside_the_output(
+    #[case] line: &[&str],
+    #[case] out: &str,
+    #[case] err: &str,
+) {
     let outcome = Fake::new().run(line, "").await;
     assert_eq!((outcome.out.as_str(), outcome.err.as_str()), (out, err));
     assert_eq!(outcome.failure, None);
@@ -135,7 +198,10 @@ async fn many_requests_are_fetched_piece_by_piece() {
         }],
     );
     let outcome = fake.run(&["list", "-o", "name"], "").await;
-    assert_eq!(outcome.out, "accessrequest.spreadgroup.com/a\naccessrequest.spreadgroup.com/b\n");
+    assert_eq!(
+        outcome.out,
+        "accessrequest.spreadgroup.com/a\naccessrequest.spreadgroup.com/b\n"
+    );
     let queries: Vec<String> = fake.calls().into_iter().map(|call| call.query).collect();
     assert!(queries[1].contains("continue=next"), "{queries:?}");
 }
@@ -145,7 +211,9 @@ async fn a_cluster_without_our_resources_is_told_apart() {
     let fake = Fake::new().answering(Method::GET, REQUESTS, 404, &"404 page not found");
     let failure = fake.run(&["list"], "").await.failure.unwrap();
     assert!(
-        failure.starts_with("error: kube-request-access is not installed in this cluster (context dev)"),
+        failure.starts_with(
+            "error: kube-request-access is not installed in this cluster (context dev)"
+        ),
         "{failure}"
     );
 }
@@ -154,12 +222,18 @@ async fn a_cluster_without_our_resources_is_told_apart() {
 async fn an_answer_that_is_none_is_told_apart() {
     let fake = Fake::new().answering(Method::GET, REQUESTS, 200, &"<html>");
     let failure = fake.run(&["list"], "").await.failure.unwrap();
-    assert!(failure.starts_with("error: cannot understand the answer of the server https://fake:6443: "), "{failure}");
+    assert!(
+        failure
+            .starts_with("error: cannot understand the answer of the server https://fake:6443: "),
+        "{failure}"
+    );
 }
 
 #[rstest]
 #[tokio::test]
-async fn completions_are_written_for_every_shell(#[values("bash", "zsh", "fish", "powershell", "elvish")] shell: &str) {
+async fn completions_are_written_for_every_shell(
+    #[values("bash", "zsh", "fish", "powershell", "elvish")] shell: &str,
+) {
     let outcome = Fake::new().run(&["completion", shell], "").await;
     assert!(outcome.out.contains("kubectl-request"), "{}", outcome.out);
     assert!(outcome.out.contains("valid-for"), "{}", outcome.out);
@@ -168,7 +242,19 @@ async fn completions_are_written_for_every_shell(#[values("bash", "zsh", "fish",
 #[tokio::test]
 async fn bash_finds_the_verbs_that_it_is_told_of() {
     let script = Fake::new().run(&["completion", "bash"], "").await.out;
-    for verb in ["exec", "attach", "debug", "cp", "shell", "again", "list", "show", "grant", "deny", "completion"] {
+    for verb in [
+        "exec",
+        "attach",
+        "debug",
+        "cp",
+        "shell",
+        "again",
+        "list",
+        "show",
+        "grant",
+        "deny",
+        "completion",
+    ] {
         let state = format!("kubectl__request__subcmd__{verb}");
         assert!(script.contains(&format!("cmd=\"{state}\"")), "{script}");
         assert!(script.contains(&format!("        {state})\n")), "{script}");
@@ -192,13 +278,19 @@ fn several() -> Fake {
     Fake::new()
         .with(&format!("{REQUESTS}/a"), waiting("a", "jane", &json!({})))
         .with(&format!("{REQUESTS}/b"), waiting("b", "jane", &json!({})))
-        .with(&format!("{REQUESTS}/c"), waiting("c", "jane", &json!({"status": {"phase": "Granted"}})))
+        .with(
+            &format!("{REQUESTS}/c"),
+            waiting("c", "jane", &json!({"status": {"phase": "Granted"}})),
+        )
         .with(&format!("{REQUESTS}/d"), waiting("d", "bob", &json!({})))
 }
 
 /// Requests of these names of one letter, as `-o name` prints them.
 fn named(names: &str) -> String {
-    let lines: Vec<String> = names.chars().map(|name| format!("accessrequest.spreadgroup.com/{name}\n")).collect();
+    let lines: Vec<String> = names
+        .chars()
+        .map(|name| format!("accessrequest.spreadgroup.com/{name}\n"))
+        .collect();
     lines.concat()
 }
 
@@ -211,14 +303,38 @@ async fn identical_requests_are_one_row_and_passwords_are_masked() {
 #[tokio::test]
 async fn at_a_terminal_the_cluster_is_named_first() {
     let outcome = several().run_at_terminal(&["list"], "").await;
-    assert!(outcome.out.starts_with("cluster dev, namespace default\nNAME "), "{}", outcome.out);
+    assert!(
+        outcome
+            .out
+            .starts_with("cluster dev, namespace default\nNAME "),
+        "{}",
+        outcome.out
+    );
 }
 
 #[tokio::test]
 async fn only_tables_mask_passwords() {
-    assert!(!several().run(&["list", "-o", "wide"], "").await.out.contains("hunter2"));
-    assert!(several().run(&["list", "-o", "yaml"], "").await.out.contains("hunter2"));
-    assert!(several().run(&["show", "a"], "").await.out.contains("hunter2"));
+    assert!(
+        !several()
+            .run(&["list", "-o", "wide"], "")
+            .await
+            .out
+            .contains("hunter2")
+    );
+    assert!(
+        several()
+            .run(&["list", "-o", "yaml"], "")
+            .await
+            .out
+            .contains("hunter2")
+    );
+    assert!(
+        several()
+            .run(&["show", "a"], "")
+            .await
+            .out
+            .contains("hunter2")
+    );
 }
 
 #[rstest]
@@ -233,7 +349,11 @@ async fn requests_are_filtered(#[case] flags: &[&str], #[case] me: &str, #[case]
     let line = [&["list", "-o", "name"], flags].concat();
     let outcome = several().known_as(me).run(&line, "").await;
     assert_eq!(outcome.out, named(names));
-    let nothing = if names.is_empty() { "no such requests in namespace default\n" } else { "" };
+    let nothing = if names.is_empty() {
+        "no such requests in namespace default\n"
+    } else {
+        ""
+    };
     assert_eq!(outcome.err, nothing);
 }
 
@@ -241,8 +361,16 @@ async fn requests_are_filtered(#[case] flags: &[&str], #[case] me: &str, #[case]
 async fn labels_are_selected_by_the_api_server() {
     let fake = several();
     fake.run(&["list", "-l", "username in (jane)"], "").await;
-    let call = fake.calls().into_iter().find(|call| call.path == REQUESTS).unwrap();
-    assert!(call.query.contains("labelSelector=username+in+%28jane%29"), "{}", call.query);
+    let call = fake
+        .calls()
+        .into_iter()
+        .find(|call| call.path == REQUESTS)
+        .unwrap();
+    assert!(
+        call.query.contains("labelSelector=username+in+%28jane%29"),
+        "{}",
+        call.query
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -253,9 +381,16 @@ async fn a_watch_prints_what_changes_below_the_table() {
         request["metadata"]["resourceVersion"] = json!("2");
         fake.put(&format!("{REQUESTS}/d"), Some(request));
     };
-    fake.later(40, move |fake| change(fake, json!({"status": {"phase": "Granted"}})));
+    fake.later(40, move |fake| {
+        change(fake, json!({"status": {"phase": "Granted"}}))
+    });
     fake.later(50, |fake| fake.put(&format!("{REQUESTS}/a"), None));
-    fake.later(60, |fake| fake.put(&format!("{REQUESTS}/e"), Some(waiting("e", "jane", &json!({})))));
+    fake.later(60, |fake| {
+        fake.put(
+            &format!("{REQUESTS}/e"),
+            Some(waiting("e", "jane", &json!({}))),
+        )
+    });
     // Then the API server is gone, and the watch is given up.
     fake.later(70, |fake| {
         fake.clone().refusing(Method::GET, REQUESTS, 500, "gone");
@@ -263,17 +398,27 @@ async fn a_watch_prints_what_changes_below_the_table() {
     });
     let outcome = fake.run(&["list", "--watch"], "").await;
     insta::assert_snapshot!(outcome.out);
-    assert_eq!(outcome.failure.as_deref(), Some("Error from server (InternalError): gone"));
+    assert_eq!(
+        outcome.failure.as_deref(),
+        Some("Error from server (InternalError): gone")
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_of_names_prints_names() {
     let fake = several();
-    fake.later(40, |fake| fake.put(&format!("{REQUESTS}/e"), Some(waiting("e", "jane", &json!({})))));
+    fake.later(40, |fake| {
+        fake.put(
+            &format!("{REQUESTS}/e"),
+            Some(waiting("e", "jane", &json!({}))),
+        )
+    });
     fake.later(70, |fake| {
         fake.clone().refusing(Method::GET, REQUESTS, 403, "no more");
         fake.hang_up();
     });
-    let outcome = fake.run(&["list", "--watch", "--mine", "-o", "name"], "").await;
+    let outcome = fake
+        .run(&["list", "--watch", "--mine", "-o", "name"], "")
+        .await;
     assert_eq!(outcome.out, named("abce"));
 }

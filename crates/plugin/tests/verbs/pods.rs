@@ -29,7 +29,10 @@ pub(crate) fn world() -> Fake {
     let mut done = pod("done", "default");
     done["status"] = json!({"phase": "Failed"});
     let mut template = spec();
-    template.as_object_mut().unwrap().remove("ephemeralContainers");
+    template
+        .as_object_mut()
+        .unwrap()
+        .remove("ephemeralContainers");
     let deployment = json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "default", "uid": "u"},
         "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": {"spec": template}},

@@ -58,7 +58,10 @@ spec: {effect: Deny, namespaces: [vault], subresources: [portforward]}
 /// Runs `policy test` with these arguments beside a file with the policies and one with a table.
 async fn tested(table: &str, more: &[&str]) -> (Outcome, TempDir) {
     let dir = TempDir::new().unwrap();
-    let (policies, cases) = (dir.path().join("policy.yaml"), dir.path().join("cases.yaml"));
+    let (policies, cases) = (
+        dir.path().join("policy.yaml"),
+        dir.path().join("cases.yaml"),
+    );
     fs::write(&policies, POLICIES).unwrap();
     fs::write(&cases, table).unwrap();
     let (policies, cases) = (policies.display().to_string(), cases.display().to_string());
@@ -103,12 +106,24 @@ async fn a_case_that_is_not_as_expected_fails(#[case] expected: &str) {
     );
     let (outcome, _dir) = tested(&table, &[]).await;
     assert!(outcome.out.starts_with("FAIL "), "{}", outcome.out);
-    assert_eq!(outcome.failure.as_deref(), Some("error: 1 of 1 cases are not as expected"));
+    assert_eq!(
+        outcome.failure.as_deref(),
+        Some("error: 1 of 1 cases are not as expected")
+    );
 }
 
 #[tokio::test]
 async fn one_case_is_typed() {
-    let line = ["--as", "jane", "--as-group", "devs", "-n", "staging-a", "--", "ls"];
+    let line = [
+        "--as",
+        "jane",
+        "--as-group",
+        "devs",
+        "-n",
+        "staging-a",
+        "--",
+        "ls",
+    ];
     let (outcome, _dir) = tested("", &line).await;
     assert_eq!(outcome.out, "     this: Allow, by policy low-risk\n");
     let line = ["--as", "jane", "-n", "vault", "--subresource=portforward"];
@@ -127,7 +142,11 @@ async fn one_case_is_typed() {
 #[case::a_missing_file("policies: [none.yaml]\ncases: []", &[], "none.yaml: ")]
 #[case::no_table("- a", &[], "cases.yaml: ")]
 #[tokio::test]
-async fn what_makes_no_sense_is_named(#[case] table: &str, #[case] line: &[&str], #[case] text: &str) {
+async fn what_makes_no_sense_is_named(
+    #[case] table: &str,
+    #[case] line: &[&str],
+    #[case] text: &str,
+) {
     let (outcome, _dir) = tested(table, line).await;
     let failure = outcome.failure.unwrap();
     assert!(failure.contains(text), "{failure}");
@@ -140,7 +159,12 @@ async fn a_policy_that_makes_no_sense_is_named_with_the_place() {
     let odd = "apiVersion: spreadgroup.com/v1\nkind: AccessPolicy\nmetadata: {name: odd}\nspec: {effect: Allow, subresources: [exec, logs]}\n";
     fs::write(&path, odd).unwrap();
     let path = path.display().to_string();
-    let outcome = Fake::new().run(&["policy", "test", "-f", &path, "--as", "jane", "--", "ls"], "").await;
+    let outcome = Fake::new()
+        .run(
+            &["policy", "test", "-f", &path, "--as", "jane", "--", "ls"],
+            "",
+        )
+        .await;
     let failure = outcome.failure.unwrap();
     assert!(
         failure.ends_with(

@@ -20,7 +20,8 @@ fn service(name: &str, selector: &Value) -> Value {
 
 fn ready_pod(name: &str, since: &str) -> Value {
     let mut pod = pod(name, "default");
-    pod["status"]["conditions"] = json!([{"type": "Ready", "status": "True", "lastTransitionTime": since}]);
+    pod["status"]["conditions"] =
+        json!([{"type": "Ready", "status": "True", "lastTransitionTime": since}]);
     pod
 }
 
@@ -28,11 +29,23 @@ fn with_service() -> Fake {
     let mut leaving = ready_pod("web-3", "2025-01-01T00:00:00Z");
     leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     world()
-        .with(&format!("{PODS}/web-1"), ready_pod("web-1", "2026-01-01T00:00:00Z"))
-        .with(&format!("{PODS}/web-2"), ready_pod("web-2", "2025-12-31T00:00:00Z"))
+        .with(
+            &format!("{PODS}/web-1"),
+            ready_pod("web-1", "2026-01-01T00:00:00Z"),
+        )
+        .with(
+            &format!("{PODS}/web-2"),
+            ready_pod("web-2", "2025-12-31T00:00:00Z"),
+        )
         .with(&format!("{PODS}/web-3"), leaving)
-        .with(&format!("{SERVICES}/web"), service("web", &json!({"app": "web"})))
-        .with(&format!("{SERVICES}/external"), service("external", &Value::Null))
+        .with(
+            &format!("{SERVICES}/web"),
+            service("web", &json!({"app": "web"})),
+        )
+        .with(
+            &format!("{SERVICES}/external"),
+            service("external", &Value::Null),
+        )
 }
 
 #[rstest]
@@ -49,19 +62,32 @@ async fn ports_are_stored_as_wishes(#[case] line: &[&str], #[case] options: Valu
     assert_eq!((outcome.failure, outcome.err.as_str()), (None, ""));
     let expected = json!({"forObject": web_0("portforward"), "execOptions": {}, "portForwardOptions": options});
     assert_eq!(filed(&fake), expected);
-    assert_eq!(fake.posted(REQUESTS)[0]["metadata"]["generateName"], "access-port-forward-jane-");
+    assert_eq!(
+        fake.posted(REQUESTS)[0]["metadata"]["generateName"],
+        "access-port-forward-jane-"
+    );
 }
 
 #[tokio::test]
 async fn a_workload_is_asked_for_as_such() {
     let fake = world();
-    assert_eq!(fake.run(&["port-forward", "deployment/web", "80"], "").await.failure, None);
-    assert_eq!(filed(&fake)["forObject"]["resource"]["resource"], "deployments");
+    assert_eq!(
+        fake.run(&["port-forward", "deployment/web", "80"], "")
+            .await
+            .failure,
+        None
+    );
+    assert_eq!(
+        filed(&fake)["forObject"]["resource"]["resource"],
+        "deployments"
+    );
 }
 
 #[rstest]
 #[tokio::test]
-async fn a_service_leads_to_the_pod_that_was_ready_first(#[values("svc/web", "service/web")] target: &str) {
+async fn a_service_leads_to_the_pod_that_was_ready_first(
+    #[values("svc/web", "service/web")] target: &str,
+) {
     let fake = with_service();
     let outcome = fake.run(&["port-forward", target, "9000:80"], "").await;
     assert_eq!(outcome.failure, None);
@@ -72,13 +98,24 @@ async fn a_service_leads_to_the_pod_that_was_ready_first(#[values("svc/web", "se
     assert_eq!(spec["forObject"]["name"], "web-2");
     assert_eq!(spec["forObject"]["resource"]["resource"], "pods");
     assert_eq!(spec["portForwardOptions"]["ports"], json!([8080]));
-    let list = fake.calls().into_iter().find(|call| call.path == PODS).unwrap();
-    assert!(list.query.contains("labelSelector=app%3Dweb"), "{}", list.query);
+    let list = fake
+        .calls()
+        .into_iter()
+        .find(|call| call.path == PODS)
+        .unwrap();
+    assert!(
+        list.query.contains("labelSelector=app%3Dweb"),
+        "{}",
+        list.query
+    );
 }
 
 #[tokio::test]
 async fn a_service_without_running_pods_is_told() {
-    let fake = Fake::new().with(&format!("{SERVICES}/web"), service("web", &json!({"app": "web"})));
+    let fake = Fake::new().with(
+        &format!("{SERVICES}/web"),
+        service("web", &json!({"app": "web"})),
+    );
     let failure = "error: no pod behind service web is running: name a workload (deployment/NAME) to ask for whichever \
                    it runs";
     refused(&fake, &["port-forward", "svc/web", "80"], failure).await;

@@ -31,9 +31,18 @@ fn grant(name: &str, by: &str, uid: &str, status: &str) -> Value {
 /// Granted by amy and ann; an older request of that name was granted too.
 fn granted() -> Fake {
     with("jane", "Granted")
-        .with(&format!("{GRANTS}/one"), grant("one", "amy", "uid-1", "granted"))
-        .with(&format!("{GRANTS}/two"), grant("two", "ann", "uid-1", "granted"))
-        .with(&format!("{GRANTS}/old"), grant("old", "amy", "uid-0", "granted"))
+        .with(
+            &format!("{GRANTS}/one"),
+            grant("one", "amy", "uid-1", "granted"),
+        )
+        .with(
+            &format!("{GRANTS}/two"),
+            grant("two", "ann", "uid-1", "granted"),
+        )
+        .with(
+            &format!("{GRANTS}/old"),
+            grant("old", "amy", "uid-0", "granted"),
+        )
 }
 
 #[tokio::test]
@@ -47,10 +56,20 @@ async fn an_approver_takes_back_exactly_the_grants_of_the_request() {
          request deny a\n"
     );
     let left = |name: &str| fake.stored(&format!("{GRANTS}/{name}")).is_some();
-    assert_eq!((left("one"), left("two"), left("old")), (false, false, true));
+    assert_eq!(
+        (left("one"), left("two"), left("old")),
+        (false, false, true)
+    );
     assert!(fake.stored(&format!("{REQUESTS}/a")).is_some());
-    let deletions = fake.calls().into_iter().filter(|call| call.method == Method::DELETE);
-    assert!(deletions.into_iter().all(|call| call.body["preconditions"]["uid"].is_string()));
+    let deletions = fake
+        .calls()
+        .into_iter()
+        .filter(|call| call.method == Method::DELETE);
+    assert!(
+        deletions
+            .into_iter()
+            .all(|call| call.body["preconditions"]["uid"].is_string())
+    );
 }
 
 #[rstest]
@@ -59,7 +78,10 @@ async fn an_approver_takes_back_exactly_the_grants_of_the_request() {
 #[tokio::test]
 async fn where_no_grant_can_be_deleted_the_request_is(#[case] fake: Fake) {
     let outcome = fake.run(&["revoke", "a"], "").await;
-    assert_eq!((outcome.out.as_str(), outcome.failure), ("revoked accessrequest a: it is deleted\n", None));
+    assert_eq!(
+        (outcome.out.as_str(), outcome.failure),
+        ("revoked accessrequest a: it is deleted\n", None)
+    );
     assert!(fake.stored(&format!("{REQUESTS}/a")).is_none());
 }
 
@@ -69,25 +91,47 @@ async fn where_no_grant_can_be_deleted_the_request_is(#[case] fake: Fake) {
     "Pending",
     "request a gives no access: it is pending. Nothing was deleted. To take it back: kubectl request withdraw a; to refuse it: kubectl request deny a"
 )]
-#[case("revoke", "Expired", "request a gives no access: it is expired. Nothing was deleted")]
+#[case(
+    "revoke",
+    "Expired",
+    "request a gives no access: it is expired. Nothing was deleted"
+)]
 #[case(
     "withdraw",
     "Granted",
     "request a is granted already. Nothing was deleted. To end the access: kubectl request revoke a"
 )]
-#[case("withdraw", "Denied", "request a is denied already. Nothing was deleted")]
+#[case(
+    "withdraw",
+    "Denied",
+    "request a is denied already. Nothing was deleted"
+)]
 #[tokio::test]
-async fn what_stands_otherwise_is_left_alone(#[case] verb: &str, #[case] phase: &str, #[case] failure: &str) {
+async fn what_stands_otherwise_is_left_alone(
+    #[case] verb: &str,
+    #[case] phase: &str,
+    #[case] failure: &str,
+) {
     let fake = with("jane", phase);
-    assert_eq!(fake.run(&[verb, "a"], "").await.failure, Some(format!("error: {failure}")));
-    assert!(fake.calls().iter().all(|call| call.method != Method::DELETE));
+    assert_eq!(
+        fake.run(&[verb, "a"], "").await.failure,
+        Some(format!("error: {failure}"))
+    );
+    assert!(
+        fake.calls()
+            .iter()
+            .all(|call| call.method != Method::DELETE)
+    );
 }
 
 #[tokio::test]
 async fn a_request_of_ones_own_is_withdrawn() {
     let fake = with("jane", "Pending");
     let outcome = fake.run(&["withdraw", "a"], "").await;
-    assert_eq!((outcome.out.as_str(), outcome.failure), ("withdrew accessrequest a\n", None));
+    assert_eq!(
+        (outcome.out.as_str(), outcome.failure),
+        ("withdrew accessrequest a\n", None)
+    );
     assert!(fake.stored(&format!("{REQUESTS}/a")).is_none());
 }
 
@@ -96,37 +140,64 @@ async fn nobody_withdraws_for_somebody_else() {
     let fake = with("bob", "Pending");
     let failure = "error: request a is bob's, and you are jane: only who asked withdraws it. To refuse it: kubectl \
                    request deny a";
-    assert_eq!(fake.run(&["withdraw", "a"], "").await.failure.as_deref(), Some(failure));
+    assert_eq!(
+        fake.run(&["withdraw", "a"], "").await.failure.as_deref(),
+        Some(failure)
+    );
     assert!(fake.stored(&format!("{REQUESTS}/a")).is_some());
 }
 
 #[tokio::test]
 async fn another_request_that_took_the_name_is_not_deleted() {
-    let mut another = with("jane", "Pending").stored(&format!("{REQUESTS}/a")).unwrap();
+    let mut another = with("jane", "Pending")
+        .stored(&format!("{REQUESTS}/a"))
+        .unwrap();
     another["metadata"]["uid"] = json!("uid-2");
-    let read = with("jane", "Pending").stored(&format!("{REQUESTS}/a")).unwrap();
-    let fake = Fake::new().with(&format!("{REQUESTS}/a"), another).answering_in_turn(&format!("{REQUESTS}/a"), &[read]);
+    let read = with("jane", "Pending")
+        .stored(&format!("{REQUESTS}/a"))
+        .unwrap();
+    let fake = Fake::new()
+        .with(&format!("{REQUESTS}/a"), another)
+        .answering_in_turn(&format!("{REQUESTS}/a"), &[read]);
     let failure = "error: request a changed while it was read; nothing was deleted. See 'kubectl request list'";
-    assert_eq!(fake.run(&["withdraw", "a"], "").await.failure.as_deref(), Some(failure));
+    assert_eq!(
+        fake.run(&["withdraw", "a"], "").await.failure.as_deref(),
+        Some(failure)
+    );
     assert!(fake.stored(&format!("{REQUESTS}/a")).is_some());
 }
 
 #[rstest]
 #[tokio::test]
 async fn one_that_fails_does_not_keep_the_others(#[values("withdraw", "revoke")] verb: &str) {
-    let phase = if verb == "revoke" { "Granted" } else { "Pending" };
+    let phase = if verb == "revoke" {
+        "Granted"
+    } else {
+        "Pending"
+    };
     let fake = with("jane", phase);
     let outcome = fake.run(&[verb, "gone", "a", "gone-too"], "").await;
-    assert_eq!(outcome.err, "Error from server (NotFound): accessrequests \"gone\" not found\n");
-    assert_eq!(outcome.failure.as_deref(), Some("Error from server (NotFound): accessrequests \"gone-too\" not found"));
+    assert_eq!(
+        outcome.err,
+        "Error from server (NotFound): accessrequests \"gone\" not found\n"
+    );
+    assert_eq!(
+        outcome.failure.as_deref(),
+        Some("Error from server (NotFound): accessrequests \"gone-too\" not found")
+    );
     assert!(fake.stored(&format!("{REQUESTS}/a")).is_none());
 }
 
 #[rstest]
 #[tokio::test]
-async fn what_is_no_name_never_reaches_the_server(#[values("withdraw", "revoke", "deny")] verb: &str) {
+async fn what_is_no_name_never_reaches_the_server(
+    #[values("withdraw", "revoke", "deny")] verb: &str,
+) {
     let fake = Fake::new();
     let failure = "error: a/b/c is not the name of a request: see 'kubectl request list'";
-    assert_eq!(fake.run(&[verb, "a", "a/b/c"], "").await.failure.as_deref(), Some(failure));
+    assert_eq!(
+        fake.run(&[verb, "a", "a/b/c"], "").await.failure.as_deref(),
+        Some(failure)
+    );
     assert!(fake.calls().is_empty());
 }

@@ -22,7 +22,9 @@ fn seen(user: &str, door: &str, times: u64, more: &Value) -> Value {
         "user": user, "namespace": "shop", "resource": door, "times": times,
         "first": "2026-01-01T00:00:00Z", "last": "2026-01-01T00:58:00Z",
     });
-    one.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    one.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     one
 }
 
@@ -54,7 +56,10 @@ fn observed() -> Fake {
 async fn who_would_have_been_stopped_is_told_by_person_and_program() {
     let outcome = observed().run(&["report"], "").await;
     insta::assert_snapshot!(outcome.out);
-    assert_eq!(outcome.err, "Policies for the ServiceAccounts, to review: kubectl request report --policies\n");
+    assert_eq!(
+        outcome.err,
+        "Policies for the ServiceAccounts, to review: kubectl request report --policies\n"
+    );
 }
 
 #[tokio::test]
@@ -71,25 +76,61 @@ async fn a_draft_says_what_policy_test_understands() {
     let file = dir.path().join("drafts.yaml");
     std::fs::write(&file, drafts).unwrap();
     let file = file.to_str().unwrap();
-    let line = ["policy", "test", "-f", file, "--as", BOT, "-n", "shop", "--", "date"];
+    let line = [
+        "policy", "test", "-f", file, "--as", BOT, "-n", "shop", "--", "date",
+    ];
     let outcome = Fake::new().run(&line, "").await;
-    assert!(outcome.out.contains("Allow"), "{} {} {:?}", outcome.out, outcome.err, outcome.failure);
-    let other = ["policy", "test", "-f", file, "--as", BOT, "-n", "shop", "--", "date", "-u"];
+    assert!(
+        outcome.out.contains("Allow"),
+        "{} {} {:?}",
+        outcome.out,
+        outcome.err,
+        outcome.failure
+    );
+    let other = [
+        "policy", "test", "-f", file, "--as", BOT, "-n", "shop", "--", "date", "-u",
+    ];
     assert!(!Fake::new().run(&other, "").await.out.contains("Allow"));
 }
 
 #[tokio::test]
 async fn no_draft_has_more_in_it_than_a_policy_takes() {
-    let commands = (0..300).map(|n| seen(BOT, "pods/exec", 1, &json!({"command": ["echo", n.to_string()]})));
-    let paths = (0..40).map(|n| seen(BOT, "pods/proxy", 1, &json!({"port": n.to_string(), "path": format!("/{n}")})));
+    let commands = (0..300).map(|n| {
+        seen(
+            BOT,
+            "pods/exec",
+            1,
+            &json!({"command": ["echo", n.to_string()]}),
+        )
+    });
+    let paths = (0..40).map(|n| {
+        seen(
+            BOT,
+            "pods/proxy",
+            1,
+            &json!({"port": n.to_string(), "path": format!("/{n}")}),
+        )
+    });
     let report = json!({"stopped": commands.chain(paths).collect::<Vec<_>>()});
-    let outcome = Fake::new().with(REPORT, stored(&report)).run(&["report", "--policies"], "").await;
+    let outcome = Fake::new()
+        .with(REPORT, stored(&report))
+        .run(&["report", "--policies"], "")
+        .await;
     let drafts: Vec<Value> = serde_saphyr::from_multiple(&outcome.out).unwrap();
     let count = |list: &str| -> Vec<usize> {
-        drafts.iter().filter_map(|draft| Some(draft["spec"][list].as_array()?.len())).collect()
+        drafts
+            .iter()
+            .filter_map(|draft| Some(draft["spec"][list].as_array()?.len()))
+            .collect()
     };
-    assert_eq!((count("commands"), count("proxies")), (vec![256, 44], vec![16, 16, 8]));
-    let mut names: Vec<&str> = drafts.iter().map(|draft| draft["metadata"]["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        (count("commands"), count("proxies")),
+        (vec![256, 44], vec![16, 16, 8])
+    );
+    let mut names: Vec<&str> = drafts
+        .iter()
+        .map(|draft| draft["metadata"]["name"].as_str().unwrap())
+        .collect();
     names.dedup();
     assert_eq!(names.len(), 5);
 }
@@ -99,23 +140,49 @@ async fn a_script_gets_all_of_it() {
     let outcome = observed().run(&["report", "-o", "json"], "").await;
     let report: Value = serde_json::from_str(&outcome.out).unwrap();
     assert_eq!(report["stopped"].as_array().unwrap().len(), 12);
-    assert!(observed().run(&["report", "-o", "yaml"], "").await.out.contains("passed: 1204\n"));
+    assert!(
+        observed()
+            .run(&["report", "-o", "yaml"], "")
+            .await
+            .out
+            .contains("passed: 1204\n")
+    );
 }
 
 #[tokio::test]
 async fn where_nothing_was_observed_that_is_said() {
     let outcome = Fake::new().run(&["report"], "").await;
     assert_eq!((outcome.out.as_str(), outcome.failure), ("", None));
-    assert!(outcome.err.starts_with("Nothing has been observed: "), "{}", outcome.err);
+    assert!(
+        outcome.err.starts_with("Nothing has been observed: "),
+        "{}",
+        outcome.err
+    );
     let new = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {}});
-    assert_eq!(Fake::new().with(REPORT, new).run(&["report"], "").await.err, outcome.err);
+    assert_eq!(
+        Fake::new().with(REPORT, new).run(&["report"], "").await.err,
+        outcome.err
+    );
 }
 
 #[tokio::test]
 async fn what_is_no_report_and_what_may_not_be_read_is_an_error() {
     let spoiled = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {}, "data": {"report.json": "Pw=="}});
     let outcome = Fake::new().with(REPORT, spoiled).run(&["report"], "").await;
-    assert!(outcome.failure.unwrap().contains("does not hold a report: delete it"));
-    let outcome = Fake::new().refusing(Method::GET, REPORT, 403, "no").run(&["report"], "").await;
-    assert!(outcome.failure.unwrap().starts_with("Error from server (Forbidden)"));
+    assert!(
+        outcome
+            .failure
+            .unwrap()
+            .contains("does not hold a report: delete it")
+    );
+    let outcome = Fake::new()
+        .refusing(Method::GET, REPORT, 403, "no")
+        .run(&["report"], "")
+        .await;
+    assert!(
+        outcome
+            .failure
+            .unwrap()
+            .starts_with("Error from server (Forbidden)")
+    );
 }

@@ -27,7 +27,10 @@ fn answer(name: &str, by: &str, uid: &str, at: &str, more: &Value) -> Value {
         "metadata": {"name": name, "namespace": "default", "creationTimestamp": at},
         "spec": {"grantFor": "a", "requestUID": uid, "grantedBy": {"username": by}}, "status": "granted",
     });
-    answer["spec"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    answer["spec"]
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     answer
 }
 
@@ -51,9 +54,24 @@ async fn what_happened_is_told_in_order_with_every_answer() {
     let ann = json!({"validFor": "50m", "reason": "short\u{1b}"});
     let fake = Fake::new()
         .with(&format!("{REQUESTS}/a"), request(&status))
-        .with(&format!("{GRANTS}/2"), answer("2", "ann", "uid-1", "2026-01-01T00:40:00Z", &ann))
-        .with(&format!("{GRANTS}/1"), answer("1", "amy", "uid-1", "2026-01-01T00:30:00Z", &json!({})))
-        .with(&format!("{GRANTS}/0"), answer("0", "bob", "uid-of-an-earlier-one", "2026-01-01T00:30:00Z", &json!({})));
+        .with(
+            &format!("{GRANTS}/2"),
+            answer("2", "ann", "uid-1", "2026-01-01T00:40:00Z", &ann),
+        )
+        .with(
+            &format!("{GRANTS}/1"),
+            answer("1", "amy", "uid-1", "2026-01-01T00:30:00Z", &json!({})),
+        )
+        .with(
+            &format!("{GRANTS}/0"),
+            answer(
+                "0",
+                "bob",
+                "uid-of-an-earlier-one",
+                "2026-01-01T00:30:00Z",
+                &json!({}),
+            ),
+        );
     insta::assert_snapshot!(history(&fake).await);
 }
 
@@ -66,19 +84,22 @@ async fn a_policy_that_grants_and_a_wait_for_approvals_are_told() {
     );
     insta::assert_snapshot!(history(&by_policy).await);
     let waiting = Fake::new()
-        .with(&format!("{REQUESTS}/a"), request(&json!({"phase": "Pending", "approvals": 2})))
-        .with(&format!("{GRANTS}/1"), answer("1", "amy", "uid-1", "2026-01-01T00:30:00Z", &json!({})));
+        .with(
+            &format!("{REQUESTS}/a"),
+            request(&json!({"phase": "Pending", "approvals": 2})),
+        )
+        .with(
+            &format!("{GRANTS}/1"),
+            answer("1", "amy", "uid-1", "2026-01-01T00:30:00Z", &json!({})),
+        );
     insta::assert_snapshot!(history(&waiting).await);
 }
 
 #[tokio::test]
 async fn whoever_may_not_see_the_answers_reads_what_the_status_says() {
     let denied = json!({"phase": "Denied", "denied": {"by": "bob", "at": "2026-01-01T00:30:00Z", "reason": "no"}});
-    let fake = Fake::new().with(&format!("{REQUESTS}/a"), request(&denied)).refusing(
-        Method::GET,
-        GRANTS,
-        403,
-        "you may not list accessgrants",
-    );
+    let fake = Fake::new()
+        .with(&format!("{REQUESTS}/a"), request(&denied))
+        .refusing(Method::GET, GRANTS, 403, "you may not list accessgrants");
     insta::assert_snapshot!(history(&fake).await);
 }

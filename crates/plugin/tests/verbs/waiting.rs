@@ -1,4 +1,5 @@
-//! `--wait`, `--timeout` and `--run` of the verbs that ask, and requests that are found instead of filed.
+//! `--wait`, `--timeout` and `--run` of the verbs that ask, and requests that are found instead of
+//! filed.
 
 use http::Method;
 use plugin::terminal::exit::Exit;
@@ -9,8 +10,30 @@ use crate::fake::{Fake, Outcome, REQUESTS};
 use crate::pods::world;
 
 const NAME: &str = "access-exec-jane-x4k2z";
-const ASK: [&str; 10] = ["exec", "web-0", "-c", "web", "--timeout", "10m", "--wait", "--", "ls", "-l"];
-const RUN: [&str; 10] = ["exec", "web-0", "-c", "web", "--timeout", "10m", "--run", "--", "ls", "-l"];
+const ASK: [&str; 10] = [
+    "exec",
+    "web-0",
+    "-c",
+    "web",
+    "--timeout",
+    "10m",
+    "--wait",
+    "--",
+    "ls",
+    "-l",
+];
+const RUN: [&str; 10] = [
+    "exec",
+    "web-0",
+    "-c",
+    "web",
+    "--timeout",
+    "10m",
+    "--run",
+    "--",
+    "ls",
+    "-l",
+];
 const OPEN: &str = "it stays open. To go on waiting, repeat the command with --wait; to take it back: kubectl request \
                     withdraw access-exec-jane-x4k2z";
 
@@ -32,7 +55,8 @@ async fn waited(line: &[&str], seconds: u64, status: Value) -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn a_grant_ends_the_wait_and_says_what_to_run() {
-    let status = json!({"phase": "Granted", "grantedBy": ["amy"], "expiresAt": "2026-01-03T01:00:00Z"});
+    let status =
+        json!({"phase": "Granted", "grantedBy": ["amy"], "expiresAt": "2026-01-03T01:00:00Z"});
     let outcome = waited(&ASK, 90, status).await;
     assert_eq!(outcome.exit, Exit::Done);
     assert_eq!(outcome.out, format!("created accessrequest {NAME}\n"));
@@ -46,27 +70,60 @@ async fn at_a_terminal_one_line_is_rewritten_and_taken_away() {
     fake.later(2, |fake| {
         with_status(fake, &json!({"phase": "Granted", "grantedByPolicy": {"name": "p", "uid": "u", "generation": 1}}));
     });
-    let outcome = fake.run_at_terminal(&["exec", "web-0", "-c", "web", "--wait", "--", "ls"], "").await;
-    let line = |seconds: &str| format!("waiting for a grant of {NAME}: {seconds} of 10m (Ctrl-C leaves it open)");
+    let outcome = fake
+        .run_at_terminal(&["exec", "web-0", "-c", "web", "--wait", "--", "ls"], "")
+        .await;
+    let line = |seconds: &str| {
+        format!("waiting for a grant of {NAME}: {seconds} of 10m (Ctrl-C leaves it open)")
+    };
     let gone = " ".repeat(line("0s").len());
     let expected = format!(
         "\r{}\r{}\r{gone}\rrequest {NAME} is granted by policy p, for one use\n  kubectl exec -n default web-0 --container=web -- ls\n",
         line("0s"),
         line("1s")
     );
-    assert_eq!(outcome.err.replace(&format!("\r{}", line("2s")), ""), expected);
+    assert_eq!(
+        outcome.err.replace(&format!("\r{}", line("2s")), ""),
+        expected
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn run_hands_over_to_kubectl_with_what_was_typed_and_writes_nothing_to_its_output() {
     let fake = world();
-    fake.later(5, |fake| with_status(fake, &json!({"phase": "Granted", "grantedBy": ["amy"]})));
-    let line = [&["-n", "shop", "--context=dev", "--kubeconfig", "k", "--as-group", "a"], &RUN[..]].concat();
+    fake.later(5, |fake| {
+        with_status(fake, &json!({"phase": "Granted", "grantedBy": ["amy"]}))
+    });
+    let line = [
+        &[
+            "-n",
+            "shop",
+            "--context=dev",
+            "--kubeconfig",
+            "k",
+            "--as-group",
+            "a",
+        ],
+        &RUN[..],
+    ]
+    .concat();
     let outcome = fake.run(&line, "").await;
     assert_eq!(outcome.out, "");
     let line = outcome.kubectl.unwrap().arguments();
-    let flags = ["--namespace=shop", "--context=dev", "--kubeconfig=k", "--as-group=a"];
-    assert_eq!(line, [&flags[..], &["exec", "web-0", "--container=web", "--", "ls", "-l"]].concat());
+    let flags = [
+        "--namespace=shop",
+        "--context=dev",
+        "--kubeconfig=k",
+        "--as-group=a",
+    ];
+    assert_eq!(
+        line,
+        [
+            &flags[..],
+            &["exec", "web-0", "--container=web", "--", "ls", "-l"]
+        ]
+        .concat()
+    );
 }
 
 #[rstest]
@@ -81,10 +138,21 @@ async fn run_hands_over_to_kubectl_with_what_was_typed_and_writes_nothing_to_its
 #[tokio::test(start_paused = true)]
 async fn every_door_has_its_command_of_kubectl(#[case] line: &[&str], #[case] expected: &[&str]) {
     let fake = world().stamping(|object| object["status"] = json!({"phase": "Granted"}));
-    let at = line.iter().position(|word| *word == "--").unwrap_or(line.len());
+    let at = line
+        .iter()
+        .position(|word| *word == "--")
+        .unwrap_or(line.len());
     let line = [&line[..at], &["--run", "--timeout=1m"], &line[at..]].concat();
     let outcome = fake.run(&line, "").await;
-    assert_eq!(outcome.kubectl.map(|line| line.arguments()).unwrap_or_default(), expected, "{:?}", outcome.failure);
+    assert_eq!(
+        outcome
+            .kubectl
+            .map(|line| line.arguments())
+            .unwrap_or_default(),
+        expected,
+        "{:?}",
+        outcome.failure
+    );
 }
 
 #[rstest]
@@ -110,7 +178,10 @@ async fn what_can_never_be_used_ends_the_wait_with_its_own_exit_code(
     #[case] failure: &str,
 ) {
     let outcome = waited(&RUN, 5, status).await;
-    assert_eq!((outcome.exit, outcome.failure), (exit, Some(format!("error: {failure}"))));
+    assert_eq!(
+        (outcome.exit, outcome.failure),
+        (exit, Some(format!("error: {failure}")))
+    );
     assert!(outcome.kubectl.is_none());
 }
 
@@ -129,7 +200,8 @@ async fn a_request_that_is_deleted_ends_the_wait(#[case] uid: Option<&'static st
         fake.put(&path(), another);
     });
     let outcome = fake.run(&ASK, "").await;
-    let failure = format!("error: request {NAME} was deleted: to ask for the same, repeat the command");
+    let failure =
+        format!("error: request {NAME} was deleted: to ask for the same, repeat the command");
     assert_eq!((outcome.exit, outcome.failure), (Exit::Over, Some(failure)));
 }
 
@@ -138,7 +210,10 @@ async fn when_the_time_is_up_the_request_stays() {
     let fake = world();
     let outcome = fake.run(&ASK, "").await;
     let failure = format!("error: nobody granted request {NAME} within 10m: {OPEN}");
-    assert_eq!((outcome.exit, outcome.failure), (Exit::TimedOut, Some(failure)));
+    assert_eq!(
+        (outcome.exit, outcome.failure),
+        (Exit::TimedOut, Some(failure))
+    );
     assert!(fake.stored(&path()).is_some());
 }
 
@@ -150,9 +225,13 @@ async fn an_api_server_that_stumbles_is_asked_again_and_one_that_is_gone_is_give
     assert_eq!(stumbling.run(&line, "").await.exit, Exit::Done);
     let gone = world().refusing(Method::GET, REQUESTS, 500, "etcd is gone");
     let outcome = gone.run(&line, "").await;
-    let failure =
-        format!("error: Error from server (InternalError): etcd is gone\nrequest {NAME} cannot be watched: {OPEN}");
-    assert_eq!((outcome.exit, outcome.failure), (Exit::Error, Some(failure)));
+    let failure = format!(
+        "error: Error from server (InternalError): etcd is gone\nrequest {NAME} cannot be watched: {OPEN}"
+    );
+    assert_eq!(
+        (outcome.exit, outcome.failure),
+        (Exit::Error, Some(failure))
+    );
 }
 
 #[rstest]
@@ -168,10 +247,16 @@ async fn an_api_server_that_stumbles_is_asked_again_and_one_that_is_gone_is_give
     "--run: nothing here says what kubectl would run (a command, a port, or the local side of a copy): leave it out"
 )]
 #[tokio::test]
-async fn what_makes_no_sense_is_told_before_anything_is_filed(#[case] line: &[&str], #[case] failure: &str) {
+async fn what_makes_no_sense_is_told_before_anything_is_filed(
+    #[case] line: &[&str],
+    #[case] failure: &str,
+) {
     let fake = world();
     let outcome = fake.run(line, "").await;
-    assert_eq!((outcome.exit, outcome.failure), (Exit::Usage, Some(format!("error: {failure}"))));
+    assert_eq!(
+        (outcome.exit, outcome.failure),
+        (Exit::Usage, Some(format!("error: {failure}")))
+    );
     assert_eq!(fake.posted(REQUESTS), Vec::<Value>::new());
 }
 
@@ -187,7 +272,12 @@ fn stamped(object: &mut Value) {
 async fn asked(valid_for: Option<&str>, status: &Value) -> Fake {
     let fake = world().stamping(stamped);
     let flags: Vec<&str> = valid_for.iter().flat_map(|text| ["-d", *text]).collect();
-    let line = [&["exec", "web-0", "-c", "web", "--reason", "INC-1"], &flags[..], &["--", "ls"]].concat();
+    let line = [
+        &["exec", "web-0", "-c", "web", "--reason", "INC-1"],
+        &flags[..],
+        &["--", "ls"],
+    ]
+    .concat();
     assert_eq!(fake.run(&line, "").await.failure, None);
     let mut request = fake.stored(&path()).unwrap();
     request["metadata"]["name"] = json!("earlier");
@@ -216,14 +306,31 @@ async fn the_same_is_found_instead_of_filed(
     #[case] told: &str,
 ) {
     let fake = asked(valid_for, &status).await;
-    let flags: Vec<&str> = if valid_for.is_some() { vec!["-d", "1h0m0s"] } else { vec![] };
+    let flags: Vec<&str> = if valid_for.is_some() {
+        vec!["-d", "1h0m0s"]
+    } else {
+        vec![]
+    };
     let line = [&["exec", "web-0", "-c", "web"], &flags[..], &["--", "ls"]].concat();
     let outcome = fake.run(&line, "").await;
     assert_eq!((outcome.out.as_str(), outcome.failure), (told, None));
     assert_eq!(fake.posted(REQUESTS).len(), 1);
-    let named = fake.run(&[&line[..4], &flags[..], &["-o", "name", "--", "ls"]].concat(), "").await;
+    let named = fake
+        .run(
+            &[&line[..4], &flags[..], &["-o", "name", "--", "ls"]].concat(),
+            "",
+        )
+        .await;
     assert_eq!(named.out, "accessrequest.spreadgroup.com/earlier\n");
-    assert_eq!(fake.run(&[&line[..4], &flags[..], &["--new", "--", "ls"]].concat(), "").await.failure, None);
+    assert_eq!(
+        fake.run(
+            &[&line[..4], &flags[..], &["--new", "--", "ls"]].concat(),
+            ""
+        )
+        .await
+        .failure,
+        None
+    );
     assert_eq!(fake.posted(REQUESTS).len(), 2);
 }
 
@@ -235,8 +342,13 @@ async fn the_same_is_found_instead_of_filed(
 #[tokio::test]
 async fn what_is_over_is_not_found(#[case] status: Value) {
     let fake = asked(None, &status).await;
-    let outcome = fake.run(&["exec", "web-0", "-c", "web", "--", "ls"], "").await;
-    assert!(outcome.out.starts_with("created accessrequest "), "{outcome:?}");
+    let outcome = fake
+        .run(&["exec", "web-0", "-c", "web", "--", "ls"], "")
+        .await;
+    assert!(
+        outcome.out.starts_with("created accessrequest "),
+        "{outcome:?}"
+    );
 }
 
 #[rstest]
@@ -247,7 +359,10 @@ async fn what_is_over_is_not_found(#[case] status: Value) {
 #[tokio::test]
 async fn what_differs_is_filed(#[case] line: &[&str]) {
     let outcome = asked(None, &json!({})).await.run(line, "").await;
-    assert!(outcome.out.starts_with("created accessrequest "), "{outcome:?}");
+    assert!(
+        outcome.out.starts_with("created accessrequest "),
+        "{outcome:?}"
+    );
 }
 
 #[tokio::test]
@@ -257,22 +372,60 @@ async fn a_pod_that_was_re_created_is_another_one() {
         stamped(object);
         object["spec"]["forObject"]["uid"] = json!("uid-of-another-web-0");
     });
-    let outcome = fake.run(&["exec", "web-0", "-c", "web", "--", "ls"], "").await;
-    assert!(outcome.out.starts_with("created accessrequest "), "{outcome:?}");
+    let outcome = fake
+        .run(&["exec", "web-0", "-c", "web", "--", "ls"], "")
+        .await;
+    assert!(
+        outcome.out.starts_with("created accessrequest "),
+        "{outcome:?}"
+    );
 }
 
 #[tokio::test]
 async fn with_run_what_is_granted_already_runs_at_once() {
     let fake = asked(None, &json!({"phase": "Granted", "grantedBy": ["amy"]})).await;
-    let outcome = fake.run(&["exec", "web-0", "-c", "web", "--run", "--timeout=1m", "--", "ls"], "").await;
-    assert_eq!(outcome.kubectl.unwrap().arguments(), ["exec", "web-0", "--container=web", "--", "ls"]);
+    let outcome = fake
+        .run(
+            &[
+                "exec",
+                "web-0",
+                "-c",
+                "web",
+                "--run",
+                "--timeout=1m",
+                "--",
+                "ls",
+            ],
+            "",
+        )
+        .await;
+    assert_eq!(
+        outcome.kubectl.unwrap().arguments(),
+        ["exec", "web-0", "--container=web", "--", "ls"]
+    );
     assert_eq!(fake.posted(REQUESTS).len(), 1);
 }
 
 #[tokio::test]
 async fn a_password_is_warned_of_and_asked_for_all_the_same() {
     let fake = world();
-    let outcome = fake.run(&["exec", "web-0", "-c", "web", "--", "psql", "--password=hunter2"], "").await;
+    let outcome = fake
+        .run(
+            &[
+                "exec",
+                "web-0",
+                "-c",
+                "web",
+                "--",
+                "psql",
+                "--password=hunter2",
+            ],
+            "",
+        )
+        .await;
     insta::assert_snapshot!(outcome.err);
-    assert_eq!(fake.posted(REQUESTS)[0]["spec"]["execOptions"]["command"][1], "--password=hunter2");
+    assert_eq!(
+        fake.posted(REQUESTS)[0]["spec"]["execOptions"]["command"][1],
+        "--password=hunter2"
+    );
 }

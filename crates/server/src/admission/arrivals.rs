@@ -1,5 +1,5 @@
-//! Requests that were admitted a moment ago, and that the watch may not have shown yet: so that many at once are not
-//! each the first.
+//! Requests that were admitted a moment ago, and that the watch may not have shown yet: so that
+//! many at once are not each the first.
 
 use std::{
     collections::HashMap,
@@ -36,8 +36,8 @@ pub(super) struct Coming {
 }
 
 impl Arrivals {
-    /// Remembers a request, if `fits` says so of those of the same user and namespace that are on their way, and neither
-    /// this one nor `known`. Nobody else's is admitted in between.
+    /// Remembers a request, if `fits` says so of those of the same user and namespace that are on
+    /// their way, and neither this one nor `known`. Nobody else's is admitted in between.
     ///
     /// # Errors
     /// What `fits` says.
@@ -55,12 +55,18 @@ impl Arrivals {
         });
         let arrivals = recent.entry(key(request)).or_default();
         arrivals.retain(|arrival| arrival.uid != request.uid);
-        let coming = arrivals.iter().filter(|arrival| !known.contains(&arrival.uid.as_str()));
+        let coming = arrivals
+            .iter()
+            .filter(|arrival| !known.contains(&arrival.uid.as_str()));
         fits(coming.fold(Coming::default(), |sum, arrival| Coming {
             count: sum.count.saturating_add(1),
             bytes: sum.bytes.saturating_add(arrival.size),
         }))?;
-        arrivals.push(Arrival { uid: request.uid.clone(), size: request.size, at: now });
+        arrivals.push(Arrival {
+            uid: request.uid.clone(),
+            size: request.size,
+            at: now,
+        });
         Ok(())
     }
 }

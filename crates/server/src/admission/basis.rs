@@ -10,7 +10,11 @@ use crate::cluster::ledger::Live;
 
 /// A decision by these policies alone, or by none.
 pub(super) fn by_policies(decision: &str, policies: &[PolicyId]) -> Basis {
-    let named = |PolicyId { name, uid, generation }: &PolicyId| PolicyRef {
+    let named = |PolicyId {
+                     name,
+                     uid,
+                     generation,
+                 }: &PolicyId| PolicyRef {
         name: name.clone(),
         uid: uid.clone(),
         generation: *generation,
@@ -35,7 +39,11 @@ pub(super) fn by_request(decision: &str, permit: &Permit, live: &Live) -> Basis 
     };
     let grants: Vec<ObjectRef> = permit.access.grants.iter().map(grant).collect();
     // Where no grant gives it, a policy does, and nobody approved it.
-    let approvers = if grants.is_empty() { Vec::new() } else { permit.access.by.clone() };
+    let approvers = if grants.is_empty() {
+        Vec::new()
+    } else {
+        permit.access.by.clone()
+    };
     Basis {
         access_request: Some(ObjectRef {
             namespace: namespace.clone(),

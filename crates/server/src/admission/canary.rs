@@ -1,6 +1,7 @@
-//! The canary's own attempts (see [`crate::canary`]). They are always denied, and answered with a proof that a server of ours
-//! was asked. They stay out of the record, the report and the limits: nothing could hide among them, because it is one
-//! account, that can do nothing else, at one name, which no pod can have.
+//! The canary's own attempts (see [`crate::canary`]). They are always denied, and answered with a
+//! proof that a server of ours was asked. They stay out of the record, the report and the limits:
+//! nothing could hide among them, because it is one account, that can do nothing else, at one name,
+//! which no pod can have.
 
 use api::review::{Answer, Review};
 use tracing::debug;
@@ -10,17 +11,25 @@ use super::Admission;
 impl Admission {
     /// Whether this is an attempt of the canary's.
     pub(super) fn is_canary(&self, review: &Review) -> bool {
-        self.canary.as_ref().is_some_and(|canary| canary.includes(review))
+        self.canary
+            .as_ref()
+            .is_some_and(|canary| canary.includes(review))
     }
 
     /// The answer to an attempt of the canary's; `None`: it is somebody else's.
     pub(super) fn answer_canary(&self, review: &Review) -> Option<Answer> {
-        let canary = self.canary.as_ref().filter(|canary| canary.includes(review))?;
+        let canary = self
+            .canary
+            .as_ref()
+            .filter(|canary| canary.includes(review))?;
         let uid = &review.request.uid;
         debug!(uid, "asked about the canary");
-        let answer = Answer::deny(uid, "this is the canary of kube-request-access, which enters no pod")
-            .annotated("review-uid", uid.as_str())
-            .annotated("decision", "canary");
+        let answer = Answer::deny(
+            uid,
+            "this is the canary of kube-request-access, which enters no pod",
+        )
+        .annotated("review-uid", uid.as_str())
+        .annotated("decision", "canary");
         Some(match canary.warning(review) {
             Some(warning) => answer.warning(warning),
             None => answer,

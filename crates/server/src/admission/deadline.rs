@@ -12,12 +12,13 @@ const MAX_WAIT: Duration = Duration::from_secs(30);
 const WAY_BACK: Duration = Duration::from_millis(300);
 /// Kept for recording what came of a decision that took too long.
 const RECORD: Duration = Duration::from_millis(500);
-/// With less than this left no spend is begun: its answer might come too late, and the use would be lost.
+/// With less than this left no spend is begun: its answer might come too late, and the use would be
+/// lost.
 const SPEND: Duration = Duration::from_secs(1);
 /// Kept for the decision after a wait: to read, record and spend.
 const DECIDE: Duration = Duration::from_millis(2500);
-/// So much before that nobody waits for a request that was filed when its attempt came: so that the same attempt over
-/// another transport, which comes right after, finds its window closed.
+/// So much before that nobody waits for a request that was filed when its attempt came: so that the
+/// same attempt over another transport, which comes right after, finds its window closed.
 const CLOSED: Duration = Duration::from_secs(1);
 
 /// When the API server stops waiting for an answer.
@@ -30,9 +31,17 @@ pub struct Deadline {
 impl Deadline {
     /// From the `timeout` in the query that the API server adds, such as `10s`.
     pub fn from_query(query: Option<&str>, now: Instant) -> Self {
-        let said = query.into_iter().flat_map(|query| query.split('&')).find_map(|pair| pair.strip_prefix("timeout="));
-        let timeout = said.and_then(|text| decide::duration::parse(text, MAX_WAIT).ok()).unwrap_or(DEFAULT);
-        Self { ends: now.checked_add(timeout).unwrap_or(now), timeout }
+        let said = query
+            .into_iter()
+            .flat_map(|query| query.split('&'))
+            .find_map(|pair| pair.strip_prefix("timeout="));
+        let timeout = said
+            .and_then(|text| decide::duration::parse(text, MAX_WAIT).ok())
+            .unwrap_or(DEFAULT);
+        Self {
+            ends: now.checked_add(timeout).unwrap_or(now),
+            timeout,
+        }
     }
 
     /// When our answer must be on its way.

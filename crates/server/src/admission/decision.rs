@@ -16,7 +16,10 @@ pub struct Decision {
 
 impl From<Answer> for Decision {
     fn from(answer: Answer) -> Self {
-        Self { answer, spent: None }
+        Self {
+            answer,
+            spent: None,
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! An attempt to get into a pod, through whichever door, from its review to its answer.
 //!
-//! Nothing here allows by default: the only ways to `Outcome::Allowed` are an always-allowed caller, and a permit
-//! that [`decide::verdict::confirm`] gave on what was just read, after it was recorded and, if it is for one use,
-//! spent.
+//! Nothing here allows by default: the only ways to `Outcome::Allowed` are an always-allowed
+//! caller, and a permit that [`decide::verdict::confirm`] gave on what was just read, after it was
+//! recorded and, if it is for one use, spent.
 
 use api::{ExecOptions, UserInfo, review::Review};
 use decide::{
@@ -34,7 +34,8 @@ use crate::{
     failpoints::Failpoint,
 };
 
-/// Maximum number of candidates that are read live before the attempt is denied: a user has few grants for one command.
+/// Maximum number of candidates that are read live before the attempt is denied: a user has few
+/// grants for one command.
 const MAX_READS: usize = 8;
 
 /// A permit, and what it was confirmed on.
@@ -75,27 +76,40 @@ enum Confirmation {
 }
 
 impl Admission {
-    /// Decides on an attempt, records it, and spends what it uses up; or says that it may wait, and records nothing yet.
+    /// Decides on an attempt, records it, and spends what it uses up; or says that it may wait, and
+    /// records nothing yet.
     pub(super) async fn attempt(&self, review: &Review, door: Door, deadline: Deadline) -> Step {
         let (attempt, options) = match read(review, door) {
             Ok(read) => read,
             Err(unclear) => {
                 let outcome = Outcome::Unclear(unclear);
-                let untold = self.record_denial(review, &ExecOptions::default(), &outcome, deadline).await;
+                let untold = self
+                    .record_denial(review, &ExecOptions::default(), &outcome, deadline)
+                    .await;
                 return self.conclude(review, None, outcome, untold.as_ref()).into();
             }
         };
-        let tried = Tried { review, attempt, options, deadline };
+        let tried = Tried {
+            review,
+            attempt,
+            options,
+            deadline,
+        };
         let outcome = self.outcome_of(&tried).await;
         if let Outcome::Denied(denied) = &outcome
             && let Some(may) = self.may_wait(&tried.attempt, denied, deadline)
         {
-            return Step::Wait(Box::new(Waiter { attempt: tried.attempt, options: tried.options, may }));
+            return Step::Wait(Box::new(Waiter {
+                attempt: tried.attempt,
+                options: tried.options,
+                may,
+            }));
         }
         self.finish(&tried, outcome).await.into()
     }
 
-    /// What an attempt comes to. Bounded, so that one that takes too long is recorded like any other.
+    /// What an attempt comes to. Bounded, so that one that takes too long is recorded like any
+    /// other.
     pub(super) async fn outcome_of(&self, tried: &Tried<'_>) -> Outcome {
         match timeout_at(tried.deadline.decide_by(), self.decide(tried)).await {
             Ok(Ok(outcome)) => outcome,
@@ -106,27 +120,63 @@ impl Admission {
 
     /// Records a denial, and answers. What is allowed was recorded before.
     pub(super) async fn finish(&self, tried: &Tried<'_>, outcome: Outcome) -> Decision {
-        let Tried { review, attempt, options, deadline } = tried;
+        let Tried {
+            review,
+            attempt,
+            options,
+            deadline,
+        } = tried;
         let denied = !matches!(outcome, Outcome::Allowed(_));
-        let untold = if denied { self.record_denial(review, options, &outcome, *deadline).await } else { None };
+        let untold = if denied {
+            self.record_denial(review, options, &outcome, *deadline)
+                .await
+        } else {
+            None
+        };
         self.conclude(review, Some(attempt), outcome, untold.as_ref())
     }
 
     async fn decide(&self, tried: &Tried<'_>) -> Result<Outcome, Failure> {
-        let Tried { review, attempt, options, deadline } = tried;
-        // What nobody approved must be read from the record: what does not stand there whole is not run.
+        let Tried {
+            review,
+            attempt,
+            options,
+            deadline,
+        } = tried;
+        // What nobody approved must be read from the record: what does not stand there whole is not
+        // run.
         let whole = record::is_whole(&what(&attempt.action));
         if self.is_always_allowed(&attempt.caller) {
             if !whole {
                 return Ok(Outcome::Unclear(too_long(attempt)));
             }
             let basis = &basis::by_policies("always-allowed", &[]);
-            self.record(review, &Exec { allowed: true, always_allowed: true, options, basis }, *deadline).await?;
+            self.record(
+                review,
+                &Exec {
+                    allowed: true,
+                    always_allowed: true,
+                    options,
+                    basis,
+                },
+                *deadline,
+            )
+            .await?;
             return Ok(Outcome::Allowed(Basis::AlwaysAllowed));
         }
         if whole && let Some(policy) = self.policy(attempt).await? {
             let basis = &basis::by_policies("allowed-by-policy", std::slice::from_ref(&policy));
-            self.record(review, &Exec { allowed: true, always_allowed: false, options, basis }, *deadline).await?;
+            self.record(
+                review,
+                &Exec {
+                    allowed: true,
+                    always_allowed: false,
+                    options,
+                    basis,
+                },
+                *deadline,
+            )
+            .await?;
             return Ok(Outcome::Allowed(Basis::Policy(policy)));
         }
         let promising = match self.screened(attempt) {
@@ -136,7 +186,9 @@ impl Admission {
         match self.confirm(attempt, &promising).await? {
             Confirmation::Denied(denied) => Ok(Outcome::Denied(denied)),
             // Nobody approved what a policy granted either.
-            Confirmation::Permitted(confirmed) if !whole && confirmed.permit.access.grants.is_empty() => {
+            Confirmation::Permitted(confirmed)
+                if !whole && confirmed.permit.access.grants.is_empty() =>
+            {
                 Ok(Outcome::Unclear(too_long(attempt)))
             }
             Confirmation::Permitted(confirmed) => self.carry_out(tried, *confirmed).await,
@@ -152,7 +204,8 @@ impl Admission {
         verdict::screen(attempt, &candidates, self.now(), &self.rules())
     }
 
-    /// The policy by which an attempt needs no request: one that memory knows, and that still says so when it is read.
+    /// The policy by which an attempt needs no request: one that memory knows, and that still says
+    /// so when it is read.
     async fn policy(&self, attempt: &Attempt) -> Result<Option<PolicyId>, Failure> {
         if verdict::allowed_by_policy(attempt, &self.rules()).is_none() {
             return Ok(None);
@@ -161,19 +214,40 @@ impl Admission {
         Ok(verdict::allowed_by_policy(attempt, &rules).cloned())
     }
 
-    /// Reads the promising candidates and the pod from the API server, and decides again on what it says now.
-    async fn confirm(&self, attempt: &Attempt, promising: &[Candidate]) -> Result<Confirmation, Failure> {
-        let Some(best) = promising.first() else { return Ok(Confirmation::Denied(Denied::NoRequest)) };
-        let workload = promising.iter().any(|known| known.request.target.kind != decide::access::TargetKind::Pod);
-        let pod = pods::read(self.ledger.client(), &attempt.namespace, &attempt.pod, workload);
+    /// Reads the promising candidates and the pod from the API server, and decides again on what it
+    /// says now.
+    async fn confirm(
+        &self,
+        attempt: &Attempt,
+        promising: &[Candidate],
+    ) -> Result<Confirmation, Failure> {
+        let Some(best) = promising.first() else {
+            return Ok(Confirmation::Denied(Denied::NoRequest));
+        };
+        let workload = promising
+            .iter()
+            .any(|known| known.request.target.kind != decide::access::TargetKind::Pod);
+        let pod = pods::read(
+            self.ledger.client(),
+            &attempt.namespace,
+            &attempt.pod,
+            workload,
+        );
         let first = async { Ok::<_, Failure>(Some(self.ledger.read(best).await?)) };
         // Three clients' futures in one are larger than a stack likes.
         let pod = Box::pin(async { Ok(pod.await?) });
         let rules = Box::pin(async { Ok(self.live_rules().await?) });
         let (mut first, pod, rules) = tokio::try_join!(first, pod, rules)?;
         // Of many workloads' requests only those of this pod are worth a read.
-        let meant = |known: &&Candidate| pod.as_ref().is_some_and(|pod| verdict::is_meant(&known.request.target, pod));
-        let worth = promising.iter().take(1).chain(promising.iter().skip(1).filter(meant)).take(MAX_READS);
+        let meant = |known: &&Candidate| {
+            pod.as_ref()
+                .is_some_and(|pod| verdict::is_meant(&known.request.target, pod))
+        };
+        let worth = promising
+            .iter()
+            .take(1)
+            .chain(promising.iter().skip(1).filter(meant))
+            .take(MAX_READS);
         let mut nearest = Denied::NoRequest;
         for known in worth {
             let live = match first.take() {
@@ -184,17 +258,30 @@ impl Admission {
             match verdict::confirm(attempt, &live.candidate, pod.as_ref(), self.now(), &rules) {
                 Verdict::Deny(denied) => nearest = denied,
                 Verdict::Allow(permit) => {
-                    let Some(pod) = pod else { return Ok(Confirmation::Denied(not_the_one(known))) };
-                    return Ok(Confirmation::Permitted(Box::new(Confirmed { permit, live, pod, rules })));
+                    let Some(pod) = pod else {
+                        return Ok(Confirmation::Denied(not_the_one(known)));
+                    };
+                    return Ok(Confirmation::Permitted(Box::new(Confirmed {
+                        permit,
+                        live,
+                        pod,
+                        rules,
+                    })));
                 }
             }
         }
         Ok(Confirmation::Denied(nearest))
     }
 
-    /// Records the intent, then spends the single use; in this order, so that nothing is used up unrecorded.
+    /// Records the intent, then spends the single use; in this order, so that nothing is used up
+    /// unrecorded.
     async fn carry_out(&self, tried: &Tried<'_>, confirmed: Confirmed) -> Result<Outcome, Failure> {
-        let Tried { review, attempt, options, deadline } = tried;
+        let Tried {
+            review,
+            attempt,
+            options,
+            deadline,
+        } = tried;
         let uid = &review.request.uid;
         // Nothing comes of a dry run, and so it costs nothing.
         let dry_run = attempt.door() == Door::EphemeralContainers && review.request.is_dry_run();
@@ -204,33 +291,68 @@ impl Admission {
         }
         Failpoint::BeforeIntent.reached(uid).await;
         let basis = &basis::by_request("granted", &confirmed.permit, &confirmed.live);
-        self.record(review, &Exec { allowed: true, always_allowed: false, options, basis }, *deadline).await?;
+        self.record(
+            review,
+            &Exec {
+                allowed: true,
+                always_allowed: false,
+                options,
+                basis,
+            },
+            *deadline,
+        )
+        .await?;
         Failpoint::AfterIntent.reached(uid).await;
         if single {
             self.spend(attempt, &confirmed, *deadline).await
         } else {
-            let spent = confirmed.spent_before(attempt).filter(|_| !review.request.is_dry_run());
-            Ok(Outcome::Allowed(Basis::Permit(Box::new(confirmed.permit), spent)))
+            let spent = confirmed
+                .spent_before(attempt)
+                .filter(|_| !review.request.is_dry_run());
+            Ok(Outcome::Allowed(Basis::Permit(
+                Box::new(confirmed.permit),
+                spent,
+            )))
         }
     }
 
-    /// Whether RBAC will let the caller through after us: it is asked before anything is spent. Of an update it was
-    /// asked before us.
+    /// Whether RBAC will let the caller through after us: it is asked before anything is spent. Of
+    /// an update it was asked before us.
     async fn may_connect(&self, user: &UserInfo, attempt: &Attempt) -> Result<bool, kube::Error> {
         let door = attempt.door();
         if door == Door::EphemeralContainers {
             return Ok(true);
         }
-        rights::has(self.ledger.client(), user, &attempt.namespace, Right::Door { pod: &attempt.pod, door }).await
+        rights::has(
+            self.ledger.client(),
+            user,
+            &attempt.namespace,
+            Right::Door {
+                pod: &attempt.pod,
+                door,
+            },
+        )
+        .await
     }
 
-    async fn spend(&self, attempt: &Attempt, confirmed: &Confirmed, deadline: Deadline) -> Result<Outcome, Failure> {
+    async fn spend(
+        &self,
+        attempt: &Attempt,
+        confirmed: &Confirmed,
+        deadline: Deadline,
+    ) -> Result<Outcome, Failure> {
         if !deadline.allows_spend() {
             return Err(Failure::Late);
         }
         let use_ = ledger::use_of(attempt, &confirmed.pod.uid, self.now());
         let still = |candidate: &Candidate| {
-            let verdict = verdict::confirm(attempt, candidate, Some(&confirmed.pod), self.now(), &confirmed.rules);
+            let verdict = verdict::confirm(
+                attempt,
+                candidate,
+                Some(&confirmed.pod),
+                self.now(),
+                &confirmed.rules,
+            );
             matches!(verdict, Verdict::Allow(_))
         };
         Failpoint::BeforeSpend.reached(&attempt.review_uid).await;
@@ -238,10 +360,17 @@ impl Admission {
             Spent::Ours => {
                 Failpoint::AfterSpend.reached(&attempt.review_uid).await;
                 let spent = confirmed.spent(&attempt.review_uid);
-                Ok(Outcome::Allowed(Basis::Permit(Box::new(confirmed.permit.clone()), Some(spent))))
+                Ok(Outcome::Allowed(Basis::Permit(
+                    Box::new(confirmed.permit.clone()),
+                    Some(spent),
+                )))
             }
             Spent::Lost => {
-                warn!(uid = attempt.review_uid, request = confirmed.permit.request, "another attempt was first");
+                warn!(
+                    uid = attempt.review_uid,
+                    request = confirmed.permit.request,
+                    "another attempt was first"
+                );
                 Ok(Outcome::Denied(self.lost(attempt, confirmed).await?))
             }
         }
@@ -249,8 +378,16 @@ impl Admission {
 
     /// The miss of an attempt that another was faster than.
     async fn lost(&self, attempt: &Attempt, confirmed: &Confirmed) -> Result<Denied, kube::Error> {
-        let Some(live) = self.ledger.read(&confirmed.live.candidate).await? else { return Ok(Denied::NoRequest) };
-        let verdict = verdict::confirm(attempt, &live.candidate, Some(&confirmed.pod), self.now(), &confirmed.rules);
+        let Some(live) = self.ledger.read(&confirmed.live.candidate).await? else {
+            return Ok(Denied::NoRequest);
+        };
+        let verdict = verdict::confirm(
+            attempt,
+            &live.candidate,
+            Some(&confirmed.pod),
+            self.now(),
+            &confirmed.rules,
+        );
         Ok(match verdict {
             Verdict::Deny(denied) => denied,
             Verdict::Allow(_) => Denied::NoRequest,
@@ -268,5 +405,8 @@ fn too_long(attempt: &Attempt) -> String {
 }
 
 fn not_the_one(known: &Candidate) -> Denied {
-    Denied::Near { request: known.request.name.clone(), miss: Miss::Pod(PodMiss::NotTheOne) }
+    Denied::Near {
+        request: known.request.name.clone(),
+        miss: Miss::Pod(PodMiss::NotTheOne),
+    }
 }

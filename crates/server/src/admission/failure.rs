@@ -66,22 +66,31 @@ impl Failure {
             Self::Webhook(WebhookError::File(_)) => {
                 "the audit could not be written, so nothing was allowed; a single use may be lost"
             }
-            Self::Webhook(_) => "the audit or validation webhook failed, so nothing was allowed or used up",
-            Self::Keep(_) => "the record of what you delete could not be kept, so nothing was deleted",
+            Self::Webhook(_) => {
+                "the audit or validation webhook failed, so nothing was allowed or used up"
+            }
+            Self::Keep(_) => {
+                "the record of what you delete could not be kept, so nothing was deleted"
+            }
             Self::Spend(_) => {
                 "your single use could not be recorded for certain, so nothing was allowed, and it may be lost"
             }
             Self::Timeout => {
                 "it took too long, so nothing was allowed; a single use that was being recorded may be lost"
             }
-            Self::Late => "there was not enough time left to do it safely, so nothing was allowed or used up",
+            Self::Late => {
+                "there was not enough time left to do it safely, so nothing was allowed or used up"
+            }
             Self::Patch(_) => "the object could not be completed, so nothing was stored",
         }
     }
 
     /// The text for the caller, with the id under which the log has the cause.
     pub fn text(&self, review_uid: &str) -> String {
-        format!("{} (id {review_uid}).\nTry again; if it stays so, give the id to your administrators.", self.public())
+        format!(
+            "{} (id {review_uid}).\nTry again; if it stays so, give the id to your administrators.",
+            self.public()
+        )
     }
 }
 
@@ -113,8 +122,8 @@ pub fn unreadable(error: &serde_json::Error) -> Refused {
     Refused::Because(format!("the object cannot be read: {error}"))
 }
 
-/// The answer to a write of one of our objects. `is_written` says whether what changes nothing stands in the log by
-/// itself: whoever is refused can be so without end.
+/// The answer to a write of one of our objects. `is_written` says whether what changes nothing
+/// stands in the log by itself: whoever is refused can be so without end.
 pub fn answer(
     review: &Review,
     result: Result<Answer, Refused>,
@@ -122,27 +131,52 @@ pub fn answer(
 ) -> Answer {
     let request = &review.request;
     let (uid, user) = (&request.uid, request.user_info.name());
-    let (kind, name) = (&request.kind.kind, request.name.as_deref().unwrap_or_default());
+    let (kind, name) = (
+        &request.kind.kind,
+        request.name.as_deref().unwrap_or_default(),
+    );
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let operation = format!("{:?}", request.operation);
     match result {
         Ok(answer) => {
             let written = !request.is_dry_run() || is_written("dry-run", name);
             if written {
-                info!(uid, user, operation, kind, namespace, name, dry_run = request.is_dry_run(), "admitted");
+                info!(
+                    uid,
+                    user,
+                    operation,
+                    kind,
+                    namespace,
+                    name,
+                    dry_run = request.is_dry_run(),
+                    "admitted"
+                );
             }
             answer
         }
         Err(Refused::Because(text)) => {
             if is_written("refused", &text) {
-                info!(uid, user, operation, kind, namespace, name, text, decision = "denied", "refused");
+                info!(
+                    uid,
+                    user,
+                    operation,
+                    kind,
+                    namespace,
+                    name,
+                    text,
+                    decision = "denied",
+                    "refused"
+                );
             }
             Answer::deny(uid, text)
         }
         Err(Refused::Failed(failure)) => {
             let error = crate::chain(&failure);
             if is_written("failed", &error) {
-                error!(uid, user, operation, kind, namespace, name, error, "failed, and refused");
+                error!(
+                    uid,
+                    user, operation, kind, namespace, name, error, "failed, and refused"
+                );
             }
             Answer::deny(uid, failure.text(uid))
         }

@@ -24,13 +24,22 @@ const MAX_ANSWERS: usize = 16;
 
 /// Writes who answered which request, and how: the attempt that is let in names the request.
 fn tell(review: &Review, grant: &AccessGrant, request: &Request, answer: Answer) {
-    let Request { namespace, name, uid: request_uid, .. } = request;
+    let Request {
+        namespace,
+        name,
+        uid: request_uid,
+        ..
+    } = request;
     let answer = match answer {
         Answer::Granted => "granted",
         Answer::Denied => "denied",
         Answer::Reviewed => "reviewed",
     };
-    let (uid, user, requester) = (&review.request.uid, review.request.user_info.name(), &request.user.name);
+    let (uid, user, requester) = (
+        &review.request.uid,
+        review.request.user_info.name(),
+        &request.user.name,
+    );
     let name_of_grant = grant.metadata.name.as_deref().unwrap_or_default();
     let valid_for = grant.spec.valid_for.as_deref().unwrap_or_default();
     let reason = grant.spec.reason.as_deref().unwrap_or_default();
@@ -42,8 +51,13 @@ fn tell(review: &Review, grant: &AccessGrant, request: &Request, answer: Answer)
 }
 
 impl Admission {
-    /// Admits a grant or denial: of a live request that somebody else filed, as whoever answers read it.
-    pub(super) async fn create_grant(&self, review: &Review, deadline: Deadline) -> Result<(), Refused> {
+    /// Admits a grant or denial: of a live request that somebody else filed, as whoever answers
+    /// read it.
+    pub(super) async fn create_grant(
+        &self,
+        review: &Review,
+        deadline: Deadline,
+    ) -> Result<(), Refused> {
         let grant: AccessGrant = objects::object(review)?;
         metadata::check_finalizers(&grant.metadata)?;
         metadata::check_size(&grant.metadata)?;
@@ -62,7 +76,8 @@ impl Admission {
 
         metadata::check_owners(&grant.metadata, &object)?;
         let sealed = self.ledger.sealer().request(&object).into();
-        let request = convert::request(&object, sealed).map_err(|error| failure::nonsense(&error))?;
+        let request =
+            convert::request(&object, sealed).map_err(|error| failure::nonsense(&error))?;
         check_approver(&person, &request)?;
         if seal == Seal::Broken && !review.request.is_dry_run() {
             return Err(failure::unstamped("seal"));
@@ -71,7 +86,8 @@ impl Admission {
             Answer::Reviewed => check_reviewable(&grant, &request)?,
             Answer::Granted | Answer::Denied => {
                 check_filed_here(&request, value.answer)?;
-                self.check_open(&object, &request, value.answer == Answer::Denied).await?;
+                self.check_open(&object, &request, value.answer == Answer::Denied)
+                    .await?;
                 self.check_counts(&caller, &value, &request)?;
                 check_shorter(value.valid_for, &request)?;
             }
@@ -82,13 +98,33 @@ impl Admission {
         match value.answer {
             _ if review.request.is_dry_run() => {}
             Answer::Denied => {
-                self.extensions.answered(AuditType::Denied, review, &object, &grant, deadline.answer_by()).await?;
+                self.extensions
+                    .answered(
+                        AuditType::Denied,
+                        review,
+                        &object,
+                        &grant,
+                        deadline.answer_by(),
+                    )
+                    .await?;
                 self.ledger.suspect(&request.namespace, &request.name);
             }
-            Answer::Granted => self.extensions.granted(review, &object, &grant, deadline.answer_by()).await?,
+            Answer::Granted => {
+                self.extensions
+                    .granted(review, &object, &grant, deadline.answer_by())
+                    .await?
+            }
             // It gives nothing, and receivers of the original know of no such answer.
             Answer::Reviewed => {
-                self.extensions.answered(AuditType::Reviewed, review, &object, &grant, deadline.answer_by()).await?;
+                self.extensions
+                    .answered(
+                        AuditType::Reviewed,
+                        review,
+                        &object,
+                        &grant,
+                        deadline.answer_by(),
+                    )
+                    .await?;
             }
         }
         if !review.request.is_dry_run() {
@@ -98,17 +134,24 @@ impl Admission {
     }
 
     /// The live request that the grant names, if it is the one that whoever answers read.
-    async fn meant_request(&self, grant: &AccessGrant, review: &Review) -> Result<AccessRequest, Refused> {
+    async fn meant_request(
+        &self,
+        grant: &AccessGrant,
+        review: &Review,
+    ) -> Result<AccessRequest, Refused> {
         let namespace = review.request.namespace.as_deref().unwrap_or_default();
         let name = &grant.spec.grant_for;
         rules::check_name("grantFor", name).map_err(|refusal| failure::refusal(&refusal))?;
         let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), namespace);
-        let request = api
-            .get_opt(name)
-            .await?
-            .ok_or_else(|| Refused::because(format!("there is no accessrequest {name:?} in namespace {namespace}")))?;
+        let request = api.get_opt(name).await?.ok_or_else(|| {
+            Refused::because(format!(
+                "there is no accessrequest {name:?} in namespace {namespace}"
+            ))
+        })?;
         if request.metadata.deletion_timestamp.is_some() {
-            return Err(Refused::because(format!("accessrequest {name:?} is being deleted")));
+            return Err(Refused::because(format!(
+                "accessrequest {name:?} is being deleted"
+            )));
         }
         let meant = convert::meant_request(grant).map_err(|error| failure::nonsense(&error))?;
         if meant.is_none() || meant != request.metadata.uid {
@@ -119,9 +162,18 @@ impl Admission {
         Ok(request)
     }
 
-    /// A request that is over cannot be granted, and one that was denied or used cannot be denied either.
-    async fn check_open(&self, object: &AccessRequest, request: &Request, denies: bool) -> Result<(), Refused> {
-        let grants = self.ledger.list_grants(&request.namespace, &request.name).await?;
+    /// A request that is over cannot be granted, and one that was denied or used cannot be denied
+    /// either.
+    async fn check_open(
+        &self,
+        object: &AccessRequest,
+        request: &Request,
+        denies: bool,
+    ) -> Result<(), Refused> {
+        let grants = self
+            .ledger
+            .list_grants(&request.namespace, &request.name)
+            .await?;
         if grants.len() >= MAX_ANSWERS && !denies {
             return Err(Refused::because(format!(
                 "accessrequest {:?} has {} answers already; the maximum is {MAX_ANSWERS}",
@@ -131,7 +183,10 @@ impl Admission {
         }
         let sealer = self.ledger.sealer();
         let value = |grant| convert::grant(grant, sealer.grant(grant, object).into()).ok();
-        let candidate = Candidate { request: request.clone(), grants: grants.iter().filter_map(value).collect() };
+        let candidate = Candidate {
+            request: request.clone(),
+            grants: grants.iter().filter_map(value).collect(),
+        };
         let name = &request.name;
         let rules = self.rules();
         match candidate.standing(self.now(), &rules) {
@@ -148,16 +203,26 @@ impl Admission {
             Standing::Used { .. } if request.is_unreviewed() => Err(Refused::because(format!(
                 "accessrequest {name:?} was used already, in an emergency: review it (kubectl request review)"
             ))),
-            Standing::Used { .. } => Err(Refused::because(format!("accessrequest {name:?} was used already"))),
-            Standing::Expired { .. } => {
-                Err(Refused::because(format!("accessrequest {name:?} is over: its time has passed")))
-            }
-            Standing::Revoked => Err(Refused::because(format!("accessrequest {name:?} is being deleted"))),
+            Standing::Used { .. } => Err(Refused::because(format!(
+                "accessrequest {name:?} was used already"
+            ))),
+            Standing::Expired { .. } => Err(Refused::because(format!(
+                "accessrequest {name:?} is over: its time has passed"
+            ))),
+            Standing::Revoked => Err(Refused::because(format!(
+                "accessrequest {name:?} is being deleted"
+            ))),
         }
     }
 
-    /// An approval that no policy counts is not taken: whoever gives it would believe that it did something.
-    fn check_counts(&self, caller: &Caller, grant: &Grant, request: &Request) -> Result<(), Refused> {
+    /// An approval that no policy counts is not taken: whoever gives it would believe that it did
+    /// something.
+    fn check_counts(
+        &self,
+        caller: &Caller,
+        grant: &Grant,
+        request: &Request,
+    ) -> Result<(), Refused> {
         let rules = self.rules();
         let ruling = rules.policies.of_request(request, &rules.settings.prefix);
         if grant.answer != Answer::Granted {
@@ -197,7 +262,11 @@ pub(super) fn check_approver(approver: &Person, request: &Request) -> Result<(),
             "accessrequest {name:?} is your own: you cannot answer your own request"
         )));
     }
-    if request.created_by.as_ref().is_some_and(|filer| approver.may_be(filer)) {
+    if request
+        .created_by
+        .as_ref()
+        .is_some_and(|filer| approver.may_be(filer))
+    {
         return Err(Refused::because(format!(
             "you filed accessrequest {name:?} yourself: you cannot answer what you filed"
         )));
@@ -205,7 +274,8 @@ pub(super) fn check_approver(approver: &Person, request: &Request) -> Result<(),
     Ok(())
 }
 
-/// What was filed while the gate was away says of its user, its filer and its target whatever somebody wrote.
+/// What was filed while the gate was away says of its user, its filer and its target whatever
+/// somebody wrote.
 fn check_filed_here(request: &Request, answer: Answer) -> Result<(), Refused> {
     if request.seal == Seal::Good || answer == Answer::Denied {
         return Ok(());
@@ -224,11 +294,20 @@ fn check_reviewable(grant: &AccessGrant, request: &Request) -> Result<(), Refuse
         (None, _) => Err(Refused::because(format!(
             "accessrequest {name:?} was not granted by a policy for emergencies: there is nothing to review"
         ))),
-        (Some(_), Some(reviewed)) => {
-            Err(Refused::because(format!("accessrequest {name:?} was reviewed already, by {}", safe(&reviewed.by))))
-        }
-        (Some(_), None) if grant.spec.valid_for.as_ref().is_some_and(|text| !text.is_empty()) => {
-            Err(Refused::because("a review gives no access: leave validFor out"))
+        (Some(_), Some(reviewed)) => Err(Refused::because(format!(
+            "accessrequest {name:?} was reviewed already, by {}",
+            safe(&reviewed.by)
+        ))),
+        (Some(_), None)
+            if grant
+                .spec
+                .valid_for
+                .as_ref()
+                .is_some_and(|text| !text.is_empty()) =>
+        {
+            Err(Refused::because(
+                "a review gives no access: leave validFor out",
+            ))
         }
         (Some(_), None) => Ok(()),
     }

@@ -1,4 +1,5 @@
-//! An answer whose handing over is noticed: only what has left for the API server's connection was answered.
+//! An answer whose handing over is noticed: only what has left for the API server's connection was
+//! answered.
 
 use std::{
     pin::Pin,
@@ -9,9 +10,15 @@ use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-/// Calls `then` once the connection has taken the last byte of a response; never where it was dropped before.
+/// Calls `then` once the connection has taken the last byte of a response; never where it was
+/// dropped before.
 pub fn noticed(response: Response, then: impl FnOnce() + Send + 'static) -> Response {
-    response.map(|body| Body::new(Noticed { body, then: Some(Box::new(then)) }))
+    response.map(|body| {
+        Body::new(Noticed {
+            body,
+            then: Some(Box::new(then)),
+        })
+    })
 }
 
 struct Noticed {

@@ -1,4 +1,5 @@
-//! What opened something leaves a record behind when it is deleted (see [`crate::cluster::records`]).
+//! What opened something leaves a record behind when it is deleted (see
+//! [`crate::cluster::records`]).
 
 use api::{AccessGrant, AccessRequest, convert, objects::GrantStatus, review::Review};
 use decide::standing::Standing;
@@ -24,9 +25,10 @@ pub enum KeepError {
 }
 
 impl Admission {
-    /// Keeps a record of a request when it, or a grant of it, is deleted, if it opened something. Where it cannot be kept,
-    /// people delete nothing; the cluster's own controllers do, since a namespace would not end otherwise, and the record
-    /// stands in the log. Our own clean-up comes when the time of records is over.
+    /// Keeps a record of a request when it, or a grant of it, is deleted, if it opened something.
+    /// Where it cannot be kept, people delete nothing; the cluster's own controllers do, since a
+    /// namespace would not end otherwise, and the record stands in the log. Our own clean-up comes
+    /// when the time of records is over.
     ///
     /// Returns whether it opened something, for all that is known.
     pub(super) async fn keep_record(
@@ -42,13 +44,27 @@ impl Admission {
             return Ok(true);
         }
         let is_controller = metadata::is_controller(&username);
-        let until = if is_controller { deadline.decide_by().min(self.patiently()) } else { deadline.decide_by() };
-        let grants = timeout_at(until, self.answers_to(request)).await.ok().flatten();
+        let until = if is_controller {
+            deadline.decide_by().min(self.patiently())
+        } else {
+            deadline.decide_by()
+        };
+        let grants = timeout_at(until, self.answers_to(request))
+            .await
+            .ok()
+            .flatten();
         if !self.opened(request, grants.as_deref()) {
             return Ok(false);
         }
         let now = self.now();
-        let deletion = Deletion { kind, name, uid, by, at: now, review_uid: &review.request.uid };
+        let deletion = Deletion {
+            kind,
+            name,
+            uid,
+            by,
+            at: now,
+            review_uid: &review.request.uid,
+        };
         let record = Record::of(deletion, request, &grants.unwrap_or_default());
         let error = match timeout_at(until, self.records.keep(&record, now)).await {
             Ok(Ok(())) => return Ok(true),
@@ -72,9 +88,14 @@ impl Admission {
 
     /// All answers to a request. `None`: they could not be read.
     async fn answers_to(&self, request: &AccessRequest) -> Option<Vec<AccessGrant>> {
-        let (namespace, name) = (request.metadata.namespace.as_deref()?, request.metadata.name.as_deref()?);
+        let (namespace, name) = (
+            request.metadata.namespace.as_deref()?,
+            request.metadata.name.as_deref()?,
+        );
         let read = self.ledger.list_grants(namespace, name).await;
-        let read = read.inspect_err(|error| warn!(name, error = crate::chain(error), "cannot read the answers"));
+        let read = read.inspect_err(|error| {
+            warn!(name, error = crate::chain(error), "cannot read the answers")
+        });
         let is_meant = |grant: &AccessGrant| {
             let meant = convert::stamped_request(grant);
             meant.is_none() || meant == request.metadata.uid
@@ -82,15 +103,21 @@ impl Admission {
         Some(read.ok()?.into_iter().filter(is_meant).collect())
     }
 
-    /// Whether somebody may have got in by a request, as far as its status, its grants and the policies say. Of one for a
-    /// time nobody counts the uses.
+    /// Whether somebody may have got in by a request, as far as its status, its grants and the
+    /// policies say. Of one for a time nobody counts the uses.
     fn opened(&self, request: &AccessRequest, grants: Option<&[AccessGrant]>) -> bool {
         let status = request.status.clone().unwrap_or_default();
         if !status.uses.is_empty() || status.emergency.is_some() {
             return true;
         }
-        let for_a_time = request.spec.valid_for.as_deref().is_some_and(|time| !time.is_empty());
-        let Some(grants) = grants else { return for_a_time };
+        let for_a_time = request
+            .spec
+            .valid_for
+            .as_deref()
+            .is_some_and(|time| !time.is_empty());
+        let Some(grants) = grants else {
+            return for_a_time;
+        };
         let granted = |grant: &AccessGrant| grant.status == Some(GrantStatus::Granted);
         for_a_time
             && (!status.granted_by.is_empty()
@@ -101,8 +128,14 @@ impl Admission {
 
     /// Whether a policy grants it now, and the status does not say so yet.
     fn is_granted(&self, request: &AccessRequest) -> bool {
-        let metadata = ObjectMeta { deletion_timestamp: None, ..request.metadata.clone() };
-        let alive = AccessRequest { metadata, ..request.clone() };
+        let metadata = ObjectMeta {
+            deletion_timestamp: None,
+            ..request.metadata.clone()
+        };
+        let alive = AccessRequest {
+            metadata,
+            ..request.clone()
+        };
         let uid = request.metadata.uid.as_deref().unwrap_or_default();
         let live = ledger::live(alive, uid, &[], self.ledger.sealer());
         let standing = live.map(|live| live.candidate.standing(self.now(), &self.rules()));

@@ -1,5 +1,5 @@
-//! Metadata that would give an object a life of its own: finalizers keep what was deleted, owner references delete
-//! or keep it on another's behalf.
+//! Metadata that would give an object a life of its own: finalizers keep what was deleted, owner
+//! references delete or keep it on another's behalf.
 
 use api::{
     objects::{AccessRequest, GROUP, VERSION},
@@ -23,14 +23,18 @@ pub(super) fn is_controller(username: &str) -> bool {
     CONTROLLERS.contains(&username)
 }
 
-/// The most bytes that labels and annotations of an object may have: what `kubectl apply` notes of the longest command
-/// fits. Every replica keeps them in memory.
+/// The most bytes that labels and annotations of an object may have: what `kubectl apply` notes of
+/// the longest command fits. Every replica keeps them in memory.
 const MAX_BYTES: usize = 64 * 1024;
 
 /// How many bytes the labels and annotations of an object have.
 fn size(metadata: &ObjectMeta) -> usize {
     let maps = [&metadata.labels, &metadata.annotations];
-    let texts = maps.into_iter().flatten().flatten().map(|(key, value)| key.len().saturating_add(value.len()));
+    let texts = maps
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|(key, value)| key.len().saturating_add(value.len()));
     texts.fold(0, usize::saturating_add)
 }
 
@@ -50,7 +54,9 @@ pub(super) fn check_new(metadata: &ObjectMeta) -> Result<(), Refused> {
     check_size(metadata)?;
     match metadata.owner_references.as_deref() {
         None | Some([]) => Ok(()),
-        Some(_) => Err(Refused::because("ownerReferences are not taken: take them out")),
+        Some(_) => Err(Refused::because(
+            "ownerReferences are not taken: take them out",
+        )),
     }
 }
 
@@ -58,7 +64,9 @@ pub(super) fn check_new(metadata: &ObjectMeta) -> Result<(), Refused> {
 pub(super) fn check_finalizers(metadata: &ObjectMeta) -> Result<(), Refused> {
     match metadata.finalizers.as_deref() {
         None | Some([]) => Ok(()),
-        Some(_) => Err(Refused::because("finalizers are not taken: they would keep what was revoked")),
+        Some(_) => Err(Refused::because(
+            "finalizers are not taken: they would keep what was revoked",
+        )),
     }
 }
 
@@ -90,13 +98,18 @@ struct Partial {
     status: serde_json::Value,
 }
 
-/// An update may change labels and annotations; finalizers and owners only by the cluster's own controllers. That the
-/// spec stays is a CEL rule of the CRD too, which holds while we are down.
+/// An update may change labels and annotations; finalizers and owners only by the cluster's own
+/// controllers. That the spec stays is a CEL rule of the CRD too, which holds while we are down.
 pub(super) fn check_update(request: &AdmissionRequest) -> Result<(), Refused> {
-    let (old, new) = (partial(request.old_object.as_deref())?, partial(request.object.as_deref())?);
+    let (old, new) = (
+        partial(request.old_object.as_deref())?,
+        partial(request.object.as_deref())?,
+    );
     let is_grant = request.resource.resource == "accessgrants";
     if old.spec != new.spec || (is_grant && old.status != new.status) {
-        return Err(Refused::because("the content never changes after creation: delete it and create another"));
+        return Err(Refused::because(
+            "the content never changes after creation: delete it and create another",
+        ));
     }
     if size(&new.metadata) > size(&old.metadata) {
         check_size(&new.metadata)?;
@@ -105,11 +118,16 @@ pub(super) fn check_update(request: &AdmissionRequest) -> Result<(), Refused> {
     if same || is_controller(request.user_info.name()) {
         return Ok(());
     }
-    Err(Refused::because("finalizers and ownerReferences may be changed by the cluster's own controllers only"))
+    Err(Refused::because(
+        "finalizers and ownerReferences may be changed by the cluster's own controllers only",
+    ))
 }
 
 fn lists(metadata: &ObjectMeta) -> (&[String], &[OwnerReference]) {
-    (metadata.finalizers.as_deref().unwrap_or_default(), metadata.owner_references.as_deref().unwrap_or_default())
+    (
+        metadata.finalizers.as_deref().unwrap_or_default(),
+        metadata.owner_references.as_deref().unwrap_or_default(),
+    )
 }
 
 fn partial(object: Option<&RawValue>) -> Result<Partial, Refused> {

@@ -4,13 +4,18 @@
 //! bytes ─decode→ Review ─identify→ Caller ─look up→ Candidates ─screen→ Promising ─read, confirm→ Permit ─record, spend→ Answer
 //! ```
 //!
-//! - [`state`]: what all of it works with. [`dispatch`]: which part answers a review, by a [`decision`].
-//! - [`router`]: HTTP in and out; a panic becomes a denial. `receiving`: reads no more than there is [`room`] for.
-//! - [`door`]: an attempt to get into a pod, as it is `tried`, with its `outcome` and the `recording` of it.
+//! - [`state`]: what all of it works with. [`dispatch`]: which part answers a review, by a
+//!   [`decision`].
+//! - [`router`]: HTTP in and out; a panic becomes a denial. `receiving`: reads no more than there
+//!   is [`room`] for.
+//! - [`door`]: an attempt to get into a pod, as it is `tried`, with its `outcome` and the
+//!   `recording` of it.
 //! - [`proxy`]: the doors that nobody can ask for.
-//! - [`observing`]: attempts that are only looked at. [`canary`]: those that ask whether we are asked.
+//! - [`observing`]: attempts that are only looked at. [`canary`]: those that ask whether we are
+//!   asked.
 //! - [`waiting`]: a denied attempt that waits for its grant.
-//! - [`requests`], [`grants`], [`removal`]: writes to our own objects. `keeping`: what stays of those that are deleted.
+//! - [`requests`], [`grants`], [`removal`]: writes to our own objects. `keeping`: what stays of
+//!   those that are deleted.
 //! - [`why`]: what would become of a request. [`policy`]: writes of policies.
 //! - [`stamp`]: what the server itself writes into new objects.
 

@@ -1,4 +1,5 @@
-//! Whether what was read is what is stored: nobody whom installers have not named may change it on its way.
+//! Whether what was read is what is stored: nobody whom installers have not named may change it on
+//! its way.
 
 use decide::text::safe;
 use tracing::warn;
@@ -7,10 +8,13 @@ use super::{Admission, failure::Refused};
 use crate::cluster::mutators::TRUSTED;
 
 impl Admission {
-    /// Refuses what gives access while somebody may change it on its way to us: it may not say what its author wrote.
+    /// Refuses what gives access while somebody may change it on its way to us: it may not say what
+    /// its author wrote.
     pub(super) async fn check_mutators(&self, what: &str) -> Result<(), Refused> {
         let untrusted = self.mutators.untrusted().await?;
-        let Some(mutator) = untrusted.first() else { return Ok(()) };
+        let Some(mutator) = untrusted.first() else {
+            return Ok(());
+        };
         let (kind, name) = (mutator.kind.name(), &mutator.name);
         warn!(
             kind,

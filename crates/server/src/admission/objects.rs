@@ -15,13 +15,23 @@ pub(super) fn object<T: DeserializeOwned>(review: &Review) -> Result<T, Refused>
 }
 
 fn raw(review: &Review) -> Result<&RawValue, Refused> {
-    review.request.object.as_deref().ok_or_else(|| Refused::because("the review of a creation has no object"))
+    review
+        .request
+        .object
+        .as_deref()
+        .ok_or_else(|| Refused::because("the review of a creation has no object"))
 }
 
 /// The policy that an update changes; `None` for a creation.
 pub(super) fn old_policy(review: &Review) -> Result<Option<AccessPolicy>, Refused> {
-    let old = review.request.old_object.as_deref().filter(|_| review.request.operation == Operation::Update);
-    old.map(|old| serde_json::from_str(old.get())).transpose().map_err(|error| failure::unreadable(&error))
+    let old = review
+        .request
+        .old_object
+        .as_deref()
+        .filter(|_| review.request.operation == Operation::Update);
+    old.map(|old| serde_json::from_str(old.get()))
+        .transpose()
+        .map_err(|error| failure::unreadable(&error))
 }
 
 /// Whether an update changes nothing that a policy says. A creation or deletion does.

@@ -1,5 +1,6 @@
-//! Observe mode: an attempt is looked at, counted, and let through, whatever it is. Only what memory knows is asked: nothing
-//! is read, and nothing is spent. Which attempts come this way, the webhook configuration says.
+//! Observe mode: an attempt is looked at, counted, and let through, whatever it is. Only what
+//! memory knows is asked: nothing is read, and nothing is spent. Which attempts come this way, the
+//! webhook configuration says.
 
 use api::{
     ExecOptions,
@@ -34,7 +35,11 @@ impl Admission {
         if review.request.is_dry_run() {
             return Answer::allow(&review.request.uid);
         }
-        let Would { observed, decision, passes } = self.would(review);
+        let Would {
+            observed,
+            decision,
+            passes,
+        } = self.would(review);
         let request = &review.request;
         let (uid, user) = (&request.uid, request.user_info.name());
         let namespace = request.namespace.as_deref().unwrap_or_default();
@@ -50,12 +55,22 @@ impl Admission {
             .annotated("would-be", decision)
     }
 
-    /// Lets an attempt through that is too large to be looked at, or one too many, and keeps that there was one.
+    /// Lets an attempt through that is too large to be looked at, or one too many, and keeps that
+    /// there was one.
     pub(super) fn observe_unread(&self, refusal: &Refusal) -> Answer {
-        let Refusal { head, decision, answer, .. } = refusal;
+        let Refusal {
+            head,
+            decision,
+            answer,
+            ..
+        } = refusal;
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         let door = format!("{}/{}", text(&head.resource), text(&head.sub_resource));
-        self.observations.saw(Observed::unread(&text(&head.user), head.namespace.as_deref(), &door), false, self.now());
+        self.observations.saw(
+            Observed::unread(&text(&head.user), head.namespace.as_deref(), &door),
+            false,
+            self.now(),
+        );
         Answer::allow(&answer.response.uid)
             .annotated("review-uid", answer.response.uid.as_str())
             .annotated("decision", "observed")
@@ -72,7 +87,12 @@ impl Admission {
             .map_or_else(ExecOptions::default, |(_attempt, options)| options);
         let always_allowed = self.is_always_allowed(&Self::caller(review));
         let basis = &basis::by_policies("observed", &[]);
-        let exec = Exec { allowed: true, always_allowed, options: &options, basis };
+        let exec = Exec {
+            allowed: true,
+            always_allowed,
+            options: &options,
+            basis,
+        };
         if let Err(error) = self.record(review, &exec, deadline).await {
             error!(
                 uid = review.request.uid,
@@ -86,24 +106,50 @@ impl Admission {
         let request = &review.request;
         let door = request.sub_resource.as_deref().and_then(Door::of);
         match (request.resource.resource.as_str(), door, request.operation) {
-            ("pods", Some(door), Operation::Connect | Operation::Update) => self.would_enter(review, door),
+            ("pods", Some(door), Operation::Connect | Operation::Update) => {
+                self.would_enter(review, door)
+            }
             (_, None, Operation::Connect) => self.would_pass_proxy(review),
-            _ => Would { observed: None, decision: "unexpected", passes: false },
+            _ => Would {
+                observed: None,
+                decision: "unexpected",
+                passes: false,
+            },
         }
     }
 
     fn would_enter(&self, review: &Review, door: Door) -> Would {
-        let (user, namespace) = (review.request.user_info.name(), review.request.namespace.as_deref());
+        let (user, namespace) = (
+            review.request.user_info.name(),
+            review.request.namespace.as_deref(),
+        );
         let seen = |command: &[String], interactive| {
-            Observed::door(user, namespace.unwrap_or_default(), door.subresource(), command, interactive)
+            Observed::door(
+                user,
+                namespace.unwrap_or_default(),
+                door.subresource(),
+                command,
+                interactive,
+            )
         };
         match tried::read(review, door) {
             Ok((attempt, options)) => {
-                let observed = seen(&options.command.unwrap_or_default(), attempt.action.is_interactive());
+                let observed = seen(
+                    &options.command.unwrap_or_default(),
+                    attempt.action.is_interactive(),
+                );
                 let (decision, passes) = self.would_decide(&attempt);
-                Would { observed: Some(observed), decision, passes }
+                Would {
+                    observed: Some(observed),
+                    decision,
+                    passes,
+                }
             }
-            Err(_unclear) => Would { observed: Some(seen(&[], false)), decision: "denied-unclear", passes: false },
+            Err(_unclear) => Would {
+                observed: Some(seen(&[], false)),
+                decision: "denied-unclear",
+                passes: false,
+            },
         }
     }
 
@@ -122,16 +168,30 @@ impl Admission {
 
     fn would_pass_proxy(&self, review: &Review) -> Would {
         let request = &review.request;
-        let namespace = request.namespace.as_deref().filter(|namespace| !namespace.is_empty());
+        let namespace = request
+            .namespace
+            .as_deref()
+            .filter(|namespace| !namespace.is_empty());
         let read = proxy::read(review);
         let to = read.as_ref().ok().map(|(name, path)| (name, path.as_str()));
-        let observed = Observed::proxy(request.user_info.name(), namespace, &request.resource.resource, to);
+        let observed = Observed::proxy(
+            request.user_info.name(),
+            namespace,
+            &request.resource.resource,
+            to,
+        );
         let (decision, passes) = match &read {
             _ if self.is_always_allowed(&Self::caller(review)) => ("always-allowed", true),
-            Ok((name, path)) if self.is_let_through(review, name, path) => ("allowed-by-policy", true),
+            Ok((name, path)) if self.is_let_through(review, name, path) => {
+                ("allowed-by-policy", true)
+            }
             Ok(_) => ("denied-proxy", false),
             Err(_unclear) => ("denied-unclear", false),
         };
-        Would { observed: Some(observed), decision, passes }
+        Would {
+            observed: Some(observed),
+            decision,
+            passes,
+        }
     }
 }

@@ -82,14 +82,24 @@ impl Outcome {
     }
 
     pub(super) fn policies_shown(&self) -> String {
-        self.policies().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        self.policies()
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     /// Who approved it; `None`: nobody did.
     pub(super) fn approvers(&self) -> Option<&[String]> {
         match self {
-            Self::Allowed(Basis::Permit(permit, _)) if !permit.access.grants.is_empty() => Some(&permit.access.by),
-            Self::Allowed(_) | Self::Denied(_) | Self::NoRight | Self::Unclear(_) | Self::Failed(_) => None,
+            Self::Allowed(Basis::Permit(permit, _)) if !permit.access.grants.is_empty() => {
+                Some(&permit.access.by)
+            }
+            Self::Allowed(_)
+            | Self::Denied(_)
+            | Self::NoRight
+            | Self::Unclear(_)
+            | Self::Failed(_) => None,
         }
     }
 

@@ -16,7 +16,8 @@ use crate::controllers::filing::Filer;
 const MAX_WAITING: usize = 32;
 /// Maximum number of attempts of one person that wait at once.
 const MAX_WAITING_OF_ONE: usize = 4;
-/// Whoever waited in vain for a request to be filed, or had it deleted, waits for none so soon again.
+/// Whoever waited in vain for a request to be filed, or had it deleted, waits for none so soon
+/// again.
 const VAIN_FOR: Duration = Duration::from_secs(10);
 
 /// Where attempts wait.
@@ -57,7 +58,12 @@ pub(super) struct Place {
 impl Waiting {
     /// Places that are all free.
     pub fn new(filer: Filer, ready: watch::Receiver<bool>) -> Self {
-        Self { filer, ready, taken: Arc::default(), vain: Mutex::default() }
+        Self {
+            filer,
+            ready,
+            taken: Arc::default(),
+            vain: Mutex::default(),
+        }
     }
 
     /// Whether filing for this person came to nothing a moment ago.
@@ -75,13 +81,18 @@ impl Waiting {
     /// A place, if there is one for this person.
     pub(super) fn place(&self, user: &str) -> Option<Place> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = taken.values().fold(0_usize, |sum, of_one| sum.saturating_add(*of_one));
+        let all = taken
+            .values()
+            .fold(0_usize, |sum, of_one| sum.saturating_add(*of_one));
         let hers = taken.entry(user.to_owned()).or_default();
         if all >= MAX_WAITING || *hers >= MAX_WAITING_OF_ONE {
             return None;
         }
         *hers = hers.saturating_add(1);
-        Some(Place { user: user.to_owned(), taken: Arc::clone(&self.taken) })
+        Some(Place {
+            user: user.to_owned(),
+            taken: Arc::clone(&self.taken),
+        })
     }
 }
 

@@ -19,7 +19,8 @@ impl Admission {
     pub(super) async fn write_policy(&self, review: &Review) -> Result<(), Refused> {
         self.check_policy_owner(review)?;
         let object: AccessPolicy = objects::object(review)?;
-        policy::policy(&object).map_err(|fault| Refused::because(format!("the policy is not valid: {fault}")))?;
+        policy::policy(&object)
+            .map_err(|fault| Refused::because(format!("the policy is not valid: {fault}")))?;
         let request = &review.request;
         let sealed = self.ledger.sealer().policy(&object).is_good();
         if !sealed && !request.is_dry_run() {
@@ -29,19 +30,30 @@ impl Admission {
         if sealed && !renewal && !request.is_dry_run() {
             self.check_mutators("policy").await?;
         }
-        let (uid, user, policy) = (&request.uid, request.user_info.name(), policy::id(&object).name);
-        let object = request.object.as_deref().map(RawValue::get).unwrap_or_default();
+        let (uid, user, policy) = (
+            &request.uid,
+            request.user_info.name(),
+            policy::id(&object).name,
+        );
+        let object = request
+            .object
+            .as_deref()
+            .map(RawValue::get)
+            .unwrap_or_default();
         info!(target: "audit", uid, user, policy, sealed, object, dry_run = request.is_dry_run(), "policy admitted");
         Ok(())
     }
 
-    /// Refuses whoever does not own the policies. The lock does so too, but whoever can take its binding away for a moment
-    /// would have policies sealed that stay.
+    /// Refuses whoever does not own the policies. The lock does so too, but whoever can take its
+    /// binding away for a moment would have policies sealed that stay.
     ///
-    /// The server itself only renews good seals: it changes nothing that a policy says, and seals none that no owner wrote.
+    /// The server itself only renews good seals: it changes nothing that a policy says, and seals
+    /// none that no owner wrote.
     pub(super) fn check_policy_owner(&self, review: &Review) -> Result<(), Refused> {
         let caller = Self::caller(review);
-        if self.policy_owners.includes(&caller) || caller.username == self.own_name && self.is_renewal(review)? {
+        if self.policy_owners.includes(&caller)
+            || caller.username == self.own_name && self.is_renewal(review)?
+        {
             return Ok(());
         }
         let user = &caller.username;
@@ -55,7 +67,8 @@ impl Admission {
     fn is_renewal(&self, review: &Review) -> Result<bool, Refused> {
         let sealer = self.ledger.sealer();
         // Where nothing is sealed there is nothing to renew, and nothing to forge.
-        let was_good = objects::old_policy(review)?.is_some_and(|old| sealer.policy(&old).is_good());
+        let was_good =
+            objects::old_policy(review)?.is_some_and(|old| sealer.policy(&old).is_good());
         Ok(was_good && objects::is_same_policy(review)?)
     }
 

@@ -1,5 +1,5 @@
-//! Reads a review, no more of it than there is room for: first its beginning, which says whose it is and what it is
-//! about, then the rest, and never more than a review of its kind may have.
+//! Reads a review, no more of it than there is room for: first its beginning, which says whose it
+//! is and what it is about, then the rest, and never more than a review of its kind may have.
 
 use api::review::{self, Answer, Bounds, HEAD_BYTES, Head, Review, ReviewError, TooLarge};
 use axum::{body::Body, extract::Request, http::StatusCode};
@@ -17,7 +17,8 @@ use crate::audit::Limits;
 
 /// A body must arrive within this time.
 const BODY_TIMEOUT: Duration = Duration::from_secs(2);
-/// What is refused is read to its end and dropped, so that the connection stays usable: this many bytes at the most.
+/// What is refused is read to its end and dropped, so that the connection stays usable: this many
+/// bytes at the most.
 const MAX_DROPPED: usize = 32 * 1024 * 1024;
 /// Longest name that is written to the log.
 const MAX_NAME_LEN: usize = 256;
@@ -77,18 +78,34 @@ impl Over {
                 (Answer::too_large(&uid, text), "denied-too-large")
             }
             Self::Room(full) => {
-                let text = format!("{full}, so nothing was allowed or used up. Try again in a few seconds.");
+                let text = format!(
+                    "{full}, so nothing was allowed or used up. Try again in a few seconds."
+                );
                 (Answer::too_many(&uid, text), "denied-too-many")
             }
         };
-        let answer = answer.annotated("review-uid", uid).annotated("decision", decision);
-        TurnedAway::Refused(Box::new(Refusal { head, answer, decision, bytes, reason: self }))
+        let answer = answer
+            .annotated("review-uid", uid)
+            .annotated("decision", decision);
+        TurnedAway::Refused(Box::new(Refusal {
+            head,
+            answer,
+            decision,
+            bytes,
+            reason: self,
+        }))
     }
 }
 
 fn log(head: &Head, decision: &'static str, bytes: usize, reason: Over) {
     let text = |field: &Option<String>| {
-        safe(&field.iter().flat_map(|text| text.chars()).take(MAX_NAME_LEN).collect::<String>())
+        safe(
+            &field
+                .iter()
+                .flat_map(|text| text.chars())
+                .take(MAX_NAME_LEN)
+                .collect::<String>(),
+        )
     };
     let (uid, user, namespace) = (text(&head.uid), text(&head.user), text(&head.namespace));
     let (resource, door) = (text(&head.resource), text(&head.sub_resource));
@@ -97,12 +114,27 @@ fn log(head: &Head, decision: &'static str, bytes: usize, reason: Over) {
 }
 
 /// Reads a review, where there is room for it.
-pub(super) async fn receive(room: &Room, request: Request, deadline: Deadline) -> Result<(Review, Place), TurnedAway> {
+pub(super) async fn receive(
+    room: &Room,
+    request: Request,
+    deadline: Deadline,
+) -> Result<(Review, Place), TurnedAway> {
     let length = content_length(request.headers());
-    let patience = Instant::now().checked_add(BODY_TIMEOUT).unwrap_or_else(|| deadline.answer_by());
+    let patience = Instant::now()
+        .checked_add(BODY_TIMEOUT)
+        .unwrap_or_else(|| deadline.answer_by());
     let by = patience.min(deadline.answer_by());
-    let mut body = Coming { body: request.into_body(), bytes: Vec::new(), is_over: false };
-    let late = || TurnedAway::Unread(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".to_owned());
+    let mut body = Coming {
+        body: request.into_body(),
+        bytes: Vec::new(),
+        is_over: false,
+    };
+    let late = || {
+        TurnedAway::Unread(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body did not arrive in time".to_owned(),
+        )
+    };
     match timeout_at(by, read(room, &mut body, length)).await {
         Err(_elapsed) => {
             warn!(bytes = body.bytes.len(), "a review did not arrive in time");
@@ -116,7 +148,11 @@ pub(super) async fn receive(room: &Room, request: Request, deadline: Deadline) -
     }
 }
 
-async fn read(room: &Room, body: &mut Coming, length: Option<usize>) -> Result<(Review, Place), TurnedAway> {
+async fn read(
+    room: &Room,
+    body: &mut Coming,
+    length: Option<usize>,
+) -> Result<(Review, Place), TurnedAway> {
     let head = body.head().await?;
     let bounds = head.bounds();
     let expected = length.unwrap_or(bounds.bytes);
@@ -144,7 +180,10 @@ async fn read(room: &Room, body: &mut Coming, length: Option<usize>) -> Result<(
 }
 
 fn too_long(bounds: Bounds) -> Over {
-    TooLarge::Bytes { limit: bounds.bytes }.into()
+    TooLarge::Bytes {
+        limit: bounds.bytes,
+    }
+    .into()
 }
 
 fn unread(text: String) -> TurnedAway {
@@ -173,7 +212,8 @@ impl Coming {
         Ok(())
     }
 
-    /// Reads until it is known whose review it is. One that ends before is for the decoder, which says what is wrong.
+    /// Reads until it is known whose review it is. One that ends before is for the decoder, which
+    /// says what is wrong.
     async fn head(&mut self) -> Result<Head, TurnedAway> {
         loop {
             let head = Head::read(self.bytes.get(..HEAD_BYTES).unwrap_or(&self.bytes));

@@ -28,14 +28,19 @@ const MAX_HELD_BYTES: usize = 4 * 1024 * 1024;
 
 impl Admission {
     /// Admits a new request: complete, stamped with the truth, and nothing hidden in it.
-    pub(super) async fn create_request(&self, review: &Review, deadline: Deadline) -> Result<(), Refused> {
+    pub(super) async fn create_request(
+        &self,
+        review: &Review,
+        deadline: Deadline,
+    ) -> Result<(), Refused> {
         let object: AccessRequest = objects::object(review)?;
         metadata::check_new(&object.metadata)?;
         if object.spec.user_info.is_none() {
             return Err(failure::unstamped("userInfo"));
         }
         let sealed = self.ledger.sealer().request(&object);
-        let request = convert::request(&object, sealed.into()).map_err(|error| failure::nonsense(&error))?;
+        let request =
+            convert::request(&object, sealed.into()).map_err(|error| failure::nonsense(&error))?;
         rules::check(&request, &self.settings).map_err(|refusal| failure::refusal(&refusal))?;
         check_texts(&object)?;
         self.check_stamps(review, &object, &request)?;
@@ -59,7 +64,11 @@ impl Admission {
         }
         self.admit_one_more(&request)?;
         let by = deadline.answer_by();
-        let invalid = self.extensions.validate(review, &object, by).await.map_err(Failure::from)?;
+        let invalid = self
+            .extensions
+            .validate(review, &object, by)
+            .await
+            .map_err(Failure::from)?;
         if let Some(message) = invalid {
             return Err(Refused::because(format!(
                 "the request is not valid: {}",
@@ -71,14 +80,29 @@ impl Admission {
         Ok(())
     }
 
-    /// Writes who filed what. A requester can file and withdraw without end: beyond some, it is counted.
+    /// Writes who filed what. A requester can file and withdraw without end: beyond some, it is
+    /// counted.
     fn tell_of_filing(&self, review: &Review, request: &Request) {
-        let object = review.request.object.as_deref().map(RawValue::get).unwrap_or_default();
+        let object = review
+            .request
+            .object
+            .as_deref()
+            .map(RawValue::get)
+            .unwrap_or_default();
         if !self.is_written(review, FILED, object) {
             return;
         }
-        let Request { namespace, name, uid: request_uid, .. } = request;
-        let (uid, user, requester) = (&review.request.uid, review.request.user_info.name(), &request.user.name);
+        let Request {
+            namespace,
+            name,
+            uid: request_uid,
+            ..
+        } = request;
+        let (uid, user, requester) = (
+            &review.request.uid,
+            review.request.user_info.name(),
+            &request.user.name,
+        );
         info!(
             target: "audit",
             uid, user, namespace, request = name, request_uid, requester, object,
@@ -86,9 +110,14 @@ impl Admission {
         );
     }
 
-    /// Whether everything that `/mutate` stamps is there and true. It is checked here because a mutating webhook can
-    /// be missing, and others may have changed the object after it.
-    fn check_stamps(&self, review: &Review, object: &AccessRequest, request: &Request) -> Result<(), Refused> {
+    /// Whether everything that `/mutate` stamps is there and true. It is checked here because a
+    /// mutating webhook can be missing, and others may have changed the object after it.
+    fn check_stamps(
+        &self,
+        review: &Review,
+        object: &AccessRequest,
+        request: &Request,
+    ) -> Result<(), Refused> {
         let caller = Self::caller(review);
         let own = convert::stamped(&self.recorded_as(&caller), &caller);
         if object.spec.created_by.as_ref() != Some(&own) {
@@ -105,37 +134,59 @@ impl Admission {
             return Err(failure::unstamped("execOptions"));
         }
         let copy = matches!(request.ask, Ask::Copy(_));
-        let command = object.spec.exec_options.as_ref().and_then(|options| options.command.as_ref());
+        let command = object
+            .spec
+            .exec_options
+            .as_ref()
+            .and_then(|options| options.command.as_ref());
         if copy && command.is_none_or(Vec::is_empty) {
             return Err(failure::unstamped("execOptions.command"));
         }
         let user = object.spec.user_info.clone().unwrap_or_default();
-        if user == self.requester(&user, &caller)? { Ok(()) } else { Err(failure::unstamped("userInfo")) }
+        if user == self.requester(&user, &caller)? {
+            Ok(())
+        } else {
+            Err(failure::unstamped("userInfo"))
+        }
     }
 
-    /// Whether the policies leave a way to grant it: whoever asks learns at once what is missing. They are asked again at
-    /// every use.
+    /// Whether the policies leave a way to grant it: whoever asks learns at once what is missing.
+    /// They are asked again at every use.
     fn check_policies(&self, request: &Request) -> Result<(), Refused> {
         let rules = self.rules();
         let ruling = rules.policies.of_request(request, &rules.settings.prefix);
         match ruling.refuses(request, true) {
             Some(forbidden) => {
-                let contact = forbidden.contact.as_ref().map(|contact| format!(". Ask {}", safe(contact)));
-                Err(Refused::because(format!("{}{}", explain::forbids(&forbidden), contact.unwrap_or_default())))
+                let contact = forbidden
+                    .contact
+                    .as_ref()
+                    .map(|contact| format!(". Ask {}", safe(contact)));
+                Err(Refused::because(format!(
+                    "{}{}",
+                    explain::forbids(&forbidden),
+                    contact.unwrap_or_default()
+                )))
             }
             None => Ok(()),
         }
     }
 
-    /// Whether the user has few enough requests open, in number and in bytes: nobody fills the store, or our memory.
-    /// What is admitted counts from now on, before the watch shows it.
+    /// Whether the user has few enough requests open, in number and in bytes: nobody fills the
+    /// store, or our memory. What is admitted counts from now on, before the watch shows it.
     fn admit_one_more(&self, request: &Request) -> Result<(), Refused> {
         self.check_held(request)?;
         let mut candidates = self.index.candidates(&request.namespace, &request.user);
         candidates.retain(|candidate| candidate.request.uid != request.uid);
-        let known: Vec<&str> = candidates.iter().map(|candidate| candidate.request.uid.as_str()).collect();
+        let known: Vec<&str> = candidates
+            .iter()
+            .map(|candidate| candidate.request.uid.as_str())
+            .collect();
         let open = |candidate: &&Candidate| candidate.is_open(self.now(), &self.rules());
-        let sizes: Vec<usize> = candidates.iter().filter(open).map(|candidate| candidate.request.size).collect();
+        let sizes: Vec<usize> = candidates
+            .iter()
+            .filter(open)
+            .map(|candidate| candidate.request.size)
+            .collect();
         let refused = |what: String, most: String| {
             let (user, namespace) = (&request.user.name, &request.namespace);
             Err(Refused::because(format!(
@@ -145,27 +196,43 @@ impl Admission {
         };
         self.arrivals.admit(request, &known, |coming| {
             let count = sizes.len().saturating_add(coming.count);
-            let bytes =
-                sizes.iter().fold(coming.bytes.saturating_add(request.size), |sum, size| sum.saturating_add(*size));
+            let bytes = sizes
+                .iter()
+                .fold(coming.bytes.saturating_add(request.size), |sum, size| {
+                    sum.saturating_add(*size)
+                });
             if bytes > MAX_OPEN_BYTES {
-                refused(format!("open requests of {bytes} bytes with this one"), format!("{MAX_OPEN_BYTES} bytes"))
+                refused(
+                    format!("open requests of {bytes} bytes with this one"),
+                    format!("{MAX_OPEN_BYTES} bytes"),
+                )
             } else if count >= self.max_open_requests {
-                refused(format!("{count} open requests"), self.max_open_requests.to_string())
+                refused(
+                    format!("{count} open requests"),
+                    self.max_open_requests.to_string(),
+                )
             } else {
                 Ok(())
             }
         })
     }
 
-    /// The same over all namespaces, and of what is over too: that stays stored for `--keep-finished`.
+    /// The same over all namespaces, and of what is over too: that stays stored for
+    /// `--keep-finished`.
     fn check_held(&self, request: &Request) -> Result<(), Refused> {
         let user = &request.user.name;
         let Held { requests, bytes } = self.index.held(user);
         let bytes = bytes.saturating_add(request.size);
         let (has, most) = if requests >= self.max_kept_requests {
-            (format!("{requests} requests"), self.max_kept_requests.to_string())
+            (
+                format!("{requests} requests"),
+                self.max_kept_requests.to_string(),
+            )
         } else if bytes > MAX_HELD_BYTES {
-            (format!("requests of {bytes} bytes with this one"), format!("{MAX_HELD_BYTES} bytes"))
+            (
+                format!("requests of {bytes} bytes with this one"),
+                format!("{MAX_HELD_BYTES} bytes"),
+            )
         } else {
             return Ok(());
         };
@@ -175,38 +242,81 @@ impl Admission {
         )))
     }
 
-    /// Whether an earlier request that is named is one of the same user: the approver reads its name.
-    async fn check_follows(&self, object: &AccessRequest, request: &Request) -> Result<(), Refused> {
-        let Some(name) = object.spec.follows.as_deref().filter(|name| !name.is_empty()) else { return Ok(()) };
+    /// Whether an earlier request that is named is one of the same user: the approver reads its
+    /// name.
+    async fn check_follows(
+        &self,
+        object: &AccessRequest,
+        request: &Request,
+    ) -> Result<(), Refused> {
+        let Some(name) = object
+            .spec
+            .follows
+            .as_deref()
+            .filter(|name| !name.is_empty())
+        else {
+            return Ok(());
+        };
         rules::check_name("follows", name).map_err(|refusal| failure::refusal(&refusal))?;
-        let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), &request.namespace);
-        let earlier = api.get_opt(name).await?.and_then(|earlier| convert::person(&earlier.spec.user_info?));
+        let api: Api<AccessRequest> =
+            Api::namespaced(self.ledger.client().clone(), &request.namespace);
+        let earlier = api
+            .get_opt(name)
+            .await?
+            .and_then(|earlier| convert::person(&earlier.spec.user_info?));
         if earlier.is_some_and(|user| user.name == request.user.name) {
             return Ok(());
         }
         // The same whether it is somebody else's or not there.
-        Err(Refused::because(format!("follows: {:?} has no accessrequest {name:?} here", request.user.name)))
+        Err(Refused::because(format!(
+            "follows: {:?} has no accessrequest {name:?} here",
+            request.user.name
+        )))
     }
 
-    /// Whether the stamped UID and container are those of what is named: the approver reads the name.
+    /// Whether the stamped UID and container are those of what is named: the approver reads the
+    /// name.
     async fn check_target(&self, review: &Review, request: &Request) -> Result<(), Refused> {
         let (kind, name) = (request.target.kind, &request.target.name);
-        let target = self.visible_target(&review.request.user_info, &request.namespace, kind, name).await?;
+        let target = self
+            .visible_target(&review.request.user_info, &request.namespace, kind, name)
+            .await?;
         if request.target.uid.as_ref() != Some(&target.uid) {
             return Err(failure::unstamped("forObject.uid"));
         }
-        let known = request.ask.container().is_none_or(|name| target.containers.iter().any(|known| known == name));
-        if known { Ok(()) } else { Err(failure::unstamped("execOptions.container")) }
+        let known = request
+            .ask
+            .container()
+            .is_none_or(|name| target.containers.iter().any(|known| known == name));
+        if known {
+            Ok(())
+        } else {
+            Err(failure::unstamped("execOptions.container"))
+        }
     }
 }
 
 /// Texts that people read must show as they are.
 fn check_texts(object: &AccessRequest) -> Result<(), Refused> {
     let spec = &object.spec;
-    let user = spec.user_info.as_ref().map(UserInfo::name).unwrap_or_default();
-    let keys = spec.custom_keys.iter().flatten().flat_map(|(key, value)| [("customKeys", key), ("customKeys", value)]);
-    let texts = [("userInfo.username", user), ("reason", spec.reason.as_deref().unwrap_or_default())];
-    for (field, text) in texts.into_iter().chain(keys.map(|(field, text)| (field, text.as_str()))) {
+    let user = spec
+        .user_info
+        .as_ref()
+        .map(UserInfo::name)
+        .unwrap_or_default();
+    let keys = spec
+        .custom_keys
+        .iter()
+        .flatten()
+        .flat_map(|(key, value)| [("customKeys", key), ("customKeys", value)]);
+    let texts = [
+        ("userInfo.username", user),
+        ("reason", spec.reason.as_deref().unwrap_or_default()),
+    ];
+    for (field, text) in texts
+        .into_iter()
+        .chain(keys.map(|(field, text)| (field, text.as_str())))
+    {
         rules::check_text(field, text).map_err(|refusal| failure::refusal(&refusal))?;
     }
     Ok(())

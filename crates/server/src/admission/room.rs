@@ -1,9 +1,9 @@
-//! How much is worked on at once, in reviews and in bytes of memory, in all and for each user. More is refused at once,
-//! instead of filling the memory.
+//! How much is worked on at once, in reviews and in bytes of memory, in all and for each user. More
+//! is refused at once, instead of filling the memory.
 //!
-//! Small reviews (every exec is one) have room of their own, so that large ones, or clients that only say that they will
-//! send one, never take theirs. No user has more than a share of either, and the ServiceAccounts of a namespace have one
-//! together.
+//! Small reviews (every exec is one) have room of their own, so that large ones, or clients that
+//! only say that they will send one, never take theirs. No user has more than a share of either,
+//! and the ServiceAccounts of a namespace have one together.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,8 @@ use std::{
 use axum::http::{HeaderMap, header};
 use decide::identity::share;
 
-/// A review of at most this many bytes is small: the longest command that can be granted, and its envelope, are.
+/// A review of at most this many bytes is small: the longest command that can be granted, and its
+/// envelope, are.
 const SMALL_BYTES: usize = 64 * 1024;
 const MIB: usize = 1024 * 1024;
 
@@ -34,17 +35,49 @@ struct Limits {
 }
 
 /// Small reviews that are decided.
-const DECIDED_SMALL: Limits =
-    Limits { all: Limit { reviews: 256, bytes: 16 * MIB }, each: Limit { reviews: 64, bytes: 6 * MIB } };
+const DECIDED_SMALL: Limits = Limits {
+    all: Limit {
+        reviews: 256,
+        bytes: 16 * MIB,
+    },
+    each: Limit {
+        reviews: 64,
+        bytes: 6 * MIB,
+    },
+};
 /// Large ones: a pod of the largest size takes some 18 MiB, twice over.
-const DECIDED_LARGE: Limits =
-    Limits { all: Limit { reviews: 4, bytes: 32 * MIB }, each: Limit { reviews: 1, bytes: 24 * MIB } };
+const DECIDED_LARGE: Limits = Limits {
+    all: Limit {
+        reviews: 4,
+        bytes: 32 * MIB,
+    },
+    each: Limit {
+        reviews: 1,
+        bytes: 24 * MIB,
+    },
+};
 /// Small reviews that are only observed.
-const OBSERVED_SMALL: Limits =
-    Limits { all: Limit { reviews: 256, bytes: 8 * MIB }, each: Limit { reviews: 64, bytes: 4 * MIB } };
+const OBSERVED_SMALL: Limits = Limits {
+    all: Limit {
+        reviews: 256,
+        bytes: 8 * MIB,
+    },
+    each: Limit {
+        reviews: 64,
+        bytes: 4 * MIB,
+    },
+};
 /// Large ones.
-const OBSERVED_LARGE: Limits =
-    Limits { all: Limit { reviews: 2, bytes: 20 * MIB }, each: Limit { reviews: 1, bytes: 20 * MIB } };
+const OBSERVED_LARGE: Limits = Limits {
+    all: Limit {
+        reviews: 2,
+        bytes: 20 * MIB,
+    },
+    each: Limit {
+        reviews: 1,
+        bytes: 20 * MIB,
+    },
+};
 
 /// Whose share, or which room, is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -79,13 +112,19 @@ impl Room {
     pub fn new(small: usize, large: usize) -> Self {
         let of = |limits: Limits, reviews| {
             let number = |limit: Limit| Limit { reviews, ..limit };
-            Limits { all: number(limits.all), each: number(limits.each) }
+            Limits {
+                all: number(limits.all),
+                each: number(limits.each),
+            }
         };
         Self::with(of(DECIDED_SMALL, small), of(DECIDED_LARGE, large))
     }
 
     fn with(small: Limits, large: Limits) -> Self {
-        Self { small: Arc::new(Pool::new(small)), large: Arc::new(Pool::new(large)) }
+        Self {
+            small: Arc::new(Pool::new(small)),
+            large: Arc::new(Pool::new(large)),
+        }
     }
 
     /// Takes room for a review of this length and of this memory, both in bytes.
@@ -93,10 +132,19 @@ impl Room {
     /// # Errors
     /// There is none.
     pub fn take(&self, user: &str, length: usize, memory: usize) -> Result<Place, Full> {
-        let pool = if length <= SMALL_BYTES { &self.small } else { &self.large };
+        let pool = if length <= SMALL_BYTES {
+            &self.small
+        } else {
+            &self.large
+        };
         let share = share(user).into_owned();
         pool.add(&share, 1, memory)?;
-        Ok(Place { pool: Arc::clone(pool), share, memory, small: length <= SMALL_BYTES })
+        Ok(Place {
+            pool: Arc::clone(pool),
+            share,
+            memory,
+            small: length <= SMALL_BYTES,
+        })
     }
 }
 
@@ -155,11 +203,17 @@ struct Used {
 
 impl Used {
     fn and(self, reviews: usize, bytes: usize) -> Self {
-        Self { reviews: self.reviews.saturating_add(reviews), bytes: self.bytes.saturating_add(bytes) }
+        Self {
+            reviews: self.reviews.saturating_add(reviews),
+            bytes: self.bytes.saturating_add(bytes),
+        }
     }
 
     fn without(self, reviews: usize, bytes: usize) -> Self {
-        Self { reviews: self.reviews.saturating_sub(reviews), bytes: self.bytes.saturating_sub(bytes) }
+        Self {
+            reviews: self.reviews.saturating_sub(reviews),
+            bytes: self.bytes.saturating_sub(bytes),
+        }
     }
 
     fn fits(self, limit: Limit) -> bool {
@@ -169,13 +223,21 @@ impl Used {
 
 impl Pool {
     fn new(limits: Limits) -> Self {
-        Self { limits, taken: Mutex::default() }
+        Self {
+            limits,
+            taken: Mutex::default(),
+        }
     }
 
     fn add(&self, user: &str, reviews: usize, bytes: usize) -> Result<(), Full> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let all = taken.all.and(reviews, bytes);
-        let own = taken.users.get(user).copied().unwrap_or_default().and(reviews, bytes);
+        let own = taken
+            .users
+            .get(user)
+            .copied()
+            .unwrap_or_default()
+            .and(reviews, bytes);
         if !own.fits(self.limits.each) {
             return Err(Full::Share);
         }
@@ -190,7 +252,12 @@ impl Pool {
     fn remove(&self, user: &str, bytes: usize) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.all = taken.all.without(1, bytes);
-        let own = taken.users.get(user).copied().unwrap_or_default().without(1, bytes);
+        let own = taken
+            .users
+            .get(user)
+            .copied()
+            .unwrap_or_default()
+            .without(1, bytes);
         if own.reviews == 0 {
             taken.users.remove(user);
         } else {
@@ -201,7 +268,12 @@ impl Pool {
 
 /// The length that a request says its body has, in bytes.
 pub fn content_length(headers: &HeaderMap) -> Option<usize> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -213,8 +285,13 @@ mod tests {
     #[test]
     fn large_reviews_never_take_the_room_of_small_ones() {
         let room = Room::deciding();
-        let large: Vec<Place> = (0..4).filter_map(|n| room.take(&format!("user-{n}"), 1 << 20, 1 << 20).ok()).collect();
-        assert_eq!((large.len(), room.take("jane", 1 << 20, 1).unwrap_err()), (4, Full::All));
+        let large: Vec<Place> = (0..4)
+            .filter_map(|n| room.take(&format!("user-{n}"), 1 << 20, 1 << 20).ok())
+            .collect();
+        assert_eq!(
+            (large.len(), room.take("jane", 1 << 20, 1).unwrap_err()),
+            (4, Full::All)
+        );
         assert!(room.take("user-0", 1000, 10_000).is_ok());
         drop(large);
         assert!(room.take("jane", 1 << 20, 1 << 20).is_ok());
@@ -225,8 +302,13 @@ mod tests {
     fn one_user_never_takes_the_room_of_the_others() {
         for (length, most) in [(1000, 64), (1 << 20, 1)] {
             let room = Room::deciding();
-            let taken: Vec<Place> = (0..500).filter_map(|_| room.take("mallory", length, 1000).ok()).collect();
-            assert_eq!((taken.len(), room.take("mallory", length, 1000).unwrap_err()), (most, Full::Share));
+            let taken: Vec<Place> = (0..500)
+                .filter_map(|_| room.take("mallory", length, 1000).ok())
+                .collect();
+            assert_eq!(
+                (taken.len(), room.take("mallory", length, 1000).unwrap_err()),
+                (most, Full::Share)
+            );
             assert!(room.take("jane", length, 1000).is_ok());
         }
     }
@@ -236,7 +318,9 @@ mod tests {
     fn the_service_accounts_of_a_namespace_have_one_share_together() {
         let room = Room::deciding();
         let bot = |namespace: &str, n: usize| format!("system:serviceaccount:{namespace}:bot-{n}");
-        let taken: Vec<Place> = (0..500).filter_map(|n| room.take(&bot("ci", n), 1000, 1000).ok()).collect();
+        let taken: Vec<Place> = (0..500)
+            .filter_map(|n| room.take(&bot("ci", n), 1000, 1000).ok())
+            .collect();
         assert_eq!(taken.len(), 64);
         assert!(room.take(&bot("other", 0), 1000, 1000).is_ok());
     }

@@ -32,7 +32,8 @@ use crate::{
     },
 };
 
-/// Maximum size of the observed attempts that wait for the audit webhook to be told of them, in KiB.
+/// Maximum size of the observed attempts that wait for the audit webhook to be told of them, in
+/// KiB.
 const MAX_TOLD: usize = 8 * 1024;
 
 /// What the routes need.
@@ -71,15 +72,22 @@ impl Service {
     /// The same, believing only such reviews.
     #[must_use]
     pub fn believing(self, authentication: Authentication) -> Self {
-        Self { authentication, ..self }
+        Self {
+            authentication,
+            ..self
+        }
     }
 
-    /// Answers what cannot be answered as a review, since it has no uid that could be read. Never with Retry-After, upon
-    /// which the API server would send it again.
+    /// Answers what cannot be answered as a review, since it has no uid that could be read. Never
+    /// with Retry-After, upon which the API server would send it again.
     fn unread(&self, status: StatusCode, text: &str) -> Response {
         self.metrics.unread();
         // Of nobody known: all of them share what is written.
-        if self.admission.limits.writes("", "unread", String::new, self.admission.now()) {
+        if self
+            .admission
+            .limits
+            .writes("", "unread", String::new, self.admission.now())
+        {
             warn!(status = status.as_u16(), text, "review not read");
         }
         (status, format!("{text}\n")).into_response()
@@ -97,7 +105,8 @@ impl Service {
     }
 }
 
-/// Anything but the paths that everybody may know. What is not believed gets no other answer than what does not exist.
+/// Anything but the paths that everybody may know. What is not believed gets no other answer than
+/// what does not exist.
 async fn review(State(service): State<Service>, request: Request) -> Response {
     if request.method() != Method::POST {
         return StatusCode::NOT_FOUND.into_response();
@@ -114,7 +123,8 @@ async fn review(State(service): State<Service>, request: Request) -> Response {
     }
 }
 
-/// Whatever comes this way passes: what we cannot answer too, by the `failurePolicy: Ignore` of its webhook.
+/// Whatever comes this way passes: what we cannot answer too, by the `failurePolicy: Ignore` of its
+/// webhook.
 async fn observe(service: Service, request: Request) -> Response {
     let arrived = Instant::now();
     let deadline = Deadline::from_query(request.uri().query(), arrived);
@@ -123,15 +133,22 @@ async fn observe(service: Service, request: Request) -> Response {
         Err(TurnedAway::Refused(refusal)) => {
             refusal.log(&service.admission.limits, service.admission.now());
             let answer = service.admission.observe_unread(&refusal);
-            service.metrics.answered(Way::Observe, &answer, arrived.elapsed());
+            service
+                .metrics
+                .answered(Way::Observe, &answer, arrived.elapsed());
             return Json(answer).into_response();
         }
         Err(TurnedAway::Unread(status, text)) => return service.unread(status, &text),
     };
     let answer = service.admission.observe(&review);
-    service.metrics.answered(Way::Observe, &answer, arrived.elapsed());
-    // Nobody waits for those who are told; a large review keeps its place meanwhile, for its memory.
-    let kib = u32::try_from(review.raw.get().len() / 512).unwrap_or(u32::MAX).saturating_add(1);
+    service
+        .metrics
+        .answered(Way::Observe, &answer, arrived.elapsed());
+    // Nobody waits for those who are told; a large review keeps its place meanwhile, for its
+    // memory.
+    let kib = u32::try_from(review.raw.get().len() / 512)
+        .unwrap_or(u32::MAX)
+        .saturating_add(1);
     let kib = if place.is_small() { kib } else { 1 };
     match Arc::clone(&service.telling).try_acquire_many_owned(kib) {
         Ok(turn) => {
@@ -142,7 +159,10 @@ async fn observe(service: Service, request: Request) -> Response {
             });
         }
         Err(_full) => {
-            warn!(uid = review.request.uid, "the audit webhook is too slow to be told of an observed attempt");
+            warn!(
+                uid = review.request.uid,
+                "the audit webhook is too slow to be told of an observed attempt"
+            );
         }
     }
     Json(answer).into_response()
@@ -155,20 +175,28 @@ async fn respond(service: Service, request: Request, way: Way) -> Response {
         Ok(received) => received,
         Err(TurnedAway::Refused(refusal)) => {
             refusal.log(&service.admission.limits, service.admission.now());
-            service.metrics.answered(way, &refusal.answer, arrived.elapsed());
+            service
+                .metrics
+                .answered(way, &refusal.answer, arrived.elapsed());
             return Json(refusal.answer).into_response();
         }
         Err(TurnedAway::Unread(status, text)) => return service.unread(status, &text),
     };
     let uid = review.request.uid.clone();
     let admission = Arc::clone(&service.admission);
-    // A task of its own: the API server hangs up when its patience ends, and what was begun must not stop half-way.
-    // Only whoever waits for a grant stops, once nobody is there to be let through.
+    // A task of its own: the API server hangs up when its patience ends, and what was begun must
+    // not stop half-way. Only whoever waits for a grant stops, once nobody is there to be let
+    // through.
     let (present, gone) = oneshot::channel::<Infallible>();
-    let work = tokio::spawn(async move { decide(&admission, &review, deadline, way, place, gone).await });
+    let work =
+        tokio::spawn(async move { decide(&admission, &review, deadline, way, place, gone).await });
     let Decision { answer, spent } = work.await.unwrap_or_else(|error| {
         error!(uid, %error, "review handler panicked; denied");
-        Answer::deny(&uid, format!("kube-request-access failed, so nothing was allowed (id {uid})")).into()
+        Answer::deny(
+            &uid,
+            format!("kube-request-access failed, so nothing was allowed (id {uid})"),
+        )
+        .into()
     });
     drop(present);
     service.metrics.answered(way, &answer, arrived.elapsed());
@@ -193,34 +221,45 @@ async fn decide(
             // What is only looked at does not come here; here it would be decided.
             Way::Validate | Way::Observe => admission.validate(review, deadline).await,
         };
-        // Whoever waits does so in a place of her own: this one is for those who give what she waits for.
+        // Whoever waits does so in a place of her own: this one is for those who give what she
+        // waits for.
         drop(place);
         match step {
             Step::Answer(decision) => *decision,
             Step::Wait(waiter) => admission.wait(review, *waiter, deadline, gone).await,
         }
     };
-    timeout_at(deadline.answer_by(), decision).await.unwrap_or_else(|_elapsed| {
-        let uid = &review.request.uid;
-        error!(uid, "no decision in time, and denied");
-        Answer::deny(uid, Failure::Late.text(uid)).into()
-    })
+    timeout_at(deadline.answer_by(), decision)
+        .await
+        .unwrap_or_else(|_elapsed| {
+            let uid = &review.request.uid;
+            error!(uid, "no decision in time, and denied");
+            Answer::deny(uid, Failure::Late.text(uid)).into()
+        })
 }
 
 async fn ready(State(service): State<Service>) -> Response {
     if *service.ready.borrow() {
         (StatusCode::OK, "ok\n").into_response()
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready: the watches have not synced, or the server is stopping\n")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not ready: the watches have not synced, or the server is stopping\n",
+        )
             .into_response()
     }
 }
 
 async fn metrics(State(service): State<Service>) -> Response {
     match service.metrics.text() {
-        Ok(text) => {
-            ([("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
-        }
+        Ok(text) => (
+            [(
+                "content-type",
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            )],
+            text,
+        )
+            .into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }

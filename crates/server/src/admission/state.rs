@@ -72,7 +72,12 @@ pub struct Admission {
 impl Admission {
     /// Whether a refusal, or a dry run, stands in the log by itself; else it is counted.
     pub(super) fn is_written(&self, review: &Review, kind: &'static str, what: &str) -> bool {
-        self.limits.writes(review.request.user_info.name(), kind, || what.to_owned(), self.now())
+        self.limits.writes(
+            review.request.user_info.name(),
+            kind,
+            || what.to_owned(),
+            self.now(),
+        )
     }
 
     /// Who acts, as a review names her.
@@ -80,22 +85,31 @@ impl Admission {
         api::convert::caller(&review.request.user_info)
     }
 
-    /// Who acts, as objects name her when she answers or files for somebody else. A name without the mandatory prefix
-    /// stays whole; no request can be hers (see [`Self::requester`]).
+    /// Who acts, as objects name her when she answers or files for somebody else. A name without
+    /// the mandatory prefix stays whole; no request can be hers (see [`Self::requester`]).
     pub(super) fn recorded_as(&self, caller: &Caller) -> Person {
-        let whole = || Person { name: caller.username.clone(), uid: caller.uid.clone() };
+        let whole = || Person {
+            name: caller.username.clone(),
+            uid: caller.uid.clone(),
+        };
         self.settings.prefix.person(caller).unwrap_or_else(whole)
     }
 
     /// What decisions go by, as memory has it: good for refusing.
     pub(super) fn rules(&self) -> Rules {
-        Rules { settings: Arc::clone(&self.settings), policies: self.policies.current() }
+        Rules {
+            settings: Arc::clone(&self.settings),
+            policies: self.policies.current(),
+        }
     }
 
     /// The same with the policies as they were just read.
     pub(super) async fn live_rules(&self) -> Result<Rules, PoliciesError> {
         let policies = self.policies.read(self.ledger.client()).await?;
-        Ok(Rules { settings: Arc::clone(&self.settings), policies })
+        Ok(Rules {
+            settings: Arc::clone(&self.settings),
+            policies,
+        })
     }
 
     pub(super) fn is_always_allowed(&self, caller: &Caller) -> bool {

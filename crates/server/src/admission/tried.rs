@@ -24,12 +24,22 @@ pub(super) struct Tried<'a> {
     pub(super) deadline: Deadline,
 }
 
-/// The attempt, and its options as webhooks of the original get to see them: empty for doors that it did not know.
+/// The attempt, and its options as webhooks of the original get to see them: empty for doors that
+/// it did not know.
 pub(super) fn read(review: &Review, door: Door) -> Result<(Attempt, ExecOptions), String> {
     let unclear = |error: &dyn std::fmt::Display| {
-        format!("what this {} asks for is not understood in full, so nothing is allowed: {error}", door.verb())
+        format!(
+            "what this {} asks for is not understood in full, so nothing is allowed: {error}",
+            door.verb()
+        )
     };
-    let object = || review.request.object.as_deref().ok_or("the review has no options: nothing is allowed");
+    let object = || {
+        review
+            .request
+            .object
+            .as_deref()
+            .ok_or("the review has no options: nothing is allowed")
+    };
     let mut shown = ExecOptions::default();
     let action = match door {
         Door::Exec => {
@@ -37,19 +47,26 @@ pub(super) fn read(review: &Review, door: Door) -> Result<(Attempt, ExecOptions)
             shown = self::shown(&options);
             convert::exec(options)
         }
-        Door::Attach => convert::attach(StrictAttachOptions::decode(object()?).map_err(|error| unclear(&error))?),
+        Door::Attach => convert::attach(
+            StrictAttachOptions::decode(object()?).map_err(|error| unclear(&error))?,
+        ),
         Door::PortForward => {
             // Its ports bind nobody, and are read only so that nothing unknown stands beside them.
             StrictPortForwardOptions::decode(object()?).map_err(|error| unclear(&error))?;
             Action::PortForward
         }
-        Door::EphemeralContainers => convert::debug(&review.request).map_err(|error| unclear(&error))?,
+        Door::EphemeralContainers => {
+            convert::debug(&review.request).map_err(|error| unclear(&error))?
+        }
     };
     let attempt = convert::attempt(&review.request, action)
         .map_err(|error| format!("the review is incomplete, so nothing is allowed: {error}"))?;
     // For the always allowed too, and whom a policy allows it: what runs stands in the record.
     rules::check_attempt(&attempt.action).map_err(|refusal| {
-        format!("this {} is larger than any that can be asked for, so it is not allowed: {refusal}", door.verb())
+        format!(
+            "this {} is larger than any that can be asked for, so it is not allowed: {refusal}",
+            door.verb()
+        )
     })?;
     Ok((attempt, shown))
 }

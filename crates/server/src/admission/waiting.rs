@@ -1,8 +1,8 @@
 //! A denied attempt that waits for its grant, while kubectl waits for us (`--in-band-wait`).
 //!
-//! Whoever waits holds no place among the reviews, least of all one that a grant needs: there are few places to wait in, and
-//! fewer for one person. Waiting decides nothing: what memory shows ends the wait, and the attempt is then decided as any
-//! other, on live reads.
+//! Whoever waits holds no place among the reviews, least of all one that a grant needs: there are
+//! few places to wait in, and fewer for one person. Waiting decides nothing: what memory shows ends
+//! the wait, and the attempt is then decided as any other, on live reads.
 
 use std::convert::Infallible;
 
@@ -56,9 +56,14 @@ enum Ended {
 }
 
 impl Admission {
-    /// Whether a denied attempt may wait: for one that cannot be granted, or is answered already, there is nothing to wait
-    /// for.
-    pub(super) fn may_wait(&self, attempt: &Attempt, denied: &Denied, deadline: Deadline) -> Option<MayWait> {
+    /// Whether a denied attempt may wait: for one that cannot be granted, or is answered already,
+    /// there is nothing to wait for.
+    pub(super) fn may_wait(
+        &self,
+        attempt: &Attempt,
+        denied: &Denied,
+        deadline: Deadline,
+    ) -> Option<MayWait> {
         let waiting = self.waiting.as_ref()?;
         let wait = waiting::wait(attempt, denied, self.now())?;
         if let Wait::ForAnswer { since } = wait {
@@ -68,23 +73,34 @@ impl Admission {
         if deadline.window().is_zero() || !*waiting.ready.borrow() {
             return None;
         }
-        if wait == Wait::ForRequest && (waiting.was_vain(&person.name) || !self.could_be_filed(attempt, &person)) {
+        if wait == Wait::ForRequest
+            && (waiting.was_vain(&person.name) || !self.could_be_filed(attempt, &person))
+        {
             return None;
         }
         let place = waiting.place(&person.name)?;
-        Some(MayWait { _place: place, person, denied: denied.clone(), wait })
+        Some(MayWait {
+            _place: place,
+            person,
+            denied: denied.clone(),
+            wait,
+        })
     }
 
     /// Whether a request could be filed for an attempt, for all that memory knows.
     fn could_be_filed(&self, attempt: &Attempt, person: &Person) -> bool {
         let rules = self.rules();
         let hers = self.index.candidates(&attempt.namespace, person);
-        let open = hers.iter().filter(|candidate| candidate.is_open(self.now(), &rules)).count();
-        open < self.max_open_requests && waiting::could_be_filed(attempt, person, self.now(), &rules)
+        let open = hers
+            .iter()
+            .filter(|candidate| candidate.is_open(self.now(), &rules))
+            .count();
+        open < self.max_open_requests
+            && waiting::could_be_filed(attempt, person, self.now(), &rules)
     }
 
-    /// Waits until an attempt may be granted, or for as long as there is time, and then decides. `gone` ends with whoever
-    /// asked.
+    /// Waits until an attempt may be granted, or for as long as there is time, and then decides.
+    /// `gone` ends with whoever asked.
     pub(super) async fn wait(
         &self,
         review: &Review,
@@ -92,25 +108,50 @@ impl Admission {
         deadline: Deadline,
         gone: oneshot::Receiver<Infallible>,
     ) -> Decision {
-        let Waiter { attempt, options, may } = waiter;
-        let tried = Tried { review, attempt, options, deadline };
+        let Waiter {
+            attempt,
+            options,
+            may,
+        } = waiter;
+        let tried = Tried {
+            review,
+            attempt,
+            options,
+            deadline,
+        };
         let outcome = self.waited(&tried, may, gone).await;
         let Decision { answer, spent } = self.finish(&tried, outcome).await;
-        Decision { answer: answer.annotated(WAITED, "true"), spent }
+        Decision {
+            answer: answer.annotated(WAITED, "true"),
+            spent,
+        }
     }
 
     /// What an attempt comes to after its wait.
-    async fn waited(&self, tried: &Tried<'_>, may: MayWait, mut gone: oneshot::Receiver<Infallible>) -> Outcome {
+    async fn waited(
+        &self,
+        tried: &Tried<'_>,
+        may: MayWait,
+        mut gone: oneshot::Receiver<Infallible>,
+    ) -> Outcome {
         let attempt = &tried.attempt;
-        let Some(waiting) = &self.waiting else { return Outcome::Denied(may.denied) };
-        let mut interrupt = Interrupt { gone: &mut gone, ready: waiting.ready.clone() };
+        let Some(waiting) = &self.waiting else {
+            return Outcome::Denied(may.denied);
+        };
+        let mut interrupt = Interrupt {
+            gone: &mut gone,
+            ready: waiting.ready.clone(),
+        };
         let mut changes = self.index.changes();
         // What memory shows by now counts too.
         changes.mark_changed();
         let mut denied = may.denied.clone();
         if let Some(until) = self.until(tried, &may, &mut interrupt).await {
             for _ in 0..MAX_TRIES {
-                match self.changed(attempt, &mut changes, until, &mut interrupt).await {
+                match self
+                    .changed(attempt, &mut changes, until, &mut interrupt)
+                    .await
+                {
                     Ended::Over => break,
                     Ended::Deleted => {
                         waiting.remember_vain(&may.person.name);
@@ -119,7 +160,9 @@ impl Admission {
                     Ended::Changed => {}
                 }
                 let outcome = self.outcome_of(tried).await;
-                let Outcome::Denied(still) = &outcome else { return outcome };
+                let Outcome::Denied(still) = &outcome else {
+                    return outcome;
+                };
                 if waiting::wait(attempt, still, self.now()).is_none() {
                     return outcome;
                 }
@@ -129,14 +172,28 @@ impl Admission {
         Outcome::Denied(self.denied_by_memory(attempt).unwrap_or(denied))
     }
 
-    /// Until when there is something to wait for: a request is filed where there is none. `None`: nothing can come of it.
-    async fn until(&self, tried: &Tried<'_>, may: &MayWait, interrupt: &mut Interrupt<'_>) -> Option<Instant> {
-        let Tried { review, attempt, deadline, .. } = tried;
+    /// Until when there is something to wait for: a request is filed where there is none. `None`:
+    /// nothing can come of it.
+    async fn until(
+        &self,
+        tried: &Tried<'_>,
+        may: &MayWait,
+        interrupt: &mut Interrupt<'_>,
+    ) -> Option<Instant> {
+        let Tried {
+            review,
+            attempt,
+            deadline,
+            ..
+        } = tried;
         let since = match may.wait {
             Wait::ForAnswer { since } => since,
             Wait::ForRequest => {
                 let waiting = self.waiting.as_ref()?;
-                let filed = waiting.filer.file(self.filing(&review.request.user_info, attempt, may));
+                let filed =
+                    waiting
+                        .filer
+                        .file(self.filing(&review.request.user_info, attempt, may));
                 let filed = tokio::select! {
                     biased;
                     () = interrupt.comes() => None,
@@ -157,11 +214,19 @@ impl Admission {
         let earlier = match &may.denied {
             Denied::Near { request, .. } => {
                 let hers = self.index.candidates(&attempt.namespace, &may.person);
-                hers.into_iter().map(|candidate| candidate.request).find(|one| one.name == *request).map(|one| one.uid)
+                hers.into_iter()
+                    .map(|candidate| candidate.request)
+                    .find(|one| one.name == *request)
+                    .map(|one| one.uid)
             }
             Denied::NoRequest | Denied::InteractiveOff | Denied::Forbidden(_) => None,
         };
-        Filing { attempt: attempt.clone(), user: user.clone(), person: may.person.clone(), earlier }
+        Filing {
+            attempt: attempt.clone(),
+            user: user.clone(),
+            person: may.person.clone(),
+            earlier,
+        }
     }
 
     /// Completes when memory shows that there is something to decide.

@@ -1,5 +1,6 @@
-//! What would become of a request, for whoever asks before she files it: others' grants, and policies, are not hers to
-//! read. A dry run with the annotation [`ASKED`] is answered with [`ANSWER`].
+//! What would become of a request, for whoever asks before she files it: others' grants, and
+//! policies, are not hers to read. A dry run with the annotation [`ASKED`] is answered with
+//! [`ANSWER`].
 
 use api::{AccessRequest, convert, review::Review};
 use decide::{
@@ -23,15 +24,25 @@ pub const ANSWER: &str = "spreadgroup.com/explanation";
 impl Admission {
     /// What is answered to a request that asks; `None`: it does not, or is meant to be stored.
     pub(super) fn explanation(&self, review: &Review, object: &AccessRequest) -> Option<String> {
-        let asked =
-            object.metadata.annotations.as_ref().and_then(|all| all.get(ASKED)).is_some_and(|text| text == "true");
+        let asked = object
+            .metadata
+            .annotations
+            .as_ref()
+            .and_then(|all| all.get(ASKED))
+            .is_some_and(|text| text == "true");
         if !asked || !review.request.is_dry_run() {
             return None;
         }
         // What the API server has not written yet.
         let mut object = object.clone();
-        object.metadata.creation_timestamp.get_or_insert(Time(self.now()));
-        object.metadata.uid.get_or_insert_with(|| review.request.uid.clone());
+        object
+            .metadata
+            .creation_timestamp
+            .get_or_insert(Time(self.now()));
+        object
+            .metadata
+            .uid
+            .get_or_insert_with(|| review.request.uid.clone());
         object.metadata.name.get_or_insert_with(|| "new".to_owned());
         // It would be sealed.
         Some(match convert::request(&object, Seal::Good) {
@@ -47,7 +58,9 @@ impl Admission {
         lines.extend(ruling.would_grant(request).map(|(missing, review)| {
             let missing = explain::forbids(&missing);
             match review.map(duration::show) {
-                Some(within) => format!("In an emergency, at once: {missing}; it must be reviewed within {within}."),
+                Some(within) => format!(
+                    "In an emergency, at once: {missing}; it must be reviewed within {within}."
+                ),
                 None => format!("At once, though: {missing}."),
             }
         }));
@@ -59,26 +72,48 @@ impl Admission {
         let interactive_off = request.ask.is_interactive() && !self.settings.allow_interactive;
         match ruling.outcome(request, &self.settings.prefix) {
             Foretold::Refused(forbidden) => {
-                format!("It would be refused: {}.{}", explain::forbids(&forbidden), explain::contact(&forbidden))
+                format!(
+                    "It would be refused: {}.{}",
+                    explain::forbids(&forbidden),
+                    explain::contact(&forbidden)
+                )
             }
-            _ if interactive_off => "It would be refused: the server runs without --allow-interactive.".to_owned(),
+            _ if interactive_off => {
+                "It would be refused: the server runs without --allow-interactive.".to_owned()
+            }
             Foretold::Allowed(policy) => {
-                format!("No request is needed: policy {} allows it. Run it.", safe(&policy.name))
+                format!(
+                    "No request is needed: policy {} allows it. Run it.",
+                    safe(&policy.name)
+                )
             }
             Foretold::Granted(granting) => {
                 let review = granting.review_within.map(|within| {
-                    format!(", as an emergency: somebody must review it within {}", duration::show(within))
+                    format!(
+                        ", as an emergency: somebody must review it within {}",
+                        duration::show(within)
+                    )
                 });
                 let review = review.unwrap_or_default();
-                format!("A request for it would be granted at once, by policy {}{review}.", safe(&granting.policy.name))
+                format!(
+                    "A request for it would be granted at once, by policy {}{review}.",
+                    safe(&granting.policy.name)
+                )
             }
             Foretold::Waits(wanted) => self.waits(&wanted, ruling),
         }
     }
 
     fn waits(&self, wanted: &Wanted, ruling: &Ruling<'_>) -> String {
-        let policies: Vec<String> = ruling.requiring().map(|policy| safe(&policy.id.name)).collect();
-        let because = if policies.is_empty() { String::new() } else { format!(" (policy {})", policies.join(", ")) };
+        let policies: Vec<String> = ruling
+            .requiring()
+            .map(|policy| safe(&policy.id.name))
+            .collect();
+        let because = if policies.is_empty() {
+            String::new()
+        } else {
+            format!(" (policy {})", policies.join(", "))
+        };
         let who = match (wanted.from.as_slice(), &self.settings.approvers.groups) {
             ([], None) => "somebody who may answer".to_owned(),
             ([], Some(groups)) => format!("somebody in {}", safe(&groups.join(", "))),
@@ -86,7 +121,9 @@ impl Admission {
         };
         match wanted.needed {
             0 | 1 => format!("Once it is asked for, {who} must grant it{because}."),
-            needed => format!("Once it is asked for, it needs {needed} approvals, by {who}{because}."),
+            needed => {
+                format!("Once it is asked for, it needs {needed} approvals, by {who}{because}.")
+            }
         }
     }
 
@@ -98,15 +135,23 @@ impl Admission {
             let name = &candidate.request.name;
             match candidate.standing(self.now(), rules) {
                 Standing::Pending => Some(format!("Your request {name} for it waits.")),
-                Standing::Granted(access) => {
-                    Some(format!("Your request {name} for it is granted until {}.", access.until))
-                }
-                Standing::Denied(denial) => {
-                    Some(format!("Your request {name} for it was denied by {}.", safe(&denial.by)))
-                }
-                Standing::Forbidden(_) | Standing::Used { .. } | Standing::Expired { .. } | Standing::Revoked => None,
+                Standing::Granted(access) => Some(format!(
+                    "Your request {name} for it is granted until {}.",
+                    access.until
+                )),
+                Standing::Denied(denial) => Some(format!(
+                    "Your request {name} for it was denied by {}.",
+                    safe(&denial.by)
+                )),
+                Standing::Forbidden(_)
+                | Standing::Used { .. }
+                | Standing::Expired { .. }
+                | Standing::Revoked => None,
             }
         };
-        hers.iter().filter(|candidate| same(&candidate.request)).filter_map(line).collect()
+        hers.iter()
+            .filter(|candidate| same(&candidate.request))
+            .filter_map(line)
+            .collect()
     }
 }

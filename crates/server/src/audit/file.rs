@@ -1,4 +1,5 @@
-//! The audit in a file of its own (`--audit-log-file`), or on standard output. What cannot be written there does not happen.
+//! The audit in a file of its own (`--audit-log-file`), or on standard output. What cannot be
+//! written there does not happen.
 
 use std::{
     fs::{File, Metadata, OpenOptions},
@@ -40,7 +41,14 @@ impl AuditFile {
     pub fn open(path: &Path) -> io::Result<Self> {
         let path = (path != Path::new("-")).then(|| path.to_owned());
         let file = path.as_deref().map(append).transpose()?;
-        Ok(Self { to: Mutex::new(Open { path, file, torn: false }), failed: AtomicBool::new(false) })
+        Ok(Self {
+            to: Mutex::new(Open {
+                path,
+                file,
+                torn: false,
+            }),
+            failed: AtomicBool::new(false),
+        })
     }
 
     /// Whether lines can be written: after a failure one is tried.
@@ -53,8 +61,11 @@ impl AuditFile {
         }
         let text = |text: &str| Value::Text(text.to_owned());
         let now = format!("{:.6}", Timestamp::now());
-        let fields =
-            [("timestamp", text(&now)), ("message", text("the audit can be written again")), ("target", text("audit"))];
+        let fields = [
+            ("timestamp", text(&now)),
+            ("message", text("the audit can be written again")),
+            ("target", text("audit")),
+        ];
         self.write(record::line(&fields, MAX_DENIED_LEN).as_bytes())
     }
 
@@ -64,7 +75,11 @@ impl AuditFile {
     }
 
     fn write(&self, line: &[u8]) -> io::Result<()> {
-        let written = self.to.lock().unwrap_or_else(PoisonError::into_inner).write(line);
+        let written = self
+            .to
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .write(line);
         self.failed.store(written.is_err(), Ordering::SeqCst);
         written
     }
@@ -80,7 +95,9 @@ impl Open {
             self.file = None;
             self.file = Some(append(path)?);
         }
-        let Some(file) = &mut self.file else { return Err(io::ErrorKind::NotFound.into()) };
+        let Some(file) = &mut self.file else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
         Self::whole(&mut self.torn, file, line)
     }
 
@@ -98,7 +115,11 @@ impl Open {
 
 /// Readable to nobody else: commands are in it.
 fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
 }
 
 /// Whether what is open is still what stands at the path.
@@ -108,7 +129,8 @@ fn is_at(file: &File, path: &Path) -> bool {
     there.is_some() && there == file.metadata().map(id).ok()
 }
 
-/// Writes the lines of one event. One that cannot be written goes to standard error, so that it is not lost.
+/// Writes the lines of one event. One that cannot be written goes to standard error, so that it is
+/// not lost.
 #[derive(Debug)]
 pub struct Line(Arc<AuditFile>);
 
@@ -170,7 +192,11 @@ mod tests {
         audit.check().unwrap_err();
         std::fs::create_dir(&folder).unwrap();
         audit.check().unwrap();
-        assert!(std::fs::read_to_string(&path).unwrap().contains("the audit can be written again"));
+        assert!(
+            std::fs::read_to_string(&path)
+                .unwrap()
+                .contains("the audit can be written again")
+        );
     }
 
     // K5
@@ -181,7 +207,11 @@ mod tests {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
                 let fits = bytes.len().min(self.1.saturating_sub(self.0.len()));
                 self.0.extend_from_slice(&bytes[..fits]);
-                if fits == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(fits) }
+                if fits == 0 {
+                    Err(io::ErrorKind::StorageFull.into())
+                } else {
+                    Ok(fits)
+                }
             }
             fn flush(&mut self) -> io::Result<()> {
                 Ok(())

@@ -1,4 +1,5 @@
-//! Lines of the log: JSON, and never longer than [`decide::record`] lets them be, whatever anybody writes into a field.
+//! Lines of the log: JSON, and never longer than [`decide::record`] lets them be, whatever anybody
+//! writes into a field.
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +28,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let metadata = event.metadata();
         let text = |value: &str| Value::Text(value.to_owned());
         let mut fields = Fields(vec![
@@ -43,7 +49,11 @@ where
 /// Less for what was denied, which whoever is denied chose.
 fn longest(fields: &[record::Field<'_>]) -> usize {
     let is_denial = |(name, value): &record::Field<'_>| matches!(value, Value::Text(text) if *name == "decision" && text.starts_with("denied"));
-    if fields.iter().any(is_denial) { MAX_DENIED_LEN } else { MAX_LINE_LEN }
+    if fields.iter().any(is_denial) {
+        MAX_DENIED_LEN
+    } else {
+        MAX_LINE_LEN
+    }
 }
 
 struct Fields(Vec<(&'static str, Value)>);
@@ -66,7 +76,8 @@ impl Visit for Fields {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.0.push((field.name(), Value::Text(format!("{value:?}"))));
+        self.0
+            .push((field.name(), Value::Text(format!("{value:?}"))));
     }
 }
 
@@ -75,14 +86,28 @@ impl Visit for Fields {
 pub struct Limits(Mutex<Refusals>);
 
 impl Limits {
-    /// Whether a refusal of this user is to be written; else it is counted. `what` is what was tried.
-    pub fn writes(&self, user: &str, kind: &'static str, what: impl FnOnce() -> String, now: Timestamp) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).writes(user, kind, what, now)
+    /// Whether a refusal of this user is to be written; else it is counted. `what` is what was
+    /// tried.
+    pub fn writes(
+        &self,
+        user: &str,
+        kind: &'static str,
+        what: impl FnOnce() -> String,
+        now: Timestamp,
+    ) -> bool {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .writes(user, kind, what, now)
     }
 
     /// Writes what was left out since this was called last, a line for each user.
     pub fn tell(&self, now: Timestamp) {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner).take(now);
+        let all = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take(now);
         for (user, left_out) in all {
             tell(user.as_deref(), &left_out);
         }
@@ -90,10 +115,28 @@ impl Limits {
 }
 
 fn tell(user: Option<&str>, left_out: &LeftOut) {
-    let LeftOut { count, kinds, first, last, digests, more, users } = left_out;
-    let users = (!users.is_empty()).then(|| users.iter().map(String::as_str).collect::<Vec<_>>().join(" "));
+    let LeftOut {
+        count,
+        kinds,
+        first,
+        last,
+        digests,
+        more,
+        users,
+    } = left_out;
+    let users = (!users.is_empty()).then(|| {
+        users
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(" ")
+    });
     let kinds = kinds_of(kinds);
-    let digests = digests.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+    let digests = digests
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(" ");
     warn!(
         target: "audit",
         user, users, others = user.is_none(), decision = "left-out", count, kinds, %first, %last, digests, more_digests = more,
@@ -103,7 +146,11 @@ fn tell(user: Option<&str>, left_out: &LeftOut) {
 
 /// How many of which kind: `denied-near-miss=3 refused=1`.
 fn kinds_of(kinds: &BTreeMap<&'static str, u64>) -> String {
-    kinds.iter().map(|(kind, count)| format!("{kind}={count}")).collect::<Vec<_>>().join(" ")
+    kinds
+        .iter()
+        .map(|(kind, count)| format!("{kind}={count}"))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(test)]
@@ -134,11 +181,21 @@ mod tests {
     fn lines(write: impl FnOnce()) -> Vec<(usize, serde_json::Value)> {
         let written = Written::default();
         let to = written.clone();
-        let subscriber = tracing_subscriber::fmt().event_format(Lines).with_writer(move || to.clone()).finish();
+        let subscriber = tracing_subscriber::fmt()
+            .event_format(Lines)
+            .with_writer(move || to.clone())
+            .finish();
         with_default(subscriber, write);
         let bytes = written.0.lock().unwrap().clone();
         let text = String::from_utf8(bytes).unwrap();
-        text.lines().map(|line| (line.len().saturating_add(1), serde_json::from_str(line).unwrap())).collect()
+        text.lines()
+            .map(|line| {
+                (
+                    line.len().saturating_add(1),
+                    serde_json::from_str(line).unwrap(),
+                )
+            })
+            .collect()
     }
 
     // K5
@@ -151,13 +208,22 @@ mod tests {
             error!(error = %long, "no audit line");
         });
         let lengths: Vec<usize> = lines.iter().map(|(length, _)| *length).collect();
-        assert!(lengths[0] <= 2048 && lengths[1] <= 8192 && lengths[2] <= 8192, "{lengths:?}");
+        assert!(
+            lengths[0] <= 2048 && lengths[1] <= 8192 && lengths[2] <= 8192,
+            "{lengths:?}"
+        );
         let (_, granted) = &lines[1];
         assert_eq!(granted["message"], "attempt");
         assert_eq!(granted["command_bytes"], 300_000);
         assert_eq!(granted["command_sha256"], record::digest(long.as_bytes()));
-        assert_eq!((&granted["dry_run"], &granted["n"]), (&false.into(), &3.into()));
-        assert_eq!((&granted["target"], &granted["level"]), (&"audit".into(), &"INFO".into()));
+        assert_eq!(
+            (&granted["dry_run"], &granted["n"]),
+            (&false.into(), &3.into())
+        );
+        assert_eq!(
+            (&granted["target"], &granted["level"]),
+            (&"audit".into(), &"INFO".into())
+        );
     }
 
     // K5
@@ -172,7 +238,9 @@ mod tests {
             limits.tell(now);
             limits.tell(now);
         });
-        let [(_, line)] = lines.as_slice() else { panic!("{lines:?}") };
+        let [(_, line)] = lines.as_slice() else {
+            panic!("{lines:?}")
+        };
         assert_eq!(
             (&line["user"], &line["count"], &line["kinds"]),
             (&"jane".into(), &140.into(), &"denied-no-request=140".into())

@@ -1,4 +1,5 @@
-//! What leaves the cluster's door: posts to the audit webhook and the validation webhook, and the log's audit lines.
+//! What leaves the cluster's door: posts to the audit webhook and the validation webhook, and the
+//! log's audit lines.
 
 pub mod file;
 pub mod lines;
@@ -9,8 +10,8 @@ pub mod webhook;
 use api::{
     AccessGrant, AccessRequest, ExecOptions,
     payload::{
-        AuditAnswered, AuditCreated, AuditDeleted, AuditExec, AuditGranted, Basis, ObjectRef, Validation,
-        ValidationAnswer, Validity,
+        AuditAnswered, AuditCreated, AuditDeleted, AuditExec, AuditGranted, Basis, ObjectRef,
+        Validation, ValidationAnswer, Validity,
     },
     review::Review,
 };
@@ -39,7 +40,8 @@ pub struct Extensions {
     pub turns: Turns,
 }
 
-/// What the audit webhook is told of only where asked for: receivers of the original do not know these types.
+/// What the audit webhook is told of only where asked for: receivers of the original do not know
+/// these types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum AuditType {
     /// Somebody denies a request (`audit-denied`)
@@ -69,7 +71,9 @@ impl Extensions {
     /// # Errors
     /// It cannot: then nothing may be allowed.
     pub fn check_file(&self) -> Result<(), WebhookError> {
-        self.file.as_ref().map_or(Ok(()), |file| file.check().map_err(WebhookError::File))
+        self.file
+            .as_ref()
+            .map_or(Ok(()), |file| file.check().map_err(WebhookError::File))
     }
 
     /// Whether the line about what was just decided could be written.
@@ -78,7 +82,9 @@ impl Extensions {
     /// It could not: then nothing may be allowed.
     pub fn check_written(&self) -> Result<(), WebhookError> {
         match &self.file {
-            Some(file) if file.has_failed() => Err(WebhookError::File(std::io::ErrorKind::WriteZero.into())),
+            Some(file) if file.has_failed() => {
+                Err(WebhookError::File(std::io::ErrorKind::WriteZero.into()))
+            }
             Some(_) | None => Ok(()),
         }
     }
@@ -87,11 +93,20 @@ impl Extensions {
     ///
     /// # Errors
     /// The webhook did not answer 200 in time; then the attempt must be refused.
-    pub async fn exec(&self, review: &Review, exec: &Exec<'_>, deadline: Instant) -> Result<(), WebhookError> {
+    pub async fn exec(
+        &self,
+        review: &Review,
+        exec: &Exec<'_>,
+        deadline: Instant,
+    ) -> Result<(), WebhookError> {
         if exec.allowed {
             self.check_file()?;
         }
-        let topic = if exec.allowed { Topic::Other } else { Topic::Denial };
+        let topic = if exec.allowed {
+            Topic::Other
+        } else {
+            Topic::Denial
+        };
         let body = AuditExec {
             request: &review.raw,
             is_allowed: exec.allowed,
@@ -99,7 +114,8 @@ impl Extensions {
             is_admin: exec.always_allowed,
             basis: Some(exec.basis),
         };
-        self.tell("audit-exec", review, topic, &body, deadline).await
+        self.tell("audit-exec", review, topic, &body, deadline)
+            .await
     }
 
     /// Tells that somebody files a request.
@@ -113,8 +129,12 @@ impl Extensions {
         deadline: Instant,
     ) -> Result<(), WebhookError> {
         self.check_file()?;
-        let body = AuditCreated { request: &review.raw, access_request: request };
-        self.tell("audit-created", review, Topic::Other, &body, deadline).await
+        let body = AuditCreated {
+            request: &review.raw,
+            access_request: request,
+        };
+        self.tell("audit-created", review, Topic::Other, &body, deadline)
+            .await
     }
 
     /// Tells that somebody grants a request.
@@ -129,8 +149,13 @@ impl Extensions {
         deadline: Instant,
     ) -> Result<(), WebhookError> {
         self.check_file()?;
-        let body = AuditGranted { request: &review.raw, access_request: request, access_grant: grant };
-        self.tell("audit-granted", review, Topic::Other, &body, deadline).await
+        let body = AuditGranted {
+            request: &review.raw,
+            access_request: request,
+            access_grant: grant,
+        };
+        self.tell("audit-granted", review, Topic::Other, &body, deadline)
+            .await
     }
 
     /// Tells of an answer that grants nothing, where asked for.
@@ -149,8 +174,13 @@ impl Extensions {
         if !self.types.contains(&kind) {
             return Ok(());
         }
-        let body = AuditAnswered { request: &review.raw, access_request: request, access_grant: grant };
-        self.tell(kind.name(), review, Topic::Other, &body, deadline).await
+        let body = AuditAnswered {
+            request: &review.raw,
+            access_request: request,
+            access_grant: grant,
+        };
+        self.tell(kind.name(), review, Topic::Other, &body, deadline)
+            .await
     }
 
     /// Tells of a deletion, where asked for.
@@ -168,8 +198,12 @@ impl Extensions {
         if !self.types.contains(&kind) {
             return Ok(());
         }
-        let body = AuditDeleted { request: &review.raw, access_request: request };
-        self.tell(kind.name(), review, Topic::Other, &body, deadline).await
+        let body = AuditDeleted {
+            request: &review.raw,
+            access_request: request,
+        };
+        self.tell(kind.name(), review, Topic::Other, &body, deadline)
+            .await
     }
 
     /// Posts to the audit webhook, where there is one, when it is the user's turn.
@@ -181,11 +215,21 @@ impl Extensions {
         body: &impl Serialize,
         deadline: Instant,
     ) -> Result<(), WebhookError> {
-        let Some(webhook) = &self.audit else { return Ok(()) };
+        let Some(webhook) = &self.audit else {
+            return Ok(());
+        };
         // Together with the post it takes no longer than the post alone may.
         let deadline = webhook::patience(deadline);
-        let turn = timeout_at(deadline, self.turns.take(review.request.user_info.name(), topic)).await;
-        let Ok(Some(_turn)) = turn else { return Err(WebhookError::NoTurn { origin: webhook.origin() }) };
+        let turn = timeout_at(
+            deadline,
+            self.turns.take(review.request.user_info.name(), topic),
+        )
+        .await;
+        let Ok(Some(_turn)) = turn else {
+            return Err(WebhookError::NoTurn {
+                origin: webhook.origin(),
+            });
+        };
         webhook.post(kind, body, deadline).await.map(drop)
     }
 
@@ -199,11 +243,19 @@ impl Extensions {
         request: &AccessRequest,
         deadline: Instant,
     ) -> Result<Option<String>, WebhookError> {
-        let Some(webhook) = &self.validation else { return Ok(None) };
-        let body = Validation { request: &review.raw, access_request: request };
+        let Some(webhook) = &self.validation else {
+            return Ok(None);
+        };
+        let body = Validation {
+            request: &review.raw,
+            access_request: request,
+        };
         let answer = webhook.post("", &body, deadline).await?;
-        let answer: ValidationAnswer = serde_json::from_slice(&answer)
-            .map_err(|source| WebhookError::Answer { origin: webhook.origin(), source })?;
+        let answer: ValidationAnswer =
+            serde_json::from_slice(&answer).map_err(|source| WebhookError::Answer {
+                origin: webhook.origin(),
+                source,
+            })?;
         Ok(match answer.status {
             Validity::Valid => None,
             Validity::Invalid => Some(answer.message.unwrap_or_default()),

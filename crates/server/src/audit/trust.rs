@@ -1,9 +1,10 @@
-//! Which certificates of a webhook are believed: those whose chain leads to the bundle, and those that stand in the
-//! bundle themselves.
+//! Which certificates of a webhook are believed: those whose chain leads to the bundle, and those
+//! that stand in the bundle themselves.
 //!
-//! rustls refuses a self-signed certificate with `CA:TRUE` as a server's own, even when it is in the bundle; that is
-//! just what `openssl req -x509` makes and what the original's receivers use. So a presented leaf that is equal, byte
-//! for byte, to a certificate of the bundle is believed too, with its name and dates checked.
+//! rustls refuses a self-signed certificate with `CA:TRUE` as a server's own, even when it is in
+//! the bundle; that is just what `openssl req -x509` makes and what the original's receivers use.
+//! So a presented leaf that is equal, byte for byte, to a certificate of the bundle is believed
+//! too, with its name and dates checked.
 
 use std::sync::Arc;
 
@@ -57,15 +58,21 @@ impl Bundle {
     ) -> Result<Self, BundleError> {
         let mut roots = RootCertStore::empty();
         for (number, certificate) in (1..).zip(&certificates) {
-            roots.add(certificate.clone()).map_err(|source| BundleError::Certificate { number, source })?;
+            roots
+                .add(certificate.clone())
+                .map_err(|source| BundleError::Certificate { number, source })?;
         }
         if roots.is_empty() {
             return Err(BundleError::Empty);
         }
-        let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
-            .build()
-            .map_err(BundleError::Verifier)?;
-        Ok(Self { certificates, chains })
+        let chains =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+                .build()
+                .map_err(BundleError::Verifier)?;
+        Ok(Self {
+            certificates,
+            chains,
+        })
     }
 
     fn verify_itself(
@@ -74,14 +81,24 @@ impl Bundle {
         name: &ServerName<'_>,
         now: UnixTime,
     ) -> Option<Result<ServerCertVerified, Error>> {
-        let stands_in_it = self.certificates.iter().any(|certificate| certificate.as_ref() == leaf.as_ref());
-        stands_in_it.then(|| check_name_and_dates(leaf, name, now).map(|()| ServerCertVerified::assertion()))
+        let stands_in_it = self
+            .certificates
+            .iter()
+            .any(|certificate| certificate.as_ref() == leaf.as_ref());
+        stands_in_it.then(|| {
+            check_name_and_dates(leaf, name, now).map(|()| ServerCertVerified::assertion())
+        })
     }
 }
 
-fn check_name_and_dates(leaf: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
+fn check_name_and_dates(
+    leaf: &CertificateDer<'_>,
+    name: &ServerName<'_>,
+    now: UnixTime,
+) -> Result<(), Error> {
     verify_server_name(&ParsedCertificate::try_from(leaf)?, name)?;
-    let (_, parsed) = parse_x509_certificate(leaf).map_err(|_error| CertificateError::BadEncoding)?;
+    let (_, parsed) =
+        parse_x509_certificate(leaf).map_err(|_error| CertificateError::BadEncoding)?;
     let seconds = i64::try_from(now.as_secs()).map_err(|_error| CertificateError::BadEncoding)?;
     let now = ASN1Time::from_timestamp(seconds).map_err(|_error| CertificateError::BadEncoding)?;
     let dates = parsed.validity();
@@ -105,7 +122,9 @@ impl ServerCertVerifier for Bundle {
     ) -> Result<ServerCertVerified, Error> {
         match self.verify_itself(leaf, name, now) {
             Some(verified) => verified,
-            None => self.chains.verify_server_cert(leaf, intermediates, name, ocsp, now),
+            None => self
+                .chains
+                .verify_server_cert(leaf, intermediates, name, ocsp, now),
         }
     }
 
@@ -115,7 +134,8 @@ impl ServerCertVerifier for Bundle {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chains.verify_tls12_signature(message, certificate, signed)
+        self.chains
+            .verify_tls12_signature(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -124,7 +144,8 @@ impl ServerCertVerifier for Bundle {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chains.verify_tls13_signature(message, certificate, signed)
+        self.chains
+            .verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -1,6 +1,6 @@
-//! Turns at the audit webhook: nobody has more than a few posts under way at once, however many they cause. Else one user could
-//! slow it until it answers nobody in time, and whoever is granted something would be denied. Few wait, too: a wait keeps a
-//! place among the reviews.
+//! Turns at the audit webhook: nobody has more than a few posts under way at once, however many
+//! they cause. Else one user could slow it until it answers nobody in time, and whoever is granted
+//! something would be denied. Few wait, too: a wait keeps a place among the reviews.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,8 @@ const MAX_EACH: usize = 16;
 const MAX_DENIALS_EACH: usize = 2;
 /// Maximum number of concurrent posts of denials of all shares: allows never wait behind them.
 const MAX_DENIALS: usize = 8;
-/// Maximum number of posts of one share that run or wait: each one that waits occupies a place among the reviews.
+/// Maximum number of posts of one share that run or wait: each one that waits occupies a place
+/// among the reviews.
 const MAX_WAITING_EACH: usize = 32;
 /// Maximum number of denials of one share that run or wait.
 const MAX_WAITING_DENIALS_EACH: usize = 4;
@@ -67,39 +68,69 @@ struct Visitor {
 
 impl Default for Turns {
     fn default() -> Self {
-        Self { denials: Arc::new(Semaphore::new(MAX_DENIALS)), people: Arc::default() }
+        Self {
+            denials: Arc::new(Semaphore::new(MAX_DENIALS)),
+            people: Arc::default(),
+        }
     }
 }
 
 impl Turns {
-    /// Waits for a turn: in the order of arrival, among one's own first, so that no share keeps others from theirs.
-    /// `None`: too many wait already.
+    /// Waits for a turn: in the order of arrival, among one's own first, so that no share keeps
+    /// others from theirs. `None`: too many wait already.
     pub async fn take(&self, user: &str, topic: Topic) -> Option<Turn> {
         let is_denial = topic == Topic::Denial;
         let (visitor, own) = self.visit((share(user).into_owned(), is_denial))?;
         let own = own.acquire_owned().await.ok()?;
-        let of_all = if is_denial { Some(Arc::clone(&self.denials).acquire_owned().await.ok()?) } else { None };
-        Some(Turn { _own: own, _of_all: of_all, _visitor: visitor })
+        let of_all = if is_denial {
+            Some(Arc::clone(&self.denials).acquire_owned().await.ok()?)
+        } else {
+            None
+        };
+        Some(Turn {
+            _own: own,
+            _of_all: of_all,
+            _visitor: visitor,
+        })
     }
 
     fn visit(&self, key: (String, bool)) -> Option<(Visitor, Arc<Semaphore>)> {
-        let (most, most_waiting) =
-            if key.1 { (MAX_DENIALS_EACH, MAX_WAITING_DENIALS_EACH) } else { (MAX_EACH, MAX_WAITING_EACH) };
+        let (most, most_waiting) = if key.1 {
+            (MAX_DENIALS_EACH, MAX_WAITING_DENIALS_EACH)
+        } else {
+            (MAX_EACH, MAX_WAITING_EACH)
+        };
         let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_all = people.iter().filter(|((_, is_denial), _)| *is_denial).map(|(_, own)| own.visitors);
+        let of_all = people
+            .iter()
+            .filter(|((_, is_denial), _)| *is_denial)
+            .map(|(_, own)| own.visitors);
         let of_all = of_all.fold(0, usize::saturating_add);
         let visitors = people.get(&key).map(|own| own.visitors).unwrap_or_default();
         // Who has nobody there yet comes in where others do not.
-        let most_of_all = if visitors == 0 { MAX_WAITING_DENIALS } else { SOFT_MAX_WAITING_DENIALS };
+        let most_of_all = if visitors == 0 {
+            MAX_WAITING_DENIALS
+        } else {
+            SOFT_MAX_WAITING_DENIALS
+        };
         if key.1 && of_all >= most_of_all || visitors >= most_waiting {
             return None;
         }
-        let new = || Own { turns: Arc::new(Semaphore::new(most)), visitors: 0 };
+        let new = || Own {
+            turns: Arc::new(Semaphore::new(most)),
+            visitors: 0,
+        };
         let own = people.entry(key.clone()).or_insert_with(new);
         own.visitors = own.visitors.saturating_add(1);
         let turns = Arc::clone(&own.turns);
         drop(people);
-        Some((Visitor { people: Arc::clone(&self.people), key }, turns))
+        Some((
+            Visitor {
+                people: Arc::clone(&self.people),
+                key,
+            },
+            turns,
+        ))
     }
 }
 
@@ -156,7 +187,10 @@ mod tests {
     async fn who_waits_is_few_and_the_others_are_told_so_at_once() {
         let turns = Turns::default();
         let users: Vec<String> = (0..40).flat_map(|n| many(&format!("user-{n}"))).collect();
-        let mut waiting: Vec<_> = users.iter().map(|user| Box::pin(turns.take(user, Topic::Denial))).collect();
+        let mut waiting: Vec<_> = users
+            .iter()
+            .map(|user| Box::pin(turns.take(user, Topic::Denial)))
+            .collect();
         let mut held = Vec::new();
         let mut refused = 0_usize;
         for one in &mut waiting {
@@ -175,7 +209,10 @@ mod tests {
     async fn denials_of_everybody_leave_what_is_allowed_alone() {
         let turns = Turns::default();
         let crowd: Vec<String> = (0..64).map(|n| format!("user-{n}")).collect();
-        assert_eq!(all_at_once(&turns, &crowd, Topic::Denial).len(), MAX_DENIALS);
+        assert_eq!(
+            all_at_once(&turns, &crowd, Topic::Denial).len(),
+            MAX_DENIALS
+        );
         assert_eq!(all_at_once(&turns, &crowd, Topic::Other).len(), crowd.len());
     }
 
@@ -184,7 +221,11 @@ mod tests {
         let turns = Turns::default();
         let mut held = all_at_once(&turns, &many("mallory"), Topic::Denial);
         assert_eq!(held.len(), MAX_DENIALS_EACH);
-        assert!(timeout(Duration::from_secs(1), turns.take("mallory", Topic::Denial)).await.is_err());
+        assert!(
+            timeout(Duration::from_secs(1), turns.take("mallory", Topic::Denial))
+                .await
+                .is_err()
+        );
         let waiting = turns.take("mallory", Topic::Denial);
         held.pop();
         assert!(timeout(Duration::from_secs(1), waiting).await.is_ok());

@@ -138,9 +138,18 @@ impl Webhook {
     ///
     /// # Errors
     /// The bundle cannot be read or used.
-    pub fn new(url: Uri, ca_bundle: Option<PathBuf>, provider: Arc<CryptoProvider>) -> Result<Self, SetupError> {
+    pub fn new(
+        url: Uri,
+        ca_bundle: Option<PathBuf>,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Self, SetupError> {
         let client = ArcSwap::from_pointee(connect(&url, ca_bundle.as_deref(), &provider)?);
-        Ok(Self { url, ca_bundle, client, provider })
+        Ok(Self {
+            url,
+            ca_bundle,
+            client,
+            provider,
+        })
     }
 
     /// Where it is, for people and logs: scheme, host and port. The rest of a URL may hold a token.
@@ -158,7 +167,11 @@ impl Webhook {
     /// # Errors
     /// It cannot be read or used; then the one before stays in use.
     pub fn reload(&self) -> Result<(), SetupError> {
-        self.client.store(Arc::new(connect(&self.url, self.ca_bundle.as_deref(), &self.provider)?));
+        self.client.store(Arc::new(connect(
+            &self.url,
+            self.ca_bundle.as_deref(),
+            &self.provider,
+        )?));
         Ok(())
     }
 
@@ -166,39 +179,67 @@ impl Webhook {
     ///
     /// # Errors
     /// Anything else, or no answer in `patience`.
-    pub async fn deliver(&self, headers: HeaderMap, body: Bytes, patience: Duration) -> Result<(), WebhookError> {
+    pub async fn deliver(
+        &self,
+        headers: HeaderMap,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<(), WebhookError> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.url.clone();
         *request.headers_mut() = headers;
-        request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        request
+            .headers_mut()
+            .insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         match tokio::time::timeout(patience, self.exchange(request, StatusCode::is_success)).await {
             Ok(answer) => answer.map(drop),
-            Err(_elapsed) => Err(WebhookError::Timeout { origin: self.origin() }),
+            Err(_elapsed) => Err(WebhookError::Timeout {
+                origin: self.origin(),
+            }),
         }
     }
 
-    /// Posts a body and returns the answer's, until 2 s have passed or `deadline` is reached. `kind` becomes
-    /// `?type=…` where it is not empty.
+    /// Posts a body and returns the answer's, until 2 s have passed or `deadline` is reached.
+    /// `kind` becomes `?type=…` where it is not empty.
     ///
     /// # Errors
     /// Anything but an answer of 200 in time.
-    pub async fn post(&self, kind: &str, body: &impl Serialize, deadline: Instant) -> Result<Bytes, WebhookError> {
+    pub async fn post(
+        &self,
+        kind: &str,
+        body: &impl Serialize,
+        deadline: Instant,
+    ) -> Result<Bytes, WebhookError> {
         let deadline = patience(deadline);
-        let exchange = self.exchange(self.request(kind, body)?, |status| *status == StatusCode::OK);
+        let exchange = self.exchange(self.request(kind, body)?, |status| {
+            *status == StatusCode::OK
+        });
         match tokio::time::timeout_at(deadline, exchange).await {
             Ok(answer) => answer,
-            Err(_elapsed) => Err(WebhookError::Timeout { origin: self.origin() }),
+            Err(_elapsed) => Err(WebhookError::Timeout {
+                origin: self.origin(),
+            }),
         }
     }
 
-    fn request(&self, kind: &str, body: &impl Serialize) -> Result<Request<Full<Bytes>>, WebhookError> {
-        let body = serde_json::to_vec(body).map_err(|source| WebhookError::Body { origin: self.origin(), source })?;
+    fn request(
+        &self,
+        kind: &str,
+        body: &impl Serialize,
+    ) -> Result<Request<Full<Bytes>>, WebhookError> {
+        let body = serde_json::to_vec(body).map_err(|source| WebhookError::Body {
+            origin: self.origin(),
+            source,
+        })?;
         Request::post(with_type(&self.url, kind))
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::USER_AGENT, USER_AGENT)
             .body(Full::new(Bytes::from(body)))
-            .map_err(|source| WebhookError::Request { origin: self.origin(), source })
+            .map_err(|source| WebhookError::Request {
+                origin: self.origin(),
+                source,
+            })
     }
 
     async fn exchange(
@@ -207,25 +248,49 @@ impl Webhook {
         is_yes: impl FnOnce(&StatusCode) -> bool,
     ) -> Result<Bytes, WebhookError> {
         let client = HttpsClient::clone(&self.client.load());
-        let response =
-            client.request(request).await.map_err(|source| WebhookError::Post { origin: self.origin(), source })?;
+        let response = client
+            .request(request)
+            .await
+            .map_err(|source| WebhookError::Post {
+                origin: self.origin(),
+                source,
+            })?;
         if !is_yes(&response.status()) {
-            return Err(WebhookError::Status { origin: self.origin(), status: response.status() });
+            return Err(WebhookError::Status {
+                origin: self.origin(),
+                status: response.status(),
+            });
         }
-        let body = Limited::new(response.into_body(), MAX_ANSWER_LEN).collect().await;
+        let body = Limited::new(response.into_body(), MAX_ANSWER_LEN)
+            .collect()
+            .await;
         body.map(http_body_util::Collected::to_bytes)
-            .map_err(|source| WebhookError::Read { origin: self.origin(), source })
+            .map_err(|source| WebhookError::Read {
+                origin: self.origin(),
+                source,
+            })
     }
 }
 
 /// Until when a webhook that is asked now may take.
 pub fn patience(deadline: Instant) -> Instant {
-    deadline.min(Instant::now().checked_add(WEBHOOK_TIMEOUT).unwrap_or(deadline))
+    deadline.min(
+        Instant::now()
+            .checked_add(WEBHOOK_TIMEOUT)
+            .unwrap_or(deadline),
+    )
 }
 
 fn origin(url: &Uri) -> String {
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}://{}{port}", url.scheme_str().unwrap_or_default(), url.host().unwrap_or_default())
+    let port = url
+        .port()
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
+    format!(
+        "{}://{}{port}",
+        url.scheme_str().unwrap_or_default(),
+        url.host().unwrap_or_default()
+    )
 }
 
 /// The URL, with `type` added to whatever query it has.
@@ -237,24 +302,47 @@ fn with_type(url: &Uri, kind: &str) -> String {
     }
 }
 
-fn connect(url: &Uri, ca_bundle: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<HttpsClient, SetupError> {
-    let failed = |source| SetupError::Tls { origin: origin(url), source };
+fn connect(
+    url: &Uri,
+    ca_bundle: Option<&Path>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<HttpsClient, SetupError> {
+    let failed = |source| SetupError::Tls {
+        origin: origin(url),
+        source,
+    };
     let builder = ClientConfig::builder_with_provider(Arc::clone(provider))
         .with_safe_default_protocol_versions()
         .map_err(failed)?;
     let config = match ca_bundle {
         // Never used then, and an image of nothing but the server has no roots of the system's.
-        None if url.scheme() == Some(&Scheme::HTTP) => {
-            builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
-        }
-        None => builder.with_platform_verifier().map_err(failed)?.with_no_client_auth(),
+        None if url.scheme() == Some(&Scheme::HTTP) => builder
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth(),
+        None => builder
+            .with_platform_verifier()
+            .map_err(failed)?
+            .with_no_client_auth(),
         Some(path) => {
-            let bundle = Bundle::new(pem::certificates(path)?, provider)
-                .map_err(|source| SetupError::Bundle { path: path.to_owned(), source })?;
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(bundle)).with_no_client_auth()
+            let bundle = Bundle::new(pem::certificates(path)?, provider).map_err(|source| {
+                SetupError::Bundle {
+                    path: path.to_owned(),
+                    source,
+                }
+            })?;
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(bundle))
+                .with_no_client_auth()
         }
     };
     // Which schemes are taken, the flags say: only notices may go without TLS.
-    let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().build();
-    Ok(Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(30)).build(connector))
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(config)
+        .https_or_http()
+        .enable_http1()
+        .build();
+    Ok(Client::builder(TokioExecutor::new())
+        .pool_idle_timeout(Duration::from_secs(30))
+        .build(connector))
 }

@@ -2,7 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
-/// The pod that the canary tries to enter: no pod can have that name, since none may have a `_` in it.
+/// The pod that the canary tries to enter: no pod can have that name, since none may have a `_` in
+/// it.
 pub const POD: &str = "canary_of_kube-request-access";
 
 /// The canary's own `ServiceAccount`, which is for nothing else.
@@ -24,9 +25,10 @@ impl FromStr for Account {
 
     fn from_str(text: &str) -> Result<Self, AccountError> {
         match text.split(':').collect::<Vec<_>>().as_slice() {
-            [namespace, name] if !namespace.is_empty() && !name.is_empty() => {
-                Ok(Self { namespace: (*namespace).to_owned(), name: (*name).to_owned() })
-            }
+            [namespace, name] if !namespace.is_empty() && !name.is_empty() => Ok(Self {
+                namespace: (*namespace).to_owned(),
+                name: (*name).to_owned(),
+            }),
             _ => Err(AccountError),
         }
     }

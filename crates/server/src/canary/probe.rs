@@ -36,7 +36,10 @@ pub struct Probed {
 impl Probed {
     /// Nothing could be learnt.
     pub fn unknown(said: impl Into<String>) -> Self {
-        Self { finding: Finding::Unknown, said: said.into() }
+        Self {
+            finding: Finding::Unknown,
+            said: said.into(),
+        }
     }
 }
 
@@ -51,26 +54,55 @@ struct Status {
 ///
 /// # Errors
 /// It did not answer.
-pub async fn probe(client: &Client, account: &Account, sealer: &Sealer) -> Result<Probed, kube::Error> {
-    let Ok(nonce) = Nonce::new() else { return Ok(Probed::unknown("there are no random bytes")) };
-    let path = format!("/api/v1/namespaces/{}/pods/{POD}/exec?command={nonce}&stdout=true", account.namespace);
-    let request = Request::post(path).body(Body::empty()).map_err(kube::Error::HttpError)?;
+pub async fn probe(
+    client: &Client,
+    account: &Account,
+    sealer: &Sealer,
+) -> Result<Probed, kube::Error> {
+    let Ok(nonce) = Nonce::new() else {
+        return Ok(Probed::unknown("there are no random bytes"));
+    };
+    let path = format!(
+        "/api/v1/namespaces/{}/pods/{POD}/exec?command={nonce}&stdout=true",
+        account.namespace
+    );
+    let request = Request::post(path)
+        .body(Body::empty())
+        .map_err(kube::Error::HttpError)?;
     let response = client.send(request).await?;
     let status = response.status();
     let is_proven = is_proven(&response, &nonce, sealer);
     let said = format!("{} {}", status.as_u16(), message(response).await);
-    Ok(Probed { finding: Finding::of(status.as_u16(), is_proven), said })
+    Ok(Probed {
+        finding: Finding::of(status.as_u16(), is_proven),
+        said,
+    })
 }
 
 fn is_proven(response: &Response<Body>, nonce: &Nonce, sealer: &Sealer) -> bool {
-    let warnings = response.headers().get_all(WARNING).iter().filter_map(|value| value.to_str().ok());
-    warnings.filter_map(in_warning).any(|proof| nonce.is_proven_by(proof, sealer))
+    let warnings = response
+        .headers()
+        .get_all(WARNING)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    warnings
+        .filter_map(in_warning)
+        .any(|proof| nonce.is_proven_by(proof, sealer))
 }
 
-/// What a refusal says, as far as it is told: whoever answers chose it, and how long it takes. What was found stands already.
+/// What a refusal says, as far as it is told: whoever answers chose it, and how long it takes. What
+/// was found stands already.
 async fn message(response: Response<Body>) -> String {
-    let body = timeout(READ_TIMEOUT, Limited::new(response.into_body(), MAX_ANSWER_LEN).collect()).await;
-    let Ok(Ok(body)) = body else { return String::new() };
-    let message = serde_json::from_slice::<Status>(&body.to_bytes()).map(|status| status.message).unwrap_or_default();
+    let body = timeout(
+        READ_TIMEOUT,
+        Limited::new(response.into_body(), MAX_ANSWER_LEN).collect(),
+    )
+    .await;
+    let Ok(Ok(body)) = body else {
+        return String::new();
+    };
+    let message = serde_json::from_slice::<Status>(&body.to_bytes())
+        .map(|status| status.message)
+        .unwrap_or_default();
     safe(&message.chars().take(MAX_SAID_LEN).collect::<String>())
 }

@@ -1,5 +1,5 @@
-//! The proof that a server of ours was asked: a nonce of the canary's, signed. Whoever has another webhook deny the canary
-//! in our words has no key.
+//! The proof that a server of ours was asked: a nonce of the canary's, signed. Whoever has another
+//! webhook deny the canary in our words has no key.
 
 use std::fmt;
 
@@ -32,11 +32,13 @@ impl Nonce {
 
     /// One that somebody sent.
     pub fn read(text: &str) -> Option<Self> {
-        let is_one = text.len() == LENGTH.saturating_mul(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_one = text.len() == LENGTH.saturating_mul(2)
+            && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         is_one.then(|| Self(text.to_owned()))
     }
 
-    /// What a server of ours answers to it. Without a key whoever knows this program can say the same.
+    /// What a server of ours answers to it. Without a key whoever knows this program can say the
+    /// same.
     pub fn proof(&self, sealer: &Sealer) -> String {
         let content = self.content();
         let signed = sealer.tag(content.as_bytes());
@@ -45,7 +47,11 @@ impl Nonce {
 
     /// Whether that was answered, by whichever replica.
     pub fn is_proven_by(&self, proof: &str, sealer: &Sealer) -> bool {
-        if sealer.is_on() { sealer.is_tag(self.content().as_bytes(), proof) } else { proof == self.proof(sealer) }
+        if sealer.is_on() {
+            sealer.is_tag(self.content().as_bytes(), proof)
+        } else {
+            proof == self.proof(sealer)
+        }
     }
 
     fn content(&self) -> String {
@@ -62,14 +68,17 @@ impl fmt::Display for Nonce {
 /// How a warning with a proof begins.
 const WARNING: &str = "kube-request-access was asked: ";
 
-/// The warning that carries a proof to the canary: the API server passes warnings on whether it was allowed or not.
+/// The warning that carries a proof to the canary: the API server passes warnings on whether it was
+/// allowed or not.
 pub fn warning(proof: &str) -> String {
     format!("{WARNING}{proof}")
 }
 
 /// The proof in the value of a `Warning` header, `299 - "TEXT"`.
 pub fn in_warning(value: &str) -> Option<&str> {
-    value.split_once(WARNING).map(|(_, rest)| rest.trim_end_matches('"'))
+    value
+        .split_once(WARNING)
+        .map(|(_, rest)| rest.trim_end_matches('"'))
 }
 
 #[cfg(test)]
@@ -94,7 +103,14 @@ mod tests {
         assert!(nonce.is_proven_by(&nonce.proof(&ours), &ours));
         assert!(nonce.is_proven_by(&nonce.proof(&theirs), &sealer(&format!("{KEY}\n{OTHER}"))));
         assert!(nonce.is_proven_by(&nonce.proof(&keyless), &keyless));
-        for wrong in [&other.proof(&ours), &nonce.proof(&theirs), &nonce.proof(&keyless), "", "zz", nonce.0.as_str()] {
+        for wrong in [
+            &other.proof(&ours),
+            &nonce.proof(&theirs),
+            &nonce.proof(&keyless),
+            "",
+            "zz",
+            nonce.0.as_str(),
+        ] {
             assert!(!nonce.is_proven_by(wrong, &ours), "{wrong}");
         }
     }
@@ -103,7 +119,12 @@ mod tests {
     fn what_is_no_nonce_is_not_read_as_one() {
         let nonce = Nonce::new().unwrap();
         assert_eq!(Nonce::read(&nonce.to_string()), Some(nonce));
-        for text in ["", "ab", "0123456789abcdef0123456789abcdeg", "0123456789abcdef0123456789abcdef0"] {
+        for text in [
+            "",
+            "ab",
+            "0123456789abcdef0123456789abcdeg",
+            "0123456789abcdef0123456789abcdef0",
+        ] {
             assert_eq!(Nonce::read(text), None, "{text}");
         }
     }

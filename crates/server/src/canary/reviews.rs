@@ -26,7 +26,10 @@ impl CanaryReviews {
         let request = &review.request;
         request.user_info.name() == self.account.to_string()
             && request.operation == Operation::Connect
-            && (request.resource.group.as_str(), request.resource.resource.as_str()) == ("", "pods")
+            && (
+                request.resource.group.as_str(),
+                request.resource.resource.as_str(),
+            ) == ("", "pods")
             && request.sub_resource.as_deref() == Some(Door::Exec.subresource())
             && request.namespace.as_deref() == Some(self.account.namespace.as_str())
             && request.name.as_deref() == Some(POD)

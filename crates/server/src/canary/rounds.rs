@@ -69,7 +69,9 @@ async fn run(mut canary: Canary, mut ready: watch::Receiver<bool>) {
 fn pause() -> Duration {
     let mut byte = [0];
     // Without random bytes it is the longest.
-    let random = SystemRandom::new().fill(&mut byte).map_or(u8::MAX, |()| u8::from_be_bytes(byte));
+    let random = SystemRandom::new()
+        .fill(&mut byte)
+        .map_or(u8::MAX, |()| u8::from_be_bytes(byte));
     ROUND_INTERVAL.saturating_add(Duration::from_millis(60).saturating_mul(u32::from(random)))
 }
 
@@ -78,17 +80,27 @@ impl Canary {
     pub async fn round(&mut self) {
         let probed = self.probe_all().await;
         let now = (self.clock)();
-        let gone: Vec<String> = self.watched.keys().filter(|one| !probed.contains_key(*one)).cloned().collect();
+        let gone: Vec<String> = self
+            .watched
+            .keys()
+            .filter(|one| !probed.contains_key(*one))
+            .cloned()
+            .collect();
         for address in gone {
             self.watched.remove(&address);
             self.gauges.forget(&address);
         }
         for (address, Probed { finding, said }) in probed {
-            let watched = self.watched.entry(address.clone()).or_insert_with(|| Watched::new(now));
+            let watched = self
+                .watched
+                .entry(address.clone())
+                .or_insert_with(|| Watched::new(now));
             let news = watched.found(finding, now);
             self.gauges.show(&address, watched);
             if let Some(news) = news {
-                self.speaker.tell(news, &address, &said, watched.silent_for(now)).await;
+                self.speaker
+                    .tell(news, &address, &said, watched.silent_for(now))
+                    .await;
             }
         }
         let stands = together(self.watched.values().map(Watched::stands));
@@ -120,7 +132,10 @@ impl Canary {
     fn unreachable(&self, error: &Unreachable) -> BTreeMap<String, Probed> {
         let known = self.watched.keys().cloned();
         let nowhere = self.watched.is_empty().then(|| NOWHERE.to_owned());
-        known.chain(nowhere).map(|address| (address, Probed::unknown(crate::chain(error)))).collect()
+        known
+            .chain(nowhere)
+            .map(|address| (address, Probed::unknown(crate::chain(error))))
+            .collect()
     }
 }
 

@@ -23,7 +23,11 @@ pub struct Speaker {
 impl Speaker {
     /// One that speaks of our own pod.
     pub fn new(recorder: Recorder, pod: OwnPod) -> Self {
-        Self { recorder, pod, written: None }
+        Self {
+            recorder,
+            pod,
+            written: None,
+        }
     }
 
     /// Tells of an API server.
@@ -44,22 +48,44 @@ impl Speaker {
             ),
             News::AskedAgain => info!(address, "an API server asks kube-request-access again"),
         }
-        publish(&self.recorder, event(news, address, said), self.pod.reference().await).await;
+        publish(
+            &self.recorder,
+            event(news, address, said),
+            self.pod.reference().await,
+        )
+        .await;
     }
 
-    /// Writes into our own pod how all API servers stand, where that has changed. What fails is tried at the next round.
+    /// Writes into our own pod how all API servers stand, where that has changed. What fails is
+    /// tried at the next round.
     pub async fn stand(&mut self, stands: Finding, now: Timestamp) {
         if self.written == Some(stands) {
             return;
         }
         let (status, reason, message) = match stands {
             Finding::Asked => ("True", "Asked", "every API server asks this server"),
-            Finding::NotAsked => {
-                ("False", "NotAsked", "an API server does not ask: see the log and docs/incident.md, 4")
-            }
-            Finding::Unknown => ("Unknown", "NotKnown", "it is not known of every API server whether it asks"),
+            Finding::NotAsked => (
+                "False",
+                "NotAsked",
+                "an API server does not ask: see the log and docs/incident.md, 4",
+            ),
+            Finding::Unknown => (
+                "Unknown",
+                "NotKnown",
+                "it is not known of every API server whether it asks",
+            ),
         };
-        if self.pod.set(&Condition { type_: CONDITION, status, reason, message, now }).await {
+        if self
+            .pod
+            .set(&Condition {
+                type_: CONDITION,
+                status,
+                reason,
+                message,
+                now,
+            })
+            .await
+        {
             self.written = Some(stands);
         }
     }
@@ -67,13 +93,25 @@ impl Speaker {
 
 fn event(news: News, address: &str, said: &str) -> Event {
     let (type_, note) = match news {
-        News::NotAsked => (EventType::Warning, format!("the API server at {address} does not ask this server: {said}")),
+        News::NotAsked => (
+            EventType::Warning,
+            format!("the API server at {address} does not ask this server: {said}"),
+        ),
         News::Unknown => (
             EventType::Warning,
             format!("it is not known whether the API server at {address} asks this server: {said}"),
         ),
-        News::AskedAgain => (EventType::Normal, format!("the API server at {address} asks this server again")),
+        News::AskedAgain => (
+            EventType::Normal,
+            format!("the API server at {address} asks this server again"),
+        ),
     };
     let note = note.chars().take(MAX_NOTE_LEN).collect();
-    Event { type_, reason: news.to_string(), note: Some(note), action: "Probe".to_owned(), secondary: None }
+    Event {
+        type_,
+        reason: news.to_string(),
+        note: Some(note),
+        action: "Probe".to_owned(),
+        secondary: None,
+    }
 }

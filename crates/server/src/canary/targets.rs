@@ -64,11 +64,15 @@ pub enum Unreachable {
 /// The API server of a configuration, at another address.
 pub fn connector(config: Config) -> Connect {
     Arc::new(move |address, token| {
-        let uri: Uri =
-            format!("https://{address}").parse().map_err(|error| kube::Error::HttpError(http::Error::from(error)))?;
+        let uri: Uri = format!("https://{address}")
+            .parse()
+            .map_err(|error| kube::Error::HttpError(http::Error::from(error)))?;
         let mut config = config.clone();
         (config.cluster_url, config.tls_server_name) = (uri, Some(SERVER_NAME.to_owned()));
-        config.auth_info = AuthInfo { token: Some(token.to_owned().into()), ..AuthInfo::default() };
+        config.auth_info = AuthInfo {
+            token: Some(token.to_owned().into()),
+            ..AuthInfo::default()
+        };
         (config.connect_timeout, config.read_timeout) = (Some(PROBE_TIMEOUT), Some(PROBE_TIMEOUT));
         config.default_retry = false;
         Client::try_from(config)
@@ -78,7 +82,11 @@ pub fn connector(config: Config) -> Connect {
 impl Targets {
     /// All that `client`, with our own rights, finds.
     pub fn new(client: Client, connect: Connect) -> Self {
-        Self { client, connect, token: None }
+        Self {
+            client,
+            connect,
+            token: None,
+        }
     }
 
     /// A new client of each API server, as the canary: no connection of before is used again.
@@ -109,11 +117,23 @@ impl Targets {
         {
             return Ok(token.clone());
         }
-        let spec = TokenRequestSpec { expiration_seconds: Some(TOKEN_SECONDS), ..TokenRequestSpec::default() };
-        let wish = TokenRequest { spec, ..TokenRequest::default() };
+        let spec = TokenRequestSpec {
+            expiration_seconds: Some(TOKEN_SECONDS),
+            ..TokenRequestSpec::default()
+        };
+        let wish = TokenRequest {
+            spec,
+            ..TokenRequest::default()
+        };
         let api: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &account.namespace);
-        let given = api.create_token_request(&account.name, &PostParams::default(), &wish).await;
-        let token = given.map_err(Unreachable::Token)?.status.ok_or(Unreachable::NoToken)?.token;
+        let given = api
+            .create_token_request(&account.name, &PostParams::default(), &wish)
+            .await;
+        let token = given
+            .map_err(Unreachable::Token)?
+            .status
+            .ok_or(Unreachable::NoToken)?
+            .token;
         self.token = Some((token.clone(), Instant::now()));
         Ok(token)
     }
@@ -123,14 +143,39 @@ impl Targets {
 async fn addresses(client: &Client) -> Result<BTreeSet<String>, Unreachable> {
     let api: Api<EndpointSlice> = Api::namespaced(client.clone(), "default");
     let of_kubernetes = ListParams::default().labels("kubernetes.io/service-name=kubernetes");
-    let slices = api.list(&of_kubernetes).await.map_err(Unreachable::Addresses)?;
-    let addresses: BTreeSet<String> = slices.items.iter().flat_map(in_slice).take(MAX_API_SERVERS).collect();
-    if addresses.is_empty() { Err(Unreachable::NoAddress) } else { Ok(addresses) }
+    let slices = api
+        .list(&of_kubernetes)
+        .await
+        .map_err(Unreachable::Addresses)?;
+    let addresses: BTreeSet<String> = slices
+        .items
+        .iter()
+        .flat_map(in_slice)
+        .take(MAX_API_SERVERS)
+        .collect();
+    if addresses.is_empty() {
+        Err(Unreachable::NoAddress)
+    } else {
+        Ok(addresses)
+    }
 }
 
 fn in_slice(slice: &EndpointSlice) -> impl Iterator<Item = String> {
-    let ports: Vec<u16> = slice.ports.iter().flatten().filter_map(|port| u16::try_from(port.port?).ok()).collect();
-    let addresses = slice.endpoints.iter().flat_map(|endpoint| &endpoint.addresses);
+    let ports: Vec<u16> = slice
+        .ports
+        .iter()
+        .flatten()
+        .filter_map(|port| u16::try_from(port.port?).ok())
+        .collect();
+    let addresses = slice
+        .endpoints
+        .iter()
+        .flat_map(|endpoint| &endpoint.addresses);
     let ips = addresses.filter_map(|address| address.parse::<IpAddr>().ok());
-    ips.flat_map(move |ip| ports.clone().into_iter().map(move |port| SocketAddr::new(ip, port).to_string()))
+    ips.flat_map(move |ip| {
+        ports
+            .clone()
+            .into_iter()
+            .map(move |port| SocketAddr::new(ip, port).to_string())
+    })
 }

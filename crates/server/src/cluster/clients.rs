@@ -12,7 +12,8 @@ use kube::{Client, Config, client::ClientBuilder};
 use tokio::time::Instant;
 use tower::util::MapResponseLayer;
 
-/// How long a watch may stay silent: it asks the API server to end it after this time, and begins anew.
+/// How long a watch may stay silent: it asks the API server to end it after this time, and begins
+/// anew.
 pub const WATCH_TIMEOUT: Duration = Duration::from_secs(30);
 /// How soon a watch that cannot begin is tried again.
 pub const WATCH_RETRY: Duration = Duration::from_secs(5);
@@ -20,7 +21,8 @@ pub const WATCH_RETRY: Duration = Duration::from_secs(5);
 /// The clients.
 #[derive(Clone)]
 pub struct Clients {
-    /// For reviews: no retry (kube's would repeat a 504 for minutes, and turn our own spend into a lost race).
+    /// For reviews: no retry (kube's would repeat a 504 for minutes, and turn our own spend into a
+    /// lost race).
     pub decisions: Client,
     /// For the watch on requests.
     pub requests: Client,
@@ -43,12 +45,14 @@ impl Clients {
         let pulse = Pulse::new();
         let beat = pulse.clone();
         let grants = ClientBuilder::try_from(config.clone())?
-            .with_layer(&MapResponseLayer::new(move |response: http::Response<_>| {
-                if response.status().is_success() {
-                    beat.beat();
-                }
-                response
-            }))
+            .with_layer(&MapResponseLayer::new(
+                move |response: http::Response<_>| {
+                    if response.status().is_success() {
+                        beat.beat();
+                    }
+                    response
+                },
+            ))
             .build();
         let requests = Client::try_from(config.clone())?;
         Ok(Self {
@@ -71,7 +75,10 @@ pub struct Pulse {
 
 impl Pulse {
     fn new() -> Self {
-        Self { start: Instant::now(), last: Arc::new(AtomicU64::new(0)) }
+        Self {
+            start: Instant::now(),
+            last: Arc::new(AtomicU64::new(0)),
+        }
     }
 
     /// A sign of life.
@@ -83,7 +90,8 @@ impl Pulse {
     /// Whether there was none for longer than a live watch can be silent.
     pub fn is_weak(&self) -> bool {
         let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
-        self.start.elapsed().saturating_sub(last) > WATCH_TIMEOUT.saturating_add(Duration::from_secs(5))
+        self.start.elapsed().saturating_sub(last)
+            > WATCH_TIMEOUT.saturating_add(Duration::from_secs(5))
     }
 }
 

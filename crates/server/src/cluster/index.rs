@@ -1,8 +1,9 @@
-//! Requests and grants, by namespace and user. Written by the one task that drains the watches; readers take
-//! what they need under a short lock and never wait for the API server.
+//! Requests and grants, by namespace and user. Written by the one task that drains the watches;
+//! readers take what they need under a short lock and never wait for the API server.
 //!
-//! Of what is over only the newest few of each person are remembered whole, for denials that say what became of them. Of the
-//! others only what clean-up needs is kept: nothing that anybody does makes more than that of memory.
+//! Of what is over only the newest few of each person are remembered whole, for denials that say
+//! what became of them. Of the others only what clean-up needs is kept: nothing that anybody does
+//! makes more than that of memory.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -24,7 +25,8 @@ use tracing::warn;
 /// Namespace and name of an object.
 pub type Key = (String, String);
 
-/// Maximum number of finished requests of one person that are remembered whole, over all namespaces.
+/// Maximum number of finished requests of one person that are remembered whole, over all
+/// namespaces.
 const MAX_OVER_WHOLE: usize = 20;
 
 /// The index.
@@ -78,7 +80,8 @@ pub struct Held {
 #[derive(Debug, Default)]
 struct Share {
     held: Held,
-    /// Those that are over and remembered whole, the one first that something last came of longest ago, and since when.
+    /// Those that are over and remembered whole, the one first that something last came of longest
+    /// ago, and since when.
     over: BTreeMap<(Timestamp, Key), Over>,
 }
 
@@ -94,8 +97,15 @@ impl Index {
     /// The requests of a user in a namespace, each with the grants that name it.
     pub fn candidates(&self, namespace: &str, user: &Person) -> Vec<Candidate> {
         let state = self.read();
-        let names = state.requests.by_user.get(&(namespace.to_owned(), user.name.clone()));
-        names.into_iter().flatten().filter_map(|name| state.candidate(namespace, name)).collect()
+        let names = state
+            .requests
+            .by_user
+            .get(&(namespace.to_owned(), user.name.clone()));
+        names
+            .into_iter()
+            .flatten()
+            .filter_map(|name| state.candidate(namespace, name))
+            .collect()
     }
 
     /// Tells of every change from now on.
@@ -116,19 +126,28 @@ impl Index {
     /// Those that were over by this time, of those that are not remembered whole.
     pub fn finished(&self, by: Timestamp) -> Vec<(Key, Finished)> {
         let state = self.read();
-        let due = state.requests.finished.iter().filter(|(_, one)| one.since.is_none_or(|since| since <= by));
+        let due = state
+            .requests
+            .finished
+            .iter()
+            .filter(|(_, one)| one.since.is_none_or(|since| since <= by));
         due.map(|(key, one)| (key.clone(), one.clone())).collect()
     }
 
     /// What a person has, over all namespaces.
     pub fn held(&self, user: &str) -> Held {
-        self.read().requests.people.get(user).map(|share| share.held).unwrap_or_default()
+        self.read()
+            .requests
+            .people
+            .get(user)
+            .map(|share| share.held)
+            .unwrap_or_default()
     }
 
     /// Takes an event of the watch on requests. True when a list has become complete.
     ///
-    /// A list is built beside the one that readers use, and each object of it becomes what is kept of it at once: neither
-    /// time under the lock nor memory grows with whole objects.
+    /// A list is built beside the one that readers use, and each object of it becomes what is kept
+    /// of it at once: neither time under the lock nor memory grows with whole objects.
     pub fn apply_request(&self, event: Event<AccessRequest>) -> bool {
         match event {
             Event::Apply(object) => self.change(|state| {
@@ -138,7 +157,9 @@ impl Index {
             }),
             Event::Delete(object) => self.change(|state| state.requests.remove(&key(&object))),
             Event::Init => drop(self.change(|state| take(&mut state.relisted_requests))),
-            Event::InitApply(object) => drop(self.change(|state| state.relisted_requests.put(&object))),
+            Event::InitApply(object) => {
+                drop(self.change(|state| state.relisted_requests.put(&object)))
+            }
             Event::InitDone => {
                 // The old ones are dropped after the lock is gone.
                 let _old = self.change(|state| {
@@ -157,14 +178,17 @@ impl Index {
     /// Takes an event of the watch on grants. True when a list has become complete.
     pub fn apply_grant(&self, event: Event<AccessGrant>) -> bool {
         match event {
-            Event::Apply(object) => self.change(|state| state.grants.put(&object, &state.requests.finished)),
+            Event::Apply(object) => {
+                self.change(|state| state.grants.put(&object, &state.requests.finished))
+            }
             Event::Delete(object) => self.change(|state| state.grants.remove(&key(&object))),
             Event::Init => drop(self.change(|state| take(&mut state.relisted_grants))),
             Event::InitApply(object) => {
                 self.change(|state| state.relisted_grants.put(&object, &state.requests.finished));
             }
             Event::InitDone => {
-                let _old = self.change(|state| replace(&mut state.grants, take(&mut state.relisted_grants)));
+                let _old = self
+                    .change(|state| replace(&mut state.grants, take(&mut state.relisted_grants)));
                 return true;
             }
         }
@@ -181,8 +205,8 @@ impl Index {
         self.change(|state| state.grants.remove(key));
     }
 
-    // A poisoned lock means a panic in one of the short functions below, which leave nothing half done that could
-    // allow anything: every allow is read live.
+    // A poisoned lock means a panic in one of the short functions below, which leave nothing half
+    // done that could allow anything: every allow is read live.
     fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -199,8 +223,12 @@ impl State {
     fn candidate(&self, namespace: &str, name: &str) -> Option<Candidate> {
         let key = (namespace.to_owned(), name.to_owned());
         let request = self.requests.by_name.get(&key)?.clone();
-        let grants =
-            self.grants.by_request.get(&key).map(|grants| grants.values().cloned().collect()).unwrap_or_default();
+        let grants = self
+            .grants
+            .by_request
+            .get(&key)
+            .map(|grants| grants.values().cloned().collect())
+            .unwrap_or_default();
         Some(Candidate { request, grants })
     }
 }
@@ -230,8 +258,15 @@ impl Requests {
         if let Some(over) = over {
             share.over.insert((last_event(&request), key.clone()), over);
         }
-        let oldest = if share.over.len() > MAX_OVER_WHOLE { share.over.pop_first() } else { None };
-        self.by_user.entry((key.0.clone(), request.user.name.clone())).or_default().insert(key.1.clone());
+        let oldest = if share.over.len() > MAX_OVER_WHOLE {
+            share.over.pop_first()
+        } else {
+            None
+        };
+        self.by_user
+            .entry((key.0.clone(), request.user.name.clone()))
+            .or_default()
+            .insert(key.1.clone());
         self.by_name.insert(key, request);
         let ((_, oldest), over) = oldest?;
         self.shrink(&oldest, over);
@@ -240,10 +275,20 @@ impl Requests {
 
     /// Keeps of a request that is over what clean-up needs.
     fn shrink(&mut self, key: &Key, Over { since, is_final }: Over) {
-        let Some(request) = self.take(key) else { return };
+        let Some(request) = self.take(key) else {
+            return;
+        };
         let share = self.people.entry(request.user.name.clone()).or_default();
         share.held.requests = share.held.requests.saturating_add(1);
-        self.finished.insert(key.clone(), Finished { uid: request.uid, since, user: request.user.name, is_final });
+        self.finished.insert(
+            key.clone(),
+            Finished {
+                uid: request.uid,
+                since,
+                user: request.user.name,
+                is_final,
+            },
+        );
     }
 
     fn remove(&mut self, key: &Key) {
@@ -272,7 +317,9 @@ impl Requests {
 
     /// One request less of a person.
     fn less(&mut self, user: &str, bytes: usize) {
-        let Some(share) = self.people.get_mut(user) else { return };
+        let Some(share) = self.people.get_mut(user) else {
+            return;
+        };
         share.held.requests = share.held.requests.saturating_sub(1);
         share.held.bytes = share.held.bytes.saturating_sub(bytes);
         if share.held.requests == 0 {
@@ -290,33 +337,44 @@ struct Over {
     is_final: bool,
 }
 
-/// Whether a request is over, by what the server has written into its status; `None`: it may give access, or could again as
-/// soon as a policy that forbids it is gone. An emergency that nobody has reviewed is not over.
+/// Whether a request is over, by what the server has written into its status; `None`: it may give
+/// access, or could again as soon as a policy that forbids it is gone. An emergency that nobody has
+/// reviewed is not over.
 ///
-/// An access that a policy cut short is over as long as the policy stands: the status says when it is not, and its grants
-/// are kept until then.
+/// An access that a policy cut short is over as long as the policy stands: the status says when it
+/// is not, and its grants are kept until then.
 fn over(object: &AccessRequest, request: &Request) -> Option<Over> {
-    let is_final = request.denied.is_some() || object.phase() == Phase::Used && !request.uses.is_empty();
+    let is_final =
+        request.denied.is_some() || object.phase() == Phase::Used && !request.uses.is_empty();
     let is_over = is_final || object.phase() == Phase::Expired;
-    (is_over && !object.is_unreviewed()).then(|| Over { since: over_since(object, request), is_final })
+    (is_over && !object.is_unreviewed()).then(|| Over {
+        since: over_since(object, request),
+        is_final,
+    })
 }
 
-/// Since when a request is over, or earlier; `None`: nothing came of it, and nobody needs it any more. Clean-up looks at the
-/// live one before it deletes it.
+/// Since when a request is over, or earlier; `None`: nothing came of it, and nobody needs it any
+/// more. Clean-up looks at the live one before it deletes it.
 fn over_since(object: &AccessRequest, request: &Request) -> Option<Timestamp> {
     let status = object.status.as_ref();
-    let answered = status.is_some_and(|status| !status.granted_by.is_empty() || status.granted_by_policy.is_some());
+    let answered = status
+        .is_some_and(|status| !status.granted_by.is_empty() || status.granted_by_policy.is_some());
     let lasted = answered && request.validity != Validity::Once;
-    let happened = !request.uses.is_empty() || request.denied.is_some() || request.reviewed.is_some();
+    let happened =
+        !request.uses.is_empty() || request.denied.is_some() || request.reviewed.is_some();
     (happened || lasted).then(|| last_event(request))
 }
 
-/// When something last came of a request: who has added a debug container attaches to it after that.
+/// When something last came of a request: who has added a debug container attaches to it after
+/// that.
 fn last_event(request: &Request) -> Timestamp {
     let used = request.uses.iter().map(|one| one.at);
     let denied = request.denied.iter().map(|denial| denial.at);
     let reviewed = request.reviewed.iter().map(|reviewed| reviewed.at);
-    used.chain(denied).chain(reviewed).max().unwrap_or(request.created)
+    used.chain(denied)
+        .chain(reviewed)
+        .max()
+        .unwrap_or(request.created)
 }
 
 impl Grants {
@@ -325,23 +383,34 @@ impl Grants {
         self.remove(&key);
         // By UID: the name may be another request's by now.
         let over = finished.get(&(key.0.clone(), object.spec.grant_for.clone()));
-        if over.is_some_and(|over| over.is_final && object.spec.request_uid.as_ref() == Some(&over.uid)) {
+        if over.is_some_and(|over| {
+            over.is_final && object.spec.request_uid.as_ref() == Some(&over.uid)
+        }) {
             return;
         }
         match convert::grant(object, Seal::Good) {
             Ok(grant) => {
                 let request = (key.0.clone(), object.spec.grant_for.clone());
-                self.by_request.entry(request).or_default().insert(key.1.clone(), grant);
+                self.by_request
+                    .entry(request)
+                    .or_default()
+                    .insert(key.1.clone(), grant);
                 self.grant_for.insert(key, object.spec.grant_for.clone());
             }
-            Err(error) => warn!(namespace = key.0, name = key.1, %error, "an AccessGrant that grants nothing"),
+            Err(error) => {
+                warn!(namespace = key.0, name = key.1, %error, "an AccessGrant that grants nothing")
+            }
         }
     }
 
     /// Forgets the grants of a request of which only what clean-up needs is kept.
     fn forget(&mut self, finished: &HashMap<Key, Finished>, request: &Key) {
-        let Some(over) = finished.get(request).filter(|over| over.is_final) else { return };
-        let Some(grants) = self.by_request.get_mut(request) else { return };
+        let Some(over) = finished.get(request).filter(|over| over.is_final) else {
+            return;
+        };
+        let Some(grants) = self.by_request.get_mut(request) else {
+            return;
+        };
         let mut gone = Vec::new();
         grants.retain(|name, grant| {
             let is_of_it = grant.request_uid.as_ref() == Some(&over.uid);
@@ -359,7 +428,9 @@ impl Grants {
     }
 
     fn remove(&mut self, key: &Key) {
-        let Some(request) = self.grant_for.remove(key) else { return };
+        let Some(request) = self.grant_for.remove(key) else {
+            return;
+        };
         let request = (key.0.clone(), request);
         if let Some(grants) = self.by_request.get_mut(&request) {
             grants.remove(&key.1);
@@ -405,9 +476,20 @@ mod tests {
     }
 
     fn of(index: &Index, user: &str) -> Vec<(String, Vec<String>)> {
-        let person = Person { name: user.to_owned(), uid: None };
+        let person = Person {
+            name: user.to_owned(),
+            uid: None,
+        };
         let candidates = index.candidates("a", &person);
-        candidates.into_iter().map(|c| (c.request.name, c.grants.into_iter().map(|g| g.name).collect())).collect()
+        candidates
+            .into_iter()
+            .map(|c| {
+                (
+                    c.request.name,
+                    c.grants.into_iter().map(|g| g.name).collect(),
+                )
+            })
+            .collect()
     }
 
     #[test]
@@ -416,7 +498,10 @@ mod tests {
         index.apply_grant(Event::Apply(grant("g", "ask")));
         assert!(of(&index, "jane").is_empty());
         index.apply_request(Event::Apply(request("ask", "jane")));
-        assert_eq!(of(&index, "jane"), [("ask".to_owned(), vec!["g".to_owned()])]);
+        assert_eq!(
+            of(&index, "jane"),
+            [("ask".to_owned(), vec!["g".to_owned()])]
+        );
         assert!(of(&index, "bob").is_empty());
     }
 
@@ -435,8 +520,13 @@ mod tests {
     fn used(number: usize) -> AccessRequest {
         let mut request = request(&format!("ask-{number:04}"), "jane");
         let at: Timestamp = "2026-11-23T15:00:00Z".parse().unwrap();
-        let at = at.checked_add(jiff::SignedDuration::from_secs(i64::try_from(number).unwrap())).unwrap();
-        request.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at));
+        let at = at
+            .checked_add(jiff::SignedDuration::from_secs(
+                i64::try_from(number).unwrap(),
+            ))
+            .unwrap();
+        request.metadata.creation_timestamp =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at));
         request.status = Some(object(&json!({
             "phase": "Used", "uses": [{"reviewUID": "r", "at": at.to_string(), "pod": "p", "podUID": "u", "container": "c"}],
         })));
@@ -457,11 +547,18 @@ mod tests {
         }
         let whole = of(&index, "jane");
         assert_eq!(whole.len(), MAX_OVER_WHOLE);
-        assert_eq!(whole[0], ("ask-0980".to_owned(), vec!["grant-0980".to_owned()]));
+        assert_eq!(
+            whole[0],
+            ("ask-0980".to_owned(), vec!["grant-0980".to_owned()])
+        );
         assert_eq!(index.held("jane").requests, 1000);
         assert_eq!(index.read().grants.grant_for.len(), MAX_OVER_WHOLE);
         let by = "2026-11-23T15:00:09Z".parse().unwrap();
-        let mut due: Vec<String> = index.finished(by).into_iter().map(|((_, name), _)| name).collect();
+        let mut due: Vec<String> = index
+            .finished(by)
+            .into_iter()
+            .map(|((_, name), _)| name)
+            .collect();
         due.sort();
         assert_eq!(due.len(), 10, "{due:?}");
         // What waits is whole, however much is over.
@@ -471,7 +568,10 @@ mod tests {
             index.apply_request(Event::Delete(used(number)));
         }
         index.apply_request(Event::Delete(request("new", "jane")));
-        assert_eq!((index.held("jane"), index.finished(Timestamp::MAX)), (Held::default(), Vec::new()));
+        assert_eq!(
+            (index.held("jane"), index.finished(Timestamp::MAX)),
+            (Held::default(), Vec::new())
+        );
         assert!(index.read().requests.people.is_empty());
     }
 
@@ -485,7 +585,12 @@ mod tests {
         old.metadata.name = Some("filed-first".to_owned());
         old.status.as_mut().unwrap().uses[0].at.0 = "2026-11-24T15:00:00Z".parse().unwrap();
         index.apply_request(Event::Apply(old));
-        assert!(of(&index, "jane").iter().any(|(name, _)| name == "filed-first"), "an attach may follow");
+        assert!(
+            of(&index, "jane")
+                .iter()
+                .any(|(name, _)| name == "filed-first"),
+            "an attach may follow"
+        );
     }
 
     #[test]
@@ -512,7 +617,10 @@ mod tests {
             index.apply_grant(Event::InitApply(answer));
             index.apply_grant(Event::InitDone);
             index.apply_request(in_phase("Granted"));
-            assert!(of(&index, "jane").contains(&("lasting".to_owned(), vec!["g".to_owned()])), "{phase}");
+            assert!(
+                of(&index, "jane").contains(&("lasting".to_owned(), vec!["g".to_owned()])),
+                "{phase}"
+            );
         }
     }
 
@@ -570,7 +678,10 @@ mod tests {
         let mut worse = request("ask", "jane");
         worse.spec.valid_for = Some("for ever".to_owned());
         index.apply_request(Event::Apply(worse));
-        assert!(of(&index, "jane").is_empty(), "it was valid once, and is not any more");
+        assert!(
+            of(&index, "jane").is_empty(),
+            "it was valid once, and is not any more"
+        );
     }
 
     #[test]

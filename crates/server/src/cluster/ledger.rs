@@ -21,7 +21,8 @@ use super::{clients::Pulse, index::Key, seal::Sealer};
 
 /// How often a spend that collided with a write of our own controllers is tried again.
 const MAX_TRIES: usize = 3;
-/// A denial or deletion that this replica admitted is remembered this long: longer than any watch can lag unnoticed.
+/// A denial or deletion that this replica admitted is remembered this long: longer than any watch
+/// can lag unnoticed.
 const REMEMBERED_FOR: Duration = Duration::from_mins(5);
 
 /// Reads and spends.
@@ -29,7 +30,8 @@ pub struct Ledger {
     client: Client,
     pulse: Pulse,
     sealer: Arc<Sealer>,
-    /// Requests (by namespace and name) about which this replica admitted a denial or deletion, and when.
+    /// Requests (by namespace and name) about which this replica admitted a denial or deletion, and
+    /// when.
     suspects: Mutex<HashMap<Key, Instant>>,
 }
 
@@ -53,7 +55,8 @@ pub enum Spent {
     Lost,
 }
 
-/// Why a use could not be spent, or not for certain. Then the attempt is denied, and the use may be lost.
+/// Why a use could not be spent, or not for certain. Then the attempt is denied, and the use may be
+/// lost.
 #[derive(Debug, thiserror::Error)]
 pub enum SpendError {
     /// The API server did not take the write, and its next answer did not show it.
@@ -73,7 +76,12 @@ pub enum SpendError {
 impl Ledger {
     /// A ledger on a client that does not retry.
     pub fn new(client: Client, pulse: Pulse, sealer: Arc<Sealer>) -> Self {
-        Self { client, pulse, sealer, suspects: Mutex::default() }
+        Self {
+            client,
+            pulse,
+            sealer,
+            suspects: Mutex::default(),
+        }
     }
 
     /// What seals grants, and looks at seals.
@@ -86,7 +94,8 @@ impl Ledger {
         &self.client
     }
 
-    /// Remembers that this replica admitted a denial or deletion about a request, which its watch may not show yet.
+    /// Remembers that this replica admitted a denial or deletion about a request, which its watch
+    /// may not show yet.
     pub fn suspect(&self, namespace: &str, request: &str) {
         let now = Instant::now();
         let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
@@ -94,8 +103,8 @@ impl Ledger {
         suspects.insert((namespace.to_owned(), request.to_owned()), now);
     }
 
-    /// Reads a request and the grants that are known to grant it, by name; all of its grants where memory may have
-    /// missed a denial. `None`: it is gone, or is another of the same name.
+    /// Reads a request and the grants that are known to grant it, by name; all of its grants where
+    /// memory may have missed a denial. `None`: it is gone, or is another of the same name.
     ///
     /// # Errors
     /// The API server did not answer.
@@ -105,36 +114,53 @@ impl Ledger {
     }
 
     async fn read_request(&self, known: &Candidate) -> Result<Option<AccessRequest>, kube::Error> {
-        self.requests(&known.request.namespace).get_opt(&known.request.name).await
+        self.requests(&known.request.namespace)
+            .get_opt(&known.request.name)
+            .await
     }
 
     async fn read_grants(&self, known: &Candidate) -> Result<Vec<AccessGrant>, kube::Error> {
         let request = &known.request;
-        if self.is_suspect(&(request.namespace.clone(), request.name.clone())) || self.pulse.is_weak() {
+        if self.is_suspect(&(request.namespace.clone(), request.name.clone()))
+            || self.pulse.is_weak()
+        {
             return self.list_grants(&request.namespace, &request.name).await;
         }
         let api: Api<AccessGrant> = Api::namespaced(self.client.clone(), &request.namespace);
-        let granting = known.grants.iter().filter(|grant| grant.answer == Answer::Granted);
+        let granting = known
+            .grants
+            .iter()
+            .filter(|grant| grant.answer == Answer::Granted);
         let reads = granting.map(|grant| api.get_opt(&grant.name));
         let grants = futures::future::try_join_all(reads).await?;
-        Ok(grants.into_iter().flatten().filter(|grant| grant.spec.grant_for == request.name).collect())
+        Ok(grants
+            .into_iter()
+            .flatten()
+            .filter(|grant| grant.spec.grant_for == request.name)
+            .collect())
     }
 
     /// All grants that name a request, read from the API server.
     ///
     /// # Errors
     /// The API server did not answer.
-    pub async fn list_grants(&self, namespace: &str, request: &str) -> Result<Vec<AccessGrant>, kube::Error> {
+    pub async fn list_grants(
+        &self,
+        namespace: &str,
+        request: &str,
+    ) -> Result<Vec<AccessGrant>, kube::Error> {
         list_grants(&self.client, namespace, request).await
     }
 
     fn is_suspect(&self, key: &Key) -> bool {
         let suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
-        suspects.get(key).is_some_and(|since| since.elapsed() < REMEMBERED_FOR)
+        suspects
+            .get(key)
+            .is_some_and(|since| since.elapsed() < REMEMBERED_FOR)
     }
 
-    /// Spends the single use by compare-and-swap on the request's status. `still` says of a request that was read
-    /// again whether it would still give the access.
+    /// Spends the single use by compare-and-swap on the request's status. `still` says of a request
+    /// that was read again whether it would still give the access.
     ///
     /// # Errors
     /// It is not known to be ours; then the attempt must be denied.
@@ -152,38 +178,65 @@ impl Ledger {
                 Err(error) => error,
             };
             let read = self.read(&live.candidate).await.map_err(SpendError::Read)?;
-            let Some(now) = read else { return Ok(Spent::Lost) };
+            let Some(now) = read else {
+                return Ok(Spent::Lost);
+            };
             let spent_in = |object: &AccessRequest| object.status.clone().unwrap_or_default().uses;
             let spent = spent_in(&now.object);
             if spent.iter().any(|one| one.review_uid == use_.review_uid) {
                 // It was written after all. A denial that was just read counts all the same.
-                return Ok(if still(&now.candidate) { Spent::Ours } else { Spent::Lost });
+                return Ok(if still(&now.candidate) {
+                    Spent::Ours
+                } else {
+                    Spent::Lost
+                });
             }
             // Nothing but the same uses will do: another review's, of whichever door, was faster.
             if !is_same(&spent, &spent_in(&live.object)) || !still(&now.candidate) {
                 return Ok(Spent::Lost);
             }
-            // Anything but a conflict may still be carried out after we looked: it must not be sent again.
+            // Anything but a conflict may still be carried out after we looked: it must not be sent
+            // again.
             if !is_conflict(&error) {
                 return Err(SpendError::Write(error));
             }
-            warn!(request = live.candidate.request.name, "the status changed meanwhile; spending again");
+            warn!(
+                request = live.candidate.request.name,
+                "the status changed meanwhile; spending again"
+            );
             current = now;
         }
         Err(SpendError::Contended)
     }
 
-    /// A PUT with uid and resourceVersion: a merge patch with a wrong uid would succeed. Answers whether the use is
-    /// stored as it was written: another admission webhook could take it out.
-    async fn write_use(&self, object: &AccessRequest, use_: &objects::Use) -> Result<bool, kube::Error> {
+    /// A PUT with uid and resourceVersion: a merge patch with a wrong uid would succeed. Answers
+    /// whether the use is stored as it was written: another admission webhook could take it out.
+    async fn write_use(
+        &self,
+        object: &AccessRequest,
+        use_: &objects::Use,
+    ) -> Result<bool, kube::Error> {
         let mut object = object.clone();
-        object.status.get_or_insert_default().uses.push(use_.clone());
+        object
+            .status
+            .get_or_insert_default()
+            .uses
+            .push(use_.clone());
         let api = self.requests(object.metadata.namespace.as_deref().unwrap_or_default());
         let name = object.metadata.name.clone().unwrap_or_default();
-        let stored = api.replace_status(&name, &PostParams::default(), &object).await?;
+        let stored = api
+            .replace_status(&name, &PostParams::default(), &object)
+            .await?;
         // Times are stored in whole seconds.
-        let same = |one: &objects::Use| objects::Use { at: use_.at.clone(), ..one.clone() } == *use_;
-        Ok(stored.status.is_some_and(|status| status.uses.iter().any(same)))
+        let same = |one: &objects::Use| {
+            objects::Use {
+                at: use_.at.clone(),
+                ..one.clone()
+            } == *use_
+        };
+        Ok(stored
+            .status
+            .is_some_and(|status| status.uses.iter().any(same)))
     }
 
     fn requests(&self, namespace: &str) -> Api<AccessRequest> {
@@ -191,14 +244,21 @@ impl Ledger {
     }
 }
 
-/// All grants that name a request, read from the API server. One of them that cannot be decoded could be a denial, so
-/// it fails the whole list; nobody else's request is concerned.
+/// All grants that name a request, read from the API server. One of them that cannot be decoded
+/// could be a denial, so it fails the whole list; nobody else's request is concerned.
 ///
 /// # Errors
 /// The API server did not answer, or with something that cannot be decoded.
-pub async fn list_grants(client: &Client, namespace: &str, request: &str) -> Result<Vec<AccessGrant>, kube::Error> {
+pub async fn list_grants(
+    client: &Client,
+    namespace: &str,
+    request: &str,
+) -> Result<Vec<AccessGrant>, kube::Error> {
     let api: Api<AccessGrant> = Api::namespaced(client.clone(), namespace);
-    Ok(api.list(&ListParams::default().fields(&format!("spec.grantFor={request}"))).await?.items)
+    Ok(api
+        .list(&ListParams::default().fields(&format!("spec.grantFor={request}")))
+        .await?
+        .items)
 }
 
 /// The use that an attempt makes of a request.
@@ -214,20 +274,34 @@ pub fn use_of(attempt: &Attempt, pod_uid: &str, at: Timestamp) -> objects::Use {
     }
 }
 
-/// A request with its grants as values; `None` where it is not the one with this UID, or means nothing.
-pub fn live(object: AccessRequest, uid: &str, grants: &[AccessGrant], sealer: &Sealer) -> Option<Live> {
+/// A request with its grants as values; `None` where it is not the one with this UID, or means
+/// nothing.
+pub fn live(
+    object: AccessRequest,
+    uid: &str,
+    grants: &[AccessGrant],
+    sealer: &Sealer,
+) -> Option<Live> {
     let request = convert::request(&object, sealer.request(&object).into()).ok();
     let request = request.filter(|request| request.uid == uid)?;
     let uid_of = |grant: &AccessGrant| grant.metadata.name.clone().zip(grant.metadata.uid.clone());
     let grant_uids = grants.iter().filter_map(uid_of).collect();
-    let grants = grants.iter().filter_map(|grant| convert::grant(grant, sealer.grant(grant, &object).into()).ok());
+    let grants = grants
+        .iter()
+        .filter_map(|grant| convert::grant(grant, sealer.grant(grant, &object).into()).ok());
     let grants = grants.collect();
-    Some(Live { object, candidate: Candidate { request, grants }, grant_uids })
+    Some(Live {
+        object,
+        candidate: Candidate { request, grants },
+        grant_uids,
+    })
 }
 
 /// Whether the uses are the same; what is known of their outcome may have changed.
 fn is_same(one: &[objects::Use], other: &[objects::Use]) -> bool {
-    one.iter().map(|one| &one.review_uid).eq(other.iter().map(|other| &other.review_uid))
+    one.iter()
+        .map(|one| &one.review_uid)
+        .eq(other.iter().map(|other| &other.review_uid))
 }
 
 fn is_conflict(error: &kube::Error) -> bool {

@@ -1,8 +1,9 @@
-//! Whether a controller can have made what names it as its owner: by the name that it would have given it.
+//! Whether a controller can have made what names it as its owner: by the name that it would have
+//! given it.
 //!
-//! Whoever may patch a pod may write any owner into it. Names cannot be changed, and each controller makes its own kind
-//! of them (kubernetes: `names.SimpleNameGenerator`, the job controller's `podGenerateNameWithIndex`, the deployment
-//! controller's hash of the template).
+//! Whoever may patch a pod may write any owner into it. Names cannot be changed, and each
+//! controller makes its own kind of them (kubernetes: `names.SimpleNameGenerator`, the job
+//! controller's `podGenerateNameWithIndex`, the deployment controller's hash of the template).
 
 use jiff::Timestamp;
 
@@ -25,7 +26,9 @@ pub struct Named<'a> {
 /// Whether an owner of this kind can have made a pod.
 pub fn made_pod(kind: &str, owner: Named<'_>, pod: Named<'_>) -> bool {
     match kind {
-        "ReplicaSet" | "DaemonSet" => is_generated(&format!("{}-", owner.name), pod.name) && is_younger(owner, pod),
+        "ReplicaSet" | "DaemonSet" => {
+            is_generated(&format!("{}-", owner.name), pod.name) && is_younger(owner, pod)
+        }
         "Job" => is_of_job(owner.name, pod.name) && is_younger(owner, pod),
         // One that is created anew takes over the pods of the one before.
         "StatefulSet" => is_ordinal(owner.name, pod.name),
@@ -33,9 +36,12 @@ pub fn made_pod(kind: &str, owner: Named<'_>, pod: Named<'_>) -> bool {
     }
 }
 
-/// Whether a Deployment can have made a ReplicaSet. It takes over those of an earlier one of its name.
+/// Whether a Deployment can have made a ReplicaSet. It takes over those of an earlier one of its
+/// name.
 pub fn made_replica_set(deployment: &str, replica_set: &str) -> bool {
-    let hash = replica_set.strip_prefix(deployment).and_then(|rest| rest.strip_prefix('-'));
+    let hash = replica_set
+        .strip_prefix(deployment)
+        .and_then(|rest| rest.strip_prefix('-'));
     hash.is_some_and(|hash| (1..=10).contains(&hash.len()) && is_random(hash))
 }
 
@@ -46,7 +52,8 @@ fn is_younger(owner: Named<'_>, made: Named<'_>) -> bool {
 /// The base, cut, and five random characters.
 fn is_generated(base: &str, name: &str) -> bool {
     let base = base.get(..MAX_BASE_LEN).unwrap_or(base);
-    name.strip_prefix(base).is_some_and(|rest| rest.len() == RANDOM && is_random(rest))
+    name.strip_prefix(base)
+        .is_some_and(|rest| rest.len() == RANDOM && is_random(rest))
 }
 
 fn is_random(text: &str) -> bool {
@@ -58,22 +65,32 @@ fn is_of_job(job: &str, pod: &str) -> bool {
     if is_generated(&format!("{job}-"), pod) {
         return true;
     }
-    let Some((before, random)) = pod.rsplit_once('-') else { return false };
-    let Some((_, index)) = before.rsplit_once('-') else { return false };
+    let Some((before, random)) = pod.rsplit_once('-') else {
+        return false;
+    };
+    let Some((_, index)) = before.rsplit_once('-') else {
+        return false;
+    };
     let appended = format!("-{index}-");
     let room = MAX_BASE_LEN.saturating_sub(appended.len());
     let base = job.get(..room).unwrap_or(job);
-    is_number(index) && is_random(random) && random.len() == RANDOM && before == format!("{base}-{index}")
+    is_number(index)
+        && is_random(random)
+        && random.len() == RANDOM
+        && before == format!("{base}-{index}")
 }
 
 fn is_ordinal(set: &str, pod: &str) -> bool {
-    let ordinal = pod.strip_prefix(set).and_then(|rest| rest.strip_prefix('-'));
+    let ordinal = pod
+        .strip_prefix(set)
+        .and_then(|rest| rest.strip_prefix('-'));
     ordinal.is_some_and(is_number)
 }
 
 /// A number as it is written: without zeros before it.
 fn is_number(text: &str) -> bool {
-    text.parse::<u32>().is_ok_and(|number| number.to_string() == text)
+    text.parse::<u32>()
+        .is_ok_and(|number| number.to_string() == text)
 }
 
 #[cfg(test)]
@@ -83,7 +100,10 @@ mod tests {
     use super::*;
 
     fn named(name: &str, second: i64) -> Named<'_> {
-        Named { name, created: Some(Timestamp::from_second(second).unwrap()) }
+        Named {
+            name,
+            created: Some(Timestamp::from_second(second).unwrap()),
+        }
     }
 
     #[rstest]
@@ -117,9 +137,17 @@ mod tests {
     fn long_names_are_cut_as_kubernetes_cuts_them(#[values(57, 58, 60, 70)] length: usize) {
         let owner = "a".repeat(length);
         let base: String = format!("{owner}-").chars().take(58).collect();
-        assert!(made_pod("ReplicaSet", named(&owner, 1), named(&format!("{base}x4k2z"), 2)));
+        assert!(made_pod(
+            "ReplicaSet",
+            named(&owner, 1),
+            named(&format!("{base}x4k2z"), 2)
+        ));
         let indexed: String = owner.chars().take(55).collect();
-        assert!(made_pod("Job", named(&owner, 1), named(&format!("{indexed}-7-x4k2z"), 2)));
+        assert!(made_pod(
+            "Job",
+            named(&owner, 1),
+            named(&format!("{indexed}-7-x4k2z"), 2)
+        ));
     }
 
     #[rstest]
@@ -134,7 +162,17 @@ mod tests {
         #[case] made: bool,
     ) {
         assert_eq!(made_pod(kind, named(owner, 2), named(pod, 1)), made);
-        assert_eq!(made_pod(kind, named(owner, 2), Named { name: pod, created: None }), made);
+        assert_eq!(
+            made_pod(
+                kind,
+                named(owner, 2),
+                Named {
+                    name: pod,
+                    created: None
+                }
+            ),
+            made
+        );
     }
 
     #[rstest]
@@ -144,7 +182,11 @@ mod tests {
     #[case("web", "web", false)]
     #[case("web", "web-", false)]
     #[case("web", "web-7d9f8c5b6d7", false)]
-    fn a_replica_set_is_named_after_its_deployment(#[case] deployment: &str, #[case] set: &str, #[case] made: bool) {
+    fn a_replica_set_is_named_after_its_deployment(
+        #[case] deployment: &str,
+        #[case] set: &str,
+        #[case] made: bool,
+    ) {
         assert_eq!(made_replica_set(deployment, set), made);
     }
 }

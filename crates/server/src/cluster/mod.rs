@@ -1,4 +1,5 @@
-//! What is known of the cluster: an index in memory that may only say no, and live reads that may say yes.
+//! What is known of the cluster: an index in memory that may only say no, and live reads that may
+//! say yes.
 
 pub mod clients;
 pub mod index;

@@ -1,7 +1,8 @@
-//! Who may change objects on their way to us: nothing is granted, and no policy is taken, while somebody may whom no
-//! installer has named. What was read must be what is stored.
+//! Who may change objects on their way to us: nothing is granted, and no policy is taken, while
+//! somebody may whom no installer has named. What was read must be what is stored.
 //!
-//! Mutating policies are shown to no webhook and to no policy of the API, so the guard cannot refuse them.
+//! Mutating policies are shown to no webhook and to no policy of the API, so the guard cannot
+//! refuse them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,7 +36,8 @@ use crate::metrics::Metrics;
 pub const TRUSTED: &str = "kube-request-access-trusted-mutators";
 /// Our own configuration.
 const OWN: &str = "kube-request-access";
-/// How long something may still act after it was last seen: API servers learn of a deletion one after the other.
+/// How long something may still act after it was last seen: API servers learn of a deletion one
+/// after the other.
 pub const ACTS_AFTER: Duration = Duration::from_secs(10);
 /// More than these are not looked at, and then nobody is trusted.
 const MAX_MUTATORS: u32 = 500;
@@ -78,29 +80,48 @@ pub enum MutatorsError {
 impl Mutators {
     /// One that knows nothing yet, with the namespace of the server.
     pub fn new(client: Client, namespace: impl Into<String>) -> Self {
-        Self { client, namespace: namespace.into(), memory: Mutex::default(), live: Together::default() }
+        Self {
+            client,
+            namespace: namespace.into(),
+            memory: Mutex::default(),
+            live: Together::default(),
+        }
     }
 
-    /// Those that reach our objects, or did a moment ago, and that nobody trusts; read from the API server.
+    /// Those that reach our objects, or did a moment ago, and that nobody trusts; read from the API
+    /// server.
     ///
     /// # Errors
     /// It is not known.
     pub async fn untrusted(&self) -> Result<Arc<[Mutator]>, MutatorsError> {
-        self.live.get(async || self.read().await.map(Arc::from)).await
+        self.live
+            .get(async || self.read().await.map(Arc::from))
+            .await
     }
 
     async fn read(&self) -> Result<Vec<Mutator>, MutatorsError> {
-        let (webhooks, policies, trusted) =
-            tokio::try_join!(self.list(Kind::Webhook), self.list(Kind::Policy), self.trusted())?;
+        let (webhooks, policies, trusted) = tokio::try_join!(
+            self.list(Kind::Webhook),
+            self.list(Kind::Policy),
+            self.trusted()
+        )?;
         let now = Instant::now();
         for mutator in webhooks.into_iter().chain(policies) {
             self.see(mutator, now);
         }
         let mut memory = self.memory();
-        memory.seen.retain(|_, (_, last)| now.duration_since(*last) < ACTS_AFTER);
+        memory
+            .seen
+            .retain(|_, (_, last)| now.duration_since(*last) < ACTS_AFTER);
         let seen = memory.seen.values().map(|(mutator, _)| mutator);
-        let untrusted: Vec<_> = seen.filter(|mutator| !mutator.is_trusted(&trusted)).cloned().collect();
-        match [Kind::Webhook, Kind::Policy].into_iter().find(|kind| !memory.watched.contains(kind)) {
+        let untrusted: Vec<_> = seen
+            .filter(|mutator| !mutator.is_trusted(&trusted))
+            .cloned()
+            .collect();
+        match [Kind::Webhook, Kind::Policy]
+            .into_iter()
+            .find(|kind| !memory.watched.contains(kind))
+        {
             Some(kind) if untrusted.is_empty() => Err(MutatorsError::Unwatched(kind)),
             _ => Ok(untrusted),
         }
@@ -108,21 +129,37 @@ impl Mutators {
 
     /// All of a kind; none where this API server has no such kind.
     async fn list(&self, kind: Kind) -> Result<Vec<Mutator>, MutatorsError> {
-        let Some((_, list)) = find(&self.client, kind).await? else { return Ok(Vec::new()) };
-        if list.metadata.continue_.is_some_and(|token| !token.is_empty()) {
+        let Some((_, list)) = find(&self.client, kind).await? else {
+            return Ok(Vec::new());
+        };
+        if list
+            .metadata
+            .continue_
+            .is_some_and(|token| !token.is_empty())
+        {
             return Err(MutatorsError::TooMany(kind));
         }
-        Ok(list.items.iter().map(|object| mutator(kind, object)).collect())
+        Ok(list
+            .items
+            .iter()
+            .map(|object| mutator(kind, object))
+            .collect())
     }
 
     async fn trusted(&self) -> Result<Trusted, MutatorsError> {
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
-        Ok(api.get_opt(TRUSTED).await?.and_then(|found| found.data).unwrap_or_default())
+        Ok(api
+            .get_opt(TRUSTED)
+            .await?
+            .and_then(|found| found.data)
+            .unwrap_or_default())
     }
 
     fn see(&self, mutator: Mutator, now: Instant) {
         if mutator.reaches_objects() {
-            self.memory().seen.insert((mutator.kind, mutator.name.clone()), (mutator, now));
+            self.memory()
+                .seen
+                .insert((mutator.kind, mutator.name.clone()), (mutator, now));
         }
     }
 
@@ -168,7 +205,10 @@ async fn count(mutators: &Mutators, metrics: &Metrics) {
         sleep(LOOK_INTERVAL).await;
         match mutators.untrusted().await {
             Ok(untrusted) => metrics.untrusted_mutators(untrusted.len()),
-            Err(error) => debug!(error = crate::chain(&error), "cannot count who changes objects on their way"),
+            Err(error) => debug!(
+                error = crate::chain(&error),
+                "cannot count who changes objects on their way"
+            ),
         }
     }
 }
@@ -184,7 +224,11 @@ async fn watch_kind(client: &Client, mutators: &Mutators, kind: Kind) {
             }
             Err(error) => {
                 mutators.watches(kind, false);
-                warn!(kind = kind.name(), error = crate::chain(&error), "cannot be watched; trying again");
+                warn!(
+                    kind = kind.name(),
+                    error = crate::chain(&error),
+                    "cannot be watched; trying again"
+                );
                 sleep(WATCH_RETRY).await;
             }
         }
@@ -195,13 +239,19 @@ async fn watch_kind(client: &Client, mutators: &Mutators, kind: Kind) {
 async fn drain(client: &Client, mutators: &Mutators, kind: Kind, resource: &ApiResource) {
     let seconds = u32::try_from(WATCH_TIMEOUT.as_secs()).unwrap_or(30);
     let api: Api<DynamicObject> = Api::all_with(client.clone(), resource);
-    let mut events = watcher(api, watcher::Config::default().timeout(seconds)).default_backoff().boxed();
+    let mut events = watcher(api, watcher::Config::default().timeout(seconds))
+        .default_backoff()
+        .boxed();
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => mutators.apply(kind, event),
             Err(error) => {
                 mutators.watches(kind, false);
-                warn!(kind = kind.name(), error = crate::chain(&error), "the watch failed; restarting it");
+                warn!(
+                    kind = kind.name(),
+                    error = crate::chain(&error),
+                    "the watch failed; restarting it"
+                );
                 return sleep(WATCH_RETRY).await;
             }
         }
@@ -210,7 +260,8 @@ async fn drain(client: &Client, mutators: &Mutators, kind: Kind, resource: &ApiR
 
 type List = kube::core::ObjectList<DynamicObject>;
 
-/// The version in which this API server has a kind, and what there is of it; `None`: it has no such kind.
+/// The version in which this API server has a kind, and what there is of it; `None`: it has no such
+/// kind.
 async fn find(client: &Client, kind: Kind) -> Result<Option<(ApiResource, List)>, kube::Error> {
     let versions: &[&str] = match kind {
         Kind::Webhook => &["v1"],
@@ -258,7 +309,9 @@ struct WrittenRule {
 /// Whether it is our own configuration, with our own webhook and no other beside it.
 fn is_own(kind: Kind, object: &DynamicObject) -> bool {
     let webhooks = object.data.get("webhooks").and_then(Value::as_array);
-    kind == Kind::Webhook && object.name_any() == OWN && webhooks.is_none_or(|webhooks| webhooks.len() <= 1)
+    kind == Kind::Webhook
+        && object.name_any() == OWN
+        && webhooks.is_none_or(|webhooks| webhooks.len() <= 1)
 }
 
 fn mutator(kind: Kind, object: &DynamicObject) -> Mutator {
@@ -267,8 +320,15 @@ fn mutator(kind: Kind, object: &DynamicObject) -> Mutator {
         name: object.name_any(),
         uid: object.uid().unwrap_or_default(),
         generation: object.metadata.generation.unwrap_or_default(),
-        rules: if is_own(kind, object) { Some(Vec::new()) } else { rules(kind, &object.data) },
-        has_parameters: object.data.pointer("/spec/paramKind").is_some_and(|kind| !kind.is_null()),
+        rules: if is_own(kind, object) {
+            Some(Vec::new())
+        } else {
+            rules(kind, &object.data)
+        },
+        has_parameters: object
+            .data
+            .pointer("/spec/paramKind")
+            .is_some_and(|kind| !kind.is_null()),
     }
 }
 
@@ -279,11 +339,21 @@ fn rules(kind: Kind, data: &Value) -> Option<Vec<Rule>> {
         // A configuration without webhooks does nothing.
         (Kind::Webhook, None | Some(Value::Null)) => Vec::new(),
         (Kind::Webhook, Some(webhooks)) => {
-            let each = webhooks.as_array()?.iter().map(|webhook| webhook.get("rules").map_or(Some(Vec::new()), read));
-            each.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect()
+            let each = webhooks
+                .as_array()?
+                .iter()
+                .map(|webhook| webhook.get("rules").map_or(Some(Vec::new()), read));
+            each.collect::<Option<Vec<_>>>()?
+                .into_iter()
+                .flatten()
+                .collect()
         }
         (Kind::Policy, _) => read(data.pointer("/spec/matchConstraints/resourceRules")?)?,
     };
-    let rule = |one: WrittenRule| Rule { groups: one.api_groups, resources: one.resources, operations: one.operations };
+    let rule = |one: WrittenRule| Rule {
+        groups: one.api_groups,
+        resources: one.resources,
+        operations: one.operations,
+    };
     Some(written.into_iter().map(rule).collect())
 }

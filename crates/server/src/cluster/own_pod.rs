@@ -54,21 +54,43 @@ pub struct Condition {
 impl OwnPod {
     /// The pod in the server's namespace that our token is bound to, once it is needed.
     pub fn new(client: Client, namespace: impl Into<String>, account: impl Into<String>) -> Self {
-        Self { client, namespace: namespace.into(), account: account.into(), known: None }
+        Self {
+            client,
+            namespace: namespace.into(),
+            account: account.into(),
+            known: None,
+        }
     }
 
     /// Writes a condition; false: it is not written, and can be tried again.
     pub async fn set(&mut self, condition: &Condition) -> bool {
-        let Some(pod) = self.named().await else { return false };
-        let Condition { type_, status, reason, message, now } = condition;
+        let Some(pod) = self.named().await else {
+            return false;
+        };
+        let Condition {
+            type_,
+            status,
+            reason,
+            message,
+            now,
+        } = condition;
         let condition = json!({"type": type_, "status": status, "reason": reason, "message": message,
             "lastTransitionTime": format!("{now:.0}")});
         // By strategic merge other conditions stay as they are.
         let patch = Patch::Strategic(json!({"status": {"conditions": [condition]}}));
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
-        match timeout(CALL_TIMEOUT, api.patch_status(&pod.name, &PatchParams::default(), &patch)).await {
+        match timeout(
+            CALL_TIMEOUT,
+            api.patch_status(&pod.name, &PatchParams::default(), &patch),
+        )
+        .await
+        {
             Ok(Ok(_)) => return true,
-            Ok(Err(error)) => warn!(type_, error = crate::chain(&error), "a condition of our own pod was not written"),
+            Ok(Err(error)) => warn!(
+                type_,
+                error = crate::chain(&error),
+                "a condition of our own pod was not written"
+            ),
             Err(_elapsed) => warn!(type_, "a condition of our own pod was not written in time"),
         }
         false
@@ -92,7 +114,11 @@ impl OwnPod {
 
     async fn named(&mut self) -> Option<Named> {
         if self.known.is_none() {
-            self.known = timeout(CALL_TIMEOUT, ask(&self.client)).await.ok().and_then(Result::ok).flatten();
+            self.known = timeout(CALL_TIMEOUT, ask(&self.client))
+                .await
+                .ok()
+                .and_then(Result::ok)
+                .flatten();
         }
         self.known.clone()
     }
@@ -101,10 +127,24 @@ impl OwnPod {
 /// The pod that our token is bound to.
 async fn ask(client: &Client) -> Result<Option<Named>, kube::Error> {
     let api: Api<SelfSubjectReview> = Api::all(client.clone());
-    let answer = api.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
-    let extra = answer.status.and_then(|status| status.user_info).and_then(|user| user.extra).unwrap_or_default();
-    let of = |key: &str| extra.get(&format!("authentication.kubernetes.io/{key}")).and_then(|all| all.first()).cloned();
-    Ok(of("pod-name").map(|name| Named { name, uid: of("pod-uid") }))
+    let answer = api
+        .create(&PostParams::default(), &SelfSubjectReview::default())
+        .await?;
+    let extra = answer
+        .status
+        .and_then(|status| status.user_info)
+        .and_then(|user| user.extra)
+        .unwrap_or_default();
+    let of = |key: &str| {
+        extra
+            .get(&format!("authentication.kubernetes.io/{key}"))
+            .and_then(|all| all.first())
+            .cloned()
+    };
+    Ok(of("pod-name").map(|name| Named {
+        name,
+        uid: of("pod-uid"),
+    }))
 }
 
 /// Publishes an event; one that does not get through is a line of the log.

@@ -1,4 +1,5 @@
-//! What a pod is right now: its containers, and the workloads that its controller references lead to, by UID.
+//! What a pod is right now: its containers, and the workloads that its controller references lead
+//! to, by UID.
 
 mod live;
 
@@ -38,8 +39,15 @@ pub struct Target {
 ///
 /// # Errors
 /// The API server did not answer, or with something else.
-pub async fn read(client: &Client, namespace: &str, name: &str, chain: bool) -> Result<Option<Pod>, kube::Error> {
-    let Some(text) = get(client, namespace, &resource(TargetKind::Pod), name).await? else { return Ok(None) };
+pub async fn read(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    chain: bool,
+) -> Result<Option<Pod>, kube::Error> {
+    let Some(text) = get(client, namespace, &resource(TargetKind::Pod), name).await? else {
+        return Ok(None);
+    };
     let (mut pod, link) = pod(&text)?;
     // Nothing large is held while something else is waited for.
     drop(text);
@@ -71,29 +79,55 @@ pub async fn read_target(
     kind: TargetKind,
     name: &str,
 ) -> Result<Option<Target>, kube::Error> {
-    let Some(text) = get(client, namespace, &resource(kind), name).await? else { return Ok(None) };
+    let Some(text) = get(client, namespace, &resource(kind), name).await? else {
+        return Ok(None);
+    };
     let object = text.parse()?;
-    let template = object.spec.as_ref().and_then(|spec| spec.template.as_deref());
+    let template = object
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.template.as_deref());
     let (metadata, spec) = match template {
         _ if kind == TargetKind::Pod => (Some(&object.metadata), object.spec.as_ref()),
         Some(template) => (template.metadata.as_ref(), template.spec.as_ref()),
         None => (None, None),
     };
-    let annotation = metadata.and_then(|metadata| metadata.annotations.as_ref()?.get(DEFAULT_CONTAINER).cloned());
+    let annotation = metadata.and_then(|metadata| {
+        metadata
+            .annotations
+            .as_ref()?
+            .get(DEFAULT_CONTAINER)
+            .cloned()
+    });
     Ok(Some(target(object.uid().to_owned(), spec, annotation)))
 }
 
 fn target(uid: String, spec: Option<&Spec<'_>>, annotation: Option<String>) -> Target {
     let names = |containers: &[live::Container]| -> Vec<String> {
-        containers.iter().map(|container| container.name.clone()).collect()
+        containers
+            .iter()
+            .map(|container| container.name.clone())
+            .collect()
     };
-    let main = spec.map(|spec| names(spec.containers())).unwrap_or_default();
+    let main = spec
+        .map(|spec| names(spec.containers()))
+        .unwrap_or_default();
     let first = main.first().cloned();
-    let init = spec.map(|spec| names(spec.init_containers())).unwrap_or_default();
-    let ephemeral = spec.map(|spec| names(&spec.ephemeral_containers())).unwrap_or_default();
+    let init = spec
+        .map(|spec| names(spec.init_containers()))
+        .unwrap_or_default();
+    let ephemeral = spec
+        .map(|spec| names(&spec.ephemeral_containers()))
+        .unwrap_or_default();
     let containers = [main, init, ephemeral].concat();
-    let default_container = annotation.filter(|name| containers.contains(name)).or(first);
-    Target { uid, containers, default_container }
+    let default_container = annotation
+        .filter(|name| containers.contains(name))
+        .or(first);
+    Target {
+        uid,
+        containers,
+        default_container,
+    }
 }
 
 /// The containers of a pod, each with its image and whether it runs.
@@ -106,25 +140,42 @@ fn containers(pod: &Live<'_>) -> Vec<Container> {
         main,
         ephemeral: None,
     };
-    let Some(spec) = &pod.spec else { return Vec::new() };
+    let Some(spec) = &pod.spec else {
+        return Vec::new();
+    };
     let added = pod_update::stored(spec.ephemeral());
     let main = spec.containers().iter().map(|one| container(one, true));
-    let init = spec.init_containers().iter().map(|one| container(one, false));
+    let init = spec
+        .init_containers()
+        .iter()
+        .map(|one| container(one, false));
     let ephemeral = spec.ephemeral_containers();
-    let ephemeral =
-        ephemeral.iter().map(|one| Container { ephemeral: added.get(&one.name).cloned(), ..container(one, false) });
+    let ephemeral = ephemeral.iter().map(|one| Container {
+        ephemeral: added.get(&one.name).cloned(),
+        ..container(one, false)
+    });
     main.chain(init).chain(ephemeral).collect()
 }
 
-/// Follows controller references upwards, each by UID: an owner re-created under the same name ends the chain, and so
-/// does one that cannot have made what names it.
-async fn workloads(client: &Client, namespace: &str, pod: Link) -> Result<Vec<Workload>, kube::Error> {
+/// Follows controller references upwards, each by UID: an owner re-created under the same name ends
+/// the chain, and so does one that cannot have made what names it.
+async fn workloads(
+    client: &Client,
+    namespace: &str,
+    pod: Link,
+) -> Result<Vec<Workload>, kube::Error> {
     let mut found = Vec::new();
     let mut made = pod;
     for _ in 1..MAX_CHAIN_LEN {
-        let Some(owner) = controller(&made.owners) else { break };
-        let Some(resource) = owner_resource(&owner) else { break };
-        let Some(text) = get(client, namespace, &resource, &owner.name).await? else { break };
+        let Some(owner) = controller(&made.owners) else {
+            break;
+        };
+        let Some(resource) = owner_resource(&owner) else {
+            break;
+        };
+        let Some(text) = get(client, namespace, &resource, &owner.name).await? else {
+            break;
+        };
         let object = text.parse()?;
         let link = object.link();
         if object.uid() != owner.uid || !can_have_made(&owner.kind, &link, &made) {
@@ -142,8 +193,14 @@ fn can_have_made(kind: &str, owner: &Link, made: &Link) -> bool {
         (_, true) => false,
         (kind, false) => {
             let (owner, made) = (
-                Named { name: &owner.name, created: owner.created },
-                Named { name: &made.name, created: made.created },
+                Named {
+                    name: &owner.name,
+                    created: owner.created,
+                },
+                Named {
+                    name: &made.name,
+                    created: made.created,
+                },
             );
             lineage::made_pod(kind, owner, made)
         }
@@ -151,7 +208,10 @@ fn can_have_made(kind: &str, owner: &Link, made: &Link) -> bool {
 }
 
 fn controller(owners: &[OwnerReference]) -> Option<OwnerReference> {
-    owners.iter().find(|owner| owner.controller == Some(true)).cloned()
+    owners
+        .iter()
+        .find(|owner| owner.controller == Some(true))
+        .cloned()
 }
 
 fn workload(owner: &OwnerReference, object: &Live<'_>) -> Option<Workload> {
@@ -164,13 +224,22 @@ fn workload(owner: &OwnerReference, object: &Live<'_>) -> Option<Workload> {
     };
     let spec = object.spec.as_ref()?.template.as_ref()?.spec.as_ref()?;
     let all = spec.containers().iter().chain(spec.init_containers());
-    let images = all.map(|one| (one.name.clone(), one.image.clone().unwrap_or_default())).collect();
-    Some(Workload { kind, uid: owner.uid.clone(), service_account: service_account(Some(spec)), images })
+    let images = all
+        .map(|one| (one.name.clone(), one.image.clone().unwrap_or_default()))
+        .collect();
+    Some(Workload {
+        kind,
+        uid: owner.uid.clone(),
+        service_account: service_account(Some(spec)),
+        images,
+    })
 }
 
 /// The API server writes `default` into pods, and leaves templates as they are.
 fn service_account(spec: Option<&Spec<'_>>) -> String {
-    let name = spec.and_then(|spec| spec.service_account_name.clone()).filter(|name| !name.is_empty());
+    let name = spec
+        .and_then(|spec| spec.service_account_name.clone())
+        .filter(|name| !name.is_empty());
     name.unwrap_or_else(|| "default".to_owned())
 }
 
@@ -197,11 +266,15 @@ fn resource(kind: TargetKind) -> ApiResource {
     ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", kind))
 }
 
-/// The resource of an owner that can be part of a chain: its group is compared too, since anybody may define another
-/// `Deployment`.
+/// The resource of an owner that can be part of a chain: its group is compared too, since anybody
+/// may define another `Deployment`.
 fn owner_resource(owner: &OwnerReference) -> Option<ApiResource> {
     match (owner.api_version.as_str(), owner.kind.as_str()) {
-        ("apps/v1", "ReplicaSet") => Some(ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", "ReplicaSet"))),
+        ("apps/v1", "ReplicaSet") => Some(ApiResource::from_gvk(&GroupVersionKind::gvk(
+            "apps",
+            "v1",
+            "ReplicaSet",
+        ))),
         ("apps/v1", "Deployment") => Some(resource(TargetKind::Deployment)),
         ("apps/v1", "StatefulSet") => Some(resource(TargetKind::StatefulSet)),
         ("apps/v1", "DaemonSet") => Some(resource(TargetKind::DaemonSet)),

@@ -1,4 +1,5 @@
-//! The policies: in memory, as the watch shows them, where they may refuse; read live before anything is allowed.
+//! The policies: in memory, as the watch shows them, where they may refuse; read live before
+//! anything is allowed.
 
 use std::{
     collections::BTreeMap,
@@ -83,12 +84,15 @@ impl PolicyStore {
         }
     }
 
-    /// The policies as the API server has them now: a read that begins after this is called, for all who wait for one.
+    /// The policies as the API server has them now: a read that begins after this is called, for
+    /// all who wait for one.
     ///
     /// # Errors
     /// It did not answer, or there are too many. Then nothing may be allowed.
     pub async fn read(&self, client: &Client) -> Result<Arc<Policies>, PoliciesError> {
-        self.live.get(async || read(client, &self.sealer).await.map(Arc::new)).await
+        self.live
+            .get(async || read(client, &self.sealer).await.map(Arc::new))
+            .await
     }
 
     /// The policies as the watch last showed them.
@@ -111,7 +115,8 @@ impl PolicyStore {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let complete = matches!(event, Event::InitDone);
         match event {
-            // What a new list does not name is forgotten once it is complete; until then the old ones stand.
+            // What a new list does not name is forgotten once it is complete; until then the old
+            // ones stand.
             Event::Init => return false,
             Event::InitApply(object) | Event::Apply(object) => {
                 let Understood { policy, fault } = understood(&object, &self.sealer);
@@ -146,7 +151,8 @@ impl PolicyStore {
     }
 }
 
-/// Drains the watch into the store, and tells when its list is complete. Begins anew with other keys. Never ends.
+/// Drains the watch into the store, and tells when its list is complete. Begins anew with other
+/// keys. Never ends.
 pub async fn watch(client: &Client, store: &PolicyStore, complete: impl Fn()) {
     let mut keys = store.sealer.changes();
     loop {
@@ -160,7 +166,9 @@ pub async fn watch(client: &Client, store: &PolicyStore, complete: impl Fn()) {
 
 async fn drain(client: &Client, store: &PolicyStore, complete: &impl Fn()) {
     let seconds = u32::try_from(WATCH_TIMEOUT.as_secs()).unwrap_or(30);
-    let mut events = watcher(api(client), Config::default().timeout(seconds)).default_backoff().boxed();
+    let mut events = watcher(api(client), Config::default().timeout(seconds))
+        .default_backoff()
+        .boxed();
     let mut listed = Vec::new();
     while let Some(event) = events.next().await {
         match event {
@@ -176,17 +184,31 @@ async fn drain(client: &Client, store: &PolicyStore, complete: &impl Fn()) {
                     complete();
                 }
             }
-            Err(error) => warn!(kind = "AccessPolicy", error = crate::chain(&error), "the watch failed; restarting it"),
+            Err(error) => warn!(
+                kind = "AccessPolicy",
+                error = crate::chain(&error),
+                "the watch failed; restarting it"
+            ),
         }
     }
 }
 
 async fn read(client: &Client, sealer: &Sealer) -> Result<Policies, PoliciesError> {
-    let list = api(client).list(&ListParams::default().limit(MAX_POLICIES)).await?;
-    if list.metadata.continue_.is_some_and(|token| !token.is_empty()) {
+    let list = api(client)
+        .list(&ListParams::default().limit(MAX_POLICIES))
+        .await?;
+    if list
+        .metadata
+        .continue_
+        .is_some_and(|token| !token.is_empty())
+    {
         return Err(PoliciesError::TooMany);
     }
-    Ok(list.items.iter().filter_map(|object| understood(object, sealer).policy).collect())
+    Ok(list
+        .items
+        .iter()
+        .filter_map(|object| understood(object, sealer).policy)
+        .collect())
 }
 
 /// As objects of any content: one that cannot be decoded must not stop the others, nor be left out.
@@ -197,14 +219,18 @@ fn api(client: &Client) -> Api<DynamicObject> {
 /// Whether nothing of what is stored was left out: a field of a later version could restrict it.
 fn is_all_of(typed: &AccessPolicy, object: &DynamicObject) -> bool {
     let spec = serde_json::to_value(&typed.spec).unwrap_or_default();
-    object.data.get("spec").is_some_and(|stored| without_nulls(stored) == without_nulls(&spec))
+    object
+        .data
+        .get("spec")
+        .is_some_and(|stored| without_nulls(stored) == without_nulls(&spec))
 }
 
 fn without_nulls(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
             let kept = fields.iter().filter(|(_, value)| !value.is_null());
-            kept.map(|(key, value)| (key.clone(), without_nulls(value))).collect()
+            kept.map(|(key, value)| (key.clone(), without_nulls(value)))
+                .collect()
         }
         Value::Array(items) => items.iter().map(without_nulls).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
@@ -220,11 +246,17 @@ pub struct Understood {
     pub fault: Option<String>,
 }
 
-/// A policy as a value. What is not understood, or not sealed, permits nothing; where the first may refuse, it refuses all.
+/// A policy as a value. What is not understood, or not sealed, permits nothing; where the first may
+/// refuse, it refuses all.
 pub fn understood(object: &DynamicObject, sealer: &Sealer) -> Understood {
     let typed = serde_json::to_value(object).and_then(serde_json::from_value::<AccessPolicy>);
-    let seal = typed.as_ref().map_or(Sealed::Not, |typed| sealer.policy(typed));
-    let fault = match typed.as_ref().map(|typed| (policy::policy(typed), is_all_of(typed, object))) {
+    let seal = typed
+        .as_ref()
+        .map_or(Sealed::Not, |typed| sealer.policy(typed));
+    let fault = match typed
+        .as_ref()
+        .map(|typed| (policy::policy(typed), is_all_of(typed, object)))
+    {
         Ok((Ok(policy), true)) => return stored(policy, object, seal),
         Ok((Ok(_), false)) => "it has fields of another version".to_owned(),
         Ok((Err(fault), _)) => fault.to_string(),
@@ -235,20 +267,30 @@ pub fn understood(object: &DynamicObject, sealer: &Sealer) -> Understood {
         uid: object.uid().unwrap_or_default(),
         generation: object.metadata.generation.unwrap_or_default(),
     };
-    let effect = object.data.get("spec").and_then(|spec| spec.get("effect")).and_then(Value::as_str);
+    let effect = object
+        .data
+        .get("spec")
+        .and_then(|spec| spec.get("effect"))
+        .and_then(Value::as_str);
     Understood {
         policy: policy::in_place_of(id, effect, &fault),
         fault: Some(format!("it is not understood: {fault}")),
     }
 }
 
-/// What restricts does so until it is gone, whoever wrote it. What permits must be sealed, and its deletion counts from
-/// when it begins.
+/// What restricts does so until it is gone, whoever wrote it. What permits must be sealed, and its
+/// deletion counts from when it begins.
 fn stored(policy: Policy, object: &DynamicObject, seal: Sealed) -> Understood {
     let permits = matches!(policy.effect, Effect::Allow(_));
     if permits && !seal.is_good() {
-        return Understood { policy: None, fault: Some(UNSEALED.to_owned()) };
+        return Understood {
+            policy: None,
+            fault: Some(UNSEALED.to_owned()),
+        };
     }
     let stands = !permits || object.metadata.deletion_timestamp.is_none();
-    Understood { policy: Some(policy).filter(|_| stands), fault: None }
+    Understood {
+        policy: Some(policy).filter(|_| stands),
+        fault: None,
+    }
 }

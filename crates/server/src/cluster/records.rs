@@ -1,4 +1,5 @@
-//! What is kept of requests that opened something, once they are deleted: `ConfigMap`s in our own namespace.
+//! What is kept of requests that opened something, once they are deleted: `ConfigMap`s in our own
+//! namespace.
 //!
 //! Nothing ever reads what one says, so none can give access.
 
@@ -30,7 +31,8 @@ use tracing::warn;
 const PREFIX: &str = "kube-request-access-record-";
 /// The label that says of which namespace a record is.
 const NAMESPACE: &str = "spreadgroup.com/record-namespace";
-/// The label that says of whose request: the beginning of the SHA-256 of her name, since a name may be no label.
+/// The label that says of whose request: the beginning of the SHA-256 of her name, since a name may
+/// be no label.
 const PERSON: &str = "spreadgroup.com/record-person";
 /// The label with the UID of the request.
 const REQUEST: &str = "spreadgroup.com/record-request";
@@ -85,14 +87,25 @@ impl Record {
         let namespace = metadata.namespace.clone().unwrap_or_default();
         let uid = metadata.uid.clone().unwrap_or_default();
         let user = request.spec.user_info.as_ref();
-        let person = digest(user.map(UserInfo::name).unwrap_or_default().as_bytes()).chars().take(DIGITS).collect();
+        let person = digest(user.map(UserInfo::name).unwrap_or_default().as_bytes())
+            .chars()
+            .take(DIGITS)
+            .collect();
         let labels = [(NAMESPACE, namespace), (PERSON, person), (REQUEST, uid)];
         let metadata = ObjectMeta {
             name: Some(format!("{PREFIX}{}", deletion.uid)),
-            labels: Some(labels.into_iter().map(|(label, value)| (label.to_owned(), value)).collect()),
+            labels: Some(
+                labels
+                    .into_iter()
+                    .map(|(label, value)| (label.to_owned(), value))
+                    .collect(),
+            ),
             ..ObjectMeta::default()
         };
-        Self { metadata, parts: parts(deletion, request, grants) }
+        Self {
+            metadata,
+            parts: parts(deletion, request, grants),
+        }
     }
 
     /// The record as JSON that stands whole in a line of the log.
@@ -112,17 +125,39 @@ impl Record {
 
     /// Selects the records of the same person in the same namespace.
     fn siblings(&self) -> String {
-        let labels = self.metadata.labels.iter().flatten().filter(|(label, _)| *label != REQUEST);
-        labels.map(|(label, value)| format!("{label}={value}")).collect::<Vec<_>>().join(",")
+        let labels = self
+            .metadata
+            .labels
+            .iter()
+            .flatten()
+            .filter(|(label, _)| *label != REQUEST);
+        labels
+            .map(|(label, value)| format!("{label}={value}"))
+            .collect::<Vec<_>>()
+            .join(",")
     }
 }
 
-fn parts(deletion: Deletion<'_>, request: &AccessRequest, grants: &[AccessGrant]) -> Vec<Part<'static>> {
-    let AccessRequest { metadata, spec, status } = request;
-    let Deletion { kind, name, uid, by, at, review_uid } = deletion;
+fn parts(
+    deletion: Deletion<'_>,
+    request: &AccessRequest,
+    grants: &[AccessGrant],
+) -> Vec<Part<'static>> {
+    let AccessRequest {
+        metadata,
+        spec,
+        status,
+    } = request;
+    let Deletion {
+        kind,
+        name,
+        uid,
+        by,
+        at,
+        review_uid,
+    } = deletion;
     let status = status.clone().unwrap_or_default();
-    let deleted =
-        json!({"kind": kind, "name": name, "uid": uid, "at": Time(at), "by": user(Some(by)), "reviewUID": review_uid});
+    let deleted = json!({"kind": kind, "name": name, "uid": uid, "at": Time(at), "by": user(Some(by)), "reviewUID": review_uid});
     let asked = json!({
         "namespace": metadata.namespace, "name": metadata.name, "uid": metadata.uid, "created": metadata.creation_timestamp,
         "user": user(spec.user_info.as_ref()), "createdBy": user(spec.created_by.as_ref()),
@@ -138,8 +173,18 @@ fn parts(deletion: Deletion<'_>, request: &AccessRequest, grants: &[AccessGrant]
     vec![
         ("deleted", deleted.to_string()),
         ("request", asked.to_string()),
-        ("spec", json(&AccessRequestSpec { user_info: None, created_by: None, ..spec.clone() })),
-        ("grants", json(&grants.iter().map(answer).collect::<Vec<_>>())),
+        (
+            "spec",
+            json(&AccessRequestSpec {
+                user_info: None,
+                created_by: None,
+                ..spec.clone()
+            }),
+        ),
+        (
+            "grants",
+            json(&grants.iter().map(answer).collect::<Vec<_>>()),
+        ),
         ("uses", json(&status.uses)),
         ("denied", json(&status.denied)),
         ("emergency", json(&status.emergency)),
@@ -150,10 +195,19 @@ fn parts(deletion: Deletion<'_>, request: &AccessRequest, grants: &[AccessGrant]
 
 /// Somebody, without her groups.
 fn user(info: Option<&UserInfo>) -> serde_json::Value {
-    info.map_or(serde_json::Value::Null, |info| json!({"username": info.username, "uid": info.uid}))
+    info.map_or(
+        serde_json::Value::Null,
+        |info| json!({"username": info.username, "uid": info.uid}),
+    )
 }
 
-fn answer(AccessGrant { metadata, spec, status }: &AccessGrant) -> serde_json::Value {
+fn answer(
+    AccessGrant {
+        metadata,
+        spec,
+        status,
+    }: &AccessGrant,
+) -> serde_json::Value {
     json!({
         "name": metadata.name, "uid": metadata.uid, "created": metadata.creation_timestamp, "status": status,
         "by": user(spec.granted_by.as_ref()), "validFor": spec.valid_for, "reason": spec.reason,
@@ -168,14 +222,22 @@ fn json(value: &impl Serialize) -> String {
 impl Records {
     /// Records in this namespace, kept as long as finished requests.
     pub fn new(client: Client, namespace: &str, keep: Keep) -> Self {
-        Self { api: Api::namespaced(client, namespace), keep: keep.finished, slow: Arc::default() }
+        Self {
+            api: Api::namespaced(client, namespace),
+            keep: keep.finished,
+            slow: Arc::default(),
+        }
     }
 
-    /// How long one of the cluster's own controllers waits for a record. Where it just waited in vain, less: a namespace
-    /// ends one deletion after another, and must end all the same.
+    /// How long one of the cluster's own controllers waits for a record. Where it just waited in
+    /// vain, less: a namespace ends one deletion after another, and must end all the same.
     pub fn patience(&self) -> Duration {
         let slow = *self.slow.lock().unwrap_or_else(PoisonError::into_inner);
-        if slow.is_some_and(|since| since.elapsed() < REMEMBERED_FOR) { SHORT_RECORD_TIMEOUT } else { RECORD_TIMEOUT }
+        if slow.is_some_and(|since| since.elapsed() < REMEMBERED_FOR) {
+            SHORT_RECORD_TIMEOUT
+        } else {
+            RECORD_TIMEOUT
+        }
     }
 
     /// Remembers that a controller waited in vain.
@@ -183,8 +245,8 @@ impl Records {
         *self.slow.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Keeps a record, in the place of an earlier one of the same deletion; then deletes the oldest of that person and
-    /// namespace where there are too many.
+    /// Keeps a record, in the place of an earlier one of the same deletion; then deletes the oldest
+    /// of that person and namespace where there are too many.
     ///
     /// # Errors
     /// It is not kept.
@@ -199,7 +261,10 @@ impl Records {
             created => drop(created?),
         }
         if let Err(error) = self.prune(&record.siblings(), now).await {
-            warn!(error = crate::chain(&error), "records that are too many could not be deleted; the clean-up will");
+            warn!(
+                error = crate::chain(&error),
+                "records that are too many could not be deleted; the clean-up will"
+            );
         }
         Ok(())
     }
@@ -213,7 +278,10 @@ impl Records {
     }
 
     async fn prune(&self, selector: &str, now: Timestamp) -> Result<(), kube::Error> {
-        let all = self.api.list_metadata(&ListParams::default().labels(selector)).await?;
+        let all = self
+            .api
+            .list_metadata(&ListParams::default().labels(selector))
+            .await?;
         let all: Vec<Kept> = all.items.iter().filter_map(kept).collect();
         for name in kept::surplus(&all, self.keep, now) {
             self.delete(&name).await?;
@@ -233,7 +301,16 @@ impl Records {
 /// A record, by its metadata alone. What is called otherwise is not ours to delete.
 fn kept(object: &PartialObjectMeta<ConfigMap>) -> Option<Kept> {
     let label = |label: &str| object.labels().get(label).cloned();
-    let name = object.metadata.name.clone().filter(|name| name.starts_with(PREFIX))?;
+    let name = object
+        .metadata
+        .name
+        .clone()
+        .filter(|name| name.starts_with(PREFIX))?;
     let since = object.metadata.creation_timestamp.as_ref()?.0;
-    Some(Kept { name, namespace: label(NAMESPACE)?, person: label(PERSON)?, since })
+    Some(Kept {
+        name,
+        namespace: label(NAMESPACE)?,
+        person: label(PERSON)?,
+        since,
+    })
 }

@@ -1,7 +1,9 @@
-//! Seals: proof that a request, a grant or a policy was admitted by a server with our key, and has not changed since.
+//! Seals: proof that a request, a grant or a policy was admitted by a server with our key, and has
+//! not changed since.
 //!
-//! While our webhooks are away, whoever may create such objects could write anything into them. What was written then has
-//! no seal, or a wrong one: when we are back it permits nothing, and what it forbids stays forbidden.
+//! While our webhooks are away, whoever may create such objects could write anything into them.
+//! What was written then has no seal, or a wrong one: when we are back it permits nothing, and what
+//! it forbids stays forbidden.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,12 +22,14 @@ use tokio::sync::watch;
 pub use super::keys::KeysError;
 use super::keys::{Key, Keys, What};
 
-/// The annotation with the seal of a request or a policy, and with a grant's under a newer key than it was sealed with
-/// first: when it was sealed, a blank, and the code. It is not in the spec, which never changes.
+/// The annotation with the seal of a request or a policy, and with a grant's under a newer key than
+/// it was sealed with first: when it was sealed, a blank, and the code. It is not in the spec,
+/// which never changes.
 pub const SEAL: &str = "spreadgroup.com/seal";
 
-/// A new object has no UID before it is stored. So its seal says when it was sealed, and is one for what was created at that
-/// time only: nothing that was seen before can be stored again. Clocks differ, and other webhooks take their time.
+/// A new object has no UID before it is stored. So its seal says when it was sealed, and is one for
+/// what was created at that time only: nothing that was seen before can be stored again. Clocks
+/// differ, and other webhooks take their time.
 const CREATED_WITHIN: SignedDuration = SignedDuration::from_mins(2);
 
 /// Whatever else is ever signed with a key must begin otherwise.
@@ -61,7 +65,11 @@ impl Sealed {
 
 impl From<Sealed> for access::Seal {
     fn from(sealed: Sealed) -> Self {
-        if sealed.is_good() { Self::Good } else { Self::Broken }
+        if sealed.is_good() {
+            Self::Good
+        } else {
+            Self::Broken
+        }
     }
 }
 
@@ -72,12 +80,20 @@ impl Sealer {
     /// The file cannot be read, or has no key or a short one.
     pub fn load(file: PathBuf) -> Result<Self, KeysError> {
         let keys = ArcSwap::from_pointee(Keys::read(&file)?);
-        Ok(Self { file: Some(file), keys, changed: watch::channel(()).0 })
+        Ok(Self {
+            file: Some(file),
+            keys,
+            changed: watch::channel(()).0,
+        })
     }
 
     /// One that seals nothing and believes everything.
     pub fn off() -> Self {
-        Self { file: None, keys: ArcSwap::default(), changed: watch::channel(()).0 }
+        Self {
+            file: None,
+            keys: ArcSwap::default(),
+            changed: watch::channel(()).0,
+        }
     }
 
     /// Whether it seals.
@@ -111,10 +127,12 @@ impl Sealer {
     /// What has to be sealed anew before older keys can go; `None` where there is one key.
     pub fn renewal(&self) -> Option<Renewal<'_>> {
         let keys = self.keys.load_full();
-        keys.is_more_than_one().then_some(Renewal { sealer: self, keys })
+        keys.is_more_than_one()
+            .then_some(Renewal { sealer: self, keys })
     }
 
-    /// A tag of something that is no object, which begins with a purpose of its own; `None` where there is no key.
+    /// A tag of something that is no object, which begins with a purpose of its own; `None` where
+    /// there is no key.
     pub fn tag(&self, content: &[u8]) -> Option<String> {
         self.sign(What::Policy, content)
     }
@@ -130,7 +148,12 @@ impl Sealer {
     }
 
     /// The seal of an answer to a request; `None` where nothing is sealed.
-    pub fn seal_grant(&self, grant: &AccessGrant, request: &AccessRequest, at: Timestamp) -> Option<objects::Seal> {
+    pub fn seal_grant(
+        &self,
+        grant: &AccessGrant,
+        request: &AccessRequest,
+        at: Timestamp,
+    ) -> Option<objects::Seal> {
         // Kubernetes writes whole seconds.
         let at = Time(Timestamp::from_second(at.as_second()).unwrap_or(at));
         let mac = self.sign(What::Access, &of_grant(grant, request, &at)?)?;
@@ -143,9 +166,14 @@ impl Sealer {
         self.mark(What::Access, &at, &of_request(request, &at)?)
     }
 
-    /// The seal of a policy that has this generation once it is stored, and was or is created then; `None` where nothing is
-    /// sealed.
-    pub fn seal_policy(&self, policy: &AccessPolicy, generation: i64, created: Timestamp) -> Option<String> {
+    /// The seal of a policy that has this generation once it is stored, and was or is created then;
+    /// `None` where nothing is sealed.
+    pub fn seal_policy(
+        &self,
+        policy: &AccessPolicy,
+        generation: i64,
+        created: Timestamp,
+    ) -> Option<String> {
         let at = Time(created);
         self.mark(What::Policy, &at, &of_policy(policy, generation, &at)?)
     }
@@ -153,40 +181,53 @@ impl Sealer {
     /// The seal of a grant under the key that seals now; `None` where it has none that is good.
     pub fn renew_grant(&self, grant: &AccessGrant, request: &AccessRequest) -> Option<String> {
         let at = &grant.spec.seal.as_ref()?.at;
-        self.mark(What::Access, at, &of_grant(grant, request, at)?).filter(|_| self.grant(grant, request).is_good())
+        self.mark(What::Access, at, &of_grant(grant, request, at)?)
+            .filter(|_| self.grant(grant, request).is_good())
     }
 
     /// The same of a request.
     pub fn renew_request(&self, request: &AccessRequest) -> Option<String> {
         let Mark { at, .. } = Mark::of(&request.metadata)?;
-        self.mark(What::Access, &at, &of_request(request, &at)?).filter(|_| self.request(request).is_good())
+        self.mark(What::Access, &at, &of_request(request, &at)?)
+            .filter(|_| self.request(request).is_good())
     }
 
     /// The same of a policy.
     pub fn renew_policy(&self, policy: &AccessPolicy) -> Option<String> {
-        let (Mark { at, .. }, generation) = (Mark::of(&policy.metadata)?, policy.metadata.generation?);
-        self.mark(What::Policy, &at, &of_policy(policy, generation, &at)?).filter(|_| self.policy(policy).is_good())
+        let (Mark { at, .. }, generation) =
+            (Mark::of(&policy.metadata)?, policy.metadata.generation?);
+        self.mark(What::Policy, &at, &of_policy(policy, generation, &at)?)
+            .filter(|_| self.policy(policy).is_good())
     }
 
     /// What the seal of a grant proves about it and the request that it names.
     pub fn grant(&self, grant: &AccessGrant, request: &AccessRequest) -> Sealed {
-        let first =
-            grant.spec.seal.as_ref().and_then(|seal| Some(Mark { at: seal.at.clone(), mac: unhex(&seal.mac)? }));
+        let first = grant.spec.seal.as_ref().and_then(|seal| {
+            Some(Mark {
+                at: seal.at.clone(),
+                mac: unhex(&seal.mac)?,
+            })
+        });
         // Since when it counts stands in the spec.
-        let renewed = Mark::of(&grant.metadata).filter(|mark| first.as_ref().is_some_and(|first| first.at == mark.at));
+        let renewed = Mark::of(&grant.metadata)
+            .filter(|mark| first.as_ref().is_some_and(|first| first.at == mark.at));
         let marks = first.into_iter().chain(renewed);
         self.look(What::Access, marks, |at| of_grant(grant, request, at))
     }
 
     /// What the seal of a request proves about it.
     pub fn request(&self, request: &AccessRequest) -> Sealed {
-        self.look(What::Access, created_then(&request.metadata), |at| of_request(request, at))
+        self.look(What::Access, created_then(&request.metadata), |at| {
+            of_request(request, at)
+        })
     }
 
     /// What the seal of a policy proves about it.
     pub fn policy(&self, policy: &AccessPolicy) -> Sealed {
         let generation = policy.metadata.generation.unwrap_or_default();
-        self.look(What::Policy, created_then(&policy.metadata), |at| of_policy(policy, generation, at))
+        self.look(What::Policy, created_then(&policy.metadata), |at| {
+            of_policy(policy, generation, at)
+        })
     }
 
     fn sign(&self, what: What, content: &[u8]) -> Option<String> {
@@ -208,8 +249,15 @@ impl Sealer {
         if !self.is_on() {
             return Sealed::Newest;
         }
-        let proofs: Vec<_> = marks.into_iter().filter_map(|mark| Some((content(&mark.at)?, mark.mac))).collect();
-        let good = |key: &Key| proofs.iter().any(|(content, mac)| hmac::verify(key.of(what), content, mac).is_ok());
+        let proofs: Vec<_> = marks
+            .into_iter()
+            .filter_map(|mark| Some((content(&mark.at)?, mark.mac)))
+            .collect();
+        let good = |key: &Key| {
+            proofs
+                .iter()
+                .any(|(content, mac)| hmac::verify(key.of(what), content, mac).is_ok())
+        };
         let keys = self.keys.load();
         match keys.newest() {
             Some(newest) if good(newest) => Sealed::Newest,
@@ -227,11 +275,13 @@ pub struct Renewal<'a> {
 }
 
 impl Renewal<'_> {
-    /// Nothing counts by an older key alone any more: those that the file has no more are forgotten, unless it changed
-    /// meanwhile.
+    /// Nothing counts by an older key alone any more: those that the file has no more are
+    /// forgotten, unless it changed meanwhile.
     pub fn done(self) {
         if self.keys.is_retiring() {
-            self.sealer.keys.compare_and_swap(&self.keys, Arc::new(self.keys.retired()));
+            self.sealer
+                .keys
+                .compare_and_swap(&self.keys, Arc::new(self.keys.retired()));
         }
     }
 }
@@ -246,7 +296,10 @@ struct Mark {
 impl Mark {
     fn of(metadata: &ObjectMeta) -> Option<Self> {
         let (at, mac) = annotated(metadata)?.split_once(' ')?;
-        Some(Self { at: Time(at.parse().ok()?), mac: unhex(mac)? })
+        Some(Self {
+            at: Time(at.parse().ok()?),
+            mac: unhex(mac)?,
+        })
     }
 }
 
@@ -261,13 +314,23 @@ pub fn annotated(metadata: &ObjectMeta) -> Option<&str> {
     metadata.annotations.as_ref()?.get(SEAL).map(String::as_str)
 }
 
-/// Everything that a seal of a grant vouches for, so that no two different answers have the same bytes. `None` where the
-/// request has no UID, so that it is none that is stored.
+/// Everything that a seal of a grant vouches for, so that no two different answers have the same
+/// bytes. `None` where the request has no UID, so that it is none that is stored.
 fn of_grant(grant: &AccessGrant, request: &AccessRequest, at: &Time) -> Option<Vec<u8>> {
     let fields = (
-        (GRANT, &request.metadata.namespace, &request.metadata.name, request.metadata.uid.as_ref()?),
+        (
+            GRANT,
+            &request.metadata.namespace,
+            &request.metadata.name,
+            request.metadata.uid.as_ref()?,
+        ),
         digested(&request.spec)?,
-        (&grant.metadata.namespace, &grant.spec.grant_for, &grant.spec.request_uid, &grant.spec.granted_by),
+        (
+            &grant.metadata.namespace,
+            &grant.spec.grant_for,
+            &grant.spec.request_uid,
+            &grant.spec.granted_by,
+        ),
         (&grant.spec.valid_for, &grant.spec.reason, &grant.status, at),
     );
     serde_json::to_vec(&fields).ok()
@@ -275,7 +338,13 @@ fn of_grant(grant: &AccessGrant, request: &AccessRequest, at: &Time) -> Option<V
 
 /// The same of a request. Its name may not be known yet when it is sealed (`generateName`).
 fn of_request(request: &AccessRequest, at: &Time) -> Option<Vec<u8>> {
-    serde_json::to_vec(&(REQUEST, request.metadata.namespace.as_ref()?, digested(&request.spec)?, at)).ok()
+    serde_json::to_vec(&(
+        REQUEST,
+        request.metadata.namespace.as_ref()?,
+        digested(&request.spec)?,
+        at,
+    ))
+    .ok()
 }
 
 /// The same of a policy. By its generation no older content of it comes back.
@@ -284,7 +353,11 @@ fn of_policy(policy: &AccessPolicy, generation: i64, at: &Time) -> Option<Vec<u8
 }
 
 fn digested(spec: &impl Serialize) -> Option<String> {
-    Some(hex(digest::digest(&digest::SHA256, &serde_json::to_vec(spec).ok()?).as_ref()))
+    Some(hex(digest::digest(
+        &digest::SHA256,
+        &serde_json::to_vec(spec).ok()?,
+    )
+    .as_ref()))
 }
 
 /// In hexadecimal digits.
@@ -298,11 +371,20 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digit = |byte: &u8| {
+        char::from(*byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
     let digits: Vec<u8> = text.as_bytes().iter().map(digit).collect::<Option<_>>()?;
     let pairs = digits.chunks_exact(2);
     let whole = pairs.remainder().is_empty();
-    let bytes = pairs.map(|pair| pair.iter().fold(0_u8, |byte, digit| byte.wrapping_shl(4) | digit)).collect();
+    let bytes = pairs
+        .map(|pair| {
+            pair.iter()
+                .fold(0_u8, |byte, digit| byte.wrapping_shl(4) | digit)
+        })
+        .collect();
     whole.then_some(bytes)
 }
 
@@ -348,22 +430,35 @@ mod tests {
     }
 
     fn looked_at(sealer: &Sealer, grant: &Value, request: &Value) -> Sealed {
-        sealer.grant(&serde_json::from_value(grant.clone()).unwrap(), &serde_json::from_value(request.clone()).unwrap())
+        sealer.grant(
+            &serde_json::from_value(grant.clone()).unwrap(),
+            &serde_json::from_value(request.clone()).unwrap(),
+        )
     }
 
     fn sealed(sealer: &Sealer) -> Value {
         let mut object: AccessGrant = serde_json::from_value(grant()).unwrap();
         let request: AccessRequest = serde_json::from_value(request()).unwrap();
-        object.spec.seal = sealer.seal_grant(&object, &request, "2026-11-23T15:00:00.123456789Z".parse().unwrap());
+        object.spec.seal = sealer.seal_grant(
+            &object,
+            &request,
+            "2026-11-23T15:00:00.123456789Z".parse().unwrap(),
+        );
         serde_json::to_value(object).unwrap()
     }
 
     #[test]
     fn a_sealed_grant_is_believed_and_an_unsealed_one_is_not() {
         let sealer = sealer(KEY);
-        assert_eq!(checked(&sealer, &sealed(&sealer), &request()), access::Seal::Good);
+        assert_eq!(
+            checked(&sealer, &sealed(&sealer), &request()),
+            access::Seal::Good
+        );
         assert_eq!(checked(&sealer, &grant(), &request()), access::Seal::Broken);
-        assert_eq!(checked(&Sealer::off(), &grant(), &request()), access::Seal::Good);
+        assert_eq!(
+            checked(&Sealer::off(), &grant(), &request()),
+            access::Seal::Good
+        );
     }
 
     // B5, D10
@@ -385,10 +480,18 @@ mod tests {
     #[case::of_a_longer_one("request", "/spec/validFor", json!("2h"))]
     #[case::of_a_re_created_one("request", "/metadata/uid", json!("ask-2"))]
     #[case::of_one_without_a_uid("request", "/metadata/uid", json!(null))]
-    fn whatever_was_changed_breaks_the_seal(#[case] which: &str, #[case] pointer: &str, #[case] value: Value) {
+    fn whatever_was_changed_breaks_the_seal(
+        #[case] which: &str,
+        #[case] pointer: &str,
+        #[case] value: Value,
+    ) {
         let sealer = sealer(KEY);
         let (mut grant, mut request) = (sealed(&sealer), request());
-        let object = if which == "grant" { &mut grant } else { &mut request };
+        let object = if which == "grant" {
+            &mut grant
+        } else {
+            &mut request
+        };
         let (parent, key) = pointer.rsplit_once('/').unwrap();
         object.pointer_mut(parent).unwrap()[key] = value;
         assert_eq!(checked(&sealer, &grant, &request), access::Seal::Broken);
@@ -397,15 +500,24 @@ mod tests {
     #[test]
     fn another_key_seals_nothing_that_is_believed_and_an_old_one_is_believed_while_it_is_listed() {
         let old = sealed(&sealer(OLD));
-        assert_eq!(checked(&sealer(KEY), &old, &request()), access::Seal::Broken);
+        assert_eq!(
+            checked(&sealer(KEY), &old, &request()),
+            access::Seal::Broken
+        );
         let both = sealer(&format!("{KEY}\n{OLD}\n"));
         assert_eq!(checked(&both, &old, &request()), access::Seal::Good);
-        assert_eq!(checked(&sealer(KEY), &sealed(&both), &request()), access::Seal::Good, "the first one seals");
+        assert_eq!(
+            checked(&sealer(KEY), &sealed(&both), &request()),
+            access::Seal::Good,
+            "the first one seals"
+        );
     }
 
     fn filed(sealer: &Sealer) -> AccessRequest {
         let mut object: AccessRequest = serde_json::from_value(request()).unwrap();
-        object.metadata.annotations = sealer.seal_request(&object, now()).map(|seal| [(SEAL.to_owned(), seal)].into());
+        object.metadata.annotations = sealer
+            .seal_request(&object, now())
+            .map(|seal| [(SEAL.to_owned(), seal)].into());
         object.metadata.creation_timestamp = Some(Time(now()));
         object
     }
@@ -421,8 +533,9 @@ mod tests {
             "spec": {"effect": "Allow", "namespaces": ["a"], "subresources": ["exec"]},
         }))
         .unwrap();
-        object.metadata.annotations =
-            sealer.seal_policy(&object, 2, now()).map(|seal| [(SEAL.to_owned(), seal)].into());
+        object.metadata.annotations = sealer
+            .seal_policy(&object, 2, now())
+            .map(|seal| [(SEAL.to_owned(), seal)].into());
         object
     }
 
@@ -466,8 +579,14 @@ mod tests {
     fn the_seal_of_one_kind_is_none_of_another() {
         let sealer = sealer(KEY);
         let (mut request, mut policy) = (filed(&sealer), policy(&sealer));
-        std::mem::swap(&mut request.metadata.annotations, &mut policy.metadata.annotations);
-        assert_eq!((sealer.request(&request), sealer.policy(&policy)), (Sealed::Not, Sealed::Not));
+        std::mem::swap(
+            &mut request.metadata.annotations,
+            &mut policy.metadata.annotations,
+        );
+        assert_eq!(
+            (sealer.request(&request), sealer.policy(&policy)),
+            (Sealed::Not, Sealed::Not)
+        );
     }
 
     // K22
@@ -475,13 +594,25 @@ mod tests {
     #[case::the_first("", "epoch 0123456789abcdef\n")]
     #[case::another("epoch 0123456789abcdef\n", "epoch fedcba9876543210\n")]
     #[case::none_any_more("epoch 0123456789abcdef\n", "")]
-    fn a_new_epoch_ends_requests_and_grants_and_no_policy(#[case] before: &str, #[case] after: &str) {
+    fn a_new_epoch_ends_requests_and_grants_and_no_policy(
+        #[case] before: &str,
+        #[case] after: &str,
+    ) {
         let before = sealer(&format!("{before}{KEY}"));
         let after = sealer(&format!("{KEY}\n{after}"));
         let (grant, request, policy) = (sealed(&before), filed(&before), policy(&before));
-        assert_eq!(looked_at(&before, &grant, &super::tests::request()), Sealed::Newest);
-        assert_eq!(looked_at(&after, &grant, &super::tests::request()), Sealed::Not);
-        assert_eq!((after.request(&request), after.policy(&policy)), (Sealed::Not, Sealed::Newest));
+        assert_eq!(
+            looked_at(&before, &grant, &super::tests::request()),
+            Sealed::Newest
+        );
+        assert_eq!(
+            looked_at(&after, &grant, &super::tests::request()),
+            Sealed::Not
+        );
+        assert_eq!(
+            (after.request(&request), after.policy(&policy)),
+            (Sealed::Not, Sealed::Newest)
+        );
     }
 
     #[test]
@@ -492,7 +623,10 @@ mod tests {
         assert_eq!(both.grant(&grant, &request), Sealed::Older);
         let seal = both.renew_grant(&grant, &request).unwrap();
         grant.metadata.annotations = Some([(SEAL.to_owned(), seal)].into());
-        assert_eq!((both.grant(&grant, &request), new.grant(&grant, &request)), (Sealed::Newest, Sealed::Newest));
+        assert_eq!(
+            (both.grant(&grant, &request), new.grant(&grant, &request)),
+            (Sealed::Newest, Sealed::Newest)
+        );
         grant.spec.seal.as_mut().unwrap().at = Time("2026-11-24T15:00:00Z".parse().unwrap());
         assert_eq!(new.grant(&grant, &request), Sealed::Not);
     }
@@ -501,7 +635,10 @@ mod tests {
     fn what_has_no_good_seal_is_not_sealed_anew() {
         let both = sealer(&format!("{KEY}\n{OLD}"));
         let grant: AccessGrant = serde_json::from_value(grant()).unwrap();
-        assert_eq!(both.renew_grant(&grant, &serde_json::from_value(request()).unwrap()), None);
+        assert_eq!(
+            both.renew_grant(&grant, &serde_json::from_value(request()).unwrap()),
+            None
+        );
     }
 
     #[test]
@@ -541,7 +678,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("key");
         std::fs::write(&file, content).unwrap();
-        assert!(Sealer::load(file).unwrap_err().to_string().contains("one line \"epoch TEXT\""));
+        assert!(
+            Sealer::load(file)
+                .unwrap_err()
+                .to_string()
+                .contains("one line \"epoch TEXT\"")
+        );
     }
 
     #[rstest]
@@ -553,7 +695,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("key");
         std::fs::write(&file, content).unwrap();
-        assert!(Sealer::load(file).unwrap_err().to_string().contains("one key a line"));
-        assert!(Sealer::load(dir.path().join("none")).unwrap_err().to_string().contains("cannot read"));
+        assert!(
+            Sealer::load(file)
+                .unwrap_err()
+                .to_string()
+                .contains("one key a line")
+        );
+        assert!(
+            Sealer::load(dir.path().join("none"))
+                .unwrap_err()
+                .to_string()
+                .contains("cannot read")
+        );
     }
 }

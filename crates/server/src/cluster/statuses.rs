@@ -1,5 +1,5 @@
-//! Adds a fact to the status of a request, on what is stored now: all else in it stays as it is. Nothing is decided by what is
-//! written here.
+//! Adds a fact to the status of a request, on what is stored now: all else in it stays as it is.
+//! Nothing is decided by what is written here.
 
 use std::time::Duration;
 
@@ -26,7 +26,8 @@ pub struct Which<'a> {
     pub uid: &'a str,
 }
 
-/// Changes the status as `change` has it, which returns whether there is anything to write, and tries for a while.
+/// Changes the status as `change` has it, which returns whether there is anything to write, and
+/// tries for a while.
 ///
 /// # Errors
 /// The API server did not take it in 30 seconds.
@@ -39,7 +40,11 @@ pub async fn amend_patiently(
     let written = async {
         let mut pause = FIRST_PAUSE;
         while let Err(error) = amend(&api, which, &change).await {
-            debug!(request = which.name, error = crate::chain(&error), "the status is not written yet");
+            debug!(
+                request = which.name,
+                error = crate::chain(&error),
+                "the status is not written yet"
+            );
             sleep(pause).await;
             pause = pause.saturating_mul(2).min(MAX_PAUSE);
         }
@@ -52,11 +57,18 @@ async fn amend(
     which: Which<'_>,
     change: impl Fn(&mut AccessRequestStatus) -> bool,
 ) -> Result<(), kube::Error> {
-    let Some(mut object) = api.get_opt(which.name).await? else { return Ok(()) };
-    if object.metadata.uid.as_deref() != Some(which.uid) || !object.status.as_mut().is_some_and(change) {
+    let Some(mut object) = api.get_opt(which.name).await? else {
+        return Ok(());
+    };
+    if object.metadata.uid.as_deref() != Some(which.uid)
+        || !object.status.as_mut().is_some_and(change)
+    {
         return Ok(());
     }
-    match api.replace_status(which.name, &PostParams::default(), &object).await {
+    match api
+        .replace_status(which.name, &PostParams::default(), &object)
+        .await
+    {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         other => other.map(drop),
     }

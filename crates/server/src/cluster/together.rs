@@ -1,7 +1,7 @@
 //! One read for all who wait for it.
 //!
-//! Whoever asks gets what a read says that began after they asked: as live as a read of their own. But many who ask at once
-//! cost the API server, and our memory, two reads and not one each.
+//! Whoever asks gets what a read says that began after they asked: as live as a read of their own.
+//! But many who ask at once cost the API server, and our memory, two reads and not one each.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -33,11 +33,15 @@ pub enum TogetherError {
 }
 
 impl<T: Clone> Together<T> {
-    /// Reads, or waits for the read of somebody else that begins from now on. None takes longer than [`READ_TIMEOUT`].
+    /// Reads, or waits for the read of somebody else that begins from now on. None takes longer
+    /// than [`READ_TIMEOUT`].
     ///
     /// # Errors
     /// The read failed: for all who asked before it began.
-    pub async fn get<E: From<TogetherError>>(&self, read: impl AsyncFnOnce() -> Result<T, E>) -> Result<T, E> {
+    pub async fn get<E: From<TogetherError>>(
+        &self,
+        read: impl AsyncFnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
         let before = self.begun.load(Ordering::SeqCst);
         // One after the other, in the order of arrival.
         let mut last = self.last.lock().await;
@@ -47,7 +51,9 @@ impl<T: Clone> Together<T> {
             return said.clone().ok_or_else(|| TogetherError::Shared.into());
         }
         let number = self.begun.fetch_add(1, Ordering::SeqCst).saturating_add(1);
-        let said = timeout(READ_TIMEOUT, read()).await.unwrap_or_else(|_elapsed| Err(TogetherError::Timeout.into()));
+        let said = timeout(READ_TIMEOUT, read())
+            .await
+            .unwrap_or_else(|_elapsed| Err(TogetherError::Timeout.into()));
         *last = Some((number, said.as_ref().ok().cloned()));
         said
     }
@@ -82,7 +88,11 @@ mod tests {
 
     impl Source {
         fn new() -> Arc<Self> {
-            Arc::new(Self { value: AtomicUsize::new(1), reads: AtomicUsize::new(0), gate: Semaphore::new(0) })
+            Arc::new(Self {
+                value: AtomicUsize::new(1),
+                reads: AtomicUsize::new(0),
+                gate: Semaphore::new(0),
+            })
         }
 
         /// What was true when the read began.
@@ -90,11 +100,18 @@ mod tests {
             let value = self.value.load(Ordering::SeqCst);
             self.reads.fetch_add(1, Ordering::SeqCst);
             self.gate.acquire().await.unwrap().forget();
-            if value == 0 { Err(Failed::Own) } else { Ok(value) }
+            if value == 0 {
+                Err(Failed::Own)
+            } else {
+                Ok(value)
+            }
         }
     }
 
-    fn ask(together: &Arc<Together<usize>>, source: &Arc<Source>) -> tokio::task::JoinHandle<Result<usize, Failed>> {
+    fn ask(
+        together: &Arc<Together<usize>>,
+        source: &Arc<Source>,
+    ) -> tokio::task::JoinHandle<Result<usize, Failed>> {
         let (together, source) = (Arc::clone(together), Arc::clone(source));
         tokio::spawn(async move { together.get(async || source.read().await).await })
     }
@@ -122,7 +139,11 @@ mod tests {
         }
         assert_eq!(source.reads.load(Ordering::SeqCst), 2);
         source.value.store(3, Ordering::SeqCst);
-        assert_eq!(ask(&together, &source).await.unwrap(), Ok(3), "nothing is kept for those who ask later");
+        assert_eq!(
+            ask(&together, &source).await.unwrap(),
+            Ok(3),
+            "nothing is kept for those who ask later"
+        );
     }
 
     #[tokio::test]
@@ -160,7 +181,10 @@ mod tests {
         let first = ask(&together, &source);
         until(|| source.reads.load(Ordering::SeqCst) == 1).await;
         let second = ask(&together, &source);
-        assert_eq!(first.await.unwrap(), Err(Failed::Together(TogetherError::Timeout)));
+        assert_eq!(
+            first.await.unwrap(),
+            Err(Failed::Together(TogetherError::Timeout))
+        );
         source.gate.add_permits(1);
         assert_eq!(second.await.unwrap(), Ok(1));
     }

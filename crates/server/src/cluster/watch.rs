@@ -43,16 +43,28 @@ impl Synced {
 }
 
 /// Drains the watches into index and store, and tells when their lists are complete. Never ends.
-pub async fn run(clients: Clients, index: Arc<Index>, store: Arc<PolicyStore>, synced: watch::Sender<Synced>) {
-    let requests =
-        drain::<AccessRequest>(&clients.requests, &index, || synced.send_modify(|synced| synced.requests = true));
-    let grants = drain::<AccessGrant>(&clients.grants, &index, || synced.send_modify(|synced| synced.grants = true));
-    let policies = policies::watch(&clients.requests, &store, || synced.send_modify(|synced| synced.policies = true));
+pub async fn run(
+    clients: Clients,
+    index: Arc<Index>,
+    store: Arc<PolicyStore>,
+    synced: watch::Sender<Synced>,
+) {
+    let requests = drain::<AccessRequest>(&clients.requests, &index, || {
+        synced.send_modify(|synced| synced.requests = true)
+    });
+    let grants = drain::<AccessGrant>(&clients.grants, &index, || {
+        synced.send_modify(|synced| synced.grants = true)
+    });
+    let policies = policies::watch(&clients.requests, &store, || {
+        synced.send_modify(|synced| synced.policies = true)
+    });
     tokio::join!(requests, grants, policies);
 }
 
 /// What the index holds.
-trait Indexed: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static {
+trait Indexed:
+    Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static
+{
     /// Takes an event. True when a list has become complete.
     fn apply(index: &Index, event: Event<Self>) -> bool;
     /// Forgets an object that cannot be decoded.
@@ -81,7 +93,9 @@ async fn drain<K: Indexed>(client: &Client, index: &Index, complete: impl Fn()) 
     let seconds = u32::try_from(WATCH_TIMEOUT.as_secs()).unwrap_or(30);
     // Each object on its own: one that cannot be decoded must not stop the others.
     let api: Api<DeserializeGuard<K>> = Api::all(client.clone());
-    let mut events = watcher(api, Config::default().timeout(seconds)).default_backoff().boxed();
+    let mut events = watcher(api, Config::default().timeout(seconds))
+        .default_backoff()
+        .boxed();
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
@@ -90,7 +104,9 @@ async fn drain<K: Indexed>(client: &Client, index: &Index, complete: impl Fn()) 
                     complete();
                 }
             }
-            Err(error) => warn!(kind = %K::kind(&()), error = crate::chain(&error), "the watch failed; restarting it"),
+            Err(error) => {
+                warn!(kind = %K::kind(&()), error = crate::chain(&error), "the watch failed; restarting it")
+            }
         }
     }
 }
@@ -104,7 +120,11 @@ fn apply<K: Indexed>(index: &Index, event: Event<DeserializeGuard<K>>) -> bool {
         Event::Delete(DeserializeGuard(Ok(object))) => Event::Delete(object),
         Event::Apply(guard) | Event::InitApply(guard) | Event::Delete(guard) => {
             let key = (guard.namespace().unwrap_or_default(), guard.name_any());
-            let error = guard.0.err().map(|invalid| invalid.error).unwrap_or_default();
+            let error = guard
+                .0
+                .err()
+                .map(|invalid| invalid.error)
+                .unwrap_or_default();
             warn!(kind = %K::kind(&()), namespace = key.0, name = key.1, error, "cannot be decoded; ignored");
             K::forget(index, &key);
             return false;

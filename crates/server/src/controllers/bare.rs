@@ -1,5 +1,5 @@
-//! What the controllers' queue remembers of an object: what it is called, and no more. Kubernetes' metadata holds who wrote
-//! which field, which takes several times as much.
+//! What the controllers' queue remembers of an object: what it is called, and no more. Kubernetes'
+//! metadata holds who wrote which field, which takes several times as much.
 
 use std::{borrow::Cow, marker::PhantomData};
 
@@ -16,7 +16,10 @@ pub struct Bare<K> {
 
 impl<K> Clone for Bare<K> {
     fn clone(&self) -> Self {
-        Self { metadata: self.metadata.clone(), kind: PhantomData }
+        Self {
+            metadata: self.metadata.clone(),
+            kind: PhantomData,
+        }
     }
 }
 
@@ -34,9 +37,26 @@ impl<'de, K> Deserialize<'de> for Bare<K> {
             uid: Option<String>,
             resource_version: Option<String>,
         }
-        let Named { metadata: Metadata { name, namespace, uid, resource_version } } = Named::deserialize(deserializer)?;
-        let metadata = ObjectMeta { name, namespace, uid, resource_version, ..ObjectMeta::default() };
-        Ok(Self { metadata, kind: PhantomData })
+        let Named {
+            metadata:
+                Metadata {
+                    name,
+                    namespace,
+                    uid,
+                    resource_version,
+                },
+        } = Named::deserialize(deserializer)?;
+        let metadata = ObjectMeta {
+            name,
+            namespace,
+            uid,
+            resource_version,
+            ..ObjectMeta::default()
+        };
+        Ok(Self {
+            metadata,
+            kind: PhantomData,
+        })
     }
 }
 
@@ -87,8 +107,14 @@ mod tests {
             },
         });
         let bare: Bare<AccessRequest> = serde_json::from_value(object).unwrap();
-        assert_eq!((bare.name_any().as_str(), bare.namespace().as_deref()), ("ask", Some("a")));
-        assert_eq!((bare.uid().as_deref(), bare.resource_version().as_deref()), (Some("1"), Some("2")));
+        assert_eq!(
+            (bare.name_any().as_str(), bare.namespace().as_deref()),
+            ("ask", Some("a"))
+        );
+        assert_eq!(
+            (bare.uid().as_deref(), bare.resource_version().as_deref()),
+            (Some("1"), Some("2"))
+        );
         assert!(bare.labels().is_empty() && bare.managed_fields().is_empty());
         assert_eq!(Bare::<AccessRequest>::plural(&()), "accessrequests");
     }

@@ -1,4 +1,5 @@
-//! The second access model: while a grant lasts, its user is bound to the role that `--granted-role-name` names.
+//! The second access model: while a grant lasts, its user is bound to the role that
+//! `--granted-role-name` names.
 
 use std::collections::BTreeMap;
 
@@ -19,21 +20,43 @@ use crate::cluster::rights::{self, Right};
 /// Marks the bindings that are ours.
 const LABEL: (&str, &str) = ("app.kubernetes.io/managed-by", "kube-request-access");
 
-/// Makes or removes the binding of a request. Answers whether what the plan says can be used: without this model
-/// always, else once the binding exists and RBAC knows of it.
+/// Makes or removes the binding of a request. Answers whether what the plan says can be used:
+/// without this model always, else once the binding exists and RBAC knows of it.
 ///
 /// # Errors
 /// The API server did not answer.
-pub async fn reconcile(request: &Request, plan: &Plan, context: &Context) -> Result<bool, kube::Error> {
-    let Some(role) = &context.role else { return Ok(true) };
+pub async fn reconcile(
+    request: &Request,
+    plan: &Plan,
+    context: &Context,
+) -> Result<bool, kube::Error> {
+    let Some(role) = &context.role else {
+        return Ok(true);
+    };
     let api: Api<RoleBinding> = Api::namespaced(context.client.clone(), &request.namespace);
     if !plan.bound {
         return remove(&api, request).await.map(|()| true);
     }
     create(&api, &binding(request, role, context)).await?;
-    let user = UserInfo { username: Some(context.settings.prefix.subject(&request.user.name)), ..UserInfo::default() };
-    let pod = if request.target.kind == decide::access::TargetKind::Pod { request.target.name.as_str() } else { "" };
-    rights::has(&context.client, &user, &request.namespace, Right::Door { pod, door: request.ask.door() }).await
+    let user = UserInfo {
+        username: Some(context.settings.prefix.subject(&request.user.name)),
+        ..UserInfo::default()
+    };
+    let pod = if request.target.kind == decide::access::TargetKind::Pod {
+        request.target.name.as_str()
+    } else {
+        ""
+    };
+    rights::has(
+        &context.client,
+        &user,
+        &request.namespace,
+        Right::Door {
+            pod,
+            door: request.ask.door(),
+        },
+    )
+    .await
 }
 
 async fn create(api: &Api<RoleBinding>, binding: &RoleBinding) -> Result<(), kube::Error> {
@@ -61,7 +84,8 @@ fn binding(request: &Request, role: &str, context: &Context) -> RoleBinding {
             name: Some(name(request)),
             namespace: Some(request.namespace.clone()),
             labels: Some(BTreeMap::from([(LABEL.0.to_owned(), LABEL.1.to_owned())])),
-            // Should we be down when the request is deleted, the garbage collector takes the binding with it.
+            // Should we be down when the request is deleted, the garbage collector takes the
+            // binding with it.
             owner_references: Some(vec![OwnerReference {
                 api_version: format!("{}/{}", objects::GROUP, objects::VERSION),
                 kind: "AccessRequest".to_owned(),

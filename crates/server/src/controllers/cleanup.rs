@@ -1,5 +1,6 @@
-//! Deletes requests of which nothing more will come. Never a live one: each is read again, with its grants, and
-//! deleted only as it was read. And records of deleted ones, when they are too old or too many.
+//! Deletes requests of which nothing more will come. Never a live one: each is read again, with its
+//! grants, and deleted only as it was read. And records of deleted ones, when they are too old or
+//! too many.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,19 +30,33 @@ pub async fn run(context: Arc<Context>, index: Arc<Index>, records: Records, eve
         for (key, uid) in due(&index, now, &context) {
             if let Err(error) = delete(&key, &uid, now, &context).await {
                 let (namespace, name) = key;
-                warn!(namespace, name, error = crate::chain(&error), "cannot delete; trying again at the next round");
+                warn!(
+                    namespace,
+                    name,
+                    error = crate::chain(&error),
+                    "cannot delete; trying again at the next round"
+                );
             }
         }
         if let Err(error) = records.clean_up(now).await {
-            warn!(error = crate::chain(&error), "cannot delete records; trying again at the next round");
+            warn!(
+                error = crate::chain(&error),
+                "cannot delete records; trying again at the next round"
+            );
         }
     }
 }
 
-/// The requests that are due as far as memory knows, one after the other: no more than one is copied at a time.
+/// The requests that are due as far as memory knows, one after the other: no more than one is
+/// copied at a time.
 fn due(index: &Index, now: Timestamp, context: &Context) -> impl Iterator<Item = (Key, String)> {
-    let since = now.checked_sub(context.keep.finished).unwrap_or(Timestamp::MIN);
-    let finished = index.finished(since).into_iter().map(|(key, finished)| (key, finished.uid));
+    let since = now
+        .checked_sub(context.keep.finished)
+        .unwrap_or(Timestamp::MIN);
+    let finished = index
+        .finished(since)
+        .into_iter()
+        .map(|(key, finished)| (key, finished.uid));
     let whole = index.keys().into_iter().filter_map(move |key| {
         let candidate = index.candidate(&key)?;
         is_due(&candidate, now, context).then_some((key, candidate.request.uid))
@@ -50,13 +65,24 @@ fn due(index: &Index, now: Timestamp, context: &Context) -> impl Iterator<Item =
 }
 
 fn is_due(candidate: &Candidate, now: Timestamp, context: &Context) -> bool {
-    lifecycle::plan(candidate, now, context.keep, &context.rules()).delete_at.is_some_and(|at| at <= now)
+    lifecycle::plan(candidate, now, context.keep, &context.rules())
+        .delete_at
+        .is_some_and(|at| at <= now)
 }
 
-async fn delete((namespace, name): &Key, uid: &str, now: Timestamp, context: &Context) -> Result<(), kube::Error> {
+async fn delete(
+    (namespace, name): &Key,
+    uid: &str,
+    now: Timestamp,
+    context: &Context,
+) -> Result<(), kube::Error> {
     let api: Api<AccessRequest> = Api::namespaced(context.client.clone(), namespace);
-    let Some(object) = api.get_opt(name).await? else { return Ok(()) };
-    let Some(live) = observe::with_grants(context, object).await? else { return Ok(()) };
+    let Some(object) = api.get_opt(name).await? else {
+        return Ok(());
+    };
+    let Some(live) = observe::with_grants(context, object).await? else {
+        return Ok(());
+    };
     if live.candidate.request.uid != uid || !is_due(&live.candidate, now, context) {
         return Ok(());
     }
@@ -64,7 +90,10 @@ async fn delete((namespace, name): &Key, uid: &str, now: Timestamp, context: &Co
         uid: live.object.metadata.uid.clone(),
         resource_version: live.object.metadata.resource_version.clone(),
     };
-    let parameters = DeleteParams { preconditions: Some(as_read), ..DeleteParams::default() };
+    let parameters = DeleteParams {
+        preconditions: Some(as_read),
+        ..DeleteParams::default()
+    };
     match api.delete(name, &parameters).await {
         // Changed or gone meanwhile: whoever was first may know better.
         Err(kube::Error::Api(status)) if status.code == 409 || status.code == 404 => Ok(()),

@@ -42,6 +42,9 @@ pub struct Context {
 impl Context {
     /// What decisions go by, as memory has it.
     pub fn rules(&self) -> Rules {
-        Rules { settings: Arc::clone(&self.settings), policies: self.policies.current() }
+        Rules {
+            settings: Arc::clone(&self.settings),
+            policies: self.policies.current(),
+        }
     }
 }

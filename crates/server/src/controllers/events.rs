@@ -1,7 +1,8 @@
-//! Kubernetes Events on requests: what became of each. They are made from what was stored, by the replica whose write of
-//! the status was taken, and so once; and they never hold anything up.
+//! Kubernetes Events on requests: what became of each. They are made from what was stored, by the
+//! replica whose write of the status was taken, and so once; and they never hold anything up.
 //!
-//! Who may read events of a namespace is not who may read requests: commands and reasons do not stand in them.
+//! Who may read events of a namespace is not who may read requests: commands and reasons do not
+//! stand in them.
 
 use api::{
     AccessRequest, AccessRequestStatus, UserInfo,
@@ -16,7 +17,12 @@ use kube::{
 use tracing::debug;
 
 /// Tells of a change of the status, in the background.
-pub fn tell(recorder: &Recorder, object: &AccessRequest, old: &AccessRequestStatus, new: &AccessRequestStatus) {
+pub fn tell(
+    recorder: &Recorder,
+    object: &AccessRequest,
+    old: &AccessRequestStatus,
+    new: &AccessRequestStatus,
+) {
     let events = events(object, old, new);
     if events.is_empty() {
         return;
@@ -37,25 +43,56 @@ pub fn tell(recorder: &Recorder, object: &AccessRequest, old: &AccessRequestStat
 }
 
 /// What a change of the status means.
-fn events(object: &AccessRequest, old: &AccessRequestStatus, new: &AccessRequestStatus) -> Vec<Event> {
-    Change::between(old, new).into_iter().map(|change| of(change, object, new)).collect()
+fn events(
+    object: &AccessRequest,
+    old: &AccessRequestStatus,
+    new: &AccessRequestStatus,
+) -> Vec<Event> {
+    Change::between(old, new)
+        .into_iter()
+        .map(|change| of(change, object, new))
+        .collect()
 }
 
 fn of(change: Change, object: &AccessRequest, new: &AccessRequestStatus) -> Event {
     match change {
         Change::Filed => event(EventType::Normal, "Filed", "File", &filed(object)),
-        Change::Revoked => event(EventType::Normal, "Revoked", "Revoke", "it waits for a grant again"),
+        Change::Revoked => event(
+            EventType::Normal,
+            "Revoked",
+            "Revoke",
+            "it waits for a grant again",
+        ),
         Change::Granted => event(EventType::Normal, "Granted", "Grant", &said(new, "Granted")),
         Change::Denied => event(EventType::Warning, "Denied", "Deny", &said(new, "Denied")),
         Change::Used => event(EventType::Normal, "Used", "Use", &said(new, "Used")),
-        Change::Expired => event(EventType::Normal, "Expired", "Expire", &said(new, "Expired")),
+        Change::Expired => event(
+            EventType::Normal,
+            "Expired",
+            "Expire",
+            &said(new, "Expired"),
+        ),
         Change::Lost => event(EventType::Warning, "Lost", "Use", &said(new, "Lost")),
         Change::Emergency => {
-            let note = new.emergency.as_ref().map(|emergency| begun(object, emergency)).unwrap_or_default();
+            let note = new
+                .emergency
+                .as_ref()
+                .map(|emergency| begun(object, emergency))
+                .unwrap_or_default();
             event(EventType::Warning, "Emergency", "Grant", &note)
         }
-        Change::Overdue => event(EventType::Warning, "Overdue", "Review", &said(new, REVIEWED)),
-        Change::Reviewed => event(EventType::Normal, "Reviewed", "Review", &said(new, REVIEWED)),
+        Change::Overdue => event(
+            EventType::Warning,
+            "Overdue",
+            "Review",
+            &said(new, REVIEWED),
+        ),
+        Change::Reviewed => event(
+            EventType::Normal,
+            "Reviewed",
+            "Review",
+            &said(new, REVIEWED),
+        ),
     }
 }
 
@@ -63,34 +100,62 @@ fn of(change: Change, object: &AccessRequest, new: &AccessRequestStatus) -> Even
 fn filed(object: &AccessRequest) -> String {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let what = asks(object);
-    format!("{what}; to answer: kubectl request approve -n {} {}", safe(&namespace), safe(&name))
+    format!(
+        "{what}; to answer: kubectl request approve -n {} {}",
+        safe(&namespace),
+        safe(&name)
+    )
 }
 
-/// Who got what by which policy, and until when somebody must look at it. What matters comes first: long names are cut.
+/// Who got what by which policy, and until when somebody must look at it. What matters comes first:
+/// long names are cut.
 fn begun(object: &AccessRequest, emergency: &Emergency) -> String {
     let (policy, by) = (safe(&emergency.policy.name), emergency.review_by.0);
-    format!("granted without approval by policy {policy}, to be reviewed until {by}: {}", asks(object))
+    format!(
+        "granted without approval by policy {policy}, to be reviewed until {by}: {}",
+        asks(object)
+    )
 }
 
 /// Who asks for what.
 fn asks(object: &AccessRequest) -> String {
     let spec = &object.spec;
-    let user = spec.user_info.as_ref().map(UserInfo::name).unwrap_or_default();
+    let user = spec
+        .user_info
+        .as_ref()
+        .map(UserInfo::name)
+        .unwrap_or_default();
     let door = Door::of(&spec.for_object.sub_resource).map_or("access", Door::verb);
     let (resource, target) = (&spec.for_object.resource.resource, &spec.for_object.name);
-    format!("{} asks for {door} of {}/{}", safe(user), safe(resource), safe(target))
+    format!(
+        "{} asks for {door} of {}/{}",
+        safe(user),
+        safe(resource),
+        safe(target)
+    )
 }
 
 /// The text of a condition.
 fn said(status: &AccessRequestStatus, kind: &str) -> String {
-    let condition = status.conditions.iter().find(|condition| condition.type_ == kind);
-    condition.map(|condition| safe(&condition.message)).unwrap_or_default()
+    let condition = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == kind);
+    condition
+        .map(|condition| safe(&condition.message))
+        .unwrap_or_default()
 }
 
 fn event(type_: EventType, reason: &str, action: &str, note: &str) -> Event {
     // The API server takes a kilobyte.
     let note: String = note.chars().take(250).collect();
-    Event { type_, reason: reason.to_owned(), note: Some(note), action: action.to_owned(), secondary: None }
+    Event {
+        type_,
+        reason: reason.to_owned(),
+        note: Some(note),
+        action: action.to_owned(),
+        secondary: None,
+    }
 }
 
 #[cfg(test)]
@@ -115,7 +180,10 @@ mod tests {
 
     fn told(old: Value, new: Value) -> Vec<(String, String)> {
         let events = events(&object(), &status(old), &status(new));
-        events.into_iter().map(|event| (event.reason, event.note.unwrap_or_default())).collect()
+        events
+            .into_iter()
+            .map(|event| (event.reason, event.note.unwrap_or_default()))
+            .collect()
     }
 
     fn with(phase: &str) -> Value {
@@ -133,7 +201,10 @@ mod tests {
     #[test]
     fn every_change_of_the_phase_is_told_once() {
         for phase in ["Granted", "Denied", "Used", "Expired"] {
-            assert_eq!(told(with("Pending"), with(phase)), [(phase.to_owned(), format!("{phase} it is"))]);
+            assert_eq!(
+                told(with("Pending"), with(phase)),
+                [(phase.to_owned(), format!("{phase} it is"))]
+            );
             assert_eq!(told(with(phase), with(phase)), []);
         }
         assert_eq!(told(with("Granted"), with("Pending"))[0].0, "Revoked");
@@ -151,18 +222,45 @@ mod tests {
             status["conditions"].as_array_mut().unwrap().push(condition);
             status
         };
-        let events = events(&object(), &status(with("Pending")), &status(in_emergency("Awaited", Value::Null)));
-        let told: Vec<_> = events.iter().map(|event| (event.reason.as_str(), &event.type_)).collect();
-        assert!(matches!(told[..], [("Granted", EventType::Normal), ("Emergency", EventType::Warning)]), "{told:?}");
+        let events = events(
+            &object(),
+            &status(with("Pending")),
+            &status(in_emergency("Awaited", Value::Null)),
+        );
+        let told: Vec<_> = events
+            .iter()
+            .map(|event| (event.reason.as_str(), &event.type_))
+            .collect();
+        assert!(
+            matches!(
+                told[..],
+                [
+                    ("Granted", EventType::Normal),
+                    ("Emergency", EventType::Warning)
+                ]
+            ),
+            "{told:?}"
+        );
         let text = "granted without approval by policy night, to be reviewed until 2026-11-24T15:00:00Z: jane\\u{1b} asks for \
             exec of deployments/web";
         assert_eq!(events[1].note.as_deref(), Some(text));
         let overdue = in_emergency("Overdue", Value::Null);
-        let late = super::events(&object(), &status(in_emergency("Awaited", Value::Null)), &status(overdue.clone()));
-        assert!(matches!(&late[..], [late] if late.reason == "Overdue" && matches!(late.type_, EventType::Warning)));
-        let reviewed =
-            in_emergency("Reviewed", json!({"by": "amy", "at": "2026-11-23T15:00:00Z", "reason": "a secret"}));
-        assert_eq!(self::told(overdue, reviewed.clone()), [("Reviewed".to_owned(), "Reviewed it is".to_owned())]);
+        let late = super::events(
+            &object(),
+            &status(in_emergency("Awaited", Value::Null)),
+            &status(overdue.clone()),
+        );
+        assert!(
+            matches!(&late[..], [late] if late.reason == "Overdue" && matches!(late.type_, EventType::Warning))
+        );
+        let reviewed = in_emergency(
+            "Reviewed",
+            json!({"by": "amy", "at": "2026-11-23T15:00:00Z", "reason": "a secret"}),
+        );
+        assert_eq!(
+            self::told(overdue, reviewed.clone()),
+            [("Reviewed".to_owned(), "Reviewed it is".to_owned())]
+        );
         assert_eq!(self::told(reviewed.clone(), reviewed), []);
     }
 

@@ -1,14 +1,14 @@
-//! Files requests for attempts that wait in band (`--in-band-wait`): one for the same user, pod and options, however often
-//! and on however many replicas it is tried.
+//! Files requests for attempts that wait in band (`--in-band-wait`): one for the same user, pod and
+//! options, however often and on however many replicas it is tried.
 //!
-//! Admission itself stores nothing: it hands an attempt over here and waits for what the watch shows. What is filed goes
-//! through our own webhooks as any request does.
+//! Admission itself stores nothing: it hands an attempt over here and waits for what the watch
+//! shows. What is filed goes through our own webhooks as any request does.
 
 use std::sync::Arc;
 
 use api::{
-    AccessRequest, AccessRequestSpec, AttachOptions, ExecOptions, ForObject, PortForwardOptions, UserInfo, convert,
-    names,
+    AccessRequest, AccessRequestSpec, AttachOptions, ExecOptions, ForObject, PortForwardOptions,
+    UserInfo, convert, names,
 };
 use decide::{
     access::{Ask, AttachAsk, ExecAsk, TargetKind},
@@ -30,7 +30,8 @@ use crate::cluster::{
 
 /// Maximum number of requests that wait to be filed: more than there are attempts that wait.
 const MAX_QUEUED: usize = 64;
-/// Maximum number of requests that are filed at once: one busy user must not take the API server from others.
+/// Maximum number of requests that are filed at once: one busy user must not take the API server
+/// from others.
 const MAX_AT_ONCE: usize = 8;
 /// Maximum number of used or lapsed requests for the same command that memory does not know of yet.
 const MAX_EARLIER: usize = 5;
@@ -84,7 +85,9 @@ impl Filer {
 pub async fn run(mut filings: Filings, context: Arc<Context>) {
     let places = Arc::new(Semaphore::new(MAX_AT_ONCE));
     while let Some((filing, mut answer)) = filings.0.recv().await {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
         let context = Arc::clone(&context);
         tokio::spawn(async move {
             let _place = place;
@@ -96,7 +99,11 @@ pub async fn run(mut filings: Filings, context: Arc<Context>) {
             };
             let filed = filed.unwrap_or_else(|error| {
                 let uid = &filing.attempt.review_uid;
-                warn!(uid, error = crate::chain(&error), "no request was filed for an attempt that would wait");
+                warn!(
+                    uid,
+                    error = crate::chain(&error),
+                    "no request was filed for an attempt that would wait"
+                );
                 None
             });
             // She may hang up at this very moment.
@@ -107,13 +114,19 @@ pub async fn run(mut filings: Filings, context: Arc<Context>) {
 
 /// Files a request, or finds the one that an earlier try of the same filed.
 async fn file(filing: &Filing, context: &Context) -> Result<Option<Filed>, kube::Error> {
-    let Some(pod_uid) = visible_pod(filing, context).await? else { return Ok(None) };
-    let Some(spec) = spec(filing, &pod_uid) else { return Ok(None) };
-    let api: Api<AccessRequest> = Api::namespaced(context.client.clone(), &filing.attempt.namespace);
+    let Some(pod_uid) = visible_pod(filing, context).await? else {
+        return Ok(None);
+    };
+    let Some(spec) = spec(filing, &pod_uid) else {
+        return Ok(None);
+    };
+    let api: Api<AccessRequest> =
+        Api::namespaced(context.client.clone(), &filing.attempt.namespace);
     let mut earlier = filing.earlier.clone();
     for _ in 0..MAX_EARLIER {
         let name = name(filing, &spec, earlier.as_deref());
-        // Read first: what is created passes admission, and is told to webhooks, before the API server sees that it is there.
+        // Read first: what is created passes admission, and is told to webhooks, before the API
+        // server sees that it is there.
         match there(&api, &name, filing, &spec, context).await? {
             There::Nothing => {}
             There::Waits(filed) => return Ok(Some(filed)),
@@ -126,13 +139,24 @@ async fn file(filing: &Filing, context: &Context) -> Result<Option<Filed>, kube:
         let object = AccessRequest::new(&name, spec.clone());
         match api.create(&PostParams::default(), &object).await {
             Ok(created) => {
-                info!(uid = filing.attempt.review_uid, request = name, "filed a request for an attempt that waits");
-                return Ok(created.creation_timestamp().map(|since| Filed { name, since: since.0 }));
+                info!(
+                    uid = filing.attempt.review_uid,
+                    request = name,
+                    "filed a request for an attempt that waits"
+                );
+                return Ok(created.creation_timestamp().map(|since| Filed {
+                    name,
+                    since: since.0,
+                }));
             }
             // Filed meanwhile: it is read in the next round.
             Err(kube::Error::Api(status)) if exists(&status) => {}
             Err(kube::Error::Api(status)) if status.code == 403 => {
-                info!(uid = filing.attempt.review_uid, text = status.message, "no request may be filed for an attempt");
+                info!(
+                    uid = filing.attempt.review_uid,
+                    text = status.message,
+                    "no request may be filed for an attempt"
+                );
                 return Ok(None);
             }
             Err(error) => return Err(error),
@@ -145,18 +169,37 @@ fn exists(status: &Status) -> bool {
     status.code == 409 && status.reason == "AlreadyExists"
 }
 
-/// The pod's UID, if she may see the pod, ask for access, and connect once it is granted: whoever may not learns nothing.
+/// The pod's UID, if she may see the pod, ask for access, and connect once it is granted: whoever
+/// may not learns nothing.
 async fn visible_pod(filing: &Filing, context: &Context) -> Result<Option<String>, kube::Error> {
     let Filing { attempt, user, .. } = filing;
     let (client, namespace, pod) = (&context.client, &attempt.namespace, &attempt.pod);
     let pods = convert::resource_of(TargetKind::Pod);
     let (sees, asks, connects, target) = tokio::try_join!(
-        rights::has(client, user, namespace, Right::Get { resource: &pods, name: pod }),
+        rights::has(
+            client,
+            user,
+            namespace,
+            Right::Get {
+                resource: &pods,
+                name: pod
+            }
+        ),
         rights::has(client, user, namespace, Right::Ask),
-        rights::has(client, user, namespace, Right::Door { pod, door: attempt.door() }),
+        rights::has(
+            client,
+            user,
+            namespace,
+            Right::Door {
+                pod,
+                door: attempt.door()
+            }
+        ),
         pods::read_target(client, namespace, TargetKind::Pod, pod),
     )?;
-    Ok(target.filter(|_| sees && asks && connects).map(|target| target.uid))
+    Ok(target
+        .filter(|_| sees && asks && connects)
+        .map(|target| target.uid))
 }
 
 /// What a request of that name is.
@@ -178,10 +221,14 @@ async fn there(
     spec: &AccessRequestSpec,
     context: &Context,
 ) -> Result<There, kube::Error> {
-    let Some(object) = api.get_opt(name).await? else { return Ok(There::Nothing) };
+    let Some(object) = api.get_opt(name).await? else {
+        return Ok(There::Nothing);
+    };
     let uid = object.uid().unwrap_or_default();
     let since = object.creation_timestamp();
-    let Some(live) = observe::with_grants(context, object).await? else { return Ok(There::Past(uid)) };
+    let Some(live) = observe::with_grants(context, object).await? else {
+        return Ok(There::Past(uid));
+    };
     let request = &live.candidate.request;
     let same = convert::ask(spec).is_ok_and(|ask| is_same(&ask, &request.ask));
     if !filing.person.is(&request.user) || !same || request.target.uid != spec.for_object.uid {
@@ -193,7 +240,10 @@ async fn there(
         return Ok(There::Past(uid));
     }
     let is_open = matches!(standing, Standing::Pending | Standing::Granted(_));
-    let filed = since.filter(|_| is_open).map(|since| Filed { name: name.to_owned(), since: since.0 });
+    let filed = since.filter(|_| is_open).map(|since| Filed {
+        name: name.to_owned(),
+        since: since.0,
+    });
     Ok(filed.map_or(There::Closed, There::Waits))
 }
 
@@ -202,23 +252,38 @@ fn is_same(asked: &Ask, stored: &Ask) -> bool {
     match (asked, stored) {
         (Ask::Exec(asked), Ask::Exec(stored)) => {
             let container = asked.container.clone().or_else(|| stored.container.clone());
-            ExecAsk { container, ..asked.clone() } == *stored
+            ExecAsk {
+                container,
+                ..asked.clone()
+            } == *stored
         }
         (Ask::Attach(asked), Ask::Attach(stored)) => {
             let container = asked.container.clone().or_else(|| stored.container.clone());
-            AttachAsk { container, ..asked.clone() } == *stored
+            AttachAsk {
+                container,
+                ..asked.clone()
+            } == *stored
         }
         (asked, stored) => asked == stored,
     }
 }
 
-/// The name of the request: whoever tries the same again, on whichever replica, arrives at the same one.
+/// The name of the request: whoever tries the same again, on whichever replica, arrives at the same
+/// one.
 fn name(filing: &Filing, spec: &AccessRequestSpec, earlier: Option<&str>) -> String {
     // Her groups may change between two tries.
-    let spec = AccessRequestSpec { user_info: None, ..spec.clone() };
+    let spec = AccessRequestSpec {
+        user_info: None,
+        ..spec.clone()
+    };
     let options = serde_json::to_string(&spec).unwrap_or_default();
     let person = &filing.person;
-    let key = [&person.name, person.uid.as_deref().unwrap_or_default(), &options, earlier.unwrap_or_default()];
+    let key = [
+        &person.name,
+        person.uid.as_deref().unwrap_or_default(),
+        &options,
+        earlier.unwrap_or_default(),
+    ];
     names::derived_name(filing.attempt.door().verb(), &person.name, &key)
 }
 
@@ -249,7 +314,10 @@ fn spec(filing: &Filing, pod_uid: &str) -> Option<AccessRequestSpec> {
                 container: exec.container.clone(),
                 command: Some(exec.command.clone()),
             };
-            Some(AccessRequestSpec { exec_options: Some(options), ..empty })
+            Some(AccessRequestSpec {
+                exec_options: Some(options),
+                ..empty
+            })
         }
         Action::Attach(attach) => {
             let options = AttachOptions {
@@ -259,11 +327,15 @@ fn spec(filing: &Filing, pod_uid: &str) -> Option<AccessRequestSpec> {
                 tty: attach.tty.then_some(true),
                 container: attach.container.clone(),
             };
-            Some(AccessRequestSpec { attach_options: Some(options), ..empty })
+            Some(AccessRequestSpec {
+                attach_options: Some(options),
+                ..empty
+            })
         }
-        Action::PortForward => {
-            Some(AccessRequestSpec { port_forward_options: Some(PortForwardOptions::default()), ..empty })
-        }
+        Action::PortForward => Some(AccessRequestSpec {
+            port_forward_options: Some(PortForwardOptions::default()),
+            ..empty
+        }),
         Action::Debug(_) => None,
     }
 }

@@ -1,5 +1,6 @@
-//! What happens because objects are stored: status, role bindings, events, clean-up. Idempotent: every replica runs all of
-//! it, names derive from UIDs, and writes carry the version that they are based on.
+//! What happens because objects are stored: status, role bindings, events, clean-up. Idempotent:
+//! every replica runs all of it, names derive from UIDs, and writes carry the version that they are
+//! based on.
 
 pub mod bare;
 pub mod bindings;

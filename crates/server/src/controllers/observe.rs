@@ -8,10 +8,15 @@ use api::AccessRequest;
 ///
 /// # Errors
 /// The API server did not answer.
-pub async fn with_grants(context: &Context, request: AccessRequest) -> Result<Option<Live>, kube::Error> {
+pub async fn with_grants(
+    context: &Context,
+    request: AccessRequest,
+) -> Result<Option<Live>, kube::Error> {
     let namespace = request.metadata.namespace.clone().unwrap_or_default();
-    let (name, uid) =
-        (request.metadata.name.clone().unwrap_or_default(), request.metadata.uid.clone().unwrap_or_default());
+    let (name, uid) = (
+        request.metadata.name.clone().unwrap_or_default(),
+        request.metadata.uid.clone().unwrap_or_default(),
+    );
     let grants = list_grants(&context.client, &namespace, &name).await?;
     Ok(live(request, &uid, &grants, &context.sealer))
 }

@@ -1,5 +1,6 @@
-//! Keeps what observe mode saw in a Secret (see [`api::report`]): every few seconds what came since is added to what is
-//! there. Attempts never wait for it, and where it cannot be written, it is tried again.
+//! Keeps what observe mode saw in a Secret (see [`api::report`]): every few seconds what came since
+//! is added to what is there. Attempts never wait for it, and where it cannot be written, it is
+//! tried again.
 
 use std::{
     collections::BTreeMap,
@@ -47,7 +48,16 @@ impl Observations {
     pub fn new() -> (Self, Seen) {
         let (sender, receiver) = mpsc::channel(MAX_QUEUED);
         let left_out = Arc::<AtomicU64>::default();
-        (Self { queue: sender, left_out: Arc::clone(&left_out) }, Seen { queue: receiver, left_out })
+        (
+            Self {
+                queue: sender,
+                left_out: Arc::clone(&left_out),
+            },
+            Seen {
+                queue: receiver,
+                left_out,
+            },
+        )
     }
 
     /// Counts an attempt; returns at once.
@@ -68,10 +78,14 @@ impl Seen {
 
 /// The namespace of the server, by the name of its own account.
 pub fn namespace(own_name: &str) -> &str {
-    own_name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split(':').next()).unwrap_or(NAMESPACE)
+    own_name
+        .strip_prefix("system:serviceaccount:")
+        .and_then(|rest| rest.split(':').next())
+        .unwrap_or(NAMESPACE)
 }
 
-/// Writes what is handed over, until nobody can hand anything over any more and the last of it is written.
+/// Writes what is handed over, until nobody can hand anything over any more and the last of it is
+/// written.
 pub async fn run(mut seen: Seen, client: Client, namespace: String) {
     let api: Api<Secret> = Api::namespaced(client, &namespace);
     let mut ticks = interval(WRITE_INTERVAL);
@@ -103,7 +117,10 @@ async fn write(api: &Api<Secret>, unwritten: Report) -> Report {
     match try_to_write(api, &unwritten).await {
         Ok(()) => Report::default(),
         Err(error) => {
-            warn!(error = crate::chain(&error), "cannot write down what observe mode saw; trying again");
+            warn!(
+                error = crate::chain(&error),
+                "cannot write down what observe mode saw; trying again"
+            );
             unwritten
         }
     }
@@ -113,11 +130,17 @@ async fn write(api: &Api<Secret>, unwritten: Report) -> Report {
 async fn try_to_write(api: &Api<Secret>, unwritten: &Report) -> Result<(), kube::Error> {
     // An installation brings it, empty: so this server needs no right to create Secrets.
     let mut object = api.get(NAME).await?;
-    let text = object.data.as_ref().and_then(|data| data.get(KEY)).map_or(b"".as_slice(), |text| &text.0);
+    let text = object
+        .data
+        .as_ref()
+        .and_then(|data| data.get(KEY))
+        .map_or(b"".as_slice(), |text| &text.0);
     // What somebody spoiled is begun anew.
     let there: Report = serde_json::from_slice(text).unwrap_or_default();
     object.data = Some(data(&Report::all([there, unwritten.clone()]))?);
-    api.replace(NAME, &PostParams::default(), &object).await.map(drop)
+    api.replace(NAME, &PostParams::default(), &object)
+        .await
+        .map(drop)
 }
 
 fn data(report: &Report) -> Result<BTreeMap<String, ByteString>, kube::Error> {

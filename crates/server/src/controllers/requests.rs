@@ -18,10 +18,12 @@ use tracing::{debug, warn};
 
 use super::{Context, bare::Bare, status};
 
-/// Maximum number of requests reconciled at once: after a start all are due, and the API server has other work too.
+/// Maximum number of requests reconciled at once: after a start all are due, and the API server has
+/// other work too.
 const MAX_AT_ONCE: u16 = 8;
 
-/// Keeps the status and the role binding of every request as its grants and the time want them. Never ends.
+/// Keeps the status and the role binding of every request as its grants and the time want them.
+/// Never ends.
 pub async fn run(context: Arc<Context>) {
     // Only what each object is called: one that cannot be decoded must not stop the others.
     let requests: Api<Bare<AccessRequest>> = Api::all(context.client.clone());
@@ -35,7 +37,11 @@ pub async fn run(context: Arc<Context>) {
         .reconcile_all_on(changes(context.policies.changes()))
         .reconcile_all_on(changes(context.sealer.changes()))
         .with_config(controller::Config::default().concurrency(MAX_AT_ONCE))
-        .run(status::reconcile, |_request, error, _context| again(error), context)
+        .run(
+            status::reconcile,
+            |_request, error, _context| again(error),
+            context,
+        )
         .for_each(|result| async {
             if let Err(error) = result {
                 debug!(error = crate::chain(&error), "not reconciled yet");
@@ -46,7 +52,9 @@ pub async fn run(context: Arc<Context>) {
 
 /// Every change of the policies, or of the keys: it may concern any request.
 fn changes(changes: watch::Receiver<()>) -> impl Stream<Item = ()> + Send {
-    futures::stream::unfold(changes, |mut changes| async move { changes.changed().await.ok().map(|()| ((), changes)) })
+    futures::stream::unfold(changes, |mut changes| async move {
+        changes.changed().await.ok().map(|()| ((), changes))
+    })
 }
 
 fn again(error: &status::ReconcileError) -> Action {
@@ -54,6 +62,9 @@ fn again(error: &status::ReconcileError) -> Action {
         // Somebody else wrote first, and the event of that write is on its way.
         return Action::requeue(Duration::from_millis(200));
     }
-    warn!(error = crate::chain(error), "cannot reconcile; trying again");
+    warn!(
+        error = crate::chain(error),
+        "cannot reconcile; trying again"
+    );
     Action::requeue(Duration::from_secs(5))
 }

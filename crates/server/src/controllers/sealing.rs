@@ -1,4 +1,5 @@
-//! Seals that are to be renewed, and policies that have none: older keys can go once nothing counts by them alone.
+//! Seals that are to be renewed, and policies that have none: older keys can go once nothing counts
+//! by them alone.
 
 use std::{sync::Arc, time::Duration};
 
@@ -40,9 +41,16 @@ pub async fn run(context: Arc<Context>, index: Arc<Index>) {
     let mut looked = look(&context, &index).await;
     loop {
         if let Err(error) = &looked {
-            warn!(error = crate::chain(error), "cannot look at all seals; trying again");
+            warn!(
+                error = crate::chain(error),
+                "cannot look at all seals; trying again"
+            );
         }
-        let pause = sleep(if looked.is_ok() { LOOK_INTERVAL } else { RETRY_INTERVAL });
+        let pause = sleep(if looked.is_ok() {
+            LOOK_INTERVAL
+        } else {
+            RETRY_INTERVAL
+        });
         // The store and the sealer hold the senders.
         looked = tokio::select! {
             () = pause => look(&context, &index).await,
@@ -61,7 +69,9 @@ pub async fn look(context: &Context, index: &Index) -> Result<(), kube::Error> {
     let renewal = context.sealer.renewal();
     context.metrics.older_keys_needed(renewal.is_some());
     look_at_policies(context).await?;
-    let Some(renewal) = renewal else { return Ok(()) };
+    let Some(renewal) = renewal else {
+        return Ok(());
+    };
     let now = (context.clock)();
     for candidate in index.keys().iter().filter_map(|key| index.candidate(key)) {
         if candidate.is_open(now, &context.rules()) {
@@ -82,7 +92,12 @@ async fn look_at_policies(context: &Context) -> Result<(), kube::Error> {
     for policy in all.items.into_iter().filter_map(|guard| guard.0.ok()) {
         let sealed = context.sealer.policy(&policy);
         if sealed == Sealed::Older {
-            annotate(&Api::all(context.client.clone()), &policy, context.sealer.renew_policy(&policy)).await?;
+            annotate(
+                &Api::all(context.client.clone()),
+                &policy,
+                context.sealer.renew_policy(&policy),
+            )
+            .await?;
         }
         unsealed = unsealed.saturating_add(i64::from(!sealed.is_good()));
         say(context, &policy, sealed).await?;
@@ -93,32 +108,58 @@ async fn look_at_policies(context: &Context) -> Result<(), kube::Error> {
 
 /// Writes into the status of a policy whether it is sealed.
 async fn say(context: &Context, policy: &AccessPolicy, sealed: Sealed) -> Result<(), kube::Error> {
-    let old = policy.status.iter().flat_map(|status| &status.conditions).find(|one| one.type_ == CONDITION);
+    let old = policy
+        .status
+        .iter()
+        .flat_map(|status| &status.conditions)
+        .find(|one| one.type_ == CONDITION);
     let new = condition(old, policy, sealed, (context.clock)());
     if old == Some(&new) {
         return Ok(());
     }
     if !sealed.is_good() {
-        warn!(name = policy.name_any(), "a policy is not sealed: {UNSEALED}");
+        warn!(
+            name = policy.name_any(),
+            "a policy is not sealed: {UNSEALED}"
+        );
     }
     let api: Api<AccessPolicy> = Api::all(context.client.clone());
     let patch = json!({"status": {"conditions": [new]}});
-    gone_is_done(api.patch_status(&policy.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await)
+    gone_is_done(
+        api.patch_status(
+            &policy.name_any(),
+            &PatchParams::default(),
+            &Patch::Merge(&patch),
+        )
+        .await,
+    )
 }
 
-fn condition(old: Option<&Condition>, policy: &AccessPolicy, sealed: Sealed, now: Timestamp) -> Condition {
+fn condition(
+    old: Option<&Condition>,
+    policy: &AccessPolicy,
+    sealed: Sealed,
+    now: Timestamp,
+) -> Condition {
     let (status, reason, message) = if sealed.is_good() {
-        ("True", "Sealed", "admitted by a server with the cluster's key")
+        (
+            "True",
+            "Sealed",
+            "admitted by a server with the cluster's key",
+        )
     } else {
         ("False", "NoSeal", UNSEALED)
     };
-    let since = old.filter(|old| old.status == status).map(|old| old.last_transition_time.clone());
+    let since = old
+        .filter(|old| old.status == status)
+        .map(|old| old.last_transition_time.clone());
     Condition {
         type_: CONDITION.to_owned(),
         status: status.to_owned(),
         reason: reason.to_owned(),
         message: message.to_owned(),
-        last_transition_time: since.unwrap_or(Time(Timestamp::from_second(now.as_second()).unwrap_or(now))),
+        last_transition_time: since
+            .unwrap_or(Time(Timestamp::from_second(now.as_second()).unwrap_or(now))),
         observed_generation: Some(policy::id(policy).generation),
     }
 }
@@ -127,11 +168,18 @@ fn condition(old: Option<&Condition>, policy: &AccessPolicy, sealed: Sealed, now
 async fn renew(context: &Context, candidate: &Candidate) -> Result<(), kube::Error> {
     let (namespace, name) = (&candidate.request.namespace, &candidate.request.name);
     let api: Api<AccessRequest> = Api::namespaced(context.client.clone(), namespace);
-    let Some(request) = api.get_opt(name).await? else { return Ok(()) };
+    let Some(request) = api.get_opt(name).await? else {
+        return Ok(());
+    };
     let grants: Api<AccessGrant> = Api::namespaced(context.client.clone(), namespace);
     for grant in list_grants(&context.client, namespace, name).await? {
         if context.sealer.grant(&grant, &request) == Sealed::Older {
-            annotate(&grants, &grant, context.sealer.renew_grant(&grant, &request)).await?;
+            annotate(
+                &grants,
+                &grant,
+                context.sealer.renew_grant(&grant, &request),
+            )
+            .await?;
         }
     }
     if context.sealer.request(&request) == Sealed::Older {
@@ -146,7 +194,14 @@ where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
 {
     let patch = json!({"metadata": {"resourceVersion": object.resource_version(), "annotations": {SEAL: seal}}});
-    gone_is_done(api.patch(&object.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await)
+    gone_is_done(
+        api.patch(
+            &object.name_any(),
+            &PatchParams::default(),
+            &Patch::Merge(&patch),
+        )
+        .await,
+    )
 }
 
 /// What was deleted meanwhile needs nothing.

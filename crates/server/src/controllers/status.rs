@@ -51,15 +51,23 @@ impl ReconcileError {
 ///
 /// # Errors
 /// The API server did not answer, or somebody else wrote first.
-pub async fn reconcile(request: Arc<Bare<AccessRequest>>, context: Arc<Context>) -> Result<Action, ReconcileError> {
+pub async fn reconcile(
+    request: Arc<Bare<AccessRequest>>,
+    context: Arc<Context>,
+) -> Result<Action, ReconcileError> {
     let namespace = request.namespace().unwrap_or_default();
     let api: Api<AccessRequest> = Api::namespaced(context.client.clone(), &namespace);
-    let Some(object) = api.get_opt(&request.name_any()).await? else { return Ok(Action::await_change()) };
+    let Some(object) = api.get_opt(&request.name_any()).await? else {
+        return Ok(Action::await_change());
+    };
     let Some(live) = observe::with_grants(&context, object).await? else {
         return Ok(Action::await_change());
     };
     let now = (context.clock)();
-    let untold = context.notices.as_ref().and_then(|notices| notices.tell_again(&live.object, now));
+    let untold = context
+        .notices
+        .as_ref()
+        .and_then(|notices| notices.tell_again(&live.object, now));
     let plan = lifecycle::plan(&live.candidate, now, context.keep, &context.rules());
     // A denial must reach the status even where the role cannot be bound.
     let bound = bindings::reconcile(&live.candidate.request, &plan, &context).await;
@@ -80,25 +88,40 @@ pub async fn reconcile(request: Arc<Bare<AccessRequest>>, context: Arc<Context>)
     Ok(next(&plan, usable, untold, now))
 }
 
-/// When to look again: when time alone changes something, when an alarm that was not told is told again, or soon where RBAC
-/// does not know of a binding yet.
+/// When to look again: when time alone changes something, when an alarm that was not told is told
+/// again, or soon where RBAC does not know of a binding yet.
 fn next(plan: &Plan, usable: bool, untold: Option<Duration>, now: Timestamp) -> Action {
     if !usable {
         return Action::requeue(Duration::from_secs(1));
     }
-    let changes = plan.look_again.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
+    let changes = plan
+        .look_again
+        .and_then(|at| Duration::try_from(at.duration_since(now)).ok());
     let wait = changes.into_iter().chain(untold).min();
-    wait.map_or_else(Action::await_change, |wait| Action::requeue(wait.saturating_add(Duration::from_millis(50))))
+    wait.map_or_else(Action::await_change, |wait| {
+        Action::requeue(wait.saturating_add(Duration::from_millis(50)))
+    })
 }
 
-/// A PUT with uid and resourceVersion, so that a use that was spent meanwhile is never overwritten. False: the request is
-/// gone. What is stored is compared with what was written: another admission webhook could take a denial out.
-async fn write(object: &AccessRequest, status: AccessRequestStatus, context: &Context) -> Result<bool, ReconcileError> {
+/// A PUT with uid and resourceVersion, so that a use that was spent meanwhile is never overwritten.
+/// False: the request is gone. What is stored is compared with what was written: another admission
+/// webhook could take a denial out.
+async fn write(
+    object: &AccessRequest,
+    status: AccessRequestStatus,
+    context: &Context,
+) -> Result<bool, ReconcileError> {
     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
     let name = object.metadata.name.as_deref().unwrap_or_default();
     let api: Api<AccessRequest> = Api::namespaced(context.client.clone(), namespace);
-    let object = AccessRequest { status: Some(status), ..object.clone() };
-    match api.replace_status(name, &PostParams::default(), &object).await {
+    let object = AccessRequest {
+        status: Some(status),
+        ..object.clone()
+    };
+    match api
+        .replace_status(name, &PostParams::default(), &object)
+        .await
+    {
         Ok(stored) if is_kept(&object, &stored) => Ok(true),
         Ok(_changed) => Err(ReconcileError::NotStored),
         // Deleted meanwhile: nothing to bring into order any more.
@@ -107,21 +130,37 @@ async fn write(object: &AccessRequest, status: AccessRequestStatus, context: &Co
     }
 }
 
-/// Whether what is never taken back is stored as it was written. It is compared as JSON, where times have whole seconds.
+/// Whether what is never taken back is stored as it was written. It is compared as JSON, where
+/// times have whole seconds.
 fn is_kept(written: &AccessRequest, stored: &AccessRequest) -> bool {
     let record = |object: &AccessRequest| {
-        let AccessRequestStatus { uses, denied, emergency, reviewed, notified, .. } = object.status.as_ref()?;
+        let AccessRequestStatus {
+            uses,
+            denied,
+            emergency,
+            reviewed,
+            notified,
+            ..
+        } = object.status.as_ref()?;
         serde_json::to_value((uses, denied, emergency, reviewed, notified)).ok()
     };
     record(written).is_some_and(|written| record(stored) == Some(written))
 }
 
-/// The new status, with the old one's uses, denial, emergency, review and told alarms: none is ever taken back.
-fn status(old: &AccessRequestStatus, plan: &Plan, usable: bool, now: Timestamp) -> AccessRequestStatus {
+/// The new status, with the old one's uses, denial, emergency, review and told alarms: none is ever
+/// taken back.
+fn status(
+    old: &AccessRequestStatus,
+    plan: &Plan,
+    usable: bool,
+    now: Timestamp,
+) -> AccessRequestStatus {
     let denied = match &plan.standing {
-        Standing::Denied(denial) => {
-            Some(Denied { by: denial.by.clone(), at: Time(denial.at), reason: denial.reason.clone() })
-        }
+        Standing::Denied(denial) => Some(Denied {
+            by: denial.by.clone(),
+            at: Time(denial.at),
+            reason: denial.reason.clone(),
+        }),
         Standing::Pending
         | Standing::Granted(_)
         | Standing::Used { .. }
@@ -130,11 +169,25 @@ fn status(old: &AccessRequestStatus, plan: &Plan, usable: bool, now: Timestamp) 
         | Standing::Revoked => old.denied.clone(),
     };
     let (phase, granted_by, expires_at) = shown(&plan.standing, usable);
-    let uses = old.uses.iter().map(|one| with_outcome(one, plan)).collect::<Vec<_>>();
-    let emergency = old.emergency.clone().or_else(|| plan.emergency.clone().map(emergency));
-    let reviewed = old.reviewed.clone().or_else(|| plan.reviewed.clone().map(reviewed));
+    let uses = old
+        .uses
+        .iter()
+        .map(|one| with_outcome(one, plan))
+        .collect::<Vec<_>>();
+    let emergency = old
+        .emergency
+        .clone()
+        .or_else(|| plan.emergency.clone().map(emergency));
+    let reviewed = old
+        .reviewed
+        .clone()
+        .or_else(|| plan.reviewed.clone().map(reviewed));
     let mut conditions = conditions(old, &uses, phase, &plan.standing, now);
-    conditions.extend(emergency.as_ref().map(|emergency| review(old, emergency, reviewed.as_ref(), now)));
+    conditions.extend(
+        emergency
+            .as_ref()
+            .map(|emergency| review(old, emergency, reviewed.as_ref(), now)),
+    );
     conditions.extend(unsealed(old, &plan.unsealed, now));
     AccessRequestStatus {
         phase: Some(phase),
@@ -152,33 +205,70 @@ fn status(old: &AccessRequestStatus, plan: &Plan, usable: bool, now: Timestamp) 
 }
 
 fn granted_by_policy(standing: &Standing) -> Option<PolicyRef> {
-    let Standing::Granted(Access { policy: Some(policy), .. }) = standing else { return None };
+    let Standing::Granted(Access {
+        policy: Some(policy),
+        ..
+    }) = standing
+    else {
+        return None;
+    };
     Some(policy_ref((**policy).clone()))
 }
 
-fn policy_ref(PolicyId { name, uid, generation }: PolicyId) -> PolicyRef {
-    PolicyRef { name, uid, generation }
+fn policy_ref(
+    PolicyId {
+        name,
+        uid,
+        generation,
+    }: PolicyId,
+) -> PolicyRef {
+    PolicyRef {
+        name,
+        uid,
+        generation,
+    }
 }
 
 fn emergency(one: access::Emergency) -> Emergency {
-    Emergency { policy: policy_ref(one.policy), since: Time(one.since), review_by: Time(one.review_by) }
+    Emergency {
+        policy: policy_ref(one.policy),
+        since: Time(one.since),
+        review_by: Time(one.review_by),
+    }
 }
 
 fn reviewed(one: access::Reviewed) -> Reviewed {
-    Reviewed { by: one.by, at: Time(one.at), reason: one.reason }
+    Reviewed {
+        by: one.by,
+        at: Time(one.at),
+        reason: one.reason,
+    }
 }
 
 /// A use, called lost where the plan says so. It stays a use.
 fn with_outcome(one: &Use, plan: &Plan) -> Use {
     let lost = one.outcome.is_none() && plan.lost.contains(&one.review_uid);
-    Use { outcome: if lost { Some(Outcome::Lost) } else { one.outcome }, ..one.clone() }
+    Use {
+        outcome: if lost {
+            Some(Outcome::Lost)
+        } else {
+            one.outcome
+        },
+        ..one.clone()
+    }
 }
 
-/// Before it is written, so that none is ever lost in silence; several replicas may say it of the same review.
+/// Before it is written, so that none is ever lost in silence; several replicas may say it of the
+/// same review.
 fn tell_of_lost(object: &AccessRequest, plan: &Plan) {
     let all = object.status.iter().flat_map(|status| &status.uses);
     for one in all.filter(|one| one.outcome.is_none() && plan.lost.contains(&one.review_uid)) {
-        let user = object.spec.user_info.as_ref().map(api::UserInfo::name).unwrap_or_default();
+        let user = object
+            .spec
+            .user_info
+            .as_ref()
+            .map(api::UserInfo::name)
+            .unwrap_or_default();
         let (namespace, request) = (object.namespace().unwrap_or_default(), object.name_any());
         let (uid, at, pod) = (&one.review_uid, one.at.0, &one.pod);
         warn!(
@@ -192,14 +282,24 @@ fn tell_of_lost(object: &AccessRequest, plan: &Plan) {
 fn shown(standing: &Standing, usable: bool) -> (Phase, Vec<String>, Option<Timestamp>) {
     match standing {
         // The binding is on its way.
-        Standing::Granted(access) if !usable => {
-            (Phase::Pending, access.by.iter().take(64).cloned().collect(), Some(access.until))
-        }
-        Standing::Granted(access) => (Phase::Granted, access.by.iter().take(64).cloned().collect(), Some(access.until)),
+        Standing::Granted(access) if !usable => (
+            Phase::Pending,
+            access.by.iter().take(64).cloned().collect(),
+            Some(access.until),
+        ),
+        Standing::Granted(access) => (
+            Phase::Granted,
+            access.by.iter().take(64).cloned().collect(),
+            Some(access.until),
+        ),
         Standing::Pending | Standing::Revoked => (Phase::Pending, Vec::new(), None),
         Standing::Denied(_) | Standing::Forbidden(_) => (Phase::Denied, Vec::new(), None),
         Standing::Used { by, .. } => (Phase::Used, by.iter().take(64).cloned().collect(), None),
-        Standing::Expired { at, by } => (Phase::Expired, by.iter().take(64).cloned().collect(), Some(*at)),
+        Standing::Expired { at, by } => (
+            Phase::Expired,
+            by.iter().take(64).cloned().collect(),
+            Some(*at),
+        ),
     }
 }
 
@@ -217,7 +317,9 @@ fn conditions(
         ("Expired", phase == Phase::Expired),
     ];
     // `Granted` always stands there, to be waited for; the others once they are true.
-    let shown = all.into_iter().filter(|(kind, is)| *kind == "Granted" || *is);
+    let shown = all
+        .into_iter()
+        .filter(|(kind, is)| *kind == "Granted" || *is);
     let reason = format!("{phase:?}");
     let shown = shown.map(|(kind, is)| condition(old, kind, is, &reason, &message(standing), now));
     shown.chain(lost(old, uses, now)).collect()
@@ -225,7 +327,10 @@ fn conditions(
 
 /// That uses are lost, for whoever waits for what she ran.
 fn lost(old: &AccessRequestStatus, uses: &[Use], now: Timestamp) -> Option<Condition> {
-    let mut lost = uses.iter().filter(|one| one.outcome == Some(Outcome::Lost)).map(|one| one.at.0.to_string());
+    let mut lost = uses
+        .iter()
+        .filter(|one| one.outcome == Some(Outcome::Lost))
+        .map(|one| one.at.0.to_string());
     let first = lost.next()?;
     let times = lost.fold(first, |times, at| format!("{times}, {at}"));
     let message = format!(
@@ -240,34 +345,57 @@ fn unsealed(old: &AccessRequestStatus, unsealed: &Unsealed, now: Timestamp) -> O
     let request = unsealed.request.then(|| {
         "this request has no good seal: it can be denied, and no policy or approver grants it. File it anew".to_owned()
     });
-    let grants = unsealed
-        .grants
-        .iter()
-        .take(MAX_NAMES)
-        .map(|name| format!("accessgrant {name} has no good seal, and grants nothing. Delete it, and grant anew"));
+    let grants = unsealed.grants.iter().take(MAX_NAMES).map(|name| {
+        format!(
+            "accessgrant {name} has no good seal, and grants nothing. Delete it, and grant anew"
+        )
+    });
     let found: Vec<String> = request.into_iter().chain(grants).collect();
-    let message =
-        format!("{}. What has none was written past the server, or sealed under a key that is gone", found.join(". "));
+    let message = format!(
+        "{}. What has none was written past the server, or sealed under a key that is gone",
+        found.join(". ")
+    );
     (!found.is_empty()).then(|| condition(old, SEALED, false, "NoSeal", &message, now))
 }
 
 /// Counts what was found without a good seal for the first time.
 fn count_unsealed(old: &AccessRequestStatus, unsealed: &Unsealed, metrics: &Metrics) {
-    if old.conditions.iter().any(|condition| condition.type_ == SEALED) {
+    if old
+        .conditions
+        .iter()
+        .any(|condition| condition.type_ == SEALED)
+    {
         return;
     }
-    unsealed.grants.iter().for_each(|_| metrics.broken_seal("accessgrants"));
+    unsealed
+        .grants
+        .iter()
+        .for_each(|_| metrics.broken_seal("accessgrants"));
     if unsealed.request {
         metrics.broken_seal("accessrequests");
     }
 }
 
-/// Whether an emergency was reviewed, and whether it is too late. What was remarked is not repeated here.
-fn review(old: &AccessRequestStatus, emergency: &Emergency, reviewed: Option<&Reviewed>, now: Timestamp) -> Condition {
+/// Whether an emergency was reviewed, and whether it is too late. What was remarked is not repeated
+/// here.
+fn review(
+    old: &AccessRequestStatus,
+    emergency: &Emergency,
+    reviewed: Option<&Reviewed>,
+    now: Timestamp,
+) -> Condition {
     let by = emergency.review_by.0;
     let (is, reason, message) = match reviewed {
-        Some(reviewed) => (true, "Reviewed", format!("reviewed by {} at {}", reviewed.by, reviewed.at.0)),
-        None if by <= now => (false, OVERDUE, format!("nobody reviewed this emergency until {by}")),
+        Some(reviewed) => (
+            true,
+            "Reviewed",
+            format!("reviewed by {} at {}", reviewed.by, reviewed.at.0),
+        ),
+        None if by <= now => (
+            false,
+            OVERDUE,
+            format!("nobody reviewed this emergency until {by}"),
+        ),
         None => (false, "Awaited", format!("to be reviewed until {by}")),
     };
     condition(old, REVIEWED, is, reason, &message, now)
@@ -282,13 +410,18 @@ fn condition(
     now: Timestamp,
 ) -> Condition {
     let status = if is { "True" } else { "False" };
-    let before = old.conditions.iter().find(|condition| condition.type_ == kind && condition.status == status);
+    let before = old
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == kind && condition.status == status);
     Condition {
         type_: kind.to_owned(),
         status: status.to_owned(),
         reason: reason.to_owned(),
         message: message.to_owned(),
-        last_transition_time: before.map_or(Time(now), |condition| condition.last_transition_time.clone()),
+        last_transition_time: before.map_or(Time(now), |condition| {
+            condition.last_transition_time.clone()
+        }),
         observed_generation: None,
     }
 }
@@ -298,11 +431,15 @@ fn message(standing: &Standing) -> String {
     match standing {
         Standing::Pending => "nobody has answered yet".to_owned(),
         Standing::Revoked => "it is being deleted".to_owned(),
-        Standing::Granted(access) => format!("granted by {} until {}", by(&access.by), access.until),
+        Standing::Granted(access) => {
+            format!("granted by {} until {}", by(&access.by), access.until)
+        }
         Standing::Denied(denial) => format!("denied by {}", denial.by),
         Standing::Forbidden(forbidden) => explain::forbids(forbidden),
         Standing::Used { last, .. } => format!("used at {}", last.at),
-        Standing::Expired { at, by: nobody } if nobody.is_empty() => format!("nobody answered until {at}"),
+        Standing::Expired { at, by: nobody } if nobody.is_empty() => {
+            format!("nobody answered until {at}")
+        }
         Standing::Expired { at, .. } => format!("ended at {at}"),
     }
 }
@@ -351,26 +488,63 @@ mod tests {
             container: None,
             outcome: None,
         };
-        AccessRequestStatus { uses: vec![one], ..AccessRequestStatus::default() }
+        AccessRequestStatus {
+            uses: vec![one],
+            ..AccessRequestStatus::default()
+        }
     }
 
     #[test]
     fn a_use_and_a_denial_are_never_taken_back() {
-        let denied = Denied { by: "ann".into(), at: Time(at(0)), reason: None };
-        let old = AccessRequestStatus { denied: Some(denied), ..used() };
-        for standing in [Standing::Pending, granted(), Standing::Expired { at: at(1), by: vec![] }] {
+        let denied = Denied {
+            by: "ann".into(),
+            at: Time(at(0)),
+            reason: None,
+        };
+        let old = AccessRequestStatus {
+            denied: Some(denied),
+            ..used()
+        };
+        for standing in [
+            Standing::Pending,
+            granted(),
+            Standing::Expired {
+                at: at(1),
+                by: vec![],
+            },
+        ] {
             let new = status(&old, &plan(standing), true, at(2));
-            assert_eq!((new.uses, new.denied), (old.uses.clone(), old.denied.clone()));
+            assert_eq!(
+                (new.uses, new.denied),
+                (old.uses.clone(), old.denied.clone())
+            );
         }
     }
 
     #[test]
     fn a_lost_use_stays_used_and_says_so_once() {
-        let lost = Plan { lost: vec!["r".into()], ..plan(granted()) };
+        let lost = Plan {
+            lost: vec!["r".into()],
+            ..plan(granted())
+        };
         let new = status(&used(), &lost, true, at(60));
-        assert_eq!(new.uses, [Use { outcome: Some(Outcome::Lost), ..used().uses[0].clone() }]);
-        let condition = new.conditions.iter().find(|condition| condition.type_ == "Lost").unwrap();
-        assert!(condition.message.contains("may have been lost: the server stopped before it could answer"));
+        assert_eq!(
+            new.uses,
+            [Use {
+                outcome: Some(Outcome::Lost),
+                ..used().uses[0].clone()
+            }]
+        );
+        let condition = new
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == "Lost")
+            .unwrap();
+        assert!(
+            condition
+                .message
+                .contains("may have been lost: the server stopped before it could answer")
+        );
         assert_eq!(status(&new, &plan(granted()), true, at(90)), new);
     }
 
@@ -378,58 +552,139 @@ mod tests {
     fn what_was_answered_is_not_lost_whatever_a_late_plan_says() {
         let mut answered = used();
         answered.uses[0].outcome = Some(Outcome::Answered);
-        let new = status(&answered, &Plan { lost: vec!["r".into()], ..plan(granted()) }, true, at(60));
+        let new = status(
+            &answered,
+            &Plan {
+                lost: vec!["r".into()],
+                ..plan(granted())
+            },
+            true,
+            at(60),
+        );
         assert_eq!(new.uses, answered.uses);
-        assert!(new.conditions.iter().all(|condition| condition.type_ != "Lost"));
+        assert!(
+            new.conditions
+                .iter()
+                .all(|condition| condition.type_ != "Lost")
+        );
     }
 
     #[test]
     fn a_denial_reaches_the_status_with_its_reason() {
-        let denial = Denial { by: "ann".into(), at: at(1), reason: Some("not today".into()) };
-        let new = status(&AccessRequestStatus::default(), &plan(Standing::Denied(denial)), true, at(2));
+        let denial = Denial {
+            by: "ann".into(),
+            at: at(1),
+            reason: Some("not today".into()),
+        };
+        let new = status(
+            &AccessRequestStatus::default(),
+            &plan(Standing::Denied(denial)),
+            true,
+            at(2),
+        );
         assert_eq!(new.phase, Some(Phase::Denied));
         assert_eq!(new.denied.unwrap().reason.as_deref(), Some("not today"));
     }
 
     #[test]
     fn a_granted_request_waits_until_its_binding_is_known() {
-        let waiting = status(&AccessRequestStatus::default(), &plan(granted()), false, at(2));
+        let waiting = status(
+            &AccessRequestStatus::default(),
+            &plan(granted()),
+            false,
+            at(2),
+        );
         assert_eq!(waiting.phase, Some(Phase::Pending));
         assert_eq!(waiting.conditions[0].status, "False");
         let usable = status(&waiting, &plan(granted()), true, at(3));
         assert_eq!(usable.phase, Some(Phase::Granted));
-        assert_eq!((usable.conditions[0].type_.as_str(), usable.conditions[0].status.as_str()), ("Granted", "True"));
+        assert_eq!(
+            (
+                usable.conditions[0].type_.as_str(),
+                usable.conditions[0].status.as_str()
+            ),
+            ("Granted", "True")
+        );
         assert_eq!(usable.expires_at, Some(Time(at(60))));
     }
 
     fn in_an_emergency() -> Plan {
-        let policy = PolicyId { name: "night".into(), uid: "p".into(), generation: 2 };
-        let emergency = access::Emergency { policy, since: at(0), review_by: at(3600) };
-        Plan { emergency: Some(emergency), ..plan(granted()) }
+        let policy = PolicyId {
+            name: "night".into(),
+            uid: "p".into(),
+            generation: 2,
+        };
+        let emergency = access::Emergency {
+            policy,
+            since: at(0),
+            review_by: at(3600),
+        };
+        Plan {
+            emergency: Some(emergency),
+            ..plan(granted())
+        }
     }
 
     fn reviewed_condition(status: &AccessRequestStatus) -> (&str, &str) {
-        let condition = status.conditions.iter().find(|condition| condition.type_ == REVIEWED).unwrap();
+        let condition = status
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == REVIEWED)
+            .unwrap();
         (&condition.status, &condition.reason)
     }
 
     #[test]
     fn an_emergency_and_its_review_are_never_taken_back_nor_changed() {
-        let marked = status(&AccessRequestStatus::default(), &in_an_emergency(), true, at(0));
+        let marked = status(
+            &AccessRequestStatus::default(),
+            &in_an_emergency(),
+            true,
+            at(0),
+        );
         assert_eq!(marked.emergency.as_ref().unwrap().policy.generation, 2);
         assert_eq!(reviewed_condition(&marked), ("False", "Awaited"));
         assert_eq!(status(&marked, &in_an_emergency(), true, at(60)), marked);
         let overdue = status(&marked, &in_an_emergency(), true, at(3600));
         assert_eq!(reviewed_condition(&overdue), ("False", "Overdue"));
-        let by = |name: &str| Some(access::Reviewed { by: name.into(), at: at(4000), reason: Some("a secret".into()) });
-        let reviewed = status(&overdue, &Plan { reviewed: by("amy"), ..in_an_emergency() }, true, at(4000));
+        let by = |name: &str| {
+            Some(access::Reviewed {
+                by: name.into(),
+                at: at(4000),
+                reason: Some("a secret".into()),
+            })
+        };
+        let reviewed = status(
+            &overdue,
+            &Plan {
+                reviewed: by("amy"),
+                ..in_an_emergency()
+            },
+            true,
+            at(4000),
+        );
         assert_eq!(reviewed_condition(&reviewed), ("True", "Reviewed"));
-        assert!(reviewed.conditions.iter().all(|condition| !condition.message.contains("secret")));
+        assert!(
+            reviewed
+                .conditions
+                .iter()
+                .all(|condition| !condition.message.contains("secret"))
+        );
         let mut other = in_an_emergency();
         other.emergency.as_mut().unwrap().policy.generation = 3;
-        for plan in [plan(Standing::Pending), other, Plan { reviewed: by("bob"), ..plan(granted()) }] {
+        for plan in [
+            plan(Standing::Pending),
+            other,
+            Plan {
+                reviewed: by("bob"),
+                ..plan(granted())
+            },
+        ] {
             let later = status(&reviewed, &plan, true, at(5000));
-            assert_eq!((&later.emergency, &later.reviewed), (&marked.emergency, &reviewed.reviewed));
+            assert_eq!(
+                (&later.emergency, &later.reviewed),
+                (&marked.emergency, &reviewed.reviewed)
+            );
         }
     }
 

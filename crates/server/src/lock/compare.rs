@@ -9,23 +9,33 @@ use crate::cluster::seal::hex;
 /// Maximum number of differences that are named.
 const MAX_DIFFERENCES: usize = 8;
 
-/// What is compared of an object with what is shipped: neither metadata and status, nor what differs in each cluster (the CA
-/// bundle, which is renewed; the secret end of the path; how long is waited; whom installers trust). Of a local group only
-/// whether somebody else serves it. Its keys are in order.
+/// What is compared of an object with what is shipped: neither metadata and status, nor what
+/// differs in each cluster (the CA bundle, which is renewed; the secret end of the path; how long
+/// is waited; whom installers trust). Of a local group only whether somebody else serves it. Its
+/// keys are in order.
 pub fn content(kind: Kind, object: &Value) -> Value {
     let mut content = written(object);
     match kind {
         Kind::ValidatingWebhookConfiguration | Kind::MutatingWebhookConfiguration => {
-            for webhook in content.get_mut("webhooks").and_then(Value::as_array_mut).into_iter().flatten() {
+            for webhook in content
+                .get_mut("webhooks")
+                .and_then(Value::as_array_mut)
+                .into_iter()
+                .flatten()
+            {
                 mask(webhook);
             }
         }
         Kind::APIService => {
-            let service = object.pointer("/spec/service").filter(|service| !service.is_null());
+            let service = object
+                .pointer("/spec/service")
+                .filter(|service| !service.is_null());
             content = service.map_or_else(|| json!({}), |service| json!({"service": service}));
         }
         Kind::ConfigMap => content = json!({}),
-        Kind::ValidatingAdmissionPolicy | Kind::ValidatingAdmissionPolicyBinding | Kind::CustomResourceDefinition => {}
+        Kind::ValidatingAdmissionPolicy
+        | Kind::ValidatingAdmissionPolicyBinding
+        | Kind::CustomResourceDefinition => {}
     }
     content
 }
@@ -63,11 +73,14 @@ fn mask(webhook: &mut Value) {
 
 /// The digest of a content, as `sha256:HEX`.
 pub fn digest(content: &Value) -> String {
-    format!("sha256:{}", hex(hash(&SHA256, content.to_string().as_bytes()).as_ref()))
+    format!(
+        "sha256:{}",
+        hex(hash(&SHA256, content.to_string().as_bytes()).as_ref())
+    )
 }
 
-/// Where one content differs from another, as paths; empty: it does not. What the API server adds by default is no
-/// difference.
+/// Where one content differs from another, as paths; empty: it does not. What the API server adds
+/// by default is no difference.
 pub fn differences(shipped: &Value, stored: &Value) -> Vec<String> {
     let mut found = Vec::new();
     compare(shipped, stored, &Place::default(), &mut found);
@@ -85,20 +98,32 @@ struct Place {
 impl Place {
     fn field(&self, key: &str) -> Self {
         let dot = if self.shown.is_empty() { "" } else { "." };
-        Self { shown: format!("{}{dot}{key}", self.shown), pattern: format!("{}{dot}{key}", self.pattern) }
+        Self {
+            shown: format!("{}{dot}{key}", self.shown),
+            pattern: format!("{}{dot}{key}", self.pattern),
+        }
     }
 
     fn element(&self, index: usize) -> Self {
-        Self { shown: format!("{}[{index}]", self.shown), pattern: format!("{}[]", self.pattern) }
+        Self {
+            shown: format!("{}[{index}]", self.shown),
+            pattern: format!("{}[]", self.pattern),
+        }
     }
 }
 
 fn compare(shipped: &Value, stored: &Value, place: &Place, found: &mut Vec<String>) {
     match (shipped, stored) {
         (Value::Object(shipped), Value::Object(stored)) => {
-            let of_both = shipped.keys().chain(stored.keys().filter(|key| !shipped.contains_key(*key)));
+            let of_both = shipped
+                .keys()
+                .chain(stored.keys().filter(|key| !shipped.contains_key(*key)));
             for key in of_both {
-                compare_field((shipped.get(key), stored.get(key)), &place.field(key), found);
+                compare_field(
+                    (shipped.get(key), stored.get(key)),
+                    &place.field(key),
+                    found,
+                );
             }
         }
         (Value::Array(shipped), Value::Array(stored)) if shipped.len() == stored.len() => {
@@ -114,7 +139,11 @@ fn compare(shipped: &Value, stored: &Value, place: &Place, found: &mut Vec<Strin
 }
 
 fn same(one: &Number, other: &Number) -> bool {
-    one == other || one.as_f64().zip(other.as_f64()).is_some_and(|(one, other)| one.total_cmp(&other).is_eq())
+    one == other
+        || one
+            .as_f64()
+            .zip(other.as_f64())
+            .is_some_and(|(one, other)| one.total_cmp(&other).is_eq())
 }
 
 fn compare_field(both: (Option<&Value>, Option<&Value>), place: &Place, found: &mut Vec<String>) {
@@ -126,18 +155,19 @@ fn compare_field(both: (Option<&Value>, Option<&Value>), place: &Place, found: &
     }
 }
 
-/// Whether it is what the API server writes at this place where nothing is written. By place and not by key: keys of labels
-/// are anybody's. (`pkg/apis/admissionregistration/v1/defaults.go` of Kubernetes.)
+/// Whether it is what the API server writes at this place where nothing is written. By place and
+/// not by key: keys of labels are anybody's. (`pkg/apis/admissionregistration/v1/defaults.go` of
+/// Kubernetes.)
 fn is_default(pattern: &str, value: &Value) -> bool {
     match pattern {
-        "webhooks[].matchPolicy" | "spec.matchConstraints.matchPolicy" | "spec.matchResources.matchPolicy" => {
-            value == "Equivalent"
-        }
+        "webhooks[].matchPolicy"
+        | "spec.matchConstraints.matchPolicy"
+        | "spec.matchResources.matchPolicy" => value == "Equivalent",
         "webhooks[].reinvocationPolicy" => value == "Never",
         "spec.conversion" => *value == json!({"strategy": "None"}),
-        "spec.names.listKind" => {
-            value.as_str().is_some_and(|kind| kind.starts_with("Access") && kind.ends_with("List"))
-        }
+        "spec.names.listKind" => value
+            .as_str()
+            .is_some_and(|kind| kind.starts_with("Access") && kind.ends_with("List")),
         "webhooks[].clientConfig.service.port" => value == 443,
         "webhooks[].rules[].scope"
         | "spec.matchConstraints.resourceRules[].scope"
@@ -172,7 +202,10 @@ mod tests {
                 webhook["objectSelector"] = json!({});
                 webhook["clientConfig"]["caBundle"] = json!("AAAA");
                 webhook["clientConfig"]["service"]["port"] = json!(443);
-                let path = webhook["clientConfig"]["service"]["path"].as_str().unwrap().to_owned();
+                let path = webhook["clientConfig"]["service"]["path"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned();
                 webhook["clientConfig"]["service"]["path"] = json!(format!("{path}/secret"));
             }
         }
@@ -196,7 +229,11 @@ mod tests {
     fn what_the_api_server_adds_and_what_each_cluster_has_of_its_own_is_no_difference() {
         for part in shipped().unwrap().keys() {
             let part = part.to_string();
-            assert_eq!(compared(&part, &stored(&part)), Vec::<String>::new(), "{part}");
+            assert_eq!(
+                compared(&part, &stored(&part)),
+                Vec::<String>::new(),
+                "{part}"
+            );
         }
     }
 
@@ -252,7 +289,11 @@ mod tests {
                     object["spec"]["matchResources"] = json!({});
                 }
                 object.pointer_mut(parent).unwrap()[key] = selector.clone();
-                assert_ne!(compared(part, &object), Vec::<String>::new(), "{part} {parent}/{key} {selector}");
+                assert_ne!(
+                    compared(part, &object),
+                    Vec::<String>::new(),
+                    "{part} {parent}/{key} {selector}"
+                );
             }
         }
     }
@@ -262,10 +303,15 @@ mod tests {
         match value {
             Value::Object(fields) => {
                 into.push(at.to_owned());
-                fields.iter().for_each(|(key, value)| objects(value, &format!("{at}/{key}"), into));
+                fields
+                    .iter()
+                    .for_each(|(key, value)| objects(value, &format!("{at}/{key}"), into));
             }
             Value::Array(values) => {
-                values.iter().enumerate().for_each(|(index, value)| objects(value, &format!("{at}/{index}"), into));
+                values
+                    .iter()
+                    .enumerate()
+                    .for_each(|(index, value)| objects(value, &format!("{at}/{index}"), into));
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
@@ -273,7 +319,15 @@ mod tests {
 
     #[rstest]
     fn a_field_that_is_not_shipped_is_a_difference_wherever_it_stands(
-        #[values("matchPolicy", "scope", "port", "reinvocationPolicy", "objectSelector", "another")] key: &str,
+        #[values(
+            "matchPolicy",
+            "scope",
+            "port",
+            "reinvocationPolicy",
+            "objectSelector",
+            "another"
+        )]
+        key: &str,
         #[values(json!("Equivalent"), json!("Never"), json!("*"), json!(443), json!({"a": "b"}), json!({}), json!(null), json!([]))]
         value: Value,
     ) {
@@ -284,13 +338,19 @@ mod tests {
             objects(&content, "", &mut places);
             for place in places {
                 let mut changed = content.clone();
-                let fields = changed.pointer_mut(&place).unwrap().as_object_mut().unwrap();
+                let fields = changed
+                    .pointer_mut(&place)
+                    .unwrap()
+                    .as_object_mut()
+                    .unwrap();
                 if fields.insert(key.to_owned(), value.clone()).is_some() {
                     continue;
                 }
                 let names: Vec<&str> = place.split('/').filter(|name| !name.is_empty()).collect();
-                let pattern =
-                    names.iter().chain([&key]).fold(String::new(), |before, name| match name.parse::<usize>() {
+                let pattern = names
+                    .iter()
+                    .chain([&key])
+                    .fold(String::new(), |before, name| match name.parse::<usize>() {
                         Ok(_) => format!("{before}[]"),
                         Err(_) if before.is_empty() => (*name).to_owned(),
                         Err(_) => format!("{before}.{name}"),
@@ -307,15 +367,17 @@ mod tests {
     #[test]
     fn a_number_is_the_same_however_it_is_written() {
         assert!(differences(&json!({"minimum": 1.0}), &json!({"minimum": 1})).is_empty());
-        assert_eq!(differences(&json!({"minimum": 1.0}), &json!({"minimum": 2})), ["minimum"]);
+        assert_eq!(
+            differences(&json!({"minimum": 1.0}), &json!({"minimum": 2})),
+            ["minimum"]
+        );
     }
 
     #[test]
     fn the_digest_is_of_the_content_alone_whatever_its_order() {
         let kind = Kind::ValidatingWebhookConfiguration;
         let one = json!({"metadata": {"generation": 1}, "webhooks": [{"name": "a", "rules": []}]});
-        let same =
-            json!({"webhooks": [{"rules": [], "name": "a", "timeoutSeconds": 3}], "metadata": {"generation": 2}});
+        let same = json!({"webhooks": [{"rules": [], "name": "a", "timeoutSeconds": 3}], "metadata": {"generation": 2}});
         let other = json!({"webhooks": [{"name": "b", "rules": []}]});
         assert_eq!(digest(&content(kind, &one)), digest(&content(kind, &same)));
         assert_ne!(digest(&content(kind, &one)), digest(&content(kind, &other)));

@@ -15,7 +15,8 @@ pub enum Exception {
     Any,
 }
 
-/// An exception for one part, as `--lock-exception` takes it: `KIND/NAME=absent`, `=any` or `=sha256:HEX`.
+/// An exception for one part, as `--lock-exception` takes it: `KIND/NAME=absent`, `=any` or
+/// `=sha256:HEX`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excepted {
     /// The part.
@@ -31,7 +32,9 @@ pub enum ExceptionError {
     #[error(transparent)]
     Part(#[from] PartError),
     /// It is not said how it differs.
-    #[error("write KIND/NAME=absent, KIND/NAME=any, or KIND/NAME=sha256:HEX with the digest that the log names")]
+    #[error(
+        "write KIND/NAME=absent, KIND/NAME=any, or KIND/NAME=sha256:HEX with the digest that the log names"
+    )]
     Form,
 }
 
@@ -42,14 +45,22 @@ impl FromStr for Excepted {
         const HEX: usize = 64;
         let (part, how) = text.split_once('=').ok_or(ExceptionError::Form)?;
         let exception = match how.strip_prefix("sha256:") {
-            Some(hex) if hex.len() == HEX && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) => {
+            Some(hex)
+                if hex.len() == HEX
+                    && hex
+                        .bytes()
+                        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) =>
+            {
                 Exception::Digest(how.to_owned())
             }
             None if how == "absent" => Exception::Absent,
             None if how == "any" => Exception::Any,
             _ => return Err(ExceptionError::Form),
         };
-        Ok(Self { part: part.parse()?, exception })
+        Ok(Self {
+            part: part.parse()?,
+            exception,
+        })
     }
 }
 
@@ -60,12 +71,23 @@ mod tests {
     #[test]
     fn an_exception_names_a_part_and_how_it_differs() {
         let part = "ValidatingAdmissionPolicy/kube-request-access-guard";
-        let read = |how: &str| format!("{part}={how}").parse::<Excepted>().map(|excepted| excepted.exception);
+        let read = |how: &str| {
+            format!("{part}={how}")
+                .parse::<Excepted>()
+                .map(|excepted| excepted.exception)
+        };
         assert_eq!(read("absent").unwrap(), Exception::Absent);
         assert_eq!(read("any").unwrap(), Exception::Any);
         let digest = format!("sha256:{}", "0a".repeat(32));
         assert_eq!(read(&digest).unwrap(), Exception::Digest(digest.clone()));
-        for wrong in ["", "Any", "sha256:", "sha256:0A", &format!("{digest}0"), &digest.replace('a', "A")] {
+        for wrong in [
+            "",
+            "Any",
+            "sha256:",
+            "sha256:0A",
+            &format!("{digest}0"),
+            &digest.replace('a', "A"),
+        ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
         assert!("Pod/x=any".parse::<Excepted>().is_err());

@@ -30,7 +30,11 @@ impl Gauges {
             "1 where a policy, binding or webhook configuration of the lock is as it is shipped",
             all.intact.clone(),
         );
-        registry.register("lock_changes", "Changes of the lock that were seen", all.changes.clone());
+        registry.register(
+            "lock_changes",
+            "Changes of the lock that were seen",
+            all.changes.clone(),
+        );
         all
     }
 
@@ -41,7 +45,11 @@ impl Gauges {
 
     /// Shows how a part stands.
     pub fn show(&self, part: &Part, state: &State) {
-        let labels = Labels { object: part.to_string() };
-        self.intact.get_or_create(&labels).set(i64::from(*state == State::Intact));
+        let labels = Labels {
+            object: part.to_string(),
+        };
+        self.intact
+            .get_or_create(&labels)
+            .set(i64::from(*state == State::Intact));
     }
 }

@@ -26,7 +26,8 @@ pub enum Sight {
 pub struct Stored {
     /// Its `metadata.uid`: another one where it was deleted and created again.
     pub uid: String,
-    /// Its `metadata.generation`, where its kind has one: another one where it was changed, and changed back.
+    /// Its `metadata.generation`, where its kind has one: another one where it was changed, and
+    /// changed back.
     pub generation: Option<i64>,
     /// All of it.
     pub object: Value,
@@ -54,7 +55,8 @@ pub struct News {
     pub state: State,
     /// The digest of what is stored.
     pub digest: Option<String>,
-    /// Its `metadata.uid` and `metadata.generation`, where it is stored, and the digest of all that is written in it.
+    /// Its `metadata.uid` and `metadata.generation`, where it is stored, and the digest of all that
+    /// is written in it.
     pub version: Option<Version>,
     /// Whether it was seen before, and otherwise; else this is the first sight of it.
     pub changed: bool,
@@ -101,14 +103,28 @@ impl Knowledge {
     pub fn new(shipped: BTreeMap<Part, Value>, mut exceptions: BTreeMap<Part, Exception>) -> Self {
         let known = |(part, shipped)| {
             let exception = exceptions.remove(&part);
-            (part, Known { shipped, exception, state: State::Unknown, last: Last::Nothing })
+            (
+                part,
+                Known {
+                    shipped,
+                    exception,
+                    state: State::Unknown,
+                    last: Last::Nothing,
+                },
+            )
         };
-        Self { parts: shipped.into_iter().map(known).collect() }
+        Self {
+            parts: shipped.into_iter().map(known).collect(),
+        }
     }
 
     /// The names of all parts of a kind.
     pub fn names(&self, kind: Kind) -> Vec<String> {
-        self.parts.keys().filter(|part| part.kind == kind).map(|part| part.name.clone()).collect()
+        self.parts
+            .keys()
+            .filter(|part| part.kind == kind)
+            .map(|part| part.name.clone())
+            .collect()
     }
 
     /// How each part stands.
@@ -130,7 +146,8 @@ impl Knowledge {
         }
     }
 
-    /// News is the first sight of each part, and every change: also one that was undone while nobody looked.
+    /// News is the first sight of each part, and every change: also one that was undone while
+    /// nobody looked.
     fn see(&mut self, part: Part, stored: Option<&Stored>) -> Option<News> {
         let known = self.parts.get_mut(&part)?;
         let content = stored.map(|stored| content(part.kind, &stored.object));
@@ -145,14 +162,24 @@ impl Knowledge {
             Last::Stored(version) => Some(version.clone()),
             Last::Nothing | Last::Absent => None,
         };
-        Some(News { part, state: known.state.clone(), digest, version, changed })
+        Some(News {
+            part,
+            state: known.state.clone(),
+            digest,
+            version,
+            changed,
+        })
     }
 }
 
 impl Last {
     fn of(stored: &Stored) -> Self {
         let written = digest(&written(&stored.object));
-        Self::Stored(Version { uid: stored.uid.clone(), generation: stored.generation, written })
+        Self::Stored(Version {
+            uid: stored.uid.clone(),
+            generation: stored.generation,
+            written,
+        })
     }
 }
 
@@ -162,7 +189,9 @@ impl Known {
             // Not every API server has every version of a group.
             (_, None) if kind == Kind::APIService => State::Intact,
             (Some(Exception::Any), _) | (Some(Exception::Absent), None) => State::Intact,
-            (Some(Exception::Digest(expected)), Some(_)) if Some(expected.as_str()) == digest => State::Intact,
+            (Some(Exception::Digest(expected)), Some(_)) if Some(expected.as_str()) == digest => {
+                State::Intact
+            }
             (_, None) => State::Missing,
             (_, Some(content)) => match differences(&self.shipped, content) {
                 none if none.is_empty() => State::Intact,
@@ -180,17 +209,34 @@ mod tests {
     use super::*;
 
     fn part() -> Part {
-        Part { kind: Kind::ValidatingAdmissionPolicyBinding, name: "guard".to_owned() }
+        Part {
+            kind: Kind::ValidatingAdmissionPolicyBinding,
+            name: "guard".to_owned(),
+        }
     }
 
     fn knowledge(exception: Option<Exception>) -> Knowledge {
-        let exceptions = exception.map(|exception| (part(), exception)).into_iter().collect();
-        Knowledge::new([(part(), json!({"spec": {"policyName": "guard"}}))].into(), exceptions)
+        let exceptions = exception
+            .map(|exception| (part(), exception))
+            .into_iter()
+            .collect();
+        Knowledge::new(
+            [(part(), json!({"spec": {"policyName": "guard"}}))].into(),
+            exceptions,
+        )
     }
 
     fn version(uid: &str, generation: i64, policy: &str) -> Sight {
-        let object = json!({"metadata": {"generation": generation}, "spec": {"policyName": policy}});
-        Sight::Stored(part(), Box::new(Stored { uid: uid.to_owned(), generation: Some(generation), object }))
+        let object =
+            json!({"metadata": {"generation": generation}, "spec": {"policyName": policy}});
+        Sight::Stored(
+            part(),
+            Box::new(Stored {
+                uid: uid.to_owned(),
+                generation: Some(generation),
+                object,
+            }),
+        )
     }
 
     fn stored(policy: &str) -> Sight {
@@ -198,7 +244,10 @@ mod tests {
     }
 
     fn told(knowledge: &mut Knowledge, sight: Sight) -> Option<(State, bool)> {
-        knowledge.take(sight).pop().map(|news| (news.state, news.changed))
+        knowledge
+            .take(sight)
+            .pop()
+            .map(|news| (news.state, news.changed))
     }
 
     fn differs() -> State {
@@ -208,18 +257,31 @@ mod tests {
     #[test]
     fn what_is_seen_again_as_it_was_is_no_news() {
         let mut knowledge = knowledge(None);
-        assert_eq!(told(&mut knowledge, stored("guard")), Some((State::Intact, false)), "the first sight");
+        assert_eq!(
+            told(&mut knowledge, stored("guard")),
+            Some((State::Intact, false)),
+            "the first sight"
+        );
         assert_eq!(told(&mut knowledge, stored("guard")), None);
-        assert_eq!(knowledge.states().collect::<Vec<_>>(), [(&part(), &State::Intact)]);
+        assert_eq!(
+            knowledge.states().collect::<Vec<_>>(),
+            [(&part(), &State::Intact)]
+        );
     }
 
     #[test]
     fn what_is_away_for_a_moment_is_told_twice() {
         let mut knowledge = knowledge(None);
         knowledge.take(stored("guard"));
-        assert_eq!(told(&mut knowledge, Sight::Gone(part())), Some((State::Missing, true)));
+        assert_eq!(
+            told(&mut knowledge, Sight::Gone(part())),
+            Some((State::Missing, true))
+        );
         assert_eq!(told(&mut knowledge, Sight::Gone(part())), None);
-        assert_eq!(told(&mut knowledge, stored("guard")), Some((State::Intact, true)));
+        assert_eq!(
+            told(&mut knowledge, stored("guard")),
+            Some((State::Intact, true))
+        );
     }
 
     #[rstest]
@@ -229,20 +291,40 @@ mod tests {
         let mut knowledge = knowledge(None);
         knowledge.take(stored("guard"));
         knowledge.take(Sight::Unseen(part().kind));
-        assert_eq!(told(&mut knowledge, version(uid, generation, "guard")), Some((State::Intact, true)));
+        assert_eq!(
+            told(&mut knowledge, version(uid, generation, "guard")),
+            Some((State::Intact, true))
+        );
     }
 
     #[test]
     fn what_is_not_compared_is_told_when_it_changes() {
-        let part = Part { kind: Kind::ValidatingWebhookConfiguration, name: "kube-request-access".to_owned() };
+        let part = Part {
+            kind: Kind::ValidatingWebhookConfiguration,
+            name: "kube-request-access".to_owned(),
+        };
         let webhooks = |bundle: &str| {
-            let object = json!({"webhooks": [{"name": "access", "clientConfig": {"caBundle": bundle}}]});
-            Sight::Stored(part.clone(), Box::new(Stored { uid: "1".to_owned(), generation: Some(1), object }))
+            let object =
+                json!({"webhooks": [{"name": "access", "clientConfig": {"caBundle": bundle}}]});
+            Sight::Stored(
+                part.clone(),
+                Box::new(Stored {
+                    uid: "1".to_owned(),
+                    generation: Some(1),
+                    object,
+                }),
+            )
         };
         let shipped = json!({"webhooks": [{"name": "access", "clientConfig": {}}]});
         let mut knowledge = Knowledge::new([(part.clone(), shipped)].into(), BTreeMap::new());
-        assert_eq!(told(&mut knowledge, webhooks("ours")), Some((State::Intact, false)));
-        assert_eq!(told(&mut knowledge, webhooks("theirs")), Some((State::Intact, true)));
+        assert_eq!(
+            told(&mut knowledge, webhooks("ours")),
+            Some((State::Intact, false))
+        );
+        assert_eq!(
+            told(&mut knowledge, webhooks("theirs")),
+            Some((State::Intact, true))
+        );
     }
 
     #[test]
@@ -250,36 +332,70 @@ mod tests {
         let mut knowledge = knowledge(None);
         knowledge.take(stored("guard"));
         assert_eq!(told(&mut knowledge, Sight::Unseen(part().kind)), None);
-        assert_eq!(knowledge.states().collect::<Vec<_>>(), [(&part(), &State::Unknown)]);
-        assert_eq!(told(&mut knowledge, stored("other")), Some((differs(), true)));
+        assert_eq!(
+            knowledge.states().collect::<Vec<_>>(),
+            [(&part(), &State::Unknown)]
+        );
+        assert_eq!(
+            told(&mut knowledge, stored("other")),
+            Some((differs(), true))
+        );
         knowledge.take(Sight::Unseen(part().kind));
         assert_eq!(told(&mut knowledge, stored("other")), None);
-        assert_eq!(knowledge.states().collect::<Vec<_>>(), [(&part(), &differs())]);
+        assert_eq!(
+            knowledge.states().collect::<Vec<_>>(),
+            [(&part(), &differs())]
+        );
     }
 
     #[test]
     fn an_exception_holds_for_what_it_says_and_changes_are_told_all_the_same() {
         let mut absent = knowledge(Some(Exception::Absent));
-        assert_eq!(told(&mut absent, Sight::Gone(part())), Some((State::Intact, false)));
+        assert_eq!(
+            told(&mut absent, Sight::Gone(part())),
+            Some((State::Intact, false))
+        );
         assert_eq!(told(&mut absent, stored("other")), Some((differs(), true)));
 
         let digest = digest(&json!({"spec": {"policyName": "other"}}));
         let mut other = knowledge(Some(Exception::Digest(digest)));
-        assert_eq!(told(&mut other, stored("other")), Some((State::Intact, false)));
+        assert_eq!(
+            told(&mut other, stored("other")),
+            Some((State::Intact, false))
+        );
         assert_eq!(told(&mut other, stored("another")), Some((differs(), true)));
-        assert_eq!(told(&mut other, Sight::Gone(part())), Some((State::Missing, true)));
+        assert_eq!(
+            told(&mut other, Sight::Gone(part())),
+            Some((State::Missing, true))
+        );
 
         let mut any = knowledge(Some(Exception::Any));
-        assert_eq!(told(&mut any, stored("other")), Some((State::Intact, false)));
-        assert_eq!(told(&mut any, stored("another")), Some((State::Intact, true)));
-        assert_eq!(told(&mut any, Sight::Gone(part())), Some((State::Intact, true)));
+        assert_eq!(
+            told(&mut any, stored("other")),
+            Some((State::Intact, false))
+        );
+        assert_eq!(
+            told(&mut any, stored("another")),
+            Some((State::Intact, true))
+        );
+        assert_eq!(
+            told(&mut any, Sight::Gone(part())),
+            Some((State::Intact, true))
+        );
     }
 
     #[test]
     fn what_is_no_part_is_no_news() {
         let mut knowledge = knowledge(None);
-        let other = Part { name: "other".to_owned(), ..part() };
-        let stored = Stored { uid: "1".to_owned(), generation: None, object: json!({}) };
+        let other = Part {
+            name: "other".to_owned(),
+            ..part()
+        };
+        let stored = Stored {
+            uid: "1".to_owned(),
+            generation: None,
+            object: json!({}),
+        };
         assert_eq!(knowledge.take(Sight::Stored(other, Box::new(stored))), []);
     }
 }

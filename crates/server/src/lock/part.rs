@@ -52,10 +52,14 @@ impl Kind {
     pub fn resource(self) -> ApiResource {
         const REGISTRATION: &str = "admissionregistration.k8s.io";
         let (group, plural) = match self {
-            Self::ValidatingWebhookConfiguration => (REGISTRATION, "validatingwebhookconfigurations"),
+            Self::ValidatingWebhookConfiguration => {
+                (REGISTRATION, "validatingwebhookconfigurations")
+            }
             Self::MutatingWebhookConfiguration => (REGISTRATION, "mutatingwebhookconfigurations"),
             Self::ValidatingAdmissionPolicy => (REGISTRATION, "validatingadmissionpolicies"),
-            Self::ValidatingAdmissionPolicyBinding => (REGISTRATION, "validatingadmissionpolicybindings"),
+            Self::ValidatingAdmissionPolicyBinding => {
+                (REGISTRATION, "validatingadmissionpolicybindings")
+            }
             Self::CustomResourceDefinition => ("apiextensions.k8s.io", "customresourcedefinitions"),
             Self::APIService => ("apiregistration.k8s.io", "apiservices"),
             Self::ConfigMap => ("", "configmaps"),
@@ -63,7 +67,11 @@ impl Kind {
         ApiResource {
             group: group.to_owned(),
             version: "v1".to_owned(),
-            api_version: if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") },
+            api_version: if group.is_empty() {
+                "v1".to_owned()
+            } else {
+                format!("{group}/v1")
+            },
             kind: self.name().to_owned(),
             plural: plural.to_owned(),
         }
@@ -87,7 +95,9 @@ impl fmt::Display for Part {
 
 /// It is no part of the lock.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no part of the lock: write KIND/NAME, as in ValidatingAdmissionPolicy/kube-request-access-guard")]
+#[error(
+    "{0:?} is no part of the lock: write KIND/NAME, as in ValidatingAdmissionPolicy/kube-request-access-guard"
+)]
 pub struct PartError(String);
 
 impl FromStr for Part {
@@ -96,9 +106,13 @@ impl FromStr for Part {
     fn from_str(text: &str) -> Result<Self, PartError> {
         let part = text.split_once('/').and_then(|(kind, name)| {
             let kind = Kind::ALL.into_iter().find(|known| known.name() == kind)?;
-            Some(Self { kind, name: name.to_owned() })
+            Some(Self {
+                kind,
+                name: name.to_owned(),
+            })
         });
-        part.filter(|part| !part.name.is_empty()).ok_or_else(|| PartError(text.to_owned()))
+        part.filter(|part| !part.name.is_empty())
+            .ok_or_else(|| PartError(text.to_owned()))
     }
 }
 
@@ -109,10 +123,18 @@ mod tests {
     #[test]
     fn a_part_is_written_as_kind_and_name() {
         for kind in Kind::ALL {
-            let part = Part { kind, name: "kube-request-access".to_owned() };
+            let part = Part {
+                kind,
+                name: "kube-request-access".to_owned(),
+            };
             assert_eq!(part.to_string().parse::<Part>().unwrap(), part);
         }
-        for wrong in ["", "guard", "ValidatingAdmissionPolicy/", "Pod/kube-request-access-guard"] {
+        for wrong in [
+            "",
+            "guard",
+            "ValidatingAdmissionPolicy/",
+            "Pod/kube-request-access-guard",
+        ] {
             assert!(wrong.parse::<Part>().is_err(), "{wrong}");
         }
     }

@@ -38,8 +38,14 @@ pub fn shipped() -> Result<BTreeMap<Part, Value>, serde_json::Error> {
         let content = content(part.kind, &object);
         Ok((part, content))
     };
-    let local = LOCAL.map(|name| Part { kind: Kind::APIService, name: name.to_owned() });
-    let trusted = Part { kind: Kind::ConfigMap, name: TRUSTED.to_owned() };
+    let local = LOCAL.map(|name| Part {
+        kind: Kind::APIService,
+        name: name.to_owned(),
+    });
+    let trusted = Part {
+        kind: Kind::ConfigMap,
+        name: TRUSTED.to_owned(),
+    };
     let others = local.into_iter().chain([trusted]).map(|part| {
         let content = content(part.kind, &json!({}));
         Ok((part, content))
@@ -55,15 +61,33 @@ mod tests {
     fn every_policy_has_its_binding_and_both_configurations_are_there() {
         let shipped = shipped().unwrap();
         let names = |kind: Kind| -> Vec<_> {
-            shipped.keys().filter(|part| part.kind == kind).map(|part| part.name.clone()).collect()
+            shipped
+                .keys()
+                .filter(|part| part.kind == kind)
+                .map(|part| part.name.clone())
+                .collect()
         };
-        assert_eq!(names(Kind::ValidatingAdmissionPolicy), names(Kind::ValidatingAdmissionPolicyBinding));
+        assert_eq!(
+            names(Kind::ValidatingAdmissionPolicy),
+            names(Kind::ValidatingAdmissionPolicyBinding)
+        );
         assert!(names(Kind::ValidatingAdmissionPolicy).len() >= 7);
-        assert_eq!(names(Kind::ValidatingWebhookConfiguration), ["kube-request-access"]);
-        assert_eq!(names(Kind::MutatingWebhookConfiguration), ["kube-request-access"]);
+        assert_eq!(
+            names(Kind::ValidatingWebhookConfiguration),
+            ["kube-request-access"]
+        );
+        assert_eq!(
+            names(Kind::MutatingWebhookConfiguration),
+            ["kube-request-access"]
+        );
         assert_eq!(names(Kind::CustomResourceDefinition).len(), 3);
         let is_empty = |content: &Value| content.as_object().is_none_or(serde_json::Map::is_empty);
-        let empty = shipped.iter().filter(|(_, content)| is_empty(content)).map(|(part, _)| part.kind);
-        assert!(empty.eq(std::iter::repeat_n(Kind::APIService, LOCAL.len()).chain([Kind::ConfigMap])));
+        let empty = shipped
+            .iter()
+            .filter(|(_, content)| is_empty(content))
+            .map(|(part, _)| part.kind);
+        assert!(
+            empty.eq(std::iter::repeat_n(Kind::APIService, LOCAL.len()).chain([Kind::ConfigMap]))
+        );
     }
 }

@@ -42,17 +42,22 @@ impl News {
     }
 }
 
-/// Writes the news into the log: in every line stands which version of the object it is about, so that it shows later what
-/// was replaced while no server watched.
+/// Writes the news into the log: in every line stands which version of the object it is about, so
+/// that it shows later what was replaced while no server watched.
 pub fn log(news: &News) {
     let object = news.part.to_string();
     let digest = news.digest.as_deref().unwrap_or_default();
     let version = news.version.as_ref();
-    let (uid, generation) =
-        (version.map(|version| version.uid.as_str()), version.and_then(|version| version.generation));
+    let (uid, generation) = (
+        version.map(|version| version.uid.as_str()),
+        version.and_then(|version| version.generation),
+    );
     let written = version.map(|version| version.written.as_str());
     match &news.state {
-        State::Missing => error!(object, "a part of the lock is missing: doors may be open. See docs/incident.md, 5"),
+        State::Missing => error!(
+            object,
+            "a part of the lock is missing: doors may be open. See docs/incident.md, 5"
+        ),
         State::Differs(places) => error!(
             object,
             places = places.join(", "),
@@ -71,7 +76,10 @@ pub fn log(news: &News) {
             "a part of the lock was changed, and is now as it should be. See docs/incident.md, 5"
         ),
         State::Intact | State::Unknown => {
-            info!(object, uid, generation, digest, written, "a part of the lock is as it should be");
+            info!(
+                object,
+                uid, generation, digest, written, "a part of the lock is as it should be"
+            );
         }
     }
 }
@@ -86,7 +94,11 @@ pub struct Speaker {
 impl Speaker {
     /// One that speaks of our own pod.
     pub fn new(recorder: Recorder, pod: OwnPod) -> Self {
-        Self { recorder, pod, written: None }
+        Self {
+            recorder,
+            pod,
+            written: None,
+        }
     }
 
     /// Publishes the news as an Event.
@@ -94,12 +106,14 @@ impl Speaker {
         let object = &news.part;
         let (reason, note) = match &news.state {
             State::Missing => ("LockMissing", format!("{object} is missing")),
-            State::Differs(places) => {
-                ("LockDiffers", format!("{object} is not as it is shipped, at {}", places.join(", ")))
-            }
-            State::Intact | State::Unknown => {
-                ("LockChanged", format!("{object} was changed, and is now as it should be"))
-            }
+            State::Differs(places) => (
+                "LockDiffers",
+                format!("{object} is not as it is shipped, at {}", places.join(", ")),
+            ),
+            State::Intact | State::Unknown => (
+                "LockChanged",
+                format!("{object} was changed, and is now as it should be"),
+            ),
         };
         let event = Event {
             type_: EventType::Warning,
@@ -117,13 +131,33 @@ impl Speaker {
             return;
         }
         let (status, reason, message) = match stands {
-            Stands::Intact => ("True", "Intact", "policies and webhooks are as they are shipped"),
-            Stands::Changed => {
-                ("False", "Changed", "a part of the lock is missing or changed: see the log and docs/incident.md, 5")
-            }
-            Stands::Unknown => ("Unknown", "NotKnown", "parts of the lock cannot be watched: see the log"),
+            Stands::Intact => (
+                "True",
+                "Intact",
+                "policies and webhooks are as they are shipped",
+            ),
+            Stands::Changed => (
+                "False",
+                "Changed",
+                "a part of the lock is missing or changed: see the log and docs/incident.md, 5",
+            ),
+            Stands::Unknown => (
+                "Unknown",
+                "NotKnown",
+                "parts of the lock cannot be watched: see the log",
+            ),
         };
-        if self.pod.set(&Condition { type_: CONDITION, status, reason, message, now }).await {
+        if self
+            .pod
+            .set(&Condition {
+                type_: CONDITION,
+                status,
+                reason,
+                message,
+                now,
+            })
+            .await
+        {
             self.written = Some(stands);
         }
     }

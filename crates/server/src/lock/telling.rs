@@ -1,5 +1,5 @@
-//! From what is seen to what is told: log and metrics at once, Events and the condition of our pod after that, since these
-//! wait for the API server.
+//! From what is seen to what is told: log and metrics at once, Events and the condition of our pod
+//! after that, since these wait for the API server.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -61,21 +61,35 @@ pub fn start(lock: Lock) -> Result<(), serde_json::Error> {
 
 /// Never ends.
 async fn run(lock: Lock, mut knowledge: Knowledge) {
-    let Lock { client, namespace, gauges, speaker, clock, .. } = lock;
+    let Lock {
+        client,
+        namespace,
+        gauges,
+        speaker,
+        clock,
+        ..
+    } = lock;
     let (sights, mut seen) = mpsc::channel(MAX_SIGHTS);
     let (events, published) = mpsc::channel(MAX_EVENTS);
     let (stands, standing) = watch::channel(Stands::Unknown);
-    let watches = Kind::ALL.map(|kind| watching::watch(&client, &namespace, kind, knowledge.names(kind), &sights));
+    let watches = Kind::ALL
+        .map(|kind| watching::watch(&client, &namespace, kind, knowledge.names(kind), &sights));
     let telling = async {
         while let Some(sight) = seen.recv().await {
             for news in knowledge.take(sight) {
                 tell(news, &gauges, &events);
             }
-            knowledge.states().for_each(|(part, state)| gauges.show(part, state));
+            knowledge
+                .states()
+                .for_each(|(part, state)| gauges.show(part, state));
             stands.send_replace(Stands::of(&knowledge));
         }
     };
-    tokio::join!(join_all(watches), telling, publish(speaker, published, standing, clock));
+    tokio::join!(
+        join_all(watches),
+        telling,
+        publish(speaker, published, standing, clock)
+    );
 }
 
 fn tell(news: News, gauges: &Gauges, events: &mpsc::Sender<News>) {
@@ -85,7 +99,10 @@ fn tell(news: News, gauges: &Gauges, events: &mpsc::Sender<News>) {
     }
     let object = news.part.to_string();
     if news.is_event() && events.try_send(news).is_err() {
-        error!(object, "too many Events about the lock wait: this one is left out");
+        error!(
+            object,
+            "too many Events about the lock wait: this one is left out"
+        );
     }
 }
 

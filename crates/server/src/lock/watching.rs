@@ -24,8 +24,18 @@ use crate::cluster::{
 };
 
 /// Hands on what becomes of the parts of a kind with these names. Never ends.
-pub async fn watch(client: &Client, namespace: &str, kind: Kind, names: Vec<String>, sights: &Sender<Sight>) {
-    let mut reader = Reader { kind, names: names.into_iter().collect(), missing: BTreeSet::new() };
+pub async fn watch(
+    client: &Client,
+    namespace: &str,
+    kind: Kind,
+    names: Vec<String>,
+    sights: &Sender<Sight>,
+) {
+    let mut reader = Reader {
+        kind,
+        names: names.into_iter().collect(),
+        missing: BTreeSet::new(),
+    };
     loop {
         let (api, config) = wanted(client, namespace, kind);
         let mut events = watcher(api, config).default_backoff().boxed();
@@ -77,25 +87,43 @@ impl Reader {
                 self.missing.clone_from(&self.names);
                 Vec::new()
             }
-            Event::InitApply(object) | Event::Apply(object) => self.stored(object).into_iter().collect(),
+            Event::InitApply(object) | Event::Apply(object) => {
+                self.stored(object).into_iter().collect()
+            }
             Event::Delete(object) => self.part(&object).map(Sight::Gone).into_iter().collect(),
             Event::InitDone => {
-                let part = |name| Part { kind: self.kind, name };
-                std::mem::take(&mut self.missing).into_iter().map(|name| Sight::Gone(part(name))).collect()
+                let part = |name| Part {
+                    kind: self.kind,
+                    name,
+                };
+                std::mem::take(&mut self.missing)
+                    .into_iter()
+                    .map(|name| Sight::Gone(part(name)))
+                    .collect()
             }
         }
     }
 
     fn part(&self, object: &DynamicObject) -> Option<Part> {
         let name = object.name_any();
-        self.names.contains(&name).then_some(Part { kind: self.kind, name })
+        self.names.contains(&name).then_some(Part {
+            kind: self.kind,
+            name,
+        })
     }
 
     fn stored(&mut self, object: DynamicObject) -> Option<Sight> {
         let part = self.part(&object)?;
         self.missing.remove(&part.name);
         let uid = object.uid().unwrap_or_default();
-        Some(Sight::Stored(part, Box::new(Stored { uid, generation: object.metadata.generation, object: object.data })))
+        Some(Sight::Stored(
+            part,
+            Box::new(Stored {
+                uid,
+                generation: object.metadata.generation,
+                object: object.data,
+            }),
+        ))
     }
 }
 
@@ -110,7 +138,11 @@ mod tests {
     #[test]
     fn what_a_list_does_not_name_is_gone_and_what_is_others_is_left_alone() {
         let names = ["guard", "status"].map(str::to_owned).into();
-        let mut reader = Reader { kind: Kind::ValidatingAdmissionPolicy, names, missing: BTreeSet::new() };
+        let mut reader = Reader {
+            kind: Kind::ValidatingAdmissionPolicy,
+            names,
+            missing: BTreeSet::new(),
+        };
         let mut read = |event| -> Vec<String> {
             let name = |sight| match sight {
                 Sight::Stored(part, _) => format!("+{}", part.name),

@@ -1,8 +1,9 @@
-//! Which reviews are believed to be the API server's: whoever else posts one might use up what was granted to others,
-//! and have attempts recorded that nobody made.
+//! Which reviews are believed to be the API server's: whoever else posts one might use up what was
+//! granted to others, and have attempts recorded that nobody made.
 //!
-//! By a secret in the path, by a client certificate, or by both. What is not believed is answered as a path that does
-//! not exist. The secret stands in no log and no error: nothing here, nor in the router, may show a request's path.
+//! By a secret in the path, by a client certificate, or by both. What is not believed is answered
+//! as a path that does not exist. The secret stands in no log and no error: nothing here, nor in
+//! the router, may show a request's path.
 
 use std::{
     net::SocketAddr,
@@ -33,14 +34,20 @@ pub struct Authentication {
 pub struct Peer {
     /// Its address.
     pub address: SocketAddr,
-    /// The certificate that it has proved to hold the key of, and its intermediates; none where it showed none.
+    /// The certificate that it has proved to hold the key of, and its intermediates; none where it
+    /// showed none.
     pub certificates: Arc<[CertificateDer<'static>]>,
 }
 
 impl Authentication {
-    /// Believes reviews on the paths or by the certificates given, and all of them where neither is.
+    /// Believes reviews on the paths or by the certificates given, and all of them where neither
+    /// is.
     pub fn new(paths: Option<Arc<ReviewPaths>>, clients: Option<Arc<ClientAuthority>>) -> Self {
-        Self { paths, clients, said: Arc::default() }
+        Self {
+            paths,
+            clients,
+            said: Arc::default(),
+        }
     }
 
     /// Believes every review.
@@ -53,7 +60,8 @@ impl Authentication {
         self.paths.is_none() && self.clients.is_none()
     }
 
-    /// Which way a review on this path has come, as it was sent: undecoded. `None`: not to be believed, or no such path.
+    /// Which way a review on this path has come, as it was sent: undecoded. `None`: not to be
+    /// believed, or no such path.
     pub fn way(&self, path: &str, peer: Option<&Peer>) -> Option<Way> {
         if let Some(clients) = &self.clients
             && !peer.is_some_and(|peer| clients.believes(&peer.certificates))

@@ -1,7 +1,8 @@
 //! Client certificates: an authority whose file is read again when it changes, and names.
 //!
-//! A certificate is verified twice: in the handshake, where the client proves that it holds the key, and again with
-//! every review. So one that expires, or whose authority is removed, counts no longer, however old the connection.
+//! A certificate is verified twice: in the handshake, where the client proves that it holds the
+//! key, and again with every review. So one that expires, or whose authority is removed, counts no
+//! longer, however old the connection.
 
 use std::{
     fmt,
@@ -62,7 +63,8 @@ pub enum ClientAuthorityError {
 }
 
 impl ClientAuthority {
-    /// Believes whose certificate leads to one in the file, and has one of these common names where there are any.
+    /// Believes whose certificate leads to one in the file, and has one of these common names where
+    /// there are any.
     ///
     /// # Errors
     /// The file cannot be read, or holds no certificate, or one that cannot be used.
@@ -72,7 +74,12 @@ impl ClientAuthority {
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, ClientAuthorityError> {
         let verifier = ArcSwap::from_pointee(verifier(&file, &provider)?);
-        Ok(Self { file, names, provider, verifier })
+        Ok(Self {
+            file,
+            names,
+            provider,
+            verifier,
+        })
     }
 
     /// Loads the file again.
@@ -80,7 +87,8 @@ impl ClientAuthority {
     /// # Errors
     /// As [`Self::load`]; then what was loaded before stays in use.
     pub fn reload(&self) -> Result<(), ClientAuthorityError> {
-        self.verifier.store(Arc::new(verifier(&self.file, &self.provider)?));
+        self.verifier
+            .store(Arc::new(verifier(&self.file, &self.provider)?));
         Ok(())
     }
 
@@ -91,8 +99,12 @@ impl ClientAuthority {
 
     /// Whether a client that has shown these certificates, its own first, is believed now.
     pub fn believes(&self, certificates: &[CertificateDer<'_>]) -> bool {
-        let Some((own, intermediates)) = certificates.split_first() else { return false };
-        self.verify_client_cert(own, intermediates, UnixTime::now()).is_ok() && self.is_named(own)
+        let Some((own, intermediates)) = certificates.split_first() else {
+            return false;
+        };
+        self.verify_client_cert(own, intermediates, UnixTime::now())
+            .is_ok()
+            && self.is_named(own)
     }
 
     fn is_named(&self, own: &CertificateDer<'_>) -> bool {
@@ -100,7 +112,8 @@ impl ClientAuthority {
     }
 }
 
-/// The one common name of a certificate. Where there are several, programs differ in which they take: none.
+/// The one common name of a certificate. Where there are several, programs differ in which they
+/// take: none.
 fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
     let (_, parsed) = parse_x509_certificate(certificate).ok()?;
     let mut names = parsed.subject().iter_common_name();
@@ -111,12 +124,19 @@ fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
 fn verifier(file: &Path, provider: &Arc<CryptoProvider>) -> Result<Verifier, ClientAuthorityError> {
     let mut roots = RootCertStore::empty();
     for (number, certificate) in (1..).zip(pem::certificates(file)?) {
-        let failed = |source| ClientAuthorityError::Certificate { path: file.to_owned(), number, source };
+        let failed = |source| ClientAuthorityError::Certificate {
+            path: file.to_owned(),
+            number,
+            source,
+        };
         roots.add(certificate).map_err(failed)?;
     }
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
         .build()
-        .map_err(|source| ClientAuthorityError::Verifier { path: file.to_owned(), source })
+        .map_err(|source| ClientAuthorityError::Verifier {
+            path: file.to_owned(),
+            source,
+        })
 }
 
 /// Asks every client for a certificate and takes those that have none: probes and Prometheus.
@@ -136,7 +156,9 @@ impl ClientCertVerifier for ClientAuthority {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.verifier.load().verify_client_cert(own, intermediates, now)
+        self.verifier
+            .load()
+            .verify_client_cert(own, intermediates, now)
     }
 
     fn verify_tls12_signature(
@@ -145,7 +167,9 @@ impl ClientCertVerifier for ClientAuthority {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.load().verify_tls12_signature(message, certificate, signed)
+        self.verifier
+            .load()
+            .verify_tls12_signature(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -154,7 +178,9 @@ impl ClientCertVerifier for ClientAuthority {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.load().verify_tls13_signature(message, certificate, signed)
+        self.verifier
+            .load()
+            .verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -164,6 +190,9 @@ impl ClientCertVerifier for ClientAuthority {
 
 impl fmt::Debug for ClientAuthority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientAuthority").field("file", &self.file).field("names", &self.names).finish_non_exhaustive()
+        f.debug_struct("ClientAuthority")
+            .field("file", &self.file)
+            .field("names", &self.names)
+            .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,5 @@
-//! HTTPS: listening, TLS that is swapped when its files change, whose reviews are believed, and an end that lets reviews
-//! finish.
+//! HTTPS: listening, TLS that is swapped when its files change, whose reviews are believed, and an
+//! end that lets reviews finish.
 
 pub mod authentication;
 pub mod client_authority;
@@ -30,11 +30,11 @@ use tls::Tls;
 
 /// A client that has not finished its TLS handshake or sent its headers by then is dropped.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection reads so many bytes at most before anybody wants them: there is no room counted for them. Headers must
-/// fit, too.
+/// A connection reads so many bytes at most before anybody wants them: there is no room counted for
+/// them. Headers must fit, too.
 const MAX_READ_AHEAD: usize = 64 * 1024;
-/// Reviews that are under way may take this long to finish: longer than the webhook timeouts that we ship. Those that wait
-/// for a grant do so no longer.
+/// Reviews that are under way may take this long to finish: longer than the webhook timeouts that
+/// we ship. Those that wait for a grant do so no longer.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Listens on the first address that can be had.
@@ -45,8 +45,14 @@ pub async fn listen(addresses: &[SocketAddr]) -> std::io::Result<TcpListener> {
     TcpListener::bind(addresses).await
 }
 
-/// Serves until `stop` completes; then takes no more connections, and gives those under way a quarter of a minute.
-pub async fn serve(listener: TcpListener, tls: Arc<Tls>, router: Router, stop: impl Future<Output = ()>) {
+/// Serves until `stop` completes; then takes no more connections, and gives those under way a
+/// quarter of a minute.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Arc<Tls>,
+    router: Router,
+    stop: impl Future<Output = ()>,
+) {
     let connections = GracefulShutdown::new();
     tokio::pin!(stop);
     loop {
@@ -63,13 +69,25 @@ pub async fn serve(listener: TcpListener, tls: Arc<Tls>, router: Router, stop: i
         }
     }
     drop(listener);
-    info!(open = connections.count(), "stopping: reviews under way may finish");
-    if timeout(DRAIN_TIMEOUT, connections.shutdown()).await.is_err() {
+    info!(
+        open = connections.count(),
+        "stopping: reviews under way may finish"
+    );
+    if timeout(DRAIN_TIMEOUT, connections.shutdown())
+        .await
+        .is_err()
+    {
         warn!("stopped with reviews still under way");
     }
 }
 
-fn spawn(stream: TcpStream, from: SocketAddr, tls: &Tls, router: &Router, connections: &GracefulShutdown) {
+fn spawn(
+    stream: TcpStream,
+    from: SocketAddr,
+    tls: &Tls,
+    router: &Router,
+    connections: &GracefulShutdown,
+) {
     let acceptor = TlsAcceptor::from(tls.config());
     let router = router.clone();
     let watcher = connections.watcher();
@@ -80,11 +98,18 @@ fn spawn(stream: TcpStream, from: SocketAddr, tls: &Tls, router: &Router, connec
             Err(_elapsed) => return debug!(%from, "no TLS handshake in time"),
         };
         let peer = peer(&stream, from);
-        let service = TowerToHyperService::new(router.map_request(move |request| introduce(request, &peer)));
+        let service =
+            TowerToHyperService::new(router.map_request(move |request| introduce(request, &peer)));
         let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE_TIMEOUT).max_buf_size(MAX_READ_AHEAD);
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HANDSHAKE_TIMEOUT)
+            .max_buf_size(MAX_READ_AHEAD);
         builder.http2().timer(TokioTimer::new());
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = builder
+            .serve_connection(TokioIo::new(stream), service)
+            .into_owned();
         if let Err(error) = watcher.watch(connection).await {
             debug!(%from, error, "connection ended");
         }
@@ -94,7 +119,13 @@ fn spawn(stream: TcpStream, from: SocketAddr, tls: &Tls, router: &Router, connec
 fn peer(stream: &TlsStream<TcpStream>, address: SocketAddr) -> Peer {
     let (_, tls) = stream.get_ref();
     let certificates = tls.peer_certificates().unwrap_or_default();
-    Peer { address, certificates: certificates.iter().map(|certificate| certificate.clone().into_owned()).collect() }
+    Peer {
+        address,
+        certificates: certificates
+            .iter()
+            .map(|certificate| certificate.clone().into_owned())
+            .collect(),
+    }
 }
 
 /// Says in a request who has sent it.

@@ -33,10 +33,22 @@ pub enum PemError {
 /// # Errors
 /// The file cannot be read, is not PEM, or holds none.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemError> {
-    let read = |source| PemError::Read { what: "certificates", path: path.to_owned(), source };
-    let certificates: Vec<_> =
-        CertificateDer::pem_file_iter(path).map_err(read)?.collect::<Result<_, _>>().map_err(read)?;
-    if certificates.is_empty() { Err(PemError::Empty { path: path.to_owned() }) } else { Ok(certificates) }
+    let read = |source| PemError::Read {
+        what: "certificates",
+        path: path.to_owned(),
+        source,
+    };
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
+        .map_err(read)?
+        .collect::<Result<_, _>>()
+        .map_err(read)?;
+    if certificates.is_empty() {
+        Err(PemError::Empty {
+            path: path.to_owned(),
+        })
+    } else {
+        Ok(certificates)
+    }
 }
 
 /// The private key of a file.
@@ -44,6 +56,10 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemErro
 /// # Errors
 /// The file cannot be read, is not PEM, or holds none.
 pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
-    let read = |source| PemError::Read { what: "a private key", path: path.to_owned(), source };
+    let read = |source| PemError::Read {
+        what: "a private key",
+        path: path.to_owned(),
+        source,
+    };
     PrivateKeyDer::from_pem_file(path).map_err(read)
 }

@@ -1,7 +1,7 @@
 //! Files that are read again when they change.
 //!
-//! By looking at their bytes at an interval, never by inotify: on a Secret volume the path is a chain of symbolic
-//! links that are swapped, and a watch on the file sees the first swap only.
+//! By looking at their bytes at an interval, never by inotify: on a Secret volume the path is a
+//! chain of symbolic links that are swapped, and a watch on the file sees the first swap only.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -11,9 +11,12 @@ use tracing::{error, info};
 /// How often files are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Calls `load` whenever the bytes of `files` have changed. A load that fails is logged and tried again at the next
-/// look; what was in use stays in use. Never ends.
-pub async fn on_change<E: std::error::Error>(files: Vec<PathBuf>, load: impl Fn() -> Result<(), E>) {
+/// Calls `load` whenever the bytes of `files` have changed. A load that fails is logged and tried
+/// again at the next look; what was in use stays in use. Never ends.
+pub async fn on_change<E: std::error::Error>(
+    files: Vec<PathBuf>,
+    load: impl Fn() -> Result<(), E>,
+) {
     let mut seen = read(&files).await;
     let mut ticks = interval(LOOK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -28,7 +31,11 @@ pub async fn on_change<E: std::error::Error>(files: Vec<PathBuf>, load: impl Fn(
                 info!(?files, "read again because they changed");
                 seen = now;
             }
-            Err(error) => error!(?files, error = crate::chain(&error), "changed, but cannot be used"),
+            Err(error) => error!(
+                ?files,
+                error = crate::chain(&error),
+                "changed, but cannot be used"
+            ),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Secrets that stand in the paths of reviews. Only the webhook configurations and this server know them.
+//! Secrets that stand in the paths of reviews. Only the webhook configurations and this server know
+//! them.
 
 use std::{
     fmt, io,
@@ -74,7 +75,8 @@ impl ReviewPaths {
         &self.file
     }
 
-    /// Which way a review on `/validate/SECRET`, `/mutate/SECRET`, `/observe/SECRET` or the original's `/SECRET` has come.
+    /// Which way a review on `/validate/SECRET`, `/mutate/SECRET`, `/observe/SECRET` or the
+    /// original's `/SECRET` has come.
     pub fn way(&self, path: &str) -> Option<Way> {
         let (way, candidate) = split(path)?;
         self.hold(candidate).then_some(way)
@@ -84,43 +86,70 @@ impl ReviewPaths {
     fn hold(&self, candidate: &str) -> bool {
         let secrets = self.secrets.load();
         let equal = |secret: &String| secret.as_bytes().ct_eq(candidate.as_bytes());
-        secrets.iter().map(equal).fold(Choice::from(0), |found, this| found | this).into()
+        secrets
+            .iter()
+            .map(equal)
+            .fold(Choice::from(0), |found, this| found | this)
+            .into()
     }
 }
 
 fn split(path: &str) -> Option<(Way, &str)> {
-    let validate = path.strip_prefix("/validate/").map(|rest| (Way::Validate, rest));
-    let mutate = || path.strip_prefix("/mutate/").map(|rest| (Way::Mutate, rest));
-    let observe = || path.strip_prefix("/observe/").map(|rest| (Way::Observe, rest));
+    let validate = path
+        .strip_prefix("/validate/")
+        .map(|rest| (Way::Validate, rest));
+    let mutate = || {
+        path.strip_prefix("/mutate/")
+            .map(|rest| (Way::Mutate, rest))
+    };
+    let observe = || {
+        path.strip_prefix("/observe/")
+            .map(|rest| (Way::Observe, rest))
+    };
     // A secret has no slash: what is one here is one in no other way.
     let original = || path.strip_prefix('/').map(|rest| (Way::Validate, rest));
     validate.or_else(mutate).or_else(observe).or_else(original)
 }
 
 fn read(path: &Path) -> Result<Vec<String>, ReviewPathError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| ReviewPathError::Read { path: path.to_owned(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| ReviewPathError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
     let mut secrets = Vec::new();
     for (line, secret) in (1..).zip(text.lines().map(str::trim)) {
         if secret.is_empty() {
             continue;
         }
         if !is_secret(secret) {
-            return Err(ReviewPathError::Line { path: path.to_owned(), line });
+            return Err(ReviewPathError::Line {
+                path: path.to_owned(),
+                line,
+            });
         }
         secrets.push(secret.to_owned());
     }
-    if secrets.is_empty() { Err(ReviewPathError::Empty { path: path.to_owned() }) } else { Ok(secrets) }
+    if secrets.is_empty() {
+        Err(ReviewPathError::Empty {
+            path: path.to_owned(),
+        })
+    } else {
+        Ok(secrets)
+    }
 }
 
 fn is_secret(text: &str) -> bool {
     text.len() >= MIN_SECRET_LEN
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 impl fmt::Debug for ReviewPaths {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReviewPaths").field("file", &self.file).finish_non_exhaustive()
+        f.debug_struct("ReviewPaths")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
     }
 }
 
@@ -133,7 +162,12 @@ mod tests {
     const FIRST: &str = "8eae7a48d8b4d8a0d3f7e2c5b9a16f04";
     const SECOND: &str = "Aa-_Aa-_Aa-_Aa-_Aa-_Aa-_Aa-_Aa-_";
 
-    fn load(content: &[u8]) -> (tempfile::NamedTempFile, Result<ReviewPaths, ReviewPathError>) {
+    fn load(
+        content: &[u8],
+    ) -> (
+        tempfile::NamedTempFile,
+        Result<ReviewPaths, ReviewPathError>,
+    ) {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), content).unwrap();
         let loaded = ReviewPaths::load(file.path().to_owned());
@@ -144,7 +178,10 @@ mod tests {
     fn the_secret_is_the_last_part_of_the_path() {
         let (_file, paths) = load(format!("\n  {FIRST} \r\n").as_bytes());
         let paths = paths.unwrap();
-        assert_eq!(paths.way(&format!("/validate/{FIRST}")), Some(Way::Validate));
+        assert_eq!(
+            paths.way(&format!("/validate/{FIRST}")),
+            Some(Way::Validate)
+        );
         assert_eq!(paths.way(&format!("/mutate/{FIRST}")), Some(Way::Mutate));
         assert_eq!(paths.way(&format!("/{FIRST}")), Some(Way::Validate));
     }
@@ -183,12 +220,16 @@ mod tests {
 
     #[test]
     fn while_one_secret_replaces_another_both_are_taken() {
-        let taken = |paths: &ReviewPaths| [FIRST, SECOND].map(|secret| paths.way(&format!("/{secret}")).is_some());
+        let taken = |paths: &ReviewPaths| {
+            [FIRST, SECOND].map(|secret| paths.way(&format!("/{secret}")).is_some())
+        };
         let (file, paths) = load(FIRST.as_bytes());
         let paths = paths.unwrap();
         assert_eq!(taken(&paths), [true, false]);
-        for (content, expected) in [(format!("{SECOND}\n{FIRST}\n"), [true, true]), (SECOND.to_owned(), [false, true])]
-        {
+        for (content, expected) in [
+            (format!("{SECOND}\n{FIRST}\n"), [true, true]),
+            (SECOND.to_owned(), [false, true]),
+        ] {
             std::fs::write(file.path(), content).unwrap();
             paths.reload().unwrap();
             assert_eq!(taken(&paths), expected);
@@ -202,20 +243,35 @@ mod tests {
     #[case(b"", "there is no secret path in")]
     #[case(b" \n\n", "there is no secret path in")]
     #[case(b"too-short-for-it", "line 1 of")]
-    #[case(b"8eae7a48d8b4d8a0d3f7e2c5b9a16f04\n\n8eae7a48d8b4d8a0d3f7e2c5b9a16f0/", "line 3 of")]
+    #[case(
+        b"8eae7a48d8b4d8a0d3f7e2c5b9a16f04\n\n8eae7a48d8b4d8a0d3f7e2c5b9a16f0/",
+        "line 3 of"
+    )]
     #[case("8eae7a48d8b4d8a0d3f7e2c5b9a16f04é".as_bytes(), "line 1 of")]
     #[case(b"8eae7a48d8b4d8a0 d3f7e2c5b9a16f04", "line 1 of")]
-    #[case(b"8eae7a48d8b4d8a0d3f7e2c5b9a16f04\xff", "cannot read the secret path of reviews from")]
-    fn a_file_without_proper_secrets_is_refused_and_not_shown(#[case] content: &[u8], #[case] text: &str) {
+    #[case(
+        b"8eae7a48d8b4d8a0d3f7e2c5b9a16f04\xff",
+        "cannot read the secret path of reviews from"
+    )]
+    fn a_file_without_proper_secrets_is_refused_and_not_shown(
+        #[case] content: &[u8],
+        #[case] text: &str,
+    ) {
         let (_file, paths) = load(content);
         let error = crate::chain(&paths.unwrap_err());
-        assert!(error.starts_with(text) && !error.contains("8eae") && !error.contains("too-short"), "{error}");
+        assert!(
+            error.starts_with(text) && !error.contains("8eae") && !error.contains("too-short"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_file_that_is_missing_is_named() {
         let error = ReviewPaths::load("/nowhere/review-path".into()).unwrap_err();
-        assert!(error.to_string().ends_with("from /nowhere/review-path"), "{error}");
+        assert!(
+            error.to_string().ends_with("from /nowhere/review-path"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -52,8 +52,15 @@ impl Tls {
         clients: Option<Arc<ClientAuthority>>,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, TlsError> {
-        let config = ArcSwap::from_pointee(build(&cert_file, &key_file, clients.as_ref(), &provider)?);
-        Ok(Self { cert_file, key_file, clients, provider, config })
+        let config =
+            ArcSwap::from_pointee(build(&cert_file, &key_file, clients.as_ref(), &provider)?);
+        Ok(Self {
+            cert_file,
+            key_file,
+            clients,
+            provider,
+            config,
+        })
     }
 
     /// Loads both files again.
@@ -61,7 +68,12 @@ impl Tls {
     /// # Errors
     /// As [`Self::load`]; then what was loaded before stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
-        let config = build(&self.cert_file, &self.key_file, self.clients.as_ref(), &self.provider)?;
+        let config = build(
+            &self.cert_file,
+            &self.key_file,
+            self.clients.as_ref(),
+            &self.provider,
+        )?;
         self.config.store(Arc::new(config));
         Ok(())
     }
@@ -83,7 +95,11 @@ fn build(
     clients: Option<&Arc<ClientAuthority>>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<ServerConfig, TlsError> {
-    let pair = |source| TlsError::Pair { cert_file: cert_file.to_owned(), key_file: key_file.to_owned(), source };
+    let pair = |source| TlsError::Pair {
+        cert_file: cert_file.to_owned(),
+        key_file: key_file.to_owned(),
+        source,
+    };
     let builder = ServerConfig::builder_with_provider(Arc::clone(provider))
         .with_safe_default_protocol_versions()
         .map_err(pair)?;
@@ -91,8 +107,9 @@ fn build(
         Some(clients) => builder.with_client_cert_verifier(Arc::<ClientAuthority>::clone(clients)),
         None => builder.with_no_client_auth(),
     };
-    let mut config =
-        builder.with_single_cert(pem::certificates(cert_file)?, pem::private_key(key_file)?).map_err(pair)?;
+    let mut config = builder
+        .with_single_cert(pem::certificates(cert_file)?, pem::private_key(key_file)?)
+        .map_err(pair)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }

@@ -1,5 +1,5 @@
-//! Whose reviews are believed: those on the secret path, those by client certificate. What is not believed gets 404, and
-//! nothing is used up.
+//! Whose reviews are believed: those on the secret path, those by client certificate. What is not
+//! believed gets 404, and nothing is used up.
 
 use std::{path::Path, sync::Arc};
 
@@ -10,8 +10,8 @@ use axum::{
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair,
 };
 use rstest::rstest;
 use rustls::{
@@ -38,7 +38,13 @@ const NEXT: &str = "f04b9a161d3f7e2c58b4d8a0f7a48d8e";
 
 /// A world in which jane may run `date` once.
 fn granted(authentication: Authentication) -> World {
-    World::granted_with(Settings { authentication: Some(authentication), ..Settings::default() }, |_| {})
+    World::granted_with(
+        Settings {
+            authentication: Some(authentication),
+            ..Settings::default()
+        },
+        |_| {},
+    )
 }
 
 /// The review of jane's `date`.
@@ -75,12 +81,17 @@ fn secret_path(dir: &TempDir) -> Arc<ReviewPaths> {
 #[case("/ready/SECRET")]
 #[case("/metrics")]
 #[tokio::test]
-async fn with_a_secret_path_a_review_on_any_other_is_not_found_and_uses_nothing_up(#[case] path: &str) {
+async fn with_a_secret_path_a_review_on_any_other_is_not_found_and_uses_nothing_up(
+    #[case] path: &str,
+) {
     let dir = tempfile::tempdir().unwrap();
     let world = granted(Authentication::new(Some(secret_path(&dir)), None));
     let said = world.post(&path.replace("SECRET", SECRET), review()).await;
     let nothing = world.post("/nothing/of/the/kind", "").await;
-    assert_eq!((said.status, &said.body), (StatusCode::NOT_FOUND, &nothing.body));
+    assert_eq!(
+        (said.status, &said.body),
+        (StatusCode::NOT_FOUND, &nothing.body)
+    );
     assert_eq!(world.uses(), 0);
 }
 
@@ -88,12 +99,29 @@ async fn with_a_secret_path_a_review_on_any_other_is_not_found_and_uses_nothing_
 async fn a_review_on_the_secret_path_is_believed() {
     let dir = tempfile::tempdir().unwrap();
     let world = granted(Authentication::new(Some(secret_path(&dir)), None));
-    assert!(world.post(&format!("/validate/{SECRET}?timeout=10s"), review()).await.allowed());
+    assert!(
+        world
+            .post(&format!("/validate/{SECRET}?timeout=10s"), review())
+            .await
+            .allowed()
+    );
     assert_eq!(world.uses(), 1);
     // The original's path.
-    world.post(&format!("/{SECRET}"), review().replace("review-1", "review-2")).await.denial();
+    world
+        .post(
+            &format!("/{SECRET}"),
+            review().replace("review-1", "review-2"),
+        )
+        .await
+        .denial();
     let stamping = recorded("exec-websocket").to_string();
-    assert_eq!(world.post(&format!("/mutate/{SECRET}"), stamping).await.status, StatusCode::OK);
+    assert_eq!(
+        world
+            .post(&format!("/mutate/{SECRET}"), stamping)
+            .await
+            .status,
+        StatusCode::OK
+    );
 }
 
 #[tokio::test]
@@ -101,7 +129,11 @@ async fn only_posts_are_reviews_and_probes_need_no_secret() {
     let dir = tempfile::tempdir().unwrap();
     let world = granted(Authentication::new(Some(secret_path(&dir)), None));
     let send = |method: &str, path: &str| {
-        let request = Request::builder().method(method).uri(path).body(Body::from(review())).unwrap();
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .body(Body::from(review()))
+            .unwrap();
         world.send(request)
     };
     for method in ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"] {
@@ -113,7 +145,11 @@ async fn only_posts_are_reviews_and_probes_need_no_secret() {
     world.post("/validate", review()).await;
     let metrics = send("GET", "/metrics").await;
     assert!(
-        metrics.body.as_str().unwrap().contains("kube_request_access_unauthenticated_requests_total 1\n"),
+        metrics
+            .body
+            .as_str()
+            .unwrap()
+            .contains("kube_request_access_unauthenticated_requests_total 1\n"),
         "{}",
         metrics.body
     );
@@ -125,7 +161,13 @@ async fn a_secret_is_replaced_while_reviews_come() {
     let paths = secret_path(&dir);
     let world = granted(Authentication::new(Some(Arc::clone(&paths)), None));
     let statuses = async || {
-        let post = async |secret| world.post(&format!("/mutate/{secret}"), review()).await.status.as_u16();
+        let post = async |secret| {
+            world
+                .post(&format!("/mutate/{secret}"), review())
+                .await
+                .status
+                .as_u16()
+        };
         [post(SECRET).await, post(NEXT).await]
     };
     assert_eq!(statuses().await, [200, 404]);
@@ -159,14 +201,20 @@ impl Issuer {
     fn client(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Shown {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
-        for (name, kind) in names.iter().zip([DnType::CommonName, DnType::OrganizationName]) {
+        for (name, kind) in names
+            .iter()
+            .zip([DnType::CommonName, DnType::OrganizationName])
+        {
             params.distinguished_name.push(kind, *name);
         }
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         change(&mut params);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap().der().clone();
-        Shown { certificate, key: PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap() }
+        Shown {
+            certificate,
+            key: PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap(),
+        }
     }
 
     fn apiserver(&self) -> Shown {
@@ -182,17 +230,30 @@ fn authority(dir: &Path, issuer: &Issuer, names: &[&str]) -> Arc<ClientAuthority
 }
 
 fn peer(shown: &[CertificateDer<'static>]) -> Peer {
-    Peer { address: ([127, 0, 0, 1], 4711).into(), certificates: shown.to_vec().into() }
+    Peer {
+        address: ([127, 0, 0, 1], 4711).into(),
+        certificates: shown.to_vec().into(),
+    }
 }
 
 #[test]
 fn where_certificate_and_secret_path_are_set_both_are_needed() {
     let (dir, issuer) = (tempfile::tempdir().unwrap(), Issuer::new());
-    let both = Authentication::new(Some(secret_path(&dir)), Some(authority(dir.path(), &issuer, &[])));
-    let (shown, path) = (peer(&[issuer.apiserver().certificate]), format!("/validate/{SECRET}"));
+    let both = Authentication::new(
+        Some(secret_path(&dir)),
+        Some(authority(dir.path(), &issuer, &[])),
+    );
+    let (shown, path) = (
+        peer(&[issuer.apiserver().certificate]),
+        format!("/validate/{SECRET}"),
+    );
     assert!(both.way(&path, Some(&shown)).is_some());
     assert!(both.way("/validate", Some(&shown)).is_none());
-    for nobody in [None, Some(&peer(&[])), Some(&peer(&[Issuer::new().apiserver().certificate]))] {
+    for nobody in [
+        None,
+        Some(&peer(&[])),
+        Some(&peer(&[Issuer::new().apiserver().certificate])),
+    ] {
         assert!(both.way(&path, nobody).is_none());
     }
 }
@@ -215,7 +276,10 @@ fn names_restrict_whose_certificate_is_believed(
     let (dir, issuer) = (tempfile::tempdir().unwrap(), Issuer::new());
     let authentication = Authentication::new(None, Some(authority(dir.path(), &issuer, names)));
     let shown = peer(&[issuer.client(subject, |_| {}).certificate]);
-    assert_eq!(authentication.way("/validate", Some(&shown)).is_some(), expected);
+    assert_eq!(
+        authentication.way("/validate", Some(&shown)).is_some(),
+        expected
+    );
 }
 
 #[test]
@@ -226,9 +290,15 @@ fn certificates_of_servers_and_of_other_times_are_not_believed() {
         authority.believes(&[issuer.client(&["kube-apiserver"], change).certificate])
     };
     assert!(believes(&|_| {}));
-    assert!(!believes(&|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]));
-    assert!(!believes(&|params| params.not_after = rcgen::date_time_ymd(2020, 1, 1)));
-    assert!(!believes(&|params| params.not_before = rcgen::date_time_ymd(4000, 1, 1)));
+    assert!(!believes(
+        &|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]
+    ));
+    assert!(!believes(
+        &|params| params.not_after = rcgen::date_time_ymd(2020, 1, 1)
+    ));
+    assert!(!believes(
+        &|params| params.not_before = rcgen::date_time_ymd(4000, 1, 1)
+    ));
     assert!(!authority.believes(&[]));
     assert!(!authority.believes(&[CertificateDer::from(vec![0x30, 0])]));
 }
@@ -265,20 +335,39 @@ impl Served {
         let clients = authority(dir.path(), issuer, &[]);
         let world = granted(Authentication::new(None, Some(Arc::clone(&clients))));
         let key = KeyPair::generate().unwrap();
-        let own = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let own = CertificateParams::new(vec!["localhost".to_owned()])
+            .unwrap()
+            .self_signed(&key)
+            .unwrap();
         let files = [dir.path().join("tls.crt"), dir.path().join("tls.key")];
         std::fs::write(&files[0], own.pem()).unwrap();
         std::fs::write(&files[1], key.serialize_pem()).unwrap();
         let [certificate, key] = files;
         let provider = Arc::new(ring::default_provider());
         let tls = Tls::load(certificate, key, Some(Arc::clone(&clients)), provider).unwrap();
-        let listener = serve::listen(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
+        let listener = serve::listen(&["127.0.0.1:0".parse().unwrap()])
+            .await
+            .unwrap();
         let port = listener.local_addr().unwrap().port();
-        tokio::spawn(serve::serve(listener, Arc::new(tls), world.router(), std::future::pending()));
-        Self { world, port, own: own.der().clone(), clients, _dir: dir }
+        tokio::spawn(serve::serve(
+            listener,
+            Arc::new(tls),
+            world.router(),
+            std::future::pending(),
+        ));
+        Self {
+            world,
+            port,
+            own: own.der().clone(),
+            clients,
+            _dir: dir,
+        }
     }
 
-    async fn connect(&self, shown: Option<Shown>) -> Result<Connection, Box<dyn std::error::Error>> {
+    async fn connect(
+        &self,
+        shown: Option<Shown>,
+    ) -> Result<Connection, Box<dyn std::error::Error>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.own.clone())?;
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -289,8 +378,11 @@ impl Served {
             None => config.with_no_client_auth(),
         };
         let stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-        let stream = TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost")?, stream).await?;
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let stream = TlsConnector::from(Arc::new(config))
+            .connect(ServerName::try_from("localhost")?, stream)
+            .await?;
+        let (sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         Ok(Connection(sender))
     }
@@ -307,11 +399,17 @@ impl Connection {
     }
 
     async fn ready(&mut self) -> Result<u16, hyper::Error> {
-        self.send(Request::get("/ready").body(Body::empty()).unwrap()).await
+        self.send(Request::get("/ready").body(Body::empty()).unwrap())
+            .await
     }
 
     async fn validate(&mut self) -> Result<u16, hyper::Error> {
-        self.send(Request::post("/validate").body(Body::from(review())).unwrap()).await
+        self.send(
+            Request::post("/validate")
+                .body(Body::from(review()))
+                .unwrap(),
+        )
+        .await
     }
 }
 

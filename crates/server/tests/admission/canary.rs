@@ -1,4 +1,5 @@
-//! The canary: a server that watches API servers, some of which ask another server of ours, and some do not.
+//! The canary: a server that watches API servers, some of which ask another server of ours, and
+//! some do not.
 
 use std::{
     collections::BTreeMap,
@@ -78,7 +79,9 @@ struct State {
 }
 
 fn account() -> Account {
-    "kube-request-access:kube-request-access-canary".parse().unwrap()
+    "kube-request-access:kube-request-access-canary"
+        .parse()
+        .unwrap()
 }
 
 fn status(code: StatusCode, message: &str) -> Response<Body> {
@@ -93,7 +96,10 @@ fn found(body: &Value) -> Response<Body> {
 }
 
 fn with_warning(mut response: Response<Body>, text: &str) -> Response<Body> {
-    response.headers_mut().insert(WARNING, HeaderValue::try_from(format!("299 - \"{text}\"")).unwrap());
+    response.headers_mut().insert(
+        WARNING,
+        HeaderValue::try_from(format!("299 - \"{text}\"")).unwrap(),
+    );
     response
 }
 
@@ -102,14 +108,19 @@ fn review(nonce: &str) -> Value {
     let mut review = recorded("exec-websocket");
     let request = &mut review["request"];
     (request["name"], request["namespace"]) = (json!(POD), json!("kube-request-access"));
-    request["userInfo"] = json!({"username": account().to_string(), "groups": ["system:serviceaccounts"]});
-    request["object"] = json!({"kind": "PodExecOptions", "apiVersion": "v1", "stdout": true, "command": [nonce]});
+    request["userInfo"] =
+        json!({"username": account().to_string(), "groups": ["system:serviceaccounts"]});
+    request["object"] =
+        json!({"kind": "PodExecOptions", "apiVersion": "v1", "stdout": true, "command": [nonce]});
     review
 }
 
 impl Cluster {
     fn new(path: Settings) -> Self {
-        let api_servers = Mutex::new(BTreeMap::from([(FIRST, ApiServer::Asks), (SECOND, ApiServer::Asks)]));
+        let api_servers = Mutex::new(BTreeMap::from([
+            (FIRST, ApiServer::Asks),
+            (SECOND, ApiServer::Asks),
+        ]));
         Self(Arc::new(State {
             world: World::new(path),
             api_servers,
@@ -120,22 +131,38 @@ impl Cluster {
     }
 
     fn sealed() -> Self {
-        Self::new(Settings { sealed: true, ..Settings::default() })
+        Self::new(Settings {
+            sealed: true,
+            ..Settings::default()
+        })
     }
 
     fn set(&self, address: &'static str, api_server: ApiServer) {
-        self.0.api_servers.lock().unwrap().insert(address, api_server);
+        self.0
+            .api_servers
+            .lock()
+            .unwrap()
+            .insert(address, api_server);
     }
 
     /// A canary that is a replica with this key.
     fn canary(&self, sealer: Arc<Sealer>) -> (Canary, Metrics) {
         let (own, metrics, clock) = (self.own_client(), Metrics::new(), self.clone());
-        let recorder = Recorder::new(own.clone(), Reporter { controller: "test".to_owned(), instance: None });
+        let recorder = Recorder::new(
+            own.clone(),
+            Reporter {
+                controller: "test".to_owned(),
+                instance: None,
+            },
+        );
         let canary = Canary {
             account: account(),
             sealer,
             targets: Targets::new(own.clone(), self.connect()),
-            speaker: Speaker::new(recorder, OwnPod::new(own, account().namespace, account().name)),
+            speaker: Speaker::new(
+                recorder,
+                OwnPod::new(own, account().namespace, account().name),
+            ),
             gauges: metrics.canary.clone(),
             clock: Arc::new(move || *clock.0.clock.lock().unwrap()),
             watched: BTreeMap::new(),
@@ -167,21 +194,35 @@ impl Cluster {
         let body = body.collect().await.unwrap().to_bytes();
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         let path = parts.uri.path().to_owned();
-        self.0.asked.lock().unwrap().push((parts.method, path.clone(), body.clone()));
+        self.0
+            .asked
+            .lock()
+            .unwrap()
+            .push((parts.method, path.clone(), body.clone()));
         if *self.0.is_powerless.lock().unwrap() {
             return status(StatusCode::FORBIDDEN, "no");
         }
         match path.as_str() {
             "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices" => {
-                assert!(parts.uri.query().unwrap().contains("kubernetes.io%2Fservice-name%3Dkubernetes"));
+                assert!(
+                    parts
+                        .uri
+                        .query()
+                        .unwrap()
+                        .contains("kubernetes.io%2Fservice-name%3Dkubernetes")
+                );
                 found(&self.slices())
             }
-            "/api/v1/namespaces/kube-request-access/serviceaccounts/kube-request-access-canary/token" => found(
-                &json!({"metadata": {}, "spec": body["spec"], "status": {"token": "t", "expirationTimestamp": "2026-11-27T16:00:00Z"}}),
-            ),
+            "/api/v1/namespaces/kube-request-access/serviceaccounts/kube-request-access-canary/token" => {
+                found(
+                    &json!({"metadata": {}, "spec": body["spec"], "status": {"token": "t", "expirationTimestamp": "2026-11-27T16:00:00Z"}}),
+                )
+            }
             "/apis/authentication.k8s.io/v1/selfsubjectreviews" => {
                 let extra = json!({"authentication.kubernetes.io/pod-name": ["server-1"], "authentication.kubernetes.io/pod-uid": ["pod-1"]});
-                found(&json!({"metadata": {}, "status": {"userInfo": {"username": "server", "extra": extra}}}))
+                found(
+                    &json!({"metadata": {}, "status": {"userInfo": {"username": "server", "extra": extra}}}),
+                )
             }
             _ => found(&body),
         }
@@ -192,7 +233,14 @@ impl Cluster {
             let ip = address.rsplit_once(':').unwrap().0.trim_matches(['[', ']']);
             json!({"metadata": {}, "addressType": "IPv4", "endpoints": [{"addresses": [ip]}], "ports": [{"name": "https", "port": 6443}]})
         };
-        let slices: Vec<Value> = self.0.api_servers.lock().unwrap().keys().map(|address| slice(address)).collect();
+        let slices: Vec<Value> = self
+            .0
+            .api_servers
+            .lock()
+            .unwrap()
+            .keys()
+            .map(|address| slice(address))
+            .collect();
         json!({"metadata": {}, "items": slices})
     }
 
@@ -210,24 +258,46 @@ impl Cluster {
         })
     }
 
-    async fn answer_canary(&self, address: &str, uri: Uri) -> io::Result<Response<axum::body::Body>> {
-        assert_eq!(uri.path(), format!("/api/v1/namespaces/kube-request-access/pods/{POD}/exec"));
+    async fn answer_canary(
+        &self,
+        address: &str,
+        uri: Uri,
+    ) -> io::Result<Response<axum::body::Body>> {
+        assert_eq!(
+            uri.path(),
+            format!("/api/v1/namespaces/kube-request-access/pods/{POD}/exec")
+        );
         let nonce = uri.query().unwrap().split(['=', '&']).nth(1).unwrap();
         let api_server = self.0.api_servers.lock().unwrap()[address];
         let denied = |text: &str| status(StatusCode::FORBIDDEN, text);
         let response = match api_server {
             ApiServer::Asks => {
-                let said = self.0.world.post("/validate?timeout=10s", review(nonce).to_string()).await;
-                with_warning(denied(said.denial()), said.body["response"]["warnings"][0].as_str().unwrap())
+                let said = self
+                    .0
+                    .world
+                    .post("/validate?timeout=10s", review(nonce).to_string())
+                    .await;
+                with_warning(
+                    denied(said.denial()),
+                    said.body["response"]["warnings"][0].as_str().unwrap(),
+                )
             }
-            ApiServer::AsksNobody => status(StatusCode::NOT_FOUND, &format!("pods \"{POD}\" not found")),
+            ApiServer::AsksNobody => {
+                status(StatusCode::NOT_FOUND, &format!("pods \"{POD}\" not found"))
+            }
             ApiServer::LetsIn => {
-                return Ok(Response::new(axum::body::Body::from_stream(pending::<Result<Bytes, Infallible>>())));
+                return Ok(Response::new(axum::body::Body::from_stream(pending::<
+                    Result<Bytes, Infallible>,
+                >(
+                ))));
             }
             ApiServer::AsksForger => {
                 // They know this program, and have no key.
                 let proof = Nonce::read(nonce).unwrap().proof(&Sealer::off());
-                with_warning(denied("this is the canary of kube-request-access"), &warning(&proof))
+                with_warning(
+                    denied("this is the canary of kube-request-access"),
+                    &warning(&proof),
+                )
             }
             ApiServer::Refuses(code) => status(code, "not now"),
             ApiServer::Unreachable => return Err(io::Error::other("connection refused")),
@@ -239,18 +309,27 @@ impl Cluster {
     /// What was written with the server's own rights: the last segment of the path, and the body.
     fn written(&self, what: &str) -> Vec<Value> {
         let asked = self.0.asked.lock().unwrap();
-        asked.iter().filter(|(_, path, _)| path.ends_with(what)).map(|(_, _, body)| body.clone()).collect()
+        asked
+            .iter()
+            .filter(|(_, path, _)| path.ends_with(what))
+            .map(|(_, _, body)| body.clone())
+            .collect()
     }
 
     /// The reasons of all events.
     fn events(&self) -> Vec<String> {
-        self.written("/events").iter().map(|event| event["reason"].as_str().unwrap().to_owned()).collect()
+        self.written("/events")
+            .iter()
+            .map(|event| event["reason"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     /// The condition of our own pod, one after the other.
     fn conditions(&self) -> Vec<String> {
         let written = self.written("/pods/server-1/status");
-        let conditions = written.iter().map(|patch| &patch["status"]["conditions"][0]);
+        let conditions = written
+            .iter()
+            .map(|patch| &patch["status"]["conditions"][0]);
         conditions
             .map(|condition| {
                 assert_eq!(condition["type"], CONDITION);
@@ -271,26 +350,47 @@ fn stands(canary: &Canary, address: &str) -> Finding {
 #[tokio::test]
 async fn an_api_server_that_asks_is_told_from_one_that_does_not(#[case] sealed: bool) {
     let (log, _guard) = Log::begin();
-    let cluster = Cluster::new(Settings { sealed, ..Settings::default() });
+    let cluster = Cluster::new(Settings {
+        sealed,
+        ..Settings::default()
+    });
     let (mut canary, metrics) = cluster.canary(sealer(sealed));
     cluster.round(&mut canary).await;
-    assert_eq!([stands(&canary, FIRST), stands(&canary, SECOND)], [Finding::Asked, Finding::Asked]);
-    assert_eq!((cluster.events(), cluster.conditions()), (vec![], vec!["True".to_owned()]));
+    assert_eq!(
+        [stands(&canary, FIRST), stands(&canary, SECOND)],
+        [Finding::Asked, Finding::Asked]
+    );
+    assert_eq!(
+        (cluster.events(), cluster.conditions()),
+        (vec![], vec!["True".to_owned()])
+    );
 
     cluster.set(SECOND, ApiServer::AsksNobody);
     cluster.round(&mut canary).await;
-    assert_eq!([stands(&canary, FIRST), stands(&canary, SECOND)], [Finding::Asked, Finding::NotAsked]);
+    assert_eq!(
+        [stands(&canary, FIRST), stands(&canary, SECOND)],
+        [Finding::Asked, Finding::NotAsked]
+    );
     let text = log.text();
     let line: Value = text
         .lines()
         .find(|line| line.contains("does not ask"))
         .map(|line| serde_json::from_str(line).unwrap())
         .unwrap();
-    assert_eq!((&line["level"], &line["address"]), (&json!("ERROR"), &json!(SECOND)));
-    assert!(line["said"].as_str().unwrap().starts_with("404 pods"), "{line}");
+    assert_eq!(
+        (&line["level"], &line["address"]),
+        (&json!("ERROR"), &json!(SECOND))
+    );
+    assert!(
+        line["said"].as_str().unwrap().starts_with("404 pods"),
+        "{line}"
+    );
     assert_eq!(
         (cluster.events(), cluster.conditions()),
-        (vec!["NotAsked".to_owned()], vec!["True".to_owned(), "False".to_owned()])
+        (
+            vec!["NotAsked".to_owned()],
+            vec!["True".to_owned(), "False".to_owned()]
+        )
     );
     let text = metrics.text().unwrap();
     for line in [
@@ -309,7 +409,10 @@ async fn an_api_server_that_asks_is_told_from_one_that_does_not(#[case] sealed: 
     }
     assert_eq!(
         (cluster.events(), cluster.conditions()),
-        (vec!["NotAsked".to_owned(), "AskedAgain".to_owned()], ["True", "False", "True"].map(str::to_owned).to_vec())
+        (
+            vec!["NotAsked".to_owned(), "AskedAgain".to_owned()],
+            ["True", "False", "True"].map(str::to_owned).to_vec()
+        )
     );
 }
 
@@ -354,15 +457,27 @@ async fn an_api_server_that_cannot_say_is_told_of_after_two_minutes(#[case] api_
     for _ in 0..3 {
         cluster.round(&mut canary).await;
     }
-    assert_eq!((stands(&canary, FIRST), cluster.events()), (Finding::Asked, vec![]));
+    assert_eq!(
+        (stands(&canary, FIRST), cluster.events()),
+        (Finding::Asked, vec![])
+    );
     cluster.round(&mut canary).await;
-    assert_eq!([stands(&canary, FIRST), stands(&canary, SECOND)], [Finding::Unknown, Finding::Asked]);
+    assert_eq!(
+        [stands(&canary, FIRST), stands(&canary, SECOND)],
+        [Finding::Unknown, Finding::Asked]
+    );
     assert_eq!(
         (cluster.events(), cluster.conditions()),
-        (vec!["NotKnown".to_owned()], ["True", "Unknown"].map(str::to_owned).to_vec())
+        (
+            vec!["NotKnown".to_owned()],
+            ["True", "Unknown"].map(str::to_owned).to_vec()
+        )
     );
     let text = metrics.text().unwrap();
-    assert!(text.contains("kube_request_access_canary_unknown{address=\"10.0.0.1:6443\"} 1"), "{text}");
+    assert!(
+        text.contains("kube_request_access_canary_unknown{address=\"10.0.0.1:6443\"} 1"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -374,7 +489,12 @@ async fn without_rights_of_our_own_nothing_is_known_and_that_is_told() {
     for _ in 0..5 {
         cluster.round(&mut canary).await;
     }
-    assert!(log.text().contains("cannot list the endpointslices of the Service default/kubernetes"), "{}", log.text());
+    assert!(
+        log.text()
+            .contains("cannot list the endpointslices of the Service default/kubernetes"),
+        "{}",
+        log.text()
+    );
     assert_eq!(canary.watched.keys().collect::<Vec<_>>(), ["none"]);
     *cluster.0.is_powerless.lock().unwrap() = false;
     cluster.round(&mut canary).await;
@@ -412,13 +532,28 @@ async fn answered(path: &str, change: impl FnOnce(&mut Value)) -> Said {
     let mut review = review("0123456789abcdef0123456789abcdef");
     change(&mut review["request"]);
     // Nobody is there: whoever asks them says so in the log.
-    let nobody =
-        Webhook::new("https://127.0.0.1:1/".parse().unwrap(), None, Arc::new(ring::default_provider())).unwrap();
-    let extensions = Extensions { audit: Some(nobody), ..Extensions::default() };
-    let world = World::new(Settings { extensions, sealed: true, in_band_wait: true, ..Settings::default() });
+    let nobody = Webhook::new(
+        "https://127.0.0.1:1/".parse().unwrap(),
+        None,
+        Arc::new(ring::default_provider()),
+    )
+    .unwrap();
+    let extensions = Extensions {
+        audit: Some(nobody),
+        ..Extensions::default()
+    };
+    let world = World::new(Settings {
+        extensions,
+        sealed: true,
+        in_band_wait: true,
+        ..Settings::default()
+    });
     let said = world.post(path, review.to_string()).await;
     tokio::task::yield_now().await;
-    assert!(world.seen.lock().unwrap().as_mut().unwrap().is_empty(), "the report is not told");
+    assert!(
+        world.seen.lock().unwrap().as_mut().unwrap().is_empty(),
+        "the report is not told"
+    );
     said
 }
 
@@ -429,11 +564,20 @@ async fn answered(path: &str, change: impl FnOnce(&mut Value)) -> Said {
 async fn the_canary_is_always_denied_with_a_proof_and_stays_out_of_the_record(#[case] path: &str) {
     let (log, _guard) = Log::begin();
     let said = answered(path, |_| {}).await;
-    assert!(said.denial().contains("this is the canary of kube-request-access"));
-    assert_eq!(said.body["response"]["auditAnnotations"]["decision"], "canary");
+    assert!(
+        said.denial()
+            .contains("this is the canary of kube-request-access")
+    );
+    assert_eq!(
+        said.body["response"]["auditAnnotations"]["decision"],
+        "canary"
+    );
     let warning = said.body["response"]["warnings"][0].as_str().unwrap();
     let nonce = Nonce::read("0123456789abcdef0123456789abcdef").unwrap();
-    assert!(nonce.is_proven_by(warning.split(": ").nth(1).unwrap(), &sealer(true)), "{warning}");
+    assert!(
+        nonce.is_proven_by(warning.split(": ").nth(1).unwrap(), &sealer(true)),
+        "{warning}"
+    );
     assert_eq!(log.audit(), Vec::<Value>::new());
     assert!(!log.text().contains("audit webhook"), "{}", log.text());
 }
@@ -451,11 +595,20 @@ async fn what_is_not_the_canary_is_an_attempt_like_any_other(#[case] change: fn(
     let (log, _guard) = Log::begin();
     let mut review = review("0123456789abcdef0123456789abcdef");
     change(&mut review["request"]);
-    let world = World::new(Settings { sealed: true, ..Settings::default() });
-    let said = world.post("/validate?timeout=10s", review.to_string()).await;
+    let world = World::new(Settings {
+        sealed: true,
+        ..Settings::default()
+    });
+    let said = world
+        .post("/validate?timeout=10s", review.to_string())
+        .await;
     assert!(!said.allowed());
     assert_eq!(said.body["response"]["warnings"], Value::Null);
-    assert!(log.text().contains("\"decision\":\"denied-"), "{}", log.text());
+    assert!(
+        log.text().contains("\"decision\":\"denied-"),
+        "{}",
+        log.text()
+    );
 }
 
 #[rstest]
@@ -464,12 +617,18 @@ async fn what_is_not_the_canary_is_an_attempt_like_any_other(#[case] change: fn(
 #[case::none(json!([]))]
 #[tokio::test]
 async fn the_canary_without_a_nonce_is_denied_without_a_proof(#[case] command: Value) {
-    let said = answered("/validate?timeout=10s", |review| review["object"]["command"] = command).await;
+    let said = answered("/validate?timeout=10s", |review| {
+        review["object"]["command"] = command
+    })
+    .await;
     assert!(said.denial().contains("canary"));
     assert_eq!(said.body["response"]["warnings"], Value::Null);
 }
 
 #[test]
 fn nothing_is_known_of_an_api_server_before_it_is_asked() {
-    assert_eq!(Watched::new(Timestamp::UNIX_EPOCH).stands(), Finding::Unknown);
+    assert_eq!(
+        Watched::new(Timestamp::UNIX_EPOCH).stands(),
+        Finding::Unknown
+    );
 }

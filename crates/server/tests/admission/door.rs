@@ -10,8 +10,14 @@ use crate::world::{GRANT, POD, REQUEST, Settings, World, grant, pod, request};
 async fn without_a_request_the_answer_says_how_to_ask_and_the_cluster_is_not_asked() {
     let world = World::new(Settings::default());
     let said = world.exec("r1", |_| {}).await;
-    assert!(said.denial().starts_with("you have not asked for this yet (cluster test, namespace default)."));
-    assert!(said.denial().contains("\n  kubectl request exec -n default nginx -c nginx -- date\n"));
+    assert!(
+        said.denial()
+            .starts_with("you have not asked for this yet (cluster test, namespace default).")
+    );
+    assert!(
+        said.denial()
+            .contains("\n  kubectl request exec -n default nginx -c nginx -- date\n")
+    );
     assert!(world.api.requests().is_empty());
 }
 
@@ -22,14 +28,22 @@ async fn a_granted_request_opens_the_door_once() {
     assert_eq!(world.uses(), 1);
     world.until_answered().await;
     let again = world.exec("r2", |_| {}).await;
-    assert!(again.denial().contains("was for one use, and was used at 2026-11-23 15:00:00 UTC"), "{}", again.denial());
+    assert!(
+        again
+            .denial()
+            .contains("was for one use, and was used at 2026-11-23 15:00:00 UTC"),
+        "{}",
+        again.denial()
+    );
     assert_eq!(world.uses(), 1);
 }
 
 // E14
 #[tokio::test]
 async fn a_request_for_an_hour_opens_the_door_for_an_hour() {
-    let world = World::granted_with(Settings::default(), |request| request["spec"]["validFor"] = json!("1h0m0s"));
+    let world = World::granted_with(Settings::default(), |request| {
+        request["spec"]["validFor"] = json!("1h0m0s")
+    });
     for uid in ["r1", "r2"] {
         assert!(world.exec(uid, |_| {}).await.allowed());
     }
@@ -37,7 +51,11 @@ async fn a_request_for_an_hour_opens_the_door_for_an_hour() {
     assert!(world.exec("r3", |_| {}).await.allowed());
     world.pass(1);
     let over = world.exec("r4", |_| {}).await;
-    assert!(over.denial().contains("(granted by amy) ended 0s ago"), "{}", over.denial());
+    assert!(
+        over.denial().contains("(granted by amy) ended 0s ago"),
+        "{}",
+        over.denial()
+    );
     assert_eq!(world.uses(), 0);
 }
 
@@ -58,12 +76,18 @@ async fn a_request_for_an_hour_opens_the_door_for_an_hour() {
 #[case::no_options(|request: &mut Value| request["object"] = Value::Null, "no options")]
 #[case::no_pod(|request: &mut Value| request["name"] = json!(""), "incomplete")]
 #[tokio::test]
-async fn an_attempt_that_differs_is_denied_and_spends_nothing(#[case] change: fn(&mut Value), #[case] text: &str) {
+async fn an_attempt_that_differs_is_denied_and_spends_nothing(
+    #[case] change: fn(&mut Value),
+    #[case] text: &str,
+) {
     let world = World::granted();
     let said = world.exec("r1", change).await;
     assert!(said.denial().contains(text), "{}", said.denial());
     assert_eq!(world.uses(), 0);
-    assert!(world.exec("r2", |_| {}).await.allowed(), "nothing may be lost");
+    assert!(
+        world.exec("r2", |_| {}).await.allowed(),
+        "nothing may be lost"
+    );
 }
 
 // D15, D20, D29, E10
@@ -110,13 +134,19 @@ async fn a_denied_attempt_reads_the_same_whether_the_pod_exists_or_not() {
     let there = World::new(Settings::default());
     let gone = World::new(Settings::default());
     gone.api.remove(POD);
-    assert_eq!(there.exec("r1", |_| {}).await.body, gone.exec("r1", |_| {}).await.body);
+    assert_eq!(
+        there.exec("r1", |_| {}).await.body,
+        gone.exec("r1", |_| {}).await.body
+    );
 
     let replaced = World::granted();
     replaced.api.store(POD, &pod("pod-2"));
     let gone = World::granted();
     gone.api.remove(POD);
-    assert_eq!(replaced.exec("r1", |_| {}).await.body, gone.exec("r1", |_| {}).await.body);
+    assert_eq!(
+        replaced.exec("r1", |_| {}).await.body,
+        gone.exec("r1", |_| {}).await.body
+    );
 }
 
 #[tokio::test]
@@ -129,8 +159,17 @@ async fn a_denial_that_this_replica_admitted_counts_before_its_watch_shows_it() 
     review["request"]["object"] = denial.clone();
     review["request"]["object"]["spec"]["grantedBy"] = json!({"username": "ann"});
     assert!(world.post("/validate", review.to_string()).await.allowed());
-    world.api.store("/apis/spreadgroup.com/v1/namespaces/default/accessgrants/deny-ask", &denial);
-    assert!(world.exec("r1", |_| {}).await.denial().contains("denied your request ask"));
+    world.api.store(
+        "/apis/spreadgroup.com/v1/namespaces/default/accessgrants/deny-ask",
+        &denial,
+    );
+    assert!(
+        world
+            .exec("r1", |_| {})
+            .await
+            .denial()
+            .contains("denied your request ask")
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,9 +177,18 @@ async fn a_silent_watch_makes_every_allow_look_for_denials() {
     let world = World::granted();
     let mut denial = grant("denied");
     denial["metadata"]["name"] = json!("deny-ask");
-    world.api.store("/apis/spreadgroup.com/v1/namespaces/default/accessgrants/deny-ask", &denial);
+    world.api.store(
+        "/apis/spreadgroup.com/v1/namespaces/default/accessgrants/deny-ask",
+        &denial,
+    );
     tokio::time::advance(std::time::Duration::from_mins(1)).await;
-    assert!(world.exec("r1", |_| {}).await.denial().contains("denied your request ask"));
+    assert!(
+        world
+            .exec("r1", |_| {})
+            .await
+            .denial()
+            .contains("denied your request ask")
+    );
 }
 
 #[tokio::test]
@@ -154,28 +202,56 @@ async fn always_allowed_callers_need_no_request_and_may_be_interactive() {
         })
         .await;
     assert!(said.allowed());
-    assert_eq!(said.body["response"]["auditAnnotations"]["decision"], "always-allowed");
+    assert_eq!(
+        said.body["response"]["auditAnnotations"]["decision"],
+        "always-allowed"
+    );
 }
 
 // F12
 #[tokio::test]
 async fn interactive_use_is_allowed_where_the_server_and_the_request_say_so() {
-    let settings = Settings { allow_interactive: true, ..Settings::default() };
-    let world = World::granted_with(settings, |request| request["spec"]["execOptions"]["stdin"] = json!(true));
-    let tty = world.exec("r1", |request| request["object"]["tty"] = json!(true)).await;
+    let settings = Settings {
+        allow_interactive: true,
+        ..Settings::default()
+    };
+    let world = World::granted_with(settings, |request| {
+        request["spec"]["execOptions"]["stdin"] = json!(true)
+    });
+    let tty = world
+        .exec("r1", |request| request["object"]["tty"] = json!(true))
+        .await;
     assert!(tty.denial().contains("a terminal (-t) was not asked for"));
-    assert!(world.exec("r2", |request| request["object"]["stdin"] = json!(true)).await.allowed());
+    assert!(
+        world
+            .exec("r2", |request| request["object"]["stdin"] = json!(true))
+            .await
+            .allowed()
+    );
 }
 
 #[tokio::test]
 async fn with_a_prefix_only_prefixed_names_match() {
-    let world = World::granted_with(Settings { prefix: "oidc:", ..Settings::default() }, |_| {});
-    assert!(world.exec("r1", |_| {}).await.denial().contains("you have not asked"));
+    let world = World::granted_with(
+        Settings {
+            prefix: "oidc:",
+            ..Settings::default()
+        },
+        |_| {},
+    );
+    assert!(
+        world
+            .exec("r1", |_| {})
+            .await
+            .denial()
+            .contains("you have not asked")
+    );
     let prefixed = |request: &mut Value| request["userInfo"]["username"] = json!("oidc:jane");
     assert!(world.exec("r2", prefixed).await.allowed());
 }
 
-// D17: of a workload; a pod that was asked for by name is that pod, whatever its image is changed to.
+// D17: of a workload; a pod that was asked for by name is that pod, whatever its image is changed
+// to.
 #[tokio::test]
 async fn a_pod_of_the_workload_matches_by_its_controllers_and_template() {
     let world = World::granted_with(Settings::default(), |request| {
@@ -191,9 +267,15 @@ async fn a_pod_of_the_workload_matches_by_its_controllers_and_template() {
     of_pod["metadata"]["name"] = json!(name);
     let path = POD.replace("nginx", name);
     world.api.store(&path, &of_pod);
-    assert!(world.exec("r1", of_web).await.denial().contains("for another pod"), "no controller yet");
-    let owner =
-        json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5b6d", "uid": "rs-1", "controller": true}]);
+    assert!(
+        world
+            .exec("r1", of_web)
+            .await
+            .denial()
+            .contains("for another pod"),
+        "no controller yet"
+    );
+    let owner = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5b6d", "uid": "rs-1", "controller": true}]);
     for path in [&path, POD] {
         world.api.change(path, |pod| {
             pod["metadata"]["ownerReferences"] = owner.clone();
@@ -221,20 +303,51 @@ async fn a_pod_of_the_workload_matches_by_its_controllers_and_template() {
         }),
     );
     assert!(world.exec("r2", of_web).await.allowed());
-    // Whoever may patch a pod may write that owner into it: it has not the name of one that the owner made.
-    assert!(world.exec("r2b", |_| {}).await.denial().contains("for another pod"));
+    // Whoever may patch a pod may write that owner into it: it has not the name of one that the
+    // owner made.
+    assert!(
+        world
+            .exec("r2b", |_| {})
+            .await
+            .denial()
+            .contains("for another pod")
+    );
 
-    world.api.change(deployment, |web| web["spec"]["template"]["spec"]["containers"][0]["image"] = json!("nginx:2"));
-    assert!(world.exec("r3", of_web).await.denial().contains("does not run what its template says"));
-    world.api.change(deployment, |web| web["metadata"]["uid"] = json!("dep-2"));
-    assert!(world.exec("r4", of_web).await.denial().contains("for another pod"));
+    world.api.change(deployment, |web| {
+        web["spec"]["template"]["spec"]["containers"][0]["image"] = json!("nginx:2")
+    });
+    assert!(
+        world
+            .exec("r3", of_web)
+            .await
+            .denial()
+            .contains("does not run what its template says")
+    );
+    world
+        .api
+        .change(deployment, |web| web["metadata"]["uid"] = json!("dep-2"));
+    assert!(
+        world
+            .exec("r4", of_web)
+            .await
+            .denial()
+            .contains("for another pod")
+    );
 }
 
 #[tokio::test]
 async fn an_allow_of_a_lasting_grant_writes_nothing() {
-    let world = World::granted_with(Settings::default(), |request| request["spec"]["validFor"] = json!("1h"));
+    let world = World::granted_with(Settings::default(), |request| {
+        request["spec"]["validFor"] = json!("1h")
+    });
     assert!(world.exec("r1", |_| {}).await.allowed());
-    assert!(world.api.requests().iter().all(|(method, _)| *method == Method::GET));
+    assert!(
+        world
+            .api
+            .requests()
+            .iter()
+            .all(|(method, _)| *method == Method::GET)
+    );
 }
 
 #[tokio::test]
@@ -245,5 +358,11 @@ async fn an_original_request_that_was_stored_without_stamps_gives_no_access() {
     old["spec"]["createdBy"] = Value::Null;
     world.put_request(&old);
     world.put_grant(&grant("granted"));
-    assert!(world.exec("r1", |_| {}).await.denial().contains("for another pod"));
+    assert!(
+        world
+            .exec("r1", |_| {})
+            .await
+            .denial()
+            .contains("for another pod")
+    );
 }

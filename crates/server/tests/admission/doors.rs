@@ -1,5 +1,5 @@
-//! The doors beside exec, with reviews recorded from a real API server: attach, port-forward, debug containers, cp, and
-//! the proxies that nobody can ask for.
+//! The doors beside exec, with reviews recorded from a real API server: attach, port-forward, debug
+//! containers, cp, and the proxies that nobody can ask for.
 
 use http::Method;
 use rstest::rstest;
@@ -15,15 +15,25 @@ use crate::{
 const DEBUGGED: &str = "004ebe2a-2504-4c84-8abe-9160dd3a0967";
 
 /// jane tries a recorded door.
-async fn tries(world: &World, name: &str, review_uid: &str, change: impl FnOnce(&mut Value)) -> Said {
+async fn tries(
+    world: &World,
+    name: &str,
+    review_uid: &str,
+    change: impl FnOnce(&mut Value),
+) -> Said {
     let mut review = recorded(name);
     review["request"]["uid"] = json!(review_uid);
     change(&mut review["request"]);
-    world.post("/validate?timeout=10s", review.to_string()).await
+    world
+        .post("/validate?timeout=10s", review.to_string())
+        .await
 }
 
 fn interactive() -> Settings {
-    Settings { allow_interactive: true, ..Settings::default() }
+    Settings {
+        allow_interactive: true,
+        ..Settings::default()
+    }
 }
 
 /// A world in which jane was granted this instead of `date`.
@@ -74,18 +84,39 @@ fn copy_to() -> Value {
 #[case("attach-websocket", "kubectl request attach -n default nginx -c nginx")]
 #[case("attach-spdy", "kubectl request attach -n default nginx -c nginx")]
 #[case("attach-stdin", "kubectl request attach -n default -i nginx -c nginx")]
-#[case("portforward-websocket", "kubectl request port-forward -n default nginx")]
+#[case(
+    "portforward-websocket",
+    "kubectl request port-forward -n default nginx"
+)]
 #[case("portforward-spdy", "kubectl request port-forward -n default nginx")]
-#[case("portforward-query-ports", "kubectl request port-forward -n default nginx")]
-#[case("ephemeral-debug", "kubectl request debug -n default nginx --image=busybox --target=nginx -c dbg -- sh")]
-#[case("cp-from-pod", "kubectl request cp -n default -c nginx nginx:/etc/hostname .")]
-#[case("cp-to-pod-2", "type your line again with `kubectl request cp` in place of `kubectl cp`")]
+#[case(
+    "portforward-query-ports",
+    "kubectl request port-forward -n default nginx"
+)]
+#[case(
+    "ephemeral-debug",
+    "kubectl request debug -n default nginx --image=busybox --target=nginx -c dbg -- sh"
+)]
+#[case(
+    "cp-from-pod",
+    "kubectl request cp -n default -c nginx nginx:/etc/hostname ."
+)]
+#[case(
+    "cp-to-pod-2",
+    "type your line again with `kubectl request cp` in place of `kubectl cp`"
+)]
 #[tokio::test]
-async fn a_door_without_a_request_says_how_to_ask_and_makes_no_call(#[case] name: &str, #[case] ask: &str) {
+async fn a_door_without_a_request_says_how_to_ask_and_makes_no_call(
+    #[case] name: &str,
+    #[case] ask: &str,
+) {
     let world = World::new(interactive());
     let said = tries(&world, name, "r1", |_| {}).await;
     assert!(said.denial().contains(ask), "{}", said.denial());
-    assert!(said.denial().starts_with("you have not asked for this yet (cluster test, namespace default)"));
+    assert!(
+        said.denial()
+            .starts_with("you have not asked for this yet (cluster test, namespace default)")
+    );
     assert!(world.api.requests().is_empty());
 }
 
@@ -97,17 +128,33 @@ async fn a_door_without_a_request_says_how_to_ask_and_makes_no_call(#[case] name
     &["cp-from-pod", "cp-from-pod"], "exec")]
 #[case::copy_in(copy_to(), &["cp-to-pod-1", "cp-to-pod-2", "cp-to-pod-2"], "exec")]
 #[tokio::test]
-async fn a_granted_door_opens_once(#[case] spec: Value, #[case] reviews: &[&str], #[case] door: &str) {
+async fn a_granted_door_opens_once(
+    #[case] spec: Value,
+    #[case] reviews: &[&str],
+    #[case] door: &str,
+) {
     let world = granted(&spec);
     let (again, first) = reviews.split_last().unwrap();
     for (number, name) in first.iter().enumerate() {
-        assert!(tries(&world, name, &format!("r{number}"), |_| {}).await.allowed(), "{name}");
+        assert!(
+            tries(&world, name, &format!("r{number}"), |_| {})
+                .await
+                .allowed(),
+            "{name}"
+        );
     }
     assert_eq!(world.uses(), 1, "a question costs nothing");
-    assert_eq!(world.api.get(REQUEST)["status"]["uses"][0]["subResource"], door);
+    assert_eq!(
+        world.api.get(REQUEST)["status"]["uses"][0]["subResource"],
+        door
+    );
     world.until_answered().await;
     let said = tries(&world, again, "again", |_| {}).await;
-    assert!(said.denial().contains("was for one use, and was used at"), "{}", said.denial());
+    assert!(
+        said.denial().contains("was for one use, and was used at"),
+        "{}",
+        said.denial()
+    );
 }
 
 // A6
@@ -116,8 +163,16 @@ async fn the_ports_of_a_client_bind_nobody_and_nothing_unknown_stands_beside_the
     let world = granted(&port_forward());
     let unknown = |request: &mut Value| request["object"]["host"] = json!("10.0.0.1");
     let said = tries(&world, "portforward-query-ports", "r1", unknown).await;
-    assert!(said.denial().contains("not understood in full"), "{}", said.denial());
-    assert!(tries(&world, "portforward-query-ports", "r2", |_| {}).await.allowed());
+    assert!(
+        said.denial().contains("not understood in full"),
+        "{}",
+        said.denial()
+    );
+    assert!(
+        tries(&world, "portforward-query-ports", "r2", |_| {})
+            .await
+            .allowed()
+    );
 }
 
 #[rstest]
@@ -147,7 +202,12 @@ async fn options_of_another_kind_or_with_more_in_them_are_denied(
 async fn attaching_with_standard_input_needs_it_granted() {
     let world = granted(&attach());
     let said = tries(&world, "attach-stdin", "r1", |_| {}).await;
-    assert!(said.denial().contains("standard input (-i) was not asked for"), "{}", said.denial());
+    assert!(
+        said.denial()
+            .contains("standard input (-i) was not asked for"),
+        "{}",
+        said.denial()
+    );
 }
 
 /// A pod like the one that is debugged, and jane's debug request granted.
@@ -156,13 +216,16 @@ fn debugging() -> World {
         ask_for(&mut request["spec"], &debug());
         request["spec"]["forObject"]["uid"] = json!(DEBUGGED);
     });
-    world.api.change(POD, |pod| pod["metadata"]["uid"] = json!(DEBUGGED));
+    world
+        .api
+        .change(POD, |pod| pod["metadata"]["uid"] = json!(DEBUGGED));
     world
 }
 
 /// What the API server does once we allowed the update.
 fn add_to_pod(world: &World) {
-    let added = recorded("ephemeral-debug")["request"]["object"]["spec"]["ephemeralContainers"].clone();
+    let added =
+        recorded("ephemeral-debug")["request"]["object"]["spec"]["ephemeralContainers"].clone();
     world.api.change(POD, |pod| {
         pod["spec"]["ephemeralContainers"] = added;
         pod["status"]["ephemeralContainerStatuses"] = json!([{
@@ -173,29 +236,74 @@ fn add_to_pod(world: &World) {
 }
 
 async fn attaches(world: &World, container: &str, review_uid: &str) -> Said {
-    tries(world, "attach-websocket", review_uid, |request| request["object"]["container"] = json!(container)).await
+    tries(world, "attach-websocket", review_uid, |request| {
+        request["object"]["container"] = json!(container)
+    })
+    .await
 }
 
 // E18, A14
 #[tokio::test]
 async fn a_debug_container_is_added_once_and_its_user_attaches_once() {
     let world = debugging();
-    assert!(attaches(&world, "dbg", "early").await.denial().contains("you have not asked"));
-    assert!(tries(&world, "ephemeral-debug", "r1", |_| {}).await.allowed());
-    assert!(tries(&world, "ephemeral-debug", "r2", |_| {}).await.allowed(), "asked again after a conflict");
+    assert!(
+        attaches(&world, "dbg", "early")
+            .await
+            .denial()
+            .contains("you have not asked")
+    );
+    assert!(
+        tries(&world, "ephemeral-debug", "r1", |_| {})
+            .await
+            .allowed()
+    );
+    assert!(
+        tries(&world, "ephemeral-debug", "r2", |_| {})
+            .await
+            .allowed(),
+        "asked again after a conflict"
+    );
     assert_eq!(world.uses(), 1);
     world.catch_up();
-    let rename = |request: &mut Value| request["object"]["spec"]["ephemeralContainers"][0]["name"] = json!("second");
-    assert!(tries(&world, "ephemeral-debug", "r3", rename).await.denial().contains("was for one use"));
+    let rename = |request: &mut Value| {
+        request["object"]["spec"]["ephemeralContainers"][0]["name"] = json!("second")
+    };
+    assert!(
+        tries(&world, "ephemeral-debug", "r3", rename)
+            .await
+            .denial()
+            .contains("was for one use")
+    );
 
-    assert!(attaches(&world, "dbg", "r4").await.denial().contains("does not run"), "it is not there yet");
+    assert!(
+        attaches(&world, "dbg", "r4")
+            .await
+            .denial()
+            .contains("does not run"),
+        "it is not there yet"
+    );
     add_to_pod(&world);
-    assert!(attaches(&world, "nginx", "r5").await.denial().contains("you have not asked"));
+    assert!(
+        attaches(&world, "nginx", "r5")
+            .await
+            .denial()
+            .contains("you have not asked")
+    );
     let exec = |request: &mut Value| request["object"]["container"] = json!("dbg");
-    assert!(tries(&world, "exec-websocket", "r6", exec).await.denial().contains("you have not asked"));
+    assert!(
+        tries(&world, "exec-websocket", "r6", exec)
+            .await
+            .denial()
+            .contains("you have not asked")
+    );
     assert!(attaches(&world, "dbg", "r7").await.allowed());
     world.catch_up();
-    assert!(attaches(&world, "dbg", "r8").await.denial().contains("was for one use"));
+    assert!(
+        attaches(&world, "dbg", "r8")
+            .await
+            .denial()
+            .contains("was for one use")
+    );
     assert_eq!(world.uses(), 2);
 }
 
@@ -208,11 +316,19 @@ async fn a_debug_container_is_added_once_and_its_user_attaches_once() {
 #[case::another_command("command", json!(["sh", "-c", "id"]))]
 #[case::a_variable("env", json!([{"name": "LD_PRELOAD", "value": "/x"}]))]
 #[tokio::test]
-async fn a_debug_container_that_differs_is_denied_and_the_difference_named(#[case] field: &str, #[case] value: Value) {
+async fn a_debug_container_that_differs_is_denied_and_the_difference_named(
+    #[case] field: &str,
+    #[case] value: Value,
+) {
     let world = debugging();
-    let change = |request: &mut Value| request["object"]["spec"]["ephemeralContainers"][0][field] = value;
+    let change =
+        |request: &mut Value| request["object"]["spec"]["ephemeralContainers"][0][field] = value;
     let said = tries(&world, "ephemeral-debug", "r1", change).await;
-    assert!(said.denial().contains(&format!("  {field}: granted is ")), "{}", said.denial());
+    assert!(
+        said.denial().contains(&format!("  {field}: granted is ")),
+        "{}",
+        said.denial()
+    );
     assert_eq!(world.uses(), 0);
 }
 
@@ -220,7 +336,12 @@ async fn a_debug_container_that_differs_is_denied_and_the_difference_named(#[cas
 #[tokio::test]
 async fn a_dry_run_of_a_debug_container_is_decided_and_costs_nothing() {
     let dry = |request: &mut Value| request["dryRun"] = json!(true);
-    assert!(tries(&World::new(interactive()), "ephemeral-debug", "r1", dry).await.denial().contains("not asked"));
+    assert!(
+        tries(&World::new(interactive()), "ephemeral-debug", "r1", dry)
+            .await
+            .denial()
+            .contains("not asked")
+    );
     let world = debugging();
     assert!(tries(&world, "ephemeral-debug", "r1", dry).await.allowed());
     // K5: nor can they push anything out of the log.
@@ -230,15 +351,26 @@ async fn a_dry_run_of_a_debug_container_is_decided_and_costs_nothing() {
     }
     assert!(log.audit().len() < 70, "{}", log.audit().len());
     assert_eq!(world.uses(), 0);
-    assert!(world.api.requests().iter().all(|(method, _)| *method == Method::GET));
+    assert!(
+        world
+            .api
+            .requests()
+            .iter()
+            .all(|(method, _)| *method == Method::GET)
+    );
 }
 
 #[tokio::test]
 async fn something_else_in_an_update_of_a_debug_container_is_denied() {
     let world = debugging();
-    let change = |request: &mut Value| request["object"]["metadata"]["labels"]["app"] = json!("other");
+    let change =
+        |request: &mut Value| request["object"]["metadata"]["labels"]["app"] = json!("other");
     let said = tries(&world, "ephemeral-debug", "r1", change).await;
-    assert!(said.denial().contains("metadata of the pod changes too"), "{}", said.denial());
+    assert!(
+        said.denial().contains("metadata of the pod changes too"),
+        "{}",
+        said.denial()
+    );
 }
 
 // A7, A10, A11
@@ -261,7 +393,10 @@ async fn proxies_are_for_the_always_allowed_only(#[case] name: &str, #[case] tex
     let admin = |request: &mut Value| request["userInfo"]["groups"] = json!(["system:masters"]);
     let said = tries(&world, name, "r2", admin).await;
     assert!(said.allowed());
-    assert_eq!(said.body["response"]["auditAnnotations"]["decision"], "always-allowed");
+    assert_eq!(
+        said.body["response"]["auditAnnotations"]["decision"],
+        "always-allowed"
+    );
 }
 
 #[rstest]
@@ -272,20 +407,37 @@ async fn proxies_are_for_the_always_allowed_only(#[case] name: &str, #[case] tex
 #[case::no_options(|request: &mut Value| request["object"] = Value::Null)]
 #[tokio::test]
 async fn a_proxy_that_can_be_read_in_two_ways_is_denied(#[case] change: fn(&mut Value)) {
-    tries(&World::granted(), "podproxy-get", "r1", change).await.denial();
+    tries(&World::granted(), "podproxy-get", "r1", change)
+        .await
+        .denial();
 }
 
 #[tokio::test]
 async fn requests_for_every_door_are_completed() {
     let world = World::new(interactive());
-    let attach = stamp(&world, &filed(&json!({"subResource": "attach"}))).await.unwrap();
-    assert_eq!(attach["request"]["object"]["spec"]["attachOptions"]["container"], "nginx");
-    assert_eq!(attach["request"]["object"]["spec"]["execOptions"], json!({}), "clients of the original read it");
+    let attach = stamp(&world, &filed(&json!({"subResource": "attach"})))
+        .await
+        .unwrap();
+    assert_eq!(
+        attach["request"]["object"]["spec"]["attachOptions"]["container"],
+        "nginx"
+    );
+    assert_eq!(
+        attach["request"]["object"]["spec"]["execOptions"],
+        json!({}),
+        "clients of the original read it"
+    );
     let copy = json!({"copy": {"direction": "to", "path": "/srv/x", "directory": "/srv"}});
     let copy = stamp(&world, &filed(&copy)).await.unwrap();
     let options = &copy["request"]["object"]["spec"]["execOptions"];
-    assert_eq!(options["command"], json!(["tar", "-xmf", "-", "-C", "/srv"]));
-    assert_eq!((&options["container"], &options["stdin"]), (&json!("nginx"), &json!(true)));
+    assert_eq!(
+        options["command"],
+        json!(["tar", "-xmf", "-", "-C", "/srv"])
+    );
+    assert_eq!(
+        (&options["container"], &options["stdin"]),
+        (&json!("nginx"), &json!(true))
+    );
     for spec in [attach, copy] {
         assert!(world.post("/validate", spec.to_string()).await.allowed());
     }

@@ -1,4 +1,5 @@
-//! Emergencies: granted at once, marked before anything opens, reviewed afterwards, kept until then.
+//! Emergencies: granted at once, marked before anything opens, reviewed afterwards, kept until
+//! then.
 
 use kube::runtime::watcher::Event;
 use rstest::rstest;
@@ -65,13 +66,21 @@ async fn reviewed(world: &World) {
 }
 
 async fn deletes(world: &World, by: &str) -> Said {
-    world.post("/validate", deleting(by, &world.api.get(REQUEST), "accessrequests").to_string()).await
+    world
+        .post(
+            "/validate",
+            deleting(by, &world.api.get(REQUEST), "accessrequests").to_string(),
+        )
+        .await
 }
 
 fn condition(world: &World) -> Value {
     let conditions = world.api.get(REQUEST)["status"]["conditions"].clone();
     let mut conditions = conditions.as_array().unwrap().iter();
-    conditions.find(|condition| condition["type"] == "Reviewed").cloned().unwrap_or_default()
+    conditions
+        .find(|condition| condition["type"] == "Reviewed")
+        .cloned()
+        .unwrap_or_default()
 }
 
 #[tokio::test]
@@ -79,7 +88,14 @@ async fn it_opens_the_door_once_it_is_marked_and_is_recorded_with_the_policy() {
     let world = World::new(Settings::default());
     world.put_policy(&night());
     world.put_request(&asked());
-    assert!(world.exec("r1", |_| {}).await.denial().contains("waits for a grant"), "nothing tells of it yet");
+    assert!(
+        world
+            .exec("r1", |_| {})
+            .await
+            .denial()
+            .contains("waits for a grant"),
+        "nothing tells of it yet"
+    );
     world.reconcile().await;
     let status = world.api.get(REQUEST)["status"].clone();
     assert_eq!(status["phase"], "Granted");
@@ -88,25 +104,55 @@ async fn it_opens_the_door_once_it_is_marked_and_is_recorded_with_the_policy() {
     assert_eq!(status["emergency"], expected);
     let said = world.exec("r2", |_| {}).await;
     assert!(said.allowed());
-    assert_eq!(said.body["response"]["auditAnnotations"]["policy"], "low-risk policy-1 3");
+    assert_eq!(
+        said.body["response"]["auditAnnotations"]["policy"],
+        "low-risk policy-1 3"
+    );
     world.catch_up();
-    assert!(world.exec("r3", |_| {}).await.denial().contains("was for one use"));
-    assert_eq!(world.api.get(REQUEST)["status"]["emergency"], expected, "the use left it there");
+    assert!(
+        world
+            .exec("r3", |_| {})
+            .await
+            .denial()
+            .contains("was for one use")
+    );
+    assert_eq!(
+        world.api.get(REQUEST)["status"]["emergency"],
+        expected,
+        "the use left it there"
+    );
 }
 
 #[tokio::test]
 async fn a_mark_that_only_memory_shows_opens_nothing() {
     let world = emergency().await;
-    world.api.change(REQUEST, |request| request["status"] = json!({}));
-    assert!(world.exec("r1", |_| {}).await.denial().contains("waits for a grant"));
+    world
+        .api
+        .change(REQUEST, |request| request["status"] = json!({}));
+    assert!(
+        world
+            .exec("r1", |_| {})
+            .await
+            .denial()
+            .contains("waits for a grant")
+    );
 }
 
 #[tokio::test]
 async fn without_a_reason_it_waits() {
-    let world = emergency_with(Settings::default(), |request| request["spec"]["reason"] = Value::Null).await;
+    let world = emergency_with(Settings::default(), |request| {
+        request["spec"]["reason"] = Value::Null
+    })
+    .await;
     assert_eq!(world.api.get(REQUEST)["status"]["phase"], "Pending");
     assert!(world.api.get(REQUEST)["status"]["emergency"].is_null());
-    assert!(world.exec("r1", |_| {}).await.denial().contains("waits for a grant"));
+    assert!(
+        world
+            .exec("r1", |_| {})
+            .await
+            .denial()
+            .contains("waits for a grant")
+    );
 }
 
 #[rstest]
@@ -152,16 +198,30 @@ async fn a_review_that_the_status_does_not_have_yet_frees_nothing() {
 #[tokio::test]
 async fn a_review_stands_in_the_status_and_there_is_one() {
     let world = emergency().await;
-    assert_eq!((&condition(&world)["status"], &condition(&world)["reason"]), (&json!("False"), &json!("Awaited")));
+    assert_eq!(
+        (&condition(&world)["status"], &condition(&world)["reason"]),
+        (&json!("False"), &json!("Awaited"))
+    );
     reviewed(&world).await;
     let status = world.api.get(REQUEST)["status"].clone();
-    assert_eq!(status["reviewed"], json!({"by": "amy", "at": "2026-11-23T15:00:00Z", "reason": "as she says"}));
+    assert_eq!(
+        status["reviewed"],
+        json!({"by": "amy", "at": "2026-11-23T15:00:00Z", "reason": "as she says"})
+    );
     assert_eq!(condition(&world)["status"], "True");
     let again = reviews(&world, "ann").await;
-    assert!(again.denial().contains("was reviewed already, by amy"), "{}", again.denial());
+    assert!(
+        again.denial().contains("was reviewed already, by amy"),
+        "{}",
+        again.denial()
+    );
     world.api.remove(GRANT);
     world.reconcile().await;
-    assert_eq!(world.api.get(REQUEST)["status"]["reviewed"], status["reviewed"], "it stays");
+    assert_eq!(
+        world.api.get(REQUEST)["status"]["reviewed"],
+        status["reviewed"],
+        "it stays"
+    );
 }
 
 #[rstest]
@@ -174,7 +234,8 @@ async fn whom_it_concerns_does_not_review_it(#[case] by: &str, #[case] text: &st
     assert!(said.denial().contains(text), "{}", said.denial());
 }
 
-// K8: its requester could have filed it under the name of a request that somebody was about to deny.
+// K8: its requester could have filed it under the name of a request that somebody was about to
+// deny.
 #[tokio::test]
 async fn a_denial_that_does_not_say_what_was_read_is_no_review() {
     let world = emergency().await;
@@ -182,7 +243,12 @@ async fn a_denial_that_does_not_say_what_was_read_is_no_review() {
     denial["request"]["object"]["status"] = json!("denied");
     denial["request"]["object"]["spec"]["validFor"] = Value::Null;
     denial["request"]["object"]["spec"]["requestUID"] = Value::Null;
-    assert!(file(&world, &denial).await.denial().contains("spec.requestUID is missing"));
+    assert!(
+        file(&world, &denial)
+            .await
+            .denial()
+            .contains("spec.requestUID is missing")
+    );
     denial["request"]["object"]["spec"]["requestUID"] = json!("ask-1");
     assert!(file(&world, &denial).await.allowed());
 }
@@ -191,16 +257,29 @@ async fn a_denial_that_does_not_say_what_was_read_is_no_review() {
 async fn only_an_emergency_is_reviewed_and_for_no_time() {
     let world = World::granted();
     let said = reviews(&world, "amy").await;
-    assert!(said.denial().contains("there is nothing to review"), "{}", said.denial());
+    assert!(
+        said.denial().contains("there is nothing to review"),
+        "{}",
+        said.denial()
+    );
     let world = emergency().await;
     let mut creation = granting("amy");
     creation["request"]["object"] = review();
     creation["request"]["object"]["spec"]["validFor"] = json!("1h");
     let said = file(&world, &creation).await;
-    assert!(said.denial().contains("leave validFor out"), "{}", said.denial());
+    assert!(
+        said.denial().contains("leave validFor out"),
+        "{}",
+        said.denial()
+    );
     creation["request"]["object"] = review();
     creation["request"]["object"]["spec"]["requestUID"] = json!("ask-0");
-    assert!(file(&world, &creation).await.denial().contains("no longer the request you read"));
+    assert!(
+        file(&world, &creation)
+            .await
+            .denial()
+            .contains("no longer the request you read")
+    );
 }
 
 #[tokio::test]
@@ -212,11 +291,25 @@ async fn it_is_reviewed_after_its_use_and_its_end_which_opens_nothing_again() {
     assert_eq!(world.api.get(REQUEST)["status"]["phase"], "Used");
     let mut denial = granting("amy");
     denial["request"]["object"] = grant("denied");
-    assert!(file(&world, &denial).await.denial().contains("review it (kubectl request review)"));
+    assert!(
+        file(&world, &denial)
+            .await
+            .denial()
+            .contains("review it (kubectl request review)")
+    );
     reviewed(&world).await;
-    assert!(world.exec("r2", |_| {}).await.denial().contains("was for one use"));
+    assert!(
+        world
+            .exec("r2", |_| {})
+            .await
+            .denial()
+            .contains("was for one use")
+    );
 
-    let world = emergency_with(Settings::default(), |request| request["spec"]["validFor"] = json!("1h")).await;
+    let world = emergency_with(Settings::default(), |request| {
+        request["spec"]["validFor"] = json!("1h")
+    })
+    .await;
     assert!(world.exec("r1", |_| {}).await.allowed());
     world.pass(24 * 3600);
     world.reconcile().await;
@@ -229,29 +322,62 @@ async fn it_is_reviewed_after_its_use_and_its_end_which_opens_nothing_again() {
 
 #[tokio::test]
 async fn a_denial_ends_it_and_is_a_review() {
-    let world = emergency_with(Settings::default(), |request| request["spec"]["validFor"] = json!("1h")).await;
+    let world = emergency_with(Settings::default(), |request| {
+        request["spec"]["validFor"] = json!("1h")
+    })
+    .await;
     let mut denial = granting("amy");
     denial["request"]["object"] = grant("denied");
     assert!(file(&world, &denial).await.allowed());
     world.put_grant(&grant("denied"));
     world.reconcile().await;
-    assert!(world.exec("r1", |_| {}).await.denial().contains("amy denied your request"));
+    assert!(
+        world
+            .exec("r1", |_| {})
+            .await
+            .denial()
+            .contains("amy denied your request")
+    );
     assert_eq!(world.api.get(REQUEST)["status"]["reviewed"]["by"], "amy");
-    assert!(!deletes(&world, "jane").await.allowed(), "what was denied stays");
+    assert!(
+        !deletes(&world, "jane").await.allowed(),
+        "what was denied stays"
+    );
 }
 
 #[tokio::test]
 async fn what_was_planted_while_the_gate_was_away_reviews_nothing() {
     for answer in ["reviewed", "denied"] {
-        let world = emergency_with(Settings { sealed: true, ..Settings::default() }, |_| {}).await;
+        let world = emergency_with(
+            Settings {
+                sealed: true,
+                ..Settings::default()
+            },
+            |_| {},
+        )
+        .await;
         world.put_grant(&grant(answer));
         world.reconcile().await;
-        assert!(world.api.get(REQUEST)["status"]["reviewed"].is_null(), "{answer}");
+        assert!(
+            world.api.get(REQUEST)["status"]["reviewed"].is_null(),
+            "{answer}"
+        );
         assert!(!deletes(&world, "jane").await.allowed());
     }
-    let world = emergency_with(Settings { sealed: true, ..Settings::default() }, |_| {}).await;
+    let world = emergency_with(
+        Settings {
+            sealed: true,
+            ..Settings::default()
+        },
+        |_| {},
+    )
+    .await;
     reviewed(&world).await;
-    assert_eq!(world.api.get(REQUEST)["status"]["reviewed"]["by"], "amy", "what was sealed counts");
+    assert_eq!(
+        world.api.get(REQUEST)["status"]["reviewed"]["by"],
+        "amy",
+        "what was sealed counts"
+    );
 }
 
 #[tokio::test]
@@ -261,9 +387,14 @@ async fn unreviewed_emergencies_take_room_until_they_are_reviewed() {
     world.reconcile().await;
     let mut other = asked();
     (other["metadata"]["name"], other["metadata"]["uid"]) = (json!("other"), json!("ask-2"));
-    world.index.apply_request(Event::Apply(serde_json::from_value(other).unwrap()));
+    world
+        .index
+        .apply_request(Event::Apply(serde_json::from_value(other).unwrap()));
     let said = file(&world, &filing()).await;
-    assert!(said.denial().contains("the maximum is 2") && said.denial().contains("have emergencies reviewed"));
+    assert!(
+        said.denial().contains("the maximum is 2")
+            && said.denial().contains("have emergencies reviewed")
+    );
     reviewed(&world).await;
     assert!(file(&world, &filing()).await.allowed());
 }

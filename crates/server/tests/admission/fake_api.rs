@@ -1,5 +1,5 @@
-//! An API server at the seam where kube hands over HTTP requests: objects by path, optimistic concurrency as the real
-//! one has it, a record of every request, and faults on demand.
+//! An API server at the seam where kube hands over HTTP requests: objects by path, optimistic
+//! concurrency as the real one has it, a record of every request, and faults on demand.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -99,7 +99,11 @@ impl FakeApi {
     }
 
     pub(crate) fn next_fault(&self, method: Method, path: &'static str, effect: Effect) {
-        self.lock().faults.push_back(Fault { method, path, effect });
+        self.lock().faults.push_back(Fault {
+            method,
+            path,
+            effect,
+        });
     }
 
     pub(crate) fn takes_all_rights_of(&self, user: &str) {
@@ -119,12 +123,19 @@ impl FakeApi {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let (path, query) = (parts.uri.path().to_owned(), parts.uri.query().unwrap_or_default().to_owned());
+        let (path, query) = (
+            parts.uri.path().to_owned(),
+            parts.uri.query().unwrap_or_default().to_owned(),
+        );
         let fault = {
             let mut state = self.lock();
             state.requests.push((parts.method.clone(), path.clone()));
-            let at = state.faults.iter().position(|fault| fault.method == parts.method && path.contains(fault.path));
-            at.and_then(|at| state.faults.remove(at)).map(|fault| fault.effect)
+            let at = state
+                .faults
+                .iter()
+                .position(|fault| fault.method == parts.method && path.contains(fault.path));
+            at.and_then(|at| state.faults.remove(at))
+                .map(|fault| fault.effect)
         };
         match fault {
             Some(Effect::Fails(code)) => failure(code),
@@ -156,18 +167,28 @@ impl FakeApi {
             Method::GET if path.ends_with("/accessgrants") => self.list(path, query),
             Method::GET if path.ends_with("/accesspolicies") => self.list_all(path),
             Method::GET if path.ends_with("/mutatingwebhookconfigurations") => self.list_all(path),
-            Method::GET if path.ends_with("/mutatingadmissionpolicies") && self.is_any_below(path) => {
+            Method::GET
+                if path.ends_with("/mutatingadmissionpolicies") && self.is_any_below(path) =>
+            {
                 self.list_all(path)
             }
             Method::GET if path.ends_with("/configmaps") => self.list_by_labels(path, query),
-            Method::GET => self.lock().objects.get(path).map_or_else(|| failure(StatusCode::NOT_FOUND), ok),
-            Method::POST if CREATED.iter().any(|kind| path.ends_with(kind)) => self.create(path, body),
+            Method::GET => self
+                .lock()
+                .objects
+                .get(path)
+                .map_or_else(|| failure(StatusCode::NOT_FOUND), ok),
+            Method::POST if CREATED.iter().any(|kind| path.ends_with(kind)) => {
+                self.create(path, body)
+            }
             Method::POST => self.review(body),
             Method::PUT if path.contains("/secrets/") => self.replace(path, body),
             Method::PUT => self.put(path.trim_end_matches("/status"), body),
             Method::DELETE => {
                 let removed = self.lock().objects.remove(path);
-                removed.as_ref().map_or_else(|| failure(StatusCode::NOT_FOUND), ok)
+                removed
+                    .as_ref()
+                    .map_or_else(|| failure(StatusCode::NOT_FOUND), ok)
             }
             _ => failure(StatusCode::METHOD_NOT_ALLOWED),
         }
@@ -175,16 +196,30 @@ impl FakeApi {
 
     /// By labels that are equal to something.
     fn list_by_labels(&self, path: &str, query: &str) -> Response<Body> {
-        let selector = query.split(['&', '?']).find_map(|pair| pair.strip_prefix("labelSelector=")).unwrap_or_default();
-        let selector = selector.replace("%2F", "/").replace("%3D", "=").replace("%2C", ",");
-        let wanted: Vec<(&str, &str)> = selector.split(',').filter_map(|one| one.split_once('=')).collect();
+        let selector = query
+            .split(['&', '?'])
+            .find_map(|pair| pair.strip_prefix("labelSelector="))
+            .unwrap_or_default();
+        let selector = selector
+            .replace("%2F", "/")
+            .replace("%3D", "=")
+            .replace("%2C", ",");
+        let wanted: Vec<(&str, &str)> = selector
+            .split(',')
+            .filter_map(|one| one.split_once('='))
+            .collect();
         let is_wanted = |object: &&Value| {
             let labels = &object["metadata"]["labels"];
-            wanted.iter().all(|(label, value)| labels[label].as_str() == Some(value))
+            wanted
+                .iter()
+                .all(|(label, value)| labels[label].as_str() == Some(value))
         };
         let state = self.lock();
-        let items =
-            state.objects.iter().filter(|(at, _)| at.starts_with(&format!("{path}/"))).map(|(_, object)| object);
+        let items = state
+            .objects
+            .iter()
+            .filter(|(at, _)| at.starts_with(&format!("{path}/")))
+            .map(|(_, object)| object);
         let items: Vec<&Value> = items.filter(is_wanted).collect();
         ok(
             &json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList", "metadata": {}, "items": items}),
@@ -193,30 +228,45 @@ impl FakeApi {
 
     /// Grants by `fieldSelector=spec.grantFor=NAME`.
     fn list(&self, path: &str, query: &str) -> Response<Body> {
-        let name = query.split(['&', '?']).find_map(|pair| pair.strip_prefix("fieldSelector=spec.grantFor%3D"));
+        let name = query
+            .split(['&', '?'])
+            .find_map(|pair| pair.strip_prefix("fieldSelector=spec.grantFor%3D"));
         let state = self.lock();
-        let items = state
-            .objects
-            .iter()
-            .filter(|(at, object)| at.starts_with(&format!("{path}/")) && object["spec"]["grantFor"].as_str() == name);
+        let items = state.objects.iter().filter(|(at, object)| {
+            at.starts_with(&format!("{path}/")) && object["spec"]["grantFor"].as_str() == name
+        });
         let items: Vec<&Value> = items.map(|(_, object)| object).collect();
-        ok(&json!({"apiVersion": "spreadgroup.com/v1", "kind": "AccessGrantList", "metadata": {}, "items": items}))
+        ok(
+            &json!({"apiVersion": "spreadgroup.com/v1", "kind": "AccessGrantList", "metadata": {}, "items": items}),
+        )
     }
 
     fn is_any_below(&self, path: &str) -> bool {
-        self.lock().objects.keys().any(|at| at.starts_with(&format!("{path}/")))
+        self.lock()
+            .objects
+            .keys()
+            .any(|at| at.starts_with(&format!("{path}/")))
     }
 
     fn list_all(&self, path: &str) -> Response<Body> {
         let state = self.lock();
-        let items = state.objects.iter().filter(|(at, _)| at.starts_with(&format!("{path}/")));
+        let items = state
+            .objects
+            .iter()
+            .filter(|(at, _)| at.starts_with(&format!("{path}/")));
         let items: Vec<&Value> = items.map(|(_, object)| object).collect();
-        ok(&json!({"apiVersion": "spreadgroup.com/v1", "kind": "AccessPolicyList", "metadata": {}, "items": items}))
+        ok(
+            &json!({"apiVersion": "spreadgroup.com/v1", "kind": "AccessPolicyList", "metadata": {}, "items": items}),
+        )
     }
 
     fn review(&self, body: &Value) -> Response<Body> {
         let user = body["spec"]["user"].as_str().unwrap_or_default();
-        let allowed = !self.lock().without_rights.iter().any(|without| without == user);
+        let allowed = !self
+            .lock()
+            .without_rights
+            .iter()
+            .any(|without| without == user);
         let mut answer = body.clone();
         answer["metadata"] = json!({});
         answer["status"] = json!({"allowed": allowed});
@@ -252,20 +302,33 @@ impl FakeApi {
 
     /// The objects below a path.
     pub(crate) fn below(&self, path: &str) -> Vec<Value> {
-        self.lock().objects.iter().filter(|(at, _)| at.starts_with(path)).map(|(_, object)| object.clone()).collect()
+        self.lock()
+            .objects
+            .iter()
+            .filter(|(at, _)| at.starts_with(path))
+            .map(|(_, object)| object.clone())
+            .collect()
     }
 
     /// Paths of the stored requests.
     pub(crate) fn requests_stored(&self) -> Vec<String> {
         let is_request = |path: &&String| path.contains("/accessrequests/");
-        self.lock().objects.keys().filter(is_request).cloned().collect()
+        self.lock()
+            .objects
+            .keys()
+            .filter(is_request)
+            .cloned()
+            .collect()
     }
 
-    /// As the API server: uid and resourceVersion must be those that are stored; only the status changes.
+    /// As the API server: uid and resourceVersion must be those that are stored; only the status
+    /// changes.
     fn put(&self, path: &str, body: &Value) -> Response<Body> {
         let mut state = self.lock();
         let next = state.version + 1;
-        let Some(stored) = state.objects.get_mut(path) else { return failure(StatusCode::NOT_FOUND) };
+        let Some(stored) = state.objects.get_mut(path) else {
+            return failure(StatusCode::NOT_FOUND);
+        };
         let same = |field: &str| stored["metadata"][field] == body["metadata"][field];
         if !same("uid") || !same("resourceVersion") {
             return failure(StatusCode::CONFLICT);

@@ -53,7 +53,9 @@ use crate::{
 })]
 #[case::with_more_options_in_metadata(|request: &mut Value| request["object"]["metadata"] = json!({"name": "nginx"}))]
 #[tokio::test]
-async fn a_review_that_is_none_of_ours_is_denied_and_uses_nothing_up(#[case] change: fn(&mut Value)) {
+async fn a_review_that_is_none_of_ours_is_denied_and_uses_nothing_up(
+    #[case] change: fn(&mut Value),
+) {
     let world = World::granted();
     assert!(!world.exec("r1", change).await.denial().is_empty());
     assert_eq!(world.uses(), 0);
@@ -65,14 +67,21 @@ async fn a_review_that_is_none_of_ours_is_denied_and_uses_nothing_up(#[case] cha
 async fn what_was_requested_before_a_conversion_decides_nothing() {
     let world = World::granted();
     let decoy = |request: &mut Value| {
-        request["requestResource"] = json!({"group": "", "version": "v1", "resource": "configmaps"});
+        request["requestResource"] =
+            json!({"group": "", "version": "v1", "resource": "configmaps"});
         request["requestSubResource"] = json!("log");
         request["options"] = json!({"command": ["id"], "dryRun": ["All"]});
         request["name2"] = json!("other");
     };
     assert!(world.exec("r1", decoy).await.allowed());
     assert_eq!(world.uses(), 1);
-    assert!(world.exec("r2", decoy).await.denial().contains("was for one use"));
+    assert!(
+        world
+            .exec("r2", decoy)
+            .await
+            .denial()
+            .contains("was for one use")
+    );
 }
 
 #[rstest]
@@ -87,7 +96,10 @@ async fn what_was_requested_before_a_conversion_decides_nothing() {
 async fn a_body_is_turned_away(#[case] body: Vec<u8>) {
     let world = World::granted();
     for path in ["/", "/validate", "/mutate"] {
-        assert_eq!(world.post(path, body.clone()).await.status, StatusCode::BAD_REQUEST);
+        assert_eq!(
+            world.post(path, body.clone()).await.status,
+            StatusCode::BAD_REQUEST
+        );
     }
     assert_eq!(world.uses(), 0);
 }
@@ -101,7 +113,10 @@ async fn a_body_is_turned_away(#[case] body: Vec<u8>) {
 async fn what_a_body_says_of_its_length_is_no_promise(#[case] length: &str) {
     let world = World::granted();
     let body = Body::from(vec![b' '; 9 * 1024 * 1024]);
-    let request = Request::post("/validate").header("content-length", length).body(body).unwrap();
+    let request = Request::post("/validate")
+        .header("content-length", length)
+        .body(body)
+        .unwrap();
     let said = world.send(request).await;
     assert!(said.status.is_client_error(), "{}", said.status);
     assert!(world.exec("r1", |_| {}).await.allowed());
@@ -116,7 +131,9 @@ async fn what_a_body_says_of_its_length_is_no_promise(#[case] length: &str) {
 async fn an_odd_timeout_never_allows_what_could_not_be_recorded(#[case] timeout: &str) {
     let world = World::granted();
     let review = recorded("exec-websocket").to_string();
-    let said = world.post(&format!("/validate?timeout={timeout}&timeout=10s"), review).await;
+    let said = world
+        .post(&format!("/validate?timeout={timeout}&timeout=10s"), review)
+        .await;
     assert_eq!(said.allowed(), world.uses() == 1);
 }
 
@@ -124,11 +141,26 @@ async fn an_odd_timeout_never_allows_what_could_not_be_recorded(#[case] timeout:
 #[tokio::test]
 async fn an_attempt_that_is_not_understood_is_counted() {
     let world = World::granted();
-    let env = |request: &mut Value| request["object"]["env"] = json!([{"name": "LD_PRELOAD", "value": "/tmp/x.so"}]);
-    assert!(world.exec("r1", env).await.denial().contains("not understood in full"));
-    let metrics = world.send(Request::get("/metrics").body(Body::empty()).unwrap()).await;
-    let counted = r#"kube_request_access_reviews_total{path="validate",decision="denied-unclear"} 1"#;
-    assert!(metrics.body.as_str().unwrap().contains(counted), "{}", metrics.body);
+    let env = |request: &mut Value| {
+        request["object"]["env"] = json!([{"name": "LD_PRELOAD", "value": "/tmp/x.so"}])
+    };
+    assert!(
+        world
+            .exec("r1", env)
+            .await
+            .denial()
+            .contains("not understood in full")
+    );
+    let metrics = world
+        .send(Request::get("/metrics").body(Body::empty()).unwrap())
+        .await;
+    let counted =
+        r#"kube_request_access_reviews_total{path="validate",decision="denied-unclear"} 1"#;
+    assert!(
+        metrics.body.as_str().unwrap().contains(counted),
+        "{}",
+        metrics.body
+    );
 }
 
 // F25
@@ -154,10 +186,17 @@ async fn which_output_a_client_wants_decides_nothing(#[case] streams: Value) {
 // R9: the API server repeats admission when names collide or objects change meanwhile.
 #[tokio::test]
 async fn admission_that_is_run_again_answers_the_same() {
-    let world = World::new(Settings { sealed: true, ..Settings::default() });
+    let world = World::new(Settings {
+        sealed: true,
+        ..Settings::default()
+    });
     let review = filing();
     let stamped = stamp(&world, &review).await.unwrap();
-    assert_eq!(stamp(&world, &stamped).await.unwrap(), stamped, "a stamp on a stamp");
+    assert_eq!(
+        stamp(&world, &stamped).await.unwrap(),
+        stamped,
+        "a stamp on a stamp"
+    );
     for _ in 0..3 {
         assert!(world.post("/validate", stamped.to_string()).await.allowed());
     }
@@ -188,13 +227,28 @@ async fn a_grant_with_an_owner_is_refused(#[case] change: fn(&mut Value)) {
     let mut owner = json!({"apiVersion": "spreadgroup.com/v1", "kind": "AccessRequest", "name": "ask", "uid": "ask-1"});
     let metadata = &mut review["request"]["object"]["metadata"];
     metadata["ownerReferences"] = json!([owner]);
-    assert!(world.post("/validate", review.to_string()).await.allowed(), "its own request is taken");
+    assert!(
+        world.post("/validate", review.to_string()).await.allowed(),
+        "its own request is taken"
+    );
     change(&mut owner);
     review["request"]["object"]["metadata"]["ownerReferences"] = json!([owner]);
-    assert!(!world.post("/validate", review.to_string()).await.denial().is_empty());
+    assert!(
+        !world
+            .post("/validate", review.to_string())
+            .await
+            .denial()
+            .is_empty()
+    );
     let own = json!({"apiVersion": "spreadgroup.com/v1", "kind": "AccessRequest", "name": "ask", "uid": "ask-1"});
     review["request"]["object"]["metadata"]["ownerReferences"] = json!([own, owner]);
-    assert!(!world.post("/validate", review.to_string()).await.denial().is_empty());
+    assert!(
+        !world
+            .post("/validate", review.to_string())
+            .await
+            .denial()
+            .is_empty()
+    );
 }
 
 // E14: a clock that goes before the API server's, and one that goes after it.
@@ -203,7 +257,9 @@ async fn a_grant_with_an_owner_is_refused(#[case] change: fn(&mut Value)) {
 #[case::of_the_request(REQUEST)]
 #[tokio::test]
 async fn what_was_made_in_the_future_counts_when_that_has_come(#[case] path: &'static str) {
-    let world = World::granted_with(Settings::default(), |request| request["spec"]["validFor"] = json!("1h"));
+    let world = World::granted_with(Settings::default(), |request| {
+        request["spec"]["validFor"] = json!("1h")
+    });
     let later = json!("2026-11-23T15:00:30Z");
     let mut object = world.api.get(path);
     object["metadata"]["creationTimestamp"] = later;
@@ -216,7 +272,10 @@ async fn what_was_made_in_the_future_counts_when_that_has_come(#[case] path: &'s
     world.pass(24);
     assert!(!world.exec("r2", |_| {}).await.denial().is_empty());
     world.pass(1);
-    assert!(world.exec("r3", |_| {}).await.allowed(), "clocks differ by five seconds at most");
+    assert!(
+        world.exec("r3", |_| {}).await.allowed(),
+        "clocks differ by five seconds at most"
+    );
 }
 
 // D20, D30: of a denial, being deleted changes nothing.
@@ -227,7 +286,13 @@ async fn a_denial_that_is_being_deleted_still_denies() {
     denial["metadata"]["deletionTimestamp"] = json!("2026-11-23T15:00:00Z");
     denial["metadata"]["finalizers"] = json!(["keep/me"]);
     world.put_grant(&denial);
-    assert!(world.exec("r1", |_| {}).await.denial().contains("denied your request"));
+    assert!(
+        world
+            .exec("r1", |_| {})
+            .await
+            .denial()
+            .contains("denied your request")
+    );
 }
 
 // R11: an answer that is none would stand in the way for ever, were a denial of it waited for.
@@ -237,10 +302,18 @@ async fn what_is_no_answer_can_be_taken_away_by_whoever_may_take_away_anything()
     world.put_request(&request());
     let mut nothing = grant("granted");
     nothing.as_object_mut().unwrap().remove("status");
-    for (answer, may) in [(nothing, true), (grant("maybe"), true), (grant("denied"), false)] {
+    for (answer, may) in [
+        (nothing, true),
+        (grant("maybe"), true),
+        (grant("denied"), false),
+    ] {
         let mut review = deleting("root", &answer, "accessgrants");
         review["request"]["userInfo"]["groups"] = json!(["system:masters"]);
-        assert_eq!(world.post("/validate", review.to_string()).await.allowed(), may, "{answer}");
+        assert_eq!(
+            world.post("/validate", review.to_string()).await.allowed(),
+            may,
+            "{answer}"
+        );
     }
 }
 
@@ -248,12 +321,23 @@ async fn what_is_no_answer_can_be_taken_away_by_whoever_may_take_away_anything()
 #[tokio::test]
 async fn a_connection_is_never_a_dry_run_and_a_dry_run_of_a_request_writes_nothing() {
     let world = World::granted();
-    assert!(world.exec("r1", |request| request["dryRun"] = json!(true)).await.allowed());
+    assert!(
+        world
+            .exec("r1", |request| request["dryRun"] = json!(true))
+            .await
+            .allowed()
+    );
     assert_eq!(world.uses(), 1);
     world.until_answered().await;
     let mut review = filing();
     review["request"]["dryRun"] = json!(true);
     let world = World::new(Settings::default());
     assert!(file(&world, &review).await.allowed());
-    assert!(world.api.requests().iter().all(|(method, _)| *method != http::Method::PUT));
+    assert!(
+        world
+            .api
+            .requests()
+            .iter()
+            .all(|(method, _)| *method != http::Method::PUT)
+    );
 }

@@ -27,17 +27,31 @@ async fn used() -> World {
 
 /// A world in which jane may run `date` for an hour, by amy's grant.
 fn for_an_hour() -> World {
-    World::granted_with(Settings::default(), |request| request["spec"]["validFor"] = json!("1h"))
+    World::granted_with(Settings::default(), |request| {
+        request["spec"]["validFor"] = json!("1h")
+    })
 }
 
 async fn deletes(world: &World, by: &str) -> Said {
-    world.post("/validate", deleting(by, &world.api.get(REQUEST), "accessrequests").to_string()).await
+    world
+        .post(
+            "/validate",
+            deleting(by, &world.api.get(REQUEST), "accessrequests").to_string(),
+        )
+        .await
 }
 
 /// All records, each with its ConfigMap.
 fn records(world: &World) -> Vec<(Value, Value)> {
-    let text = |object: &Value| serde_json::from_str(object["data"]["record.json"].as_str().unwrap()).unwrap();
-    world.api.below(RECORDS).into_iter().map(|object| (text(&object), object)).collect()
+    let text = |object: &Value| {
+        serde_json::from_str(object["data"]["record.json"].as_str().unwrap()).unwrap()
+    };
+    world
+        .api
+        .below(RECORDS)
+        .into_iter()
+        .map(|object| (text(&object), object))
+        .collect()
 }
 
 // K17
@@ -47,10 +61,16 @@ async fn a_record_of_what_was_used_stays_and_says_who_granted_and_deleted_it() {
     world.reconcile().await;
     assert!(deletes(&world, "jane").await.allowed());
     let [(record, object)] = records(&world).try_into().unwrap();
-    assert_eq!(object["metadata"]["name"], "kube-request-access-record-ask-1");
+    assert_eq!(
+        object["metadata"]["name"],
+        "kube-request-access-record-ask-1"
+    );
     let labels = &object["metadata"]["labels"];
     assert_eq!(labels["spreadgroup.com/record-namespace"], "default");
-    assert_eq!(labels["spreadgroup.com/record-person"], "81f8f6dde88365f3928796ec7aa53f72");
+    assert_eq!(
+        labels["spreadgroup.com/record-person"],
+        "81f8f6dde88365f3928796ec7aa53f72"
+    );
     assert_eq!(labels["spreadgroup.com/record-request"], "ask-1");
     assert_eq!(object["immutable"], true);
     assert_eq!(record["deleted"]["by"]["username"], "jane");
@@ -91,7 +111,9 @@ async fn of_what_opened_nothing_nothing_is_kept(#[case] change: fn(&World)) {
     world.api.change(REQUEST, |request| request["spec"]["reason"] = json!("the shop is down"));
 })]
 #[tokio::test]
-async fn of_access_for_a_time_nobody_counts_the_uses_and_a_record_is_kept(#[case] change: fn(&World)) {
+async fn of_access_for_a_time_nobody_counts_the_uses_and_a_record_is_kept(
+    #[case] change: fn(&World),
+) {
     let world = for_an_hour();
     change(&world);
     assert!(deletes(&world, "amy").await.allowed());
@@ -107,8 +129,14 @@ async fn whoever_deletes_the_grant_first_leaves_a_record_of_it() {
     world.api.remove(GRANT);
     assert!(deletes(&world, "jane").await.allowed());
     let [(record, object)] = records(&world).try_into().unwrap();
-    assert_eq!(object["metadata"]["name"], "kube-request-access-record-grant-1");
-    assert_eq!((&record["deleted"]["kind"], &record["deleted"]["name"]), (&json!("AccessGrant"), &json!("grant-ask")));
+    assert_eq!(
+        object["metadata"]["name"],
+        "kube-request-access-record-grant-1"
+    );
+    assert_eq!(
+        (&record["deleted"]["kind"], &record["deleted"]["name"]),
+        (&json!("AccessGrant"), &json!("grant-ask"))
+    );
     assert_eq!(record["grants"][0]["by"]["username"], "amy");
 }
 
@@ -121,13 +149,28 @@ async fn where_no_record_can_be_kept_people_delete_nothing(#[case] by: &str) {
     let world = used().await;
     let delete = || {
         let mut review = deleting(by, &world.api.get(REQUEST), "accessrequests");
-        review["request"]["userInfo"]["groups"] = json!(if by == "root" { vec!["system:masters"] } else { vec![] });
+        review["request"]["userInfo"]["groups"] = json!(if by == "root" {
+            vec!["system:masters"]
+        } else {
+            vec![]
+        });
         world.post("/validate?timeout=1s", review.to_string())
     };
-    world.api.next_fault(Method::POST, "/configmaps", Effect::Fails(StatusCode::FORBIDDEN));
+    world.api.next_fault(
+        Method::POST,
+        "/configmaps",
+        Effect::Fails(StatusCode::FORBIDDEN),
+    );
     let said = delete().await;
-    assert!(said.denial().contains("could not be kept, so nothing was deleted"), "{}", said.denial());
-    world.api.next_fault(Method::POST, "/configmaps", Effect::Hangs);
+    assert!(
+        said.denial()
+            .contains("could not be kept, so nothing was deleted"),
+        "{}",
+        said.denial()
+    );
+    world
+        .api
+        .next_fault(Method::POST, "/configmaps", Effect::Hangs);
     assert!(!delete().await.allowed());
     assert!(delete().await.allowed());
 }
@@ -137,7 +180,9 @@ async fn where_no_record_can_be_kept_people_delete_nothing(#[case] by: &str) {
 #[case::refused(Effect::Fails(StatusCode::FORBIDDEN))]
 #[case::never_answered(Effect::Hangs)]
 #[tokio::test]
-async fn where_no_record_can_be_kept_a_namespace_ends_and_the_record_stands_in_the_log(#[case] effect: Effect) {
+async fn where_no_record_can_be_kept_a_namespace_ends_and_the_record_stands_in_the_log(
+    #[case] effect: Effect,
+) {
     let world = used().await;
     tokio::time::pause();
     let began = tokio::time::Instant::now();
@@ -146,7 +191,10 @@ async fn where_no_record_can_be_kept_a_namespace_ends_and_the_record_stands_in_t
     assert!(deletes(&world, NAMESPACE_CONTROLLER).await.allowed());
     assert!(began.elapsed().as_secs() <= 2, "{:?}", began.elapsed());
     let lines = log.audit();
-    let record = lines.iter().find_map(|line| line["record"].as_str()).unwrap();
+    let record = lines
+        .iter()
+        .find_map(|line| line["record"].as_str())
+        .unwrap();
     let record: Value = serde_json::from_str(record).unwrap();
     assert_eq!(record["grants"][0]["by"]["username"], "amy");
     assert_eq!(record["uses"][0]["reviewUID"], "r1");
@@ -159,7 +207,9 @@ async fn a_namespace_with_many_requests_waits_for_their_records_once() {
     tokio::time::pause();
     let began = tokio::time::Instant::now();
     for _ in 0..100 {
-        world.api.next_fault(Method::POST, "/configmaps", Effect::Hangs);
+        world
+            .api
+            .next_fault(Method::POST, "/configmaps", Effect::Hangs);
         assert!(deletes(&world, NAMESPACE_CONTROLLER).await.allowed());
     }
     assert!(began.elapsed().as_secs() < 30, "{:?}", began.elapsed());
@@ -181,7 +231,10 @@ async fn a_namespace_ends_with_an_emergency_in_it_that_nobody_reviewed_and_its_r
     assert!(deletes(&world, NAMESPACE_CONTROLLER).await.allowed());
     let [(record, _)] = records(&world).try_into().unwrap();
     assert_eq!(record["emergency"]["since"], "2026-11-23T15:00:00Z");
-    assert_eq!((&record["reviewed"], &record["uses"]), (&Value::Null, &json!([])));
+    assert_eq!(
+        (&record["reviewed"], &record["uses"]),
+        (&Value::Null, &json!([]))
+    );
     assert_eq!(record["spec"]["reason"], "the shop is down");
     assert_eq!(record["deleted"]["by"]["username"], NAMESPACE_CONTROLLER);
 }
@@ -208,7 +261,10 @@ async fn a_deletion_that_was_not_carried_out_leaves_no_old_record() {
     assert!(deletes(&world, NAMESPACE_CONTROLLER).await.allowed());
     let [(record, _)] = records(&world).try_into().unwrap();
     assert_eq!(
-        (&record["denied"]["by"], &record["deleted"]["by"]["username"]),
+        (
+            &record["denied"]["by"],
+            &record["deleted"]["by"]["username"]
+        ),
         (&json!("ann"), &json!(NAMESPACE_CONTROLLER))
     );
 }
@@ -224,17 +280,52 @@ async fn of_too_many_records_the_oldest_of_that_person_and_namespace_goes() {
         world.api.store(&format!("{RECORDS}{name}"), &object);
     };
     let hers = "81f8f6dde88365f3928796ec7aa53f72";
-    record("kube-request-access-record-oldest".to_owned(), "default", hers, "2026-11-20T15:00:00Z");
+    record(
+        "kube-request-access-record-oldest".to_owned(),
+        "default",
+        hers,
+        "2026-11-20T15:00:00Z",
+    );
     for number in 0..49 {
-        record(format!("kube-request-access-record-{number}"), "default", hers, "2026-11-21T15:00:00Z");
+        record(
+            format!("kube-request-access-record-{number}"),
+            "default",
+            hers,
+            "2026-11-21T15:00:00Z",
+        );
     }
-    record("kube-request-access-record-amy".to_owned(), "default", "amy", "2026-11-19T15:00:00Z");
-    record("kube-request-access-record-shop".to_owned(), "shop", hers, "2026-11-19T15:00:00Z");
-    record("something-else".to_owned(), "default", hers, "2026-11-01T15:00:00Z");
+    record(
+        "kube-request-access-record-amy".to_owned(),
+        "default",
+        "amy",
+        "2026-11-19T15:00:00Z",
+    );
+    record(
+        "kube-request-access-record-shop".to_owned(),
+        "shop",
+        hers,
+        "2026-11-19T15:00:00Z",
+    );
+    record(
+        "something-else".to_owned(),
+        "default",
+        hers,
+        "2026-11-01T15:00:00Z",
+    );
     assert!(deletes(&world, "jane").await.allowed());
-    assert!(world.api.get(&format!("{RECORDS}kube-request-access-record-oldest")).is_null());
+    assert!(
+        world
+            .api
+            .get(&format!("{RECORDS}kube-request-access-record-oldest"))
+            .is_null()
+    );
     assert_eq!(world.api.below(RECORDS).len(), 53);
-    assert!(!world.api.get(&format!("{RECORDS}kube-request-access-record-ask-1")).is_null());
+    assert!(
+        !world
+            .api
+            .get(&format!("{RECORDS}kube-request-access-record-ask-1"))
+            .is_null()
+    );
 }
 
 // K17
@@ -269,5 +360,8 @@ async fn the_longest_request_has_a_record_within_its_bound() {
     let text = object["data"]["record.json"].as_str().unwrap();
     assert!((4096..=8192).contains(&text.len()), "{}", text.len());
     assert!(record["spec"]["sha256"].is_string());
-    assert_eq!(record["grants"][0]["by"]["username"], "amy", "what is short stands whole");
+    assert_eq!(
+        record["grants"][0]["by"]["username"], "amy",
+        "what is short stands whole"
+    );
 }

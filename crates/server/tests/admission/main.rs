@@ -1,4 +1,5 @@
-//! The second ring of tests: the real router, with reviews recorded from a real API server, on a fake cluster.
+//! The second ring of tests: the real router, with reviews recorded from a real API server, on a
+//! fake cluster.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! Somebody may change objects on their way: nothing that gives access is taken until they are gone, or named.
+//! Somebody may change objects on their way: nothing that gives access is taken until they are
+//! gone, or named.
 
 use decide::mutators::Kind;
 use http::{Method, StatusCode};
@@ -13,7 +14,8 @@ use crate::{
     world::{Said, Settings, World, grant, request},
 };
 
-const TRUSTED: &str = "/api/v1/namespaces/kube-request-access/configmaps/kube-request-access-trusted-mutators";
+const TRUSTED: &str =
+    "/api/v1/namespaces/kube-request-access/configmaps/kube-request-access-trusted-mutators";
 
 fn at(plural: &str, version: &str, name: &str) -> String {
     format!("/apis/admissionregistration.k8s.io/{version}/{plural}/{name}")
@@ -55,7 +57,10 @@ fn mutating_policy(group: &str) -> Value {
 }
 
 fn world() -> World {
-    let world = World::new(Settings { sealed: true, ..Settings::default() });
+    let world = World::new(Settings {
+        sealed: true,
+        ..Settings::default()
+    });
     world.put_request(&request());
     world
 }
@@ -67,14 +72,29 @@ async fn granted(world: &World, status: &str) -> Said {
 }
 
 fn store(world: &World, plural: &str, version: &str, object: &Value) {
-    world.api.store(&at(plural, version, object["metadata"]["name"].as_str().unwrap()), object);
+    world.api.store(
+        &at(
+            plural,
+            version,
+            object["metadata"]["name"].as_str().unwrap(),
+        ),
+        object,
+    );
 }
 
 // K3
 #[rstest]
-#[case::a_webhook("mutatingwebhookconfigurations", "v1", webhook("other", "spreadgroup.com"))]
+#[case::a_webhook(
+    "mutatingwebhookconfigurations",
+    "v1",
+    webhook("other", "spreadgroup.com")
+)]
 #[case::a_webhook_for_all("mutatingwebhookconfigurations", "v1", webhook("other", "*"))]
-#[case::a_webhook_beside_ours("mutatingwebhookconfigurations", "v1", webhook("kube-request-access", "spreadgroup.com"))]
+#[case::a_webhook_beside_ours(
+    "mutatingwebhookconfigurations",
+    "v1",
+    webhook("kube-request-access", "spreadgroup.com")
+)]
 #[case::a_webhook_for_config_maps("mutatingwebhookconfigurations", "v1", for_config_maps())]
 #[case::a_policy("mutatingadmissionpolicies", "v1", mutating_policy("spreadgroup.com"))]
 #[case::a_policy_of_an_older_server("mutatingadmissionpolicies", "v1beta1", mutating_policy("*"))]
@@ -89,15 +109,39 @@ async fn while_somebody_may_change_it_nothing_is_granted_and_no_policy_written(
     store(&world, plural, version, &object);
     let said = granted(&world, "granted").await;
     let name = object["metadata"]["name"].as_str().unwrap();
-    assert!(said.denial().contains(&format!("{name:?} may change a grant on its way here")), "{}", said.denial());
+    assert!(
+        said.denial()
+            .contains(&format!("{name:?} may change a grant on its way here")),
+        "{}",
+        said.denial()
+    );
     let mut allow = policy("Require", json!({"approvals": 2}));
-    allow["metadata"] = json!({"name": "low-risk", "generation": 1, "creationTimestamp": "2026-11-23T15:00:00Z"});
+    allow["metadata"] =
+        json!({"name": "low-risk", "generation": 1, "creationTimestamp": "2026-11-23T15:00:00Z"});
     let said = file(&world, &writing(&allow)).await;
-    assert!(said.denial().contains("may change a policy on its way here"), "{}", said.denial());
-    assert!(granted(&world, "denied").await.allowed(), "a denial gives nothing");
+    assert!(
+        said.denial()
+            .contains("may change a policy on its way here"),
+        "{}",
+        said.denial()
+    );
+    assert!(
+        granted(&world, "denied").await.allowed(),
+        "a denial gives nothing"
+    );
     // Nothing is sealed of what is refused: a webhook that is shown it could keep it.
-    assert!(stamp(&world, &granting("amy")).await.unwrap_err().contains("may change a grant"));
-    assert!(stamp(&world, &writing(&allow)).await.unwrap_err().contains("may change a policy"));
+    assert!(
+        stamp(&world, &granting("amy"))
+            .await
+            .unwrap_err()
+            .contains("may change a grant")
+    );
+    assert!(
+        stamp(&world, &writing(&allow))
+            .await
+            .unwrap_err()
+            .contains("may change a policy")
+    );
 }
 
 #[rstest]
@@ -117,16 +161,42 @@ async fn whoever_reaches_other_objects_stops_nothing(#[case] objects: &[(&str, V
 #[tokio::test]
 async fn whom_installers_have_named_is_trusted_and_a_policy_only_as_it_is() {
     let world = world();
-    store(&world, "mutatingwebhookconfigurations", "v1", &webhook("gatekeeper", "*"));
-    store(&world, "mutatingadmissionpolicies", "v1", &mutating_policy("*"));
-    let name = |data: Value| world.api.store(TRUSTED, &json!({"metadata": {"name": "t"}, "data": data}));
+    store(
+        &world,
+        "mutatingwebhookconfigurations",
+        "v1",
+        &webhook("gatekeeper", "*"),
+    );
+    store(
+        &world,
+        "mutatingadmissionpolicies",
+        "v1",
+        &mutating_policy("*"),
+    );
+    let name = |data: Value| {
+        world
+            .api
+            .store(TRUSTED, &json!({"metadata": {"name": "t"}, "data": data}))
+    };
     name(
         json!({"MutatingWebhookConfiguration.gatekeeper": "system:serviceaccount:gatekeeper-system:gatekeeper-admin"}),
     );
-    assert!(granted(&world, "granted").await.denial().contains("the MutatingAdmissionPolicy \"turns\""));
-    name(json!({"MutatingWebhookConfiguration.gatekeeper": "", "MutatingAdmissionPolicy.turns": "m 1"}));
-    assert!(!granted(&world, "granted").await.allowed(), "it was changed since");
-    name(json!({"MutatingWebhookConfiguration.gatekeeper": "", "MutatingAdmissionPolicy.turns": "m 2"}));
+    assert!(
+        granted(&world, "granted")
+            .await
+            .denial()
+            .contains("the MutatingAdmissionPolicy \"turns\"")
+    );
+    name(
+        json!({"MutatingWebhookConfiguration.gatekeeper": "", "MutatingAdmissionPolicy.turns": "m 1"}),
+    );
+    assert!(
+        !granted(&world, "granted").await.allowed(),
+        "it was changed since"
+    );
+    name(
+        json!({"MutatingWebhookConfiguration.gatekeeper": "", "MutatingAdmissionPolicy.turns": "m 2"}),
+    );
     assert!(granted(&world, "granted").await.allowed());
 }
 
@@ -136,7 +206,12 @@ async fn what_is_gone_may_act_for_ten_seconds_more() {
     let world = world();
     let passing: kube::api::DynamicObject = serde_json::from_value(mutating_policy("*")).unwrap();
     world.mutators.apply(Kind::Policy, Event::Delete(passing));
-    assert!(granted(&world, "granted").await.denial().contains("or could a moment ago"));
+    assert!(
+        granted(&world, "granted")
+            .await
+            .denial()
+            .contains("or could a moment ago")
+    );
     tokio::time::advance(std::time::Duration::from_secs(9)).await;
     assert!(!granted(&world, "granted").await.allowed());
     tokio::time::advance(std::time::Duration::from_secs(1)).await;
@@ -150,10 +225,18 @@ async fn what_is_gone_may_act_for_ten_seconds_more() {
 #[case::the_policies("mutatingadmissionpolicies", StatusCode::INTERNAL_SERVER_ERROR)]
 #[case::whom_to_trust("configmaps", StatusCode::FORBIDDEN)]
 #[tokio::test]
-async fn where_nobody_can_tell_who_changes_it_nothing_is_granted(#[case] path: &'static str, #[case] code: StatusCode) {
+async fn where_nobody_can_tell_who_changes_it_nothing_is_granted(
+    #[case] path: &'static str,
+    #[case] code: StatusCode,
+) {
     let world = world();
     world.api.next_fault(Method::GET, path, Effect::Fails(code));
-    assert!(granted(&world, "granted").await.denial().contains("the cluster could not be asked"));
+    assert!(
+        granted(&world, "granted")
+            .await
+            .denial()
+            .contains("the cluster could not be asked")
+    );
     assert!(granted(&world, "granted").await.allowed());
 }
 
@@ -162,7 +245,12 @@ async fn where_nobody_can_tell_who_changes_it_nothing_is_granted(#[case] path: &
 async fn where_what_comes_and_goes_is_not_seen_nothing_is_granted() {
     let world = world();
     world.mutators.watches(Kind::Policy, false);
-    assert!(granted(&world, "granted").await.denial().contains("the cluster could not be asked"));
+    assert!(
+        granted(&world, "granted")
+            .await
+            .denial()
+            .contains("the cluster could not be asked")
+    );
 }
 
 // K18
@@ -174,14 +262,30 @@ async fn who_may_not_answer_learns_nothing_of_which_requests_there_are_and_nothi
     #[case] by: &str,
     #[case] text: &str,
 ) {
-    let approvers = decide::identity::Approvers { groups: Some(vec!["sre".to_owned()]), programs: Vec::new() };
-    let world = World::new(Settings { approvers, ..Settings::default() });
+    let approvers = decide::identity::Approvers {
+        groups: Some(vec!["sre".to_owned()]),
+        programs: Vec::new(),
+    };
+    let world = World::new(Settings {
+        approvers,
+        ..Settings::default()
+    });
     let review = granting(by);
     let missing = stamp(&world, &review).await.unwrap_err();
     world.put_request(&request());
     assert_eq!(stamp(&world, &review).await.unwrap_err(), missing);
     assert!(missing.contains(text), "{missing}");
-    assert!(world.api.requests().is_empty(), "{:?}", world.api.requests());
+    assert!(
+        world.api.requests().is_empty(),
+        "{:?}",
+        world.api.requests()
+    );
     // Nor does it help to leave out what stamps.
-    assert!(world.post("/validate", review.to_string()).await.denial().contains(text));
+    assert!(
+        world
+            .post("/validate", review.to_string())
+            .await
+            .denial()
+            .contains(text)
+    );
 }

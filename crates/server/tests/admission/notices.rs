@@ -1,4 +1,5 @@
-//! Notices over real HTTP: what arrives at a receiver, and what one that hangs or sends elsewhere can do.
+//! Notices over real HTTP: what arrives at a receiver, and what one that hangs or sends elsewhere
+//! can do.
 
 use std::{
     process::Command,
@@ -35,7 +36,12 @@ type Got = (Uri, HeaderMap, Value);
 /// A webhook at this address, without TLS.
 fn webhook(listener: &TcpListener) -> Webhook {
     let url = format!("http://{}/hook?team=sre", listener.local_addr().unwrap());
-    Webhook::new(url.parse().unwrap(), None, Arc::new(ring::default_provider())).unwrap()
+    Webhook::new(
+        url.parse().unwrap(),
+        None,
+        Arc::new(ring::default_provider()),
+    )
+    .unwrap()
 }
 
 async fn listen() -> TcpListener {
@@ -46,7 +52,13 @@ async fn listen() -> TcpListener {
 async fn receiver(status: StatusCode) -> (Webhook, mpsc::UnboundedReceiver<Got>) {
     let (sender, got) = mpsc::unbounded_channel();
     let receive = move |uri: Uri, headers: HeaderMap, body: Bytes| {
-        sender.send((uri, headers, serde_json::from_slice(&body).unwrap_or_default())).unwrap();
+        sender
+            .send((
+                uri,
+                headers,
+                serde_json::from_slice(&body).unwrap_or_default(),
+            ))
+            .unwrap();
         async move { (status, [(LOCATION, "/elsewhere")]) }
     };
     let listener = listen().await;
@@ -69,25 +81,47 @@ fn object(command: &[&str]) -> AccessRequest {
 
 fn tell(notices: &Notices, object: &AccessRequest) {
     let filed: AccessRequestStatus = serde_json::from_value(json!({"phase": "Pending"})).unwrap();
-    notices.tell(object, &AccessRequestStatus::default(), &filed, "2026-11-25T12:00:00Z".parse().unwrap());
+    notices.tell(
+        object,
+        &AccessRequestStatus::default(),
+        &filed,
+        "2026-11-25T12:00:00Z".parse().unwrap(),
+    );
 }
 
 fn start(webhook: Webhook, metrics: &Metrics) -> Notices {
-    let template = UrlTemplate::parse("https://requests.example/{cluster}/{namespace}/{name}").unwrap();
-    let about = About { cluster: "prod".to_owned(), template: Some(template) };
-    Notices::start(&Arc::new(webhook), about, &FakeApi::default().client(), metrics.clone())
+    let template =
+        UrlTemplate::parse("https://requests.example/{cluster}/{namespace}/{name}").unwrap();
+    let about = About {
+        cluster: "prod".to_owned(),
+        template: Some(template),
+    };
+    Notices::start(
+        &Arc::new(webhook),
+        about,
+        &FakeApi::default().client(),
+        metrics.clone(),
+    )
 }
 
 #[tokio::test]
 async fn an_event_arrives_with_its_attributes_as_headers_and_its_data_as_the_body() {
     let (webhook, mut got) = receiver(StatusCode::NO_CONTENT).await;
-    tell(&start(webhook, &Metrics::new()), &object(&["sh", "-c", &"x".repeat(20_000)]));
+    tell(
+        &start(webhook, &Metrics::new()),
+        &object(&["sh", "-c", &"x".repeat(20_000)]),
+    );
     let (uri, headers, data) = got.recv().await.unwrap();
     assert_eq!(uri, "/hook?team=sre");
-    let mut event: Vec<_> = headers.iter().filter(|(name, _)| name.as_str().starts_with("ce-")).collect();
+    let mut event: Vec<_> = headers
+        .iter()
+        .filter(|(name, _)| name.as_str().starts_with("ce-"))
+        .collect();
     event.sort_by_key(|(name, _)| name.as_str());
-    let event: Vec<String> =
-        event.into_iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+    let event: Vec<String> = event
+        .into_iter()
+        .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+        .collect();
     let expected = [
         "ce-id: u-1.42.filed",
         "ce-resourceversion: 42",
@@ -100,7 +134,11 @@ async fn an_event_arrives_with_its_attributes_as_headers_and_its_data_as_the_bod
     assert_eq!(event, expected);
     assert_eq!(headers["content-type"], "application/json");
     assert_eq!(headers["user-agent"], "kube-request-access");
-    assert_eq!(data["command"][2], "x".repeat(20_000), "a long command is told whole");
+    assert_eq!(
+        data["command"][2],
+        "x".repeat(20_000),
+        "a long command is told whole"
+    );
     assert_eq!(data["reason"], "caf\u{e9}\\r\\nce-type: forged\\u{202e}");
     assert_eq!(data["url"], "https://requests.example/prod/shop/ask");
 }
@@ -112,8 +150,13 @@ async fn an_event_arrives_with_its_attributes_as_headers_and_its_data_as_the_bod
 #[tokio::test]
 async fn nothing_is_sent_to_where_a_receiver_points(#[case] status: StatusCode) {
     let (webhook, mut got) = receiver(status).await;
-    let answer = webhook.deliver(HeaderMap::new(), Bytes::new(), Duration::from_mins(1)).await;
-    assert!(matches!(answer, Err(WebhookError::Status { status: answered, .. }) if answered == status), "{answer:?}");
+    let answer = webhook
+        .deliver(HeaderMap::new(), Bytes::new(), Duration::from_mins(1))
+        .await;
+    assert!(
+        matches!(answer, Err(WebhookError::Status { status: answered, .. }) if answered == status),
+        "{answer:?}"
+    );
     assert_eq!(got.try_recv().unwrap().0, "/hook?team=sre");
     assert!(got.try_recv().is_err());
 }
@@ -123,17 +166,33 @@ async fn an_error_says_where_and_not_the_token_in_the_url() {
     let listener = listen().await;
     let address = listener.local_addr().unwrap();
     let url = format!("http://jane:s3cret@{address}/hooks/s3cret?token=s3cret");
-    let webhook = Webhook::new(url.parse().unwrap(), None, Arc::new(ring::default_provider())).unwrap();
-    let error = webhook.deliver(HeaderMap::new(), Bytes::new(), Duration::from_mins(1)).await.unwrap_err();
-    assert_eq!(server::chain(&error), format!("http://{address} did not answer in time"));
+    let webhook = Webhook::new(
+        url.parse().unwrap(),
+        None,
+        Arc::new(ring::default_provider()),
+    )
+    .unwrap();
+    let error = webhook
+        .deliver(HeaderMap::new(), Bytes::new(), Duration::from_mins(1))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        server::chain(&error),
+        format!("http://{address} did not answer in time")
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_receiver_that_takes_a_connection_and_says_nothing_is_given_up() {
     let listener = listen().await;
     let (webhook, began, patience) = (webhook(&listener), Instant::now(), Duration::from_secs(10));
-    let answer = webhook.deliver(HeaderMap::new(), Bytes::new(), patience).await;
-    assert!(matches!(answer, Err(WebhookError::Timeout { .. })), "{answer:?}");
+    let answer = webhook
+        .deliver(HeaderMap::new(), Bytes::new(), patience)
+        .await;
+    assert!(
+        matches!(answer, Err(WebhookError::Timeout { .. })),
+        "{answer:?}"
+    );
     assert_eq!(began.elapsed().as_secs(), 10);
 }
 
@@ -148,7 +207,10 @@ async fn whoever_tells_never_waits_and_what_is_too_much_is_counted() {
         tell(&notices, &object);
     }
     let text = metrics.text().unwrap();
-    assert!(text.contains("kube_request_access_notifications_total{result=\"dropped\"} 10\n"), "{text}");
+    assert!(
+        text.contains("kube_request_access_notifications_total{result=\"dropped\"} 10\n"),
+        "{text}"
+    );
 }
 
 /// Refuses so many emergencies, and takes all else. Gives the ids of the alarms that came.
@@ -162,7 +224,11 @@ async fn refusing(mut emergencies: usize) -> (Webhook, mpsc::UnboundedReceiver<S
         }
         let refused = is_emergency && emergencies > 0;
         emergencies = emergencies.saturating_sub(usize::from(refused));
-        if refused { StatusCode::BAD_REQUEST } else { StatusCode::OK }
+        if refused {
+            StatusCode::BAD_REQUEST
+        } else {
+            StatusCode::OK
+        }
     });
     let answer = Arc::new(answer);
     let receive = move |headers: HeaderMap| {
@@ -176,7 +242,10 @@ async fn refusing(mut emergencies: usize) -> (Webhook, mpsc::UnboundedReceiver<S
 }
 
 fn emergency(webhook: Webhook) -> World {
-    statuses::emergency(Settings { notices: Some(webhook), ..Settings::default() })
+    statuses::emergency(Settings {
+        notices: Some(webhook),
+        ..Settings::default()
+    })
 }
 
 /// The alarms of which it stands in the status that they were told.
@@ -206,7 +275,10 @@ async fn an_alarm_that_was_not_taken_is_told_again_and_one_that_was_is_not() {
     assert!(id.ends_with(".emergency"), "{id}");
     assert_eq!(notified(&world, 1).await, json!(["Emergency"]));
     reconciles_after(&world, &[59, 2, 600, 24 * 3600]).await;
-    assert!(got.recv().await.unwrap().ends_with(".overdue"), "it was told once");
+    assert!(
+        got.recv().await.unwrap().ends_with(".overdue"),
+        "it was told once"
+    );
     assert_eq!(notified(&world, 2).await, json!(["Emergency", "Overdue"]));
 }
 
@@ -231,12 +303,20 @@ async fn an_alarm_that_the_receiver_refuses_is_told_again_after_a_minute_with_th
 
 // K10
 #[tokio::test]
-async fn an_alarm_of_a_server_that_died_or_never_learnt_that_it_was_stored_is_told_by_whoever_sees_it() {
+async fn an_alarm_of_a_server_that_died_or_never_learnt_that_it_was_stored_is_told_by_whoever_sees_it()
+ {
     let (webhook, mut got) = refusing(0).await;
     let world = emergency(webhook);
-    world.api.next_fault(http::Method::PUT, "/ask/status", Effect::DoneButFails(StatusCode::GATEWAY_TIMEOUT));
+    world.api.next_fault(
+        http::Method::PUT,
+        "/ask/status",
+        Effect::DoneButFails(StatusCode::GATEWAY_TIMEOUT),
+    );
     world.try_to_reconcile().await.unwrap_err();
-    assert!(world.api.get(REQUEST)["status"]["emergency"].is_object(), "it was stored");
+    assert!(
+        world.api.get(REQUEST)["status"]["emergency"].is_object(),
+        "it was stored"
+    );
     reconciles_after(&world, &[1, 60]).await;
     assert!(got.recv().await.unwrap().ends_with(".emergency"));
     assert_eq!(notified(&world, 1).await, json!(["Emergency"]));
@@ -246,7 +326,10 @@ async fn an_alarm_of_a_server_that_died_or_never_learnt_that_it_was_stored_is_to
 fn started_without_roots(notice_url: &str) -> String {
     let dir = tempfile::tempdir().unwrap();
     let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()])
+        .unwrap()
+        .self_signed(&key)
+        .unwrap();
     let file = |name: &str, content: &str| {
         let file = dir.path().join(name);
         std::fs::write(&file, content).unwrap();
@@ -270,7 +353,13 @@ fn started_without_roots(notice_url: &str) -> String {
 #[test]
 fn plain_http_needs_no_root_certificates_of_the_systems() {
     let said = started_without_roots("https://notices.example/");
-    assert!(said.contains("--notice-url") && said.contains("No CA certificates"), "{said}");
+    assert!(
+        said.contains("--notice-url") && said.contains("No CA certificates"),
+        "{said}"
+    );
     let said = started_without_roots("http://notices.example/");
-    assert!(!said.contains("--notice-url") && said.contains("kubeconfig"), "{said}");
+    assert!(
+        !said.contains("--notice-url") && said.contains("kubeconfig"),
+        "{said}"
+    );
 }

@@ -22,7 +22,9 @@ pub(crate) fn granting(by: &str) -> Value {
 
 /// What `/mutate` makes of the object, put back into the review.
 pub(crate) async fn stamp(world: &World, review: &Value) -> Result<Value, String> {
-    stamped(world, review).await.map_err(|said| said.denial().to_owned())
+    stamped(world, review)
+        .await
+        .map_err(|said| said.denial().to_owned())
 }
 
 async fn stamped(world: &World, review: &Value) -> Result<Value, Said> {
@@ -32,7 +34,9 @@ async fn stamped(world: &World, review: &Value) -> Result<Value, Said> {
     }
     assert_eq!(said.body["response"]["patchType"], "JSONPatch");
     let patch = said.body["response"]["patch"].as_str().unwrap();
-    let patch = base64::engine::general_purpose::STANDARD.decode(patch).unwrap();
+    let patch = base64::engine::general_purpose::STANDARD
+        .decode(patch)
+        .unwrap();
     let mut review = review.clone();
     let patch: json_patch::Patch = serde_json::from_slice(&patch).unwrap();
     json_patch::patch(&mut review["request"]["object"], &patch).unwrap();
@@ -68,7 +72,11 @@ async fn a_request_is_stamped_with_who_files_and_what_is_meant() {
 async fn a_request_that_was_not_stamped_is_refused() {
     let world = World::new(Settings::default());
     let said = world.post("/validate", filing().to_string()).await;
-    assert!(said.denial().contains("MutatingWebhookConfiguration"), "{}", said.denial());
+    assert!(
+        said.denial().contains("MutatingWebhookConfiguration"),
+        "{}",
+        said.denial()
+    );
 }
 
 // D1, D2
@@ -79,10 +87,16 @@ async fn a_request_that_was_not_stamped_is_refused() {
 #[case::no_uid("/forObject/uid", json!(""), "forObject.uid is not what the server stamps")]
 #[case::no_container("/execOptions/container", json!(""), "execOptions.container is not what the server stamps")]
 #[tokio::test]
-async fn what_is_changed_after_the_stamp_is_refused(#[case] pointer: &str, #[case] value: Value, #[case] text: &str) {
+async fn what_is_changed_after_the_stamp_is_refused(
+    #[case] pointer: &str,
+    #[case] value: Value,
+    #[case] text: &str,
+) {
     let world = World::new(Settings::default());
     let mut stamped = stamp(&world, &filing()).await.unwrap();
-    *stamped["request"]["object"]["spec"].pointer_mut(pointer).unwrap() = value;
+    *stamped["request"]["object"]["spec"]
+        .pointer_mut(pointer)
+        .unwrap() = value;
     let said = world.post("/validate", stamped.to_string()).await;
     assert!(said.denial().contains(text), "{}", said.denial());
 }
@@ -96,10 +110,16 @@ async fn what_is_changed_after_the_stamp_is_refused(#[case] pointer: &str, #[cas
     "resource": {"group": "", "version": "v1", "resource": "pods"}, "subResource": "exec", "name": "nginx", "uid": "pod-0",
 }), "re-created meanwhile")]
 #[tokio::test]
-async fn what_cannot_be_stamped_is_refused(#[case] pointer: &str, #[case] value: Value, #[case] text: &str) {
+async fn what_cannot_be_stamped_is_refused(
+    #[case] pointer: &str,
+    #[case] value: Value,
+    #[case] text: &str,
+) {
     let world = World::new(Settings::default());
     let mut review = filing();
-    *review["request"]["object"]["spec"].pointer_mut(pointer).unwrap() = value;
+    *review["request"]["object"]["spec"]
+        .pointer_mut(pointer)
+        .unwrap() = value;
     let refused = stamp(&world, &review).await.unwrap_err();
     assert!(refused.contains(text), "{refused}");
 }
@@ -118,8 +138,15 @@ async fn who_may_not_see_a_pod_cannot_tell_whether_it_exists() {
 #[tokio::test]
 async fn a_pod_without_containers_cannot_be_asked_for() {
     let world = World::new(Settings::default());
-    world.api.change(crate::world::POD, |pod| pod["spec"]["containers"] = json!([]));
-    assert!(stamp(&world, &filing()).await.unwrap_err().contains("has no containers"));
+    world.api.change(crate::world::POD, |pod| {
+        pod["spec"]["containers"] = json!([])
+    });
+    assert!(
+        stamp(&world, &filing())
+            .await
+            .unwrap_err()
+            .contains("has no containers")
+    );
 }
 
 // D28, E13, F3, F21, G1
@@ -138,11 +165,17 @@ async fn a_pod_without_containers_cannot_be_asked_for() {
 #[case::options_of_another_door("/forObject/subResource", json!("attach"), "execOptions says nothing of \"attach\"")]
 #[case::a_copy_of_another_command("/copy", json!({"direction": "from", "path": "/etc"}), "not what kubectl cp runs")]
 #[tokio::test]
-async fn a_request_that_says_what_it_must_not_is_refused(#[case] at: &str, #[case] value: Value, #[case] text: &str) {
+async fn a_request_that_says_what_it_must_not_is_refused(
+    #[case] at: &str,
+    #[case] value: Value,
+    #[case] text: &str,
+) {
     let world = World::new(Settings::default());
     let mut stamped = stamp(&world, &filing()).await.unwrap();
     let (parent, field) = at.rsplit_once('/').unwrap();
-    stamped["request"]["object"]["spec"].pointer_mut(parent).unwrap()[field] = value;
+    stamped["request"]["object"]["spec"]
+        .pointer_mut(parent)
+        .unwrap()[field] = value;
     let said = world.post("/validate", stamped.to_string()).await;
     assert!(said.denial().contains(text), "{}", said.denial());
 }
@@ -155,7 +188,9 @@ async fn a_request_that_says_what_it_must_not_is_refused(#[case] at: &str, #[cas
 async fn metadata_with_a_life_of_its_own_is_refused(#[case] more: Value, #[case] text: &str) {
     let world = World::new(Settings::default());
     let mut stamped = stamp(&world, &filing()).await.unwrap();
-    let metadata = stamped["request"]["object"]["metadata"].as_object_mut().unwrap();
+    let metadata = stamped["request"]["object"]["metadata"]
+        .as_object_mut()
+        .unwrap();
     metadata.extend(more.as_object().unwrap().clone());
     let said = world.post("/validate", stamped.to_string()).await;
     assert!(said.denial().contains(text), "{}", said.denial());
@@ -165,7 +200,10 @@ async fn metadata_with_a_life_of_its_own_is_refused(#[case] more: Value, #[case]
 #[tokio::test]
 async fn hidden_characters_in_a_reason_or_key_are_refused() {
     let world = World::new(Settings::default());
-    for (field, value) in [("reason", json!("\u{202e}evil")), ("customKeys", json!({"ticket": "a\u{200b}b"}))] {
+    for (field, value) in [
+        ("reason", json!("\u{202e}evil")),
+        ("customKeys", json!({"ticket": "a\u{200b}b"})),
+    ] {
         let mut review = filing();
         review["request"]["object"]["spec"][field] = value;
         let said = file(&world, &review).await;
@@ -178,21 +216,39 @@ async fn an_always_allowed_caller_files_for_others_by_name_only() {
     let world = World::new(Settings::default());
     let mut review = filing();
     review["request"]["userInfo"] = json!({"username": "root", "groups": ["system:masters"]});
-    review["request"]["object"]["spec"]["userInfo"] = json!({"username": "jane", "groups": ["made-up"], "uid": "7"});
+    review["request"]["object"]["spec"]["userInfo"] =
+        json!({"username": "jane", "groups": ["made-up"], "uid": "7"});
     let stamped = stamp(&world, &review).await.unwrap();
-    assert_eq!(stamped["request"]["object"]["spec"]["userInfo"], json!({"username": "jane"}));
-    assert_eq!(stamped["request"]["object"]["spec"]["createdBy"]["username"], "root");
+    assert_eq!(
+        stamped["request"]["object"]["spec"]["userInfo"],
+        json!({"username": "jane"})
+    );
+    assert_eq!(
+        stamped["request"]["object"]["spec"]["createdBy"]["username"],
+        "root"
+    );
     assert!(world.post("/validate", stamped.to_string()).await.allowed());
 }
 
 #[tokio::test]
 async fn who_lacks_the_mandatory_prefix_files_nothing() {
-    let world = World::new(Settings { prefix: "oidc:", ..Settings::default() });
-    assert!(stamp(&world, &filing()).await.unwrap_err().contains("does not begin with --username-prefix"));
+    let world = World::new(Settings {
+        prefix: "oidc:",
+        ..Settings::default()
+    });
+    assert!(
+        stamp(&world, &filing())
+            .await
+            .unwrap_err()
+            .contains("does not begin with --username-prefix")
+    );
     let mut review = filing();
     review["request"]["userInfo"]["username"] = json!("oidc:jane");
     let stamped = stamp(&world, &review).await.unwrap();
-    assert_eq!(stamped["request"]["object"]["spec"]["userInfo"]["username"], "jane");
+    assert_eq!(
+        stamped["request"]["object"]["spec"]["userInfo"]["username"],
+        "jane"
+    );
     assert!(world.post("/validate", stamped.to_string()).await.allowed());
 }
 
@@ -207,9 +263,21 @@ async fn a_request_follows_only_one_of_the_same_user() {
         review
     };
     assert!(file(&world, &follows("ask")).await.allowed());
-    assert!(file(&world, &follows("other")).await.denial().contains("has no accessrequest \"other\" here"));
-    world.api.change(REQUEST, |request| request["spec"]["userInfo"]["username"] = json!("tom"));
-    assert!(file(&world, &follows("ask")).await.denial().contains("has no accessrequest \"ask\" here"));
+    assert!(
+        file(&world, &follows("other"))
+            .await
+            .denial()
+            .contains("has no accessrequest \"other\" here")
+    );
+    world.api.change(REQUEST, |request| {
+        request["spec"]["userInfo"]["username"] = json!("tom")
+    });
+    assert!(
+        file(&world, &follows("ask"))
+            .await
+            .denial()
+            .contains("has no accessrequest \"ask\" here")
+    );
 }
 
 #[tokio::test]
@@ -219,10 +287,17 @@ async fn one_user_cannot_fill_the_store() {
         assert!(file(&world, &filing()).await.allowed());
         let mut open = request();
         open["metadata"]["name"] = json!(name);
-        world.index.apply_request(kube::runtime::watcher::Event::Apply(serde_json::from_value(open).unwrap()));
+        world
+            .index
+            .apply_request(kube::runtime::watcher::Event::Apply(
+                serde_json::from_value(open).unwrap(),
+            ));
     }
     assert!(
-        file(&world, &filing()).await.denial().contains("has 2 open requests in namespace default; the maximum is 2")
+        file(&world, &filing())
+            .await
+            .denial()
+            .contains("has 2 open requests in namespace default; the maximum is 2")
     );
 }
 
@@ -235,7 +310,8 @@ async fn what_is_over_counts_too_over_all_namespaces() {
         used["metadata"]["name"] = json!(format!("used-{number}"));
         used["metadata"]["namespace"] = json!(format!("team-{number}"));
         used["spec"]["forObject"]["namespace"] = json!(format!("team-{number}"));
-        used["status"] = json!({"phase": "Denied", "denied": {"by": "amy", "at": "2026-11-23T15:00:00Z"}});
+        used["status"] =
+            json!({"phase": "Denied", "denied": {"by": "amy", "at": "2026-11-23T15:00:00Z"}});
         kube::runtime::watcher::Event::Apply(serde_json::from_value(used).unwrap())
     };
     for number in 0..99 {
@@ -244,10 +320,18 @@ async fn what_is_over_counts_too_over_all_namespaces() {
     assert!(file(&world, &filing()).await.allowed());
     world.index.apply_request(used(99));
     let said = file(&world, &filing()).await;
-    assert!(said.denial().contains("\"jane\" has 100 requests in all namespaces"), "{}", said.denial());
+    assert!(
+        said.denial()
+            .contains("\"jane\" has 100 requests in all namespaces"),
+        "{}",
+        said.denial()
+    );
     let mut other = filing();
     other["request"]["userInfo"]["username"] = json!("tom");
-    other["request"]["object"]["spec"].as_object_mut().unwrap().remove("userInfo");
+    other["request"]["object"]["spec"]
+        .as_object_mut()
+        .unwrap()
+        .remove("userInfo");
     let said = file(&world, &other).await;
     assert!(said.allowed(), "others go on: {}", said.body);
 }
@@ -262,10 +346,18 @@ async fn what_one_user_has_open_is_bounded_over_all_namespaces() {
         open["metadata"]["namespace"] = json!(format!("team-{number}"));
         open["spec"]["forObject"]["namespace"] = json!(format!("team-{number}"));
         open["spec"]["reason"] = json!("x".repeat(60_000));
-        world.index.apply_request(kube::runtime::watcher::Event::Apply(serde_json::from_value(open).unwrap()));
+        world
+            .index
+            .apply_request(kube::runtime::watcher::Event::Apply(
+                serde_json::from_value(open).unwrap(),
+            ));
     }
     let said = file(&world, &filing()).await;
-    assert!(said.denial().contains("in all namespaces") && said.denial().contains("bytes"), "{}", said.denial());
+    assert!(
+        said.denial().contains("in all namespaces") && said.denial().contains("bytes"),
+        "{}",
+        said.denial()
+    );
 }
 
 // F26
@@ -278,7 +370,11 @@ async fn many_requests_at_once_are_not_each_the_first() {
         let world = &world;
         async move { file(world, &review).await.allowed() }
     });
-    let admitted = futures::future::join_all(filings).await.into_iter().filter(|admitted| *admitted).count();
+    let admitted = futures::future::join_all(filings)
+        .await
+        .into_iter()
+        .filter(|admitted| *admitted)
+        .count();
     assert_eq!(admitted, 2);
 }
 
@@ -291,11 +387,22 @@ async fn labels_and_annotations_are_bounded() {
     filed["request"]["object"]["metadata"]["annotations"] = large.clone();
     granted["request"]["object"]["metadata"]["annotations"] = large.clone();
     for review in [filed, granted] {
-        assert!(file(&world, &review).await.denial().contains("the maximum is 65536"));
+        assert!(
+            file(&world, &review)
+                .await
+                .denial()
+                .contains("the maximum is 65536")
+        );
     }
     let mut grows = recorded("accessrequest-update");
     grows["request"]["object"]["metadata"]["annotations"] = large;
-    assert!(world.post("/validate", grows.to_string()).await.denial().contains("labels and annotations have"));
+    assert!(
+        world
+            .post("/validate", grows.to_string())
+            .await
+            .denial()
+            .contains("labels and annotations have")
+    );
 }
 
 #[tokio::test]
@@ -305,7 +412,12 @@ async fn a_request_for_a_program_is_refused() {
     review["request"]["userInfo"] = json!({"username": "system:serviceaccount:dev:default"});
     let spec = review["request"]["object"]["spec"].as_object_mut().unwrap();
     spec.remove("userInfo");
-    assert!(file(&world, &review).await.denial().contains("--requester-service-account"));
+    assert!(
+        file(&world, &review)
+            .await
+            .denial()
+            .contains("--requester-service-account")
+    );
 }
 
 #[tokio::test]
@@ -315,9 +427,17 @@ async fn a_request_has_so_many_answers_at_the_most() {
     for number in 0..16 {
         let mut other = grant("granted");
         other["metadata"]["name"] = json!(format!("grant-{number}"));
-        world.api.store(&format!("/apis/spreadgroup.com/v1/namespaces/default/accessgrants/grant-{number}"), &other);
+        world.api.store(
+            &format!("/apis/spreadgroup.com/v1/namespaces/default/accessgrants/grant-{number}"),
+            &other,
+        );
     }
-    assert!(file(&world, &granting("amy")).await.denial().contains("has 16 answers already"));
+    assert!(
+        file(&world, &granting("amy"))
+            .await
+            .denial()
+            .contains("has 16 answers already")
+    );
     let mut denial = granting("amy");
     denial["request"]["object"]["status"] = json!("denied");
     assert!(file(&world, &denial).await.allowed());
@@ -328,7 +448,13 @@ async fn a_denial_is_not_deleted_before_it_stands_in_the_status() {
     let world = World::new(Settings::default());
     world.put_request(&request());
     let review = deleting("ann", &grant("denied"), "accessgrants");
-    assert!(world.post("/validate", review.to_string()).await.denial().contains("try again in a moment"));
+    assert!(
+        world
+            .post("/validate", review.to_string())
+            .await
+            .denial()
+            .contains("try again in a moment")
+    );
     world.api.change(REQUEST, |request| {
         request["status"]["denied"] = json!({"by": "amy", "at": "2026-11-23T15:00:00Z"});
     });
@@ -342,10 +468,17 @@ async fn the_patch_is_one_operation_however_long_the_lists_are() {
     review["request"]["object"]["spec"]["userInfo"]["groups"] = json!(vec![""; 10_000]);
     let said = world.post("/mutate", review.to_string()).await;
     let patch = said.body["response"]["patch"].as_str().unwrap();
-    let patch: Value =
-        serde_json::from_slice(&base64::engine::general_purpose::STANDARD.decode(patch).unwrap()).unwrap();
+    let patch: Value = serde_json::from_slice(
+        &base64::engine::general_purpose::STANDARD
+            .decode(patch)
+            .unwrap(),
+    )
+    .unwrap();
     assert_eq!(patch.as_array().unwrap().len(), 1);
-    assert_eq!(patch[0]["value"]["userInfo"]["groups"], json!(["devs", "system:authenticated"]));
+    assert_eq!(
+        patch[0]["value"]["userInfo"]["groups"],
+        json!(["devs", "system:authenticated"])
+    );
 }
 
 #[tokio::test]
@@ -353,7 +486,13 @@ async fn a_target_that_was_swapped_after_the_stamp_is_refused() {
     let world = World::new(Settings::default());
     let mut stamped = stamp(&world, &filing()).await.unwrap();
     stamped["request"]["object"]["spec"]["forObject"]["uid"] = json!("another");
-    assert!(world.post("/validate", stamped.to_string()).await.denial().contains("forObject.uid is not what"));
+    assert!(
+        world
+            .post("/validate", stamped.to_string())
+            .await
+            .denial()
+            .contains("forObject.uid is not what")
+    );
 }
 
 // D30
@@ -362,12 +501,26 @@ async fn who_asked_or_filed_cannot_delete_a_denial_by_her_right_to_grant() {
     let world = World::granted();
     world.put_grant(&grant("denied"));
     for by in ["jane", "system:serviceaccount:ci:bot"] {
-        for review in [deleting(by, &request(), "accessrequests"), deleting(by, &grant("denied"), "accessgrants")] {
-            assert!(world.post("/validate", review.to_string()).await.denial().contains("not yours to delete"));
+        for review in [
+            deleting(by, &request(), "accessrequests"),
+            deleting(by, &grant("denied"), "accessgrants"),
+        ] {
+            assert!(
+                world
+                    .post("/validate", review.to_string())
+                    .await
+                    .denial()
+                    .contains("not yours to delete")
+            );
         }
     }
     let by_another = deleting("ann", &request(), "accessrequests");
-    assert!(world.post("/validate", by_another.to_string()).await.allowed());
+    assert!(
+        world
+            .post("/validate", by_another.to_string())
+            .await
+            .allowed()
+    );
 }
 
 // E14
@@ -375,9 +528,15 @@ async fn who_asked_or_filed_cannot_delete_a_denial_by_her_right_to_grant() {
 async fn a_refusal_that_repeats_what_was_sent_steers_no_terminal() {
     let world = World::new(Settings::default());
     let mut review = filing();
-    review["request"]["object"]["spec"]["copy"] = json!({"direction": "\u{1b}[2J\u{202e}", "path": "/x"});
+    review["request"]["object"]["spec"]["copy"] =
+        json!({"direction": "\u{1b}[2J\u{202e}", "path": "/x"});
     let said = world.post("/mutate", review.to_string()).await;
-    assert!(said.denial().contains("unknown variant `\\u{1b}[2J\\u{202e}`"), "{}", said.denial());
+    assert!(
+        said.denial()
+            .contains("unknown variant `\\u{1b}[2J\\u{202e}`"),
+        "{}",
+        said.denial()
+    );
 }
 
 #[tokio::test]
@@ -388,10 +547,21 @@ async fn the_answers_to_an_earlier_request_of_the_same_name_are_nobodys_own() {
     world.put_request(&later);
     world.api.takes_all_rights_of("jane");
     let by_jane = deleting("jane", &grant("granted"), "accessgrants");
-    assert!(world.post("/validate", by_jane.to_string()).await.denial().contains("not yours to delete"));
+    assert!(
+        world
+            .post("/validate", by_jane.to_string())
+            .await
+            .denial()
+            .contains("not yours to delete")
+    );
     // Whom the earlier denial concerned nobody knows any more.
     for by in ["jane", "ann"] {
-        let said = world.post("/validate", deleting(by, &grant("denied"), "accessgrants").to_string()).await;
+        let said = world
+            .post(
+                "/validate",
+                deleting(by, &grant("denied"), "accessgrants").to_string(),
+            )
+            .await;
         assert!(said.denial().contains("not yours to delete"), "{by}");
     }
 }
@@ -408,16 +578,31 @@ async fn a_name_that_the_api_server_would_read_as_another_is_refused(#[case] nam
     answer["request"]["object"]["spec"]["grantFor"] = json!(name);
     for path in ["/mutate", "/validate"] {
         let said = world.post(path, answer.to_string()).await;
-        assert!(said.denial().contains("grantFor is not the name of an object"), "{}", said.denial());
+        assert!(
+            said.denial()
+                .contains("grantFor is not the name of an object"),
+            "{}",
+            said.denial()
+        );
     }
     let mut review = filing();
     review["request"]["object"]["spec"]["forObject"]["name"] = json!(name.replace("ask", "nginx"));
     let said = world.post("/mutate", review.to_string()).await;
-    assert!(said.denial().contains("forObject.name is not the name of an object"), "{}", said.denial());
+    assert!(
+        said.denial()
+            .contains("forObject.name is not the name of an object"),
+        "{}",
+        said.denial()
+    );
     let mut stamped = stamp(&world, &filing()).await.unwrap();
     stamped["request"]["object"]["spec"]["follows"] = json!(name);
     let said = world.post("/validate", stamped.to_string()).await;
-    assert!(said.denial().contains("follows is not the name of an object"), "{}", said.denial());
+    assert!(
+        said.denial()
+            .contains("follows is not the name of an object"),
+        "{}",
+        said.denial()
+    );
 }
 
 #[tokio::test]
@@ -427,14 +612,24 @@ async fn of_what_cannot_be_read_a_right_to_grant_deletes_nothing() {
     for object in [&mut unreadable.0, &mut unreadable.1] {
         object["metadata"]["creationTimestamp"] = json!("yesterday");
     }
-    for (object, plural) in [(unreadable.0, "accessrequests"), (unreadable.1, "accessgrants")] {
+    for (object, plural) in [
+        (unreadable.0, "accessrequests"),
+        (unreadable.1, "accessgrants"),
+    ] {
         for by in ["jane", "ann"] {
-            let said = world.post("/validate", deleting(by, &object, plural).to_string()).await;
+            let said = world
+                .post("/validate", deleting(by, &object, plural).to_string())
+                .await;
             assert!(said.denial().contains("not yours to delete"), "{by}");
         }
         let mut by_admin = deleting("admin", &object, plural);
         by_admin["request"]["userInfo"]["groups"] = json!(["system:masters"]);
-        assert!(world.post("/validate", by_admin.to_string()).await.allowed());
+        assert!(
+            world
+                .post("/validate", by_admin.to_string())
+                .await
+                .allowed()
+        );
     }
 }
 
@@ -443,7 +638,12 @@ async fn a_request_from_the_future_is_refused() {
     let world = World::new(Settings::default());
     let mut review = filing();
     review["request"]["object"]["metadata"]["creationTimestamp"] = json!("2026-11-23T15:00:06Z");
-    assert!(file(&world, &review).await.denial().contains("in the future"));
+    assert!(
+        file(&world, &review)
+            .await
+            .denial()
+            .contains("in the future")
+    );
 }
 
 // D2
@@ -454,11 +654,13 @@ async fn a_grant_is_stamped_with_who_grants_and_which_request() {
     let mut review = granting("amy");
     review["request"]["object"]["spec"] =
         json!({"grantFor": "ask", "grantedBy": {"username": "somebody else"}, "requestUID": null});
-    review["request"]["object"]["metadata"]["ownerReferences"] =
-        json!([{"apiVersion": "spreadgroup.com/v1", "kind": "AccessRequest", "name": "ask", "uid": "ask-1"}]);
+    review["request"]["object"]["metadata"]["ownerReferences"] = json!([{"apiVersion": "spreadgroup.com/v1", "kind": "AccessRequest", "name": "ask", "uid": "ask-1"}]);
     let stamped = stamp(&world, &review).await.unwrap();
     let spec = &stamped["request"]["object"]["spec"];
-    assert_eq!(*spec, json!({"grantFor": "ask", "grantedBy": {"username": "amy"}, "requestUID": "ask-1"}));
+    assert_eq!(
+        *spec,
+        json!({"grantFor": "ask", "grantedBy": {"username": "amy"}, "requestUID": "ask-1"})
+    );
     assert!(world.post("/validate", stamped.to_string()).await.allowed());
 }
 
@@ -468,7 +670,10 @@ async fn a_grant_is_stamped_with_who_grants_and_which_request() {
 #[case::reviewed("reviewed", None)]
 #[case::denied("denied", Some("ask-1"))]
 #[tokio::test]
-async fn which_request_was_read_is_guessed_of_a_denial_only(#[case] status: &str, #[case] guessed: Option<&str>) {
+async fn which_request_was_read_is_guessed_of_a_denial_only(
+    #[case] status: &str,
+    #[case] guessed: Option<&str>,
+) {
     let world = World::new(Settings::default());
     world.put_request(&request());
     let mut review = granting("amy");
@@ -476,10 +681,20 @@ async fn which_request_was_read_is_guessed_of_a_denial_only(#[case] status: &str
     for unsaid in [Value::Null, json!("")] {
         review["request"]["object"]["spec"]["requestUID"] = unsaid;
         match stamp(&world, &review).await {
-            Ok(stamped) => assert_eq!(stamped["request"]["object"]["spec"]["requestUID"].as_str(), guessed),
+            Ok(stamped) => assert_eq!(
+                stamped["request"]["object"]["spec"]["requestUID"].as_str(),
+                guessed
+            ),
             Err(refused) => {
-                assert!(refused.contains("spec.requestUID is missing") && guessed.is_none(), "{refused}");
-                assert!(world.api.requests().is_empty(), "nothing was read: {:?}", world.api.requests());
+                assert!(
+                    refused.contains("spec.requestUID is missing") && guessed.is_none(),
+                    "{refused}"
+                );
+                assert!(
+                    world.api.requests().is_empty(),
+                    "nothing was read: {:?}",
+                    world.api.requests()
+                );
             }
         }
     }
@@ -509,7 +724,10 @@ async fn a_grant_that_does_not_fit_is_refused(#[case] change: fn(&mut Value), #[
 #[rstest]
 #[case::requester("jane", "is your own")]
 #[case::filer("bob", "you filed")]
-#[case::service_account("system:serviceaccount:argocd:argocd", "a ServiceAccount answers no requests")]
+#[case::service_account(
+    "system:serviceaccount:argocd:argocd",
+    "a ServiceAccount answers no requests"
+)]
 #[tokio::test]
 async fn not_everybody_may_answer(#[case] by: &str, #[case] text: &str) {
     let world = World::new(Settings::default());
@@ -550,12 +768,24 @@ async fn an_update_may_change_labels_and_nothing_else() {
     for change in changes {
         let mut review = review.clone();
         change(&mut review["request"]["object"]);
-        assert!(!world.post("/validate", review.to_string()).await.denial().is_empty());
+        assert!(
+            !world
+                .post("/validate", review.to_string())
+                .await
+                .denial()
+                .is_empty()
+        );
     }
     let mut grant = recorded("accessgrant-update");
     grant["request"]["oldObject"]["status"] = json!("denied");
     grant["request"]["object"]["status"] = json!("granted");
-    assert!(world.post("/validate", grant.to_string()).await.denial().contains("never changes"));
+    assert!(
+        world
+            .post("/validate", grant.to_string())
+            .await
+            .denial()
+            .contains("never changes")
+    );
 }
 
 #[tokio::test]
@@ -564,7 +794,8 @@ async fn the_clusters_controllers_may_take_finalizers_and_owners_away() {
     let mut review = recorded("accessrequest-update");
     review["request"]["oldObject"]["metadata"]["finalizers"] = json!(["foregroundDeletion"]);
     assert!(!world.post("/validate", review.to_string()).await.allowed());
-    review["request"]["userInfo"]["username"] = json!("system:serviceaccount:kube-system:generic-garbage-collector");
+    review["request"]["userInfo"]["username"] =
+        json!("system:serviceaccount:kube-system:generic-garbage-collector");
     assert!(world.post("/validate", review.to_string()).await.allowed());
 }
 
@@ -586,13 +817,23 @@ pub(crate) fn deleting(by: &str, object: &Value, kind: &str) -> Value {
 #[tokio::test]
 async fn a_request_is_deleted_by_whom_it_concerns(#[case] by: &str, #[case] may: bool) {
     let world = World::granted();
-    for without in ["bob", "jane", "system:serviceaccount:kube-system:namespace-controller"] {
+    for without in [
+        "bob",
+        "jane",
+        "system:serviceaccount:kube-system:namespace-controller",
+    ] {
         world.api.takes_all_rights_of(without);
     }
     let request = deleting(by, &request(), "accessrequests");
-    assert_eq!(world.post("/validate", request.to_string()).await.allowed(), may);
+    assert_eq!(
+        world.post("/validate", request.to_string()).await.allowed(),
+        may
+    );
     let grant = deleting(by, &grant("granted"), "accessgrants");
-    assert_eq!(world.post("/validate", grant.to_string()).await.allowed(), may);
+    assert_eq!(
+        world.post("/validate", grant.to_string()).await.allowed(),
+        may
+    );
 }
 
 // D30
@@ -602,8 +843,20 @@ async fn a_requester_cannot_delete_what_was_denied_to_her() {
     world.api.takes_all_rights_of("jane");
     world.put_grant(&grant("denied"));
     let request = deleting("jane", &request(), "accessrequests");
-    assert!(world.post("/validate", request.to_string()).await.denial().contains("not yours to delete"));
+    assert!(
+        world
+            .post("/validate", request.to_string())
+            .await
+            .denial()
+            .contains("not yours to delete")
+    );
     let denial = deleting("jane", &grant("denied"), "accessgrants");
-    assert!(world.post("/validate", denial.to_string()).await.denial().contains("not yours to delete"));
+    assert!(
+        world
+            .post("/validate", denial.to_string())
+            .await
+            .denial()
+            .contains("not yours to delete")
+    );
     assert!(!world.api.get(REQUEST).is_null());
 }

@@ -21,7 +21,10 @@ async fn observe(world: &World, review: &Value) -> Said {
 
 /// What is written down of all that a world saw; the world ends.
 async fn reported(world: World) -> Report {
-    let (api, seen) = (world.api.clone(), world.seen.lock().unwrap().take().unwrap());
+    let (api, seen) = (
+        world.api.clone(),
+        world.seen.lock().unwrap().take().unwrap(),
+    );
     drop(world);
     if api.get(STORED).is_null() {
         api.store(STORED, &empty());
@@ -50,7 +53,11 @@ fn read(stored: &Value) -> Report {
 #[case("podproxy-get", "pods/proxy", "denied-proxy")]
 #[case("nodeproxy-exec-post", "nodes/proxy", "denied-proxy")]
 #[tokio::test]
-async fn every_door_is_open_and_every_attempt_counted(#[case] name: &str, #[case] door: &str, #[case] would: &str) {
+async fn every_door_is_open_and_every_attempt_counted(
+    #[case] name: &str,
+    #[case] door: &str,
+    #[case] would: &str,
+) {
     let world = World::new(Settings::default());
     let mut review = recorded(name);
     review["request"]["userInfo"]["groups"] = json!(["system:authenticated"]);
@@ -59,9 +66,14 @@ async fn every_door_is_open_and_every_attempt_counted(#[case] name: &str, #[case
     assert_eq!(said.body["response"]["auditAnnotations"]["would-be"], would);
     assert!(world.api.requests().is_empty(), "nothing is read");
     let report = reported(world).await;
-    let [one] = report.stopped.as_slice() else { panic!("{report:?}") };
+    let [one] = report.stopped.as_slice() else {
+        panic!("{report:?}")
+    };
     assert_eq!((one.attempt.resource.as_str(), one.times), (door, 1));
-    assert_eq!(one.attempt.user, review["request"]["userInfo"]["username"].as_str().unwrap());
+    assert_eq!(
+        one.attempt.user,
+        review["request"]["userInfo"]["username"].as_str().unwrap()
+    );
 }
 
 #[tokio::test]
@@ -69,11 +81,17 @@ async fn what_would_pass_is_counted_as_such_and_uses_nothing_up() {
     let world = World::granted();
     for _ in 0..3 {
         let said = observe(&world, &recorded("exec-websocket")).await;
-        assert_eq!(said.body["response"]["auditAnnotations"]["would-be"], "granted");
+        assert_eq!(
+            said.body["response"]["auditAnnotations"]["would-be"],
+            "granted"
+        );
     }
     let mut root = recorded("exec-websocket");
     root["request"]["userInfo"]["groups"] = json!(["system:masters"]);
-    assert_eq!(observe(&world, &root).await.body["response"]["auditAnnotations"]["would-be"], "always-allowed");
+    assert_eq!(
+        observe(&world, &root).await.body["response"]["auditAnnotations"]["would-be"],
+        "always-allowed"
+    );
     assert!(world.api.requests().is_empty());
     assert_eq!(world.api.get(REQUEST)["status"]["uses"], Value::Null);
     let report = reported(world).await;
@@ -97,39 +115,66 @@ async fn what_is_not_understood_passes(#[case] change: fn(&mut Value)) {
 #[tokio::test]
 async fn what_cannot_be_answered_is_an_error_which_its_webhook_ignores() {
     let world = World::new(Settings::default());
-    assert_eq!(world.post("/observe?timeout=2s", "{").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        world.post("/observe?timeout=2s", "{").await.status,
+        StatusCode::BAD_REQUEST
+    );
 }
 
 // K15
 #[tokio::test]
 async fn what_there_is_no_room_to_look_at_passes_and_is_named() {
-    let world = World::new(Settings { observing: Some(Room::new(0, 0)), ..Settings::default() });
+    let world = World::new(Settings {
+        observing: Some(Room::new(0, 0)),
+        ..Settings::default()
+    });
     let said = observe(&world, &recorded("exec-websocket")).await;
     assert!(said.allowed());
-    assert_eq!(said.body["response"]["auditAnnotations"]["would-be"], "denied-too-many");
+    assert_eq!(
+        said.body["response"]["auditAnnotations"]["would-be"],
+        "denied-too-many"
+    );
     let mut large = recorded("exec-websocket");
     large["request"]["object"]["command"] = json!(vec!["x"; 100_000]);
     let said = observe(&world, &large).await;
     assert!(said.allowed());
-    assert_eq!(said.body["response"]["auditAnnotations"]["would-be"], "denied-too-large");
+    assert_eq!(
+        said.body["response"]["auditAnnotations"]["would-be"],
+        "denied-too-large"
+    );
     let report = reported(world).await;
-    let [one] = report.stopped.as_slice() else { panic!("{report:?}") };
-    assert_eq!((one.attempt.user.as_str(), one.attempt.resource.as_str()), ("jane", "pods/exec"));
+    let [one] = report.stopped.as_slice() else {
+        panic!("{report:?}")
+    };
+    assert_eq!(
+        (one.attempt.user.as_str(), one.attempt.resource.as_str()),
+        ("jane", "pods/exec")
+    );
     assert!(one.attempt.cut && one.times == 2, "{one:?}");
 }
 
 #[tokio::test]
 async fn those_who_are_looked_at_take_no_place_from_the_others_and_none_the_other_way_round() {
-    let world = World::new(Settings { room: Some(Room::new(0, 0)), ..Settings::default() });
+    let world = World::new(Settings {
+        room: Some(Room::new(0, 0)),
+        ..Settings::default()
+    });
     assert!(observe(&world, &recorded("exec-websocket")).await.allowed());
-    let world = World::new(Settings { observing: Some(Room::new(0, 0)), ..Settings::default() });
+    let world = World::new(Settings {
+        observing: Some(Room::new(0, 0)),
+        ..Settings::default()
+    });
     world.exec("r1", |_| {}).await.denial();
 }
 
 #[tokio::test]
 async fn a_dry_run_is_not_counted() {
     let world = World::new(Settings::default());
-    assert!(observe(&world, &recorded("ephemeral-patch-dryrun")).await.allowed());
+    assert!(
+        observe(&world, &recorded("ephemeral-patch-dryrun"))
+            .await
+            .allowed()
+    );
     let mut seen = world.seen.lock().unwrap().take().unwrap();
     assert!(seen.is_empty());
 }
@@ -138,7 +183,9 @@ async fn a_dry_run_is_not_counted() {
 async fn the_other_ways_still_refuse() {
     let world = World::new(Settings::default());
     world.exec("r1", |_| {}).await.denial();
-    let said = world.post("/mutate?timeout=2s", recorded("exec-websocket").to_string()).await;
+    let said = world
+        .post("/mutate?timeout=2s", recorded("exec-websocket").to_string())
+        .await;
     assert!(!said.allowed());
 }
 
@@ -155,8 +202,16 @@ async fn replicas_add_to_what_is_there() {
     observe(&two, &recorded("exec-websocket")).await;
     let seen = two.seen.lock().unwrap().take().unwrap();
     // Another replica is a little faster, and the API server away for a moment.
-    api.next_fault(Method::GET, "/secrets", Effect::Fails(StatusCode::INTERNAL_SERVER_ERROR));
-    api.next_fault(Method::PUT, "/secrets", Effect::After(STORED.to_owned(), |stored| stored["touched"] = json!(1)));
+    api.next_fault(
+        Method::GET,
+        "/secrets",
+        Effect::Fails(StatusCode::INTERNAL_SERVER_ERROR),
+    );
+    api.next_fault(
+        Method::PUT,
+        "/secrets",
+        Effect::After(STORED.to_owned(), |stored| stored["touched"] = json!(1)),
+    );
     let running = report::run(seen, api.client(), "kube-request-access".to_owned());
     let twice = api.until(|api| (read(&api.get(STORED)).stopped[0].times == 2).then_some(()));
     tokio::select! { () = running => panic!("it ended"), () = twice => {} }

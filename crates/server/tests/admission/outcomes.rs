@@ -1,5 +1,5 @@
-//! What becomes of the answer to a review that spent a use: written down once it was handed over, called lost where it
-//! was not. Whatever is written, the use stays used.
+//! What becomes of the answer to a review that spent a use: written down once it was handed over,
+//! called lost where it was not. Whatever is written, the use stays used.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,11 +28,14 @@ fn uses(world: &World) -> Value {
     world.api.get(REQUEST)["status"]["uses"].clone()
 }
 
-/// What a controller of some replica does with the request, its clock so many seconds after the start.
+/// What a controller of some replica does with the request, its clock so many seconds after the
+/// start.
 async fn reconciles(world: &World, seconds: i64) -> Action {
     let object = world.api.get(REQUEST);
-    let meta: Bare<api::AccessRequest> = serde_json::from_value(json!({"metadata": object["metadata"]})).unwrap();
-    let now = "2026-11-23T15:00:00Z".parse::<jiff::Timestamp>().unwrap() + Duration::from_secs(seconds.unsigned_abs());
+    let meta: Bare<api::AccessRequest> =
+        serde_json::from_value(json!({"metadata": object["metadata"]})).unwrap();
+    let now = "2026-11-23T15:00:00Z".parse::<jiff::Timestamp>().unwrap()
+        + Duration::from_secs(seconds.unsigned_abs());
     let context = Context {
         client: world.api.client(),
         recorder: Recorder::new(world.api.client(), "test".into()),
@@ -47,7 +50,9 @@ async fn reconciles(world: &World, seconds: i64) -> Action {
         }),
         policies: Arc::clone(&world.policies),
         sealer: Arc::new(Sealer::off()),
-        keep: Keep { finished: Duration::from_hours(168) },
+        keep: Keep {
+            finished: Duration::from_hours(168),
+        },
         clock: Arc::new(move || now),
         metrics: server::metrics::Metrics::new(),
     };
@@ -60,7 +65,11 @@ async fn unfetched(world: &World, review_uid: &str) {
     review["request"]["uid"] = json!(review_uid);
     let body = review.to_string();
     let request = Request::post("/validate?timeout=10s").header("content-length", body.len());
-    let response = world.router().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
+    let response = world
+        .router()
+        .oneshot(request.body(Body::from(body)).unwrap())
+        .await
+        .unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     drop(response);
 }
@@ -82,8 +91,18 @@ async fn an_answer_that_nobody_took_is_lost_and_stays_used() {
     assert_eq!(uses(&world)[0]["outcome"], Value::Null);
     world.catch_up();
     let soon = world.exec("r2", |_| {}).await;
-    assert!(soon.denial().contains("which was taken at 2026-11-23 15:00:00 UTC"), "{}", soon.denial());
-    assert!(soon.denial().contains("If nothing ran then, it may have been lost"), "{}", soon.denial());
+    assert!(
+        soon.denial()
+            .contains("which was taken at 2026-11-23 15:00:00 UTC"),
+        "{}",
+        soon.denial()
+    );
+    assert!(
+        soon.denial()
+            .contains("If nothing ran then, it may have been lost"),
+        "{}",
+        soon.denial()
+    );
 
     // While it may still be answered, it is left as it is, and looked at when it may not.
     let wait = Duration::from_secs(44) + Duration::from_millis(50);
@@ -92,8 +111,20 @@ async fn an_answer_that_nobody_took_is_lost_and_stays_used() {
     reconciles(&world, 45).await;
     assert_eq!(uses(&world)[0]["outcome"], "Lost");
     let conditions = world.api.get(REQUEST)["status"]["conditions"].clone();
-    let lost = conditions.as_array().unwrap().iter().find(|condition| condition["type"] == "Lost").unwrap().clone();
-    assert!(lost["message"].as_str().unwrap().contains("may have been lost"), "{lost}");
+    let lost = conditions
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|condition| condition["type"] == "Lost")
+        .unwrap()
+        .clone();
+    assert!(
+        lost["message"]
+            .as_str()
+            .unwrap()
+            .contains("may have been lost"),
+        "{lost}"
+    );
     let stored = world.api.get(REQUEST);
     reconciles(&world, 50).await;
     assert_eq!(world.api.get(REQUEST), stored, "once is enough");
@@ -101,11 +132,19 @@ async fn an_answer_that_nobody_took_is_lost_and_stays_used() {
     world.catch_up();
     let later = world.exec("r3", |_| {}).await;
     assert!(
-        later.denial().contains("and may have been lost: the server stopped before it could answer"),
+        later
+            .denial()
+            .contains("and may have been lost: the server stopped before it could answer"),
         "{}",
         later.denial()
     );
-    assert!(later.denial().ends_with("kubectl request again -n default ask"), "{}", later.denial());
+    assert!(
+        later
+            .denial()
+            .ends_with("kubectl request again -n default ask"),
+        "{}",
+        later.denial()
+    );
     assert_eq!(world.uses(), 1);
 }
 
@@ -113,7 +152,10 @@ async fn an_answer_that_nobody_took_is_lost_and_stays_used() {
 async fn the_same_review_sent_again_is_answered_and_that_is_written_down() {
     let world = World::granted();
     unfetched(&world, "r1").await;
-    assert!(world.exec("r1", |_| {}).await.allowed(), "the API server asks again where the connection broke");
+    assert!(
+        world.exec("r1", |_| {}).await.allowed(),
+        "the API server asks again where the connection broke"
+    );
     world.until_answered().await;
     assert_eq!(world.uses(), 1);
 }
@@ -129,7 +171,10 @@ fn denies_it(request: &mut Value) {
 fn attaches_too(request: &mut Value) {
     let attach = json!({"reviewUID": "other", "at": "2026-11-23T15:00:00Z", "pod": "nginx", "podUID": "pod-1",
         "subResource": "attach"});
-    request["status"]["uses"].as_array_mut().unwrap().push(attach);
+    request["status"]["uses"]
+        .as_array_mut()
+        .unwrap()
+        .push(attach);
 }
 
 fn is_lost(request: &mut Value) {
@@ -149,7 +194,11 @@ async fn what_others_write_at_the_same_time_stays(#[case] change: fn(&mut Value)
     let mut whole = json!({"status": expected.take()});
     change(&mut whole);
     whole["status"]["uses"][0]["outcome"] = json!("Answered");
-    world.api.next_fault(Method::PUT, "/ask/status", Effect::After(REQUEST.to_owned(), change));
+    world.api.next_fault(
+        Method::PUT,
+        "/ask/status",
+        Effect::After(REQUEST.to_owned(), change),
+    );
     let (outcomes, unwritten) = Outcomes::new(world.api.client());
     outcomes.answered(spent("r1"));
     drop(outcomes);
@@ -185,7 +234,9 @@ async fn a_write_that_fails_is_tried_again(#[case] effect: Effect) {
 #[tokio::test(start_paused = true)]
 async fn a_cluster_that_never_answers_is_given_up() {
     let world = World::granted();
-    world.api.next_fault(Method::GET, "/accessrequests/ask", Effect::Hangs);
+    world
+        .api
+        .next_fault(Method::GET, "/accessrequests/ask", Effect::Hangs);
     let (outcomes, unwritten) = Outcomes::new(world.api.client());
     outcomes.answered(spent("r1"));
     drop(outcomes);
@@ -197,7 +248,9 @@ async fn a_cluster_that_never_answers_is_given_up() {
 async fn a_request_of_the_same_name_gets_nothing_of_the_old_ones() {
     let world = World::granted();
     unfetched(&world, "r1").await;
-    world.api.change(REQUEST, |request| request["metadata"]["uid"] = json!("ask-2"));
+    world.api.change(REQUEST, |request| {
+        request["metadata"]["uid"] = json!("ask-2")
+    });
     let (outcomes, unwritten) = Outcomes::new(world.api.client());
     outcomes.answered(spent("r1"));
     drop(outcomes);
@@ -208,8 +261,17 @@ async fn a_request_of_the_same_name_gets_nothing_of_the_old_ones() {
 #[tokio::test]
 async fn a_denial_writes_nothing() {
     let world = World::granted();
-    world.exec("r2", |request| request["object"]["command"] = json!(["sh"])).await.denial();
-    assert!(world.api.requests().iter().all(|(method, _)| *method != Method::PUT));
+    world
+        .exec("r2", |request| request["object"]["command"] = json!(["sh"]))
+        .await
+        .denial();
+    assert!(
+        world
+            .api
+            .requests()
+            .iter()
+            .all(|(method, _)| *method != Method::PUT)
+    );
 }
 
 // E12
@@ -222,7 +284,10 @@ async fn a_clock_that_is_off_gives_no_use_back_and_no_access_after_its_end(#[cas
         request["spec"]["validFor"] = json!("1h0m0s");
     });
     timed.pass(3600 + 300 + 5 + seconds.min(0));
-    assert!(!timed.exec("late", |_| {}).await.allowed(), "the clock of this replica says that it is over");
+    assert!(
+        !timed.exec("late", |_| {}).await.allowed(),
+        "the clock of this replica says that it is over"
+    );
 
     let world = World::granted();
     world.pass(seconds);
@@ -246,9 +311,19 @@ async fn a_replica_whose_clock_is_ahead_calls_a_use_lost_and_the_answer_corrects
     unfetched(&world, "r1").await;
     reconciles(&world, 300).await;
     assert_eq!(uses(&world)[0]["outcome"], "Lost");
-    assert!(world.exec("r1", |_| {}).await.allowed(), "of the same review only");
+    assert!(
+        world.exec("r1", |_| {}).await.allowed(),
+        "of the same review only"
+    );
     world.until_answered().await;
     reconciles(&world, 300).await;
     let conditions = world.api.get(REQUEST)["status"]["conditions"].clone();
-    assert!(conditions.as_array().unwrap().iter().all(|condition| condition["type"] != "Lost"), "{conditions}");
+    assert!(
+        conditions
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|condition| condition["type"] != "Lost"),
+        "{conditions}"
+    );
 }

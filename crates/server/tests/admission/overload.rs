@@ -13,8 +13,14 @@ use crate::world::{Said, Settings, World, recorded};
 fn refused(said: &Said, code: u16, reason: &str, decision: &str) -> String {
     assert_eq!(said.status, StatusCode::OK, "{}", said.body);
     let response = &said.body["response"];
-    assert_eq!((&response["allowed"], &response["status"]["code"]), (&json!(false), &json!(code)));
-    assert_eq!((&response["status"]["reason"], &response["uid"]), (&json!(reason), &json!("r1")));
+    assert_eq!(
+        (&response["allowed"], &response["status"]["code"]),
+        (&json!(false), &json!(code))
+    );
+    assert_eq!(
+        (&response["status"]["reason"], &response["uid"]),
+        (&json!(reason), &json!("r1"))
+    );
     assert_eq!(response["auditAnnotations"]["decision"], decision);
     assert!(response.get("patch").is_none());
     response["status"]["message"].as_str().unwrap().to_owned()
@@ -55,7 +61,8 @@ async fn the_worst_bodies_are_refused_as_reviews_at_every_entry(
     let said = world.post(path, grown(name, pointer, value)).await;
     let text = refused(&said, 413, "RequestEntityTooLarge", "denied-too-large");
     assert!(
-        text.contains("nothing was allowed or stored") && (text.contains("more than") || text.contains("maximum is")),
+        text.contains("nothing was allowed or stored")
+            && (text.contains("more than") || text.contains("maximum is")),
         "{text}"
     );
     assert!(world.api.requests().is_empty(), "nothing is read");
@@ -65,10 +72,19 @@ async fn the_worst_bodies_are_refused_as_reviews_at_every_entry(
 // K1, K15
 #[tokio::test]
 async fn one_too_many_is_refused_as_a_review_and_uses_nothing_up() {
-    let world = World::granted_with(Settings { room: Some(Room::new(0, 0)), ..Settings::default() }, |_| {});
+    let world = World::granted_with(
+        Settings {
+            room: Some(Room::new(0, 0)),
+            ..Settings::default()
+        },
+        |_| {},
+    );
     let said = world.exec("r1", |_| {}).await;
     let text = refused(&said, 429, "TooManyRequests", "denied-too-many");
-    assert!(text.contains("worked on at once, so nothing was allowed or used up"), "{text}");
+    assert!(
+        text.contains("worked on at once, so nothing was allowed or used up"),
+        "{text}"
+    );
     assert_eq!(world.uses(), 0);
 }
 
@@ -76,8 +92,14 @@ async fn one_too_many_is_refused_as_a_review_and_uses_nothing_up() {
 #[tokio::test]
 async fn what_says_nothing_of_whose_it_is_gets_a_bare_status_without_retry_after() {
     let world = World::granted();
-    for body in [vec![b' '; 100_000], [b"{\"x\":\"".as_slice(), &vec![b'x'; 100_000]].concat()] {
-        let request = Request::post("/validate").header("content-length", body.len()).body(Body::from(body)).unwrap();
+    for body in [
+        vec![b' '; 100_000],
+        [b"{\"x\":\"".as_slice(), &vec![b'x'; 100_000]].concat(),
+    ] {
+        let request = Request::post("/validate")
+            .header("content-length", body.len())
+            .body(Body::from(body))
+            .unwrap();
         let response = world.router().oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
         assert!(response.headers().get(RETRY_AFTER).is_none());
@@ -88,14 +110,25 @@ async fn what_says_nothing_of_whose_it_is_gets_a_bare_status_without_retry_after
 #[tokio::test]
 async fn a_large_body_is_given_up_as_soon_as_it_is_known_to_be_too_large() {
     let world = World::granted();
-    let review = grown("exec-websocket", "/object/command", json!(["x".repeat(1000)]));
+    let review = grown(
+        "exec-websocket",
+        "/object/command",
+        json!(["x".repeat(1000)]),
+    );
     let (start, _) = review.split_at(review.find("xxxx").unwrap());
     // Its length is not said, and it never ends.
     let endless = stream::once(std::future::ready(start.to_owned()))
         .chain(stream::repeat_with(|| "x".repeat(16 * 1024)))
         .map(Ok::<_, std::convert::Infallible>);
-    let request = Request::post("/validate?timeout=10s").body(Body::from_stream(endless)).unwrap();
-    refused(&world.send(request).await, 413, "RequestEntityTooLarge", "denied-too-large");
+    let request = Request::post("/validate?timeout=10s")
+        .body(Body::from_stream(endless))
+        .unwrap();
+    refused(
+        &world.send(request).await,
+        413,
+        "RequestEntityTooLarge",
+        "denied-too-large",
+    );
 }
 
 // K1
@@ -105,11 +138,16 @@ async fn whose_body_does_not_end_stops_nobody_else() {
     let mallory = grown("exec-websocket", "/userInfo/username", json!("mallory"));
     let held = mallory.len() - 10;
     let pending = |body: String| {
-        let body = stream::once(std::future::ready(Ok::<_, std::convert::Infallible>(body))).chain(stream::pending());
+        let body = stream::once(std::future::ready(Ok::<_, std::convert::Infallible>(body)))
+            .chain(stream::pending());
         let request = Request::post("/validate?timeout=10s").header("content-length", 50_000);
-        world.router().oneshot(request.body(Body::from_stream(body)).unwrap())
+        world
+            .router()
+            .oneshot(request.body(Body::from_stream(body)).unwrap())
     };
-    let floods: Vec<_> = (0..300).map(|_| tokio::spawn(pending(mallory[..held].to_owned()))).collect();
+    let floods: Vec<_> = (0..300)
+        .map(|_| tokio::spawn(pending(mallory[..held].to_owned())))
+        .collect();
     tokio::task::yield_now().await;
     assert!(world.exec("r1", |_| {}).await.allowed());
     for flood in floods {
@@ -117,13 +155,14 @@ async fn whose_body_does_not_end_stops_nobody_else() {
     }
 }
 
-// What stands in the place of a large object before the change may be shrunk and deleted, whatever was stored while the
-// gate was away.
+// What stands in the place of a large object before the change may be shrunk and deleted, whatever
+// was stored while the gate was away.
 #[tokio::test]
 async fn an_object_that_is_there_already_may_be_deleted_however_large_it_is() {
     let world = World::granted();
     let mut review = recorded("accessrequest-deletecollection-one");
-    review["request"]["oldObject"]["metadata"]["annotations"] = json!({ "filler": "x".repeat(1_500_000) });
+    review["request"]["oldObject"]["metadata"]["annotations"] =
+        json!({ "filler": "x".repeat(1_500_000) });
     review["request"]["userInfo"] = json!({"username": "admin", "groups": ["system:masters"]});
     assert!(world.post("/validate", review.to_string()).await.allowed());
 }

@@ -13,10 +13,15 @@ use crate::{
 
 const POLICIES: &str = "/accesspolicies";
 
-#[expect(clippy::needless_pass_by_value, reason = "json!(…) is written in place")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "json!(…) is written in place"
+)]
 pub(crate) fn policy(effect: &str, more: Value) -> Value {
     let mut spec = json!({"effect": effect});
-    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    spec.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     json!({
         "apiVersion": "spreadgroup.com/v1", "kind": "AccessPolicy",
         "metadata": {
@@ -43,8 +48,17 @@ async fn what_a_policy_allows_passes_and_is_annotated_with_it() {
     let annotations = &said.body["response"]["auditAnnotations"];
     assert_eq!(annotations["decision"], "allowed-by-policy");
     assert_eq!(annotations["policy"], "low-risk policy-1 3");
-    assert!(world.api.requests().iter().all(|(method, _)| *method == Method::GET), "nothing is written");
-    let other = world.exec("r2", |request| request["object"]["command"] = json!(["id"])).await;
+    assert!(
+        world
+            .api
+            .requests()
+            .iter()
+            .all(|(method, _)| *method == Method::GET),
+        "nothing is written"
+    );
+    let other = world
+        .exec("r2", |request| request["object"]["command"] = json!(["id"]))
+        .await;
     assert!(other.denial().contains("you have not asked"));
 }
 
@@ -52,30 +66,53 @@ async fn what_a_policy_allows_passes_and_is_annotated_with_it() {
 async fn a_policy_that_was_deleted_a_moment_ago_allows_nothing() {
     let world = World::new(Settings::default());
     world.put_policy(&allow());
-    world.api.remove("/apis/spreadgroup.com/v1/accesspolicies/low-risk");
-    assert!(world.exec("r1", |_| {}).await.denial().contains("you have not asked"));
+    world
+        .api
+        .remove("/apis/spreadgroup.com/v1/accesspolicies/low-risk");
+    assert!(
+        world
+            .exec("r1", |_| {})
+            .await
+            .denial()
+            .contains("you have not asked")
+    );
 }
 
 #[rstest]
 #[case::being_deleted(|policy: &mut Value| policy["metadata"]["deletionTimestamp"] = json!("2026-11-23T15:00:00Z"))]
 #[case::of_a_later_version(|policy: &mut Value| policy["spec"]["onlyOn"] = json!("mondays"))]
 #[tokio::test]
-async fn an_allow_that_goes_or_says_more_than_is_understood_allows_nothing(#[case] change: fn(&mut Value)) {
+async fn an_allow_that_goes_or_says_more_than_is_understood_allows_nothing(
+    #[case] change: fn(&mut Value),
+) {
     let world = World::new(Settings::default());
     let mut policy = allow();
     change(&mut policy);
     world.put_policy(&policy);
-    assert!(world.exec("r1", |_| {}).await.denial().contains("you have not asked"));
+    assert!(
+        world
+            .exec("r1", |_| {})
+            .await
+            .denial()
+            .contains("you have not asked")
+    );
 }
 
 #[tokio::test]
 async fn a_name_without_the_mandatory_prefix_is_no_approver_of_a_set() {
-    let world = World::new(Settings { prefix: "oidc:", ..Settings::default() });
+    let world = World::new(Settings {
+        prefix: "oidc:",
+        ..Settings::default()
+    });
     world.put_request(&request());
     let sets = json!([{"name": "security", "subjects": [{"kind": "User", "name": "oidc:amy"}]}]);
     world.put_policy(&policy("Require", json!({"approvers": sets})));
     let said = file(&world, &granting("amy")).await;
-    assert!(said.denial().contains("your approval would not count"), "{}", said.denial());
+    assert!(
+        said.denial().contains("your approval would not count"),
+        "{}",
+        said.denial()
+    );
     assert!(file(&world, &granting("oidc:amy")).await.allowed());
 }
 
@@ -84,7 +121,11 @@ async fn a_denial_that_the_watch_has_not_shown_yet_denies_what_is_granted_and_wh
     let world = World::granted();
     world.store_policy(&policy("Deny", json!({"contact": "#platform"})));
     let denial = world.exec("r1", |_| {}).await;
-    assert!(denial.denial().contains("policy low-risk forbids this"), "{}", denial.denial());
+    assert!(
+        denial.denial().contains("policy low-risk forbids this"),
+        "{}",
+        denial.denial()
+    );
     assert!(denial.denial().contains("Ask #platform."));
     assert_eq!(world.uses(), 0);
     let world = World::new(Settings::default());
@@ -98,10 +139,28 @@ async fn a_denial_that_the_watch_has_not_shown_yet_denies_what_is_granted_and_wh
 #[tokio::test]
 async fn policies_that_cannot_be_read_allow_nothing() {
     for granted in [true, false] {
-        let world = if granted { World::granted() } else { World::new(Settings::default()) };
-        world.put_policy(&if granted { policy("Require", json!({})) } else { allow() });
-        world.api.next_fault(Method::GET, POLICIES, Effect::Fails(http::StatusCode::INTERNAL_SERVER_ERROR));
-        assert!(world.exec("r1", |_| {}).await.denial().contains("the cluster could not be asked"));
+        let world = if granted {
+            World::granted()
+        } else {
+            World::new(Settings::default())
+        };
+        world.put_policy(&if granted {
+            policy("Require", json!({}))
+        } else {
+            allow()
+        });
+        world.api.next_fault(
+            Method::GET,
+            POLICIES,
+            Effect::Fails(http::StatusCode::INTERNAL_SERVER_ERROR),
+        );
+        assert!(
+            world
+                .exec("r1", |_| {})
+                .await
+                .denial()
+                .contains("the cluster could not be asked")
+        );
         assert_eq!(world.uses(), 0);
     }
 }
@@ -139,13 +198,21 @@ async fn two_approvals_are_two_people() {
     let world = World::granted();
     world.put_policy(&policy("Require", json!({"approvals": 2})));
     let denial = world.exec("r1", |_| {}).await;
-    assert!(denial.denial().contains("has 1 of 2 approvals (by amy), and waits for more"), "{}", denial.denial());
+    assert!(
+        denial
+            .denial()
+            .contains("has 1 of 2 approvals (by amy), and waits for more"),
+        "{}",
+        denial.denial()
+    );
     let mut second = grant("granted");
     second["metadata"]["name"] = json!("grant-ask-2");
     let stored = |by_second: &Value| {
         world.put_grant(by_second);
         world.api.store(GRANT, &grant("granted"));
-        world.api.store(&GRANT.replace("grant-ask", "grant-ask-2"), by_second);
+        world
+            .api
+            .store(&GRANT.replace("grant-ask", "grant-ask-2"), by_second);
     };
     stored(&second);
     assert!(!world.exec("r2", |_| {}).await.allowed(), "amy twice");
@@ -159,7 +226,10 @@ async fn two_approvals_are_two_people() {
 #[case::no_reason(policy("Require", json!({"reason": {"prompt": "the ticket"}})), "policy low-risk requires a reason (--reason): the ticket")]
 #[case::no_key(policy("Require", json!({"keys": [{"name": "ticket", "pattern": "OPS-[0-9]+"}]})), "requires the key ticket (--custom-key ticket=…) that matches OPS-[0-9]+")]
 #[tokio::test]
-async fn what_could_never_be_granted_is_refused_when_it_is_filed(#[case] policy: Value, #[case] text: &str) {
+async fn what_could_never_be_granted_is_refused_when_it_is_filed(
+    #[case] policy: Value,
+    #[case] text: &str,
+) {
     let world = World::new(Settings::default());
     world.put_policy(&policy);
     let said = file(&world, &filing()).await;
@@ -173,13 +243,21 @@ async fn an_approval_that_would_not_count_is_refused() {
     let sets = json!([{"name": "security", "subjects": [{"kind": "Group", "name": "security"}]}]);
     world.put_policy(&policy("Require", json!({"approvers": sets})));
     let said = file(&world, &granting("amy")).await;
-    assert!(said.denial().contains("your approval would not count: one of security must approve"), "{}", said.denial());
+    assert!(
+        said.denial()
+            .contains("your approval would not count: one of security must approve"),
+        "{}",
+        said.denial()
+    );
     let mut member = granting("amy");
     member["request"]["userInfo"]["groups"] = json!(["security"]);
     assert!(file(&world, &member).await.allowed());
     let mut denial = granting("amy");
     denial["request"]["object"]["status"] = json!("denied");
-    assert!(file(&world, &denial).await.allowed(), "anybody who may answer may deny");
+    assert!(
+        file(&world, &denial).await.allowed(),
+        "anybody who may answer may deny"
+    );
 }
 
 pub(crate) fn writing(policy: &Value) -> Value {
@@ -187,8 +265,12 @@ pub(crate) fn writing(policy: &Value) -> Value {
     review["request"]["resource"]["resource"] = json!("accesspolicies");
     review["request"]["kind"]["kind"] = json!("AccessPolicy");
     review["request"]["object"] = policy.clone();
-    review["request"]["userInfo"] = json!({"username": "olga", "groups": [OWNERS, "system:authenticated"]});
-    review["request"].as_object_mut().unwrap().remove("namespace");
+    review["request"]["userInfo"] =
+        json!({"username": "olga", "groups": [OWNERS, "system:authenticated"]});
+    review["request"]
+        .as_object_mut()
+        .unwrap()
+        .remove("namespace");
     review
 }
 
@@ -211,10 +293,17 @@ async fn who_does_not_own_the_policies_writes_and_deletes_none_and_has_none_stam
     wider["spec"]["subjects"][0]["name"] = json!("eve");
     let object = match operation {
         "CREATE" => json!({"userInfo": user, "operation": operation}),
-        "UPDATE" => json!({"userInfo": user, "operation": operation, "oldObject": allow(), "object": wider}),
-        _ => json!({"userInfo": user, "operation": operation, "oldObject": allow(), "object": null}),
+        "UPDATE" => {
+            json!({"userInfo": user, "operation": operation, "oldObject": allow(), "object": wider})
+        }
+        _ => {
+            json!({"userInfo": user, "operation": operation, "oldObject": allow(), "object": null})
+        }
     };
-    review["request"].as_object_mut().unwrap().extend(object.as_object().unwrap().clone());
+    review["request"]
+        .as_object_mut()
+        .unwrap()
+        .extend(object.as_object().unwrap().clone());
     let none = "access policies are written by their owners only";
     if operation != "DELETE" {
         let stamped = stamp(&world, &review).await;
@@ -231,21 +320,39 @@ async fn who_does_not_own_the_policies_writes_and_deletes_none_and_has_none_stam
 
 #[tokio::test]
 async fn the_server_itself_changes_nothing_that_a_policy_says() {
-    let world = World::new(Settings { sealed: true, ..Settings::default() });
+    let world = World::new(Settings {
+        sealed: true,
+        ..Settings::default()
+    });
     let mut review = writing(&allow());
     let own = "system:serviceaccount:kube-request-access:kube-request-access";
-    (review["request"]["userInfo"], review["request"]["operation"]) = (json!({"username": own}), json!("UPDATE"));
+    (
+        review["request"]["userInfo"],
+        review["request"]["operation"],
+    ) = (json!({"username": own}), json!("UPDATE"));
     // M2: not even the first seal of one that nobody who owns policies wrote.
     review["request"]["oldObject"] = allow();
-    assert!(stamp(&world, &review).await.unwrap_err().contains("by their owners only"));
+    assert!(
+        stamp(&world, &review)
+            .await
+            .unwrap_err()
+            .contains("by their owners only")
+    );
     let created = "2026-11-23T15:00:00Z".parse().unwrap();
     let sealer = &world.controllers.sealer;
-    let seal = sealer.seal_policy(&serde_json::from_value(allow()).unwrap(), 3, created).unwrap();
+    let seal = sealer
+        .seal_policy(&serde_json::from_value(allow()).unwrap(), 3, created)
+        .unwrap();
     review["request"]["oldObject"]["metadata"]["annotations"] = json!({SEAL: seal});
     review["request"]["object"]["metadata"]["annotations"] = json!({SEAL: seal});
     assert!(world.post("/validate", review.to_string()).await.allowed());
     review["request"]["object"]["spec"]["subjects"][0]["name"] = json!("eve");
-    assert!(stamp(&world, &review).await.unwrap_err().contains("by their owners only"));
+    assert!(
+        stamp(&world, &review)
+            .await
+            .unwrap_err()
+            .contains("by their owners only")
+    );
 }
 
 #[rstest]
@@ -283,10 +390,18 @@ async fn the_server_itself_changes_nothing_that_a_policy_says() {
 #[case::a_review_at_once(json!({"reason": {}, "emergency": {"reviewWithin": "0s"}}), "spec.emergency.reviewWithin: \"0s\" is not a valid duration")]
 #[case::a_review_some_day(json!({"reason": {}, "emergency": {"reviewWithin": "soon"}}), "spec.emergency.reviewWithin: \"soon\" is not a duration")]
 #[tokio::test]
-async fn an_invalid_policy_is_refused_with_the_place_of_the_fault(#[case] change: Value, #[case] text: &str) {
+async fn an_invalid_policy_is_refused_with_the_place_of_the_fault(
+    #[case] change: Value,
+    #[case] text: &str,
+) {
     let world = World::new(Settings::default());
     let mut object = allow();
-    assert!(world.post("/validate", writing(&object).to_string()).await.allowed());
+    assert!(
+        world
+            .post("/validate", writing(&object).to_string())
+            .await
+            .allowed()
+    );
     for (key, value) in change.as_object().unwrap() {
         object["spec"][key] = value.clone();
     }
@@ -305,7 +420,8 @@ fn scraper() -> Value {
 
 async fn proxies(world: &World, review: &str, user: &str) -> Said {
     let mut review = recorded(review);
-    review["request"]["userInfo"] = json!({"username": user, "groups": ["system:serviceaccounts:monitoring"]});
+    review["request"]["userInfo"] =
+        json!({"username": user, "groups": ["system:serviceaccounts:monitoring"]});
     world.post("/validate", review.to_string()).await
 }
 
@@ -317,15 +433,39 @@ async fn proxies(world: &World, review: &str, user: &str) -> Said {
 #[case("nodeproxy-exec-get", false)]
 #[case("nodeproxy-exec-post", false)]
 #[tokio::test]
-async fn a_policy_lets_a_program_through_to_exactly_its_paths(#[case] review: &str, #[case] passes: bool) {
+async fn a_policy_lets_a_program_through_to_exactly_its_paths(
+    #[case] review: &str,
+    #[case] passes: bool,
+) {
     let world = World::new(Settings::default());
     world.put_policy(&scraper());
-    let said = proxies(&world, review, "system:serviceaccount:monitoring:prometheus").await;
+    let said = proxies(
+        &world,
+        review,
+        "system:serviceaccount:monitoring:prometheus",
+    )
+    .await;
     assert_eq!(said.allowed(), passes);
-    assert!(!passes || said.body["response"]["auditAnnotations"]["policy"] == "low-risk policy-1 3");
-    assert!(!proxies(&world, review, "system:serviceaccount:monitoring:grafana").await.allowed());
-    world.api.remove("/apis/spreadgroup.com/v1/accesspolicies/low-risk");
-    assert!(!proxies(&world, review, "system:serviceaccount:monitoring:prometheus").await.allowed());
+    assert!(
+        !passes || said.body["response"]["auditAnnotations"]["policy"] == "low-risk policy-1 3"
+    );
+    assert!(
+        !proxies(&world, review, "system:serviceaccount:monitoring:grafana")
+            .await
+            .allowed()
+    );
+    world
+        .api
+        .remove("/apis/spreadgroup.com/v1/accesspolicies/low-risk");
+    assert!(
+        !proxies(
+            &world,
+            review,
+            "system:serviceaccount:monitoring:prometheus"
+        )
+        .await
+        .allowed()
+    );
 }
 
 #[rstest]
@@ -334,12 +474,20 @@ async fn a_policy_lets_a_program_through_to_exactly_its_paths(#[case] review: &s
 #[case::a_denial_elsewhere(policy("Deny", json!({"namespaces": ["prod"]})), true)]
 #[case::a_denial_of_a_door(policy("Deny", json!({"subresources": ["exec"]})), true)]
 #[tokio::test]
-async fn what_refuses_everything_refuses_proxies_too(#[case] mut other: Value, #[case] passes: bool) {
+async fn what_refuses_everything_refuses_proxies_too(
+    #[case] mut other: Value,
+    #[case] passes: bool,
+) {
     let world = World::new(Settings::default());
     world.put_policy(&scraper());
     other["metadata"]["name"] = json!("other");
     world.store_policy(&other);
-    let said = proxies(&world, "podproxy-get", "system:serviceaccount:monitoring:prometheus").await;
+    let said = proxies(
+        &world,
+        "podproxy-get",
+        "system:serviceaccount:monitoring:prometheus",
+    )
+    .await;
     assert_eq!(said.allowed(), passes);
 }
 
@@ -352,7 +500,10 @@ async fn what_policies_require_of_an_access_is_recorded_with_it() {
     world.put_policy(&second);
     let annotations = world.exec("r1", |_| {}).await.body["response"]["auditAnnotations"].take();
     assert_eq!(annotations["decision"], "granted");
-    assert_eq!(annotations["policy"], "low-risk policy-1 3, second policy-2 1");
+    assert_eq!(
+        annotations["policy"],
+        "low-risk policy-1 3, second policy-2 1"
+    );
 }
 
 #[tokio::test]
@@ -371,7 +522,10 @@ async fn whoever_asks_why_reads_what_would_happen() {
             .to_owned()
     };
     let said = explained(stamp(&world, &review).await.unwrap());
-    assert!(said.contains("somebody who may answer must grant it"), "{said}");
+    assert!(
+        said.contains("somebody who may answer must grant it"),
+        "{said}"
+    );
     world.put_policy(&allow());
     let said = explained(stamp(&world, &review).await.unwrap());
     assert!(said.contains("policy low-risk allows it"), "{said}");
@@ -379,5 +533,9 @@ async fn whoever_asks_why_reads_what_would_happen() {
     let said = explained(stamp(&world, &review).await.unwrap());
     assert!(said.contains("2 approvals"), "{said}");
     review["request"]["dryRun"] = json!(false);
-    assert_eq!(explained(stamp(&world, &review).await.unwrap()), "-", "what is stored is what was sent");
+    assert_eq!(
+        explained(stamp(&world, &review).await.unwrap()),
+        "-",
+        "what is stored is what was sent"
+    );
 }

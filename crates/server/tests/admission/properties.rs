@@ -53,8 +53,7 @@ fn review() -> impl Strategy<Value = Value> {
         "/request/dryRun",
         "/request",
     ]);
-    let version =
-        prop_oneof![4 => Just("admission.k8s.io/v1"), 1 => select(vec!["admission.k8s.io/v1beta1", "v1", ""])];
+    let version = prop_oneof![4 => Just("admission.k8s.io/v1"), 1 => select(vec!["admission.k8s.io/v1beta1", "v1", ""])];
     let uid = prop_oneof![4 => ".{1,40}".prop_map(Value::String), 1 => select(vec![json!(""), Value::Null, json!(7)])];
     let changes = prop::collection::vec((pointers, values), 0..3);
     (select(NAMES.to_vec()), version, uid, changes).prop_map(|(name, version, uid, changes)| {
@@ -73,11 +72,20 @@ fn review() -> impl Strategy<Value = Value> {
 // C23
 #[test]
 fn a_validation_answers_its_own_review_in_v1_and_never_with_a_patch() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let _entered = runtime.enter();
-    let world = World::granted_with(Settings { allow_interactive: true, ..Settings::default() }, |request| {
-        request["spec"]["validFor"] = json!("1h");
-    });
+    let world = World::granted_with(
+        Settings {
+            allow_interactive: true,
+            ..Settings::default()
+        },
+        |request| {
+            request["spec"]["validFor"] = json!("1h");
+        },
+    );
     let (answered, turned_away) = (Cell::new(0), Cell::new(0));
     proptest!(ProptestConfig::with_cases(300), |(review in review(), path in select(vec!["/", "/validate?timeout=5s"]))| {
         let said = runtime.block_on(world.post(path, review.to_string()));
@@ -98,5 +106,8 @@ fn a_validation_answers_its_own_review_in_v1_and_never_with_a_patch() {
         }
     });
     let (answered, turned_away) = (answered.get(), turned_away.get());
-    assert!(answered > 30 && turned_away > 30, "{answered} were answered, {turned_away} turned away");
+    assert!(
+        answered > 30 && turned_away > 30,
+        "{answered} were answered, {turned_away} turned away"
+    );
 }

@@ -34,7 +34,12 @@ impl Write for Log {
 /// Writes what is logged on this thread from here on.
 fn begin(to: impl for<'a> MakeWriter<'a> + Send + Sync + 'static) -> DefaultGuard {
     listen_to_every_line();
-    tracing::subscriber::set_default(tracing_subscriber::fmt().event_format(Lines).with_writer(to).finish())
+    tracing::subscriber::set_default(
+        tracing_subscriber::fmt()
+            .event_format(Lines)
+            .with_writer(to)
+            .finish(),
+    )
 }
 
 impl Log {
@@ -51,7 +56,9 @@ impl Log {
     /// The audit lines: all lines are whole JSON.
     pub(crate) fn audit(&self) -> Vec<Value> {
         let text = self.text();
-        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let lines = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
         lines.filter(|line| line["target"] == "audit").collect()
     }
 }
@@ -64,7 +71,10 @@ fn masters(review: &mut Value) {
 #[tokio::test]
 async fn who_filed_who_answered_and_who_approved_stands_in_the_log() {
     let (log, _guard) = Log::begin();
-    let world = World::new(Settings { sealed: true, ..Settings::default() });
+    let world = World::new(Settings {
+        sealed: true,
+        ..Settings::default()
+    });
     let filed = stamp(&world, &filing()).await.unwrap();
     assert!(world.post("/validate", filed.to_string()).await.allowed());
     world.put_request(&request());
@@ -78,19 +88,39 @@ async fn who_filed_who_answered_and_who_approved_stands_in_the_log() {
     assert!(world.exec("r1", |_| {}).await.allowed());
 
     let lines = log.audit();
-    let [filing, answer, attempt] = lines.as_slice() else { panic!("{lines:?}") };
+    let [filing, answer, attempt] = lines.as_slice() else {
+        panic!("{lines:?}")
+    };
     assert_eq!(
         (&filing["message"], &filing["user"], &filing["requester"]),
         (&json!("request admitted"), &json!("jane"), &json!("jane"))
     );
     assert!(filing["object"].as_str().unwrap().contains("execOptions"));
     assert_eq!(answer["message"], "answer admitted");
-    let said = ["user", "request", "request_uid", "requester", "answer", "valid_for"].map(|field| &answer[field]);
+    let said = [
+        "user",
+        "request",
+        "request_uid",
+        "requester",
+        "answer",
+        "valid_for",
+    ]
+    .map(|field| &answer[field]);
     assert_eq!(
         said,
-        [&json!("amy"), &json!("ask"), &request()["metadata"]["uid"], &json!("jane"), &json!("granted"), &json!("1h")]
+        [
+            &json!("amy"),
+            &json!("ask"),
+            &request()["metadata"]["uid"],
+            &json!("jane"),
+            &json!("granted"),
+            &json!("1h")
+        ]
     );
-    assert_eq!((&attempt["request"], &attempt["approvers"]), (&json!("ask"), &json!(r#"["amy"]"#)));
+    assert_eq!(
+        (&attempt["request"], &attempt["approvers"]),
+        (&json!("ask"), &json!(r#"["amy"]"#))
+    );
 }
 
 // M5
@@ -114,8 +144,15 @@ async fn dry_runs_of_filings_and_answers_are_no_lines_and_filings_without_end_ar
         let filed = file(&world, &review).await;
         assert!(filed.allowed(), "{}", filed.body);
     }
-    let filed = log.audit().iter().filter(|line| line["message"] == "request admitted").count();
-    assert_eq!(filed, 59, "of 60, since the dry run has a line of the log too");
+    let filed = log
+        .audit()
+        .iter()
+        .filter(|line| line["message"] == "request admitted")
+        .count();
+    assert_eq!(
+        filed, 59,
+        "of 60, since the dry run has a line of the log too"
+    );
 }
 
 // K5
@@ -126,15 +163,21 @@ async fn a_flood_of_padded_attempts_leaves_the_line_about_what_was_allowed() {
     assert!(world.exec("allowed-1", |_| {}).await.allowed());
     for number in 0..300 {
         let padding = "\u{1}".repeat(30_000);
-        let said =
-            world.exec(&format!("r{number}"), |review| review["object"]["command"] = json!(["date", padding])).await;
+        let said = world
+            .exec(&format!("r{number}"), |review| {
+                review["object"]["command"] = json!(["date", padding])
+            })
+            .await;
         said.denial();
     }
     let text = log.text();
     assert!(text.len() < 60 * 2048 + 4096, "{} bytes", text.len());
     assert!(text.lines().all(|line| line.len() < 8192));
     let lines = log.audit();
-    assert_eq!((&lines[0]["uid"], &lines[0]["decision"]), (&json!("allowed-1"), &json!("granted")));
+    assert_eq!(
+        (&lines[0]["uid"], &lines[0]["decision"]),
+        (&json!("allowed-1"), &json!("granted"))
+    );
     let denied = &lines[1];
     assert_eq!(denied["decision"], "denied-unclear");
     assert!(denied["options_bytes"].as_u64().unwrap() > 180_000);
@@ -144,7 +187,7 @@ async fn a_flood_of_padded_attempts_leaves_the_line_about_what_was_allowed() {
 // K5
 #[tokio::test]
 async fn requests_that_are_filed_and_withdrawn_without_end_are_counted_and_those_that_opened_something_are_all_written()
-{
+ {
     let (log, _guard) = Log::begin();
     let world = World::new(Settings::default());
     let mut withdrawn = request();
@@ -152,7 +195,11 @@ async fn requests_that_are_filed_and_withdrawn_without_end_are_counted_and_those
     let used = json!([{"reviewUID": "r", "at": "2026-11-23T15:00:00Z", "pod": "nginx", "podUID": "pod-1"}]);
     for number in 0..300 {
         withdrawn["metadata"]["uid"] = json!(number.to_string());
-        withdrawn["status"] = if number < 200 { json!({}) } else { json!({"uses": used}) };
+        withdrawn["status"] = if number < 200 {
+            json!({})
+        } else {
+            json!({"uses": used})
+        };
         let review = deleting("jane", &withdrawn, "accessrequests");
         assert!(world.post("/validate", review.to_string()).await.allowed());
     }
@@ -160,8 +207,14 @@ async fn requests_that_are_filed_and_withdrawn_without_end_are_counted_and_those
     assert_eq!(log.audit().iter().filter(is_deletion).count(), 60 + 100);
     world.limits.tell(jiff::Timestamp::now());
     let lines = log.audit();
-    let left_out = lines.iter().find(|line| line["decision"] == "left-out").unwrap();
-    assert_eq!((&left_out["user"], &left_out["kinds"]), (&json!("jane"), &json!("withdrawn=140")));
+    let left_out = lines
+        .iter()
+        .find(|line| line["decision"] == "left-out")
+        .unwrap();
+    assert_eq!(
+        (&left_out["user"], &left_out["kinds"]),
+        (&json!("jane"), &json!("withdrawn=140"))
+    );
 }
 
 // K5: nobody has read it, and the line about it would be cut.
@@ -175,8 +228,14 @@ async fn a_padded_command_that_a_policy_granted_does_not_run_and_one_that_somebo
     padded["spec"]["reason"] = json!("the shop is down");
     padded["spec"]["execOptions"]["command"] = command.clone();
     world.put_request(&padded);
-    let tries = |uid: &'static str| world.exec(uid, |review| review["object"]["command"] = command.clone());
-    assert!(tries("r1").await.denial().contains("too long to stand whole in the record"));
+    let tries =
+        |uid: &'static str| world.exec(uid, |review| review["object"]["command"] = command.clone());
+    assert!(
+        tries("r1")
+            .await
+            .denial()
+            .contains("too long to stand whole in the record")
+    );
     world.put_grant(&grant("granted"));
     assert!(tries("r2").await.allowed());
 }
@@ -204,9 +263,17 @@ async fn what_does_not_stand_whole_in_the_record_is_refused_to_the_always_allowe
         }
     });
     let said = said.await;
-    assert!(said.denial().contains("so it is not allowed"), "{what}: {}", said.denial());
+    assert!(
+        said.denial().contains("so it is not allowed"),
+        "{what}: {}",
+        said.denial()
+    );
     let lines = log.audit();
-    assert_eq!((lines.len(), &lines[0]["decision"]), (1, &json!("denied-unclear")), "{what}");
+    assert_eq!(
+        (lines.len(), &lines[0]["decision"]),
+        (1, &json!("denied-unclear")),
+        "{what}"
+    );
 }
 
 // K5
@@ -220,7 +287,10 @@ async fn what_the_always_allowed_run_stands_whole_in_the_record() {
         review["object"]["command"] = json!(["sh", "-c", script]);
     });
     assert!(said.await.allowed());
-    assert_eq!(log.audit()[0]["command"], json!(["sh", "-c", script]).to_string());
+    assert_eq!(
+        log.audit()[0]["command"],
+        json!(["sh", "-c", script]).to_string()
+    );
     assert!(log.audit()[0].get("command_sha256").is_none());
 }
 
@@ -230,12 +300,20 @@ async fn what_is_allowed_is_written_after_a_flood_of_denials_too() {
     let (log, _guard) = Log::begin();
     let world = World::granted();
     for number in 0..100 {
-        world.exec(&format!("r{number}"), |review| review["object"]["command"] = json!(["id"])).await.denial();
+        world
+            .exec(&format!("r{number}"), |review| {
+                review["object"]["command"] = json!(["id"])
+            })
+            .await
+            .denial();
     }
     assert_eq!(log.audit().len(), 60);
     assert!(world.exec("allowed-1", |_| {}).await.allowed());
     let last = log.audit().pop().unwrap();
-    assert_eq!((&last["uid"], &last["decision"]), (&json!("allowed-1"), &json!("granted")));
+    assert_eq!(
+        (&last["uid"], &last["decision"]),
+        (&json!("allowed-1"), &json!("granted"))
+    );
 }
 
 // K5
@@ -246,19 +324,40 @@ async fn what_cannot_be_written_into_the_audits_own_file_is_denied_and_costs_not
     std::fs::create_dir(&folder).unwrap();
     let file = Arc::new(AuditFile::open(&path).unwrap());
     let _guard = begin(file::Lines(Arc::clone(&file)));
-    let extensions = Extensions { file: Some(file), ..Extensions::default() };
-    let world = World::granted_with(Settings { extensions, ..Settings::default() }, |request| {
-        request["spec"]["validFor"] = json!("1h");
-    });
+    let extensions = Extensions {
+        file: Some(file),
+        ..Extensions::default()
+    };
+    let world = World::granted_with(
+        Settings {
+            extensions,
+            ..Settings::default()
+        },
+        |request| {
+            request["spec"]["validFor"] = json!("1h");
+        },
+    );
     assert!(world.exec("r1", |_| {}).await.allowed());
-    assert!(std::fs::read_to_string(&path).unwrap().contains("\"granted\""));
+    assert!(
+        std::fs::read_to_string(&path)
+            .unwrap()
+            .contains("\"granted\"")
+    );
     std::fs::remove_dir_all(&folder).unwrap();
     // The first one is decided before its line fails, the others are not even told of.
     for uid in ["r2", "r3"] {
         let said = world.exec(uid, |_| {}).await;
-        assert!(said.denial().contains("the audit could not be written"), "{}", said.denial());
+        assert!(
+            said.denial().contains("the audit could not be written"),
+            "{}",
+            said.denial()
+        );
         let said = world.exec(uid, masters).await;
-        assert!(said.denial().contains("the audit could not be written"), "{}", said.denial());
+        assert!(
+            said.denial().contains("the audit could not be written"),
+            "{}",
+            said.denial()
+        );
     }
     std::fs::create_dir(&folder).unwrap();
     assert!(world.exec("r4", |_| {}).await.allowed());

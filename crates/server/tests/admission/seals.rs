@@ -12,7 +12,10 @@ use crate::{
 };
 
 fn sealing() -> Settings {
-    Settings { sealed: true, ..Settings::default() }
+    Settings {
+        sealed: true,
+        ..Settings::default()
+    }
 }
 
 /// A world with jane's request, and amy's grant as it was admitted.
@@ -44,7 +47,13 @@ async fn a_grant_that_was_forged_grants_nothing(#[case] forge: fn(&mut Value)) {
     let (world, mut forged) = sealed().await;
     forge(&mut forged);
     world.put_grant(&forged);
-    assert!(world.exec("r1", |_| {}).await.denial().contains("waits for a grant"));
+    assert!(
+        world
+            .exec("r1", |_| {})
+            .await
+            .denial()
+            .contains("waits for a grant")
+    );
     assert_eq!(world.uses(), 0);
 }
 
@@ -55,14 +64,24 @@ async fn a_seal_is_always_the_servers_own() {
     copied["request"]["object"] = sealed.clone();
     copied["request"]["object"]["spec"]["validFor"] = json!("1m");
     let said = world.post("/validate", copied.to_string()).await;
-    assert!(said.denial().contains("spec.seal is not what the server stamps"), "{}", said.denial());
+    assert!(
+        said.denial()
+            .contains("spec.seal is not what the server stamps"),
+        "{}",
+        said.denial()
+    );
     let restamped = stamp(&world, &copied).await.unwrap();
-    assert_ne!(restamped["request"]["object"]["spec"]["seal"], sealed["spec"]["seal"]);
+    assert_ne!(
+        restamped["request"]["object"]["spec"]["seal"],
+        sealed["spec"]["seal"]
+    );
 }
 
 #[tokio::test]
 async fn a_grant_that_is_stored_again_later_ends_when_the_first_did() {
-    let world = World::granted_with(sealing(), |request| request["spec"]["validFor"] = json!("1h"));
+    let world = World::granted_with(sealing(), |request| {
+        request["spec"]["validFor"] = json!("1h")
+    });
     let mut review = granting("amy");
     review["request"]["object"] = grant("granted");
     let mut again = stamp(&world, &review).await.unwrap()["request"]["object"].clone();
@@ -71,7 +90,10 @@ async fn a_grant_that_is_stored_again_later_ends_when_the_first_did() {
     world.put_grant(&again);
     assert!(world.exec("r1", |_| {}).await.allowed());
     world.pass(1);
-    assert!(world.exec("r2", |_| {}).await.denial().contains("ended"), "not another hour");
+    assert!(
+        world.exec("r2", |_| {}).await.denial().contains("ended"),
+        "not another hour"
+    );
 }
 
 #[tokio::test]
@@ -80,10 +102,20 @@ async fn a_denial_needs_no_seal() {
     world.put_grant(&sealed);
     let mut denial = grant("denied");
     denial["metadata"]["name"] = json!("deny-ask");
-    world.api.store(&GRANT.replace("grant-ask", "deny-ask"), &denial);
+    world
+        .api
+        .store(&GRANT.replace("grant-ask", "deny-ask"), &denial);
     let denial = serde_json::from_value(denial).unwrap();
-    world.index.apply_grant(kube::runtime::watcher::Event::Apply(denial));
-    assert!(world.exec("r1", |_| {}).await.denial().contains("denied your request"));
+    world
+        .index
+        .apply_grant(kube::runtime::watcher::Event::Apply(denial));
+    assert!(
+        world
+            .exec("r1", |_| {})
+            .await
+            .denial()
+            .contains("denied your request")
+    );
 }
 
 #[tokio::test]
@@ -98,20 +130,43 @@ async fn a_dry_run_is_valid_and_leaves_nothing_that_would_count() {
     assert!(world.post("/validate", stamped.to_string()).await.allowed());
     let mut stored = stamped.clone();
     stored["request"]["dryRun"] = json!(false);
-    assert!(world.post("/validate", stored.to_string()).await.denial().contains("spec.seal is not what"));
+    assert!(
+        world
+            .post("/validate", stored.to_string())
+            .await
+            .denial()
+            .contains("spec.seal is not what")
+    );
     world.put_grant(&stamped["request"]["object"]);
-    assert!(world.exec("r1", |_| {}).await.denial().contains("waits for a grant"));
+    assert!(
+        world
+            .exec("r1", |_| {})
+            .await
+            .denial()
+            .contains("waits for a grant")
+    );
 }
 
 // H13
 #[tokio::test]
 async fn nothing_is_sealed_for_somebody_who_may_not_answer() {
-    let approvers = Approvers { groups: Some(vec!["sre".to_owned()]), programs: Vec::new() };
-    let world = World::new(Settings { approvers, ..sealing() });
+    let approvers = Approvers {
+        groups: Some(vec!["sre".to_owned()]),
+        programs: Vec::new(),
+    };
+    let world = World::new(Settings {
+        approvers,
+        ..sealing()
+    });
     world.put_request(&request());
     let mut review = granting("bob");
     review["request"]["object"] = grant("granted");
-    assert!(stamp(&world, &review).await.unwrap_err().contains("in none of the groups"));
+    assert!(
+        stamp(&world, &review)
+            .await
+            .unwrap_err()
+            .contains("in none of the groups")
+    );
 }
 
 // H7, H8, H9, H10
@@ -133,7 +188,10 @@ async fn only_approvers_answer(
         groups: groups.map(|groups| groups.iter().map(|&group| group.to_owned()).collect()),
         programs: vec!["system:serviceaccount:ci:bot".to_owned()],
     };
-    let world = World::new(Settings { approvers, ..sealing() });
+    let world = World::new(Settings {
+        approvers,
+        ..sealing()
+    });
     world.put_request(&request());
     for status in ["granted", "denied"] {
         let mut review = granting(by);
@@ -165,7 +223,13 @@ async fn no_policy_grants_a_request_that_was_written_past_the_server() {
     let world = World::new(sealing());
     world.put_policy(&at_once());
     world.plant_request(&with_a_reason());
-    assert!(world.exec("r1", |_| {}).await.denial().contains("waits for a grant"));
+    assert!(
+        world
+            .exec("r1", |_| {})
+            .await
+            .denial()
+            .contains("waits for a grant")
+    );
     world.put_request(&with_a_reason());
     assert!(world.exec("r2", |_| {}).await.allowed());
 }
@@ -178,7 +242,11 @@ async fn a_request_that_was_written_past_the_server_can_be_denied_and_not_grante
     let mut review = granting("amy");
     review["request"]["object"] = grant("granted");
     let said = file(&world, &review).await;
-    assert!(said.denial().contains("it was filed past this server"), "{}", said.denial());
+    assert!(
+        said.denial().contains("it was filed past this server"),
+        "{}",
+        said.denial()
+    );
     review["request"]["object"] = grant("denied");
     assert!(file(&world, &review).await.allowed());
 }
@@ -193,7 +261,12 @@ async fn a_request_is_sealed_when_it_is_filed_and_not_by_a_dry_run() {
     let mut other = stamped.clone();
     other["request"]["object"]["spec"]["reason"] = json!("another");
     let said = world.post("/validate", other.to_string()).await;
-    assert!(said.denial().contains("the request is not sealed as the server does it"), "{}", said.denial());
+    assert!(
+        said.denial()
+            .contains("the request is not sealed as the server does it"),
+        "{}",
+        said.denial()
+    );
     let mut dry = filing();
     dry["request"]["dryRun"] = json!(true);
     let dry = stamp(&world, &dry).await.unwrap();
@@ -202,8 +275,7 @@ async fn a_request_is_sealed_when_it_is_filed_and_not_by_a_dry_run() {
 }
 
 fn plain() -> Value {
-    let rules =
-        json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "subresources": ["exec"]});
+    let rules = json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "subresources": ["exec"]});
     policy("Allow", rules)
 }
 
@@ -212,13 +284,28 @@ fn plain() -> Value {
 async fn a_policy_that_was_written_past_the_server_permits_nothing_and_forbids_what_it_forbids() {
     let world = World::new(sealing());
     world.plant_policy(&plain());
-    assert!(world.exec("r1", |_| {}).await.denial().contains("you have not asked"));
+    assert!(
+        world
+            .exec("r1", |_| {})
+            .await
+            .denial()
+            .contains("you have not asked")
+    );
     world.put_policy(&plain());
     assert!(world.exec("r2", |_| {}).await.allowed());
     world.store_policy(&plain());
-    assert!(!world.exec("r3", |_| {}).await.allowed(), "what was read decides, not memory");
+    assert!(
+        !world.exec("r3", |_| {}).await.allowed(),
+        "what was read decides, not memory"
+    );
     world.plant_policy(&policy("Deny", json!({})));
-    assert!(world.exec("r4", |_| {}).await.denial().contains("forbids this"));
+    assert!(
+        world
+            .exec("r4", |_| {})
+            .await
+            .denial()
+            .contains("forbids this")
+    );
 }
 
 /// The review of a policy that is changed from one into another.
@@ -247,9 +334,17 @@ async fn a_policy_is_sealed_when_it_is_written_and_with_every_change() {
     wider["metadata"]["generation"] = json!(2);
     let bare = changing(&stored, &wider);
     let said = world.post("/validate", bare.to_string()).await;
-    assert!(said.denial().contains("the policy is not sealed as the server does it"), "{}", said.denial());
+    assert!(
+        said.denial()
+            .contains("the policy is not sealed as the server does it"),
+        "{}",
+        said.denial()
+    );
     let stamped = stamp(&world, &bare).await.unwrap();
-    assert_ne!(stamped["request"]["object"]["metadata"]["annotations"][SEAL], stored["metadata"]["annotations"][SEAL]);
+    assert_ne!(
+        stamped["request"]["object"]["metadata"]["annotations"][SEAL],
+        stored["metadata"]["annotations"][SEAL]
+    );
     assert!(world.post("/validate", stamped.to_string()).await.allowed());
 }
 
@@ -266,7 +361,10 @@ async fn a_program_that_touches_a_planted_policy_does_not_seal_it() {
         touched["spec"]["namespaces"] = json!(["*"]);
         touched["metadata"]["generation"] = json!(4);
         let stamped = stamp(&world, &changing(&planted, &touched)).await.unwrap();
-        assert_eq!(stamped["request"]["object"]["metadata"]["annotations"][SEAL], prepared);
+        assert_eq!(
+            stamped["request"]["object"]["metadata"]["annotations"][SEAL],
+            prepared
+        );
         assert!(world.post("/validate", stamped.to_string()).await.allowed());
     }
 }
@@ -281,7 +379,8 @@ async fn an_owner_has_a_policy_sealed_by_the_version_that_they_read() {
     read["metadata"]["annotations"] = json!({SEAL: "6"});
     let said = file(&world, &changing(&planted, &read)).await;
     assert!(
-        said.denial().contains("must be the resourceVersion of the policy that you have read"),
+        said.denial()
+            .contains("must be the resourceVersion of the policy that you have read"),
         "{}",
         said.denial()
     );

@@ -14,8 +14,7 @@ fn writes_a_phase(request: &mut Value) {
 }
 
 fn uses_it(request: &mut Value) {
-    request["status"]["uses"] =
-        json!([{"reviewUID": "other", "at": "2026-11-23T15:00:00Z", "pod": "nginx", "podUID": "pod-1"}]);
+    request["status"]["uses"] = json!([{"reviewUID": "other", "at": "2026-11-23T15:00:00Z", "pod": "nginx", "podUID": "pod-1"}]);
 }
 
 fn denies_it(request: &mut Value) {
@@ -29,10 +28,18 @@ fn re_creates_it(request: &mut Value) {
 #[tokio::test]
 async fn a_write_of_our_own_controllers_at_the_same_time_costs_nothing() {
     let world = World::granted();
-    world.api.next_fault(Method::PUT, "/ask/status", Effect::After(REQUEST.to_owned(), writes_a_phase));
+    world.api.next_fault(
+        Method::PUT,
+        "/ask/status",
+        Effect::After(REQUEST.to_owned(), writes_a_phase),
+    );
     assert!(world.exec("r1", |_| {}).await.allowed());
     assert_eq!(world.uses(), 1);
-    assert_eq!(world.api.get(REQUEST)["status"]["phase"], "Granted", "the other write stays");
+    assert_eq!(
+        world.api.get(REQUEST)["status"]["phase"],
+        "Granted",
+        "the other write stays"
+    );
 }
 
 #[rstest]
@@ -42,7 +49,11 @@ async fn a_write_of_our_own_controllers_at_the_same_time_costs_nothing() {
 #[tokio::test]
 async fn whoever_is_first_wins(#[case] change: fn(&mut Value), #[case] text: &str) {
     let world = World::granted();
-    world.api.next_fault(Method::PUT, "/ask/status", Effect::After(REQUEST.to_owned(), change));
+    world.api.next_fault(
+        Method::PUT,
+        "/ask/status",
+        Effect::After(REQUEST.to_owned(), change),
+    );
     let said = world.exec("r1", |_| {}).await;
     assert!(said.denial().contains(text), "{}", said.denial());
     assert!(world.uses() <= 1);
@@ -51,7 +62,11 @@ async fn whoever_is_first_wins(#[case] change: fn(&mut Value), #[case] text: &st
 #[tokio::test]
 async fn a_write_whose_answer_was_lost_is_found_again() {
     let world = World::granted();
-    world.api.next_fault(Method::PUT, "/ask/status", Effect::DoneButFails(StatusCode::GATEWAY_TIMEOUT));
+    world.api.next_fault(
+        Method::PUT,
+        "/ask/status",
+        Effect::DoneButFails(StatusCode::GATEWAY_TIMEOUT),
+    );
     assert!(world.exec("r1", |_| {}).await.allowed());
     assert_eq!(world.uses(), 1);
     assert!(!world.exec("r2", |_| {}).await.allowed());
@@ -60,9 +75,17 @@ async fn a_write_whose_answer_was_lost_is_found_again() {
 #[tokio::test]
 async fn a_write_whose_answer_was_lost_gives_way_to_a_denial_that_came_meanwhile() {
     let world = World::granted();
-    world.api.next_fault(Method::PUT, "/ask/status", Effect::DoneThenFails(StatusCode::GATEWAY_TIMEOUT, denies_it));
+    world.api.next_fault(
+        Method::PUT,
+        "/ask/status",
+        Effect::DoneThenFails(StatusCode::GATEWAY_TIMEOUT, denies_it),
+    );
     let said = world.exec("r1", |_| {}).await;
-    assert!(said.denial().contains("denied your request"), "{}", said.denial());
+    assert!(
+        said.denial().contains("denied your request"),
+        "{}",
+        said.denial()
+    );
     assert_eq!(world.uses(), 1);
 }
 
@@ -73,19 +96,34 @@ async fn a_write_whose_answer_was_lost_gives_way_to_a_denial_that_came_meanwhile
 #[tokio::test]
 async fn a_write_that_may_still_be_carried_out_is_not_sent_twice(#[case] code: StatusCode) {
     let world = World::granted();
-    world.api.next_fault(Method::PUT, "/ask/status", Effect::Fails(code));
+    world
+        .api
+        .next_fault(Method::PUT, "/ask/status", Effect::Fails(code));
     let said = world.exec("r1", |_| {}).await;
     assert!(said.denial().contains("(id r1)"), "{}", said.denial());
     assert!(said.denial().contains("may be lost"));
-    let puts = world.api.requests().iter().filter(|(method, _)| *method == Method::PUT).count();
+    let puts = world
+        .api
+        .requests()
+        .iter()
+        .filter(|(method, _)| *method == Method::PUT)
+        .count();
     assert_eq!(puts, 1);
 }
 
 #[tokio::test]
 async fn a_use_that_something_took_out_of_what_is_stored_is_no_use() {
     let world = World::granted();
-    world.api.next_fault(Method::PUT, "/ask/status", Effect::Forgets("uses"));
-    assert!(world.exec("r1", |_| {}).await.denial().contains("could not be recorded for certain"));
+    world
+        .api
+        .next_fault(Method::PUT, "/ask/status", Effect::Forgets("uses"));
+    assert!(
+        world
+            .exec("r1", |_| {})
+            .await
+            .denial()
+            .contains("could not be recorded for certain")
+    );
     assert_eq!(world.uses(), 0);
 }
 
@@ -93,9 +131,19 @@ async fn a_use_that_something_took_out_of_what_is_stored_is_no_use() {
 async fn endless_conflicts_end_in_a_denial() {
     let world = World::granted();
     for _ in 0..3 {
-        world.api.next_fault(Method::PUT, "/ask/status", Effect::After(REQUEST.to_owned(), writes_a_phase));
+        world.api.next_fault(
+            Method::PUT,
+            "/ask/status",
+            Effect::After(REQUEST.to_owned(), writes_a_phase),
+        );
     }
-    assert!(world.exec("r1", |_| {}).await.denial().contains("could not be recorded"));
+    assert!(
+        world
+            .exec("r1", |_| {})
+            .await
+            .denial()
+            .contains("could not be recorded")
+    );
     assert_eq!(world.uses(), 0);
 }
 
@@ -106,9 +154,18 @@ async fn endless_conflicts_end_in_a_denial() {
 #[tokio::test]
 async fn a_read_that_fails_denies_and_spends_nothing(#[case] path: &'static str) {
     let world = World::granted();
-    world.api.next_fault(Method::GET, path, Effect::Fails(StatusCode::INTERNAL_SERVER_ERROR));
+    world.api.next_fault(
+        Method::GET,
+        path,
+        Effect::Fails(StatusCode::INTERNAL_SERVER_ERROR),
+    );
     let said = world.exec("r1", |_| {}).await;
-    assert!(said.denial().contains("nothing was allowed or used up (id r1)"), "{}", said.denial());
+    assert!(
+        said.denial()
+            .contains("nothing was allowed or used up (id r1)"),
+        "{}",
+        said.denial()
+    );
     assert_eq!(world.uses(), 0);
     assert!(world.exec("r2", |_| {}).await.allowed());
 }
@@ -116,9 +173,17 @@ async fn a_read_that_fails_denies_and_spends_nothing(#[case] path: &'static str)
 #[tokio::test(start_paused = true)]
 async fn a_cluster_that_does_not_answer_denies_before_the_review_times_out() {
     let world = World::granted();
-    world.api.next_fault(Method::GET, "/pods/nginx", Effect::Hangs);
+    world
+        .api
+        .next_fault(Method::GET, "/pods/nginx", Effect::Hangs);
     let started = tokio::time::Instant::now();
-    assert!(world.exec("r1", |_| {}).await.denial().contains("it took too long"));
+    assert!(
+        world
+            .exec("r1", |_| {})
+            .await
+            .denial()
+            .contains("it took too long")
+    );
     assert!(started.elapsed() < std::time::Duration::from_secs(10));
     assert_eq!(world.uses(), 0);
 }
@@ -129,7 +194,11 @@ async fn no_spend_begins_when_its_answer_would_come_too_late() {
     let mut review = crate::world::recorded("exec-spdy");
     review["request"]["uid"] = json!("r1");
     let said = world.post("/validate?timeout=1s", review.to_string()).await;
-    assert!(said.denial().contains("not enough time"), "{}", said.denial());
+    assert!(
+        said.denial().contains("not enough time"),
+        "{}",
+        said.denial()
+    );
     assert_eq!(world.uses(), 0);
 }
 
@@ -140,7 +209,11 @@ async fn of_fifty_attempts_at_once_one_gets_through() {
         let world = &world;
         async move { world.exec(&format!("r{number}"), |_| {}).await.allowed() }
     });
-    let allowed = futures::future::join_all(attempts).await.into_iter().filter(|allowed| *allowed).count();
+    let allowed = futures::future::join_all(attempts)
+        .await
+        .into_iter()
+        .filter(|allowed| *allowed)
+        .count();
     assert_eq!(allowed, 1);
     assert_eq!(world.uses(), 1);
 }

@@ -1,4 +1,5 @@
-//! `--in-band-wait`: one plain `kubectl exec` that waits for its grant. Time is paused: it passes when all wait.
+//! `--in-band-wait`: one plain `kubectl exec` that waits for its grant. Time is paused: it passes
+//! when all wait.
 
 use std::time::Duration;
 
@@ -20,14 +21,19 @@ use crate::{
 const SOME_TIME: Duration = Duration::from_secs(5);
 
 fn waits() -> World {
-    World::new(Settings { in_band_wait: true, ..Settings::default() })
+    World::new(Settings {
+        in_band_wait: true,
+        ..Settings::default()
+    })
 }
 
 async fn exec(world: &World, uid: &str, change: impl FnOnce(&mut Value)) -> Said {
     let mut review = recorded("exec-websocket");
     review["request"]["uid"] = json!(uid);
     change(&mut review["request"]);
-    world.post("/validate?timeout=30s", review.to_string()).await
+    world
+        .post("/validate?timeout=30s", review.to_string())
+        .await
 }
 
 /// The path of the only request that is stored, once one is, and whoever waits knows.
@@ -38,8 +44,8 @@ async fn filed(world: &World) -> String {
     path
 }
 
-/// Paused time passes only where nothing else can happen: after this all that could be done was, and somebody waits for time
-/// or for the test.
+/// Paused time passes only where nothing else can happen: after this all that could be done was,
+/// and somebody waits for time or for the test.
 async fn until_all_wait() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
@@ -52,7 +58,10 @@ fn show(world: &World, path: &str) {
 fn answer(world: &World, path: &str, status: &str) {
     let object = answer_to(world, path, status);
     let name = object["metadata"]["name"].as_str().unwrap();
-    world.api.store(&format!("/apis/spreadgroup.com/v1/namespaces/default/accessgrants/{name}"), &object);
+    world.api.store(
+        &format!("/apis/spreadgroup.com/v1/namespaces/default/accessgrants/{name}"),
+        &object,
+    );
     show_answer(world, &object);
 }
 
@@ -87,9 +96,20 @@ async fn an_attempt_that_is_granted_in_time_is_let_through_once() {
     assert!(said.allowed());
     assert_eq!(said.body["response"]["auditAnnotations"]["waited"], "true");
     // Its time is people's, not ours.
-    let metrics = world.send(Request::get("/metrics").body(Body::empty()).unwrap()).await.body.to_string();
-    assert!(metrics.contains(r#"wait_duration_seconds_count{path=\"validate\",decision=\"granted\"} 1"#), "{metrics}");
-    assert!(!metrics.contains("review_duration_seconds_count"), "{metrics}");
+    let metrics = world
+        .send(Request::get("/metrics").body(Body::empty()).unwrap())
+        .await
+        .body
+        .to_string();
+    assert!(
+        metrics
+            .contains(r#"wait_duration_seconds_count{path=\"validate\",decision=\"granted\"} 1"#),
+        "{metrics}"
+    );
+    assert!(
+        !metrics.contains("review_duration_seconds_count"),
+        "{metrics}"
+    );
     let stored = world.api.get(&path);
     assert_eq!(stored["spec"]["userInfo"]["username"], "jane");
     assert_eq!(stored["spec"]["execOptions"]["command"], json!(["date"]));
@@ -97,8 +117,17 @@ async fn an_attempt_that_is_granted_in_time_is_let_through_once() {
     assert_eq!(stored["spec"].get("validFor"), None, "once");
     assert_eq!(stored["status"]["uses"].as_array().unwrap().len(), 1);
     show(&world, &path);
-    assert!(exec(&world, "r2", |_| {}).await.denial().contains("was for one use"));
-    assert_eq!(world.api.requests_stored().len(), 1, "what was used a moment ago is not asked for again");
+    assert!(
+        exec(&world, "r2", |_| {})
+            .await
+            .denial()
+            .contains("was for one use")
+    );
+    assert_eq!(
+        world.api.requests_stored().len(),
+        1,
+        "what was used a moment ago is not asked for again"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,7 +143,10 @@ async fn five_tries_file_one_request() {
     let name = path.rsplit('/').next().unwrap();
     for said in said {
         let text = said.denial();
-        assert!(text.contains(name) || text.starts_with("you have not asked"), "{text}");
+        assert!(
+            text.contains(name) || text.starts_with("you have not asked"),
+            "{text}"
+        );
     }
 }
 
@@ -128,9 +160,17 @@ async fn whoever_is_not_answered_in_time_learns_the_name_of_her_request() {
         path
     });
     let waited = began.elapsed();
-    assert!(Duration::from_secs(26) < waited && waited < Duration::from_secs(28), "{waited:?}");
+    assert!(
+        Duration::from_secs(26) < waited && waited < Duration::from_secs(28),
+        "{waited:?}"
+    );
     let name = path.rsplit('/').next().unwrap();
-    assert!(said.denial().starts_with(&format!("your request {name} waits for a grant")), "{}", said.denial());
+    assert!(
+        said.denial()
+            .starts_with(&format!("your request {name} waits for a grant")),
+        "{}",
+        said.denial()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,7 +183,12 @@ async fn the_same_attempt_over_spdy_is_answered_at_once() {
     });
     world.pass(i64::try_from(began.elapsed().as_secs()).unwrap() + 1);
     let began = Instant::now();
-    assert!(exec(&world, "spdy", |_| {}).await.denial().contains("waits for a grant"));
+    assert!(
+        exec(&world, "spdy", |_| {})
+            .await
+            .denial()
+            .contains("waits for a grant")
+    );
     assert_eq!(began.elapsed(), Duration::ZERO);
     assert_eq!(world.api.requests_stored().len(), 1);
 }
@@ -158,9 +203,19 @@ async fn a_denial_ends_the_wait() {
         advance(SOME_TIME).await;
         answer(&world, &path, "denied");
     });
-    assert!(said.denial().starts_with("amy denied your request"), "{}", said.denial());
+    assert!(
+        said.denial().starts_with("amy denied your request"),
+        "{}",
+        said.denial()
+    );
     assert!(began.elapsed() < SOME_TIME * 2);
-    assert!(exec(&world, "r2", |_| {}).await.denial().starts_with("amy denied"), "and nothing is asked for again");
+    assert!(
+        exec(&world, "r2", |_| {})
+            .await
+            .denial()
+            .starts_with("amy denied"),
+        "and nothing is asked for again"
+    );
     assert_eq!(world.api.requests_stored().len(), 1);
 }
 
@@ -176,8 +231,20 @@ async fn what_memory_promises_and_nobody_granted_lets_nobody_through() {
             until_all_wait().await;
         }
     });
-    assert!(said.denial().contains("waits for a grant"), "{}", said.denial());
-    assert_eq!(world.api.requests().iter().filter(|(method, _)| method == http::Method::PUT).count(), 0);
+    assert!(
+        said.denial().contains("waits for a grant"),
+        "{}",
+        said.denial()
+    );
+    assert_eq!(
+        world
+            .api
+            .requests()
+            .iter()
+            .filter(|(method, _)| method == http::Method::PUT)
+            .count(),
+        0
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,8 +258,15 @@ async fn whoever_hangs_up_is_not_let_through_later() {
     answer(&world, &path, "granted");
     advance(Duration::from_mins(1)).await;
     until_all_wait().await;
-    assert_eq!(world.api.get(&path)["status"]["uses"], Value::Null, "nobody was there to use it");
-    assert!(exec(&world, "r2", |_| {}).await.allowed(), "it is hers still");
+    assert_eq!(
+        world.api.get(&path)["status"]["uses"],
+        Value::Null,
+        "nobody was there to use it"
+    );
+    assert!(
+        exec(&world, "r2", |_| {}).await.allowed(),
+        "it is hers still"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,16 +275,25 @@ async fn whoever_may_not_see_the_pod_cannot_tell_whether_it_is_there() {
     blind.api.takes_all_rights_of("jane");
     let gone = waits();
     gone.api.remove(POD);
-    let (blind_said, gone_said) = (exec(&blind, "r1", |_| {}).await, exec(&gone, "r1", |_| {}).await);
+    let (blind_said, gone_said) = (
+        exec(&blind, "r1", |_| {}).await,
+        exec(&gone, "r1", |_| {}).await,
+    );
     assert_eq!(blind_said.body, gone_said.body);
-    assert!(blind_said.denial().starts_with("you have not asked for this yet"));
+    assert!(
+        blind_said
+            .denial()
+            .starts_with("you have not asked for this yet")
+    );
     assert!(blind.api.requests_stored().is_empty() && gone.api.requests_stored().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_person_takes_four_places_and_all_of_them_thirty_two() {
     let world = waits();
-    let users: Vec<String> = (0..9).flat_map(|user| vec![format!("user-{user}"); 5]).collect();
+    let users: Vec<String> = (0..9)
+        .flat_map(|user| vec![format!("user-{user}"); 5])
+        .collect();
     let began = Instant::now();
     let tries = users.iter().enumerate().map(|(n, user)| {
         let world = &world;
@@ -226,9 +309,15 @@ async fn one_person_takes_four_places_and_all_of_them_thirty_two() {
     });
     let at_once: Vec<bool> = join_all(tries).await;
     let fifths = at_once.iter().skip(4).step_by(5).take(8);
-    assert!(fifths.into_iter().all(|at_once| *at_once), "nobody has a fifth place");
+    assert!(
+        fifths.into_iter().all(|at_once| *at_once),
+        "nobody has a fifth place"
+    );
     assert_eq!(at_once.iter().filter(|at_once| !**at_once).count(), 32);
-    assert!(at_once[40..].iter().all(|at_once| *at_once), "a ninth person has none");
+    assert!(
+        at_once[40..].iter().all(|at_once| *at_once),
+        "a ninth person has none"
+    );
     let began = Instant::now();
     exec(&world, "again", |_| {}).await.denial();
     assert!(began.elapsed() > SOME_TIME, "the places are free again");
@@ -236,15 +325,25 @@ async fn one_person_takes_four_places_and_all_of_them_thirty_two() {
 
 #[tokio::test(start_paused = true)]
 async fn those_who_wait_take_no_place_from_those_who_answer() {
-    let world = World::new(Settings { in_band_wait: true, room: Some(Room::new(1, 1)), ..Settings::default() });
+    let world = World::new(Settings {
+        in_band_wait: true,
+        room: Some(Room::new(1, 1)),
+        ..Settings::default()
+    });
     let answering = async {
         filed(&world).await;
         let mut review = recorded("exec-websocket");
         review["request"]["userInfo"]["groups"] = json!(["system:masters"]);
-        world.post("/validate?timeout=10s", review.to_string()).await.allowed()
+        world
+            .post("/validate?timeout=10s", review.to_string())
+            .await
+            .allowed()
     };
     let (waited, answered) = tokio::join!(exec(&world, "r1", |_| {}), answering);
-    assert!(answered, "there is room for one review, and whoever waits does not have it");
+    assert!(
+        answered,
+        "there is room for one review, and whoever waits does not have it"
+    );
     waited.denial();
 }
 
@@ -255,9 +354,15 @@ async fn a_name_that_somebody_took_before_is_no_obstacle() {
         said = exec(&world, "r1", |_| {}) => panic!("answered: {}", said.body),
         path = filed(&world) => path,
     };
-    world.api.change(&path, |request| request["spec"]["userInfo"]["username"] = json!("mallory"));
+    world.api.change(&path, |request| {
+        request["spec"]["userInfo"]["username"] = json!("mallory")
+    });
     let (said, own) = tokio::join!(exec(&world, "r2", |_| {}), async {
-        let another = |api: &FakeApi| api.requests_stored().into_iter().find(|other| *other != path);
+        let another = |api: &FakeApi| {
+            api.requests_stored()
+                .into_iter()
+                .find(|other| *other != path)
+        };
         let own = world.api.until(another).await;
         show(&world, &own);
         answer(&world, &own, "granted");
@@ -270,22 +375,36 @@ async fn a_name_that_somebody_took_before_is_no_obstacle() {
 #[tokio::test(start_paused = true)]
 async fn where_nothing_can_be_filed_the_answer_comes_at_once_and_says_how_to_ask() {
     let world = waits();
-    world.api.next_fault(http::Method::POST, "/accessrequests", Effect::Fails(StatusCode::FORBIDDEN));
+    world.api.next_fault(
+        http::Method::POST,
+        "/accessrequests",
+        Effect::Fails(StatusCode::FORBIDDEN),
+    );
     let began = Instant::now();
-    assert!(exec(&world, "r1", |_| {}).await.denial().contains("kubectl request exec"));
+    assert!(
+        exec(&world, "r1", |_| {})
+            .await
+            .denial()
+            .contains("kubectl request exec")
+    );
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_account_and_a_debug_container_do_not_wait() {
     let world = waits();
-    let said =
-        exec(&world, "r1", |review| review["userInfo"]["username"] = json!("system:serviceaccount:ci:bot")).await;
+    let said = exec(&world, "r1", |review| {
+        review["userInfo"]["username"] = json!("system:serviceaccount:ci:bot")
+    })
+    .await;
     assert!(said.denial().starts_with("you have not asked"));
     assert!(world.api.requests_stored().is_empty());
     let mut review = recorded("ephemeral-debug");
     review["request"]["uid"] = json!("r2");
-    world.post("/validate?timeout=30s", review.to_string()).await.denial();
+    world
+        .post("/validate?timeout=30s", review.to_string())
+        .await
+        .denial();
     assert!(world.api.requests_stored().is_empty());
 }
 
@@ -301,7 +420,11 @@ async fn a_server_that_is_to_stop_ends_all_waits_and_begins_none() {
     assert!(said.denial().contains("waits for a grant"));
     assert!(began.elapsed() < SOME_TIME * 2);
     let began = Instant::now();
-    exec(&world, "r2", |review| review["object"]["command"] = json!(["id"])).await.denial();
+    exec(&world, "r2", |review| {
+        review["object"]["command"] = json!(["id"])
+    })
+    .await
+    .denial();
     assert_eq!(began.elapsed(), Duration::ZERO);
     assert_eq!(world.api.requests_stored().len(), 1);
 }
@@ -319,10 +442,17 @@ async fn whose_request_is_deleted_waits_no_longer_and_files_no_other_so_soon() {
         world.index.apply_request(Event::Delete(request));
         path
     });
-    assert!(said.denial().starts_with("you have not asked"), "{}", said.denial());
+    assert!(
+        said.denial().starts_with("you have not asked"),
+        "{}",
+        said.denial()
+    );
     assert!(began.elapsed() < SOME_TIME * 2);
     exec(&world, "spdy", |_| {}).await.denial();
-    assert!(world.api.requests_stored().is_empty(), "{path} was deleted on purpose");
+    assert!(
+        world.api.requests_stored().is_empty(),
+        "{path} was deleted on purpose"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -332,7 +462,11 @@ async fn for_whom_nothing_could_be_filed_the_cluster_is_not_asked_again_so_soon(
     exec(&world, "r1", |_| {}).await.denial();
     assert!(!world.api.requests().is_empty());
     for n in 0..10 {
-        exec(&world, "r2", |review| review["object"]["command"] = json!(["echo", n.to_string()])).await.denial();
+        exec(&world, "r2", |review| {
+            review["object"]["command"] = json!(["echo", n.to_string()])
+        })
+        .await
+        .denial();
     }
     assert!(world.api.requests().is_empty());
 }
@@ -345,7 +479,9 @@ async fn for_whom_nothing_could_be_filed_the_cluster_is_not_asked_again_so_soon(
 #[tokio::test(start_paused = true)]
 async fn what_can_never_be_granted_is_not_filed_and_the_cluster_not_asked(#[case] command: Value) {
     let world = waits();
-    exec(&world, "r1", |review| review["object"]["command"] = command).await.denial();
+    exec(&world, "r1", |review| review["object"]["command"] = command)
+        .await
+        .denial();
     assert!(world.api.requests().is_empty());
 }
 
@@ -356,7 +492,9 @@ async fn whoever_has_as_many_requests_open_as_she_may_files_no_more() {
         let mut request = request();
         request["metadata"]["name"] = json!(name);
         request["spec"]["execOptions"]["command"] = json!(["echo", name]);
-        world.index.apply_request(Event::Apply(serde_json::from_value(request).unwrap()));
+        world
+            .index
+            .apply_request(Event::Apply(serde_json::from_value(request).unwrap()));
     }
     exec(&world, "r1", |_| {}).await.denial();
     assert!(world.api.requests().is_empty());
@@ -377,12 +515,24 @@ async fn with_little_time_nobody_waits() {
 #[tokio::test]
 async fn only_the_servers_own_account_files_for_whom_it_names_and_only_where_attempts_wait() {
     let own = "system:serviceaccount:kube-request-access:kube-request-access";
-    for (in_band_wait, filer, taken) in [(true, own, true), (false, own, false), (true, "bob", false)] {
-        let world = World::new(Settings { in_band_wait, ..Settings::default() });
+    for (in_band_wait, filer, taken) in
+        [(true, own, true), (false, own, false), (true, "bob", false)]
+    {
+        let world = World::new(Settings {
+            in_band_wait,
+            ..Settings::default()
+        });
         let mut review = recorded("accessrequest-create");
-        review["request"]["userInfo"] = json!({"username": filer, "groups": ["system:authenticated"]});
-        review["request"]["object"]["spec"]["userInfo"] = json!({"username": "jane", "groups": ["dev"]});
+        review["request"]["userInfo"] =
+            json!({"username": filer, "groups": ["system:authenticated"]});
+        review["request"]["object"]["spec"]["userInfo"] =
+            json!({"username": "jane", "groups": ["dev"]});
         let said = world.post("/mutate?timeout=10s", review.to_string()).await;
-        assert_eq!(said.allowed(), taken, "{in_band_wait} {filer}: {}", said.body);
+        assert_eq!(
+            said.allowed(),
+            taken,
+            "{in_band_wait} {filer}: {}",
+            said.body
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Audit and validation webhooks, over TLS that the original's receivers use: a self-signed certificate with CA:TRUE,
-//! as `openssl req -x509` makes it.
+//! Audit and validation webhooks, over TLS that the original's receivers use: a self-signed
+//! certificate with CA:TRUE, as `openssl req -x509` makes it.
 
 use std::{
     path::PathBuf,
@@ -44,7 +44,11 @@ struct Receiver {
     answer: Arc<Mutex<(StatusCode, Value)>>,
 }
 
-type Shared = (Arc<Mutex<Vec<(String, Value)>>>, Arc<Mutex<(StatusCode, Value)>>, Arc<Hold>);
+type Shared = (
+    Arc<Mutex<Vec<(String, Value)>>>,
+    Arc<Mutex<(StatusCode, Value)>>,
+    Arc<Hold>,
+);
 
 /// Answers about denials may be held back.
 struct Hold {
@@ -78,7 +82,13 @@ fn write(dir: &TempDir, name: &str, content: &str) -> PathBuf {
 
 /// A certificate for these names, self-signed and CA:TRUE, and its key.
 fn self_signed(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
-    let mut params = CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()).unwrap();
+    let mut params = CertificateParams::new(
+        names
+            .iter()
+            .map(|&name| name.to_owned())
+            .collect::<Vec<_>>(),
+    )
+    .unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     change(&mut params);
     let key = KeyPair::generate().unwrap();
@@ -93,22 +103,54 @@ impl Receiver {
 
     async fn start_with(certificate: &str, key: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (cert_file, key_file) = (write(&dir, "tls.crt", certificate), write(&dir, "tls.key", key));
-        let tls = Arc::new(Tls::load(cert_file, key_file, None, Arc::new(ring::default_provider())).unwrap());
-        let listener = serve::listen(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
+        let (cert_file, key_file) = (
+            write(&dir, "tls.crt", certificate),
+            write(&dir, "tls.key", key),
+        );
+        let tls = Arc::new(
+            Tls::load(
+                cert_file,
+                key_file,
+                None,
+                Arc::new(ring::default_provider()),
+            )
+            .unwrap(),
+        );
+        let listener = serve::listen(&["127.0.0.1:0".parse().unwrap()])
+            .await
+            .unwrap();
         let url = format!("https://{}/hook?team=sre", listener.local_addr().unwrap());
-        let (got, answer) = (Arc::default(), Arc::new(Mutex::new((StatusCode::OK, json!({"status": "valid"})))));
-        let hold = Arc::new(Hold { denials: AtomicBool::new(false), held: Semaphore::new(0) });
+        let (got, answer) = (
+            Arc::default(),
+            Arc::new(Mutex::new((StatusCode::OK, json!({"status": "valid"})))),
+        );
+        let hold = Arc::new(Hold {
+            denials: AtomicBool::new(false),
+            held: Semaphore::new(0),
+        });
         let shared: Shared = (Arc::clone(&got), Arc::clone(&answer), Arc::clone(&hold));
-        let router = Router::new().route("/hook", post(receive)).with_state(shared);
+        let router = Router::new()
+            .route("/hook", post(receive))
+            .with_state(shared);
         tokio::spawn(serve::serve(listener, tls, router, std::future::pending()));
-        Self { hold, url, dir, got, answer }
+        Self {
+            hold,
+            url,
+            dir,
+            got,
+            answer,
+        }
     }
 
     /// The webhook as the server is told of it, trusting this certificate.
     fn webhook_trusting(&self, certificate: &str) -> Webhook {
         let bundle = write(&self.dir, "bundle.crt", certificate);
-        Webhook::new(self.url.parse().unwrap(), Some(bundle), Arc::new(ring::default_provider())).unwrap()
+        Webhook::new(
+            self.url.parse().unwrap(),
+            Some(bundle),
+            Arc::new(ring::default_provider()),
+        )
+        .unwrap()
     }
 
     fn webhook(&self) -> Webhook {
@@ -125,8 +167,17 @@ impl Receiver {
 }
 
 fn audited(receiver: &Receiver) -> World {
-    let extensions = Extensions { audit: Some(receiver.webhook()), ..Extensions::default() };
-    World::granted_with(Settings { extensions, ..Settings::default() }, |_| {})
+    let extensions = Extensions {
+        audit: Some(receiver.webhook()),
+        ..Extensions::default()
+    };
+    World::granted_with(
+        Settings {
+            extensions,
+            ..Settings::default()
+        },
+        |_| {},
+    )
 }
 
 #[tokio::test]
@@ -135,11 +186,20 @@ async fn every_attempt_is_told_once_before_it_is_spent() {
     let world = audited(&receiver);
     assert!(world.exec("r1", |_| {}).await.allowed());
     let got = receiver.got();
-    let [(query, body)] = got.as_slice() else { panic!("{got:?}") };
+    let [(query, body)] = got.as_slice() else {
+        panic!("{got:?}")
+    };
     assert_eq!(query, "team=sre&type=audit-exec");
     assert_eq!(body["request"]["uid"], "r1");
-    assert_eq!(body["request"]["object"], recorded("exec-websocket")["request"]["object"], "as it came");
-    assert_eq!((&body["isAllowed"], &body["isAdmin"]), (&json!(true), &json!(false)));
+    assert_eq!(
+        body["request"]["object"],
+        recorded("exec-websocket")["request"]["object"],
+        "as it came"
+    );
+    assert_eq!(
+        (&body["isAllowed"], &body["isAdmin"]),
+        (&json!(true), &json!(false))
+    );
     assert_eq!(body["execOptions"]["command"], json!(["date"]));
 
     world.exec("r2", |_| {}).await;
@@ -156,9 +216,9 @@ async fn an_audit_that_fails_denies_and_spends_nothing(#[case] status: StatusCod
     let world = audited(&receiver);
     receiver.will_answer(status, Value::Null);
     let said = world.exec("r1", |_| {}).await;
-    assert!(
-        said.denial().contains("the audit or validation webhook failed, so nothing was allowed or used up (id r1)")
-    );
+    assert!(said.denial().contains(
+        "the audit or validation webhook failed, so nothing was allowed or used up (id r1)"
+    ));
     assert_eq!(world.uses(), 0);
     receiver.will_answer(StatusCode::OK, Value::Null);
     assert!(world.exec("r2", |_| {}).await.allowed());
@@ -172,9 +232,19 @@ async fn an_audit_that_cannot_be_reached_denies_the_always_allowed_too() {
         Some(receiver.dir.path().join("tls.crt")),
         Arc::new(ring::default_provider()),
     );
-    let extensions = Extensions { audit: Some(webhook.unwrap()), ..Extensions::default() };
-    let world = World::new(Settings { extensions, ..Settings::default() });
-    let said = world.exec("r1", |request| request["userInfo"]["groups"] = json!(["system:masters"])).await;
+    let extensions = Extensions {
+        audit: Some(webhook.unwrap()),
+        ..Extensions::default()
+    };
+    let world = World::new(Settings {
+        extensions,
+        ..Settings::default()
+    });
+    let said = world
+        .exec("r1", |request| {
+            request["userInfo"]["groups"] = json!(["system:masters"])
+        })
+        .await;
     assert!(said.denial().contains("webhook failed"));
 }
 
@@ -185,7 +255,12 @@ async fn an_audit_that_fails_stops_nobody_in_observe_mode() {
     receiver.will_answer(StatusCode::INTERNAL_SERVER_ERROR, Value::Null);
     let mut review = recorded("exec-websocket");
     review["request"]["object"]["command"] = json!(["id"]);
-    assert!(world.post("/observe?timeout=2s", review.to_string()).await.allowed());
+    assert!(
+        world
+            .post("/observe?timeout=2s", review.to_string())
+            .await
+            .allowed()
+    );
     // It is told in the background.
     let mut told = Vec::new();
     while told.is_empty() {
@@ -207,7 +282,11 @@ async fn a_spend_that_is_lost_after_the_intent_is_told_as_denied() {
         }),
     );
     assert!(!world.exec("r1", |_| {}).await.allowed());
-    let told: Vec<Value> = receiver.got().into_iter().map(|(_, body)| body["isAllowed"].clone()).collect();
+    let told: Vec<Value> = receiver
+        .got()
+        .into_iter()
+        .map(|(_, body)| body["isAllowed"].clone())
+        .collect();
     assert_eq!(told, [json!(true), json!(false)]);
 }
 
@@ -215,19 +294,40 @@ async fn a_spend_that_is_lost_after_the_intent_is_told_as_denied() {
 async fn a_renewed_leaf_of_the_bundles_authority_is_believed_and_another_is_not() {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = rcgen::CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let authority =
+        rcgen::CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     for _renewal in 0..2 {
         let key = KeyPair::generate().unwrap();
-        let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+        let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()])
+            .unwrap()
+            .signed_by(&key, &authority)
+            .unwrap();
         let receiver = Receiver::start_with(&leaf.pem(), &key.serialize_pem()).await;
-        let extensions =
-            Extensions { audit: Some(receiver.webhook_trusting(&authority.pem())), ..Extensions::default() };
-        let world = World::granted_with(Settings { extensions, ..Settings::default() }, |_| {});
+        let extensions = Extensions {
+            audit: Some(receiver.webhook_trusting(&authority.pem())),
+            ..Extensions::default()
+        };
+        let world = World::granted_with(
+            Settings {
+                extensions,
+                ..Settings::default()
+            },
+            |_| {},
+        );
         assert!(world.exec("r1", |_| {}).await.allowed());
     }
     let receiver = Receiver::start().await;
-    let extensions = Extensions { audit: Some(receiver.webhook_trusting(&authority.pem())), ..Extensions::default() };
-    let world = World::granted_with(Settings { extensions, ..Settings::default() }, |_| {});
+    let extensions = Extensions {
+        audit: Some(receiver.webhook_trusting(&authority.pem())),
+        ..Extensions::default()
+    };
+    let world = World::granted_with(
+        Settings {
+            extensions,
+            ..Settings::default()
+        },
+        |_| {},
+    );
     assert!(!world.exec("r1", |_| {}).await.allowed());
     assert!(receiver.got().is_empty());
 }
@@ -255,12 +355,19 @@ async fn a_bundle_that_is_swapped_counts_after_it_is_read_again() {
     let webhook = receiver.webhook_trusting(&other);
     let deadline = || tokio::time::Instant::now() + std::time::Duration::from_secs(5);
     assert!(webhook.post("x", &json!({}), deadline()).await.is_err());
-    write(&receiver.dir, "bundle.crt", &std::fs::read_to_string(receiver.dir.path().join("tls.crt")).unwrap());
+    write(
+        &receiver.dir,
+        "bundle.crt",
+        &std::fs::read_to_string(receiver.dir.path().join("tls.crt")).unwrap(),
+    );
     webhook.reload().unwrap();
     assert!(webhook.post("x", &json!({}), deadline()).await.is_ok());
     write(&receiver.dir, "bundle.crt", "nothing");
     assert!(webhook.reload().is_err());
-    assert!(webhook.post("x", &json!({}), deadline()).await.is_ok(), "what was in use stays in use");
+    assert!(
+        webhook.post("x", &json!({}), deadline()).await.is_ok(),
+        "what was in use stays in use"
+    );
 }
 
 // M3
@@ -273,14 +380,21 @@ async fn a_flood_of_denials_has_two_posts_at_once_and_what_is_granted_is_let_in_
     let denied = |n: usize, user: &'static str| {
         let world = Arc::clone(&world);
         tokio::spawn(async move {
-            world.exec(&format!("flood-{n}"), |request| request["userInfo"] = json!({"username": user})).await
+            world
+                .exec(&format!("flood-{n}"), |request| {
+                    request["userInfo"] = json!({"username": user})
+                })
+                .await
         })
     };
     let flood: Vec<_> = (0..60).map(|n| denied(n, "mallory")).collect();
     while receiver.got.lock().unwrap().len() < 2 {
         tokio::task::yield_now().await;
     }
-    assert!(world.exec("r1", |_| {}).await.allowed(), "the receiver still holds the flood");
+    assert!(
+        world.exec("r1", |_| {}).await.allowed(),
+        "the receiver still holds the flood"
+    );
     assert_eq!(receiver.got().len(), 3, "two of mallory's, and jane's");
     // What is neither posted nor written is counted, as both.
     for number in 0..10 {
@@ -288,8 +402,17 @@ async fn a_flood_of_denials_has_two_posts_at_once_and_what_is_granted_is_let_in_
     }
     world.limits.tell("2026-11-23T15:00:00Z".parse().unwrap());
     let lines = log.audit();
-    let left_out = lines.iter().find(|line| line["decision"] == "left-out").unwrap();
-    assert!(left_out["kinds"].as_str().unwrap().contains("audit-webhook-not-told="), "{left_out}");
+    let left_out = lines
+        .iter()
+        .find(|line| line["decision"] == "left-out")
+        .unwrap();
+    assert!(
+        left_out["kinds"]
+            .as_str()
+            .unwrap()
+            .contains("audit-webhook-not-told="),
+        "{left_out}"
+    );
     // Others' denials have turns too.
     let other = denied(60, "eve");
     while receiver.got().is_empty() {
@@ -313,21 +436,40 @@ fn filing() -> Value {
 }
 
 fn validated(receiver: &Receiver) -> World {
-    let extensions =
-        Extensions { audit: Some(receiver.webhook()), validation: Some(receiver.webhook()), ..Extensions::default() };
-    World::new(Settings { extensions, ..Settings::default() })
+    let extensions = Extensions {
+        audit: Some(receiver.webhook()),
+        validation: Some(receiver.webhook()),
+        ..Extensions::default()
+    };
+    World::new(Settings {
+        extensions,
+        ..Settings::default()
+    })
 }
 
 #[tokio::test]
 async fn a_new_request_is_validated_and_then_told() {
     let receiver = Receiver::start().await;
     let world = validated(&receiver);
-    assert!(world.post("/validate", filing().to_string()).await.allowed());
+    assert!(
+        world
+            .post("/validate", filing().to_string())
+            .await
+            .allowed()
+    );
     let got = receiver.got();
-    let [(validation, asked), (audit, told)] = got.as_slice() else { panic!("{got:?}") };
-    assert_eq!((validation.as_str(), audit.as_str()), ("team=sre", "team=sre&type=audit-created"));
+    let [(validation, asked), (audit, told)] = got.as_slice() else {
+        panic!("{got:?}")
+    };
+    assert_eq!(
+        (validation.as_str(), audit.as_str()),
+        ("team=sre", "team=sre&type=audit-created")
+    );
     assert_eq!(asked["Request"]["uid"], told["request"]["uid"]);
-    assert_eq!(asked["AccessRequest"]["spec"]["execOptions"]["command"], json!(["date"]));
+    assert_eq!(
+        asked["AccessRequest"]["spec"]["execOptions"]["command"],
+        json!(["date"])
+    );
     assert_eq!(asked["AccessRequest"], told["accessRequest"]);
 }
 
@@ -335,8 +477,14 @@ async fn a_new_request_is_validated_and_then_told() {
 async fn an_invalid_request_is_refused_with_the_webhooks_words() {
     let receiver = Receiver::start().await;
     let world = validated(&receiver);
-    receiver.will_answer(StatusCode::OK, json!({"status": "invalid", "message": "no ticket"}));
-    assert_eq!(world.post("/validate", filing().to_string()).await.denial(), "the request is not valid: no ticket");
+    receiver.will_answer(
+        StatusCode::OK,
+        json!({"status": "invalid", "message": "no ticket"}),
+    );
+    assert_eq!(
+        world.post("/validate", filing().to_string()).await.denial(),
+        "the request is not valid: no ticket"
+    );
 }
 
 #[rstest]
@@ -345,11 +493,20 @@ async fn an_invalid_request_is_refused_with_the_webhooks_words() {
 #[case::not_json(StatusCode::OK, Value::Null)]
 #[case::failed(StatusCode::BAD_GATEWAY, json!({"status": "valid"}))]
 #[tokio::test]
-async fn a_validation_that_says_nothing_clear_refuses(#[case] status: StatusCode, #[case] body: Value) {
+async fn a_validation_that_says_nothing_clear_refuses(
+    #[case] status: StatusCode,
+    #[case] body: Value,
+) {
     let receiver = Receiver::start().await;
     let world = validated(&receiver);
     receiver.will_answer(status, body);
-    assert!(world.post("/validate", filing().to_string()).await.denial().contains("webhook failed"));
+    assert!(
+        world
+            .post("/validate", filing().to_string())
+            .await
+            .denial()
+            .contains("webhook failed")
+    );
 }
 
 // C19
@@ -368,7 +525,8 @@ async fn a_notice_goes_over_tls_too_and_any_2xx_takes_it() {
     let receiver = Receiver::start().await;
     let webhook = receiver.webhook();
     let deliver = || {
-        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        let headers =
+            HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
         webhook.deliver(headers, Bytes::from_static(b"{}"), Duration::from_mins(1))
     };
     receiver.will_answer(StatusCode::CREATED, Value::Null);
@@ -377,7 +535,10 @@ async fn a_notice_goes_over_tls_too_and_any_2xx_takes_it() {
     receiver.will_answer(StatusCode::BAD_REQUEST, Value::Null);
     deliver().await.unwrap_err();
     let (other, _key) = self_signed(&["127.0.0.1"], |_| {});
-    let error = receiver.webhook_trusting(&other).deliver(HeaderMap::new(), Bytes::new(), Duration::from_mins(1)).await;
+    let error = receiver
+        .webhook_trusting(&other)
+        .deliver(HeaderMap::new(), Bytes::new(), Duration::from_mins(1))
+        .await;
     assert!(matches!(error, Err(WebhookError::Post { .. })), "{error:?}");
 }
 
@@ -388,9 +549,20 @@ async fn an_attempt_is_told_with_its_request_its_grants_and_who_approved_it() {
     let world = audited(&receiver);
     assert!(world.exec("r1", |_| {}).await.allowed());
     world.exec("r2", |_| {}).await.denial();
-    world.exec("r3", |review| review["userInfo"]["groups"] = json!(["system:masters"])).await;
-    world.exec("r4", |review| review["object"]["unknown"] = json!(true)).await.denial();
-    let told: Vec<Value> = receiver.got().into_iter().map(|(_, body)| body["basis"].clone()).collect();
+    world
+        .exec("r3", |review| {
+            review["userInfo"]["groups"] = json!(["system:masters"])
+        })
+        .await;
+    world
+        .exec("r4", |review| review["object"]["unknown"] = json!(true))
+        .await
+        .denial();
+    let told: Vec<Value> = receiver
+        .got()
+        .into_iter()
+        .map(|(_, body)| body["basis"].clone())
+        .collect();
     let ask = json!({"namespace": "default", "name": "ask", "uid": "ask-1"});
     let grants = json!([{"namespace": "default", "name": "grant-ask", "uid": "grant-1"}]);
     let nobody = |decision: &str| json!({"decision": decision, "grants": [], "approvers": [], "policies": [], "emergency": false});
@@ -399,14 +571,32 @@ async fn an_attempt_is_told_with_its_request_its_grants_and_who_approved_it() {
     let granted = json!({
         "decision": "granted", "accessRequest": ask, "grants": grants, "approvers": ["amy"], "policies": [], "emergency": false,
     });
-    assert_eq!(told, [granted, near, nobody("always-allowed"), nobody("denied-unclear")]);
+    assert_eq!(
+        told,
+        [
+            granted,
+            near,
+            nobody("always-allowed"),
+            nobody("denied-unclear")
+        ]
+    );
 }
 
 /// A world whose receiver is told of deletions and of all answers.
 fn told_of_all(receiver: &Receiver) -> World {
     let types = AuditType::value_variants().to_vec();
-    let extensions = Extensions { audit: Some(receiver.webhook()), types, ..Extensions::default() };
-    World::granted_with(Settings { extensions, ..Settings::default() }, |_| {})
+    let extensions = Extensions {
+        audit: Some(receiver.webhook()),
+        types,
+        ..Extensions::default()
+    };
+    World::granted_with(
+        Settings {
+            extensions,
+            ..Settings::default()
+        },
+        |_| {},
+    )
 }
 
 fn deletion(plural: &str, kind: &str, object: &Value, user: &str) -> Value {
@@ -426,19 +616,39 @@ async fn deletions_are_told_where_asked_for_and_fail_with_the_webhook() {
     let (request, grant) = (world.api.get(REQUEST), world.api.get(GRANT));
     let revoke = deletion("accessgrants", "AccessGrant", &grant, "jane").to_string();
     let delete = deletion("accessrequests", "AccessRequest", &request, "jane").to_string();
-    assert!(world.post("/validate?timeout=10s", revoke.clone()).await.allowed());
-    assert!(world.post("/validate?timeout=10s", delete.clone()).await.allowed());
+    assert!(
+        world
+            .post("/validate?timeout=10s", revoke.clone())
+            .await
+            .allowed()
+    );
+    assert!(
+        world
+            .post("/validate?timeout=10s", delete.clone())
+            .await
+            .allowed()
+    );
     let got = receiver.got();
-    let types: Vec<&str> = got.iter().filter_map(|(query, _)| query.split("type=").nth(1)).collect();
+    let types: Vec<&str> = got
+        .iter()
+        .filter_map(|(query, _)| query.split("type=").nth(1))
+        .collect();
     assert_eq!(types, ["audit-revoked", "audit-deleted"]);
     let ask = json!({"namespace": "default", "name": "ask", "uid": "ask-1"});
-    assert!(got.iter().all(|(_, body)| body["accessRequest"] == ask), "{got:?}");
+    assert!(
+        got.iter().all(|(_, body)| body["accessRequest"] == ask),
+        "{got:?}"
+    );
     assert_eq!(got[1].1["request"]["oldObject"], request);
 
     receiver.will_answer(StatusCode::BAD_REQUEST, json!({}));
     for body in [&revoke, &delete] {
         let said = world.post("/validate?timeout=10s", body.clone()).await;
-        assert!(said.denial().contains("webhook failed"), "{}", said.denial());
+        assert!(
+            said.denial().contains("webhook failed"),
+            "{}",
+            said.denial()
+        );
     }
     // A namespace must end, whatever the receiver says.
     let controller = "system:serviceaccount:kube-system:namespace-controller";
@@ -452,7 +662,13 @@ async fn deletions_are_told_to_nobody_who_did_not_ask() {
     let receiver = Receiver::start().await;
     let world = audited(&receiver);
     receiver.will_answer(StatusCode::BAD_REQUEST, json!({}));
-    let delete = deletion("accessrequests", "AccessRequest", &world.api.get(REQUEST), "jane").to_string();
+    let delete = deletion(
+        "accessrequests",
+        "AccessRequest",
+        &world.api.get(REQUEST),
+        "jane",
+    )
+    .to_string();
     assert!(world.post("/validate?timeout=10s", delete).await.allowed());
     assert!(receiver.got().is_empty());
 }

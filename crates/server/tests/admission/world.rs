@@ -1,5 +1,5 @@
-//! A server on a fake cluster: namespace `default` with a pod `nginx`, a request of jane's for `date` in it, and amy's
-//! grant. Tests change one thing and look what the door says.
+//! A server on a fake cluster: namespace `default` with a pod `nginx`, a request of jane's for
+//! `date` in it, and amy's grant. Tests change one thing and look what the door says.
 
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -117,8 +117,9 @@ impl Said {
     }
 }
 
-/// Has a subscriber for all threads, before anything is logged. `tracing` remembers of each line, for all threads at
-/// once, whether anybody listens; without this the first thread without a subscriber could take it from the others.
+/// Has a subscriber for all threads, before anything is logged. `tracing` remembers of each line,
+/// for all threads at once, whether anybody listens; without this the first thread without a
+/// subscriber could take it from the others.
 pub(crate) fn listen_to_every_line() {
     static LISTENING: LazyLock<()> = LazyLock::new(|| {
         tracing::subscriber::set_global_default(tracing_subscriber::registry()).unwrap();
@@ -145,13 +146,22 @@ impl World {
         let policies = Arc::new(PolicyStore::new(Arc::clone(&sealer)));
         let clock = Arc::new(Mutex::new(START.parse::<Timestamp>().unwrap()));
         let hand = Arc::clone(&clock);
-        let rules = Arc::new(rules(settings.allow_interactive, settings.prefix, settings.approvers));
+        let rules = Arc::new(rules(
+            settings.allow_interactive,
+            settings.prefix,
+            settings.approvers,
+        ));
         let clock_of: Clock = Arc::new(move || *hand.lock().unwrap());
         let (ready, is_ready) = watch::channel(true);
         let context = || context(&api, &rules, &policies, &clock_of, &sealer);
         let notices = settings.notices.map(|webhook| notices(webhook, &api));
-        let controllers = Arc::new(controllers::Context { notices, ..context() });
-        let waiting = settings.in_band_wait.then(|| waiting(context(), is_ready.clone()));
+        let controllers = Arc::new(controllers::Context {
+            notices,
+            ..context()
+        });
+        let waiting = settings
+            .in_band_wait
+            .then(|| waiting(context(), is_ready.clone()));
         let mutators = mutators(&api);
         let limits = Arc::<Limits>::default();
         let (observations, seen) = Observations::new();
@@ -163,8 +173,14 @@ impl World {
             extensions: Arc::new(settings.extensions),
             settings: Arc::clone(&rules),
             policies: Arc::clone(&policies),
-            always_allowed: Listed { users: vec![], groups: vec!["system:masters".to_owned()] },
-            policy_owners: Listed { users: vec!["argocd".to_owned()], groups: vec![OWNERS.to_owned()] },
+            always_allowed: Listed {
+                users: vec![],
+                groups: vec!["system:masters".to_owned()],
+            },
+            policy_owners: Listed {
+                users: vec!["argocd".to_owned()],
+                groups: vec![OWNERS.to_owned()],
+            },
             max_open_requests: 2,
             max_kept_requests: 100,
             arrivals: Arrivals::default(),
@@ -180,10 +196,23 @@ impl World {
         let mut service = Service::new(Arc::new(admission), is_ready, Metrics::new());
         service.observing = settings.observing.unwrap_or_else(Room::observing);
         service.room = settings.room.unwrap_or_else(Room::deciding);
-        let router = service.believing(settings.authentication.unwrap_or_else(Authentication::open)).router();
+        let router = service
+            .believing(settings.authentication.unwrap_or_else(Authentication::open))
+            .router();
         let seen = Mutex::new(Some(seen));
         api.store(POD, &pod("pod-1"));
-        Self { api, index, policies, mutators, router, clock, controllers, seen, ready, limits }
+        Self {
+            api,
+            index,
+            policies,
+            mutators,
+            router,
+            clock,
+            controllers,
+            seen,
+            ready,
+            limits,
+        }
     }
 
     /// Stores a policy as it was admitted, and shows it to the watch.
@@ -197,13 +226,18 @@ impl World {
     /// Stores a policy past the server, and shows it to the watch.
     pub(crate) fn plant_policy(&self, policy: &Value) {
         self.store_policy(policy);
-        self.policies.apply(Event::Apply(serde_json::from_value(policy.clone()).unwrap()));
+        self.policies.apply(Event::Apply(
+            serde_json::from_value(policy.clone()).unwrap(),
+        ));
     }
 
     /// Stores a policy that the watch has not shown yet.
     pub(crate) fn store_policy(&self, policy: &Value) {
         let name = policy["metadata"]["name"].as_str().unwrap();
-        self.api.store(&format!("/apis/spreadgroup.com/v1/accesspolicies/{name}"), policy);
+        self.api.store(
+            &format!("/apis/spreadgroup.com/v1/accesspolicies/{name}"),
+            policy,
+        );
     }
 
     /// A world in which jane may run `date` once.
@@ -224,19 +258,25 @@ impl World {
     pub(crate) fn put_request(&self, request: &Value) {
         self.plant_request(&with_seal(
             request,
-            self.controllers.sealer.seal_request(&decode(request), START.parse().unwrap()),
+            self.controllers
+                .sealer
+                .seal_request(&decode(request), START.parse().unwrap()),
         ));
     }
 
     /// Stores a request past the server, and shows it to the watch.
     pub(crate) fn plant_request(&self, request: &Value) {
         self.api.store(REQUEST, request);
-        self.index.apply_request(Event::Apply(decode::<AccessRequest>(request)));
+        self.index
+            .apply_request(Event::Apply(decode::<AccessRequest>(request)));
     }
 
     /// Shows the watch what is stored of the request now.
     pub(crate) fn catch_up(&self) {
-        self.index.apply_request(Event::Apply(decode::<AccessRequest>(&self.api.get(REQUEST))));
+        self.index
+            .apply_request(Event::Apply(decode::<AccessRequest>(
+                &self.api.get(REQUEST),
+            )));
     }
 
     /// Lets the controller look at the request, and shows the watch what it wrote.
@@ -248,12 +288,15 @@ impl World {
     /// Lets the controller look at the request.
     pub(crate) async fn try_to_reconcile(&self) -> Result<(), ReconcileError> {
         let meta = serde_json::from_value(self.api.get(REQUEST)).unwrap();
-        controllers::status::reconcile(Arc::new(meta), Arc::clone(&self.controllers)).await.map(|_action| ())
+        controllers::status::reconcile(Arc::new(meta), Arc::clone(&self.controllers))
+            .await
+            .map(|_action| ())
     }
 
     pub(crate) fn put_grant(&self, grant: &Value) {
         self.api.store(GRANT, grant);
-        self.index.apply_grant(Event::Apply(decode::<AccessGrant>(grant)));
+        self.index
+            .apply_grant(Event::Apply(decode::<AccessGrant>(grant)));
     }
 
     /// The server is told to stop.
@@ -263,7 +306,9 @@ impl World {
 
     pub(crate) fn pass(&self, seconds: i64) {
         let mut clock = self.clock.lock().unwrap();
-        *clock = clock.checked_add(SignedDuration::from_secs(seconds)).unwrap();
+        *clock = clock
+            .checked_add(SignedDuration::from_secs(seconds))
+            .unwrap();
     }
 
     /// jane runs a command in the pod.
@@ -289,14 +334,18 @@ impl World {
         let status = response.status();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         let text = || json!(String::from_utf8_lossy(&bytes));
-        Said { status, body: serde_json::from_slice(&bytes).unwrap_or_else(|_not_json| text()) }
+        Said {
+            status,
+            body: serde_json::from_slice(&bytes).unwrap_or_else(|_not_json| text()),
+        }
     }
 
     /// Waits until the answers to all uses are written down, which happens in the background.
     pub(crate) async fn until_answered(&self) {
         let is_answered = || {
             let uses = self.api.get(REQUEST)["status"]["uses"].take();
-            uses.as_array().is_some_and(|uses| uses.iter().all(|one| one["outcome"] == "Answered"))
+            uses.as_array()
+                .is_some_and(|uses| uses.iter().all(|one| one["outcome"] == "Answered"))
         };
         for _ in 0..10_000 {
             if is_answered() {
@@ -304,12 +353,18 @@ impl World {
             }
             tokio::task::yield_now().await;
         }
-        assert!(is_answered(), "nobody wrote that it was answered: {}", self.api.get(REQUEST)["status"]);
+        assert!(
+            is_answered(),
+            "nobody wrote that it was answered: {}",
+            self.api.get(REQUEST)["status"]
+        );
     }
 
     /// How many uses stand in the stored request.
     pub(crate) fn uses(&self) -> usize {
-        self.api.get(REQUEST)["status"]["uses"].as_array().map_or(0, Vec::len)
+        self.api.get(REQUEST)["status"]["uses"]
+            .as_array()
+            .map_or(0, Vec::len)
     }
 }
 
@@ -323,7 +378,10 @@ fn mutators(api: &FakeApi) -> Arc<Mutators> {
 }
 
 fn notices(webhook: Webhook, api: &FakeApi) -> Notices {
-    let about = About { cluster: "prod".to_owned(), template: None };
+    let about = About {
+        cluster: "prod".to_owned(),
+        template: None,
+    };
     Notices::start(&Arc::new(webhook), about, &api.client(), Metrics::new())
 }
 
@@ -344,7 +402,13 @@ fn context(
 ) -> controllers::Context {
     controllers::Context {
         client: api.client(),
-        recorder: Recorder::new(api.client(), Reporter { controller: "test".to_owned(), instance: None }),
+        recorder: Recorder::new(
+            api.client(),
+            Reporter {
+                controller: "test".to_owned(),
+                instance: None,
+            },
+        ),
         notices: None,
         role: None,
         settings: Arc::clone(settings),
@@ -357,7 +421,9 @@ fn context(
 }
 
 pub(crate) fn keep() -> Keep {
-    Keep { finished: std::time::Duration::from_hours(168) }
+    Keep {
+        finished: std::time::Duration::from_hours(168),
+    }
 }
 
 fn with_seal(object: &Value, seal: Option<String>) -> Value {
@@ -370,7 +436,12 @@ fn with_seal(object: &Value, seal: Option<String>) -> Value {
 
 /// The canary's account as it is shipped.
 fn canary(sealer: Arc<Sealer>) -> CanaryReviews {
-    CanaryReviews { account: "kube-request-access:kube-request-access-canary".parse().unwrap(), sealer }
+    CanaryReviews {
+        account: "kube-request-access:kube-request-access-canary"
+            .parse()
+            .unwrap(),
+        sealer,
+    }
 }
 
 pub(crate) fn sealer(on: bool) -> Arc<Sealer> {
@@ -389,7 +460,10 @@ fn decode<T: serde::de::DeserializeOwned>(value: &Value) -> T {
 
 /// A review recorded from a real API server.
 pub(crate) fn recorded(name: &str) -> Value {
-    let path = format!("{}/../api/tests/fixtures/reviews/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/../api/tests/fixtures/reviews/{name}.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 

@@ -37,9 +37,18 @@ pub fn build(node: Node, progress: Progress) -> Result<Built, BuildError> {
     let groups = [
         &parts::KUBERNETES,
         &parts::BUSYBOX,
-        if node == Node::Containers { &parts::RUNTIME } else { &parts::LOCALNODE },
+        if node == Node::Containers {
+            &parts::RUNTIME
+        } else {
+            &parts::LOCALNODE
+        },
     ];
-    let lacking = |cache: &Cache| groups.into_iter().filter(|group| !cache.dir(group).exists()).collect::<Vec<_>>();
+    let lacking = |cache: &Cache| {
+        groups
+            .into_iter()
+            .filter(|group| !cache.dir(group).exists())
+            .collect::<Vec<_>>()
+    };
     if !lacking(&cache).is_empty() {
         let lock = cache.lock(progress)?;
         build_all(&cache, &lacking(&cache), progress)?;
@@ -58,22 +67,40 @@ pub fn build(node: Node, progress: Progress) -> Result<Built, BuildError> {
 
 fn build_all(cache: &Cache, groups: &[&Group], progress: Progress) -> Result<(), BuildError> {
     check_tools(groups)?;
-    let mut count = Count { cache, progress, done: 0, total: groups.iter().map(|group| group.parts.len()).sum() };
+    let mut count = Count {
+        cache,
+        progress,
+        done: 0,
+        total: groups.iter().map(|group| group.parts.len()).sum(),
+    };
     if count.total > 1 && cache.durations().is_empty() {
         progress.say("Building a Kubernetes from source, once: about ten minutes on two cores.");
     }
-    groups.iter().try_for_each(|group| build_group(cache, group, &mut count))
+    groups
+        .iter()
+        .try_for_each(|group| build_group(cache, group, &mut count))
 }
 
 fn check_tools(groups: &[&Group]) -> Result<(), BuildError> {
     let mut missing: Vec<String> = Vec::new();
-    let tools = groups.iter().flat_map(|group| group.parts).flat_map(Part::tools).copied();
-    for found in tools.filter_map(Tool::missing).chain(groups.iter().filter_map(|group| go::too_old(group.sources))) {
+    let tools = groups
+        .iter()
+        .flat_map(|group| group.parts)
+        .flat_map(Part::tools)
+        .copied();
+    for found in tools
+        .filter_map(Tool::missing)
+        .chain(groups.iter().filter_map(|group| go::too_old(group.sources)))
+    {
         if !missing.contains(&found) {
             missing.push(found);
         }
     }
-    if missing.is_empty() { Ok(()) } else { Err(BuildError::Tools { missing }) }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(BuildError::Tools { missing })
+    }
 }
 
 fn build_group(cache: &Cache, group: &Group, count: &mut Count<'_>) -> Result<(), BuildError> {
@@ -95,13 +122,29 @@ struct Count<'a> {
 }
 
 impl Count<'_> {
-    fn part(&mut self, part: &Part, build: impl FnOnce() -> Result<(), BuildError>) -> Result<(), BuildError> {
+    fn part(
+        &mut self,
+        part: &Part,
+        build: impl FnOnce() -> Result<(), BuildError>,
+    ) -> Result<(), BuildError> {
         self.done = self.done.saturating_add(1);
-        let last = self.cache.durations().get(part.name).map(|seconds| Duration::from_secs_f64(*seconds));
-        let last = last.map(|last| format!(" (took {} last time)", readable(last))).unwrap_or_default();
-        let step = self.progress.long_step(&format!("building {} of {}: {}{last}", self.done, self.total, part.name));
+        let last = self
+            .cache
+            .durations()
+            .get(part.name)
+            .map(|seconds| Duration::from_secs_f64(*seconds));
+        let last = last
+            .map(|last| format!(" (took {} last time)", readable(last)))
+            .unwrap_or_default();
+        let step = self.progress.long_step(&format!(
+            "building {} of {}: {}{last}",
+            self.done, self.total, part.name
+        ));
         build()?;
-        let took = step.done_as(&format!("built {} of {}: {}", self.done, self.total, part.name));
+        let took = step.done_as(&format!(
+            "built {} of {}: {}",
+            self.done, self.total, part.name
+        ));
         self.cache.remember(part.name, took);
         Ok(())
     }
@@ -113,7 +156,10 @@ struct Cache(PathBuf);
 impl Cache {
     fn open() -> Result<Self, BuildError> {
         let dir = dir().ok_or(BuildError::NoCache)?;
-        fs::create_dir_all(&dir).map_err(|source| BuildError::File { path: dir.clone(), source })?;
+        fs::create_dir_all(&dir).map_err(|source| BuildError::File {
+            path: dir.clone(),
+            source,
+        })?;
         Ok(Self(dir))
     }
 
@@ -123,12 +169,16 @@ impl Cache {
 
     fn lock(&self, progress: Progress) -> Result<File, BuildError> {
         let path = self.0.join("build.lock");
-        let failed = |source| BuildError::File { path: path.clone(), source };
+        let failed = |source| BuildError::File {
+            path: path.clone(),
+            source,
+        };
         let file = File::create(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let step = progress.long_step("waiting for another process that builds the cluster");
+                let step =
+                    progress.long_step("waiting for another process that builds the cluster");
                 file.lock().map_err(failed)?;
                 step.done();
             }
@@ -137,14 +187,19 @@ impl Cache {
         Ok(file)
     }
 
-    /// The time of the last use is the time of a file in the directory. Best effort, as is the removal it serves.
+    /// The time of the last use is the time of a file in the directory. Best effort, as is the
+    /// removal it serves.
     fn mark_used(&self, group: &Group) {
         drop(fs::write(self.dir(group).join(USED), ""));
     }
 
     /// Removes other versions of a group that nobody has used for long.
     fn remove_unused(&self, group: &Group) {
-        let others = fs::read_dir(&self.0).into_iter().flatten().flatten().map(|entry| entry.path());
+        let others = fs::read_dir(&self.0)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path());
         let others = others.filter(|dir| is_version_of(dir, group.name) && *dir != self.dir(group));
         for dir in others.filter(|dir| was_last_used_before(dir, KEPT_UNUSED)) {
             drop(fs::remove_dir_all(dir));
@@ -172,7 +227,9 @@ const KEPT_UNUSED: Duration = Duration::from_hours(30 * 24);
 
 fn is_version_of(dir: &Path, group: &str) -> bool {
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
-    name.strip_prefix(group).and_then(|rest| rest.strip_prefix('-')).is_some_and(|key| key.len() == parts::KEY_LENGTH)
+    name.strip_prefix(group)
+        .and_then(|rest| rest.strip_prefix('-'))
+        .is_some_and(|key| key.len() == parts::KEY_LENGTH)
 }
 
 fn was_last_used_before(dir: &Path, age: Duration) -> bool {
@@ -180,9 +237,14 @@ fn was_last_used_before(dir: &Path, age: Duration) -> bool {
     used.is_ok_and(|used| used.elapsed().is_ok_and(|elapsed| elapsed > age))
 }
 
-/// Where built clusters are kept: `$KRA_CACHE`, or `kube-request-access` in the user's cache directory.
+/// Where built clusters are kept: `$KRA_CACHE`, or `kube-request-access` in the user's cache
+/// directory.
 pub fn dir() -> Option<PathBuf> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let variable = |name| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     let cache = || variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
     let dir = variable("KRA_CACHE").or_else(|| Some(cache()?.join("kube-request-access")))?;
     std::path::absolute(dir).ok()
@@ -198,7 +260,8 @@ mod tests {
         let dir = cache.0.join(name);
         fs::create_dir(&dir).unwrap();
         let used = File::create(dir.join(USED)).unwrap();
-        used.set_modified(SystemTime::now().checked_sub(age).unwrap()).unwrap();
+        used.set_modified(SystemTime::now().checked_sub(age).unwrap())
+            .unwrap();
         dir
     }
 

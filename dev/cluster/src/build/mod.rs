@@ -1,7 +1,8 @@
 //! Builds what a cluster is made of, once, into a cache.
 //!
-//! Each [`parts::Group`] of binaries has a directory of its own in the cache, named by a digest of all that goes into it, written
-//! elsewhere and then renamed: a directory that is there is complete.
+//! Each [`parts::Group`] of binaries has a directory of its own in the cache, named by a digest of
+//! all that goes into it, written elsewhere and then renamed: a directory that is there is
+//! complete.
 
 mod cached;
 mod command;

@@ -32,16 +32,33 @@ enum Recipe {
     PauseImage,
 }
 
-const APT_GET: Tool = Tool { name: "apt-get", from: "packages are fetched with it: Debian or Ubuntu" };
-const DPKG_DEB: Tool = Tool { name: "dpkg-deb", from: "apt-get install dpkg" };
-const GO: Tool = Tool { name: "go", from: "https://go.dev/dl" };
-const CC: Tool = Tool { name: "gcc", from: "apt-get install gcc libc6-dev" };
-const PKG_CONFIG: Tool = Tool { name: "pkg-config", from: "apt-get install pkg-config" };
+const APT_GET: Tool = Tool {
+    name: "apt-get",
+    from: "packages are fetched with it: Debian or Ubuntu",
+};
+const DPKG_DEB: Tool = Tool {
+    name: "dpkg-deb",
+    from: "apt-get install dpkg",
+};
+const GO: Tool = Tool {
+    name: "go",
+    from: "https://go.dev/dl",
+};
+const CC: Tool = Tool {
+    name: "gcc",
+    from: "apt-get install gcc libc6-dev",
+};
+const PKG_CONFIG: Tool = Tool {
+    name: "pkg-config",
+    from: "apt-get install pkg-config",
+};
 
 impl Part {
     pub(super) fn tools(&self) -> &'static [Tool] {
         match &self.recipe {
-            Recipe::Go(Module { cgo: Cgo::Seccomp, .. }) => &[GO, CC, PKG_CONFIG, APT_GET, DPKG_DEB],
+            Recipe::Go(Module {
+                cgo: Cgo::Seccomp, ..
+            }) => &[GO, CC, PKG_CONFIG, APT_GET, DPKG_DEB],
             Recipe::Go(_) => &[GO],
             Recipe::Busybox => &[APT_GET, DPKG_DEB],
             Recipe::PauseImage => &[],
@@ -51,7 +68,8 @@ impl Part {
     pub(super) fn build(&self, staging: &Staging) -> Result<(), BuildError> {
         match &self.recipe {
             Recipe::Go(module) => module.build(self.name, staging),
-            Recipe::Busybox => debian::busybox(self.name, staging).and_then(|()| images::busybox(self.name, staging)),
+            Recipe::Busybox => debian::busybox(self.name, staging)
+                .and_then(|()| images::busybox(self.name, staging)),
             Recipe::PauseImage => images::pause(self.name, staging),
         }
     }
@@ -60,11 +78,22 @@ impl Part {
 impl Group {
     /// A digest of all that decides what comes out.
     pub(super) fn key(&self) -> String {
-        let flags =
-            format!("{} {:?} {} {}", std::env::consts::ARCH, self.parts, images::VERSION, super::go::LINK_FLAGS);
+        let flags = format!(
+            "{} {:?} {} {}",
+            std::env::consts::ARCH,
+            self.parts,
+            images::VERSION,
+            super::go::LINK_FLAGS
+        );
         let sources = self.sources.iter().flat_map(|(name, text)| [*name, *text]);
-        let all = sources.chain([flags.as_str()]).collect::<Vec<_>>().join("\0");
-        digest::hex(all.as_bytes()).chars().take(KEY_LENGTH).collect()
+        let all = sources
+            .chain([flags.as_str()])
+            .collect::<Vec<_>>()
+            .join("\0");
+        digest::hex(all.as_bytes())
+            .chars()
+            .take(KEY_LENGTH)
+            .collect()
     }
 }
 
@@ -77,7 +106,10 @@ pub(super) const KUBERNETES: Group = Group {
     parts: &[
         kubernetes("kube-apiserver", &["k8s.io/kubernetes/cmd/kube-apiserver"]),
         kubernetes("etcd", &["go.etcd.io/etcd/server/v3"]),
-        kubernetes("kube-controller-manager", &["k8s.io/kubernetes/cmd/kube-controller-manager"]),
+        kubernetes(
+            "kube-controller-manager",
+            &["k8s.io/kubernetes/cmd/kube-controller-manager"],
+        ),
         kubernetes("kubelet", &["k8s.io/kubernetes/cmd/kubelet"]),
         kubernetes("kubectl", &["k8s.io/kubernetes/cmd/kubectl"]),
     ],
@@ -127,13 +159,30 @@ pub(super) const RUNTIME: Group = Group {
                 cgo: Cgo::Off,
             }),
         },
-        Part { name: "pause", recipe: Recipe::Go(Module { dir: "pause", packages: &["."], tags: "", cgo: Cgo::Off }) },
-        Part { name: "the image of pause", recipe: Recipe::PauseImage },
+        Part {
+            name: "pause",
+            recipe: Recipe::Go(Module {
+                dir: "pause",
+                packages: &["."],
+                tags: "",
+                cgo: Cgo::Off,
+            }),
+        },
+        Part {
+            name: "the image of pause",
+            recipe: Recipe::PauseImage,
+        },
     ],
 };
 
-pub(super) const BUSYBOX: Group =
-    Group { name: "busybox", sources: &[], parts: &[Part { name: "busybox and its image", recipe: Recipe::Busybox }] };
+pub(super) const BUSYBOX: Group = Group {
+    name: "busybox",
+    sources: &[],
+    parts: &[Part {
+        name: "busybox and its image",
+        recipe: Recipe::Busybox,
+    }],
+};
 
 pub(super) const LOCALNODE: Group = Group {
     name: "localnode",
@@ -144,12 +193,25 @@ pub(super) const LOCALNODE: Group = Group {
     ],
     parts: &[Part {
         name: "the local agent",
-        recipe: Recipe::Go(Module { dir: "localnode", packages: &["."], tags: "", cgo: Cgo::Off }),
+        recipe: Recipe::Go(Module {
+            dir: "localnode",
+            packages: &["."],
+            tags: "",
+            cgo: Cgo::Off,
+        }),
     }],
 };
 
 const fn kubernetes(name: &'static str, packages: &'static [&'static str]) -> Part {
-    Part { name, recipe: Recipe::Go(Module { dir: "kubernetes", packages, tags: "", cgo: Cgo::Off }) }
+    Part {
+        name,
+        recipe: Recipe::Go(Module {
+            dir: "kubernetes",
+            packages,
+            tags: "",
+            cgo: Cgo::Off,
+        }),
+    }
 }
 
 #[cfg(test)]
@@ -158,14 +220,25 @@ mod tests {
 
     #[test]
     fn a_changed_source_gives_another_key() {
-        let changed = Group { sources: &[("kubernetes/go.mod", "module x")], ..KUBERNETES };
+        let changed = Group {
+            sources: &[("kubernetes/go.mod", "module x")],
+            ..KUBERNETES
+        };
         assert_ne!(KUBERNETES.key(), changed.key());
     }
 
     #[test]
     fn groups_have_keys_of_their_own() {
-        let keys = [KUBERNETES.key(), RUNTIME.key(), BUSYBOX.key(), LOCALNODE.key()];
+        let keys = [
+            KUBERNETES.key(),
+            RUNTIME.key(),
+            BUSYBOX.key(),
+            LOCALNODE.key(),
+        ];
         assert!(keys.iter().all(|key| key.len() == KEY_LENGTH));
-        assert_eq!(keys.iter().collect::<std::collections::BTreeSet<_>>().len(), keys.len());
+        assert_eq!(
+            keys.iter().collect::<std::collections::BTreeSet<_>>().len(),
+            keys.len()
+        );
     }
 }

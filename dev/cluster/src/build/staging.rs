@@ -12,10 +12,19 @@ pub(super) struct Staging {
 
 impl Staging {
     /// Held under the build lock, so a directory of this name is a leftover.
-    pub(super) fn new(cache: &Path, group: &str, sources: &[(&str, &str)]) -> Result<Self, BuildError> {
-        let staging = Self { dir: cache.join(format!("{group}-being-built")) };
+    pub(super) fn new(
+        cache: &Path,
+        group: &str,
+        sources: &[(&str, &str)],
+    ) -> Result<Self, BuildError> {
+        let staging = Self {
+            dir: cache.join(format!("{group}-being-built")),
+        };
         drop(fs::remove_dir_all(&staging.dir));
-        fs::create_dir_all(staging.out()).map_err(|source| BuildError::File { path: staging.out(), source })?;
+        fs::create_dir_all(staging.out()).map_err(|source| BuildError::File {
+            path: staging.out(),
+            source,
+        })?;
         for (name, text) in sources {
             staging.write_source(name, text)?;
         }
@@ -24,7 +33,10 @@ impl Staging {
 
     pub(super) fn write_source(&self, name: &str, text: &str) -> Result<(), BuildError> {
         let path = self.source(name);
-        let made = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, text));
+        let made = path
+            .parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| fs::write(&path, text));
         made.map_err(|source| BuildError::File { path, source })
     }
 
@@ -37,7 +49,10 @@ impl Staging {
     }
 
     pub(super) fn finish(self, to: &Path) -> Result<(), BuildError> {
-        fs::rename(self.out(), to).map_err(|source| BuildError::File { path: to.to_owned(), source })
+        fs::rename(self.out(), to).map_err(|source| BuildError::File {
+            path: to.to_owned(),
+            source,
+        })
     }
 }
 

@@ -65,14 +65,30 @@ const INIT: &str = include_str!("init.sh");
 
 const UTIL_LINUX: &str = "apt-get install util-linux";
 const TOOLS: [Tool; 5] = [
-    Tool { name: "unshare", from: UTIL_LINUX },
-    Tool { name: "nsenter", from: UTIL_LINUX },
-    Tool { name: "setpriv", from: UTIL_LINUX },
-    Tool { name: "setsid", from: UTIL_LINUX },
-    Tool { name: "mount", from: "apt-get install mount" },
+    Tool {
+        name: "unshare",
+        from: UTIL_LINUX,
+    },
+    Tool {
+        name: "nsenter",
+        from: UTIL_LINUX,
+    },
+    Tool {
+        name: "setpriv",
+        from: UTIL_LINUX,
+    },
+    Tool {
+        name: "setsid",
+        from: UTIL_LINUX,
+    },
+    Tool {
+        name: "mount",
+        from: "apt-get install mount",
+    },
 ];
 
-/// What this machine lacks for real containers, in words; empty when they can be had. Takes some hundredths of a second.
+/// What this machine lacks for real containers, in words; empty when they can be had. Takes some
+/// hundredths of a second.
 pub fn what_is_missing_for_containers() -> Vec<String> {
     let mut missing: Vec<_> = TOOLS.into_iter().filter_map(Tool::missing).collect();
     if tools::uid() != 0 {
@@ -88,16 +104,31 @@ pub fn what_is_missing_for_containers() -> Vec<String> {
 
 fn missing_in_kernel() -> Vec<String> {
     let probe = |arguments: &[&str], script: &str, what: &str| {
-        let works = tools::succeeds(Command::new("unshare").args(arguments).args(["sh", "-c", script]));
+        let works = tools::succeeds(
+            Command::new("unshare")
+                .args(arguments)
+                .args(["sh", "-c", script]),
+        );
         (!works).then(|| what.to_owned())
     };
     let namespaces = probe(
-        &["--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"],
+        &[
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--propagation",
+            "private",
+        ],
         "mount -t proc proc /proc && mount -t tmpfs tmpfs /run",
         "mount and PID namespaces with mounts in them (a container needs --privileged)",
     );
     let links = tools::find("ip").and_then(|_| {
-        probe(&["--net"], "ip link add kra0 type veth peer name kra1", "network namespaces with veth links in them")
+        probe(
+            &["--net"],
+            "ip link add kra0 type veth peer name kra1",
+            "network namespaces with veth links in them",
+        )
     });
     namespaces.into_iter().chain(links).collect()
 }
@@ -112,7 +143,11 @@ pub(crate) struct ContainerNode<'a> {
 impl<'a> ContainerNode<'a> {
     /// `None` for a cluster that was not built with a container runtime.
     pub(crate) fn of(dir: &'a RunDir, state: &'a State) -> Option<Self> {
-        Some(Self { dir, state, runtime: state.built.runtime.as_deref()? })
+        Some(Self {
+            dir,
+            state,
+            runtime: state.built.runtime.as_deref()?,
+        })
     }
 
     /// Writes what init, containerd and the network plugins read.
@@ -122,7 +157,8 @@ impl<'a> ContainerNode<'a> {
         let cni = self.dir.join("cni");
         fs::create_dir(&cni).map_err(|source| ContainerError::File { path: cni, source })?;
         self.write("cni/10-bridge.conflist", &self.network_config())?;
-        // For the keeper, which removes it: unlike the pods' links it does not end with their namespaces.
+        // For the keeper, which removes it: unlike the pods' links it does not end with their
+        // namespaces.
         self.write("bridge", &Subnet(self.state.number).bridge())?;
         self.write("kubelet.json", &self.kubelet_config())
     }
@@ -134,12 +170,19 @@ impl<'a> ContainerNode<'a> {
 
     /// What init.sh wants to know.
     pub(crate) fn init_env(&self) -> [(&'static str, &Path); 3] {
-        [("RUN", self.dir.path()), ("RUNTIME", self.runtime), ("KUBERNETES", &self.state.built.kubernetes)]
+        [
+            ("RUN", self.dir.path()),
+            ("RUNTIME", self.runtime),
+            ("KUBERNETES", &self.state.built.kubernetes),
+        ]
     }
 
     fn containerd_config(&self) -> String {
-        let (run, runtime, snapshotter) =
-            (self.dir.path().display(), self.runtime.display(), snapshotter(self.dir.path()));
+        let (run, runtime, snapshotter) = (
+            self.dir.path().display(),
+            self.runtime.display(),
+            snapshotter(self.dir.path()),
+        );
         format!(
             r#"version = 3
 root = "{run}/containerd"
@@ -166,7 +209,8 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt",
         )
     }
 
-    /// A bridge: the host and the pods reach each other, also where the machine forwards no packets.
+    /// A bridge: the host and the pods reach each other, also where the machine forwards no
+    /// packets.
     fn network_config(&self) -> String {
         let subnet = Subnet(self.state.number);
         let ipam = json!({
@@ -220,25 +264,47 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt",
     }
 
     /// Waits until the namespaces are made.
-    pub(crate) fn await_init(&self, mut is_alive: impl FnMut() -> bool) -> Result<(), ContainerError> {
+    pub(crate) fn await_init(
+        &self,
+        mut is_alive: impl FnMut() -> bool,
+    ) -> Result<(), ContainerError> {
         let ready = wait::until(PATIENCE, || self.init_pid().is_some() || !is_alive());
         if ready && self.init_pid().is_some() {
             return Ok(());
         }
         let log = self.dir.logs().join("node.log");
-        Err(ContainerError::Namespaces { tail: crate::component::tail(&log), log })
+        Err(ContainerError::Namespaces {
+            tail: crate::component::tail(&log),
+            log,
+        })
     }
 
     fn init_pid(&self) -> Option<u32> {
-        fs::read_to_string(self.dir.join("init.pid")).ok()?.trim().parse().ok()
+        fs::read_to_string(self.dir.join("init.pid"))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
     }
 
     /// A command that runs beside the node's first process, and ends with it.
     pub(crate) fn command(&self, program: &Path) -> Result<Command, ContainerError> {
         let path = self.dir.join("init.pid");
-        let pid = self.init_pid().ok_or(ContainerError::File { path, source: io::ErrorKind::InvalidData.into() })?;
+        let pid = self.init_pid().ok_or(ContainerError::File {
+            path,
+            source: io::ErrorKind::InvalidData.into(),
+        })?;
         let mut command = Command::new("nsenter");
-        command.args(["--target", &pid.to_string(), "--mount", "--pid", "--wd=/", "--"]).arg(program);
+        command
+            .args([
+                "--target",
+                &pid.to_string(),
+                "--mount",
+                "--pid",
+                "--wd=/",
+                "--",
+            ])
+            .arg(program);
         command.env("PATH", self.path());
         Ok(command)
     }
@@ -253,7 +319,9 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt",
 
     pub(crate) fn start_containerd(&self) -> Result<Component, ContainerError> {
         let mut command = self.command(&self.runtime.join("containerd"))?;
-        command.arg("--config").arg(self.dir.join("containerd.toml"));
+        command
+            .arg("--config")
+            .arg(self.dir.join("containerd.toml"));
         let mut containerd = Component::start("containerd", &mut command, &self.dir.logs())?;
         self.await_containerd(&mut containerd)?;
         Ok(containerd)
@@ -262,12 +330,20 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt",
     fn await_containerd(&self, containerd: &mut Component) -> Result<(), ContainerError> {
         let pid = self.init_pid().unwrap_or_default();
         let socket = format!("/proc/{pid}/root{SOCKET}");
-        let ready = wait::until_ok(PATIENCE, || containerd.check().map(|()| UnixStream::connect(&socket).is_ok()))?;
+        let ready = wait::until_ok(PATIENCE, || {
+            containerd
+                .check()
+                .map(|()| UnixStream::connect(&socket).is_ok())
+        })?;
         if ready {
             return Ok(());
         }
         let log = self.dir.logs().join("containerd.log");
-        Err(ContainerError::Containerd { seconds: PATIENCE.as_secs(), tail: crate::component::tail(&log), log })
+        Err(ContainerError::Containerd {
+            seconds: PATIENCE.as_secs(),
+            tail: crate::component::tail(&log),
+            log,
+        })
     }
 
     /// Loads what every pod of ours needs.
@@ -278,7 +354,10 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt",
 
     /// Loads the images of an archive, which is read here: the node need not see it.
     pub(crate) fn load(&self, archive: &Path) -> Result<(), ContainerError> {
-        let failed = |source| ContainerError::File { path: archive.to_owned(), source };
+        let failed = |source| ContainerError::File {
+            path: archive.to_owned(),
+            source,
+        };
         let file = fs::File::open(archive).map_err(failed)?;
         let mut command = self.command(&self.runtime.join("ctr"))?;
         command.args([
@@ -291,20 +370,33 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt",
             snapshotter(self.dir.path()),
             "-",
         ]);
-        let output = command.stdin(file).stdout(Stdio::null()).output().map_err(failed)?;
+        let output = command
+            .stdin(file)
+            .stdout(Stdio::null())
+            .output()
+            .map_err(failed)?;
         if output.status.success() {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(ContainerError::Load { path: archive.to_owned(), said })
+        Err(ContainerError::Load {
+            path: archive.to_owned(),
+            said,
+        })
     }
 
     pub(crate) fn start_kubelet(&self) -> Result<Component, ContainerError> {
         let mut command = self.command(&self.state.built.kubernetes.join("kubelet"))?;
         command.arg("--config").arg(self.dir.join("kubelet.json"));
-        command.arg("--kubeconfig").arg(self.dir.users().join("kubelet.kubeconfig"));
+        command
+            .arg("--kubeconfig")
+            .arg(self.dir.users().join("kubelet.kubeconfig"));
         command.arg("--hostname-override").arg(super::NAME);
-        command.arg("--root-dir").arg(self.dir.join("kubelet")).arg("--cert-dir").arg(self.dir.pki());
+        command
+            .arg("--root-dir")
+            .arg(self.dir.join("kubelet"))
+            .arg("--cert-dir")
+            .arg(self.dir.pki());
         Ok(Component::start("kubelet", &mut command, &self.dir.logs())?)
     }
 }
@@ -312,7 +404,11 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt",
 /// overlayfs cannot be stacked on an overlay, which is what a container's own root is.
 fn snapshotter(dir: &Path) -> &'static str {
     let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
-    if file_system(&mounts, dir) == Some("overlay") { "native" } else { "overlayfs" }
+    if file_system(&mounts, dir) == Some("overlay") {
+        "native"
+    } else {
+        "overlayfs"
+    }
 }
 
 /// The type of the file system `dir` is on.
@@ -321,8 +417,13 @@ fn file_system<'a>(mounts: &'a str, dir: &Path) -> Option<&'a str> {
         let mut fields = line.split(' ').skip(1);
         Some((fields.next()?, fields.next()?))
     };
-    let below = mounts.lines().filter_map(mount).filter(|(point, _)| dir.starts_with(point));
-    below.max_by_key(|(point, _)| point.len()).map(|(_, kind)| kind)
+    let below = mounts
+        .lines()
+        .filter_map(mount)
+        .filter(|(point, _)| dir.starts_with(point));
+    below
+        .max_by_key(|(point, _)| point.len())
+        .map(|(_, kind)| kind)
 }
 
 #[cfg(test)]
@@ -331,9 +432,16 @@ mod tests {
 
     #[test]
     fn the_file_system_is_that_of_the_nearest_mount() {
-        let mounts = "overlay / overlay rw 0 0\n/dev/sda1 /var ext4 rw 0 0\ntmpfs /var/tmpfs tmpfs rw 0 0\n";
-        assert_eq!(file_system(mounts, Path::new("/home/jane")), Some("overlay"));
+        let mounts =
+            "overlay / overlay rw 0 0\n/dev/sda1 /var ext4 rw 0 0\ntmpfs /var/tmpfs tmpfs rw 0 0\n";
+        assert_eq!(
+            file_system(mounts, Path::new("/home/jane")),
+            Some("overlay")
+        );
         assert_eq!(file_system(mounts, Path::new("/var/lib/x")), Some("ext4"));
-        assert_eq!(file_system(mounts, Path::new("/var/tmpfs/x")), Some("tmpfs"));
+        assert_eq!(
+            file_system(mounts, Path::new("/var/tmpfs/x")),
+            Some("tmpfs")
+        );
     }
 }

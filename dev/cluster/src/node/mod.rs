@@ -5,8 +5,8 @@ pub(crate) mod local;
 
 use serde::{Deserialize, Serialize};
 
-/// The node's name, and the address by which the API server reaches it. The kubelet refuses a loopback address as its
-/// address, but takes one as its name.
+/// The node's name, and the address by which the API server reaches it. The kubelet refuses a
+/// loopback address as its address, but takes one as its name.
 pub(crate) const NAME: &str = "127.0.0.1";
 
 /// What runs a cluster's pods.
@@ -15,6 +15,7 @@ pub(crate) const NAME: &str = "127.0.0.1";
 pub enum Node {
     /// kubelet, containerd and runc: real containers. Needs root.
     Containers,
-    /// Plain processes of this machine, as this user, without isolation: `kubectl exec` runs right here.
+    /// Plain processes of this machine, as this user, without isolation: `kubectl exec` runs right
+    /// here.
     LocalAgent,
 }

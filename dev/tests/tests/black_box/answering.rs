@@ -46,7 +46,10 @@ fn a_service_account_grants_nothing() {
         .works_with("created");
     scene
         .root()
-        .kubectl_with(&grant(&scene, &request, |_| {}), ["create", "--as", &by, "-f", "-"])
+        .kubectl_with(
+            &grant(&scene, &request, |_| {}),
+            ["create", "--as", &by, "-f", "-"],
+        )
         .is_refused_with("a ServiceAccount answers no requests");
 }
 
@@ -57,18 +60,24 @@ fn a_grant_names_a_live_request_as_it_was_read() {
     let elsewhere = Scene::new(world::standing());
     let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
     let create = |grant: String| amy.kubectl_with(&grant, ["create", "-f", "-"]);
-    create(grant(&scene, "nothing", |_| {})).is_refused_with("there is no accessrequest \"nothing\"");
+    create(grant(&scene, "nothing", |_| {}))
+        .is_refused_with("there is no accessrequest \"nothing\"");
 
     let foreign = elsewhere.developer("bob").ask(&[], &["date"]);
     create(grant(&scene, &foreign, |_| {})).is_refused_with("there is no accessrequest");
 
     let request = jane.ask(&[], &["date"]);
-    let stale = grant(&scene, &request, |grant| grant["spec"]["requestUID"] = json!("another"));
+    let stale = grant(&scene, &request, |grant| {
+        grant["spec"]["requestUID"] = json!("another")
+    });
     create(stale).is_refused_with("no longer the request you read");
-    let longer = grant(&scene, &request, |grant| grant["spec"]["validFor"] = json!("13h"));
+    let longer = grant(&scene, &request, |grant| {
+        grant["spec"]["validFor"] = json!("13h")
+    });
     create(longer).is_refused_with("longer than the 12h");
     let owned = grant(&scene, &request, |grant| {
-        grant["metadata"]["ownerReferences"] = json!([{"apiVersion": "v1", "kind": "Pod", "name": "box", "uid": "x"}]);
+        grant["metadata"]["ownerReferences"] =
+            json!([{"apiVersion": "v1", "kind": "Pod", "name": "box", "uid": "x"}]);
     });
     create(owned).is_refused_with("its own request only");
 
@@ -87,19 +96,26 @@ fn a_request_filed_again_under_the_same_name_inherits_nothing() {
     let old_uid = scene.get("accessrequest", &first)["metadata"]["uid"].clone();
     let mut object = scene.get("accessrequest", &first);
     // Granted without an ownerReference, the grant outlives the request.
-    amy.kubectl_with(&grant(&scene, &first, |_| {}), ["create", "-f", "-"]).works_with("created");
+    amy.kubectl_with(&grant(&scene, &first, |_| {}), ["create", "-f", "-"])
+        .works_with("created");
     jane.awaits(&first, "Granted");
-    jane.kubectl(["delete", "acr", &first]).works_with("deleted");
+    jane.kubectl(["delete", "acr", &first])
+        .works_with("deleted");
     object["metadata"] = json!({"name": first, "namespace": scene.namespace});
     object["spec"]["forObject"]["uid"] = Value::Null;
-    jane.kubectl_with(&object.to_string(), ["create", "-f", "-"]).works_with("created");
-    assert!(scene.exists("accessgrant", &format!("by-hand-{first}")), "the old grant is still there");
+    jane.kubectl_with(&object.to_string(), ["create", "-f", "-"])
+        .works_with("created");
+    assert!(
+        scene.exists("accessgrant", &format!("by-hand-{first}")),
+        "the old grant is still there"
+    );
     jane.exec(&["date"]).is_refused_with("waits for a grant");
     let stale = grant(&scene, &first, |grant| {
         grant["metadata"]["name"] = json!("stale");
         grant["spec"]["requestUID"] = old_uid;
     });
-    amy.kubectl_with(&stale, ["create", "-f", "-"]).is_refused_with("no longer the request you read");
+    amy.kubectl_with(&stale, ["create", "-f", "-"])
+        .is_refused_with("no longer the request you read");
 }
 
 // K8
@@ -123,7 +139,8 @@ fn an_approval_says_which_request_was_read_and_a_denial_need_not() {
     object["metadata"] = json!({"name": read, "namespace": scene.namespace});
     object["spec"]["execOptions"]["command"] = json!(["sh"]);
     object["spec"]["forObject"]["uid"] = Value::Null;
-    jane.kubectl_with(&object.to_string(), ["create", "-f", "-"]).works_with("created");
+    jane.kubectl_with(&object.to_string(), ["create", "-f", "-"])
+        .works_with("created");
     answer("unsaid", "granted", Value::Null)
         .is_refused_with("spec.requestUID is missing: say which request you have read");
     answer("empty", "granted", json!("")).is_refused_with("spec.requestUID is missing");
@@ -152,7 +169,8 @@ fn requests_and_grants_never_change() {
     let request = jane.ask(&["--valid-for", "1h"], &["date"]);
     amy.grant(&request);
     let (acr, acg) = (format!("acr/{request}"), format!("acg/grant-{request}"));
-    let patch = |object: &str, patch: &str| root.kubectl(["patch", object, "--type=merge", "-p", patch]);
+    let patch =
+        |object: &str, patch: &str| root.kubectl(["patch", object, "--type=merge", "-p", patch]);
     patch(&acr, r#"{"spec":{"execOptions":{"command":["sh"]}}}"#).is_refused_with("never changes");
     patch(&acr, r#"{"spec":{"anyCommand":true}}"#).is_refused_with("never changes");
     patch(&acr, r#"{"metadata":{"finalizers":["keep/me"]}}"#)
@@ -174,14 +192,33 @@ fn events_tell_what_became_of_a_request_once_each_and_no_command() {
     let events = || {
         let selector = format!("involvedObject.kind=AccessRequest,involvedObject.name={request}");
         let path = r#"jsonpath={range .items[*]}{.reason}: {.message}{"\n"}{end}"#;
-        scene.admin(["get", "events", "-n", &scene.namespace, "--field-selector", &selector, "-o", path]).text
+        scene
+            .admin([
+                "get",
+                "events",
+                "-n",
+                &scene.namespace,
+                "--field-selector",
+                &selector,
+                "-o",
+                path,
+            ])
+            .text
     };
     eventually("the last event", || events().contains("Used: "));
     let said = events();
-    let filed = format!("Filed: {} asks for exec of pods/box; to answer: kubectl request approve", jane.name);
-    assert!(said.contains(&filed) && said.contains(&format!("Granted: granted by {}", amy.name)), "{said}");
+    let filed = format!(
+        "Filed: {} asks for exec of pods/box; to answer: kubectl request approve",
+        jane.name
+    );
     assert!(
-        ["Filed", "Granted", "Used"].iter().all(|reason| said.matches(&format!("{reason}: ")).count() == 1),
+        said.contains(&filed) && said.contains(&format!("Granted: granted by {}", amy.name)),
+        "{said}"
+    );
+    assert!(
+        ["Filed", "Granted", "Used"]
+            .iter()
+            .all(|reason| said.matches(&format!("{reason}: ")).count() == 1),
         "{said}"
     );
     assert!(!said.contains("secret"), "{said}");
@@ -195,14 +232,28 @@ fn only_the_server_writes_a_status() {
     let request = jane.ask(&[], &["date"]);
     amy.grant(&request);
     jane.exec(&["date"]).works_with("UTC");
-    let reset =
-        ["patch", &format!("acr/{request}"), "--subresource=status", "--type=merge", "-p", r#"{"status":{"uses":[]}}"#];
+    let reset = [
+        "patch",
+        &format!("acr/{request}"),
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        r#"{"status":{"uses":[]}}"#,
+    ];
     jane.kubectl(reset).is_refused_with("forbidden");
     // The definition's own rule comes first.
-    root.kubectl(reset).is_refused_with("a use of a request is never taken back");
+    root.kubectl(reset)
+        .is_refused_with("a use of a request is never taken back");
     let phase = [&reset[..5], &[r#"{"status":{"phase":"Granted"}}"#]].concat();
-    root.kubectl(phase).is_refused_with("only the server of kube-request-access writes the status");
-    root.kubectl(["patch", &format!("acr/{request}"), "--type=merge", "-p", r#"{"status":{"uses":[]}}"#])
-        .works_with("no change");
+    root.kubectl(phase)
+        .is_refused_with("only the server of kube-request-access writes the status");
+    root.kubectl([
+        "patch",
+        &format!("acr/{request}"),
+        "--type=merge",
+        "-p",
+        r#"{"status":{"uses":[]}}"#,
+    ])
+    .works_with("no change");
     assert_eq!(scene.uses(&request), 1);
 }

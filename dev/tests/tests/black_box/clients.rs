@@ -1,4 +1,5 @@
-//! Programs that use the official clients in Python and JavaScript: `dev/clients`, recorded in `docs/clients.md`.
+//! Programs that use the official clients in Python and JavaScript: `dev/clients`, recorded in
+//! `docs/clients.md`.
 
 use std::{
     fs,
@@ -28,7 +29,13 @@ fn a_client_is_denied_with_our_text_and_runs_what_was_granted(#[case] exec: Exec
     let command = ["sh", "-c", "echo seen; exit 7"];
     let denied = exec(&jane, &[], &command);
     denied.ends_with(1, "HTTP status: 403\n");
-    denied.ends_with(1, &format!("you have not asked for this yet (cluster dev, namespace {})", scene.namespace));
+    denied.ends_with(
+        1,
+        &format!(
+            "you have not asked for this yet (cluster dev, namespace {})",
+            scene.namespace
+        ),
+    );
     denied.ends_with(1, "box -c main -- sh -c 'echo seen; exit 7'");
     assert_eq!(attempts(&scene), 1, "a refusal is not tried again");
 
@@ -44,7 +51,10 @@ fn a_client_is_denied_with_our_text_and_runs_what_was_granted(#[case] exec: Exec
 #[case::in_javascript(javascript)]
 fn a_terminal_is_for_a_client_that_asked_for_one(#[case] exec: Exec) {
     let scene = Scene::new(world::prefixed());
-    let (jane, amy) = (scene.person("oidc:jane", &["devs"]), scene.approver("oidc:amy"));
+    let (jane, amy) = (
+        scene.person("oidc:jane", &["devs"]),
+        scene.approver("oidc:amy"),
+    );
     amy.grant(&jane.ask(&["--valid-for=1h"], &["tty"]));
     exec(&jane, &["--tty"], &["tty"]).ends_with(1, "a terminal (-t) was not asked for");
     amy.grant(&jane.ask(&["-t"], &["tty"]));
@@ -55,22 +65,38 @@ fn a_terminal_is_for_a_client_that_asked_for_one(#[case] exec: Exec) {
 fn who_uses_the_python_client_reads_our_text_in_its_exception() {
     let scene = Scene::shared();
     let denied = python(&scene.developer("jane"), &[], &["uptime"]);
-    let exception = denied.text.split("exception: ApiException: (0)\nReason: Handshake status 403 Forbidden").nth(1);
-    assert!(exception.is_some_and(|said| said.contains("you have not asked for this yet")), "{}", denied.text);
+    let exception = denied
+        .text
+        .split("exception: ApiException: (0)\nReason: Handshake status 403 Forbidden")
+        .nth(1);
+    assert!(
+        exception.is_some_and(|said| said.contains("you have not asked for this yet")),
+        "{}",
+        denied.text
+    );
 }
 
 #[test]
 fn who_uses_the_javascript_client_reads_a_number_unless_her_program_asks_for_more() {
     let scene = Scene::shared();
     let denied = javascript(&scene.developer("jane"), &["--plain"], &["uptime"]);
-    denied.ends_with(1, "exception: ErrorEvent: Unexpected server response: 403\n");
-    assert!(!denied.text.contains("you have not asked"), "{}", denied.text);
+    denied.ends_with(
+        1,
+        "exception: ErrorEvent: Unexpected server response: 403\n",
+    );
+    assert!(
+        !denied.text.contains("you have not asked"),
+        "{}",
+        denied.text
+    );
 }
 
 /// How many attempts the audit webhook was told of.
 fn attempts(scene: &Scene) -> usize {
     let log = scene.world.log_of("audit-receiver");
-    log.lines().filter(|line| line.contains("audit-exec") && line.contains(&scene.namespace)).count()
+    log.lines()
+        .filter(|line| line.contains("audit-exec") && line.contains(&scene.namespace))
+        .count()
 }
 
 fn python(person: &Person<'_>, flags: &[&str], command: &[&str]) -> Said {
@@ -84,7 +110,11 @@ fn javascript(person: &Person<'_>, flags: &[&str], command: &[&str]) -> Said {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("exec.mjs");
     fs::copy(clients().join("javascript/exec.mjs"), &program).unwrap();
-    symlink(javascript_modules().join("node_modules"), directory.path().join("node_modules")).unwrap();
+    symlink(
+        javascript_modules().join("node_modules"),
+        directory.path().join("node_modules"),
+    )
+    .unwrap();
     let mut node = Command::new("node");
     node.arg(program);
     exec(node, person, flags, command)
@@ -92,9 +122,18 @@ fn javascript(person: &Person<'_>, flags: &[&str], command: &[&str]) -> Said {
 
 fn exec(mut client: Command, person: &Person<'_>, flags: &[&str], command: &[&str]) -> Said {
     // Neither reaches a cluster of this machine through a proxy.
-    client.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
-    client.arg("--kubeconfig").arg(&person.kubeconfig).args(["--namespace", &person.scene.namespace]);
-    client.args(["--container", "main"]).args(flags).args(["box", "--"]).args(command);
+    client
+        .env("NO_PROXY", "127.0.0.1")
+        .env("no_proxy", "127.0.0.1");
+    client
+        .arg("--kubeconfig")
+        .arg(&person.kubeconfig)
+        .args(["--namespace", &person.scene.namespace]);
+    client
+        .args(["--container", "main"])
+        .args(flags)
+        .args(["box", "--"])
+        .args(command);
     said(client, "")
 }
 
@@ -110,9 +149,20 @@ fn python_environment() -> &'static Path {
         let requirements = clients().join("python/requirements.txt");
         installed("python", &[&version], &[&requirements], |dir| {
             let mut venv = Command::new("python3");
-            succeeds(venv.args(["-m", "venv"]).arg(dir), "apt-get install python3-venv");
+            succeeds(
+                venv.args(["-m", "venv"]).arg(dir),
+                "apt-get install python3-venv",
+            );
             let mut pip = Command::new(dir.join("bin/python3"));
-            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&requirements);
+            pip.args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "-r",
+            ])
+            .arg(&requirements);
             succeeds(&mut pip, "are the package registries within reach?");
         })
     })
@@ -124,7 +174,8 @@ fn javascript_modules() -> &'static Path {
     DIR.get_or_init(|| {
         let how = "https://nodejs.org, 20 or newer";
         let versions = [version_of("node", how), version_of("npm", how)];
-        let lists = ["package.json", "package-lock.json"].map(|list| clients().join("javascript").join(list));
+        let lists = ["package.json", "package-lock.json"]
+            .map(|list| clients().join("javascript").join(list));
         installed(
             "javascript",
             &versions.each_ref().map(String::as_str),
@@ -135,7 +186,13 @@ fn javascript_modules() -> &'static Path {
                     fs::copy(list, dir.join(list.file_name().unwrap())).unwrap();
                 }
                 let mut npm = Command::new("npm");
-                npm.current_dir(dir).args(["ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"]);
+                npm.current_dir(dir).args([
+                    "ci",
+                    "--silent",
+                    "--ignore-scripts",
+                    "--no-audit",
+                    "--no-fund",
+                ]);
                 succeeds(&mut npm, "are the package registries within reach?");
             },
         )
@@ -145,7 +202,9 @@ fn javascript_modules() -> &'static Path {
 /// What a program says its version is.
 fn version_of(program: &str, how_to_install: &str) -> String {
     match Command::new(program).arg("--version").output() {
-        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        }
         _ => panic!("{program} is missing, which a client of this test needs: {how_to_install}"),
     }
 }
@@ -153,12 +212,20 @@ fn version_of(program: &str, how_to_install: &str) -> String {
 #[track_caller]
 fn succeeds(command: &mut Command, otherwise: &str) {
     let ended = command.status().unwrap();
-    assert!(ended.success(), "{command:?} ended with {ended}: {otherwise}");
+    assert!(
+        ended.success(),
+        "{command:?} ended with {ended}: {otherwise}"
+    );
 }
 
-/// A directory of the scripts' cache for what these lists say. It is made elsewhere and renamed: if it is there, it
-/// is complete.
-fn installed(name: &str, versions: &[&str], lists: &[&Path], install: impl FnOnce(&Path)) -> PathBuf {
+/// A directory of the scripts' cache for what these lists say. It is made elsewhere and renamed: if
+/// it is there, it is complete.
+fn installed(
+    name: &str,
+    versions: &[&str],
+    lists: &[&Path],
+    install: impl FnOnce(&Path),
+) -> PathBuf {
     let mut hasher = DefaultHasher::new();
     versions.hash(&mut hasher);
     for list in lists {
@@ -167,7 +234,10 @@ fn installed(name: &str, versions: &[&str], lists: &[&Path], install: impl FnOnc
     let cache = cluster::cache_dir().unwrap();
     let dir = cache.join(format!("clients-{name}-{:016x}", hasher.finish()));
     if !dir.exists() {
-        let staging = tempfile::Builder::new().prefix("clients-").tempdir_in(&cache).unwrap();
+        let staging = tempfile::Builder::new()
+            .prefix("clients-")
+            .tempdir_in(&cache)
+            .unwrap();
         let made = staging.path().join(name);
         install(&made);
         // Another run may have been faster.

@@ -1,5 +1,5 @@
-//! Every door that can be asked for, as kubectl opens it. The words behind `kubectl` are those behind
-//! `kubectl request`: that is what the plugin promises.
+//! Every door that can be asked for, as kubectl opens it. The words behind `kubectl` are those
+//! behind `kubectl request`: that is what the plugin promises.
 
 mod asking;
 mod debugging;
@@ -62,7 +62,10 @@ pub(crate) enum Transport {
 /// Both where all is tested, else the one that kubectl takes by itself.
 pub(crate) fn transports() -> Vec<Transport> {
     let all = std::env::var_os("KRA_ALL").is_some();
-    [Transport::WebSocket, Transport::Spdy].into_iter().take(if all { 2 } else { 1 }).collect()
+    [Transport::WebSocket, Transport::Spdy]
+        .into_iter()
+        .take(if all { 2 } else { 1 })
+        .collect()
 }
 
 /// What somebody wants.
@@ -75,7 +78,11 @@ pub(crate) struct Aim {
 }
 
 /// What is asked for, unless a test says otherwise.
-pub(crate) const AIM: Aim = Aim { pod: "talk", container: "main", otherwise: false };
+pub(crate) const AIM: Aim = Aim {
+    pod: "talk",
+    container: "main",
+    otherwise: false,
+};
 
 impl Door {
     fn verb(self) -> &'static str {
@@ -90,19 +97,54 @@ impl Door {
 
     /// What follows the verb. Files are named after who copies them.
     fn words(self, person: &Person<'_>, aim: Aim) -> Vec<String> {
-        let Aim { pod, container, otherwise } = aim;
+        let Aim {
+            pod,
+            container,
+            otherwise,
+        } = aim;
         let image = format!("--image={IMAGE}");
         let target = format!("--target={container}");
         let local = local_file(person).display().to_string();
-        let into = format!("{pod}:{}/{}", if otherwise { "/srv/www" } else { "/srv/in" }, person.name);
-        let from = format!("{pod}:{}", if otherwise { "/srv" } else { "/srv/www/index.html" });
-        let file = if otherwise { "/etc/hosts" } else { "/srv/www/index.html" };
+        let into = format!(
+            "{pod}:{}/{}",
+            if otherwise { "/srv/www" } else { "/srv/in" },
+            person.name
+        );
+        let from = format!(
+            "{pod}:{}",
+            if otherwise {
+                "/srv"
+            } else {
+                "/srv/www/index.html"
+            }
+        );
+        let file = if otherwise {
+            "/etc/hosts"
+        } else {
+            "/srv/www/index.html"
+        };
         let words: &[&str] = match self {
             Self::Exec => &[pod, "-c", container, "--", "cat", file],
             Self::Attach => &[pod, "-c", container],
             Self::PortForward => &[pod, ":8080"],
-            Self::Debug => &[pod, &image, &target, "--", "echo", if otherwise { "something-else" } else { ANSWER }],
-            Self::DebugAttach => &[pod, "--attach", &image, &target, "--", "sh", "-c", talk(otherwise)],
+            Self::Debug => &[
+                pod,
+                &image,
+                &target,
+                "--",
+                "echo",
+                if otherwise { "something-else" } else { ANSWER },
+            ],
+            Self::DebugAttach => &[
+                pod,
+                "--attach",
+                &image,
+                &target,
+                "--",
+                "sh",
+                "-c",
+                talk(otherwise),
+            ],
             Self::CopyInto => &[&local, &into, "-c", container],
             Self::CopyOut => &[&from, &local, "-c", container],
         };
@@ -117,22 +159,44 @@ impl Door {
 
     pub(crate) fn asks(self, person: &Person<'_>, flags: &[&str], aim: Aim) -> Said {
         let words = self.words(person, aim);
-        person.kubectl(["request", self.verb()].iter().chain(flags).copied().chain(words.iter().map(String::as_str)))
+        person.kubectl(
+            ["request", self.verb()]
+                .iter()
+                .chain(flags)
+                .copied()
+                .chain(words.iter().map(String::as_str)),
+        )
     }
 
-    /// Tries it with stock kubectl, and succeeds where it came through: what the pod alone knows was seen, or what was
-    /// sent is there.
-    pub(crate) fn tries(self, person: &Person<'_>, transport: Transport, flags: &[&str], aim: Aim) -> Said {
+    /// Tries it with stock kubectl, and succeeds where it came through: what the pod alone knows
+    /// was seen, or what was sent is there.
+    pub(crate) fn tries(
+        self,
+        person: &Person<'_>,
+        transport: Transport,
+        flags: &[&str],
+        aim: Aim,
+    ) -> Said {
         let words = self.words(person, aim);
         let words = words.iter().map(String::as_str);
-        let mut kubectl = person.command(std::iter::once(self.verb()).chain(flags.iter().copied()).chain(words));
-        let websockets = if transport == Transport::WebSocket { "true" } else { "false" };
+        let mut kubectl = person.command(
+            std::iter::once(self.verb())
+                .chain(flags.iter().copied())
+                .chain(words),
+        );
+        let websockets = if transport == Transport::WebSocket {
+            "true"
+        } else {
+            "false"
+        };
         kubectl.env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", websockets);
         kubectl.env("KUBECTL_PORT_FORWARD_WEBSOCKETS", websockets);
         let local = local_file(person);
         match self {
             Self::Attach | Self::DebugAttach => said_until(kubectl, "", is_attached),
-            Self::PortForward => said_until(kubectl, "", |text| forwarded(text).is_some_and(answers)),
+            Self::PortForward => {
+                said_until(kubectl, "", |text| forwarded(text).is_some_and(answers))
+            }
             Self::Exec | Self::Debug => said(kubectl, ""),
             Self::CopyInto => {
                 fs::write(&local, ANSWER).unwrap();
@@ -157,25 +221,38 @@ impl Door {
                 said.works_with("debugger-");
                 let container = debugger(&said);
                 eventually("what the debug container prints", || {
-                    person.kubectl(["logs", aim.pod, "-c", &container]).text.contains(ANSWER)
+                    person
+                        .kubectl(["logs", aim.pod, "-c", &container])
+                        .text
+                        .contains(ANSWER)
                 });
             }
             Self::CopyInto => {
                 said.works_with("");
                 let path = format!("/srv/in/{}", person.name);
                 let root = person.scene.root();
-                root.kubectl(["exec", aim.pod, "-c", aim.container, "--", "cat", &path]).works_with(ANSWER);
+                root.kubectl(["exec", aim.pod, "-c", aim.container, "--", "cat", &path])
+                    .works_with(ANSWER);
             }
             Self::CopyOut => {
                 said.works_with("");
-                assert_eq!(fs::read_to_string(local_file(person)).unwrap().trim(), ANSWER);
+                assert_eq!(
+                    fs::read_to_string(local_file(person)).unwrap().trim(),
+                    ANSWER
+                );
             }
         }
     }
 
     /// Tries it, and is told this.
     #[track_caller]
-    pub(crate) fn is_shut(self, person: &Person<'_>, transport: Transport, aim: Aim, text: &str) -> Said {
+    pub(crate) fn is_shut(
+        self,
+        person: &Person<'_>,
+        transport: Transport,
+        aim: Aim,
+        text: &str,
+    ) -> Said {
         let said = self.tries(person, transport, &[], aim);
         said.is_refused_with(text);
         said.is_refused_with(GATE);
@@ -183,8 +260,9 @@ impl Door {
     }
 }
 
-/// Whether what the container prints is seen. A denial repeats the command, in which it stands too; and where it
-/// cannot attach to what it has added, kubectl shows the log, which is no door of ours.
+/// Whether what the container prints is seen. A denial repeats the command, in which it stands too;
+/// and where it cannot attach to what it has added, kubectl shows the log, which is no door of
+/// ours.
 fn is_attached(text: &str) -> bool {
     text.lines().any(|line| line == ANSWER) && !text.contains("falling back to streaming logs")
 }
@@ -201,12 +279,23 @@ fn talk(otherwise: bool) -> &'static str {
 /// The name that kubectl gave to a debug container.
 #[track_caller]
 pub(crate) fn debugger(said: &Said) -> String {
-    let start = said.text.find("debugger-").unwrap_or_else(|| panic!("no debug container: {}", said.text));
-    said.text[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect()
+    let start = said
+        .text
+        .find("debugger-")
+        .unwrap_or_else(|| panic!("no debug container: {}", said.text));
+    said.text[start..]
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || *c == '-')
+        .collect()
 }
 
 fn local_file(person: &Person<'_>) -> PathBuf {
-    person.scene.world.cluster.dir().join(format!("{}.copied", person.name))
+    person
+        .scene
+        .world
+        .cluster
+        .dir()
+        .join(format!("{}.copied", person.name))
 }
 
 /// The port of this machine that `kubectl port-forward` has chosen.
@@ -228,13 +317,16 @@ fn answers(port: u16) -> bool {
     fetch().is_ok_and(|answer| answer.contains(ANSWER))
 }
 
-/// A namespace with the pod `talk`, for many tests: people do not see each other's requests. Its container `main`
-/// prints, has files, and serves them; `reader` repeats what is typed into it.
+/// A namespace with the pod `talk`, for many tests: people do not see each other's requests. Its
+/// container `main` prints, has files, and serves them; `reader` repeats what is typed into it.
 pub(crate) fn house(world: &'static World) -> &'static Scene {
     type House = (&'static World, &'static OnceLock<Scene>);
     static HOUSES: Mutex<Vec<House>> = Mutex::new(Vec::new());
     let mut houses = HOUSES.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = houses.iter().find(|(of, _)| std::ptr::eq(*of, world)).map(|(_, house)| *house);
+    let known = houses
+        .iter()
+        .find(|(of, _)| std::ptr::eq(*of, world))
+        .map(|(_, house)| *house);
     let house = known.unwrap_or_else(|| {
         let house: &OnceLock<Scene> = Box::leak(Box::default());
         houses.push((world, house));
@@ -260,7 +352,14 @@ fn create_talker(scene: &Scene) {
             container("main", main), container("side", "exec sleep 100000"), reader,
         ]},
     }));
-    let ready = ["wait", "-n", &scene.namespace, "--for=condition=Ready", "--timeout=60s", "pod/talk"];
+    let ready = [
+        "wait",
+        "-n",
+        &scene.namespace,
+        "--for=condition=Ready",
+        "--timeout=60s",
+        "pod/talk",
+    ];
     scene.admin(ready).works_with("met");
 }
 
@@ -268,7 +367,13 @@ fn create_talker(scene: &Scene) {
 fn owner<'a>(scene: &'a Scene, name: &str) -> Person<'a> {
     let owner = scene.person(name, &["owners"]);
     let user = format!("--user={}", owner.name);
-    let binding = ["create", "clusterrolebinding", &owner.name, "--clusterrole=cluster-admin", &user];
+    let binding = [
+        "create",
+        "clusterrolebinding",
+        &owner.name,
+        "--clusterrole=cluster-admin",
+        &user,
+    ];
     scene.admin(binding).works_with("created");
     owner
 }
@@ -287,14 +392,23 @@ impl People {
     pub(crate) fn of(world: &'static World) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         let (number, scene) = (NUMBER.fetch_add(1, Ordering::Relaxed), house(world));
-        Self { jane: scene.developer(&format!("jane{number}")), amy: scene.approver(&format!("amy{number}")) }
+        Self {
+            jane: scene.developer(&format!("jane{number}")),
+            amy: scene.approver(&format!("amy{number}")),
+        }
     }
 
     /// Where interactive use can be granted.
     pub(crate) fn interactive() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
-        let (number, scene) = (NUMBER.fetch_add(1, Ordering::Relaxed), house(world::prefixed()));
-        Self { jane: scene.developer(&format!("oidc:jane{number}")), amy: scene.approver(&format!("oidc:amy{number}")) }
+        let (number, scene) = (
+            NUMBER.fetch_add(1, Ordering::Relaxed),
+            house(world::prefixed()),
+        );
+        Self {
+            jane: scene.developer(&format!("oidc:jane{number}")),
+            amy: scene.approver(&format!("oidc:amy{number}")),
+        }
     }
 
     /// What jane asks for is granted.

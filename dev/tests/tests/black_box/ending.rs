@@ -21,9 +21,16 @@ fn an_access_for_seconds_works_until_it_ends_and_then_is_expired() {
         assert!(said.success || said.text.contains("ended"), "{}", said.text);
         !said.success
     });
-    assert!(worked > 0 && asked.elapsed() >= Duration::from_secs(7), "{worked} times, until {:?}", asked.elapsed());
+    assert!(
+        worked > 0 && asked.elapsed() >= Duration::from_secs(7),
+        "{worked} times, until {:?}",
+        asked.elapsed()
+    );
     jane.awaits(&request, "Expired");
-    assert!(scene.exists("accessrequest", &request), "what is over is kept for a while");
+    assert!(
+        scene.exists("accessrequest", &request),
+        "what is over is kept for a while"
+    );
 }
 
 #[test]
@@ -31,8 +38,11 @@ fn a_grant_may_be_shorter_than_what_was_asked_for() {
     let scene = Scene::new(world::standing());
     let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
     let request = jane.ask(&["--valid-for", "1h"], &["date"]);
-    amy.kubectl(["request", "grant", &request, "--yes", "--valid-for", "5s"]).works_with("created grant");
-    eventually("the shorter end", || jane.exec(&["date"]).text.contains("ended"));
+    amy.kubectl(["request", "grant", &request, "--yes", "--valid-for", "5s"])
+        .works_with("created grant");
+    eventually("the shorter end", || {
+        jane.exec(&["date"]).text.contains("ended")
+    });
 }
 
 #[test]
@@ -46,7 +56,9 @@ fn unused_requests_are_deleted_in_any_namespace_and_live_ones_are_not() {
     for request in [&waiting, &unused] {
         eventually("its deletion", || !scene.exists("accessrequest", request));
     }
-    eventually("the deletion of its grant", || !scene.exists("accessgrant", &format!("grant-{unused}")));
+    eventually("the deletion of its grant", || {
+        !scene.exists("accessgrant", &format!("grant-{unused}"))
+    });
     jane.exec(&["hostname"]).works_with("box");
 }
 
@@ -64,17 +76,30 @@ fn finished_requests_are_deleted_after_their_time() {
 #[test]
 fn a_denial_ends_what_was_granted_before_at_once() {
     let scene = Scene::new(world::standing());
-    let (jane, amy, ann) = (scene.developer("jane"), scene.approver("amy"), scene.approver("ann"));
+    let (jane, amy, ann) = (
+        scene.developer("jane"),
+        scene.approver("amy"),
+        scene.approver("ann"),
+    );
     let request = jane.ask(&["--valid-for", "1h"], &["date"]);
     amy.grant(&request);
     jane.exec(&["date"]).works_with("UTC");
-    ann.kubectl(["request", "deny", &request, "--yes", "--reason", "not today"]).works_with("deny");
+    ann.kubectl([
+        "request",
+        "deny",
+        &request,
+        "--yes",
+        "--reason",
+        "not today",
+    ])
+    .works_with("deny");
     // At once, or with the status that any replica's controller writes at once.
     jane.awaits(&request, "Denied");
     let said = jane.exec(&["date"]);
     said.is_refused_with(&format!("{} denied your request {request}", ann.name));
     said.is_refused_with("(not today)");
-    amy.kubectl(["request", "grant", &request, "--yes"]).is_refused_with("denied");
+    amy.kubectl(["request", "grant", &request, "--yes"])
+        .is_refused_with("denied");
 }
 
 #[test]
@@ -82,9 +107,12 @@ fn a_denied_request_binds_no_role() {
     let scene = Scene::new(world::role_per_grant());
     let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
     let request = jane.ask(&[], &["date"]);
-    amy.kubectl(["request", "deny", &request, "--yes"]).works_with("deny");
+    amy.kubectl(["request", "deny", &request, "--yes"])
+        .works_with("deny");
     jane.awaits(&request, "Denied");
-    scene.admin(["get", "rolebindings", "-n", &scene.namespace]).works_with("No resources found");
+    scene
+        .admin(["get", "rolebindings", "-n", &scene.namespace])
+        .works_with("No resources found");
     jane.exec(&["date"]).is_refused_with("forbidden");
 }
 
@@ -94,8 +122,19 @@ fn the_role_is_bound_while_the_grant_lasts_and_not_longer() {
     let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
     let request = jane.ask(&["--valid-for", "1h"], &["date"]);
     amy.grant(&request);
-    let bindings = || scene.admin(["get", "rolebindings", "-n", &scene.namespace, "-o", "wide"]).text;
-    assert!(bindings().contains("Role/pod-exec") && bindings().contains(&jane.name), "{}", bindings());
-    jane.kubectl(["delete", "acr", &request]).works_with("deleted");
-    eventually("the end of the binding", || bindings().contains("No resources found"));
+    let bindings = || {
+        scene
+            .admin(["get", "rolebindings", "-n", &scene.namespace, "-o", "wide"])
+            .text
+    };
+    assert!(
+        bindings().contains("Role/pod-exec") && bindings().contains(&jane.name),
+        "{}",
+        bindings()
+    );
+    jane.kubectl(["delete", "acr", &request])
+        .works_with("deleted");
+    eventually("the end of the binding", || {
+        bindings().contains("No resources found")
+    });
 }

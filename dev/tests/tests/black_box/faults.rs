@@ -1,4 +1,5 @@
-//! Answers that are none, on the way from the server to the API server; and crowds before the server.
+//! Answers that are none, on the way from the server to the API server; and crowds before the
+//! server.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -18,7 +19,10 @@ use kra_tests::{
     world::{self, World, eventually},
 };
 
-const CONFIGURATIONS: [&str; 2] = ["validatingwebhookconfiguration", "mutatingwebhookconfiguration"];
+const CONFIGURATIONS: [&str; 2] = [
+    "validatingwebhookconfiguration",
+    "mutatingwebhookconfiguration",
+];
 
 /// Reviews of the doors go to an impostor, within two seconds, until this is dropped.
 struct Diverted<'a> {
@@ -33,7 +37,10 @@ impl<'a> Diverted<'a> {
         let url = diverted.before["clientConfig"]["url"].as_str().unwrap();
         let path = url.splitn(4, '/').nth(3).unwrap();
         let url = format!("https://{}/{path}", to.address);
-        diverted.set(&json!({"url": url, "caBundle": STANDARD.encode(&to.authority)}), &json!(2));
+        diverted.set(
+            &json!({"url": url, "caBundle": STANDARD.encode(&to.authority)}),
+            &json!(2),
+        );
         diverted
     }
 
@@ -42,8 +49,15 @@ impl<'a> Diverted<'a> {
             {"op": "replace", "path": "/webhooks/0/clientConfig", "value": client},
             {"op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": timeout},
         ]);
-        let patch = ["patch", CONFIGURATIONS[0], "kube-request-access", "--type=json", "-p", &patch.to_string()]
-            .map(str::to_owned);
+        let patch = [
+            "patch",
+            CONFIGURATIONS[0],
+            "kube-request-access",
+            "--type=json",
+            "-p",
+            &patch.to_string(),
+        ]
+        .map(str::to_owned);
         self.scene.admin(&patch).works_with("patched");
     }
 }
@@ -52,7 +66,9 @@ impl Drop for Diverted<'_> {
     fn drop(&mut self) {
         self.set(&self.before["clientConfig"], &self.before["timeoutSeconds"]);
         let nobody = self.scene.developer("nobody");
-        eventually("the server itself", || nobody.exec(&["date"]).text.contains("you have not asked"));
+        eventually("the server itself", || {
+            nobody.exec(&["date"]).text.contains("you have not asked")
+        });
     }
 }
 
@@ -78,8 +94,13 @@ fn a_webhook_that_hangs_denies_when_its_time_is_over() {
         let _diverted = Diverted::new(&scene, &hung);
         eventually("the impostor", || {
             let began = Instant::now();
-            jane.exec_over_spdy(&["date"]).is_refused_with("failed calling webhook");
-            assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+            jane.exec_over_spdy(&["date"])
+                .is_refused_with("failed calling webhook");
+            assert!(
+                began.elapsed() < Duration::from_secs(8),
+                "{:?}",
+                began.elapsed()
+            );
             hung.asked() > 0
         });
         // Nothing else waits for it.
@@ -134,15 +155,17 @@ fn an_answer_that_is_none_denies(#[case] answer: fn(&Asked, usize) -> Reply) {
     });
 }
 
-// It is the answers, and nothing else, that deny in the test above: whoever has a certificate that is trusted is the
-// server.
+// It is the answers, and nothing else, that deny in the test above: whoever has a certificate that
+// is trusted is the server.
 #[test]
 fn an_answer_that_is_one_is_believed_whoever_gives_it() {
     let (world, _turn) = fragile();
     let scene = shared(world);
     let impostor = Impostor::new(|asked, _| Reply::json(&allowing(&json!(asked.uid()))));
     let _diverted = Diverted::new(scene, &impostor);
-    eventually("the impostor", || scene.developer("jane").exec_over_spdy(&["date"]).success);
+    eventually("the impostor", || {
+        scene.developer("jane").exec_over_spdy(&["date"]).success
+    });
 }
 
 /// One for all answers that are none; nobody asks for anything in it.
@@ -153,16 +176,24 @@ fn shared(world: &'static World) -> &'static Scene {
 
 /// Passes a review on to the server that runs there.
 fn passed_on(to: &str, asked: &Asked) -> String {
-    let answer =
-        anybody().post(format!("{to}{}", asked.path)).header("content-type", "application/json").send(&asked.body);
+    let answer = anybody()
+        .post(format!("{to}{}", asked.path))
+        .header("content-type", "application/json")
+        .send(&asked.body);
     answer.unwrap().body_mut().read_to_string().unwrap()
 }
 
 /// Somebody who does not care whom he talks to.
 fn anybody() -> Agent {
     let tls = TlsConfig::builder().disable_verification(true).build();
-    let config = Agent::config_builder().tls_config(tls).http_status_as_error(false).proxy(None);
-    config.timeout_global(Some(Duration::from_secs(10))).build().new_agent()
+    let config = Agent::config_builder()
+        .tls_config(tls)
+        .http_status_as_error(false)
+        .proxy(None);
+    config
+        .timeout_global(Some(Duration::from_secs(10)))
+        .build()
+        .new_agent()
 }
 
 // I3: what was spent and whose answer was lost is spent once.
@@ -182,7 +213,10 @@ fn an_answer_that_is_lost_on_its_way_costs_one_use_at_most(
     let server = format!("https://{}", current(world, &turn).address);
     let lossy = Impostor::new(move |asked, number| {
         let answer = passed_on(&server, asked);
-        assert!(number > 0 || answer.contains(r#""allowed":true"#), "{answer}");
+        assert!(
+            number > 0 || answer.contains(r#""allowed":true"#),
+            "{answer}"
+        );
         if number == 0 {
             Reply::new(status, headers, "lost")
         } else {
@@ -219,10 +253,21 @@ fn an_authority_that_is_replaced_with_overlap_costs_no_attempt() {
             let mut patch = Vec::new();
             for number in 0..stored(&scene, kind)["webhooks"].as_array().unwrap().len() {
                 let bundle_path = format!("/webhooks/{number}/clientConfig/caBundle");
-                patch.push(json!({"op": "replace", "path": bundle_path, "value": STANDARD.encode(bundle)}));
+                patch.push(
+                    json!({"op": "replace", "path": bundle_path, "value": STANDARD.encode(bundle)}),
+                );
             }
             let patch = Value::Array(patch).to_string();
-            scene.admin(["patch", kind, "kube-request-access", "--type=json", "-p", &patch]).works_with("patched");
+            scene
+                .admin([
+                    "patch",
+                    kind,
+                    "kube-request-access",
+                    "--type=json",
+                    "-p",
+                    &patch,
+                ])
+                .works_with("patched");
         }
     };
     let (over, attempts) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -243,13 +288,16 @@ fn an_authority_that_is_replaced_with_overlap_costs_no_attempt() {
         some_more();
         let pair = new.serving(&["127.0.0.1", "localhost"]).unwrap();
         local::write_pair(&world.cluster.dir().join("server"), &pair).unwrap();
-        eventually("the new certificate", || log().matches("read again because they changed").count() > before);
+        eventually("the new certificate", || {
+            log().matches("read again because they changed").count() > before
+        });
         some_more();
         trust(&new.pem());
         some_more();
         over.store(true, Ordering::SeqCst);
     });
-    jane.exec(&["id"]).is_refused_with("what you ran is not what was granted");
+    jane.exec(&["id"])
+        .is_refused_with("what you ran is not what was granted");
 }
 
 // I14
@@ -269,7 +317,11 @@ fn a_crowd_of_bogus_reviews_keeps_nobody_out() {
         "jsonpath={.items[*].status.podIP}",
     ]);
     let secret = scene.world.installed.review_path.as_deref().unwrap();
-    let urls: Vec<String> = ips.text.split_whitespace().map(|ip| format!("https://{ip}:8443/validate")).collect();
+    let urls: Vec<String> = ips
+        .text
+        .split_whitespace()
+        .map(|ip| format!("https://{ip}:8443/validate"))
+        .collect();
     let (over, bogus) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|threads| {
         for number in 0..8 {
@@ -279,8 +331,13 @@ fn a_crowd_of_bogus_reviews_keeps_nobody_out() {
                 let garbage = "[".repeat(60_000);
                 while !over.load(Ordering::SeqCst) {
                     for url in urls {
-                        // Half of them know the secret; whether they are answered is of no importance here.
-                        let url = if number % 2 == 0 { url.clone() } else { format!("{url}/{secret}") };
+                        // Half of them know the secret; whether they are answered is of no
+                        // importance here.
+                        let url = if number % 2 == 0 {
+                            url.clone()
+                        } else {
+                            format!("{url}/{secret}")
+                        };
                         if agent.post(&url).send(&garbage).is_ok() {
                             bogus.fetch_add(1, Ordering::SeqCst);
                         }
@@ -294,7 +351,11 @@ fn a_crowd_of_bogus_reviews_keeps_nobody_out() {
                 let began = Instant::now();
                 jane.exec(&["date"]).works_with("UTC");
                 // The API server's patience with a webhook.
-                assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+                assert!(
+                    began.elapsed() < Duration::from_secs(10),
+                    "{:?}",
+                    began.elapsed()
+                );
             }
         }));
         over.store(true, Ordering::SeqCst);

@@ -24,7 +24,11 @@ fn create(scene: &Scene, change: impl FnOnce(&mut Value)) -> kra_tests::scene::S
 #[case::no_such_container("/spec/execOptions/container", json!("nothing"), "it has main, side")]
 #[case::a_command_and_any("/spec/anyCommand", json!(true), "exclude each other")]
 #[case::an_empty_word("/spec/execOptions/command", json!([""]), "command")]
-#[case::no_command("/spec/execOptions/command", Value::Null, "execOptions.command is missing")]
+#[case::no_command(
+    "/spec/execOptions/command",
+    Value::Null,
+    "execOptions.command is missing"
+)]
 #[case::an_escape_sequence("/spec/execOptions/command", json!(["echo", "\u{1b}[2J"]), "U+001B")]
 #[case::hidden_in_the_reason("/spec/reason", json!("\u{202e}evil"), "U+202E")]
 #[case::hidden_in_a_key("/spec/customKeys", json!({"ticket": "a\u{200b}b"}), "U+200B")]
@@ -43,7 +47,9 @@ fn a_request_with_something_wrong_in_it_is_refused_by_the_server(
         object.pointer_mut(parent).unwrap()[field] = value;
     });
     said.is_refused_with(text);
-    scene.admin(["get", "acr", "-n", &scene.namespace]).works_with("No resources found");
+    scene
+        .admin(["get", "acr", "-n", &scene.namespace])
+        .works_with("No resources found");
 }
 
 // D1, D3
@@ -59,11 +65,22 @@ fn a_status_or_stamp_that_comes_with_a_new_request_is_dropped() {
         object["status"] = json!({"phase": "Granted", "grantedBy": [amy.name]});
     });
     said.works_with("created");
-    let (jane, stored) = (scene.developer("jane"), scene.get("accessrequest", "forged"));
+    let (jane, stored) = (
+        scene.developer("jane"),
+        scene.get("accessrequest", "forged"),
+    );
     assert_eq!(stored["spec"]["createdBy"]["username"], json!(jane.name));
-    assert_eq!(stored["spec"]["userInfo"]["groups"], json!(["devs", "system:authenticated"]));
-    assert_eq!(stored["status"]["grantedBy"].as_array().map_or(0, Vec::len), 0, "{stored}");
-    jane.exec(&["date"]).is_refused_with("your request forged waits for a grant");
+    assert_eq!(
+        stored["spec"]["userInfo"]["groups"],
+        json!(["devs", "system:authenticated"])
+    );
+    assert_eq!(
+        stored["status"]["grantedBy"].as_array().map_or(0, Vec::len),
+        0,
+        "{stored}"
+    );
+    jane.exec(&["date"])
+        .is_refused_with("your request forged waits for a grant");
 }
 
 // D14
@@ -74,7 +91,9 @@ fn a_grant_for_a_request_of_the_same_name_elsewhere_gives_nothing_here() {
     create(&here, named).works_with("created");
     create(&there, named).works_with("created");
     there.approver("amy").grant("same");
-    here.developer("jane").exec(&["date"]).is_refused_with("waits for a grant");
+    here.developer("jane")
+        .exec(&["date"])
+        .is_refused_with("waits for a grant");
     there.developer("jane").exec(&["date"]).works_with("UTC");
 }
 
@@ -85,18 +104,24 @@ fn replacing_a_granted_request_by_force_loses_the_grant() {
     let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
     let mut object = original(&scene, &jane.name);
     object["metadata"] = json!({"name": "mine", "namespace": scene.namespace});
-    jane.kubectl_with(&object.to_string(), ["create", "-f", "-"]).works_with("created");
+    jane.kubectl_with(&object.to_string(), ["create", "-f", "-"])
+        .works_with("created");
     amy.grant("mine");
     object["spec"]["execOptions"]["command"] = json!(["cat", "/etc/passwd"]);
     let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
-    scene.root().kubectl_with(&object.to_string(), apply).is_refused_with("a request never changes");
+    scene
+        .root()
+        .kubectl_with(&object.to_string(), apply)
+        .is_refused_with("a request never changes");
     let json_patch = r#"[{"op":"replace","path":"/spec/execOptions/command","value":["sh"]}]"#;
     scene
         .root()
         .kubectl(["patch", "acr", "mine", "--type=json", "-p", json_patch])
         .is_refused_with("a request never changes");
-    jane.kubectl_with(&object.to_string(), ["replace", "--force", "-f", "-"]).works_with("replaced");
-    jane.exec(&["cat", "/etc/passwd"]).is_refused_with("waits for a grant");
+    jane.kubectl_with(&object.to_string(), ["replace", "--force", "-f", "-"])
+        .works_with("replaced");
+    jane.exec(&["cat", "/etc/passwd"])
+        .is_refused_with("waits for a grant");
 }
 
 // C5
@@ -111,8 +136,17 @@ fn labels_on_a_namespace_open_no_door() {
         "pod-security.kubernetes.io/enforce=privileged",
         "kube-request-access=ignore",
     ];
-    scene.admin(["label", "namespace", &scene.namespace].iter().chain(&labels)).works_with("labeled");
-    scene.developer("jane").exec(&["date"]).is_refused_with("you have not asked");
+    scene
+        .admin(
+            ["label", "namespace", &scene.namespace]
+                .iter()
+                .chain(&labels),
+        )
+        .works_with("labeled");
+    scene
+        .developer("jane")
+        .exec(&["date"])
+        .is_refused_with("you have not asked");
 }
 
 #[test]

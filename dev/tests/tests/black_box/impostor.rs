@@ -35,7 +35,11 @@ impl Reply {
 
     /// The answer to a review, as JSON.
     pub(crate) fn json(body: &Value) -> Self {
-        Self::new("200 OK", "Content-Type: application/json\r\n", &body.to_string())
+        Self::new(
+            "200 OK",
+            "Content-Type: application/json\r\n",
+            &body.to_string(),
+        )
     }
 }
 
@@ -69,20 +73,37 @@ impl Impostor {
         let chain = vec![CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap()];
         let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let config = Arc::new(
+            config
+                .with_no_client_auth()
+                .with_single_cert(chain, key)
+                .unwrap(),
+        );
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let (address, asked) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+        let (address, asked) = (
+            listener.local_addr().unwrap(),
+            Arc::new(AtomicUsize::new(0)),
+        );
         let (answer, count) = (Arc::new(answer), Arc::clone(&asked));
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (config, answer, count) = (Arc::clone(&config), Arc::clone(&answer), Arc::clone(&count));
+                let (config, answer, count) =
+                    (Arc::clone(&config), Arc::clone(&answer), Arc::clone(&count));
                 std::thread::spawn(move || {
-                    serve(stream, config, |asked| answer(asked, count.fetch_add(1, Ordering::SeqCst)));
+                    serve(stream, config, |asked| {
+                        answer(asked, count.fetch_add(1, Ordering::SeqCst))
+                    });
                 });
             }
         });
-        Self { address, authority: authority.pem(), asked }
+        Self {
+            address,
+            authority: authority.pem(),
+            asked,
+        }
     }
 
     pub(crate) fn asked(&self) -> usize {
@@ -92,7 +113,9 @@ impl Impostor {
 
 fn serve(stream: TcpStream, config: Arc<ServerConfig>, answer: impl Fn(&Asked) -> Reply) {
     let mut stream = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
-    let Some(asked) = read(&mut stream) else { return };
+    let Some(asked) = read(&mut stream) else {
+        return;
+    };
     match answer(&asked) {
         Reply::Bytes(bytes) => {
             // Whoever hangs up first does not read it.
@@ -115,8 +138,16 @@ fn read(stream: &mut impl Read) -> Option<Asked> {
         head.push(byte[0]);
     }
     let head = String::from_utf8(head).unwrap();
-    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let length = head.lines().find_map(|line| {
+        line.to_ascii_lowercase()
+            .strip_prefix("content-length: ")?
+            .parse()
+            .ok()
+    });
     let mut body = vec![0; length.unwrap_or(0)];
     stream.read_exact(&mut body).ok()?;
-    Some(Asked { path: head.split(' ').nth(1)?.to_owned(), body })
+    Some(Asked {
+        path: head.split(' ').nth(1)?.to_owned(),
+        body,
+    })
 }

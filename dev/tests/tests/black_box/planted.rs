@@ -1,5 +1,5 @@
-//! Objects that were written into etcd behind the API server's back, or by versions and schemas of other times: they
-//! give nothing, and stand in nobody else's way.
+//! Objects that were written into etcd behind the API server's back, or by versions and schemas of
+//! other times: they give nothing, and stand in nobody else's way.
 
 use std::{
     fs,
@@ -19,8 +19,15 @@ use kra_tests::{
 /// Writes an object past the API server, and waits until that shows it.
 fn plant(scene: &Scene, plural: &str, name: &str, content: Value) {
     static NUMBER: AtomicU32 = AtomicU32::new(1);
-    let uid = format!("11111111-0000-0000-0000-{:012}", NUMBER.fetch_add(1, Ordering::Relaxed));
-    let kind = if plural == "accessgrants" { "AccessGrant" } else { "AccessRequest" };
+    let uid = format!(
+        "11111111-0000-0000-0000-{:012}",
+        NUMBER.fetch_add(1, Ordering::Relaxed)
+    );
+    let kind = if plural == "accessgrants" {
+        "AccessGrant"
+    } else {
+        "AccessRequest"
+    };
     let mut object = json!({
         "apiVersion": "spreadgroup.com/v1", "kind": kind,
         "metadata": {
@@ -28,8 +35,15 @@ fn plant(scene: &Scene, plural: &str, name: &str, content: Value) {
         },
     });
     merge(&mut object, content);
-    let key = format!("/registry/spreadgroup.com/{plural}/{}/{name}", scene.namespace);
-    scene.world.cluster.plant(&key, object.to_string().as_bytes()).unwrap();
+    let key = format!(
+        "/registry/spreadgroup.com/{plural}/{}/{name}",
+        scene.namespace
+    );
+    scene
+        .world
+        .cluster
+        .plant(&key, object.to_string().as_bytes())
+        .unwrap();
     eventually("the planted object", || scene.exists(plural, name));
 }
 
@@ -42,8 +56,14 @@ pub(crate) fn plant_policy(scene: &Scene, policy: &Value) {
     });
     merge(&mut object["metadata"], metadata);
     let key = format!("/registry/spreadgroup.com/accesspolicies/{name}");
-    scene.world.cluster.plant(&key, object.to_string().as_bytes()).unwrap();
-    eventually("the planted object", || scene.exists("accesspolicies", name));
+    scene
+        .world
+        .cluster
+        .plant(&key, object.to_string().as_bytes())
+        .unwrap();
+    eventually("the planted object", || {
+        scene.exists("accesspolicies", name)
+    });
 }
 
 /// Replaces what stands in `content`, in depth.
@@ -68,7 +88,8 @@ fn replant(scene: &Scene, plural: &str, name: &str, content: Value) {
     plant(scene, plural, name, object);
 }
 
-/// Something is asked for, granted and used: what was planted before it has gone through every watch.
+/// Something is asked for, granted and used: what was planted before it has gone through every
+/// watch.
 fn all_goes_on<'a>(scene: &'a Scene, jane: &Person<'a>, amy: &Person<'a>) {
     let request = jane.ask(&[], &["uname"]);
     amy.grant(&request);
@@ -108,8 +129,12 @@ fn a_grant_that_was_written_into_the_store_grants_nothing(#[case] seal: fn(&Scen
     seal(&scene, &mut grant);
     plant(&scene, "accessgrants", "forged", grant);
     all_goes_on(&scene, &jane, &amy);
-    jane.exec(&["date"]).is_refused_with(&format!("your request {request} waits for a grant"));
-    assert_eq!(scene.get("accessrequest", &request)["status"]["phase"], "Pending");
+    jane.exec(&["date"])
+        .is_refused_with(&format!("your request {request} waits for a grant"));
+    assert_eq!(
+        scene.get("accessrequest", &request)["status"]["phase"],
+        "Pending"
+    );
     amy.grant(&request);
     jane.exec(&["date"]).works_with("UTC");
 }
@@ -125,10 +150,12 @@ fn a_request_that_was_changed_in_the_store_is_granted_no_more() {
     let command = json!({"spec": {"execOptions": {"command": ["hostname"]}}});
     replant(&scene, "accessrequests", &request, command);
     all_goes_on(&scene, &jane, &amy);
-    jane.exec(&["hostname"]).is_refused_with("waits for a grant");
+    jane.exec(&["hostname"])
+        .is_refused_with("waits for a grant");
     jane.exec(&["date"]).is_refused_with("");
     // Nor can what was seen before be granted anew: it is another request now, and reads as one.
-    amy.kubectl(["request", "show", &request]).works_with("hostname");
+    amy.kubectl(["request", "show", &request])
+        .works_with("hostname");
 }
 
 // D19, D20
@@ -140,19 +167,53 @@ fn what_is_being_deleted_and_kept_by_a_finalizer_gives_nothing(#[case] plural: &
     let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
     let request = jane.ask(&["--valid-for", "1h"], &["date"]);
     amy.grant(&request);
-    let name = if plural == "accessgrants" { format!("grant-{request}") } else { request };
-    replant(&scene, plural, &name, json!({"metadata": {"finalizers": ["keep/me"]}}));
+    let name = if plural == "accessgrants" {
+        format!("grant-{request}")
+    } else {
+        request
+    };
+    replant(
+        &scene,
+        plural,
+        &name,
+        json!({"metadata": {"finalizers": ["keep/me"]}}),
+    );
     jane.exec(&["date"]).works_with("UTC");
-    scene.admin(["delete", plural, "-n", &scene.namespace, &name, "--wait=false"]).works_with("deleted");
+    scene
+        .admin([
+            "delete",
+            plural,
+            "-n",
+            &scene.namespace,
+            &name,
+            "--wait=false",
+        ])
+        .works_with("deleted");
     assert!(scene.get(plural, &name)["metadata"]["deletionTimestamp"].is_string());
     jane.exec(&["date"]).is_refused_with("");
     all_goes_on(&scene, &jane, &amy);
     // What keeps it can be taken out by those who may take it out of anything.
     let finalizers = r#"{"metadata":{"finalizers":null}}"#;
-    let patch = ["patch", plural, "-n", &scene.namespace, &name, "--type=merge", "-p", finalizers];
-    scene.admin(patch).is_refused_with("by the cluster's own controllers only");
-    let controllers = ["--as=system:serviceaccount:kube-system:generic-garbage-collector", "--as-group=system:masters"];
-    scene.admin(controllers.iter().chain(&patch)).works_with("patched");
+    let patch = [
+        "patch",
+        plural,
+        "-n",
+        &scene.namespace,
+        &name,
+        "--type=merge",
+        "-p",
+        finalizers,
+    ];
+    scene
+        .admin(patch)
+        .is_refused_with("by the cluster's own controllers only");
+    let controllers = [
+        "--as=system:serviceaccount:kube-system:generic-garbage-collector",
+        "--as-group=system:masters",
+    ];
+    scene
+        .admin(controllers.iter().chain(&patch))
+        .works_with("patched");
     eventually("its end", || !scene.exists(plural, &name));
 }
 
@@ -171,26 +232,60 @@ fn poisons(request: &str) -> Vec<(&'static str, &'static str, Value)> {
         json!({"spec": spec})
     };
     let requests = [
-        ("of-other-types", json!({"spec": {"forObject": "a text", "execOptions": [], "userInfo": 7}})),
+        (
+            "of-other-types",
+            json!({"spec": {"forObject": "a text", "execOptions": [], "userInfo": 7}}),
+        ),
         ("with-a-null-spec", json!({"spec": null})),
         ("without-a-spec", json!({})),
-        ("with-a-status-of-text", json!({"spec": good, "status": "Granted"})),
-        ("with-a-use-at-no-time", json!({"spec": good, "status": {"uses": [{"reviewUID": "r", "at": "now"}]}})),
-        ("for-an-unknown-door", but("/forObject/subResource", json!("teleport"))),
-        ("for-an-unknown-thing", but("/forObject/resource/resource", json!("secrets"))),
+        (
+            "with-a-status-of-text",
+            json!({"spec": good, "status": "Granted"}),
+        ),
+        (
+            "with-a-use-at-no-time",
+            json!({"spec": good, "status": {"uses": [{"reviewUID": "r", "at": "now"}]}}),
+        ),
+        (
+            "for-an-unknown-door",
+            but("/forObject/subResource", json!("teleport")),
+        ),
+        (
+            "for-an-unknown-thing",
+            but("/forObject/resource/resource", json!("secrets")),
+        ),
         ("for-ever", but("/validFor", json!("for ever"))),
-        ("with-a-number-for-a-name", but("/userInfo/username", json!(7))),
-        ("with-a-wrong-direction", but("/copy", json!({"direction": "sideways", "path": "/"}))),
+        (
+            "with-a-number-for-a-name",
+            but("/userInfo/username", json!(7)),
+        ),
+        (
+            "with-a-wrong-direction",
+            but("/copy", json!({"direction": "sideways", "path": "/"})),
+        ),
     ];
     let grants = [
-        ("maybe", json!({"spec": {"grantFor": request}, "status": "maybe"})),
+        (
+            "maybe",
+            json!({"spec": {"grantFor": request}, "status": "maybe"}),
+        ),
         ("without-an-answer", json!({"spec": {"grantFor": request}})),
-        ("with-an-object-for-an-answer", json!({"spec": {"grantFor": "nothing"}, "status": {"phase": "granted"}})),
+        (
+            "with-an-object-for-an-answer",
+            json!({"spec": {"grantFor": "nothing"}, "status": {"phase": "granted"}}),
+        ),
         ("of-nothing", json!({"spec": null, "status": "granted"})),
-        ("by-a-number", json!({"spec": {"grantFor": "nothing", "grantedBy": 7}, "status": "granted"})),
+        (
+            "by-a-number",
+            json!({"spec": {"grantFor": "nothing", "grantedBy": 7}, "status": "granted"}),
+        ),
     ];
     let of = |plural| move |(name, object)| (plural, name, object);
-    requests.into_iter().map(of("accessrequests")).chain(grants.into_iter().map(of("accessgrants"))).collect()
+    requests
+        .into_iter()
+        .map(of("accessrequests"))
+        .chain(grants.into_iter().map(of("accessgrants")))
+        .collect()
 }
 
 // R11, I19
@@ -198,7 +293,11 @@ fn poisons(request: &str) -> Vec<(&'static str, &'static str, Value)> {
 fn what_nobody_understands_is_logged_and_stands_in_nobodys_way_not_even_after_a_restart() {
     let (world, mut turn) = fragile();
     let scene = Scene::new(world);
-    let (jane, bob, amy) = (scene.developer("jane"), scene.developer("bob"), scene.approver("amy"));
+    let (jane, bob, amy) = (
+        scene.developer("jane"),
+        scene.developer("bob"),
+        scene.approver("amy"),
+    );
     let hour = jane.ask(&["--valid-for", "1h"], &["date"]);
     amy.grant(&hour);
     // Two of the grants are for this one: they could be denials.
@@ -216,11 +315,16 @@ fn what_nobody_understands_is_logged_and_stands_in_nobodys_way_not_even_after_a_
         jane.exec(&["date"]).works_with("UTC");
         bob.exec(&["date"]).is_refused_with("waits for a grant");
         let denied = bob.ask(&[], &["ls"]);
-        amy.kubectl(["request", "deny", &denied, "--yes"]).works_with("deny");
+        amy.kubectl(["request", "deny", &denied, "--yes"])
+            .works_with("deny");
         bob.awaits(&denied, "Denied");
         let log = || fs::read_to_string(&current(world, &turn).log).unwrap();
         for (_, name, _) in &poisons {
-            eventually(name, || log().lines().any(|line| line.contains("WARN") && line.contains(*name)));
+            eventually(name, || {
+                log()
+                    .lines()
+                    .any(|line| line.contains("WARN") && line.contains(*name))
+            });
         }
         assert!(!log().contains("panic"));
     }
@@ -232,7 +336,9 @@ fn what_nobody_understands_is_logged_and_stands_in_nobodys_way_not_even_after_a_
     // And they can be taken away by whoever may take away anything, and by nobody else.
     for (plural, name, _) in &poisons {
         bob.kubectl(["delete", plural, name]).is_refused_with("");
-        scene.admin(["delete", plural, "-n", &scene.namespace, name]).works_with("deleted");
+        scene
+            .admin(["delete", plural, "-n", &scene.namespace, name])
+            .works_with("deleted");
     }
     amy.grant(&doubtful);
     bob.exec(&["date"]).works_with("UTC");
@@ -247,7 +353,10 @@ fn the_clean_up_goes_on_beside_what_nobody_understands() {
         plant(&scene, plural, name, content);
     }
     all_goes_on_and_is_forgotten(&scene, &jane, &amy);
-    assert!(scene.exists("accessrequest", "with-a-null-spec"), "nobody knows whether it matters");
+    assert!(
+        scene.exists("accessrequest", "with-a-null-spec"),
+        "nobody knows whether it matters"
+    );
 }
 
 fn all_goes_on_and_is_forgotten<'a>(scene: &'a Scene, jane: &Person<'a>, amy: &Person<'a>) {
@@ -268,11 +377,17 @@ fn what_hides_in_the_store_shows_in_every_list() {
     object["spec"]["execOptions"]["command"] = json!(["echo", hidden]);
     object["spec"]["reason"] = json!(hidden);
     plant(&scene, "accessrequests", "hides", object);
-    // kubectl leaves the bell, eight-bit controls and directions as they are: what has them is refused on creation.
+    // kubectl leaves the bell, eight-bit controls and directions as they are: what has them is
+    // refused on creation.
     let kubectls = jane.kubectl(["get", "acr", "-o", "wide"]);
     kubectls.works_with("hides");
     assert!(!kubectls.text.contains('\u{1b}'), "{:?}", kubectls.text);
-    for words in [&["list"][..], &["list", "-o", "wide"], &["list", "-o", "json"], &["show", "hides"]] {
+    for words in [
+        &["list"][..],
+        &["list", "-o", "wide"],
+        &["list", "-o", "json"],
+        &["show", "hides"],
+    ] {
         let ours = jane.kubectl([&["request"], words].concat());
         ours.works_with("\\u001b[2J");
         let plain = |c: char| c == '\n' || c == '\u{2026}' || c.is_ascii_graphic() || c == ' ';
@@ -290,7 +405,8 @@ fn a_request_that_was_planted_with_its_status_is_granted_by_nobody() {
     object["spec"]["forObject"]["uid"] = scene.get("pod", "box")["metadata"]["uid"].clone();
     object["spec"]["createdBy"] = object["spec"]["userInfo"].clone();
     let amy = scene.approver("amy");
-    object["status"] = json!({"phase": "Granted", "grantedBy": [amy.name], "expiresAt": "2036-01-01T00:00:00Z"});
+    object["status"] =
+        json!({"phase": "Granted", "grantedBy": [amy.name], "expiresAt": "2036-01-01T00:00:00Z"});
     plant(&scene, "accessrequests", "planted", object);
     all_goes_on(&scene, &jane, &amy);
     jane.exec(&["date"]).is_refused_with("");

@@ -9,10 +9,17 @@ fn of_thirty_commands_at_once_on_two_replicas_one_runs() {
     let request = jane.ask(&[], &["date"]);
     amy.grant(&request);
     let said: Vec<_> = std::thread::scope(|threads| {
-        let runs: Vec<_> = (0..30).map(|_| threads.spawn(|| jane.exec(&["date"]))).collect();
+        let runs: Vec<_> = (0..30)
+            .map(|_| threads.spawn(|| jane.exec(&["date"])))
+            .collect();
         runs.into_iter().map(|run| run.join().unwrap()).collect()
     });
     let ran = said.iter().filter(|said| said.success).count();
-    assert_eq!(ran, 1, "{:#?}", said.iter().map(|said| &said.text).collect::<Vec<_>>());
+    assert_eq!(
+        ran,
+        1,
+        "{:#?}",
+        said.iter().map(|said| &said.text).collect::<Vec<_>>()
+    );
     assert_eq!(scene.uses(&request), 1);
 }

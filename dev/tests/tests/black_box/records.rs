@@ -27,7 +27,9 @@ fn a_flood_of_padded_commands_leaves_short_lines_and_pushes_nothing_out() {
     // What fits a review, each byte of which is seven in the log.
     let query = format!("command={}&container=main&stdout=true", "%01".repeat(3_000));
     for _ in 0..25 {
-        by_hand.exec(&query).is_denied_with("what you ran is not what was granted");
+        by_hand
+            .exec(&query)
+            .is_denied_with("what you ran is not what was granted");
     }
     let padded: String = (0..256).map(|_| "command=xxxxxxxxxxxxxxxx&").collect();
     by_hand
@@ -39,13 +41,20 @@ fn a_flood_of_padded_commands_leaves_short_lines_and_pushes_nothing_out() {
         jane.exec(&[&long, &long, &long]).is_refused_with("");
     }
     eventually("the line about the padded command", || {
-        lines(&scene).iter().any(|(_, line)| line["decision"] == "denied-unclear" && line["options_sha256"].is_string())
+        lines(&scene).iter().any(|(_, line)| {
+            line["decision"] == "denied-unclear" && line["options_sha256"].is_string()
+        })
     });
     let lines = lines(&scene);
     assert!(lines.iter().all(|(length, _)| *length < 8192));
     let denied: Vec<usize> = lines
         .iter()
-        .filter(|(_, line)| line["decision"].as_str().unwrap_or_default().starts_with("denied"))
+        .filter(|(_, line)| {
+            line["decision"]
+                .as_str()
+                .unwrap_or_default()
+                .starts_with("denied")
+        })
         .map(|(length, _)| *length)
         .collect();
     assert!((40..=100).contains(&denied.len()), "{}", denied.len());
@@ -54,7 +63,11 @@ fn a_flood_of_padded_commands_leaves_short_lines_and_pushes_nothing_out() {
     assert!(
         lines
             .iter()
-            .any(|(_, line)| line["command_sha256"].is_string() && line["command_bytes"].as_u64() > Some(15_000))
+            .any(|(_, line)| line["command_sha256"].is_string()
+                && line["command_bytes"].as_u64() > Some(15_000))
     );
-    assert!(lines.iter().any(|(_, line)| line["decision"] == "granted"), "what was allowed is still there");
+    assert!(
+        lines.iter().any(|(_, line)| line["decision"] == "granted"),
+        "what was allowed is still there"
+    );
 }

@@ -1,5 +1,5 @@
-//! Objects and options that were changed on their way, or come again: what counts is what the server admitted, and what
-//! arrives in the end.
+//! Objects and options that were changed on their way, or come again: what counts is what the
+//! server admitted, and what arrives in the end.
 
 use serde_json::{Value, json};
 
@@ -9,18 +9,29 @@ use kra_tests::{
     world::{self, eventually},
 };
 
-// C11: of several conditions, one that is false hides the error of another; and no one may be false for a normal user.
+// C11: of several conditions, one that is false hides the error of another; and no one may be false
+// for a normal user.
 #[test]
 fn no_webhook_has_a_condition_but_that_of_the_bypass() {
     let scene = Scene::shared();
-    for kind in ["validatingwebhookconfiguration", "mutatingwebhookconfiguration"] {
+    for kind in [
+        "validatingwebhookconfiguration",
+        "mutatingwebhookconfiguration",
+    ] {
         let said = scene.admin(["get", kind, "kube-request-access", "-o", "json"]);
         let configuration: Value = serde_json::from_str(&said.text).unwrap();
         for webhook in configuration["webhooks"].as_array().unwrap() {
-            let conditions = webhook["matchConditions"].as_array().cloned().unwrap_or_default();
+            let conditions = webhook["matchConditions"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
             let doors = webhook["name"] == "access.spreadgroup.com";
             assert_eq!(conditions.len(), usize::from(doors), "{webhook}");
-            assert!(conditions.iter().all(|condition| condition["name"] == "not-bypass"));
+            assert!(
+                conditions
+                    .iter()
+                    .all(|condition| condition["name"] == "not-bypass")
+            );
             assert_eq!(webhook["failurePolicy"], "Fail");
         }
     }
@@ -56,8 +67,13 @@ fn what_another_webhook_or_policy_makes_of_a_command_is_what_is_compared() {
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding",
         "metadata": {"name": name}, "spec": {"policyName": name},
     }));
-    eventually("the policy", || jane.exec(&["ls"]).text.contains(r#"you ran     ["env","K=V","ls"]"#));
-    jane.exec(&["date"]).is_refused_with(r#"you ran     ["env","K=V","date"]"#);
+    eventually("the policy", || {
+        jane.exec(&["ls"])
+            .text
+            .contains(r#"you ran     ["env","K=V","ls"]"#)
+    });
+    jane.exec(&["date"])
+        .is_refused_with(r#"you ran     ["env","K=V","date"]"#);
     // What arrives is what was granted, and it is what runs.
     jane.exec(&["hostname"]).works_with("box");
     for kind in ["mutatingadmissionpolicybinding", "mutatingadmissionpolicy"] {
@@ -72,14 +88,43 @@ fn a_grant_has_no_status_apart_from_itself() {
     let scene = Scene::new(world::standing());
     let (jane, amy, root) = (scene.developer("jane"), scene.approver("amy"), scene.root());
     let request = jane.ask(&["--valid-for", "1h"], &["date"]);
-    amy.kubectl(["request", "deny", &request, "--yes"]).works_with("deny");
-    let name = scene.admin(["get", "acg", "-n", &scene.namespace, "-o", "jsonpath={.items[0].metadata.name}"]).text;
-    let patch = ["patch", "acg", &name, "--subresource=status", "--type=merge", "-p", r#"{"status":"granted"}"#];
+    amy.kubectl(["request", "deny", &request, "--yes"])
+        .works_with("deny");
+    let name = scene
+        .admin([
+            "get",
+            "acg",
+            "-n",
+            &scene.namespace,
+            "-o",
+            "jsonpath={.items[0].metadata.name}",
+        ])
+        .text;
+    let patch = [
+        "patch",
+        "acg",
+        &name,
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        r#"{"status":"granted"}"#,
+    ];
     root.kubectl(patch).is_refused_with("NotFound");
-    let url = format!("/apis/spreadgroup.com/v1/namespaces/{}/accessgrants/{name}/status", scene.namespace);
-    root.kubectl(["get", "--raw", &url]).is_refused_with("NotFound");
-    root.kubectl(["patch", "acg", &name, "--type=merge", "-p", r#"{"status":"granted"}"#])
-        .is_refused_with("never changes");
+    let url = format!(
+        "/apis/spreadgroup.com/v1/namespaces/{}/accessgrants/{name}/status",
+        scene.namespace
+    );
+    root.kubectl(["get", "--raw", &url])
+        .is_refused_with("NotFound");
+    root.kubectl([
+        "patch",
+        "acg",
+        &name,
+        "--type=merge",
+        "-p",
+        r#"{"status":"granted"}"#,
+    ])
+    .is_refused_with("never changes");
     jane.exec(&["date"]).is_refused_with("denied your request");
 }
 
@@ -98,19 +143,47 @@ fn a_pod_of_a_stateful_set_that_was_rolled_is_another_pod_of_the_same_name() {
         }},
     }));
     let rolled = || {
-        let rollout = ["rollout", "status", "-n", &scene.namespace, "--timeout=60s", "statefulset/db"];
+        let rollout = [
+            "rollout",
+            "status",
+            "-n",
+            &scene.namespace,
+            "--timeout=60s",
+            "statefulset/db",
+        ];
         scene.admin(rollout).works_with("complete");
     };
     rolled();
     let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
-    let pod = jane.kubectl(["request", "exec", "--valid-for", "1h", "db-0", "--", "hostname"]).request();
+    let pod = jane
+        .kubectl([
+            "request",
+            "exec",
+            "--valid-for",
+            "1h",
+            "db-0",
+            "--",
+            "hostname",
+        ])
+        .request();
     amy.grant(&pod);
     jane.exec_in("db-0", &["hostname"]).works_with("db-0");
-    let set = jane.kubectl(["request", "exec", "--valid-for", "1h", "sts/db", "--", "id"]).request();
+    let set = jane
+        .kubectl(["request", "exec", "--valid-for", "1h", "sts/db", "--", "id"])
+        .request();
     amy.grant(&set);
-    scene.admin(["rollout", "restart", "-n", &scene.namespace, "statefulset/db"]).works_with("restarted");
+    scene
+        .admin([
+            "rollout",
+            "restart",
+            "-n",
+            &scene.namespace,
+            "statefulset/db",
+        ])
+        .works_with("restarted");
     rolled();
-    jane.exec_in("db-0", &["hostname"]).is_refused_with("was granted for another pod");
+    jane.exec_in("db-0", &["hostname"])
+        .is_refused_with("was granted for another pod");
     jane.exec_in("db-0", &["id"]).works_with("uid=");
 }
 
@@ -122,25 +195,41 @@ fn whoever_deletes_what_she_used_deletes_no_trail() {
     let request = jane.ask(&["--reason", "to hide it"], &["date"]);
     amy.grant(&request);
     jane.exec(&["date"]).works_with("UTC");
-    jane.kubectl(["delete", "acr", &request]).works_with("deleted");
-    eventually("the end of the grant", || !scene.exists("accessgrant", &format!("grant-{request}")));
-    let told = |log: &str, what: &[&str]| {
-        scene
-            .world
-            .log_of(log)
-            .lines()
-            .any(|line| line.contains(&scene.namespace) && what.iter().all(|w| line.contains(w)))
-    };
-    assert!(told("audit-receiver", &["audit-exec", r#""allowed":true"#, &jane.name]));
+    jane.kubectl(["delete", "acr", &request])
+        .works_with("deleted");
+    eventually("the end of the grant", || {
+        !scene.exists("accessgrant", &format!("grant-{request}"))
+    });
+    let told =
+        |log: &str, what: &[&str]| {
+            scene.world.log_of(log).lines().any(|line| {
+                line.contains(&scene.namespace) && what.iter().all(|w| line.contains(w))
+            })
+        };
+    assert!(told(
+        "audit-receiver",
+        &["audit-exec", r#""allowed":true"#, &jane.name]
+    ));
     assert!(
-        told("audit-receiver", &["audit-created", &request]) && told("audit-receiver", &["audit-granted", &amy.name])
+        told("audit-receiver", &["audit-created", &request])
+            && told("audit-receiver", &["audit-granted", &amy.name])
     );
     // Either replica has it, with the whole object.
-    let logs = ["logs", "-n", "kube-request-access", "--tail=-1", "-l", "app.kubernetes.io/name=kube-request-access"];
+    let logs = [
+        "logs",
+        "-n",
+        "kube-request-access",
+        "--tail=-1",
+        "-l",
+        "app.kubernetes.io/name=kube-request-access",
+    ];
     eventually("the deletion in the log", || {
         let log = scene.admin(logs).text;
-        log.lines()
-            .any(|line| line.contains("deletion admitted") && line.contains(&request) && line.contains("to hide it"))
+        log.lines().any(|line| {
+            line.contains("deletion admitted")
+                && line.contains(&request)
+                && line.contains("to hide it")
+        })
     });
 }
 
@@ -153,25 +242,55 @@ fn the_name_of_a_field_manager_gives_no_rights() {
     object["metadata"] = json!({"name": "mine", "namespace": scene.namespace});
     object["status"] = json!({"phase": "Granted", "grantedBy": [amy.name]});
     let manager = "--field-manager=kube-request-access";
-    let apply = ["apply", "--server-side", "--force-conflicts", manager, "-f", "-"];
-    jane.kubectl_with(&object.to_string(), ["create", manager, "-f", "-"]).works_with("created");
-    assert!(scene.get("accessrequest", "mine")["status"]["grantedBy"].as_array().is_none_or(Vec::is_empty));
+    let apply = [
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        manager,
+        "-f",
+        "-",
+    ];
+    jane.kubectl_with(&object.to_string(), ["create", manager, "-f", "-"])
+        .works_with("created");
+    assert!(
+        scene.get("accessrequest", "mine")["status"]["grantedBy"]
+            .as_array()
+            .is_none_or(Vec::is_empty)
+    );
     object["spec"]["execOptions"]["command"] = json!(["id"]);
-    jane.kubectl_with(&object.to_string(), apply).is_refused_with("");
-    scene.root().kubectl_with(&object.to_string(), apply).is_refused_with("a request never changes");
+    jane.kubectl_with(&object.to_string(), apply)
+        .is_refused_with("");
+    scene
+        .root()
+        .kubectl_with(&object.to_string(), apply)
+        .is_refused_with("a request never changes");
     let status = [
-        &["patch", "acr", "mine", "--subresource=status", "--type=merge", manager][..],
+        &[
+            "patch",
+            "acr",
+            "mine",
+            "--subresource=status",
+            "--type=merge",
+            manager,
+        ][..],
         &["-p", r#"{"status":{"phase":"Granted"}}"#],
     ]
     .concat();
-    scene.root().kubectl(&status).is_refused_with("only the server of kube-request-access writes the status");
+    scene
+        .root()
+        .kubectl(&status)
+        .is_refused_with("only the server of kube-request-access writes the status");
     let forged = json!([{
         "manager": "kube-request-access", "operation": "Update", "apiVersion": "spreadgroup.com/v1",
         "fieldsType": "FieldsV1", "fieldsV1": {"f:status": {}}, "subresource": "status",
     }]);
     let patch = json!({"metadata": {"managedFields": forged}}).to_string();
-    scene.root().kubectl(["patch", "acr", "mine", "--type=merge", "-p", &patch]).works_with("patched");
-    jane.exec(&["date"]).is_refused_with("your request mine waits for a grant");
+    scene
+        .root()
+        .kubectl(["patch", "acr", "mine", "--type=merge", "-p", &patch])
+        .works_with("patched");
+    jane.exec(&["date"])
+        .is_refused_with("your request mine waits for a grant");
     jane.exec(&["id"]).is_refused_with("");
 }
 
@@ -180,24 +299,43 @@ fn the_name_of_a_field_manager_gives_no_rights() {
 fn what_the_approver_saw_is_what_is_sealed_and_what_runs() {
     let scene = Scene::new(world::standing());
     let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
-    let command = ["printf", "%s\n", "it's \"so\" \\ $0", "a\tb\nc", "\u{0455}", "", "  two  spaces "];
+    let command = [
+        "printf",
+        "%s\n",
+        "it's \"so\" \\ $0",
+        "a\tb\nc",
+        "\u{0455}",
+        "",
+        "  two  spaces ",
+    ];
     let request = jane.ask(&["--valid-for", "1h"], &command);
     let stored = scene.get("accessrequest", &request);
     assert_eq!(stored["spec"]["execOptions"]["command"], json!(command));
     // Every argument stands on her screen in a form that stands for no other.
     let shown = amy.kubectl_with("n\n", ["request", "grant", &request]);
     shown.is_refused_with(r#""it's \"so\" \\ $0""#);
-    for argument in [r#""a\tb\nc""#, r#""\u0455""#, r#""""#, r#""  two  spaces ""#] {
+    for argument in [
+        r#""a\tb\nc""#,
+        r#""\u0455""#,
+        r#""""#,
+        r#""  two  spaces ""#,
+    ] {
         shown.is_refused_with(argument);
     }
     amy.grant(&request);
     let grant = scene.get("accessgrant", &format!("grant-{request}"));
     assert_eq!(grant["spec"]["requestUID"], stored["metadata"]["uid"]);
-    assert!(grant["spec"]["seal"]["mac"].as_str().is_some_and(|mac| mac.len() == 64));
-    jane.exec(&command).works_with("it's \"so\" \\ $0\na\tb\nc\n\u{0455}\n\n  two  spaces \n");
+    assert!(
+        grant["spec"]["seal"]["mac"]
+            .as_str()
+            .is_some_and(|mac| mac.len() == 64)
+    );
+    jane.exec(&command)
+        .works_with("it's \"so\" \\ $0\na\tb\nc\n\u{0455}\n\n  two  spaces \n");
     let mut other = command;
     other[4] = "s";
-    jane.exec(&other).is_refused_with("what you ran is not what was granted");
+    jane.exec(&other)
+        .is_refused_with("what you ran is not what was granted");
 }
 
 // G8
@@ -206,18 +344,46 @@ fn what_somebody_writes_stays_one_text_in_json_yaml_and_what_webhooks_get() {
     let scene = Scene::new(world::standing());
     let jane = scene.developer("jane");
     let reason = r#"'"}],"allowed":true,"x":[{"<script>alert(1)</script> &amp; `id` $(id) {{.}} <!channel> # - a: b"#;
-    let request = jane.ask(&["--reason", reason, "-k", "example-key=must-match-this-key"], &["echo", reason]);
-    assert_eq!(scene.get("accessrequest", &request)["spec"]["reason"], reason);
-    let json = jane.kubectl(["request", "show", &request, "-o", "json"]).text;
+    let request = jane.ask(
+        &["--reason", reason, "-k", "example-key=must-match-this-key"],
+        &["echo", reason],
+    );
+    assert_eq!(
+        scene.get("accessrequest", &request)["spec"]["reason"],
+        reason
+    );
+    let json = jane
+        .kubectl(["request", "show", &request, "-o", "json"])
+        .text;
     let json: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!((&json["spec"]["reason"], &json["spec"]["execOptions"]["command"][1]), (&json!(reason), &json!(reason)));
+    assert_eq!(
+        (
+            &json["spec"]["reason"],
+            &json["spec"]["execOptions"]["command"][1]
+        ),
+        (&json!(reason), &json!(reason))
+    );
     // kubectl reads our YAML back as the same object.
-    let yaml = jane.kubectl(["request", "show", &request, "-o", "yaml"]).text;
-    let again = scene.root().kubectl_with(&yaml, ["create", "--dry-run=client", "-o", "json", "-f", "-"]).text;
+    let yaml = jane
+        .kubectl(["request", "show", &request, "-o", "yaml"])
+        .text;
+    let again = scene
+        .root()
+        .kubectl_with(
+            &yaml,
+            ["create", "--dry-run=client", "-o", "json", "-f", "-"],
+        )
+        .text;
     let again: Value = serde_json::from_str(&again).unwrap();
     assert_eq!(again["spec"]["reason"], reason);
     let log = scene.world.log_of("audit-receiver");
-    let lines: Vec<Value> =
-        log.lines().filter(|line| line.contains(&request)).map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(!lines.is_empty() && lines.iter().all(|line| line["allowed"] != json!(true)), "{lines:?}");
+    let lines: Vec<Value> = log
+        .lines()
+        .filter(|line| line.contains(&request))
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(
+        !lines.is_empty() && lines.iter().all(|line| line["allowed"] != json!(true)),
+        "{lines:?}"
+    );
 }

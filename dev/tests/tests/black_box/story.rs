@@ -14,18 +14,28 @@ type Exec = fn(&Person<'_>, &[&str]) -> Said;
 #[case::standing_rights_over_spdy(world::standing, |jane: &Person<'_>, command: &[&str]| jane.exec_over_spdy(command))]
 #[case::role_per_grant_over_websocket(world::role_per_grant, |jane: &Person<'_>, command: &[&str]| jane.exec(command))]
 #[case::role_per_grant_over_spdy(world::role_per_grant, |jane: &Person<'_>, command: &[&str]| jane.exec_over_spdy(command))]
-fn a_command_is_asked_for_granted_and_run_once(#[case] world: fn() -> &'static World, #[case] exec: Exec) {
+fn a_command_is_asked_for_granted_and_run_once(
+    #[case] world: fn() -> &'static World,
+    #[case] exec: Exec,
+) {
     let scene = Scene::new(world());
     let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
-    let not_asked = if scene.world.standing_rights { "you have not asked for this yet" } else { "forbidden" };
+    let not_asked = if scene.world.standing_rights {
+        "you have not asked for this yet"
+    } else {
+        "forbidden"
+    };
     exec(&jane, &["ls", "/"]).is_refused_with(not_asked);
 
     let once = jane.ask(&[], &["ls", "/"]);
     if scene.world.standing_rights {
-        exec(&jane, &["ls", "/"]).is_refused_with(&format!("your request {once} waits for a grant"));
+        exec(&jane, &["ls", "/"])
+            .is_refused_with(&format!("your request {once} waits for a grant"));
     }
-    amy.kubectl_with("n\n", ["request", "grant", &once]).is_refused_with("Grant access to the request above ([yN])? ");
-    amy.kubectl_with("y\n", ["request", "grant", &once]).works_with(&format!("created grant grant-{once}"));
+    amy.kubectl_with("n\n", ["request", "grant", &once])
+        .is_refused_with("Grant access to the request above ([yN])? ");
+    amy.kubectl_with("y\n", ["request", "grant", &once])
+        .works_with(&format!("created grant grant-{once}"));
     jane.awaits(&once, "Granted");
     exec(&jane, &["ls", "/"]).works_with("etc\n");
     exec(&jane, &["ls", "/"]).is_refused_with("was for one use");
@@ -53,7 +63,9 @@ fn receivers_are_told_of_every_step() {
     jane.exec(&["date"]).works_with("UTC");
     let told = |kind: &str, what: &str| {
         let log = scene.world.log_of("audit-receiver");
-        log.lines().any(|line| line.contains(kind) && line.contains(&scene.namespace) && line.contains(what))
+        log.lines().any(|line| {
+            line.contains(kind) && line.contains(&scene.namespace) && line.contains(what)
+        })
     };
     eventually("all four audit events", || {
         told("audit-created", &jane.name)
@@ -69,5 +81,8 @@ fn the_validation_receiver_has_a_say() {
     let jane = scene.developer("jane");
     jane.asks(&["-k", "example-key=no"], &["date"])
         .is_refused_with("the request is not valid: the custom key example-key must be");
-    jane.ask(&["-k", "example-key=must-match-this-key,ticket=ABC-1"], &["date"]);
+    jane.ask(
+        &["-k", "example-key=must-match-this-key,ticket=ABC-1"],
+        &["date"],
+    );
 }

@@ -1,5 +1,6 @@
-//! A history of hundreds of attempts on replicas that are killed and whose API server fails, and what must be true of it
-//! whatever happened. `KRA_SEED` repeats the faults of another run, `KRA_HISTORY_SECONDS` says how long.
+//! A history of hundreds of attempts on replicas that are killed and whose API server fails, and
+//! what must be true of it whatever happened. `KRA_SEED` repeats the faults of another run,
+//! `KRA_HISTORY_SECONDS` says how long.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -75,15 +76,30 @@ struct Cast {
 impl Cast {
     fn new(fleet: &'static Fleet) -> Self {
         let scene = Scene::new(fleet.world);
-        let somebody = |name: &str, group: &str| fleet.somebody(&format!("{name}-{}", scene.namespace), &[group]);
-        let users = ["jane", "bob", "eve", "kim"].map(|name| somebody(name, "devs")).to_vec();
+        let somebody = |name: &str, group: &str| {
+            fleet.somebody(&format!("{name}-{}", scene.namespace), &[group])
+        };
+        let users = ["jane", "bob", "eve", "kim"]
+            .map(|name| somebody(name, "devs"))
+            .to_vec();
         let (amy, mallory) = (somebody("amy", "approvers"), somebody("mallory", "devs"));
         let root = somebody("root", "system:masters");
-        Self { fleet, scene, users, amy, root, mallory, number: AtomicU64::new(0) }
+        Self {
+            fleet,
+            scene,
+            users,
+            amy,
+            root,
+            mallory,
+            number: AtomicU64::new(0),
+        }
     }
 
     fn path(&self, kind: &str, name: &str) -> String {
-        format!("/apis/spreadgroup.com/v1/namespaces/{}/{kind}/{name}", self.scene.namespace)
+        format!(
+            "/apis/spreadgroup.com/v1/namespaces/{}/{kind}/{name}",
+            self.scene.namespace
+        )
     }
 
     fn next(&self) -> u64 {
@@ -94,11 +110,21 @@ impl Cast {
     async fn create(&self, who: &Somebody, kind: &str, object: &Value) -> Value {
         let name = object["metadata"]["name"].as_str().unwrap();
         for _ in 0..200 {
-            let answer = who.send("POST", self.path(kind, "").trim_end_matches('/'), &[], object).await;
+            let answer = who
+                .send(
+                    "POST",
+                    self.path(kind, "").trim_end_matches('/'),
+                    &[],
+                    object,
+                )
+                .await;
             if answer.code == 201 {
                 return answer.body;
             }
-            let stored = self.root.send("GET", &self.path(kind, name), &[], &Value::Null).await;
+            let stored = self
+                .root
+                .send("GET", &self.path(kind, name), &[], &Value::Null)
+                .await;
             if stored.code == 200 {
                 return stored.body;
             }
@@ -131,7 +157,13 @@ impl Cast {
 
     async fn delete(&self, kind: &str, name: &str) {
         for _ in 0..200 {
-            if matches!(self.root.send("DELETE", &self.path(kind, name), &[], &Value::Null).await.code, 200 | 404) {
+            if matches!(
+                self.root
+                    .send("DELETE", &self.path(kind, name), &[], &Value::Null)
+                    .await
+                    .code,
+                200 | 404
+            ) {
                 return;
             }
             sleep(Duration::from_millis(100)).await;
@@ -144,13 +176,29 @@ impl Cast {
         let audit_id = format!("{name}-{}", self.next());
         let began = Instant::now();
         let answer = who.exec(&self.scene, &["echo", name], &audit_id).await;
-        let said = answer.body["message"].as_str().map_or_else(|| answer.body.to_string(), str::to_owned);
-        Attempt { audit_id, hers, began, ended: Instant::now(), code: answer.code, said }
+        let said = answer.body["message"]
+            .as_str()
+            .map_or_else(|| answer.body.to_string(), str::to_owned);
+        Attempt {
+            audit_id,
+            hers,
+            began,
+            ended: Instant::now(),
+            code: answer.code,
+            said,
+        }
     }
 }
 
-/// One request from its beginning to its end: attempts before it is granted, many while it is, some afterwards.
-async fn live(cast: &Cast, user: &Somebody, single: bool, ending: Ending, random: &mut fastrand::Rng) -> Story {
+/// One request from its beginning to its end: attempts before it is granted, many while it is, some
+/// afterwards.
+async fn live(
+    cast: &Cast,
+    user: &Somebody,
+    single: bool,
+    ending: Ending,
+    random: &mut fastrand::Rng,
+) -> Story {
     let name = format!("{}-{}", if single { "once" } else { "timed" }, cast.next());
     let request = cast.ask(user, &name, single).await;
     let mut attempts = vec![cast.attempt(user, true, &name, Duration::ZERO).await];
@@ -159,24 +207,44 @@ async fn live(cast: &Cast, user: &Somebody, single: bool, ending: Ending, random
     let granted = Instant::now();
     let spread = if single { 1500 } else { 6500 };
     let mut waits = || Duration::from_millis(random.u64(0..spread));
-    let tries = (0..14).map(|_| cast.attempt(user, true, &name, waits())).collect::<Vec<_>>();
-    let others = (0..2).map(|_| cast.attempt(&cast.mallory, false, &name, waits())).collect::<Vec<_>>();
+    let tries = (0..14)
+        .map(|_| cast.attempt(user, true, &name, waits()))
+        .collect::<Vec<_>>();
+    let others = (0..2)
+        .map(|_| cast.attempt(&cast.mallory, false, &name, waits()))
+        .collect::<Vec<_>>();
     let revoking = async {
         sleep(Duration::from_millis(900)).await;
         end(cast, &request, &name, ending).await
     };
-    let (own, foreign, revoked) =
-        tokio::join!(futures::future::join_all(tries), futures::future::join_all(others), revoking);
+    let (own, foreign, revoked) = tokio::join!(
+        futures::future::join_all(tries),
+        futures::future::join_all(others),
+        revoking
+    );
     attempts.extend(own);
     attempts.extend(foreign);
     if revoked.is_some() || !single {
         for _ in 0..3 {
-            attempts.push(cast.attempt(user, true, &name, Duration::from_millis(200)).await);
+            attempts.push(
+                cast.attempt(user, true, &name, Duration::from_millis(200))
+                    .await,
+            );
         }
     }
-    let ends = if single { None } else { granted.checked_add(VALID) };
+    let ends = if single {
+        None
+    } else {
+        granted.checked_add(VALID)
+    };
     let over = [revoked, ends].into_iter().flatten().min();
-    Story { name, single, granting: Some(granting), over, attempts }
+    Story {
+        name,
+        single,
+        granting: Some(granting),
+        over,
+        attempts,
+    }
 }
 
 /// Ends a request before its time; returns when that was done.
@@ -189,7 +257,10 @@ async fn end(cast: &Cast, request: &Value, name: &str, ending: Ending) -> Option
             cast.answer(request, &format!("d-{name}"), "denied").await;
             // It counts once a controller has copied it: their watches may stall for a while.
             for _ in 0..600 {
-                let stored = cast.root.send("GET", &cast.path("accessrequests", name), &[], &Value::Null).await;
+                let stored = cast
+                    .root
+                    .send("GET", &cast.path("accessrequests", name), &[], &Value::Null)
+                    .await;
                 if stored.body["status"]["denied"].is_object() {
                     return Some(Instant::now());
                 }
@@ -240,7 +311,9 @@ impl Figures {
 
 /// What must be true of every history.
 fn check(cast: &Cast, stories: &[Story]) -> Figures {
-    let stored = cast.scene.admin(["get", "acr", "-n", &cast.scene.namespace, "-o", "json"]);
+    let stored = cast
+        .scene
+        .admin(["get", "acr", "-n", &cast.scene.namespace, "-o", "json"]);
     let stored: Value = serde_json::from_str(&stored.text).unwrap();
     let stored: HashMap<&str, &Value> = stored["items"]
         .as_array()
@@ -250,29 +323,54 @@ fn check(cast: &Cast, stories: &[Story]) -> Figures {
         .collect();
     let granted = granted_reviews(&cast.fleet.logged());
     let reviews = reviews(&cast.fleet.audit_log());
-    let mut figures = Figures { requests: stories.len(), ..Figures::default() };
+    let mut figures = Figures {
+        requests: stories.len(),
+        ..Figures::default()
+    };
     for story in stories {
         let seed = cast.fleet.seed;
-        let uses = stored.get(story.name.as_str()).and_then(|one| one["status"]["uses"].as_array().cloned());
-        let allowed: Vec<&Attempt> = story.attempts.iter().filter(|attempt| attempt.is_allowed()).collect();
+        let uses = stored
+            .get(story.name.as_str())
+            .and_then(|one| one["status"]["uses"].as_array().cloned());
+        let allowed: Vec<&Attempt> = story
+            .attempts
+            .iter()
+            .filter(|attempt| attempt.is_allowed())
+            .collect();
         for attempt in &allowed {
-            let early = story.granting.is_none_or(|granting| attempt.ended < granting);
+            let early = story
+                .granting
+                .is_none_or(|granting| attempt.ended < granting);
             let late = story.over.is_some_and(|over| attempt.began > over);
             assert!(
                 attempt.hers && !early && !late,
                 "allowed, and should not be (seed {seed}): {attempt:#?}\n{story:#?}"
             );
-            let review = reviews.get(&attempt.audit_id).unwrap_or_else(|| panic!("no record of {attempt:#?}"));
-            assert!(granted.contains(review), "no replica logged review {review} (seed {seed}): {attempt:#?}");
+            let review = reviews
+                .get(&attempt.audit_id)
+                .unwrap_or_else(|| panic!("no record of {attempt:#?}"));
+            assert!(
+                granted.contains(review),
+                "no replica logged review {review} (seed {seed}): {attempt:#?}"
+            );
             if let Some(uses) = uses.as_ref().filter(|_| story.single) {
-                assert!(uses.iter().any(|one| one["reviewUID"] == **review), "not written (seed {seed}): {attempt:#?}");
+                assert!(
+                    uses.iter().any(|one| one["reviewUID"] == **review),
+                    "not written (seed {seed}): {attempt:#?}"
+                );
             }
         }
         if story.single {
-            assert!(allowed.len() <= 1, "used more than once (seed {seed}): {story:#?}");
+            assert!(
+                allowed.len() <= 1,
+                "used more than once (seed {seed}): {story:#?}"
+            );
         }
         let uses = uses.unwrap_or_default();
-        assert!(uses.len() <= usize::from(story.single), "too many uses (seed {seed}): {uses:#?}");
+        assert!(
+            uses.len() <= usize::from(story.single),
+            "too many uses (seed {seed}): {uses:#?}"
+        );
         figures.count(story, &allowed, &uses);
     }
     tell_failures(stories);
@@ -281,8 +379,17 @@ fn check(cast: &Cast, stories: &[Story]) -> Figures {
 
 impl Figures {
     fn count(&mut self, story: &Story, allowed: &[&Attempt], uses: &[Value]) {
-        let with = |code: fn(u16) -> bool| story.attempts.iter().filter(|attempt| code(attempt.code)).count();
-        let (denied, failed) = (with(|code| code == 403), with(|code| code != 403 && code != 101));
+        let with = |code: fn(u16) -> bool| {
+            story
+                .attempts
+                .iter()
+                .filter(|attempt| code(attempt.code))
+                .count()
+        };
+        let (denied, failed) = (
+            with(|code| code == 403),
+            with(|code| code != 403 && code != 101),
+        );
         let lost = if allowed.is_empty() { uses.len() } else { 0 };
         let called_lost = uses.iter().filter(|one| one["outcome"] == "Lost").count();
         let sums = [
@@ -303,7 +410,10 @@ impl Figures {
 /// Of what was neither allowed nor denied the words, each once: to see what happens.
 fn tell_failures(stories: &[Story]) {
     let mut said = BTreeMap::<(u16, &str), usize>::new();
-    let failed = stories.iter().flat_map(|story| &story.attempts).filter(|one| one.code != 101 && one.code != 403);
+    let failed = stories
+        .iter()
+        .flat_map(|story| &story.attempts)
+        .filter(|one| one.code != 101 && one.code != 403);
     for one in failed {
         let text = one.said.split(['"', '(']).next().unwrap_or_default();
         let count = said.entry((one.code, text)).or_default();
@@ -316,9 +426,13 @@ fn tell_failures(stories: &[Story]) {
 
 /// The reviews that a replica says it let through, by uid.
 fn granted_reviews(log: &str) -> HashSet<String> {
-    let lines = log.lines().filter(|line| line.contains("\"decision\":\"granted\""));
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("\"decision\":\"granted\""));
     let lines = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines.filter_map(|line| Some(line["uid"].as_str()?.to_owned())).collect()
+    lines
+        .filter_map(|line| Some(line["uid"].as_str()?.to_owned()))
+        .collect()
 }
 
 /// The review of each attempt, by the API server's own record.
@@ -327,7 +441,12 @@ fn reviews(log: &str) -> HashMap<String, String> {
     let events = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let pairs = events.filter_map(|event| {
         let annotations = event["annotations"].as_object()?;
-        let uid = annotations.iter().find(|(name, _)| name.ends_with("/review-uid"))?.1.as_str()?.to_owned();
+        let uid = annotations
+            .iter()
+            .find(|(name, _)| name.ends_with("/review-uid"))?
+            .1
+            .as_str()?
+            .to_owned();
         Some((event["auditID"].as_str()?.to_owned(), uid))
     });
     pairs.collect()
@@ -335,7 +454,9 @@ fn reviews(log: &str) -> HashMap<String, String> {
 
 fn report(line: &str) {
     // Past the test's capture: these are the figures that one looks for.
-    std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
+    std::io::stderr()
+        .write_all(format!("{line}\n").as_bytes())
+        .unwrap();
 }
 
 fn is_long() -> bool {
@@ -355,10 +476,22 @@ async fn live_on(cast: Arc<Cast>, until: Instant) -> Vec<Story> {
         stories.spawn(async move {
             let _place = place;
             let user = cast.users[number.checked_rem(cast.users.len()).unwrap()].clone();
-            let ending = [Ending::None, Ending::GrantDeleted, Ending::RequestDeleted, Ending::Denied][own.usize(0..4)];
+            let ending = [
+                Ending::None,
+                Ending::GrantDeleted,
+                Ending::RequestDeleted,
+                Ending::Denied,
+            ][own.usize(0..4)];
             let single = own.bool();
             // What is used in the first moment cannot be ended before it.
-            live(&cast, &user, single, if single { Ending::None } else { ending }, &mut own).await
+            live(
+                &cast,
+                &user,
+                single,
+                if single { Ending::None } else { ending },
+                &mut own,
+            )
+            .await
         });
         while let Some(story) = stories.try_join_next() {
             done.push(story.unwrap());
@@ -373,9 +506,15 @@ async fn live_on(cast: Arc<Cast>, until: Instant) -> Vec<Story> {
 fn whatever_fails_and_whoever_dies_nothing_is_allowed_twice_or_too_late_or_unrecorded() {
     let (fleet, _turn) = fleet();
     let cast = Arc::new(Cast::new(fleet));
-    let seconds = std::env::var("KRA_HISTORY_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    let seconds = std::env::var("KRA_HISTORY_SECONDS")
+        .ok()
+        .and_then(|seconds| seconds.parse().ok());
     let seconds = Duration::from_secs(seconds.unwrap_or(if is_long() { 600 } else { 45 }));
-    report(&format!("a history of {} s begins; repeat it with KRA_SEED={}", seconds.as_secs(), fleet.seed));
+    report(&format!(
+        "a history of {} s begins; repeat it with KRA_SEED={}",
+        seconds.as_secs(),
+        fleet.seed
+    ));
     let began = Instant::now();
     let until = began.checked_add(seconds).unwrap();
     fleet.faults.switch(true);
@@ -386,15 +525,24 @@ fn whatever_fails_and_whoever_dies_nothing_is_allowed_twice_or_too_late_or_unrec
         stories
     });
     fleet.heal();
-    within(Duration::from_mins(2), "every use is answered or lost", || all_have_outcomes(&cast));
+    within(
+        Duration::from_mins(2),
+        "every use is answered or lost",
+        || all_have_outcomes(&cast),
+    );
     let figures = check(&cast, &stories);
     report(&figures.text("history", fleet, began.elapsed()));
-    assert!(figures.allowed > 0 && figures.denied > 0, "a history in which nothing happens says nothing: {figures:?}");
+    assert!(
+        figures.allowed > 0 && figures.denied > 0,
+        "a history in which nothing happens says nothing: {figures:?}"
+    );
 }
 
 fn all_have_outcomes(cast: &Cast) -> bool {
     let path = "jsonpath={range .items[*].status.uses[*]}{.outcome}{\"\\n\"}{end}";
-    let said = cast.scene.admin(["get", "acr", "-n", &cast.scene.namespace, "-o", path]);
+    let said = cast
+        .scene
+        .admin(["get", "acr", "-n", &cast.scene.namespace, "-o", path]);
     said.success && said.text.lines().all(|line| !line.is_empty())
 }
 
@@ -413,7 +561,13 @@ fn rounds(fleet: &'static Fleet, rounds: usize, title: &str) -> Figures {
             let tries = (0..50).map(|_| cast.attempt(user, true, &name, Duration::ZERO));
             let attempts = futures::future::join_all(tries).await;
             let (name, granting) = (name.clone(), Some(granting));
-            Story { name, single: true, granting, over: None, attempts }
+            Story {
+                name,
+                single: true,
+                granting,
+                over: None,
+                attempts,
+            }
         };
         stories.push(fleet.runtime.block_on(story));
     }
@@ -428,7 +582,11 @@ fn of_fifty_attempts_at_once_on_three_replicas_exactly_one_gets_in() {
     let (fleet, _turn) = fleet();
     let number = if is_long() { 100 } else { 5 };
     let figures = rounds(fleet, number, "fifty at once");
-    assert_eq!((figures.allowed, figures.uses), (number, number), "{figures:?}");
+    assert_eq!(
+        (figures.allowed, figures.uses),
+        (number, number),
+        "{figures:?}"
+    );
 }
 
 // E3
@@ -436,7 +594,11 @@ fn of_fifty_attempts_at_once_on_three_replicas_exactly_one_gets_in() {
 fn of_fifty_attempts_at_once_while_the_api_server_fails_at_most_one_gets_in() {
     let (fleet, _turn) = fleet();
     fleet.faults.switch(true);
-    let figures = rounds(fleet, if is_long() { 100 } else { 5 }, "fifty at once, with faults");
+    let figures = rounds(
+        fleet,
+        if is_long() { 100 } else { 5 },
+        "fifty at once, with faults",
+    );
     fleet.faults.switch(false);
     assert!(figures.allowed <= figures.uses, "{figures:?}");
 }

@@ -1,5 +1,6 @@
-//! What goes wrong between the replicas and the API server: by a seed, and for each request by what it is and how often
-//! it was sent before, so that the same seed gives the same again as far as the machine allows.
+//! What goes wrong between the replicas and the API server: by a seed, and for each request by what
+//! it is and how often it was sent before, so that the same seed gives the same again as far as the
+//! machine allows.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -57,7 +58,12 @@ pub(crate) struct Faults {
 impl Faults {
     /// Switched off.
     pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, on: AtomicBool::new(false), counts: Mutex::default(), injected: Mutex::default() }
+        Self {
+            seed,
+            on: AtomicBool::new(false),
+            counts: Mutex::default(),
+            injected: Mutex::default(),
+        }
     }
 
     pub(crate) fn switch(&self, on: bool) {
@@ -83,7 +89,11 @@ impl Faults {
         };
         let mut hasher = DefaultHasher::new();
         (self.seed, &key, number).hash(&mut hasher);
-        let fault = choose(&mut fastrand::Rng::with_seed(hasher.finish()), method, is_watch);
+        let fault = choose(
+            &mut fastrand::Rng::with_seed(hasher.finish()),
+            method,
+            is_watch,
+        );
         if let Some(name) = fault.name() {
             let mut injected = self.injected.lock().unwrap();
             let count = injected.entry(name).or_default();
@@ -115,5 +125,8 @@ fn choose(random: &mut fastrand::Rng, method: &str, is_watch: bool) -> Fault {
 
 /// `KRA_SEED`, or one of this run.
 pub(crate) fn seed() -> u64 {
-    std::env::var("KRA_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..))
+    std::env::var("KRA_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(|| fastrand::u64(..))
 }

@@ -1,5 +1,5 @@
-//! A server that is killed at the worst moments. A single use is never made twice; at most it is lost, and then the
-//! request says so.
+//! A server that is killed at the worst moments. A single use is never made twice; at most it is
+//! lost, and then the request says so.
 
 use std::{
     fs,
@@ -35,7 +35,11 @@ impl Mortal {
         let server = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let world = WORLD.get_or_init(|| {
             let flags = vec![format!("--notice-url={}", Told::here().url())];
-            World::start(Wish { receivers: true, flags, ..Wish::default() })
+            World::start(Wish {
+                receivers: true,
+                flags,
+                ..Wish::default()
+            })
         });
         let mortal = Self { world, server };
         // Read while the first one lives.
@@ -57,7 +61,9 @@ impl Mortal {
         });
         let (program, arguments) = words.split_first().unwrap();
         let mut command = Command::new(program);
-        command.args(arguments).env("KUBECONFIG", self.world.cluster.admin_kubeconfig());
+        command
+            .args(arguments)
+            .env("KUBECONFIG", self.world.cluster.admin_kubeconfig());
         command
     }
 
@@ -68,10 +74,14 @@ impl Mortal {
         }
     }
 
-    /// Another server in place of the one that was killed, which holds at this point. Returns its log.
+    /// Another server in place of the one that was killed, which holds at this point. Returns its
+    /// log.
     fn succeed(&mut self, failpoint: Option<&str>) -> PathBuf {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
-        let log = self.world.cluster.dir().join(format!("server-{}.log", NUMBER.fetch_add(1, Ordering::Relaxed)));
+        let log = self.world.cluster.dir().join(format!(
+            "server-{}.log",
+            NUMBER.fetch_add(1, Ordering::Relaxed)
+        ));
         let mut command = self.another();
         if let Some(failpoint) = failpoint {
             command.env("KRA_FAILPOINT", failpoint);
@@ -87,22 +97,29 @@ fn says(log: &PathBuf, text: &str) -> bool {
     fs::read_to_string(log).unwrap_or_default().contains(text)
 }
 
-/// jane's exec is refused because the server is killed at this point of it; then another server takes its place.
+/// jane's exec is refused because the server is killed at this point of it; then another server
+/// takes its place.
 fn killed_at(mortal: &mut Mortal, jane: &Person<'_>, failpoint: &str) -> PathBuf {
     mortal.kill();
     let log = mortal.succeed(Some(failpoint));
     std::thread::scope(|threads| {
         let exec = threads.spawn(|| jane.exec_over_spdy(&["date"]));
-        eventually("the failpoint is reached", || says(&log, &format!("\"failpoint\":\"{failpoint}\"")));
+        eventually("the failpoint is reached", || {
+            says(&log, &format!("\"failpoint\":\"{failpoint}\""))
+        });
         mortal.kill();
-        exec.join().unwrap().is_refused_with("failed calling webhook");
+        exec.join()
+            .unwrap()
+            .is_refused_with("failed calling webhook");
     });
     mortal.succeed(None)
 }
 
 /// The outcome of the only use of a request, once there is one.
 fn outcome(scene: &Scene, request: &str) -> Value {
-    eventually("an outcome", || scene.get("accessrequest", request)["status"]["uses"][0]["outcome"].is_string());
+    eventually("an outcome", || {
+        scene.get("accessrequest", request)["status"]["uses"][0]["outcome"].is_string()
+    });
     scene.get("accessrequest", request)["status"]["uses"][0]["outcome"].clone()
 }
 
@@ -121,7 +138,8 @@ fn a_server_that_is_killed_before_it_spends_costs_nothing(#[case] failpoint: &st
     assert_eq!(scene.uses(&request), 0);
     jane.exec(&["date"]).works_with("UTC");
     assert_eq!(outcome(&scene, &request), json!("Answered"));
-    jane.exec(&["date"]).is_refused_with("was for one use, and was used at");
+    jane.exec(&["date"])
+        .is_refused_with("was for one use, and was used at");
     assert_eq!(scene.uses(&request), 1);
 }
 
@@ -129,7 +147,8 @@ fn a_server_that_is_killed_before_it_spends_costs_nothing(#[case] failpoint: &st
 #[test]
 fn a_server_that_is_killed_after_it_spent_loses_one_use_and_says_so() {
     let mut mortal = Mortal::new();
-    let scenes = ["after-spend", "before-answer"].map(|failpoint| (failpoint, Scene::new(mortal.world)));
+    let scenes =
+        ["after-spend", "before-answer"].map(|failpoint| (failpoint, Scene::new(mortal.world)));
     let lost = scenes.each_ref().map(|(failpoint, scene)| {
         let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
         let request = jane.ask(&[], &["date"]);
@@ -138,7 +157,10 @@ fn a_server_that_is_killed_after_it_spent_loses_one_use_and_says_so() {
         assert_eq!(scene.uses(&request), 1, "{failpoint}");
         let soon = jane.exec(&["date"]);
         soon.is_refused_with("may have been lost: the server stopped before it could answer");
-        soon.is_refused_with(&format!("kubectl request again -n {} {request}", scene.namespace));
+        soon.is_refused_with(&format!(
+            "kubectl request again -n {} {request}",
+            scene.namespace
+        ));
         (scene, jane, request, log)
     });
     let (.., log) = lost.last().unwrap();
@@ -147,11 +169,22 @@ fn a_server_that_is_killed_after_it_spent_loses_one_use_and_says_so() {
         jane.awaits(request, "Lost");
         jane.kubectl(["describe", "acr", request])
             .works_with("may have been lost: the server stopped before it could answer");
-        let uid = scene.get("accessrequest", request)["status"]["uses"][0]["reviewUID"].as_str().unwrap().to_owned();
+        let uid = scene.get("accessrequest", request)["status"]["uses"][0]["reviewUID"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         let lines = fs::read_to_string(log).unwrap();
-        let line = lines.lines().find(|line| line.contains(&uid) && line.contains("\"decision\":\"lost\"")).unwrap();
-        assert!(line.contains("\"level\":\"WARN\"") && line.contains("\"target\":\"audit\""), "{line}");
-        eventually("this replica knows it", || jane.exec(&["date"]).text.contains("and may have been lost"));
+        let line = lines
+            .lines()
+            .find(|line| line.contains(&uid) && line.contains("\"decision\":\"lost\""))
+            .unwrap();
+        assert!(
+            line.contains("\"level\":\"WARN\"") && line.contains("\"target\":\"audit\""),
+            "{line}"
+        );
+        eventually("this replica knows it", || {
+            jane.exec(&["date"]).text.contains("and may have been lost")
+        });
         assert_eq!(scene.uses(request), 1);
     }
 }
@@ -164,10 +197,13 @@ fn an_attempt_that_fails_after_it_was_allowed_is_used_once_and_never_twice() {
     let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
     let request = jane.ask(&[], &["no-such-program"]);
     amy.grant(&request);
-    jane.exec(&["no-such-program"]).is_refused_with("no-such-program");
+    jane.exec(&["no-such-program"])
+        .is_refused_with("no-such-program");
     assert_eq!(outcome(&scene, &request), json!("Answered"));
-    jane.exec(&["no-such-program"]).is_refused_with("was for one use");
-    jane.exec_over_spdy(&["no-such-program"]).is_refused_with("was for one use");
+    jane.exec(&["no-such-program"])
+        .is_refused_with("was for one use");
+    jane.exec_over_spdy(&["no-such-program"])
+        .is_refused_with("was for one use");
     assert_eq!(scene.uses(&request), 1);
 }
 
@@ -190,12 +226,18 @@ fn an_attempt_that_a_foreign_webhook_denies_is_used_once_and_never_twice() {
             "clientConfig": {"url": "https://127.0.0.1:1/"},
         }],
     }));
-    eventually("the API server asks the foreign webhook", || jane.exec_over_spdy(&["ls"]).text.contains("foreign"));
+    eventually("the API server asks the foreign webhook", || {
+        jane.exec_over_spdy(&["ls"]).text.contains("foreign")
+    });
     let refused = jane.exec_over_spdy(&["date"]);
-    scene.admin(["delete", "validatingwebhookconfiguration", &name]).works_with("deleted");
+    scene
+        .admin(["delete", "validatingwebhookconfiguration", &name])
+        .works_with("deleted");
     refused.is_refused_with("foreign.example.com");
     assert_eq!(outcome(&scene, &request), json!("Answered"));
-    eventually("the foreign webhook is forgotten", || !jane.exec_over_spdy(&["ls"]).text.contains("foreign"));
+    eventually("the foreign webhook is forgotten", || {
+        !jane.exec_over_spdy(&["ls"]).text.contains("foreign")
+    });
     jane.exec(&["date"]).is_refused_with("was for one use");
     assert_eq!(scene.uses(&request), 1);
 }
@@ -212,21 +254,33 @@ fn an_emergency_of_which_the_server_could_tell_nobody_before_it_died_is_told_by_
             "subjects": [{"kind": "User", "name": jane.name}], "emergency": {"reviewWithin": "24h"}},
     });
     let mut owner = scene.world.cluster.kubectl_as_admin();
-    owner.args(["--as=kube-request-access:policy-owner", "--as-group=kube-request-access:policy-owners"]);
+    owner.args([
+        "--as=kube-request-access:policy-owner",
+        "--as-group=kube-request-access:policy-owners",
+    ]);
     owner.args(["apply", "-f", "-"]);
     said(owner, &night.to_string()).works_with("created");
 
     Told::here().refuse("emergency", &scene.namespace);
     let request = jane.ask(&["--reason=the shop is down"], &["date"]);
-    eventually("an attempt to tell", || !Told::here().refused_of(&request).is_empty());
+    eventually("an attempt to tell", || {
+        !Told::here().refused_of(&request).is_empty()
+    });
     mortal.kill();
     mortal.succeed(None);
     Told::here().take("emergency", &scene.namespace);
     assert!(scene.get("acr", &request)["status"]["notified"].is_null());
     // It gives whoever told it first a minute.
-    let told_of = |change: &str| Told::here().of(&request).iter().any(|(_, data)| data["change"] == change);
+    let told_of = |change: &str| {
+        Told::here()
+            .of(&request)
+            .iter()
+            .any(|(_, data)| data["change"] == change)
+    };
     within(PATIENCE * 3, "the notice", || told_of("emergency"));
-    eventually("the note", || scene.get("acr", &request)["status"]["notified"] == json!(["Emergency"]));
+    eventually("the note", || {
+        scene.get("acr", &request)["status"]["notified"] == json!(["Emergency"])
+    });
     // The next one has nothing left to tell.
     let told = Told::here().of(&request).len();
     mortal.kill();

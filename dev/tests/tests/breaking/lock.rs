@@ -1,5 +1,5 @@
-//! The lock: who may change what the gate is made of, what happens to the doors when it was changed all the same, and
-//! the way past it in an emergency.
+//! The lock: who may change what the gate is made of, what happens to the doors when it was changed
+//! all the same, and the way past it in an emergency.
 
 use std::{
     fs,
@@ -33,7 +33,10 @@ const SHUT: &str = "kube-request-access-interlock";
 /// What an API server says that reaches no server of ours.
 const DOWN: &str = "failed calling webhook";
 /// How whoever is on call acts in an emergency.
-const BYPASS: [&str; 2] = ["--as=kube-request-access:on-call", "--as-group=kube-request-access:bypass"];
+const BYPASS: [&str; 2] = [
+    "--as=kube-request-access:on-call",
+    "--as-group=kube-request-access:bypass",
+];
 /// The server itself.
 const SERVER: &str = "--as=system:serviceaccount:kube-request-access:kube-request-access";
 
@@ -51,11 +54,22 @@ impl Broken {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let (scene, whole) = SCENE.get_or_init(|| {
-            let world = WORLD.get_or_init(|| World::start(Wish { in_cluster: true, ..Wish::default() }));
-            let whole = [VALIDATING, MUTATING, INTERLOCK, GUARD].map(|name| stored(world, name)).to_vec();
+            let world = WORLD.get_or_init(|| {
+                World::start(Wish {
+                    in_cluster: true,
+                    ..Wish::default()
+                })
+            });
+            let whole = [VALIDATING, MUTATING, INTERLOCK, GUARD]
+                .map(|name| stored(world, name))
+                .to_vec();
             (Scene::new(world), whole)
         });
-        let broken = Self { scene, whole, _turn: turn };
+        let broken = Self {
+            scene,
+            whole,
+            _turn: turn,
+        };
         broken.mend();
         broken
     }
@@ -70,17 +84,33 @@ impl Broken {
             }
         }
         eventually("the doors ask the server again", || {
-            self.developer("jane").exec(&["date"]).text.contains("you have not asked")
+            self.developer("jane")
+                .exec(&["date"])
+                .text
+                .contains("you have not asked")
         });
-        eventually("the guard is back", || self.admin(["delete", "--dry-run=server", MUTATING]).text.contains(GUARDED));
+        eventually("the guard is back", || {
+            self.admin(["delete", "--dry-run=server", MUTATING])
+                .text
+                .contains(GUARDED)
+        });
         // What another test has been granted and not used would answer what this one asks.
-        self.admin(["delete", "accessrequests", "--all", "--namespace", &self.namespace]).works_with("");
+        self.admin([
+            "delete",
+            "accessrequests",
+            "--all",
+            "--namespace",
+            &self.namespace,
+        ])
+        .works_with("");
     }
 
     /// No server answers any more.
     fn stop_the_server(&self) {
         self.scale_the_server(0);
-        eventually("the server's end", || self.developer("jane").exec(&["date"]).text.contains(DOWN));
+        eventually("the server's end", || {
+            self.developer("jane").exec(&["date"]).text.contains(DOWN)
+        });
     }
 
     fn installer(&self, arguments: &[&str]) -> Said {
@@ -98,8 +128,12 @@ impl Broken {
     /// Somebody who has the right to use the bypass, and no other.
     fn on_call(&self, name: &str) -> Person<'_> {
         let person = self.person(name, &[]);
-        let (user, role) = (format!("--user={}", person.name), "--clusterrole=kube-request-access-on-call");
-        self.admin(["create", "clusterrolebinding", &person.name, role, &user]).works_with("created");
+        let (user, role) = (
+            format!("--user={}", person.name),
+            "--clusterrole=kube-request-access-on-call",
+        );
+        self.admin(["create", "clusterrolebinding", &person.name, role, &user])
+            .works_with("created");
         person
     }
 
@@ -131,7 +165,14 @@ impl Deref for Broken {
 
 /// An object as it can be created again.
 fn stored(world: &World, name: &str) -> Value {
-    let text = run::kubectl::output(world.cluster.kubectl_as_admin().args(["get", name, "-o", "json"]), None).unwrap();
+    let text = run::kubectl::output(
+        world
+            .cluster
+            .kubectl_as_admin()
+            .args(["get", name, "-o", "json"]),
+        None,
+    )
+    .unwrap();
     let mut object: Value = serde_json::from_str(&text).unwrap();
     let metadata = &object["metadata"];
     object["metadata"] = json!({
@@ -154,11 +195,23 @@ fn an_administrator_who_does_not_say_that_she_installs_changes_nothing_of_the_ga
     let patched = |what: &str, patch: Value| refused(json_patch(&root, &[], what, &patch));
     for what in [VALIDATING, MUTATING] {
         refused(root.kubectl(["delete", what]));
-        patched(what, json!([{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Ignore"}]));
-        patched(what, json!([{"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": ""}]));
+        patched(
+            what,
+            json!([{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Ignore"}]),
+        );
+        patched(
+            what,
+            json!([{"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": ""}]),
+        );
         let elsewhere = json!({"url": "https://127.0.0.1:1/validate"});
-        patched(what, json!([{"op": "replace", "path": "/webhooks/0/clientConfig", "value": elsewhere}]));
-        patched(what, json!([{"op": "remove", "path": "/webhooks/0/rules/0"}]));
+        patched(
+            what,
+            json!([{"op": "replace", "path": "/webhooks/0/clientConfig", "value": elsewhere}]),
+        );
+        patched(
+            what,
+            json!([{"op": "remove", "path": "/webhooks/0/rules/0"}]),
+        );
         refused(root.kubectl(["label", what, "some=label"]));
     }
     // A deletecollection names nothing.
@@ -166,18 +219,37 @@ fn an_administrator_who_does_not_say_that_she_installs_changes_nothing_of_the_ga
     refused(root.kubectl(["delete", "--raw", all]));
 
     let definition = "crd/accessrequests.spreadgroup.com";
-    patched(definition, json!([{"op": "remove", "path": "/spec/versions/0/subresources"}]));
+    patched(
+        definition,
+        json!([{"op": "remove", "path": "/spec/versions/0/subresources"}]),
+    );
     // By this name the API server would ask nobody.
     let renamed = r#"{"status":{"acceptedNames":{"plural":"foos"}}}"#;
-    refused(root.kubectl(["patch", definition, "--subresource=status", "--type=merge", "-p", renamed]));
-    patched(definition, json!([{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/required"}]));
+    refused(root.kubectl([
+        "patch",
+        definition,
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        renamed,
+    ]));
+    patched(
+        definition,
+        json!([{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/required"}]),
+    );
     let service = json!({"namespace": "default", "name": "converter", "path": "/"});
     let webhook = json!({"conversionReviewVersions": ["v1"], "clientConfig": {"service": service}});
     let conversion = json!({"strategy": "Webhook", "webhook": webhook});
-    patched(definition, json!([{"op": "replace", "path": "/spec/conversion", "value": conversion}]));
+    patched(
+        definition,
+        json!([{"op": "replace", "path": "/spec/conversion", "value": conversion}]),
+    );
     refused(root.kubectl(["delete", "apiservice", "v1.spreadgroup.com"]));
     let elsewhere = json!({"namespace": "default", "name": "forger", "port": 443});
-    patched("apiservice/v1.spreadgroup.com", json!([{"op": "add", "path": "/spec/service", "value": elsewhere}]));
+    patched(
+        "apiservice/v1.spreadgroup.com",
+        json!([{"op": "add", "path": "/spec/service", "value": elsewhere}]),
+    );
 
     let installed = broken.installer(&["label", VALIDATING, "some=label"]);
     installed.works_with("labeled");
@@ -187,8 +259,14 @@ fn an_administrator_who_does_not_say_that_she_installs_changes_nothing_of_the_ga
 fn nobody_wipes_the_grants_while_the_server_is_away() {
     let broken = Broken::new();
     broken.stop_the_server();
-    for definition in ["accessrequests.spreadgroup.com", "accessgrants.spreadgroup.com"] {
-        broken.root().kubectl(["delete", "crd", definition]).is_refused_with(GUARDED);
+    for definition in [
+        "accessrequests.spreadgroup.com",
+        "accessgrants.spreadgroup.com",
+    ] {
+        broken
+            .root()
+            .kubectl(["delete", "crd", definition])
+            .is_refused_with(GUARDED);
     }
 }
 
@@ -198,10 +276,26 @@ fn nobody_but_the_server_writes_the_status_of_a_request() {
     let broken = Broken::new();
     let request = broken.developer("bob").ask(&[], &["date"]);
     let patch = r#"{"status":{"uses":[]}}"#;
-    let words = ["patch", "acr", &request, "--subresource=status", "--type=merge", "-p", patch];
+    let words = [
+        "patch",
+        "acr",
+        &request,
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        patch,
+    ];
     let text = "only the server of kube-request-access writes the status";
     broken.root().kubectl(words).is_refused_with(text);
-    broken.root().kubectl(BYPASS.iter().chain(&["--as-group=system:masters"]).chain(&words)).is_refused_with(text);
+    broken
+        .root()
+        .kubectl(
+            BYPASS
+                .iter()
+                .chain(&["--as-group=system:masters"])
+                .chain(&words),
+        )
+        .is_refused_with(text);
     broken.stop_the_server();
     broken.root().kubectl(words).is_refused_with(text);
 }
@@ -214,21 +308,30 @@ fn nobody_but_the_server_and_installers_writes_or_deletes_records() {
         let metadata = json!({"name": name, "namespace": "kube-request-access"});
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"record.json": "{}"}})
     };
-    let (name, text) =
-        ("kube-request-access-record-1", "written and deleted by the server of kube-request-access only");
+    let (name, text) = (
+        "kube-request-access-record-1",
+        "written and deleted by the server of kube-request-access only",
+    );
     let root = broken.root();
     let in_ours = |words: &[&str]| root.kubectl(words.iter().chain(&["-n", "kube-request-access"]));
     let create = |object: &Value, namespace: &str| {
         root.kubectl_with(&object.to_string(), ["create", "-f", "-", "-n", namespace])
     };
     create(&record(name), "kube-request-access").is_refused_with(text);
-    broken.installer_with(&record(name), "create").works_with("created");
+    broken
+        .installer_with(&record(name), "create")
+        .works_with("created");
     in_ours(&["delete", "configmap", name]).is_refused_with(text);
-    let bypass = [&BYPASS[..], &["--as-group=system:masters", "delete", "configmap", name]].concat();
+    let bypass = [
+        &BYPASS[..],
+        &["--as-group=system:masters", "delete", "configmap", name],
+    ]
+    .concat();
     in_ours(&bypass).is_refused_with(text);
     in_ours(&["delete", "configmaps", "--all", "--dry-run=server"]).is_refused_with(text);
     in_ours(&["patch", "configmap", name, "-p", r#"{"data":null}"#]).is_refused_with(text);
-    in_ours(&[SERVER, "patch", "configmap", name, "-p", r#"{"data":null}"#]).is_refused_with("cannot get resource");
+    in_ours(&[SERVER, "patch", "configmap", name, "-p", r#"{"data":null}"#])
+        .is_refused_with("cannot get resource");
     in_ours(&[SERVER, "delete", "configmap", name]).works_with("deleted");
     // What is of others is theirs; of the same name elsewhere, too.
     create(&record("others"), "kube-request-access").works_with("created");
@@ -242,13 +345,24 @@ fn nobody_but_the_server_and_installers_writes_or_deletes_records() {
 #[test]
 fn nobody_but_an_installer_deletes_our_namespace() {
     let broken = Broken::new();
-    let delete = ["delete", "namespace", "kube-request-access", "--dry-run=server"];
+    let delete = [
+        "delete",
+        "namespace",
+        "kube-request-access",
+        "--dry-run=server",
+    ];
     broken.root().kubectl(delete).is_refused_with(GUARDED);
     // M10: nor whoever says that it is an emergency.
-    let words = BYPASS.iter().chain(&["--as-group=system:masters"]).chain(&delete);
+    let words = BYPASS
+        .iter()
+        .chain(&["--as-group=system:masters"])
+        .chain(&delete);
     broken.root().kubectl(words).is_refused_with(GUARDED);
     broken.installer(&delete).works_with("deleted");
-    broken.root().kubectl(["delete", "namespace", &broken.namespace, "--dry-run=server"]).works_with("deleted");
+    broken
+        .root()
+        .kubectl(["delete", "namespace", &broken.namespace, "--dry-run=server"])
+        .works_with("deleted");
 }
 
 #[test]
@@ -258,15 +372,28 @@ fn the_server_may_renew_the_bundle_and_nothing_else() {
     let resource = "--resource=validatingwebhookconfigurations,mutatingwebhookconfigurations,customresourcedefinitions";
     let name = broken.namespace.as_str();
     broken
-        .admin(["create", "clusterrole", name, "--verb=get,patch,update,delete,create", resource])
+        .admin([
+            "create",
+            "clusterrole",
+            name,
+            "--verb=get,patch,update,delete,create",
+            resource,
+        ])
         .works_with("created");
     broken
-        .admin(["create", "clusterrolebinding", name, &format!("--clusterrole={name}"), subject])
+        .admin([
+            "create",
+            "clusterrolebinding",
+            name,
+            &format!("--clusterrole={name}"),
+            subject,
+        ])
         .works_with("created");
     let root = broken.root();
     let patched = |what: &str, patch: Value| json_patch(&root, &[SERVER], what, &patch);
     // A bundle of somebody else: what matters here is that it is taken.
-    let bundle = json!([{"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": "Zm9v"}]);
+    let bundle =
+        json!([{"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": "Zm9v"}]);
     let none = json!([{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]);
     for what in [VALIDATING, MUTATING] {
         patched(what, bundle.clone()).works_with("patched");
@@ -277,19 +404,36 @@ fn the_server_may_renew_the_bundle_and_nothing_else() {
             ("/webhooks/0/timeoutSeconds", json!(1)),
             ("/webhooks/0/sideEffects", json!("None")),
             ("/webhooks/0/rules/0/scope", json!("Cluster")),
-            ("/webhooks/0/objectSelector", json!({"matchLabels": {"a": "b"}})),
-            ("/webhooks/0/namespaceSelector", json!({"matchLabels": {"a": "b"}})),
-            ("/webhooks/0/matchConditions", json!([{"name": "never", "expression": "false"}])),
-            ("/webhooks/0/clientConfig/service/path", json!("/validate/elsewhere")),
-            ("/webhooks/0/clientConfig", json!({"url": "https://127.0.0.1:1/validate", "caBundle": "Zm9v"})),
+            (
+                "/webhooks/0/objectSelector",
+                json!({"matchLabels": {"a": "b"}}),
+            ),
+            (
+                "/webhooks/0/namespaceSelector",
+                json!({"matchLabels": {"a": "b"}}),
+            ),
+            (
+                "/webhooks/0/matchConditions",
+                json!([{"name": "never", "expression": "false"}]),
+            ),
+            (
+                "/webhooks/0/clientConfig/service/path",
+                json!("/validate/elsewhere"),
+            ),
+            (
+                "/webhooks/0/clientConfig",
+                json!({"url": "https://127.0.0.1:1/validate", "caBundle": "Zm9v"}),
+            ),
             ("/webhooks/0/name", json!("another.spreadgroup.com")),
             ("/metadata/labels/some", json!("label")),
             ("/metadata/finalizers", json!(["keep/me"])),
         ] {
-            patched(what, json!([{"op": "add", "path": path, "value": value}])).is_refused_with(GUARDED);
+            patched(what, json!([{"op": "add", "path": path, "value": value}]))
+                .is_refused_with(GUARDED);
         }
         patched(what, json!([{"op": "remove", "path": "/webhooks/0"}])).is_refused_with(GUARDED);
-        root.kubectl([SERVER, "delete", what]).is_refused_with(GUARDED);
+        root.kubectl([SERVER, "delete", what])
+            .is_refused_with(GUARDED);
     }
     let definition = "crd/accessrequests.spreadgroup.com";
     let subresources = json!([{"op": "remove", "path": "/spec/versions/0/subresources"}]);
@@ -303,7 +447,9 @@ fn the_server_may_renew_the_bundle_and_nothing_else() {
 fn a_configuration_that_is_gone_shuts_every_door_at_once_and_opens_them_when_it_is_back() {
     let broken = Broken::new();
     let jane = broken.developer("jane");
-    broken.installer(&["delete", VALIDATING]).works_with("deleted");
+    broken
+        .installer(&["delete", VALIDATING])
+        .works_with("deleted");
     eventually("the interlock", || {
         let said = jane.exec(&["date"]);
         assert!(!said.success, "{}", said.text);
@@ -317,7 +463,10 @@ fn a_configuration_that_is_gone_shuts_every_door_at_once_and_opens_them_when_it_
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
         "metadata": {"name": "kube-request-access"},
     });
-    broken.root().kubectl_with(&forged.to_string(), ["create", "-f", "-"]).is_refused_with(GUARDED);
+    broken
+        .root()
+        .kubectl_with(&forged.to_string(), ["create", "-f", "-"])
+        .is_refused_with(GUARDED);
     broken.mend();
 }
 
@@ -332,15 +481,28 @@ fn a_service_that_leads_elsewhere_leads_to_no_open_door() {
         "ports": [{"name": "https", "port": 443, "targetPort": 8443}],
     }});
     let patched = |patch: &Value| {
-        broken.admin(["patch"].iter().chain(&service).chain(&["-p", &patch.to_string()])).works_with("patched");
+        broken
+            .admin(
+                ["patch"]
+                    .iter()
+                    .chain(&service)
+                    .chain(&["-p", &patch.to_string()]),
+            )
+            .works_with("patched");
     };
     patched(&elsewhere);
     let root = broken.root();
     eventually("the other server", || {
         let said = root.exec(&["date"]);
-        said.text.contains("failed calling webhook") && said.text.contains("certificate is valid for audit-receiver")
+        said.text.contains("failed calling webhook")
+            && said
+                .text
+                .contains("certificate is valid for audit-receiver")
     });
-    broken.developer("jane").exec(&["date"]).is_refused_with("failed calling webhook");
+    broken
+        .developer("jane")
+        .exec(&["date"])
+        .is_refused_with("failed calling webhook");
     patched(&json!({"spec": {
         "selector": {"app.kubernetes.io/name": "kube-request-access"},
         "ports": [{"name": "https", "port": 443, "targetPort": "https"}],
@@ -355,11 +517,18 @@ fn an_installer_opens_the_way_to_delete_requests_while_no_server_runs_and_nothin
     let (jane, root) = (broken.developer("jane"), broken.root());
     let request = jane.ask(&[], &["date"]);
     broken.stop_the_server();
-    root.kubectl(["delete", "acr", &request]).is_refused_with(DOWN);
-    root.kubectl(["delete", VALIDATING]).is_refused_with(GUARDED);
+    root.kubectl(["delete", "acr", &request])
+        .is_refused_with(DOWN);
+    root.kubectl(["delete", VALIDATING])
+        .is_refused_with(GUARDED);
 
-    broken.installer(&["delete", VALIDATING]).works_with("deleted");
-    eventually("the deletion", || root.kubectl(["delete", "acr", &request, "--ignore-not-found"]).success);
+    broken
+        .installer(&["delete", VALIDATING])
+        .works_with("deleted");
+    eventually("the deletion", || {
+        root.kubectl(["delete", "acr", &request, "--ignore-not-found"])
+            .success
+    });
     assert!(!broken.exists("accessrequest", &request));
     // Nothing is asked for or granted meanwhile, and no door opens.
     jane.asks(&[], &["ls"]).is_refused_with(DOWN);
@@ -378,32 +547,52 @@ fn on_call_passes_while_the_server_is_away_and_leaves_both_names() {
     broken.root().exec(&["date"]).is_refused_with(DOWN);
     for near in ["bypass2", "Bypass", "bypass ", "bypass\u{200b}", ""] {
         let group = format!("kube-request-access:{near}");
-        broken.person("eve", &["devs", &group]).exec(&["date"]).is_refused_with(DOWN);
+        broken
+            .person("eve", &["devs", &group])
+            .exec(&["date"])
+            .is_refused_with(DOWN);
     }
     olga.exec(&["date"]).is_refused_with("cannot");
-    olga.kubectl(BYPASS.iter().chain(&["exec", "box", "-c", "main", "--", "date"])).works_with("UTC");
+    olga.kubectl(
+        BYPASS
+            .iter()
+            .chain(&["exec", "box", "-c", "main", "--", "date"]),
+    )
+    .works_with("UTC");
     let proxy = ["get", "--raw", "/api/v1/nodes/127.0.0.1/proxy/healthz"];
     // The API server of this cluster goes no further; a door that is shut says something else.
-    olga.kubectl(BYPASS.iter().chain(&proxy)).is_refused_with("address not allowed");
+    olga.kubectl(BYPASS.iter().chain(&proxy))
+        .is_refused_with("address not allowed");
     // The right is to be that group, and nobody else.
-    for other in [["--as=admin", BYPASS[1]], [BYPASS[0], "--as-group=system:masters"]] {
-        olga.kubectl(other.iter().chain(&["get", "pods"])).is_refused_with("cannot impersonate");
+    for other in [
+        ["--as=admin", BYPASS[1]],
+        [BYPASS[0], "--as-group=system:masters"],
+    ] {
+        olga.kubectl(other.iter().chain(&["get", "pods"]))
+            .is_refused_with("cannot impersonate");
     }
-    let stamp = format!("the bypass of kube-request-access was used: CONNECT pods/exec {}/box", broken.namespace);
+    let stamp = format!(
+        "the bypass of kube-request-access was used: CONNECT pods/exec {}/box",
+        broken.namespace
+    );
     eventually("the stamp in the audit log", || {
         let log = fs::read_to_string(broken.world.cluster.audit_log()).unwrap();
         log.lines().any(|line| {
             let event: Value = serde_json::from_str(line).unwrap_or_default();
-            let stamped = &event["annotations"]["validation.policy.admission.k8s.io/validation_failure"];
+            let stamped =
+                &event["annotations"]["validation.policy.admission.k8s.io/validation_failure"];
             event["user"]["username"] == olga.name.as_str()
                 && event["impersonatedUser"]["username"] == "kube-request-access:on-call"
-                && stamped.as_str().is_some_and(|stamped| stamped.contains(&stamp))
+                && stamped
+                    .as_str()
+                    .is_some_and(|stamped| stamped.contains(&stamp))
         })
     });
     let metrics = broken.admin(["get", "--raw", "/metrics"]).text;
     let counted = |line: &str| {
-        line.starts_with("apiserver_validating_admission_policy_check_total{enforcement_action=\"audit\"")
-            && line.contains("policy=\"kube-request-access-bypass\"")
+        line.starts_with(
+            "apiserver_validating_admission_policy_check_total{enforcement_action=\"audit\"",
+        ) && line.contains("policy=\"kube-request-access-bypass\"")
     };
     assert!(metrics.lines().any(counted), "no use is counted");
 }
@@ -412,14 +601,23 @@ fn on_call_passes_while_the_server_is_away_and_leaves_both_names() {
 #[test]
 fn the_bypass_opens_doors_and_forges_no_grants() {
     let broken = Broken::new();
-    let oscar = broken.person("oscar", &["devs", "approvers", "kube-request-access:bypass"]);
+    let oscar = broken.person(
+        "oscar",
+        &["devs", "approvers", "kube-request-access:bypass"],
+    );
     let request = oscar.ask(&[], &["date"]);
     oscar.exec(&["date"]).works_with("UTC");
-    oscar.kubectl(["request", "grant", &request, "--yes"]).is_refused_with("you cannot answer your own request");
+    oscar
+        .kubectl(["request", "grant", &request, "--yes"])
+        .is_refused_with("you cannot answer your own request");
     broken.stop_the_server();
     oscar.asks(&[], &["date"]).is_refused_with(DOWN);
-    oscar.kubectl(["request", "grant", &request, "--yes"]).is_refused_with(DOWN);
-    oscar.kubectl(["delete", "acr", &request]).is_refused_with(DOWN);
+    oscar
+        .kubectl(["request", "grant", &request, "--yes"])
+        .is_refused_with(DOWN);
+    oscar
+        .kubectl(["delete", "acr", &request])
+        .is_refused_with(DOWN);
 }
 
 #[test]
@@ -428,15 +626,24 @@ fn on_call_opens_the_doors_by_one_command_when_the_configuration_is_gone() {
     let otto = broken.on_call("otto");
     let bypass = |words: &[&str]| otto.kubectl(BYPASS.iter().chain(words));
     let exec = ["exec", "box", "-c", "main", "--", "date"];
-    broken.installer(&["delete", VALIDATING]).works_with("deleted");
+    broken
+        .installer(&["delete", VALIDATING])
+        .works_with("deleted");
     // With nothing to compare, the interlock knows no exemption.
     eventually("the interlock", || bypass(&exec).text.contains(SHUT));
     bypass(&["delete", INTERLOCK]).works_with("deleted");
     eventually("an open door", || bypass(&exec).success);
     // The better way, where the configuration is at hand.
     let configuration = broken.whole[0].to_string();
-    otto.kubectl_with(&configuration, BYPASS.iter().chain(&["apply", "-f", "-"])).works_with("created");
-    eventually("the gate", || broken.developer("jane").exec(&["date"]).text.contains("you have not asked"));
+    otto.kubectl_with(&configuration, BYPASS.iter().chain(&["apply", "-f", "-"]))
+        .works_with("created");
+    eventually("the gate", || {
+        broken
+            .developer("jane")
+            .exec(&["date"])
+            .text
+            .contains("you have not asked")
+    });
     bypass(&["delete", GUARD]).is_refused_with("cannot delete");
 }
 
@@ -446,7 +653,10 @@ fn an_administrator_may_still_remove_the_policies_themselves() {
     let broken = Broken::new();
     let root = broken.root();
     root.kubectl(["delete", GUARD]).works_with("deleted");
-    eventually("the guard is off", || root.kubectl(["delete", "--dry-run=server", VALIDATING]).success);
+    eventually("the guard is off", || {
+        root.kubectl(["delete", "--dry-run=server", VALIDATING])
+            .success
+    });
     // What she then does to the configuration shuts the doors all the same.
     root.kubectl(["delete", VALIDATING]).works_with("deleted");
     eventually("the interlock", || root.exec(&["date"]).text.contains(SHUT));
@@ -457,8 +667,16 @@ fn the_api_server_finds_no_fault_in_the_types_of_the_policies() {
     let broken = Broken::new();
     for name in ["guard", "status", "interlock", "bypass"] {
         let policy = format!("kube-request-access-{name}");
-        let get = ["get", "validatingadmissionpolicy", &policy, "-o", "jsonpath={.status.typeChecking}"];
-        eventually("the check of types", || broken.admin(get).text.contains('{'));
+        let get = [
+            "get",
+            "validatingadmissionpolicy",
+            &policy,
+            "-o",
+            "jsonpath={.status.typeChecking}",
+        ];
+        eventually("the check of types", || {
+            broken.admin(get).text.contains('{')
+        });
         assert_eq!(broken.admin(get).text, "{}");
     }
 }
@@ -474,10 +692,19 @@ mod walled {
 
     /// As `deploy/static` has it, but for the place of the policies.
     fn admission_configuration() -> PathBuf {
-        let deploy = run::checkout().canonicalize().unwrap().join("deploy/static");
+        let deploy = run::checkout()
+            .canonicalize()
+            .unwrap()
+            .join("deploy/static");
         let text = fs::read_to_string(deploy.join("admission-configuration.yaml")).unwrap();
-        let text = text.replace("/etc/kubernetes/admission/policies", &deploy.join("policies").display().to_string());
-        let path = std::env::temp_dir().join(format!("kube-request-access-admission-{}.yaml", std::process::id()));
+        let text = text.replace(
+            "/etc/kubernetes/admission/policies",
+            &deploy.join("policies").display().to_string(),
+        );
+        let path = std::env::temp_dir().join(format!(
+            "kube-request-access-admission-{}.yaml",
+            std::process::id()
+        ));
         fs::write(&path, text).unwrap();
         path
     }
@@ -488,7 +715,10 @@ mod walled {
             let configuration = admission_configuration();
             let options = Options {
                 node: NodeChoice::Container,
-                api_server_flags: vec![format!("--admission-control-config-file={}", configuration.display())],
+                api_server_flags: vec![format!(
+                    "--admission-control-config-file={}",
+                    configuration.display()
+                )],
                 progress: Progress::Silent,
                 ..Options::default()
             };
@@ -513,7 +743,10 @@ mod walled {
     // C4
     #[test]
     fn nobody_removes_policies_that_policies_from_files_guard() {
-        for kind in ["validatingadmissionpolicy", "validatingadmissionpolicybinding"] {
+        for kind in [
+            "validatingadmissionpolicy",
+            "validatingadmissionpolicybinding",
+        ] {
             for name in ["guard", "status", "interlock", "bypass"] {
                 let what = format!("{kind}/kube-request-access-{name}");
                 root(&["delete", &what]).is_refused_with(GUARDED);
@@ -522,7 +755,9 @@ mod walled {
         }
         let all = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings";
         root(&["delete", "--raw", all]).is_refused_with(GUARDED);
-        let patch = json!([{"op": "replace", "path": "/spec/validationActions", "value": ["Warn"]}]).to_string();
+        let patch =
+            json!([{"op": "replace", "path": "/spec/validationActions", "value": ["Warn"]}])
+                .to_string();
         root(&["patch", INTERLOCK, "--type=json", "-p", &patch]).is_refused_with(GUARDED);
         let words = [&BYPASS[..], &["delete", "--dry-run=server", INTERLOCK]].concat();
         root(&words).works_with("deleted");
@@ -536,7 +771,10 @@ mod walled {
         root(&["delete", VALIDATING]).is_refused_with(GUARDED);
         root(&["delete", "crd", "accessgrants.spreadgroup.com"]).is_refused_with(GUARDED);
         let name = "kube-request-access-guard.static.k8s.io";
-        let words = ["delete", "validatingadmissionpolicy/kube-request-access-guard"];
+        let words = [
+            "delete",
+            "validatingadmissionpolicy/kube-request-access-guard",
+        ];
         root(&words).is_refused_with(name);
     }
 

@@ -1,5 +1,5 @@
-//! The third ring of tests, the second part: servers that are killed, clusters that are broken, faults of all kinds.
-//! Every module has a cluster of its own.
+//! The third ring of tests, the second part: servers that are killed, clusters that are broken,
+//! faults of all kinds. Every module has a cluster of its own.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! Two small HTTP proxies: one with faults, between the replicas and the API server, and one between the API server and
-//! the replicas, which gives each review to the next of them.
+//! Two small HTTP proxies: one with faults, between the replicas and the API server, and one
+//! between the API server and the replicas, which gives each review to the next of them.
 
 use std::{
     convert::Infallible,
@@ -46,24 +46,37 @@ type Upstream = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 /// What a client trusts and shows.
 pub(crate) fn client_config(authority: &str, identity: Option<&Identity>) -> ClientConfig {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
+    roots
+        .add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap())
+        .unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
     let builder = builder.with_root_certificates(roots);
     match identity {
-        Some(Identity { certificate, key }) => builder.with_client_auth_cert(chain(certificate), private(key)).unwrap(),
+        Some(Identity { certificate, key }) => builder
+            .with_client_auth_cert(chain(certificate), private(key))
+            .unwrap(),
         None => builder.with_no_client_auth(),
     }
 }
 
 fn server_config(pair: &Pair) -> ServerConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    builder.with_no_client_auth().with_single_cert(chain(&pair.certificate), private(&pair.key)).unwrap()
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    builder
+        .with_no_client_auth()
+        .with_single_cert(chain(&pair.certificate), private(&pair.key))
+        .unwrap()
 }
 
 fn chain(pem: &str) -> Vec<CertificateDer<'static>> {
-    CertificateDer::pem_slice_iter(pem.as_bytes()).map(Result::unwrap).collect()
+    CertificateDer::pem_slice_iter(pem.as_bytes())
+        .map(Result::unwrap)
+        .collect()
 }
 
 fn private(pem: &str) -> PrivateKeyDer<'static> {
@@ -71,10 +84,15 @@ fn private(pem: &str) -> PrivateKeyDer<'static> {
 }
 
 fn upstream(config: ClientConfig) -> Upstream {
-    let connector =
-        hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1().build();
+    let connector = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_tls_config(config)
+        .https_only()
+        .enable_http1()
+        .build();
     // Nothing is sent twice here: whoever asked may do that.
-    Client::builder(TokioExecutor::new()).retry_canceled_requests(false).build(connector)
+    Client::builder(TokioExecutor::new())
+        .retry_canceled_requests(false)
+        .build(connector)
 }
 
 /// Serves HTTP/1.1 with this handler, over TLS where there is a certificate; returns where.
@@ -107,27 +125,44 @@ where
     let builder = hyper::server::conn::http1::Builder::new();
     // Whoever is killed says no goodbye.
     let _ended = match acceptor {
-        None => builder.serve_connection(TokioIo::new(stream), service).await,
+        None => {
+            builder
+                .serve_connection(TokioIo::new(stream), service)
+                .await
+        }
         Some(acceptor) => match acceptor.accept(stream).await {
-            Ok(stream) => builder.serve_connection(TokioIo::new(stream), service).await,
+            Ok(stream) => {
+                builder
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await
+            }
             Err(_no_tls) => Ok(()),
         },
     };
 }
 
 fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).map_err(|never| match never {}).boxed()
+    Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed()
 }
 
 fn failure(code: u16) -> Response<Body> {
-    let reason = if code == 409 { "Conflict" } else { "InternalError" };
+    let reason = if code == 409 {
+        "Conflict"
+    } else {
+        "InternalError"
+    };
     let status = json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "message": "injected", "reason": reason,
         "code": code});
-    let response = Response::builder().status(code).header("content-type", "application/json");
+    let response = Response::builder()
+        .status(code)
+        .header("content-type", "application/json");
     response.body(full(status.to_string())).unwrap()
 }
 
-/// Begins a proxy to the API server; returns its address, for plain HTTP. Whoever comes acts as this identity.
+/// Begins a proxy to the API server; returns its address, for plain HTTP. Whoever comes acts as
+/// this identity.
 pub(crate) async fn to_the_api_server(
     server: String,
     authority: &str,
@@ -149,9 +184,13 @@ async fn pass_with_faults(
     faults: &Faults,
 ) -> Response<Body> {
     let query = request.uri().query().unwrap_or_default();
-    let is_watch = query.split('&').any(|pair| pair == "watch=true" || pair == "watch=1");
+    let is_watch = query
+        .split('&')
+        .any(|pair| pair == "watch=true" || pair == "watch=1");
     let fault = faults.next(request.method().as_str(), request.uri().path(), is_watch);
-    let Ok(request) = towards(server, request).await else { return failure(400) };
+    let Ok(request) = towards(server, request).await else {
+        return failure(400);
+    };
     match fault {
         Fault::Refused(code) => return failure(code),
         Fault::DoneButFails(code) => {
@@ -169,7 +208,11 @@ async fn pass_with_faults(
         Fault::Delayed(delay) => sleep(delay).await,
         Fault::Nothing | Fault::Stalled(_) => {}
     }
-    let stall = if let Fault::Stalled(stall) = fault { Some(stall) } else { None };
+    let stall = if let Fault::Stalled(stall) = fault {
+        Some(stall)
+    } else {
+        None
+    };
     match upstream.request(request).await {
         Ok(response) if is_watch => response.map(|body| streamed(body, stall)),
         Ok(response) => gathered(response).await,
@@ -178,12 +221,18 @@ async fn pass_with_faults(
 }
 
 /// The same request, for another server, its body collected.
-async fn towards(server: &str, request: Request<Incoming>) -> Result<Request<Full<Bytes>>, hyper::Error> {
+async fn towards(
+    server: &str,
+    request: Request<Incoming>,
+) -> Result<Request<Full<Bytes>>, hyper::Error> {
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     parts.uri = format!("{server}{path}").parse::<Uri>().unwrap();
     parts.headers.remove("host");
-    Ok(Request::from_parts(parts, Full::new(body.collect().await?.to_bytes())))
+    Ok(Request::from_parts(
+        parts,
+        Full::new(body.collect().await?.to_bytes()),
+    ))
 }
 
 async fn collected(upstream: &Upstream, request: Request<Full<Bytes>>) {
@@ -203,12 +252,14 @@ async fn gathered(response: Response<Incoming>) -> Response<Body> {
 
 /// A body that is passed on as it comes, and stalls once after its first part.
 fn streamed(body: Incoming, stall: Option<Duration>) -> Body {
-    let frames = BodyStream::new(body).enumerate().then(move |(number, frame)| async move {
-        if let (1, Some(stall)) = (number, stall) {
-            sleep(stall).await;
-        }
-        frame.map_err(Error::from)
-    });
+    let frames = BodyStream::new(body)
+        .enumerate()
+        .then(move |(number, frame)| async move {
+            if let (1, Some(stall)) = (number, stall) {
+                sleep(stall).await;
+            }
+            frame.map_err(Error::from)
+        });
     BodyExt::boxed(StreamBody::new(frames))
 }
 
@@ -236,13 +287,21 @@ impl Endpoints {
 }
 
 /// Begins a proxy to the replicas; returns its address, for HTTPS with this certificate.
-pub(crate) async fn to_the_replicas(pair: &Pair, authority: &str, endpoints: Arc<Endpoints>) -> SocketAddr {
+pub(crate) async fn to_the_replicas(
+    pair: &Pair,
+    authority: &str,
+    endpoints: Arc<Endpoints>,
+) -> SocketAddr {
     let upstream = upstream(client_config(authority, None));
     let handler = move |request: Request<Incoming>| {
         let (upstream, endpoints) = (upstream.clone(), Arc::clone(&endpoints));
         async move {
-            let Some(address) = endpoints.next() else { return unavailable() };
-            let Ok(request) = towards(&format!("https://{address}"), request).await else { return unavailable() };
+            let Some(address) = endpoints.next() else {
+                return unavailable();
+            };
+            let Ok(request) = towards(&format!("https://{address}"), request).await else {
+                return unavailable();
+            };
             match upstream.request(request).await {
                 Ok(response) => gathered(response).await,
                 Err(_killed) => unavailable(),
@@ -253,5 +312,8 @@ pub(crate) async fn to_the_replicas(pair: &Pair, authority: &str, endpoints: Arc
 }
 
 fn unavailable() -> Response<Body> {
-    Response::builder().status(StatusCode::BAD_GATEWAY).body(full("no replica answered")).unwrap()
+    Response::builder()
+        .status(StatusCode::BAD_GATEWAY)
+        .body(full("no replica answered"))
+        .unwrap()
 }

@@ -1,4 +1,5 @@
-//! A cluster whose store is put back to what it was: what was used is unused there again, until a new epoch ends it.
+//! A cluster whose store is put back to what it was: what was used is unused there again, until a
+//! new epoch ends it.
 
 use std::{
     fs,
@@ -24,7 +25,10 @@ struct Part {
 impl Part {
     /// The one of this name in this cluster.
     fn of(world: &World, name: &str) -> Self {
-        let (program, dir) = (format!("/{name}"), world.cluster.dir().display().to_string());
+        let (program, dir) = (
+            format!("/{name}"),
+            world.cluster.dir().display().to_string(),
+        );
         let is_it = |words: &[String]| {
             let runs = |word: &String| word.ends_with(&program);
             words.first().is_some_and(|first| first == "nsenter")
@@ -42,7 +46,11 @@ impl Part {
     /// What it waits for.
     fn child(&self) -> u32 {
         let children = format!("/proc/{0}/task/{0}/children", self.pid);
-        fs::read_to_string(children).unwrap().trim().parse().unwrap()
+        fs::read_to_string(children)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap()
     }
 
     fn kill(&self) {
@@ -54,8 +62,15 @@ impl Part {
     fn start(&self, world: &World) -> Child {
         let mut command = Command::new(&self.command[0]);
         let log = fs::File::create(server_log(world)).unwrap();
-        command.args(&self.command[1..]).env("KRA_CLUSTER_RUN", world.cluster.dir());
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+        command
+            .args(&self.command[1..])
+            .env("KRA_CLUSTER_RUN", world.cluster.dir());
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap()
     }
 }
 
@@ -68,8 +83,15 @@ fn processes() -> impl Iterator<Item = (u32, Vec<String>)> {
     entries.filter_map(|entry| {
         let pid = entry.file_name().to_str()?.parse().ok()?;
         let line = fs::read(entry.path().join("cmdline")).ok()?;
-        let words = line.split(|&byte| byte == 0).filter(|word| !word.is_empty());
-        Some((pid, words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()))
+        let words = line
+            .split(|&byte| byte == 0)
+            .filter(|word| !word.is_empty());
+        Some((
+            pid,
+            words
+                .map(|word| String::from_utf8_lossy(word).into_owned())
+                .collect(),
+        ))
     })
 }
 
@@ -78,7 +100,11 @@ fn snapshot(world: &World) -> PathBuf {
     let copy = world.cluster.dir().join("etcd-snapshot");
     let etcd = Part::of(world, "etcd");
     signal_to(etcd.child(), "-STOP");
-    let copied = Command::new("cp").arg("-a").arg(world.cluster.dir().join("etcd")).arg(&copy).status();
+    let copied = Command::new("cp")
+        .arg("-a")
+        .arg(world.cluster.dir().join("etcd"))
+        .arg(&copy)
+        .status();
     // What waits for it stops with it.
     signal_to(etcd.child(), "-CONT");
     signal_to(etcd.pid, "-CONT");
@@ -103,7 +129,11 @@ fn a_restored_store_gives_no_use_back_once_there_is_a_new_epoch() {
     static WORLD: OnceLock<World> = OnceLock::new();
     let world = WORLD.get_or_init(|| World::start(Wish::default()));
     let scene = Scene::new(world);
-    let (jane, bob, amy) = (scene.developer("jane"), scene.developer("bob"), scene.approver("amy"));
+    let (jane, bob, amy) = (
+        scene.developer("jane"),
+        scene.developer("bob"),
+        scene.approver("amy"),
+    );
     let policy = json!({
         "apiVersion": "spreadgroup.com/v1", "kind": "AccessPolicy", "metadata": {"name": "uname"},
         "spec": {
@@ -111,7 +141,10 @@ fn a_restored_store_gives_no_use_back_once_there_is_a_new_epoch() {
             "subjects": [{"kind": "User", "name": bob.name}],
         },
     });
-    let owner = ["--as=kube-request-access:policy-owner", "--as-group=kube-request-access:policy-owners"];
+    let owner = [
+        "--as=kube-request-access:policy-owner",
+        "--as-group=kube-request-access:policy-owners",
+    ];
     let mut kubectl = world.cluster.kubectl_as_admin();
     kubectl.args(owner).args(["create", "-f", "-"]);
     kra_tests::scene::said(kubectl, &policy.to_string()).works_with("created");
@@ -124,26 +157,55 @@ fn a_restored_store_gives_no_use_back_once_there_is_a_new_epoch() {
     let copy = snapshot(world);
     jane.exec(&["date"]).works_with("UTC");
     jane.exec(&["date"]).is_refused_with("was for one use");
-    scene.admin(["delete", "accessgrant", "-n", &scene.namespace, &format!("grant-{hour}")]).works_with("deleted");
-    jane.exec(&["hostname"]).is_refused_with("waits for a grant");
+    scene
+        .admin([
+            "delete",
+            "accessgrant",
+            "-n",
+            &scene.namespace,
+            &format!("grant-{hour}"),
+        ])
+        .works_with("deleted");
+    jane.exec(&["hostname"])
+        .is_refused_with("waits for a grant");
 
     let children = restore(world, &copy);
     let mut successor = None;
-    eventually("the API server", || scene.admin(["get", "--raw", "/readyz"]).success);
+    eventually("the API server", || {
+        scene.admin(["get", "--raw", "/readyz"]).success
+    });
     restart(world, &mut successor);
-    eventually("the restored grant opens the door again", || jane.exec(&["hostname"]).success);
+    eventually("the restored grant opens the door again", || {
+        jane.exec(&["hostname"]).success
+    });
     assert_eq!(scene.uses(&once), 0, "what was used is unused");
 
     let key_file = flag(current(world, &successor), "--seal-key-file").unwrap();
     let keys = fs::read_to_string(&key_file).unwrap();
-    fs::write(&key_file, format!("epoch 5f0c1d7e9ab24c3688aa40e1f7d2b690\n{keys}")).unwrap();
-    eventually("the new epoch", || jane.exec(&["hostname"]).text.contains("waits for a grant"));
+    fs::write(
+        &key_file,
+        format!("epoch 5f0c1d7e9ab24c3688aa40e1f7d2b690\n{keys}"),
+    )
+    .unwrap();
+    eventually("the new epoch", || {
+        jane.exec(&["hostname"]).text.contains("waits for a grant")
+    });
     jane.exec(&["date"]).is_refused_with("waits for a grant");
     assert_eq!(scene.uses(&once), 0);
     bob.exec(&["uname"]).works_with("Linux");
     // All goes on: what was asked for before is asked for anew.
-    amy.kubectl(["request", "grant", &once, "--yes"]).is_refused_with("has no good seal");
-    scene.admin(["delete", "accessrequest", "-n", &scene.namespace, &once, &hour]).works_with("deleted");
+    amy.kubectl(["request", "grant", &once, "--yes"])
+        .is_refused_with("has no good seal");
+    scene
+        .admin([
+            "delete",
+            "accessrequest",
+            "-n",
+            &scene.namespace,
+            &once,
+            &hour,
+        ])
+        .works_with("deleted");
     let anew = jane.ask(&[], &["date"]);
     amy.grant(&anew);
     jane.exec(&["date"]).works_with("UTC");

@@ -23,7 +23,10 @@ struct Args {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).init();
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
     let chat = Chat::from_file(&args.incoming_webhook_url_file)?;
     serve::run(args.serve, chat::router(chat)).await?;
     Ok(())

@@ -6,9 +6,11 @@ use clap::Parser;
 use receivers::serve::{self, Options};
 use receivers::validation;
 
-/// Refuses requests for access whose custom key `example-key` is set to anything but `must-match-this-key`.
+/// Refuses requests for access whose custom key `example-key` is set to anything but
+/// `must-match-this-key`.
 ///
-/// An example for --extended-validation-webhook-url. Answers and errors are written to standard error.
+/// An example for --extended-validation-webhook-url. Answers and errors are written to standard
+/// error.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
@@ -19,7 +21,10 @@ struct Args {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).init();
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
     serve::run(args.serve, validation::router()).await?;
     Ok(())
 }

@@ -20,7 +20,9 @@ impl Paper {
 
     fn lines(&self) -> Vec<Value> {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 }
 
@@ -86,13 +88,19 @@ async fn an_allowed_attempt_is_one_line() {
 #[tokio::test]
 async fn a_denied_attempt_says_so() {
     let line = record("audit-exec-denied").await;
-    assert_eq!((&line["allowed"], &line["command"]), (&json!(false), &json!(["id"])));
+    assert_eq!(
+        (&line["allowed"], &line["command"]),
+        (&json!(false), &json!(["id"]))
+    );
 }
 
 #[tokio::test]
 async fn an_admin_is_always_allowed_and_may_type() {
     let line = record("audit-exec-admin").await;
-    assert_eq!((&line["who"], &line["alwaysAllowed"], &line["stdin"]), (&json!("admin"), &json!(true), &json!(true)));
+    assert_eq!(
+        (&line["who"], &line["alwaysAllowed"], &line["stdin"]),
+        (&json!("admin"), &json!(true), &json!(true))
+    );
 }
 
 #[tokio::test]
@@ -128,7 +136,10 @@ async fn a_request_without_custom_keys_carries_null_and_is_taken() {
 #[tokio::test]
 async fn a_grant_names_who_granted_and_who_asked() {
     let line = record("audit-granted").await;
-    assert_eq!((&line["who"], &line["accessRequest"]["for"]), (&json!("amy"), &json!("jane")));
+    assert_eq!(
+        (&line["who"], &line["accessRequest"]["for"]),
+        (&json!("amy"), &json!("jane"))
+    );
     assert_eq!(line["accessGrant"], "grant-access-exec-jane-bc4hw");
     assert_eq!(line["accessRequest"]["validFor"], "1h30m0s");
 }
@@ -138,8 +149,13 @@ async fn what_this_server_sends_is_taken() {
     let recorded = Recorded::read("audit-exec-allowed").body["request"].to_string();
     let request: Box<serde_json::value::RawValue> = serde_json::from_str(&recorded).unwrap();
     let exec_options = &api::ExecOptions::default();
-    let event =
-        api::payload::AuditExec { request: &request, is_allowed: true, exec_options, is_admin: false, basis: None };
+    let event = api::payload::AuditExec {
+        request: &request,
+        is_allowed: true,
+        exec_options,
+        is_admin: false,
+        basis: None,
+    };
 
     let paper = Paper::default();
     let body = serde_json::to_string(&event).unwrap();
@@ -171,8 +187,12 @@ async fn a_newline_in_a_command_does_not_make_a_second_line() {
 #[tokio::test]
 async fn an_unknown_type_is_refused_and_the_known_ones_are_named() {
     let body = Recorded::read("audit-exec-allowed").body.to_string();
-    assert_refused("/?type=audit-deleted", body, "expected one of `audit-exec`, `audit-created`, `audit-granted`")
-        .await;
+    assert_refused(
+        "/?type=audit-deleted",
+        body,
+        "expected one of `audit-exec`, `audit-created`, `audit-granted`",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -183,7 +203,12 @@ async fn an_event_without_a_type_is_refused() {
 
 #[tokio::test]
 async fn a_body_that_is_not_json_is_refused() {
-    assert_refused("/?type=audit-exec", "who=jane".to_owned(), "expected value at line 1 column 1").await;
+    assert_refused(
+        "/?type=audit-exec",
+        "who=jane".to_owned(),
+        "expected value at line 1 column 1",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -195,7 +220,12 @@ async fn an_empty_body_is_refused() {
 async fn an_event_that_does_not_say_whether_it_was_allowed_is_refused() {
     let mut event = Recorded::read("audit-exec-allowed").body;
     event.as_object_mut().unwrap().remove("isAllowed");
-    assert_refused("/?type=audit-exec", event.to_string(), "missing field `isAllowed`").await;
+    assert_refused(
+        "/?type=audit-exec",
+        event.to_string(),
+        "missing field `isAllowed`",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -221,7 +251,9 @@ async fn an_event_that_cannot_be_written_is_not_answered_with_200() {
 
 #[tokio::test]
 async fn events_are_posted_and_not_got() {
-    let request = Request::get("/?type=audit-exec").body(axum::body::Body::empty()).unwrap();
+    let request = Request::get("/?type=audit-exec")
+        .body(axum::body::Body::empty())
+        .unwrap();
     let (status, _) = ask(Paper::default().router(), request).await;
     assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
 }

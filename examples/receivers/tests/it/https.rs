@@ -1,4 +1,5 @@
-//! The receivers over TLS, with the certificate that `openssl req -x509` makes: self-signed, and `CA:TRUE`.
+//! The receivers over TLS, with the certificate that `openssl req -x509` makes: self-signed, and
+//! `CA:TRUE`.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +11,9 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use receivers::serve::{Options, ServeError, Server};
 use receivers::tls::TlsError;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tempfile::TempDir;
@@ -26,8 +29,8 @@ use crate::recorded::Recorded;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Trusts one certificate, byte for byte, as the server trusts what its bundle holds: the usual verification
-/// refuses a CA as a server.
+/// Trusts one certificate, byte for byte, as the server trusts what its bundle holds: the usual
+/// verification refuses a CA as a server.
 #[derive(Debug)]
 struct Pinned {
     certificate: CertificateDer<'static>,
@@ -44,7 +47,9 @@ impl ServerCertVerifier for Pinned {
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let known = *end_entity == self.certificate;
-        known.then(ServerCertVerified::assertion).ok_or_else(|| CertificateError::UnknownIssuer.into())
+        known
+            .then(ServerCertVerified::assertion)
+            .ok_or_else(|| CertificateError::UnknownIssuer.into())
     }
 
     fn verify_tls12_signature(
@@ -88,11 +93,21 @@ impl SelfSigned {
     pub(crate) async fn connect(&self, address: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
         let provider = Arc::new(ring::default_provider());
         let algorithms = provider.signature_verification_algorithms;
-        let pinned = Arc::new(Pinned { certificate: self.0.der().clone(), algorithms });
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = config.dangerous().with_custom_certificate_verifier(pinned).with_no_client_auth();
+        let pinned = Arc::new(Pinned {
+            certificate: self.0.der().clone(),
+            algorithms,
+        });
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let config = config
+            .dangerous()
+            .with_custom_certificate_verifier(pinned)
+            .with_no_client_auth();
         let stream = TcpStream::connect(address).await?;
-        TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
+        TlsConnector::from(Arc::new(config))
+            .connect(ServerName::try_from("localhost").unwrap(), stream)
+            .await
     }
 
     /// Posts a recorded body and gives back the whole answer, headers and all.
@@ -101,24 +116,43 @@ impl SelfSigned {
     }
 
     /// The same with more headers, each with its end of line.
-    pub(crate) async fn post_with(&self, address: SocketAddr, path: &str, headers: &str, body: &str) -> String {
+    pub(crate) async fn post_with(
+        &self,
+        address: SocketAddr,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> String {
         let mut stream = self.connect(address).await.unwrap();
-        stream.write_all(format!("{}{headers}\r\n{body}", head(path, body)).as_bytes()).await.unwrap();
+        stream
+            .write_all(format!("{}{headers}\r\n{body}", head(path, body)).as_bytes())
+            .await
+            .unwrap();
         rest(&mut stream).await
     }
 }
 
 fn options(dir: &Path) -> Options {
-    Options { address: "127.0.0.1:0".to_owned(), cert_file: dir.join("tls.crt"), key_file: dir.join("tls.key") }
+    Options {
+        address: "127.0.0.1:0".to_owned(),
+        cert_file: dir.join("tls.crt"),
+        key_file: dir.join("tls.key"),
+    }
 }
 
 fn head(path: &str, body: &str) -> String {
-    format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n", body.len())
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n",
+        body.len()
+    )
 }
 
 async fn rest(stream: &mut TlsStream<TcpStream>) -> String {
     let mut answer = String::new();
-    timeout(DEADLINE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    timeout(DEADLINE, stream.read_to_string(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
     answer
 }
 
@@ -140,7 +174,13 @@ impl Running {
         let task = tokio::spawn(server.serve(receivers::validation::router(), async move {
             stopped.await.ok();
         }));
-        Self { dir, certificate, address, stop, task }
+        Self {
+            dir,
+            certificate,
+            address,
+            stop,
+            task,
+        }
     }
 }
 
@@ -153,7 +193,10 @@ async fn until_closed(address: SocketAddr) {
 async fn a_self_signed_ca_certificate_is_shown_and_requests_are_answered() {
     let running = Running::start().await;
     let body = Recorded::read("validate").body.to_string();
-    let answer = running.certificate.post(running.address, "/validate", &body).await;
+    let answer = running
+        .certificate
+        .post(running.address, "/validate", &body)
+        .await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.ends_with(r#"{"status":"valid"}"#), "{answer}");
 }
@@ -162,10 +205,16 @@ async fn a_self_signed_ca_certificate_is_shown_and_requests_are_answered() {
 async fn plain_http_gets_no_answer_and_does_no_harm() {
     let running = Running::start().await;
     let mut plain = TcpStream::connect(running.address).await.unwrap();
-    plain.write_all(b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    plain
+        .write_all(b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .unwrap();
     let mut answer = Vec::new();
     // The socket may be reset or closed in order, depending on what was still unread.
-    timeout(DEADLINE, plain.read_to_end(&mut answer)).await.unwrap().ok();
+    timeout(DEADLINE, plain.read_to_end(&mut answer))
+        .await
+        .unwrap()
+        .ok();
     assert!(!answer.starts_with(b"HTTP/"));
     running.certificate.connect(running.address).await.unwrap();
 }
@@ -176,7 +225,11 @@ async fn a_renewed_certificate_is_shown_without_a_restart() {
     let renewed = SelfSigned::generate();
     renewed.write(running.dir.path());
     renewed.connect(running.address).await.unwrap();
-    running.certificate.connect(running.address).await.unwrap_err();
+    running
+        .certificate
+        .connect(running.address)
+        .await
+        .unwrap_err();
 }
 
 #[tokio::test]
@@ -195,7 +248,10 @@ async fn a_request_under_way_is_answered_after_the_stop() {
     stream.write_all(head.as_bytes()).await.unwrap();
     // The answer to `Expect` comes when the handler waits for the body.
     let mut interim = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
-    timeout(DEADLINE, stream.read_exact(&mut interim)).await.unwrap().unwrap();
+    timeout(DEADLINE, stream.read_exact(&mut interim))
+        .await
+        .unwrap()
+        .unwrap();
 
     running.stop.send(()).unwrap();
     until_closed(running.address).await;
@@ -215,7 +271,10 @@ async fn a_certificate_with_the_key_of_another_is_refused() {
     SelfSigned::generate().write(dir.path());
     std::fs::write(dir.path().join("tls.crt"), certificate).unwrap();
     let why = Server::bind(options(dir.path())).await.unwrap_err();
-    assert!(matches!(why, ServeError::Tls(TlsError::Use { .. })), "{why:?}");
+    assert!(
+        matches!(why, ServeError::Tls(TlsError::Use { .. })),
+        "{why:?}"
+    );
 }
 
 #[tokio::test]
@@ -224,13 +283,22 @@ async fn a_file_without_a_certificate_is_refused() {
     SelfSigned::generate().write(dir.path());
     std::fs::copy(dir.path().join("tls.key"), dir.path().join("tls.crt")).unwrap();
     let why = Server::bind(options(dir.path())).await.unwrap_err();
-    assert!(matches!(why, ServeError::Tls(TlsError::NoCertificate { .. })), "{why:?}");
+    assert!(
+        matches!(why, ServeError::Tls(TlsError::NoCertificate { .. })),
+        "{why:?}"
+    );
 }
 
 #[tokio::test]
 async fn an_address_in_use_is_named() {
     let running = Running::start().await;
-    let taken = Options { address: running.address.to_string(), ..options(running.dir.path()) };
+    let taken = Options {
+        address: running.address.to_string(),
+        ..options(running.dir.path())
+    };
     let why = Server::bind(taken).await.unwrap_err();
-    assert_eq!(why.to_string(), format!("cannot listen on {}", running.address));
+    assert_eq!(
+        why.to_string(),
+        format!("cannot listen on {}", running.address)
+    );
 }

@@ -20,16 +20,23 @@ pub(crate) struct Recorded {
 
 impl Recorded {
     pub(crate) fn read(name: &str) -> Self {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(format!("{name}.json"));
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures")
+            .join(format!("{name}.json"));
         serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
     }
 
     /// The POST as it was sent, with the headers of then: there is no `Content-Type` among them.
     pub(crate) fn request(&self) -> Request<Body> {
         let body = self.body.to_string();
-        let headers = self.headers.iter().filter(|(name, _)| name.as_str() != "Content-Length");
+        let headers = self
+            .headers
+            .iter()
+            .filter(|(name, _)| name.as_str() != "Content-Length");
         headers
-            .fold(Request::post(&self.path), |request, (name, value)| request.header(name, value.as_str().unwrap()))
+            .fold(Request::post(&self.path), |request, (name, value)| {
+                request.header(name, value.as_str().unwrap())
+            })
             .body(Body::from(body))
             .unwrap()
     }

@@ -1,5 +1,5 @@
-//! Pods and workloads as the API server has them, read as text, of which only what is compared is built: whoever may make
-//! pods decides how large they are.
+//! Pods and workloads as the API server has them, read as text, of which only what is compared is
+//! built: whoever may make pods decides how large they are.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -19,7 +19,8 @@ use tokio::sync::Semaphore;
 const SMALL_BYTES: u64 = 128 * 1024;
 /// Maximum size of an object that is read, in bytes of JSON. etcd takes 1.5 MiB.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
-/// Maximum number of larger objects in memory at once; of the process, since its memory is what they fill.
+/// Maximum number of larger objects in memory at once; of the process, since its memory is what
+/// they fill.
 static LARGE: Semaphore = Semaphore::const_new(3);
 
 /// The text of an object.
@@ -44,7 +45,9 @@ pub(super) async fn get(
     name: &str,
 ) -> Result<Option<Text>, kube::Error> {
     let path = DynamicObject::url_path(resource, Some(namespace));
-    let request = Request::new(path).get(name, &GetParams::default()).map_err(kube::Error::BuildRequest)?;
+    let request = Request::new(path)
+        .get(name, &GetParams::default())
+        .map_err(kube::Error::BuildRequest)?;
     match client.request_stream(request).await {
         Ok(stream) => read(stream).await.map(Some),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
@@ -56,17 +59,35 @@ async fn read(stream: impl AsyncRead) -> Result<Text, kube::Error> {
     let mut stream = std::pin::pin!(stream);
     let failed = |error| kube::Error::Service(Box::new(error));
     let mut json = Vec::new();
-    let read = stream.as_mut().take(SMALL_BYTES).read_to_end(&mut json).await.map_err(failed)?;
+    let read = stream
+        .as_mut()
+        .take(SMALL_BYTES)
+        .read_to_end(&mut json)
+        .await
+        .map_err(failed)?;
     if (read as u64) < SMALL_BYTES {
         return Ok(Text { json, _turn: None });
     }
     // Waiting is safe: a review that waits for too long is denied.
-    let turn = LARGE.acquire().await.map_err(|closed| kube::Error::Service(Box::new(closed)))?;
-    let more = stream.as_mut().take(MAX_BYTES).read_to_end(&mut json).await.map_err(failed)?;
+    let turn = LARGE
+        .acquire()
+        .await
+        .map_err(|closed| kube::Error::Service(Box::new(closed)))?;
+    let more = stream
+        .as_mut()
+        .take(MAX_BYTES)
+        .read_to_end(&mut json)
+        .await
+        .map_err(failed)?;
     if more as u64 >= MAX_BYTES {
-        return Err(kube::Error::Service(format!("the object has more than {MAX_BYTES} bytes of JSON").into()));
+        return Err(kube::Error::Service(
+            format!("the object has more than {MAX_BYTES} bytes of JSON").into(),
+        ));
     }
-    Ok(Text { json, _turn: Some(turn) })
+    Ok(Text {
+        json,
+        _turn: Some(turn),
+    })
 }
 
 /// What is compared of a pod or workload.
@@ -170,14 +191,25 @@ impl Live<'_> {
     /// Names of the containers that run.
     pub(super) fn running(&self) -> HashSet<&str> {
         let all = self.status.iter().flat_map(statuses).flatten().flatten();
-        let running = |status: &&ContainerStatus| status.state.as_ref().is_some_and(|state| state.running.is_some());
-        all.filter(running).map(|status| status.name.as_str()).collect()
+        let running = |status: &&ContainerStatus| {
+            status
+                .state
+                .as_ref()
+                .is_some_and(|state| state.running.is_some())
+        };
+        all.filter(running)
+            .map(|status| status.name.as_str())
+            .collect()
     }
 }
 
 fn statuses(status: &Status) -> [Option<&[ContainerStatus]>; 3] {
-    [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses]
-        .map(|list| list.as_deref())
+    [
+        &status.container_statuses,
+        &status.init_container_statuses,
+        &status.ephemeral_container_statuses,
+    ]
+    .map(|list| list.as_deref())
 }
 
 impl<'a> Spec<'a> {
@@ -196,7 +228,10 @@ impl<'a> Spec<'a> {
 
     /// The ephemeral containers, by name and image; what has no name is left out.
     pub(super) fn ephemeral_containers(&self) -> Vec<Container> {
-        self.ephemeral().iter().filter_map(|container| serde_json::from_str(container.get()).ok()).collect()
+        self.ephemeral()
+            .iter()
+            .filter_map(|container| serde_json::from_str(container.get()).ok())
+            .collect()
     }
 }
 
@@ -207,7 +242,9 @@ mod tests {
     use super::*;
 
     fn padded(bytes: usize) -> Vec<u8> {
-        json!({"kind": "Pod", "metadata": {"uid": "u"}, "x": "x".repeat(bytes)}).to_string().into_bytes()
+        json!({"kind": "Pod", "metadata": {"uid": "u"}, "x": "x".repeat(bytes)})
+            .to_string()
+            .into_bytes()
     }
 
     // K1
@@ -221,10 +258,21 @@ mod tests {
         let waits = read(large.as_slice());
         tokio::pin!(waits);
         assert!(futures::poll!(&mut waits).is_pending());
-        assert_eq!(read(padded(1000).as_slice()).await.unwrap().parse().unwrap().uid(), "u");
+        assert_eq!(
+            read(padded(1000).as_slice())
+                .await
+                .unwrap()
+                .parse()
+                .unwrap()
+                .uid(),
+            "u"
+        );
         held.pop();
         assert!(waits.await.is_ok());
         drop(held);
-        assert!(read(padded(5 << 20).as_slice()).await.is_err(), "larger than any object can be");
+        assert!(
+            read(padded(5 << 20).as_slice()).await.is_err(),
+            "larger than any object can be"
+        );
     }
 }

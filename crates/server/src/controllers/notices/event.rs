@@ -15,12 +15,17 @@ use super::{About, queue::Item};
 
 /// What types of events begin with.
 const TYPE: &str = "com.spreadgroup.accessrequest.";
-/// What is percent-encoded in values of headers, beside all that is not ASCII (`CloudEvents` HTTP Protocol Binding 1.0.2,
-/// 3.1.3.2).
+/// What is percent-encoded in values of headers, beside all that is not ASCII (`CloudEvents` HTTP
+/// Protocol Binding 1.0.2, 3.1.3.2).
 const IN_HEADERS: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 /// What is percent-encoded in a URL: all but the unreserved characters of RFC 3986.
-pub(super) const IN_URLS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-/// What an event takes of memory beside its body and its longer texts, in bytes; it is rather more than less.
+pub(super) const IN_URLS: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+/// What an event takes of memory beside its body and its longer texts, in bytes; it is rather more
+/// than less.
 const SMALL_PARTS: usize = 2048;
 
 /// A notice, ready to be sent.
@@ -62,8 +67,8 @@ pub(super) enum NoticeError {
     Header(#[from] http::header::InvalidHeaderValue),
 }
 
-/// The event of a change. Whoever gets it twice can tell by its id: that of an alarm is the same whenever it is sent, any other
-/// is of the write that made the change.
+/// The event of a change. Whoever gets it twice can tell by its id: that of an alarm is the same
+/// whenever it is sent, any other is of the write that made the change.
 ///
 /// # Errors
 /// Something of it cannot be written.
@@ -74,16 +79,26 @@ pub(super) fn event(
     about: &About,
     now: Timestamp,
 ) -> Result<Event, NoticeError> {
-    let (namespace, name, uid) =
-        (object.namespace().unwrap_or_default(), object.name_any(), object.uid().unwrap_or_default());
-    let url = about.template.as_ref().map(|template| template.of(&about.cluster, &namespace, &name, &uid));
+    let (namespace, name, uid) = (
+        object.namespace().unwrap_or_default(),
+        object.name_any(),
+        object.uid().unwrap_or_default(),
+    );
+    let url = about
+        .template
+        .as_ref()
+        .map(|template| template.of(&about.cluster, &namespace, &name, &uid));
     let version = object.resource_version().unwrap_or_default();
     let id = match change.alarm() {
         Some(_) => format!("{uid}.{}", change.word()),
         None => format!("{uid}.{version}.{}", change.word()),
     };
     let encoded = |text: &str| utf8_percent_encode(text, IN_URLS).to_string();
-    let source = format!("/kube-request-access/{}/{}", encoded(&about.cluster), encoded(&namespace));
+    let source = format!(
+        "/kube-request-access/{}/{}",
+        encoded(&about.cluster),
+        encoded(&namespace)
+    );
     let time = now.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
     let attributes = [
         ("ce-specversion", "1.0".to_owned()),
@@ -96,14 +111,29 @@ pub(super) fn event(
         ("ce-resourceversion", version),
     ];
     let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     for (attribute, value) in attributes {
         let value = utf8_percent_encode(&value, IN_HEADERS).to_string();
-        headers.insert(HeaderName::from_static(attribute), HeaderValue::try_from(value)?);
+        headers.insert(
+            HeaderName::from_static(attribute),
+            HeaderValue::try_from(value)?,
+        );
     }
     let notice = Notice::of(change, object, new, &about.cluster, url);
     let body = serde_json::to_vec(&notice)?.into();
-    Ok(Event { id, change, namespace, name, uid, began: Instant::now(), headers, body })
+    Ok(Event {
+        id,
+        change,
+        namespace,
+        name,
+        uid,
+        began: Instant::now(),
+        headers,
+        body,
+    })
 }
 
 #[cfg(test)]
@@ -124,7 +154,10 @@ mod tests {
 
     fn about(template: Option<&str>) -> About {
         let template = template.map(|template| UrlTemplate::parse(template).unwrap());
-        About { cluster: "prod \u{e9} \"1\" 100%".to_owned(), template }
+        About {
+            cluster: "prod \u{e9} \"1\" 100%".to_owned(),
+            template,
+        }
     }
 
     fn filed() -> AccessRequestStatus {
@@ -143,7 +176,10 @@ mod tests {
         assert_eq!(header("ce-type"), "com.spreadgroup.accessrequest.filed");
         assert_eq!(header("ce-id"), "u-1.42.filed");
         // As a URI-reference, and then once more as a header.
-        assert_eq!(header("ce-source"), "/kube-request-access/prod%2520%25C3%25A9%2520%25221%2522%2520100%2525/shop");
+        assert_eq!(
+            header("ce-source"),
+            "/kube-request-access/prod%2520%25C3%25A9%2520%25221%2522%2520100%2525/shop"
+        );
         assert_eq!(header("ce-subject"), "ask");
         assert_eq!(header("ce-time"), "2026-11-25T12:00:00.500Z");
         assert_eq!(header("ce-resourceversion"), "42");
@@ -155,17 +191,35 @@ mod tests {
     #[test]
     fn what_headers_cannot_carry_is_encoded_as_the_binding_has_it() {
         let subject = |name: &str| {
-            event(Change::Filed, &object(name), &filed(), &about(None), now()).unwrap().headers["ce-subject"].clone()
+            event(Change::Filed, &object(name), &filed(), &about(None), now())
+                .unwrap()
+                .headers["ce-subject"]
+                .clone()
         };
         // Its own example, then what it names besides.
-        assert_eq!(subject("Euro \u{20ac} \u{1f600}"), "Euro%20%E2%82%AC%20%F0%9F%98%80");
-        assert_eq!(subject("\"100%\"\r\nce-type: x\u{7f}~!"), "%22100%25%22%0D%0Ace-type:%20x%7F~!");
+        assert_eq!(
+            subject("Euro \u{20ac} \u{1f600}"),
+            "Euro%20%E2%82%AC%20%F0%9F%98%80"
+        );
+        assert_eq!(
+            subject("\"100%\"\r\nce-type: x\u{7f}~!"),
+            "%22100%25%22%0D%0Ace-type:%20x%7F~!"
+        );
     }
 
     #[test]
     fn a_link_is_made_of_what_is_known_and_nothing_in_it_is_taken_for_more() {
-        let about = about(Some("https://requests.example/{cluster}/{namespace}/{name}?uid={uid}"));
-        let notice = event(Change::Filed, &object("{uid}&x=../.."), &filed(), &about, now()).unwrap();
+        let about = about(Some(
+            "https://requests.example/{cluster}/{namespace}/{name}?uid={uid}",
+        ));
+        let notice = event(
+            Change::Filed,
+            &object("{uid}&x=../.."),
+            &filed(),
+            &about,
+            now(),
+        )
+        .unwrap();
         let data: Value = serde_json::from_slice(&notice.body).unwrap();
         let url = "https://requests.example/prod%20%C3%A9%20%221%22%20100%25/shop/%7Buid%7D%26x%3D..%2F..?uid=u-1";
         assert_eq!(data["url"], url);
@@ -176,7 +230,9 @@ mod tests {
         let id = |change, version: &str| {
             let mut object = object("ask");
             object.metadata.resource_version = Some(version.to_owned());
-            event(change, &object, &filed(), &about(None), now()).unwrap().id
+            event(change, &object, &filed(), &about(None), now())
+                .unwrap()
+                .id
         };
         assert_eq!(id(Change::Emergency, "42"), "u-1.emergency");
         assert_eq!(id(Change::Emergency, "43"), "u-1.emergency");

@@ -1,5 +1,5 @@
-//! What waits to be sent: a lane for each person whom it is about, and each lane in its turn, so that somebody who files
-//! thousands of requests delays notices about themselves only.
+//! What waits to be sent: a lane for each person whom it is about, and each lane in its turn, so
+//! that somebody who files thousands of requests delays notices about themselves only.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 /// Maximum number of notices that wait.
 const MAX_NOTICES: usize = 1000;
-/// Maximum size of all notices that wait, in bytes: the largest request makes a notice of tens of KiB.
+/// Maximum size of all notices that wait, in bytes: the largest request makes a notice of tens of
+/// KiB.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// How many times sending one notice is tried.
 const MAX_TRIES: u32 = 5;
@@ -69,34 +70,64 @@ pub(super) enum Tried {
 impl<T: Item> Queue<T> {
     /// An empty one.
     pub(super) fn new() -> Self {
-        Self { lanes: BTreeMap::new(), turns: VecDeque::new(), most: MAX_NOTICES, most_bytes: MAX_BYTES }
+        Self {
+            lanes: BTreeMap::new(),
+            turns: VecDeque::new(),
+            most: MAX_NOTICES,
+            most_bytes: MAX_BYTES,
+        }
     }
 
-    /// Puts something behind all that is about this person, but if it waits there already. Returns what has no room any
-    /// more: the newest of whoever holds most.
+    /// Puts something behind all that is about this person, but if it waits there already. Returns
+    /// what has no room any more: the newest of whoever holds most.
     pub(super) fn put(&mut self, person: &str, item: T) -> Vec<Arc<T>> {
         if !self.lanes.contains_key(person) {
             self.turns.push_back(person.to_owned());
-            self.lanes.insert(person.to_owned(), Lane { waiting: VecDeque::new(), failures: 0, pause: None });
+            self.lanes.insert(
+                person.to_owned(),
+                Lane {
+                    waiting: VecDeque::new(),
+                    failures: 0,
+                    pause: None,
+                },
+            );
         }
-        let Some(lane) = self.lanes.get_mut(person) else { return Vec::new() };
+        let Some(lane) = self.lanes.get_mut(person) else {
+            return Vec::new();
+        };
         if !lane.waiting.iter().any(|other| other.id() == item.id()) {
             lane.waiting.push_back(Arc::new(item));
         }
         let mut dropped = Vec::new();
         while self.is_too_much() {
-            let Some(newest) = self.drop_newest(person) else { break };
+            let Some(newest) = self.drop_newest(person) else {
+                break;
+            };
             dropped.push(newest);
         }
         dropped
     }
 
-    /// What is to be sent at this time. It stays first in its lane until [`Queue::tried`] is told of it.
+    /// What is to be sent at this time. It stays first in its lane until [`Queue::tried`] is told
+    /// of it.
     pub(super) fn next(&mut self, now: Instant) -> Next<T> {
-        let ready = |person: &String| self.lanes.get(person).is_some_and(|lane| lane.pause.is_none_or(|at| at <= now));
-        if let Some(person) = self.turns.iter().position(ready).and_then(|at| self.turns.remove(at)) {
+        let ready = |person: &String| {
+            self.lanes
+                .get(person)
+                .is_some_and(|lane| lane.pause.is_none_or(|at| at <= now))
+        };
+        if let Some(person) = self
+            .turns
+            .iter()
+            .position(ready)
+            .and_then(|at| self.turns.remove(at))
+        {
             self.turns.push_back(person.clone());
-            if let Some(first) = self.lanes.get(&person).and_then(|lane| lane.waiting.front()) {
+            if let Some(first) = self
+                .lanes
+                .get(&person)
+                .and_then(|lane| lane.waiting.front())
+            {
                 return Next::Send(person, Arc::clone(first));
             }
         }
@@ -104,9 +135,12 @@ impl<T: Item> Queue<T> {
         soonest.map_or(Next::Nothing, Next::WaitUntil)
     }
 
-    /// Says what became of what [`Queue::next`] gave. False: it was tried too often, and waits no more.
+    /// Says what became of what [`Queue::next`] gave. False: it was tried too often, and waits no
+    /// more.
     pub(super) fn tried(&mut self, person: &str, tried: Tried, now: Instant) -> bool {
-        let Some(lane) = self.lanes.get_mut(person) else { return true };
+        let Some(lane) = self.lanes.get_mut(person) else {
+            return true;
+        };
         if tried == Tried::NotNow {
             let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(lane.failures));
             lane.failures = lane.failures.saturating_add(1);
@@ -123,15 +157,25 @@ impl<T: Item> Queue<T> {
 
     fn is_too_much(&self) -> bool {
         let all = || self.lanes.values().flat_map(|lane| &lane.waiting);
-        all().count() > self.most || all().map(|item| item.size()).fold(0, usize::saturating_add) > self.most_bytes
+        all().count() > self.most
+            || all().map(|item| item.size()).fold(0, usize::saturating_add) > self.most_bytes
     }
 
-    /// Drops the newest of whoever holds most. What is first in a lane may be on its way, and stays, but in the lane of
-    /// whoever was put last.
+    /// Drops the newest of whoever holds most. What is first in a lane may be on its way, and
+    /// stays, but in the lane of whoever was put last.
     fn drop_newest(&mut self, last: &str) -> Option<Arc<T>> {
         let may = |(person, lane): &(&String, &Lane<T>)| lane.waiting.len() > 1 || *person == last;
-        let held = |lane: &Lane<T>| lane.waiting.iter().map(|item| item.size()).fold(0, usize::saturating_add);
-        let (person, _) = self.lanes.iter().filter(may).max_by_key(|(_, lane)| (held(lane), lane.waiting.len()))?;
+        let held = |lane: &Lane<T>| {
+            lane.waiting
+                .iter()
+                .map(|item| item.size())
+                .fold(0, usize::saturating_add)
+        };
+        let (person, _) = self
+            .lanes
+            .iter()
+            .filter(may)
+            .max_by_key(|(_, lane)| (held(lane), lane.waiting.len()))?;
         let person = person.clone();
         let newest = self.lanes.get_mut(&person)?.waiting.pop_back();
         self.forget_if_empty(&person);
@@ -139,7 +183,11 @@ impl<T: Item> Queue<T> {
     }
 
     fn forget_if_empty(&mut self, person: &str) {
-        if self.lanes.get(person).is_some_and(|lane| lane.waiting.is_empty()) {
+        if self
+            .lanes
+            .get(person)
+            .is_some_and(|lane| lane.waiting.is_empty())
+        {
             self.lanes.remove(person);
             self.turns.retain(|other| other != person);
         }
@@ -166,11 +214,19 @@ mod tests {
     }
 
     fn queue(most: usize, most_bytes: usize) -> Queue<Note> {
-        Queue { most, most_bytes, ..Queue::new() }
+        Queue {
+            most,
+            most_bytes,
+            ..Queue::new()
+        }
     }
 
     fn put(queue: &mut Queue<Note>, person: &str, id: &str) -> Vec<String> {
-        queue.put(person, Note(id.to_owned(), 1)).iter().map(|note| note.0.clone()).collect()
+        queue
+            .put(person, Note(id.to_owned(), 1))
+            .iter()
+            .map(|note| note.0.clone())
+            .collect()
     }
 
     /// Sends all that can be sent at this time.
@@ -192,18 +248,29 @@ mod tests {
         }
         put(&mut queue, "jane", "j1");
         put(&mut queue, "jane", "j2");
-        assert_eq!(sent(&mut queue, Instant::now()), ["e1", "j1", "e2", "j2", "e3", "e4"]);
+        assert_eq!(
+            sent(&mut queue, Instant::now()),
+            ["e1", "j1", "e2", "j2", "e3", "e4"]
+        );
     }
 
     // K10
     #[test]
     fn where_there_is_no_room_the_newest_of_whoever_holds_most_goes() {
         let mut queue = queue(3, 100);
-        assert!(["e1", "e2", "e3"].iter().all(|id| put(&mut queue, "eve", id).is_empty()));
+        assert!(
+            ["e1", "e2", "e3"]
+                .iter()
+                .all(|id| put(&mut queue, "eve", id).is_empty())
+        );
         assert_eq!(put(&mut queue, "jane", "j1"), ["e3"]);
         assert_eq!(put(&mut queue, "eve", "e4"), ["e4"]);
         assert_eq!(put(&mut queue, "bob", "b1"), ["e2"]);
-        assert_eq!(put(&mut queue, "amy", "a1"), ["a1"], "everybody has one, and any of them may be on its way");
+        assert_eq!(
+            put(&mut queue, "amy", "a1"),
+            ["a1"],
+            "everybody has one, and any of them may be on its way"
+        );
         assert_eq!(sent(&mut queue, Instant::now()), ["e1", "j1", "b1"]);
     }
 
@@ -212,7 +279,10 @@ mod tests {
         let mut queue = queue(100, 10);
         assert!(queue.put("jane", Note("j1".to_owned(), 4)).is_empty());
         let dropped = queue.put("eve", Note("e1".to_owned(), 11));
-        assert_eq!(dropped.iter().map(|note| &note.0).collect::<Vec<_>>(), ["e1"]);
+        assert_eq!(
+            dropped.iter().map(|note| &note.0).collect::<Vec<_>>(),
+            ["e1"]
+        );
         assert_eq!(sent(&mut queue, Instant::now()), ["j1"]);
     }
 
@@ -220,7 +290,9 @@ mod tests {
     fn what_waits_already_or_is_on_its_way_is_not_put_twice() {
         let (mut queue, now) = (queue(100, 100), Instant::now());
         put(&mut queue, "jane", "j1");
-        let Next::Send(person, _) = queue.next(now) else { panic!("it waits") };
+        let Next::Send(person, _) = queue.next(now) else {
+            panic!("it waits")
+        };
         put(&mut queue, "jane", "j1");
         queue.tried(&person, Tried::Done, now);
         assert!(sent(&mut queue, now).is_empty());
@@ -239,10 +311,16 @@ mod tests {
                     tries.push(now.duration_since(start).as_secs());
                     queue.tried(&person, Tried::NotNow, now);
                     put(&mut queue, "bob", "b");
-                    let Next::Send(other, note) = queue.next(now) else { panic!("another person's waits") };
+                    let Next::Send(other, note) = queue.next(now) else {
+                        panic!("another person's waits")
+                    };
                     assert_eq!(
                         (other.as_str(), note.0.as_str()),
-                        if tries.len() < 5 { ("bob", "b") } else { ("jane", "j2") }
+                        if tries.len() < 5 {
+                            ("bob", "b")
+                        } else {
+                            ("jane", "j2")
+                        }
                     );
                     queue.tried(&other, Tried::Done, now);
                 }

@@ -39,7 +39,11 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn new(metrics: Metrics) -> Arc<Self> {
-        Arc::new(Self { queue: Mutex::new(Queue::new()), woken: Notify::new(), metrics })
+        Arc::new(Self {
+            queue: Mutex::new(Queue::new()),
+            woken: Notify::new(),
+            metrics,
+        })
     }
 
     /// Puts a notice about a person into the queue; returns at once.
@@ -47,7 +51,10 @@ impl Line {
         let dropped = self.queue().put(person, notice);
         for notice in dropped {
             self.metrics.notice("dropped");
-            warn!(id = notice.id, "a notice was dropped: too many wait to be sent");
+            warn!(
+                id = notice.id,
+                "a notice was dropped: too many wait to be sent"
+            );
         }
         self.woken.notify_one();
     }
@@ -66,7 +73,10 @@ impl Line {
                     let tried = self.try_to_send(&notice, &receiver, &requests).await;
                     if !self.queue().tried(&person, tried, Instant::now()) {
                         self.metrics.notice("failed");
-                        warn!(id = notice.id, "a notice was not sent: it was tried too often");
+                        warn!(
+                            id = notice.id,
+                            "a notice was not sent: it was tried too often"
+                        );
                     }
                 }
                 Next::WaitUntil(at) => {
@@ -80,8 +90,16 @@ impl Line {
         }
     }
 
-    async fn try_to_send(&self, notice: &Event, receiver: &impl Receiver, requests: &impl Requests) -> Tried {
-        if notice.change == Change::Filed && notice.began.elapsed() > STALE && !requests.waits(notice).await {
+    async fn try_to_send(
+        &self,
+        notice: &Event,
+        receiver: &impl Receiver,
+        requests: &impl Requests,
+    ) -> Tried {
+        if notice.change == Change::Filed
+            && notice.began.elapsed() > STALE
+            && !requests.waits(notice).await
+        {
             self.metrics.notice("withdrawn");
             return Tried::Done;
         }
@@ -92,12 +110,20 @@ impl Line {
                 Tried::Done
             }
             Err(error) if may_pass(&error) => {
-                debug!(id = notice.id, error = crate::chain(&error), "a notice was not taken");
+                debug!(
+                    id = notice.id,
+                    error = crate::chain(&error),
+                    "a notice was not taken"
+                );
                 Tried::NotNow
             }
             Err(error) => {
                 self.metrics.notice("failed");
-                warn!(id = notice.id, error = crate::chain(&error), "a notice was not sent");
+                warn!(
+                    id = notice.id,
+                    error = crate::chain(&error),
+                    "a notice was not sent"
+                );
                 Tried::Done
             }
         }
@@ -112,7 +138,12 @@ pub(super) trait Receiver: Send + Sync + 'static {
 
 impl Receiver for Arc<Webhook> {
     async fn take(&self, notice: &Event) -> Result<(), WebhookError> {
-        self.deliver(notice.headers.clone(), notice.body.clone(), RECEIVER_TIMEOUT).await
+        self.deliver(
+            notice.headers.clone(),
+            notice.body.clone(),
+            RECEIVER_TIMEOUT,
+        )
+        .await
     }
 }
 
@@ -130,8 +161,10 @@ impl Requests for Client {
         let api: Api<AccessRequest> = Api::namespaced(self.clone(), &notice.namespace);
         match api.get_opt(&notice.name).await {
             Ok(Some(object)) => {
-                let answered =
-                    object.status.and_then(|status| status.phase).is_some_and(|phase| phase != Phase::Pending);
+                let answered = object
+                    .status
+                    .and_then(|status| status.phase)
+                    .is_some_and(|phase| phase != Phase::Pending);
                 object.metadata.uid.as_ref() == Some(&notice.uid) && !answered
             }
             Ok(None) => false,
@@ -140,15 +173,34 @@ impl Requests for Client {
         }
     }
 
-    // In the background: a request whose status cannot be written must not hold up the alarms of others.
+    // In the background: a request whose status cannot be written must not hold up the alarms of
+    // others.
     fn mark(&self, notice: &Event) {
-        let Some(alarm) = notice.change.alarm() else { return };
-        let Event { id, namespace, name, uid, .. } = notice.clone();
+        let Some(alarm) = notice.change.alarm() else {
+            return;
+        };
+        let Event {
+            id,
+            namespace,
+            name,
+            uid,
+            ..
+        } = notice.clone();
         let client = self.clone();
         tokio::spawn(async move {
-            let which = Which { namespace: &namespace, name: &name, uid: &uid };
-            if amend_patiently(&client, which, |status| note(status, alarm)).await.is_err() {
-                warn!(id, "cannot write down that an alarm was told; it will be told again");
+            let which = Which {
+                namespace: &namespace,
+                name: &name,
+                uid: &uid,
+            };
+            if amend_patiently(&client, which, |status| note(status, alarm))
+                .await
+                .is_err()
+            {
+                warn!(
+                    id,
+                    "cannot write down that an alarm was told; it will be told again"
+                );
             }
         });
     }
@@ -165,9 +217,15 @@ fn note(status: &mut AccessRequestStatus, alarm: Alarm) -> bool {
 /// Whether it is about the moment, and not about what was sent.
 fn may_pass(error: &WebhookError) -> bool {
     match error {
-        WebhookError::Post { .. } | WebhookError::Timeout { .. } | WebhookError::NoTurn { .. } => true,
+        WebhookError::Post { .. } | WebhookError::Timeout { .. } | WebhookError::NoTurn { .. } => {
+            true
+        }
         WebhookError::Status { status, .. } => {
-            status.is_server_error() || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+            status.is_server_error()
+                || matches!(
+                    *status,
+                    StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+                )
         }
         WebhookError::File(_)
         | WebhookError::Body { .. }
@@ -199,11 +257,18 @@ mod tests {
 
     impl Script {
         fn answering(codes: &[u16]) -> Self {
-            Self(Arc::new(Mutex::new(Played { answers: codes.iter().copied().collect(), got: Vec::new() })))
+            Self(Arc::new(Mutex::new(Played {
+                answers: codes.iter().copied().collect(),
+                got: Vec::new(),
+            })))
         }
 
         fn got(&self) -> Vec<(String, Instant)> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).got.clone()
+            self.0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .got
+                .clone()
         }
 
         fn ids(&self) -> Vec<String> {
@@ -221,14 +286,16 @@ mod tests {
             match code {
                 0 => std::future::pending().await,
                 200 => Ok(()),
-                code => {
-                    Err(WebhookError::Status { origin: String::new(), status: StatusCode::from_u16(code).unwrap() })
-                }
+                code => Err(WebhookError::Status {
+                    origin: String::new(),
+                    status: StatusCode::from_u16(code).unwrap(),
+                }),
             }
         }
     }
 
-    /// Of the requests in the first set nobody waits for an answer any more; what was told goes into the second.
+    /// Of the requests in the first set nobody waits for an answer any more; what was told goes
+    /// into the second.
     #[derive(Clone, Default)]
     struct Known(HashSet<String>, Arc<Mutex<Vec<String>>>);
 
@@ -238,7 +305,10 @@ mod tests {
         }
 
         fn mark(&self, notice: &Event) {
-            self.1.lock().unwrap_or_else(PoisonError::into_inner).push(notice.id.clone());
+            self.1
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(notice.id.clone());
         }
     }
 
@@ -257,8 +327,11 @@ mod tests {
 
     fn counted(metrics: &Metrics, result: &str) -> u64 {
         let text = metrics.text().unwrap();
-        let line = text.lines().find(|line| line.contains(&format!("notifications_total{{result=\"{result}\"}}")));
-        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default()
+        let line = text
+            .lines()
+            .find(|line| line.contains(&format!("notifications_total{{result=\"{result}\"}}")));
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
+            .unwrap_or_default()
     }
 
     /// Sends notices of these ids, about these persons, to a script, for an hour.
@@ -268,7 +341,12 @@ mod tests {
         for (person, id) in notices {
             line.put(person, notice(id));
         }
-        timeout(Duration::from_hours(1), line.send(script.clone(), known.clone())).await.unwrap_err();
+        timeout(
+            Duration::from_hours(1),
+            line.send(script.clone(), known.clone()),
+        )
+        .await
+        .unwrap_err();
         metrics
     }
 
@@ -282,7 +360,10 @@ mod tests {
         let script = Script::answering(&[503, 429, 200]);
         let metrics = sent_of_jane(&script, &["1", "2", "3"]).await;
         assert_eq!(script.ids(), ["1", "1", "1", "2", "3"]);
-        assert_eq!((counted(&metrics, "sent"), counted(&metrics, "failed")), (3, 0));
+        assert_eq!(
+            (counted(&metrics, "sent"), counted(&metrics, "failed")),
+            (3, 0)
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -292,17 +373,27 @@ mod tests {
         assert_eq!(script.ids(), ["1", "1", "1", "1", "1", "2"]);
         let at: Vec<Instant> = script.got().into_iter().map(|(_, at)| at).collect();
         // A timer wakes at the end of its millisecond.
-        let pauses: Vec<u128> =
-            at.windows(2).map(|pair| (pair[1].duration_since(pair[0]).as_millis() + 10) / 1000).collect();
+        let pauses: Vec<u128> = at
+            .windows(2)
+            .map(|pair| (pair[1].duration_since(pair[0]).as_millis() + 10) / 1000)
+            .collect();
         assert_eq!(pauses, [1, 2, 4, 8, 0]);
-        assert_eq!((counted(&metrics, "sent"), counted(&metrics, "failed")), (1, 1));
+        assert_eq!(
+            (counted(&metrics, "sent"), counted(&metrics, "failed")),
+            (1, 1)
+        );
     }
 
     // K10
     #[tokio::test(start_paused = true)]
     async fn a_notice_that_is_refused_holds_up_nobody_else() {
         let script = Script::answering(&[429]);
-        sent(&script, &Known::default(), &[("eve", "e1"), ("eve", "e2"), ("jane", "j1")]).await;
+        sent(
+            &script,
+            &Known::default(),
+            &[("eve", "e1"), ("eve", "e2"), ("jane", "j1")],
+        )
+        .await;
         assert_eq!(script.ids(), ["e1", "j1", "e1", "e2"]);
         let at = script.got()[1].1.duration_since(script.got()[0].1);
         assert_eq!(at, Duration::ZERO);
@@ -312,8 +403,15 @@ mod tests {
     async fn what_the_receiver_does_not_want_is_not_sent_again() {
         let script = Script::answering(&[400, 302, 410]);
         let metrics = sent_of_jane(&script, &["1", "2", "3", "4"]).await;
-        assert_eq!(script.ids(), ["1", "2", "3", "4"], "a redirect is no yes, and is not followed");
-        assert_eq!((counted(&metrics, "sent"), counted(&metrics, "failed")), (1, 3));
+        assert_eq!(
+            script.ids(),
+            ["1", "2", "3", "4"],
+            "a redirect is no yes, and is not followed"
+        );
+        assert_eq!(
+            (counted(&metrics, "sent"), counted(&metrics, "failed")),
+            (1, 3)
+        );
     }
 
     // K10
@@ -321,9 +419,17 @@ mod tests {
     async fn what_was_withdrawn_while_it_waited_is_not_told_and_all_else_is_marked_once_taken() {
         let script = Script::answering(&[503, 503, 503]);
         let known = Known(HashSet::from(["2".to_owned()]), Arc::default());
-        let metrics = sent(&script, &known, &[("jane", "1"), ("jane", "2"), ("jane", "3")]).await;
+        let metrics = sent(
+            &script,
+            &known,
+            &[("jane", "1"), ("jane", "2"), ("jane", "3")],
+        )
+        .await;
         assert_eq!(script.ids(), ["1", "1", "1", "1", "3"]);
-        assert_eq!((counted(&metrics, "sent"), counted(&metrics, "withdrawn")), (2, 1));
+        assert_eq!(
+            (counted(&metrics, "sent"), counted(&metrics, "withdrawn")),
+            (2, 1)
+        );
         assert_eq!(*known.1.lock().unwrap(), ["1", "3"]);
     }
 

@@ -18,7 +18,9 @@ impl UrlTemplate {
     /// # Errors
     /// It is no http(s) URL, or has other words in braces.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let filled = PLACES.iter().fold(text.to_owned(), |text, place| text.replace(place, "x"));
+        let filled = PLACES
+            .iter()
+            .fold(text.to_owned(), |text, place| text.replace(place, "x"));
         if filled.contains(['{', '}']) {
             return Err(format!("only {} may stand in braces", PLACES.join(", ")));
         }
@@ -33,9 +35,12 @@ impl UrlTemplate {
     pub(super) fn of(&self, cluster: &str, namespace: &str, name: &str, uid: &str) -> String {
         let values = [cluster, namespace, name, uid];
         // What is put in has no braces left: nothing of it is taken for a place.
-        PLACES.iter().zip(values).fold(self.0.clone(), |text, (place, value)| {
-            text.replace(place, &utf8_percent_encode(value, IN_URLS).to_string())
-        })
+        PLACES
+            .iter()
+            .zip(values)
+            .fold(self.0.clone(), |text, (place, value)| {
+                text.replace(place, &utf8_percent_encode(value, IN_URLS).to_string())
+            })
     }
 }
 

@@ -12,18 +12,28 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Builds kube-request-access and a Kubernetes to run it in, shows what it does, and leaves it running
-    #[command(name = "run", override_usage = "./scripts/run [OPTIONS] [-- SERVER-FLAGS…]")]
+    /// Builds kube-request-access and a Kubernetes to run it in, shows what it does, and leaves it
+    /// running
+    #[command(
+        name = "run",
+        override_usage = "./scripts/run [OPTIONS] [-- SERVER-FLAGS…]"
+    )]
     Run(Box<Run>),
     /// Adds a user to the cluster that ./scripts/run left running
-    #[command(name = "create-user", override_usage = "./scripts/create-user NAME [--group GROUP]…")]
+    #[command(
+        name = "create-user",
+        override_usage = "./scripts/create-user NAME [--group GROUP]…"
+    )]
     CreateUser(CreateUser),
     /// Fails with what is missing where containers cannot run
     CanRunContainers,
 }
 
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct Run {
     /// Return when everything is up; end it with --stop
     #[arg(long, conflicts_with_all = ["stop", "watch"])]
@@ -37,7 +47,8 @@ pub(crate) struct Run {
     /// Where the server runs: in the cluster, or as a process on this machine
     #[arg(long, value_enum, default_value_t = Server::Cluster)]
     pub(crate) server: Server,
-    /// Run pods as plain processes of this machine, as this user, without isolation: for machines without root
+    /// Run pods as plain processes of this machine, as this user, without isolation: for machines
+    /// without root
     #[arg(long)]
     pub(crate) local_agent: bool,
     /// The second access model: no standing rights, a RoleBinding per grant
@@ -66,7 +77,11 @@ pub(crate) struct Run {
 impl Run {
     /// What is installed into a cluster that exists.
     pub(crate) fn installation(&self) -> Installation {
-        Installation { flags: self.flags.clone(), role_model: self.role_model, replicas: self.replicas }
+        Installation {
+            flags: self.flags.clone(),
+            role_model: self.role_model,
+            replicas: self.replicas,
+        }
     }
 }
 
@@ -113,8 +128,17 @@ mod tests {
 
     #[test]
     fn flags_of_our_own_cluster_are_refused_for_one_that_exists() {
-        for flag in ["--detach", "--watch", "--server=local", "--local-agent", "--no-story"] {
-            assert!(parse(&format!("kra-run run --context kind-dev {flag}")).is_err(), "{flag}");
+        for flag in [
+            "--detach",
+            "--watch",
+            "--server=local",
+            "--local-agent",
+            "--no-story",
+        ] {
+            assert!(
+                parse(&format!("kra-run run --context kind-dev {flag}")).is_err(),
+                "{flag}"
+            );
         }
         assert!(parse("kra-run run --image example.com/image").is_err());
         assert!(parse("kra-run run --context kind-dev --stop").is_ok());

@@ -12,7 +12,8 @@ use kra_run::{session::Session, signals::Ending};
 
 use crate::Out;
 
-/// Starts the owner in a session of its own, shows what it says until all is up, and leaves it running.
+/// Starts the owner in a session of its own, shows what it says until all is up, and leaves it
+/// running.
 pub(crate) fn start(session: &Session, out: &mut Out) -> anyhow::Result<()> {
     session.must_be_free()?;
     session.forget()?;
@@ -41,9 +42,20 @@ pub(crate) fn start(session: &Session, out: &mut Out) -> anyhow::Result<()> {
 fn spawn(session: &Session) -> anyhow::Result<Child> {
     fs::create_dir_all(session.dir())?;
     let log = File::create(session.log())?;
-    let arguments = std::env::args_os().skip(1).map(|word| if word == "--detach" { "--owner".into() } else { word });
+    let arguments = std::env::args_os().skip(1).map(|word| {
+        if word == "--detach" {
+            "--owner".into()
+        } else {
+            word
+        }
+    });
     let mut owner = Command::new("setsid");
     owner.arg(std::env::current_exe()?).args(arguments);
-    owner.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-    owner.spawn().context("cannot start the process that owns the cluster")
+    owner
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log);
+    owner
+        .spawn()
+        .context("cannot start the process that owns the cluster")
 }

@@ -41,7 +41,15 @@ fn start_or_stop(run: &Run, out: &mut Out) -> anyhow::Result<()> {
         Some(context) => remote(run, context, out),
         None if run.stop => {
             let was = session.stop()?;
-            Ok(writeln!(out, "{}", if was { "Stopped; nothing is left." } else { "Nothing was running." })?)
+            Ok(writeln!(
+                out,
+                "{}",
+                if was {
+                    "Stopped; nothing is left."
+                } else {
+                    "Nothing was running."
+                }
+            )?)
         }
         None if run.detach => detached::start(&session, out),
         None => own::run(run, &session, out),
@@ -49,13 +57,22 @@ fn start_or_stop(run: &Run, out: &mut Out) -> anyhow::Result<()> {
 }
 
 fn remote(run: &Run, context: &str, out: &mut Out) -> anyhow::Result<()> {
-    let remote = Remote { context: context.to_owned(), image: run.image.clone() };
+    let remote = Remote {
+        context: context.to_owned(),
+        image: run.image.clone(),
+    };
     if run.stop {
         return Ok(remote.remove(Progress::Stderr)?);
     }
-    say_mode(&format!("Mode: the cluster of context {context}, because --context names it."), out)?;
+    say_mode(
+        &format!("Mode: the cluster of context {context}, because --context names it."),
+        out,
+    )?;
     remote.check()?;
-    let binaries = remote.needs_binaries().then(|| Binaries::build(Progress::Stderr)).transpose()?;
+    let binaries = remote
+        .needs_binaries()
+        .then(|| Binaries::build(Progress::Stderr))
+        .transpose()?;
     remote.install(&run.installation(), binaries.as_ref(), Progress::Stderr)?;
     writeln!(
         out,
@@ -70,17 +87,35 @@ fn remote(run: &Run, context: &str, out: &mut Out) -> anyhow::Result<()> {
 fn create(user: &CreateUser, out: &mut Out) -> anyhow::Result<()> {
     let session = Session::here();
     let groups: Vec<&str> = user.groups.iter().map(String::as_str).collect();
-    session.cluster()?.add_context(&session.kubeconfig(), &user.name, &groups)?;
-    writeln!(out, "Added the context {} to {}.", user.name, session.kubeconfig().display())?;
+    session
+        .cluster()?
+        .add_context(&session.kubeconfig(), &user.name, &groups)?;
+    writeln!(
+        out,
+        "Added the context {} to {}.",
+        user.name,
+        session.kubeconfig().display()
+    )?;
     Ok(())
 }
 
 fn can_run_containers() -> anyhow::Result<()> {
     let missing = cluster::what_is_missing_for_containers();
-    if missing.is_empty() { Ok(()) } else { bail!("containers cannot run here; missing: {}", missing.join("; ")) }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        bail!(
+            "containers cannot run here; missing: {}",
+            missing.join("; ")
+        )
+    }
 }
 
 /// The first line, unless `scripts/run` has said it, which it does before it builds this.
 fn say_mode(line: &str, out: &mut Out) -> io::Result<()> {
-    if std::env::var("KRA_MODE_SAID").is_ok_and(|said| said == line) { Ok(()) } else { writeln!(out, "{line}") }
+    if std::env::var("KRA_MODE_SAID").is_ok_and(|said| said == line) {
+        Ok(())
+    } else {
+        writeln!(out, "{line}")
+    }
 }

@@ -33,10 +33,19 @@ pub(crate) fn run(run: &Run, session: &Session, out: &mut Out) -> anyhow::Result
     result
 }
 
-fn run_until_asked(run: &Run, session: &Session, node: NodeChoice, place: Place, out: &mut Out) -> anyhow::Result<()> {
+fn run_until_asked(
+    run: &Run,
+    session: &Session,
+    node: NodeChoice,
+    place: Place,
+    out: &mut Out,
+) -> anyhow::Result<()> {
     let ending = Ending::listen(abandon(run, session))?;
     let binaries = Binaries::build(Progress::Stderr)?;
-    let cluster = Cluster::start(&Options { node, ..Options::default() })?;
+    let cluster = Cluster::start(&Options {
+        node,
+        ..Options::default()
+    })?;
     session.remember(&cluster, &binaries.plugin())?;
     write_users(&cluster, session)?;
     cluster.deploy_nginx(Progress::Stderr)?;
@@ -74,15 +83,27 @@ fn abandon(run: &Run, session: &Session) -> impl Fn() + Send + use<> {
 /// What runs the pods; the first line says so, and why.
 fn node(run: &Run, out: &mut Out) -> anyhow::Result<NodeChoice> {
     if run.local_agent {
-        say_mode("Mode: plain processes of this machine, because --local-agent says so.", out)?;
+        say_mode(
+            "Mode: plain processes of this machine, because --local-agent says so.",
+            out,
+        )?;
         return Ok(NodeChoice::LocalAgent);
     }
     let missing = cluster::what_is_missing_for_containers();
     if missing.is_empty() {
-        say_mode("Mode: real containers, because this is root with mount namespaces and cgroups.", out)?;
+        say_mode(
+            "Mode: real containers, because this is root with mount namespaces and cgroups.",
+            out,
+        )?;
         return Ok(NodeChoice::Container);
     }
-    say_mode(&format!("Mode: no containers, because of what is missing here: {}.", missing.join("; ")), out)?;
+    say_mode(
+        &format!(
+            "Mode: no containers, because of what is missing here: {}.",
+            missing.join("; ")
+        ),
+        out,
+    )?;
     let meaning = "Pods can run as plain processes of this machine, as you, without isolation: \
                    `kubectl exec` then runs right here";
     if !io::stdin().is_terminal() {
@@ -92,7 +113,11 @@ fn node(run: &Run, out: &mut Out) -> anyhow::Result<NodeChoice> {
     out.flush()?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
-    if answer.trim().eq_ignore_ascii_case("y") { Ok(NodeChoice::LocalAgent) } else { bail!("nothing was started") }
+    if answer.trim().eq_ignore_ascii_case("y") {
+        Ok(NodeChoice::LocalAgent)
+    } else {
+        bail!("nothing was started")
+    }
 }
 
 /// Where the server runs: without containers only on this machine.
@@ -101,7 +126,9 @@ fn place(run: &Run, node: NodeChoice) -> anyhow::Result<Place> {
         return Ok(Place::Cluster);
     }
     if run.watch {
-        bail!("--watch redeploys a server in the cluster: it needs containers, and no --server local");
+        bail!(
+            "--watch redeploys a server in the cluster: it needs containers, and no --server local"
+        );
     }
     Ok(Place::Local)
 }
@@ -110,7 +137,11 @@ fn settings<'a>(run: &Run, binaries: &'a Binaries, place: Place) -> Settings<'a>
     // It takes more than the flag: rights, and an API server that waits.
     let waits = run.flags.iter().any(|flag| flag == "--in-band-wait");
     Settings {
-        manifests: if waits { "examples/in-band-wait" } else { "deploy" },
+        manifests: if waits {
+            "examples/in-band-wait"
+        } else {
+            "deploy"
+        },
         binaries,
         place,
         flags: run.flags.clone(),
@@ -122,19 +153,32 @@ fn settings<'a>(run: &Run, binaries: &'a Binaries, place: Place) -> Settings<'a>
 }
 
 fn write_users(cluster: &Cluster, session: &Session) -> anyhow::Result<()> {
-    let users: [(&str, &[&str]); 4] =
-        [("admin", &["system:masters"]), ("jane", &["devs"]), ("bob", &["devs"]), ("amy", &["approvers"])];
+    let users: [(&str, &[&str]); 4] = [
+        ("admin", &["system:masters"]),
+        ("jane", &["devs"]),
+        ("bob", &["devs"]),
+        ("amy", &["approvers"]),
+    ];
     Ok(cluster.write_kubeconfig(&session.kubeconfig(), &users)?)
 }
 
 fn tell_story(run: &Run, session: &Session, out: &mut Out) -> anyhow::Result<()> {
-    let stage = Stage { bin: session.bin(), kubeconfig: session.kubeconfig(), standing_rights: !run.role_model };
+    let stage = Stage {
+        bin: session.bin(),
+        kubeconfig: session.kubeconfig(),
+        standing_rights: !run.role_model,
+    };
     writeln!(out)?;
     let told = story::play(&stage, out);
     if run.flags.is_empty() {
         return Ok(told?);
     }
-    told.with_context(|| format!("is it because of {}? --no-story leaves the story out", run.flags.join(" ")))
+    told.with_context(|| {
+        format!(
+            "is it because of {}? --no-story leaves the story out",
+            run.flags.join(" ")
+        )
+    })
 }
 
 fn explain(run: &Run, session: &Session, out: &mut Out) -> anyhow::Result<()> {
@@ -149,7 +193,11 @@ fn explain(run: &Run, session: &Session, out: &mut Out) -> anyhow::Result<()> {
          \njane and bob are in the group devs, amy is an approver, admin is always allowed.\n{}",
         session.kubeconfig().display(),
         session.bin().display(),
-        if run.owner { "End it with ./scripts/run --stop." } else { "End it with ^C." }
+        if run.owner {
+            "End it with ./scripts/run --stop."
+        } else {
+            "End it with ^C."
+        }
     )?;
     Ok(())
 }
@@ -169,7 +217,10 @@ fn follow_changes(cluster: &Running, session: &Session, ending: &Ending) -> anyh
         generation = generation.saturating_add(1);
         match redeploy(cluster, session, generation) {
             Ok(()) => log = Log::follow(cluster)?,
-            Err(error) => writeln!(io::stderr(), "error: {error:#}\nThe server of before goes on.")?,
+            Err(error) => writeln!(
+                io::stderr(),
+                "error: {error:#}\nThe server of before goes on."
+            )?,
         }
     }
     drop(log);
@@ -189,8 +240,21 @@ impl Log {
     fn follow(cluster: &Cluster) -> anyhow::Result<Self> {
         let mut kubectl = cluster.kubectl_as_admin();
         let selector = format!("app.kubernetes.io/name={NAME}");
-        kubectl.args(["logs", "--namespace", NAMESPACE, "--follow", "--prefix", "--tail=5", "--selector", &selector]);
-        kubectl.stdin(Stdio::null()).spawn().map(Self).context("cannot follow the server's log")
+        kubectl.args([
+            "logs",
+            "--namespace",
+            NAMESPACE,
+            "--follow",
+            "--prefix",
+            "--tail=5",
+            "--selector",
+            &selector,
+        ]);
+        kubectl
+            .stdin(Stdio::null())
+            .spawn()
+            .map(Self)
+            .context("cannot follow the server's log")
     }
 }
 

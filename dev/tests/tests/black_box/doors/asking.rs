@@ -1,4 +1,5 @@
-//! What is read where a door is shut and where it may be opened: by whoever asks, and by whoever approves.
+//! What is read where a door is shut and where it may be opened: by whoever asks, and by whoever
+//! approves.
 
 use rstest::rstest;
 
@@ -16,18 +17,28 @@ use kra_tests::scene::said_until;
 #[case::exec(Exec, "exec -n NAMESPACE talk -c main -- cat /srv/www/index.html")]
 #[case::attach(Attach, "attach -n NAMESPACE talk -c main")]
 #[case::port_forward(PortForward, "port-forward -n NAMESPACE talk")]
-#[case::debug(Debug, "debug -n NAMESPACE talk --image=localhost/busybox:1 --target=main -- echo from-the-pod")]
+#[case::debug(
+    Debug,
+    "debug -n NAMESPACE talk --image=localhost/busybox:1 --target=main -- echo from-the-pod"
+)]
 #[case::copy_out(CopyOut, "cp -n NAMESPACE -c main talk:/srv/www/index.html .")]
 fn the_line_that_the_denial_says_can_be_pasted(#[case] door: Door, #[case] line: &str) {
     let people = People::new();
     let said = door.tries(&people.jane, WebSocket, &[], AIM);
-    let line = format!("kubectl request {}", line.replace("NAMESPACE", &people.jane.scene.namespace));
-    said.is_refused_with(&format!(".\n  {line}\nOnce somebody grants it, the same kubectl {} works.", door.verb()));
+    let line = format!(
+        "kubectl request {}",
+        line.replace("NAMESPACE", &people.jane.scene.namespace)
+    );
+    said.is_refused_with(&format!(
+        ".\n  {line}\nOnce somebody grants it, the same kubectl {} works.",
+        door.verb()
+    ));
     people.amy.grant(&people.jane.shell(&line).request());
     door.opens(&people.jane, WebSocket, AIM);
 }
 
-/// The first exec of `kubectl cp` into a pod does not say in which directory the second will unpack.
+/// The first exec of `kubectl cp` into a pod does not say in which directory the second will
+/// unpack.
 #[test]
 fn who_copies_into_a_pod_is_told_to_type_the_line_again() {
     let people = People::new();
@@ -37,24 +48,42 @@ fn who_copies_into_a_pod_is_told_to_type_the_line_again() {
     CopyInto.opens(&people.jane, WebSocket, AIM);
 }
 
-/// `kubectl debug --attach` without `-i` does not say so when it adds the container: attaching is asked for then.
+/// `kubectl debug --attach` without `-i` does not say so when it adds the container: attaching is
+/// asked for then.
 #[test]
 fn who_attaches_to_a_container_that_was_granted_without_it_is_told_how_to_ask() {
     let People { jane, amy } = People::new();
     let denied = DebugAttach.tries(&jane, WebSocket, &[], AIM);
-    let line = denied.text.lines().find_map(|line| line.strip_prefix("  kubectl ")).unwrap();
+    let line = denied
+        .text
+        .lines()
+        .find_map(|line| line.strip_prefix("  kubectl "))
+        .unwrap();
     let request = jane.shell(&format!("kubectl {line}")).request();
     amy.grant(&request);
     // kubectl says it, and shows the log instead.
     let words = DebugAttach.words(&jane, AIM);
-    let debug = jane.command(["debug"].into_iter().chain(words.iter().map(String::as_str)));
-    let said = said_until(debug, "", |text| text.contains("the same kubectl attach works"));
-    said.works_with(&format!("falling back to streaming logs: unable to upgrade connection: {GATE}: {NOT_ASKED}"));
+    let debug = jane.command(
+        ["debug"]
+            .into_iter()
+            .chain(words.iter().map(String::as_str)),
+    );
+    let said = said_until(debug, "", |text| {
+        text.contains("the same kubectl attach works")
+    });
+    said.works_with(&format!(
+        "falling back to streaming logs: unable to upgrade connection: {GATE}: {NOT_ASKED}"
+    ));
     let name = debugger(&said);
     let attach = format!("attach -n {} talk -c {name}", jane.scene.namespace);
     said.works_with(&format!("  kubectl request {attach}"));
     amy.grant(&jane.shell(&format!("kubectl request {attach}")).request());
-    said_until(jane.command(["attach", "talk", "-c", &name]), "", is_attached).works_with("");
+    said_until(
+        jane.command(["attach", "talk", "-c", &name]),
+        "",
+        is_attached,
+    )
+    .works_with("");
 }
 
 #[rstest]
@@ -68,9 +97,15 @@ fn who_attaches_to_a_container_that_was_granted_without_it_is_told_how_to_ask() 
 fn whoever_approves_reads_what_it_means(#[case] door: Door, #[case] texts: &[&str]) {
     let people = People::new();
     let request = door.ask(&people.jane, &["--reason", "INC-42"], AIM);
-    let said = people.amy.kubectl_with("n\n", ["request", "grant", &request]);
+    let said = people
+        .amy
+        .kubectl_with("n\n", ["request", "grant", &request]);
     let shown = people.amy.kubectl(["request", "show", &request]);
-    for text in [&people.jane.name, "INC-42"].iter().copied().chain(texts.iter().copied()) {
+    for text in [&people.jane.name, "INC-42"]
+        .iter()
+        .copied()
+        .chain(texts.iter().copied())
+    {
         said.is_refused_with(text);
         shown.works_with(text);
     }

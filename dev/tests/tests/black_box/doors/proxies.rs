@@ -1,4 +1,5 @@
-//! The proxies of pods, services and nodes, which nobody can ask for: by every verb, RBAC allowing it.
+//! The proxies of pods, services and nodes, which nobody can ask for: by every verb, RBAC allowing
+//! it.
 
 use rstest::rstest;
 
@@ -23,7 +24,11 @@ fn path(resource: &str, name: &str, rest: &str) -> String {
     "", "healthz", "metrics", "exec/NAMESPACE/talk/main?command=id&output=1", "run/NAMESPACE/talk/main?cmd=id",
     "attach/NAMESPACE/talk/main?output=1", "portForward/NAMESPACE/talk",
 ])]
-fn proxies_are_shut_whatever_the_verb(#[case] resource: &str, #[case] names: &[&str], #[case] rests: &[&str]) {
+fn proxies_are_shut_whatever_the_verb(
+    #[case] resource: &str,
+    #[case] names: &[&str],
+    #[case] rests: &[&str],
+) {
     let scene = house(world::standing());
     let (owner, namespace) = (owner(scene, resource), &scene.namespace);
     let raw = Raw::of(&owner);
@@ -31,18 +36,28 @@ fn proxies_are_shut_whatever_the_verb(#[case] resource: &str, #[case] names: &[&
     for method in METHODS {
         for name in names {
             for rest in rests {
-                raw.is_denied(method, &path(resource, name, &rest.replace("NAMESPACE", namespace)), &refusal);
+                raw.is_denied(
+                    method,
+                    &path(resource, name, &rest.replace("NAMESPACE", namespace)),
+                    &refusal,
+                );
             }
         }
     }
-    owner.kubectl(["get", "--raw", &path(resource, names[0], rests[0])]).is_refused_with(&refusal);
+    owner
+        .kubectl(["get", "--raw", &path(resource, names[0], rests[0])])
+        .is_refused_with(&refusal);
 }
 
 #[test]
 fn a_path_through_a_proxy_that_can_be_read_in_two_ways_is_refused_too() {
     let raw = Raw::of(&owner(house(world::standing()), "twisted"));
     for rest in ["a%2f..%2fb", "..%2f..%2fexec", "a//b", "%2e%2e/exec"] {
-        raw.is_denied("GET", &path("pods", "talk:8080", rest), "nothing is allowed");
+        raw.is_denied(
+            "GET",
+            &path("pods", "talk:8080", rest),
+            "nothing is allowed",
+        );
     }
 }
 
@@ -68,23 +83,38 @@ fn a_policy_lets_somebody_through_to_its_path_and_no_other() {
 #[test]
 fn always_allowed_users_pass_the_proxies() {
     let root = house(world::standing()).root();
-    root.kubectl(["get", "--raw", &path("pods", "talk:8080", "")]).works_with(super::ANSWER);
+    root.kubectl(["get", "--raw", &path("pods", "talk:8080", "")])
+        .works_with(super::ANSWER);
     // Behind the gate the API server itself refuses the loopback address that this node has.
-    root.kubectl(["get", "--raw", &path("nodes", NODE, "healthz")]).is_refused_with("address not allowed");
+    root.kubectl(["get", "--raw", &path("nodes", NODE, "healthz")])
+        .is_refused_with("address not allowed");
 }
 
 // A3: a GET or POST without the headers of an upgrade is a connection too.
 #[rstest]
 #[case::exec("exec?command=id&container=main&stdout=true", NOT_ASKED)]
 #[case::attach("attach?container=main&stdout=true", NOT_ASKED)]
-#[case::attach_with_input("attach?container=reader&stdin=true&stdout=true", "--allow-interactive")]
+#[case::attach_with_input(
+    "attach?container=reader&stdin=true&stdout=true",
+    "--allow-interactive"
+)]
 #[case::port_forward("portforward", NOT_ASKED)]
 #[case::port_forward_with_ports("portforward?ports=8080", NOT_ASKED)]
-fn doors_are_shut_to_bare_requests_of_whom_rbac_lets_do_everything(#[case] rest: &str, #[case] text: &str) {
+fn doors_are_shut_to_bare_requests_of_whom_rbac_lets_do_everything(
+    #[case] rest: &str,
+    #[case] text: &str,
+) {
     let scene = house(world::standing());
-    let name = format!("bare-{}", rest.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
+    let name = format!(
+        "bare-{}",
+        rest.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+    );
     let raw = Raw::of(&owner(scene, &name));
     for method in ["GET", "POST"] {
-        raw.is_denied(method, &format!("/api/v1/namespaces/{}/pods/talk/{rest}", scene.namespace), text);
+        raw.is_denied(
+            method,
+            &format!("/api/v1/namespaces/{}/pods/talk/{rest}", scene.namespace),
+            text,
+        );
     }
 }

@@ -31,7 +31,10 @@ use super::{Broken, SHUT, VALIDATING};
 #[case::grants_unseen("/webhooks/1", Value::Null)]
 #[case::some_grants_unseen("/webhooks/1/rules/0/operations", json!(["DELETE"]))]
 #[case::grants_of_some_unseen("/webhooks/1/matchConditions", json!([{"name": "some", "expression": "false"}]))]
-fn a_configuration_that_was_changed_shuts_the_doors_within_seconds(#[case] path: &str, #[case] value: Value) {
+fn a_configuration_that_was_changed_shuts_the_doors_within_seconds(
+    #[case] path: &str,
+    #[case] value: Value,
+) {
     let broken = Broken::new();
     let operation = if value.is_null() {
         "remove"
@@ -40,11 +43,19 @@ fn a_configuration_that_was_changed_shuts_the_doors_within_seconds(#[case] path:
     } else {
         "replace"
     };
-    let operation = if path == "/webhooks/1/matchConditions" { "add" } else { operation };
+    let operation = if path == "/webhooks/1/matchConditions" {
+        "add"
+    } else {
+        operation
+    };
     let patch = json!([{"op": operation, "path": path, "value": value}]).to_string();
-    broken.installer(&["patch", VALIDATING, "--type=json", "-p", &patch]).works_with("patched");
+    broken
+        .installer(&["patch", VALIDATING, "--type=json", "-p", &patch])
+        .works_with("patched");
     let jane = broken.developer("jane");
-    within(Duration::from_secs(10), "the interlock", || jane.exec(&["date"]).text.contains(SHUT));
+    within(Duration::from_secs(10), "the interlock", || {
+        jane.exec(&["date"]).text.contains(SHUT)
+    });
 }
 
 #[test]
@@ -52,7 +63,9 @@ fn the_order_of_the_entries_does_not_matter_to_the_interlock() {
     let broken = Broken::new();
     let mut turned = broken.whole[0].clone();
     turned["webhooks"].as_array_mut().unwrap().reverse();
-    broken.installer_with(&turned, "replace").works_with("replaced");
+    broken
+        .installer_with(&turned, "replace")
+        .works_with("replaced");
     let jane = broken.developer("jane");
     // As long as the interlock takes to see a change.
     let started = Instant::now();

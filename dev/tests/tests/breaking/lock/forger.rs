@@ -26,14 +26,27 @@ pub(super) struct Forger {
 
 impl Forger {
     pub(super) fn listen() -> Self {
-        let pair = Authority::new("a forger's").unwrap().serving(&["forger.default.svc"]).unwrap();
+        let pair = Authority::new("a forger's")
+            .unwrap()
+            .serving(&["forger.default.svc"])
+            .unwrap();
         let chain = vec![CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap()];
         let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let config = Arc::new(
+            config
+                .with_no_client_auth()
+                .with_single_cert(chain, key)
+                .unwrap(),
+        );
         let listener = TcpListener::bind(("0.0.0.0", 0)).unwrap();
-        let (port, is_over) = (listener.local_addr().unwrap().port(), Arc::new(AtomicBool::new(false)));
+        let (port, is_over) = (
+            listener.local_addr().unwrap().port(),
+            Arc::new(AtomicBool::new(false)),
+        );
         let ends = Arc::clone(&is_over);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -53,7 +66,10 @@ impl Drop for Forger {
 }
 
 fn answer(stream: TcpStream, config: &Arc<ServerConfig>, is_over: &AtomicBool) -> Option<()> {
-    let mut stream = BufReader::new(StreamOwned::new(ServerConnection::new(Arc::clone(config)).ok()?, stream));
+    let mut stream = BufReader::new(StreamOwned::new(
+        ServerConnection::new(Arc::clone(config)).ok()?,
+        stream,
+    ));
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         if stream.read_line(&mut head).ok()? == 0 {
@@ -63,8 +79,13 @@ fn answer(stream: TcpStream, config: &Arc<ServerConfig>, is_over: &AtomicBool) -
     let path = head.split(' ').nth(1)?.to_owned();
     let stream = stream.get_mut();
     let mut say = |status: &str, body: &str| {
-        let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{body}");
-        stream.write_all(head.as_bytes()).and_then(|()| stream.flush()).ok()
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{body}"
+        );
+        stream
+            .write_all(head.as_bytes())
+            .and_then(|()| stream.flush())
+            .ok()
     };
     let refusal = |reason: &str, code: u16| {
         json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code}).to_string()
@@ -89,7 +110,11 @@ fn answer(stream: TcpStream, config: &Arc<ServerConfig>, is_over: &AtomicBool) -
 
 /// An empty list of whatever was asked for; of the group, that it has nothing.
 fn list(path: &str) -> Value {
-    let plural = path.split('?').next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    let plural = path
+        .split('?')
+        .next()
+        .and_then(|path| path.rsplit('/').next())
+        .unwrap_or_default();
     let kind = match plural {
         "validatingwebhookconfigurations" => "ValidatingWebhookConfigurationList",
         "mutatingwebhookconfigurations" => "MutatingWebhookConfigurationList",

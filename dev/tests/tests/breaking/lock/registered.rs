@@ -1,4 +1,5 @@
-//! What the API server serves itself is served by nobody else: it asks itself for its webhooks and policies.
+//! What the API server serves itself is served by nobody else: it asks itself for its webhooks and
+//! policies.
 
 use kra_tests::scene::Said;
 use serde_json::{Value, json};
@@ -35,23 +36,37 @@ fn repoint(broken: &Broken, identity: &[&str], name: &str) -> Said {
 }
 
 fn create(broken: &Broken, identity: &[&str], object: &Value) -> Said {
-    broken.root().kubectl_with(&object.to_string(), identity.iter().chain(&["create", "-f", "-"]))
+    broken.root().kubectl_with(
+        &object.to_string(),
+        identity.iter().chain(&["create", "-f", "-"]),
+    )
 }
 
 // K2, K6
 #[test]
 fn nobody_but_an_installer_has_another_server_serve_what_the_api_server_serves() {
     let broken = Broken::new();
-    let own =
-        ["v1.admissionregistration.k8s.io", "v1.authorization.k8s.io", "v1.apiextensions.k8s.io", "v1.apps", "v1."];
+    let own = [
+        "v1.admissionregistration.k8s.io",
+        "v1.authorization.k8s.io",
+        "v1.apiextensions.k8s.io",
+        "v1.apps",
+        "v1.",
+    ];
     for name in own.iter().chain(&["v1.spreadgroup.com"]) {
         for identity in [&[][..], &API_SERVER] {
             repoint(&broken, identity, name).is_refused_with(LOCAL);
         }
     }
-    for group in
-        ["apps", "batch", "new", "admissionregistration.k8s.io", "new.k8s.io", "spreadgroup.com", "x.spreadgroup.com"]
-    {
+    for group in [
+        "apps",
+        "batch",
+        "new",
+        "admissionregistration.k8s.io",
+        "new.k8s.io",
+        "spreadgroup.com",
+        "x.spreadgroup.com",
+    ] {
         for identity in [&[][..], &API_SERVER] {
             create(&broken, identity, &aggregated(group, "v9")).is_refused_with(LOCAL);
         }
@@ -68,7 +83,10 @@ fn what_was_deleted_does_not_come_back_as_another_servers() {
     let broken = Broken::new();
     let name = "v1.batch";
     let whole = stored(broken.world, &format!("apiservice/{name}"));
-    broken.root().kubectl(["delete", "apiservice", name]).works_with("deleted");
+    broken
+        .root()
+        .kubectl(["delete", "apiservice", name])
+        .works_with("deleted");
     // The API server does not put back what it registers at its start, so the name is free.
     for identity in [&[][..], &API_SERVER] {
         create(&broken, identity, &aggregated("batch", "v1")).is_refused_with(LOCAL);
@@ -92,12 +110,18 @@ fn the_group_of_a_definition_stays_with_the_api_server() {
     create(&broken, &[], &definition).works_with("created");
     // That the API server registers it shows that its own controller goes on.
     kra_tests::world::eventually("the registration", || {
-        broken.admin(["get", "apiservice", "v1.local.example.com"]).success
+        broken
+            .admin(["get", "apiservice", "v1.local.example.com"])
+            .success
     });
     repoint(&broken, &[], "v1.local.example.com").is_refused_with(LOCAL);
-    broken.admin(["delete", "crd", "things.local.example.com"]).works_with("deleted");
+    broken
+        .admin(["delete", "crd", "things.local.example.com"])
+        .works_with("deleted");
     kra_tests::world::eventually("the end of the registration", || {
-        !broken.admin(["get", "apiservice", "v1.local.example.com"]).success
+        !broken
+            .admin(["get", "apiservice", "v1.local.example.com"])
+            .success
     });
 }
 
@@ -105,19 +129,30 @@ fn the_group_of_a_definition_stays_with_the_api_server() {
 #[test]
 fn servers_of_metrics_and_of_others_groups_are_installed_as_ever() {
     let broken = Broken::new();
-    for (group, version) in
-        [("metrics.k8s.io", "v1beta1"), ("external.metrics.k8s.io", "v1beta1"), ("subresources.kubevirt.io", "v1")]
-    {
+    for (group, version) in [
+        ("metrics.k8s.io", "v1beta1"),
+        ("external.metrics.k8s.io", "v1beta1"),
+        ("subresources.kubevirt.io", "v1"),
+    ] {
         let name = format!("{version}.{group}");
         create(&broken, &[], &aggregated(group, version)).works_with("created");
         let patch = r#"{"spec":{"service":{"namespace":"default","name":"other","port":443}}}"#;
-        broken.root().kubectl(["patch", "apiservice", &name, "--type=merge", "-p", patch]).works_with("patched");
+        broken
+            .root()
+            .kubectl(["patch", "apiservice", &name, "--type=merge", "-p", patch])
+            .works_with("patched");
         // The API server says of each whether it answers.
         kra_tests::world::eventually("the status", || {
             let what = "jsonpath={.status.conditions[?(@.type=='Available')].status}";
-            broken.admin(["get", "apiservice", &name, "-o", what]).text.contains("False")
+            broken
+                .admin(["get", "apiservice", &name, "-o", what])
+                .text
+                .contains("False")
         });
-        broken.root().kubectl(["delete", "apiservice", &name]).works_with("deleted");
+        broken
+            .root()
+            .kubectl(["delete", "apiservice", &name])
+            .works_with("deleted");
     }
 }
 
@@ -126,12 +161,30 @@ fn servers_of_metrics_and_of_others_groups_are_installed_as_ever() {
 fn an_installer_may_aggregate_whatever_they_like() {
     let broken = Broken::new();
     let object = aggregated("new.k8s.io", "v9");
-    broken.installer_with(&object, "create").works_with("created");
+    broken
+        .installer_with(&object, "create")
+        .works_with("created");
     // Nobody else changes where it leads.
     let patch = r#"{"spec":{"service":{"namespace":"default","name":"other","port":443}}}"#;
-    broken.root().kubectl(["patch", "apiservice", "v9.new.k8s.io", "--type=merge", "-p", patch]).is_refused_with(LOCAL);
-    broken.root().kubectl(["label", "apiservice", "v9.new.k8s.io", "some=label"]).works_with("labeled");
-    broken.root().kubectl(["delete", "apiservice", "v9.new.k8s.io"]).works_with("deleted");
+    broken
+        .root()
+        .kubectl([
+            "patch",
+            "apiservice",
+            "v9.new.k8s.io",
+            "--type=merge",
+            "-p",
+            patch,
+        ])
+        .is_refused_with(LOCAL);
+    broken
+        .root()
+        .kubectl(["label", "apiservice", "v9.new.k8s.io", "some=label"])
+        .works_with("labeled");
+    broken
+        .root()
+        .kubectl(["delete", "apiservice", "v9.new.k8s.io"])
+        .works_with("deleted");
 }
 
 // K6
@@ -139,16 +192,31 @@ fn an_installer_may_aggregate_whatever_they_like() {
 fn nobody_has_the_api_server_stop_serving_our_objects_in_its_own_name() {
     let broken = Broken::new();
     let name = "accessgrants.spreadgroup.com";
-    let conditions =
-        stored(broken.world, "customresourcedefinition/accessgrants.spreadgroup.com")["status"]["conditions"].clone();
+    let conditions = stored(
+        broken.world,
+        "customresourcedefinition/accessgrants.spreadgroup.com",
+    )["status"]["conditions"]
+        .clone();
     let change = |status: &str| {
         let mut conditions = conditions.clone();
-        let established = conditions.as_array_mut().unwrap().iter_mut().find(|one| one["type"] == "Established");
+        let established = conditions
+            .as_array_mut()
+            .unwrap()
+            .iter_mut()
+            .find(|one| one["type"] == "Established");
         established.unwrap()["status"] = json!(status);
         json!({"status": {"conditions": conditions}}).to_string()
     };
     let patch = |change: &str| {
-        let words = ["patch", "customresourcedefinition", name, "--subresource=status", "--type=merge", "-p", change];
+        let words = [
+            "patch",
+            "customresourcedefinition",
+            name,
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            change,
+        ];
         broken.root().kubectl(API_SERVER.iter().chain(&words))
     };
     patch(&change("False")).is_refused_with("only its installers may change it");
@@ -158,7 +226,8 @@ fn nobody_has_the_api_server_stop_serving_our_objects_in_its_own_name() {
     // M9: no object of a definition that ends is created.
     let mut ending = conditions.as_array().unwrap().clone();
     ending.push(json!({"type": "Terminating", "status": "True", "reason": "x", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}));
-    patch(&json!({"status": {"conditions": ending}}).to_string()).is_refused_with("only its installers may change it");
+    patch(&json!({"status": {"conditions": ending}}).to_string())
+        .is_refused_with("only its installers may change it");
     // What it writes itself it may.
     patch(&change("True")).works_with("patched");
     let (mia, amy) = (broken.developer("mia"), broken.approver("amy"));
