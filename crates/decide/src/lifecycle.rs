@@ -84,33 +84,8 @@ pub fn plan(candidate: &Candidate, now: Timestamp, keep: Keep, rules: &Rules) ->
     let candidate = marked.as_ref().unwrap_or(candidate);
     let standing = candidate.standing_under(&ruling, now, rules);
     let approvals = candidate.wanted(&ruling, now, rules).needed;
-    let created = candidate.request.created;
-    let over = |at: Timestamp| Some(after(at, keep.finished));
-    let (bound_until, delete_at, changes) = match &standing {
-        Standing::Pending => (
-            None,
-            Some(after(created, rules.settings.unused)),
-            Some(after(created, rules.settings.unused)),
-        ),
-        Standing::Granted(access) => (Some(access.until), None, Some(access.until)),
-        Standing::Denied(denial) => (None, over(denial.at), None),
-        Standing::Used { last, .. } => {
-            (Some(after(last.at, BINDING_AFTER_USE)), over(last.at), None)
-        }
-        // Nobody used it: it is of no interest to anybody any more.
-        Standing::Expired { at, by } if by.is_empty() || is_single_use(candidate) => {
-            (None, Some(*at), None)
-        }
-        Standing::Expired { at, .. } => (None, over(*at), None),
-        // Should the policy go, it is what it was.
-        Standing::Forbidden(_) => (
-            None,
-            Some(after(created, keep.finished.max(rules.settings.unused))),
-            None,
-        ),
-        Standing::Revoked => (None, None, None),
-    };
-    let bound = bound_until.is_some_and(|until| now < until);
+    let ends = Ends::of(candidate, &standing, keep, rules.settings.unused);
+    let bound = ends.bound_until.is_some_and(|until| now < until);
     let uses = || {
         candidate
             .request
@@ -122,7 +97,7 @@ pub fn plan(candidate: &Candidate, now: Timestamp, keep: Keep, rules: &Rules) ->
         .filter(|(_, at)| *at <= now)
         .map(|(one, _)| one.review_uid.clone())
         .collect();
-    let delete_at = once_reviewed(candidate, delete_at, keep);
+    let delete_at = once_reviewed(candidate, ends.delete_at, keep);
     let (emergency, reviewed) = (
         candidate.request.emergency.clone(),
         candidate.reviewed(now, rules),
@@ -131,7 +106,7 @@ pub fn plan(candidate: &Candidate, now: Timestamp, keep: Keep, rules: &Rules) ->
         .as_ref()
         .filter(|_| reviewed.is_none())
         .map(|emergency| emergency.review_by);
-    let times = [changes, bound_until, delete_at, overdue]
+    let times = [ends.changes, ends.bound_until, delete_at, overdue]
         .into_iter()
         .flatten();
     let look_again = times
@@ -149,6 +124,59 @@ pub fn plan(candidate: &Candidate, now: Timestamp, keep: Keep, rules: &Rules) ->
         reviewed,
         unsealed,
         look_again,
+    }
+}
+
+/// When a request comes to something by time alone; `None`: never.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ends {
+    /// Until when its user is bound to the role.
+    bound_until: Option<Timestamp>,
+    delete_at: Option<Timestamp>,
+    /// When its standing changes.
+    changes: Option<Timestamp>,
+}
+
+impl Ends {
+    /// `unused`: how long a request that nobody used is kept.
+    fn of(candidate: &Candidate, standing: &Standing, keep: Keep, unused: Duration) -> Self {
+        let created = candidate.request.created;
+        let over = |at: Timestamp| Self {
+            delete_at: Some(after(at, keep.finished)),
+            ..Self::default()
+        };
+        match standing {
+            Standing::Pending => {
+                let lapses = Some(after(created, unused));
+                Self {
+                    bound_until: None,
+                    delete_at: lapses,
+                    changes: lapses,
+                }
+            }
+            Standing::Granted(access) => Self {
+                bound_until: Some(access.until),
+                delete_at: None,
+                changes: Some(access.until),
+            },
+            Standing::Denied(denial) => over(denial.at),
+            Standing::Used { last, .. } => Self {
+                bound_until: Some(after(last.at, BINDING_AFTER_USE)),
+                ..over(last.at)
+            },
+            // Nobody used it: it is of no interest to anybody any more.
+            Standing::Expired { at, by } if by.is_empty() || is_single_use(candidate) => Self {
+                delete_at: Some(*at),
+                ..Self::default()
+            },
+            Standing::Expired { at, .. } => over(*at),
+            // Should the policy go, it is what it was.
+            Standing::Forbidden(_) => Self {
+                delete_at: Some(after(created, keep.finished.max(unused))),
+                ..Self::default()
+            },
+            Standing::Revoked => Self::default(),
+        }
     }
 }
 

@@ -95,11 +95,11 @@ impl Policies {
                 || policy.may_concern(deed) || asked.is_some_and(|asked| policy.may_concern(asked));
             match &policy.effect {
                 Effect::Deny { .. } if ruling.deny.is_none() && concerned() => {
-                    ruling.deny = Some(policy)
+                    ruling.deny = Some(policy);
                 }
                 Effect::Require(require) if concerned() => ruling.require.push((policy, require)),
                 Effect::Allow(allow) if policy.permits(deed, allow.interactive) => {
-                    ruling.allow.push((policy, allow))
+                    ruling.allow.push((policy, allow));
                 }
                 Effect::Deny { .. } | Effect::Require(_) | Effect::Allow(_) => {}
             }

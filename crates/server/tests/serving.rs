@@ -165,7 +165,7 @@ async fn a_stop_lets_what_is_under_way_finish_and_takes_nothing_new() {
     );
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(serve::serve(listener, tls, router, async move {
-        stopped.await.unwrap()
+        stopped.await.unwrap();
     }));
     let slow = tokio::spawn({
         let trusted = trusted.clone();

@@ -176,9 +176,9 @@ fn elements(sequence: &[u8]) -> yasna::ASN1Result<Vec<Vec<u8>>> {
 fn sequence(elements: &[Vec<u8>]) -> Vec<u8> {
     yasna::construct_der(|writer| {
         writer.write_sequence(|writer| {
-            elements
-                .iter()
-                .for_each(|element| writer.next().write_der(element))
+            for element in elements {
+                writer.next().write_der(element);
+            }
         });
     })
 }

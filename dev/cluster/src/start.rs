@@ -166,7 +166,7 @@ impl Cluster {
         loop {
             match Running::start(options, node, &built) {
                 Err(error) if error.is_lost_port() && attempts < ATTEMPTS => {
-                    attempts = attempts.saturating_add(1)
+                    attempts = attempts.saturating_add(1);
                 }
                 outcome => return outcome,
             }

@@ -54,7 +54,7 @@ fn split(line: &str) -> Option<Vec<String>> {
                 .get_or_insert_default()
                 .push(chars.next().filter(|c| *c != '\n')?),
             c if c.is_ascii_alphanumeric() || "%+,-./:=@_".contains(c) => {
-                word.get_or_insert_default().push(c)
+                word.get_or_insert_default().push(c);
             }
             _ => return None,
         }

@@ -65,7 +65,7 @@ fn build(review: &Review) {
     };
     match resource {
         ("", "pods") if request.sub_resource.as_deref() == Some("ephemeralcontainers") => {
-            drop(convert::debug(request))
+            drop(convert::debug(request));
         }
         ("", _) => drop(StrictExecOptions::decode(object).map(convert::exec)),
         (_, "accessrequests") => {

@@ -166,7 +166,7 @@ fn requests() -> Vec<Value> {
     let mut all = vec![
         exec("date", |_| {}),
         exec("cat", |spec| {
-            spec["execOptions"]["command"] = json!(["cat", "/etc/hostname"])
+            spec["execOptions"]["command"] = json!(["cat", "/etc/hostname"]);
         }),
         once("uptime"),
         once("hostname"),
@@ -181,7 +181,7 @@ fn requests() -> Vec<Value> {
                 json!({"group": "apps", "version": "v1", "resource": "deployments"});
         }),
         exec("id", |spec| {
-            spec["userInfo"] = json!({"username": "kim", "uid": "u-kim"})
+            spec["userInfo"] = json!({"username": "kim", "uid": "u-kim"});
         }),
         door("attach", "attachOptions", &json!({"container": "nginx"})),
         door("portforward", "portForwardOptions", &json!({})),
@@ -204,7 +204,7 @@ fn requests() -> Vec<Value> {
                     "subResource": "exec", "pod": "nginx", "podUID": POD_UID, "container": "nginx"}]});
             }
             "trap-expired" => {
-                request["metadata"]["creationTimestamp"] = json!("2026-11-20T15:00:00Z")
+                request["metadata"]["creationTimestamp"] = json!("2026-11-20T15:00:00Z");
             }
             "trap-gone" => request["metadata"]["deletionTimestamp"] = json!("2026-11-23T15:00:00Z"),
             "trap-namespace" => request["metadata"]["namespace"] = json!("prod"),
@@ -230,7 +230,7 @@ fn traps() -> [Value; 9] {
         exec("trap-pod", |spec| on(spec, "nginx", "pod-0")),
         exec("trap-gone", |_| {}),
         exec("trap-bob", |spec| {
-            spec["userInfo"] = json!({"username": "bob"})
+            spec["userInfo"] = json!({"username": "bob"});
         }),
         exec("trap-namespace", |spec| {
             drop(
@@ -238,14 +238,14 @@ fn traps() -> [Value; 9] {
                     .as_object_mut()
                     .unwrap()
                     .remove("namespace"),
-            )
+            );
         }),
     ]
 }
 
 fn once(name: &str) -> Value {
     exec(name, |spec| {
-        drop(spec.as_object_mut().unwrap().remove("validFor"))
+        drop(spec.as_object_mut().unwrap().remove("validFor"));
     })
 }
 

@@ -145,10 +145,10 @@ fn the_scene_opens_every_door_and_shuts_it_again() {
     let open: [(&str, fn(&mut Value)); 17] = [
         ("exec-websocket", |_| {}),
         ("exec-spdy", |r| {
-            r["object"]["command"] = json!(["cat", "/etc/hostname"])
+            r["object"]["command"] = json!(["cat", "/etc/hostname"]);
         }),
         ("exec-websocket", |r| {
-            r["object"]["command"] = json!(["uptime"])
+            r["object"]["command"] = json!(["uptime"]);
         }),
         ("exec-websocket", |r| {
             r["object"]["command"] = json!(["hostname"]);
@@ -178,7 +178,7 @@ fn the_scene_opens_every_door_and_shuts_it_again() {
         ("cp-to-pod-2", |_| {}),
         ("cp-from-pod", |_| {}),
         ("nodeproxy-exec-get", |r| {
-            r["userInfo"]["groups"] = json!(["system:masters"])
+            r["userInfo"]["groups"] = json!(["system:masters"]);
         }),
         ("accessrequest-update", |_| {}),
     ];

@@ -175,7 +175,7 @@ fn what_the_api_server_fills_in_and_the_order_of_variables_make_no_difference() 
         set(
             request,
             json!({"env": [{"name": "A", "value": "1"}, {"name": "B"}]}),
-        )
+        );
     })
     .unwrap();
     let filled = json!({

@@ -200,10 +200,10 @@ fn print(
     let (now, empty) = (terminal.now.timestamp(), requests.is_empty());
     match args.output {
         ListFormat::Json if !args.watch => {
-            write!(terminal.out, "{}", output::json(&list(&requests)?)?)?
+            write!(terminal.out, "{}", output::json(&list(&requests)?)?)?;
         }
         ListFormat::Yaml if !args.watch => {
-            write!(terminal.out, "{}", output::yaml(&list(&requests)?))?
+            write!(terminal.out, "{}", output::yaml(&list(&requests)?))?;
         }
         ListFormat::Table | ListFormat::Wide | ListFormat::Name if empty && !args.watch => {
             writeln!(terminal.err, "{}", nothing(args, cluster))?;

@@ -382,14 +382,14 @@ async fn a_watch_prints_what_changes_below_the_table() {
         fake.put(&format!("{REQUESTS}/d"), Some(request));
     };
     fake.later(40, move |fake| {
-        change(fake, json!({"status": {"phase": "Granted"}}))
+        change(fake, json!({"status": {"phase": "Granted"}}));
     });
     fake.later(50, |fake| fake.put(&format!("{REQUESTS}/a"), None));
     fake.later(60, |fake| {
         fake.put(
             &format!("{REQUESTS}/e"),
             Some(waiting("e", "jane", &json!({}))),
-        )
+        );
     });
     // Then the API server is gone, and the watch is given up.
     fake.later(70, |fake| {
@@ -411,7 +411,7 @@ async fn a_watch_of_names_prints_names() {
         fake.put(
             &format!("{REQUESTS}/e"),
             Some(waiting("e", "jane", &json!({}))),
-        )
+        );
     });
     fake.later(70, |fake| {
         fake.clone().refusing(Method::GET, REQUESTS, 403, "no more");

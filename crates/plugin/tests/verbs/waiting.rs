@@ -92,7 +92,7 @@ async fn at_a_terminal_one_line_is_rewritten_and_taken_away() {
 async fn run_hands_over_to_kubectl_with_what_was_typed_and_writes_nothing_to_its_output() {
     let fake = world();
     fake.later(5, |fake| {
-        with_status(fake, &json!({"phase": "Granted", "grantedBy": ["amy"]}))
+        with_status(fake, &json!({"phase": "Granted", "grantedBy": ["amy"]}));
     });
     let line = [
         &[

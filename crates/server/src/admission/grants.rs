@@ -112,7 +112,7 @@ impl Admission {
             Answer::Granted => {
                 self.extensions
                     .granted(review, &object, &grant, deadline.answer_by())
-                    .await?
+                    .await?;
             }
             // It gives nothing, and receivers of the original know of no such answer.
             Answer::Reviewed => {

@@ -94,7 +94,7 @@ impl Admission {
         );
         let read = self.ledger.list_grants(namespace, name).await;
         let read = read.inspect_err(|error| {
-            warn!(name, error = crate::chain(error), "cannot read the answers")
+            warn!(name, error = crate::chain(error), "cannot read the answers");
         });
         let is_meant = |grant: &AccessGrant| {
             let meant = convert::stamped_request(grant);

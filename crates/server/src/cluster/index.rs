@@ -158,7 +158,7 @@ impl Index {
             Event::Delete(object) => self.change(|state| state.requests.remove(&key(&object))),
             Event::Init => drop(self.change(|state| take(&mut state.relisted_requests))),
             Event::InitApply(object) => {
-                drop(self.change(|state| state.relisted_requests.put(&object)))
+                drop(self.change(|state| state.relisted_requests.put(&object)));
             }
             Event::InitDone => {
                 // The old ones are dropped after the lock is gone.
@@ -179,7 +179,7 @@ impl Index {
     pub fn apply_grant(&self, event: Event<AccessGrant>) -> bool {
         match event {
             Event::Apply(object) => {
-                self.change(|state| state.grants.put(&object, &state.requests.finished))
+                self.change(|state| state.grants.put(&object, &state.requests.finished));
             }
             Event::Delete(object) => self.change(|state| state.grants.remove(&key(&object))),
             Event::Init => drop(self.change(|state| take(&mut state.relisted_grants))),
@@ -398,7 +398,7 @@ impl Grants {
                 self.grant_for.insert(key, object.spec.grant_for.clone());
             }
             Err(error) => {
-                warn!(namespace = key.0, name = key.1, %error, "an AccessGrant that grants nothing")
+                warn!(namespace = key.0, name = key.1, %error, "an AccessGrant that grants nothing");
             }
         }
     }

@@ -50,13 +50,13 @@ pub async fn run(
     synced: watch::Sender<Synced>,
 ) {
     let requests = drain::<AccessRequest>(&clients.requests, &index, || {
-        synced.send_modify(|synced| synced.requests = true)
+        synced.send_modify(|synced| synced.requests = true);
     });
     let grants = drain::<AccessGrant>(&clients.grants, &index, || {
-        synced.send_modify(|synced| synced.grants = true)
+        synced.send_modify(|synced| synced.grants = true);
     });
     let policies = policies::watch(&clients.requests, &store, || {
-        synced.send_modify(|synced| synced.policies = true)
+        synced.send_modify(|synced| synced.policies = true);
     });
     tokio::join!(requests, grants, policies);
 }
@@ -105,7 +105,7 @@ async fn drain<K: Indexed>(client: &Client, index: &Index, complete: impl Fn()) 
                 }
             }
             Err(error) => {
-                warn!(kind = %K::kind(&()), error = crate::chain(&error), "the watch failed; restarting it")
+                warn!(kind = %K::kind(&()), error = crate::chain(&error), "the watch failed; restarting it");
             }
         }
     }

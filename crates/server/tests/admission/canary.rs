@@ -618,7 +618,7 @@ async fn what_is_not_the_canary_is_an_attempt_like_any_other(#[case] change: fn(
 #[tokio::test]
 async fn the_canary_without_a_nonce_is_denied_without_a_proof(#[case] command: Value) {
     let said = answered("/validate?timeout=10s", |review| {
-        review["object"]["command"] = command
+        review["object"]["command"] = command;
     })
     .await;
     assert!(said.denial().contains("canary"));

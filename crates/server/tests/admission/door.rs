@@ -42,7 +42,7 @@ async fn a_granted_request_opens_the_door_once() {
 #[tokio::test]
 async fn a_request_for_an_hour_opens_the_door_for_an_hour() {
     let world = World::granted_with(Settings::default(), |request| {
-        request["spec"]["validFor"] = json!("1h0m0s")
+        request["spec"]["validFor"] = json!("1h0m0s");
     });
     for uid in ["r1", "r2"] {
         assert!(world.exec(uid, |_| {}).await.allowed());
@@ -216,7 +216,7 @@ async fn interactive_use_is_allowed_where_the_server_and_the_request_say_so() {
         ..Settings::default()
     };
     let world = World::granted_with(settings, |request| {
-        request["spec"]["execOptions"]["stdin"] = json!(true)
+        request["spec"]["execOptions"]["stdin"] = json!(true);
     });
     let tty = world
         .exec("r1", |request| request["object"]["tty"] = json!(true))
@@ -314,7 +314,7 @@ async fn a_pod_of_the_workload_matches_by_its_controllers_and_template() {
     );
 
     world.api.change(deployment, |web| {
-        web["spec"]["template"]["spec"]["containers"][0]["image"] = json!("nginx:2")
+        web["spec"]["template"]["spec"]["containers"][0]["image"] = json!("nginx:2");
     });
     assert!(
         world
@@ -338,7 +338,7 @@ async fn a_pod_of_the_workload_matches_by_its_controllers_and_template() {
 #[tokio::test]
 async fn an_allow_of_a_lasting_grant_writes_nothing() {
     let world = World::granted_with(Settings::default(), |request| {
-        request["spec"]["validFor"] = json!("1h")
+        request["spec"]["validFor"] = json!("1h");
     });
     assert!(world.exec("r1", |_| {}).await.allowed());
     assert!(

@@ -237,7 +237,7 @@ fn add_to_pod(world: &World) {
 
 async fn attaches(world: &World, container: &str, review_uid: &str) -> Said {
     tries(world, "attach-websocket", review_uid, |request| {
-        request["object"]["container"] = json!(container)
+        request["object"]["container"] = json!(container);
     })
     .await
 }
@@ -266,7 +266,7 @@ async fn a_debug_container_is_added_once_and_its_user_attaches_once() {
     assert_eq!(world.uses(), 1);
     world.catch_up();
     let rename = |request: &mut Value| {
-        request["object"]["spec"]["ephemeralContainers"][0]["name"] = json!("second")
+        request["object"]["spec"]["ephemeralContainers"][0]["name"] = json!("second");
     };
     assert!(
         tries(&world, "ephemeral-debug", "r3", rename)

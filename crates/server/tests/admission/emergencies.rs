@@ -141,7 +141,7 @@ async fn a_mark_that_only_memory_shows_opens_nothing() {
 #[tokio::test]
 async fn without_a_reason_it_waits() {
     let world = emergency_with(Settings::default(), |request| {
-        request["spec"]["reason"] = Value::Null
+        request["spec"]["reason"] = Value::Null;
     })
     .await;
     assert_eq!(world.api.get(REQUEST)["status"]["phase"], "Pending");
@@ -307,7 +307,7 @@ async fn it_is_reviewed_after_its_use_and_its_end_which_opens_nothing_again() {
     );
 
     let world = emergency_with(Settings::default(), |request| {
-        request["spec"]["validFor"] = json!("1h")
+        request["spec"]["validFor"] = json!("1h");
     })
     .await;
     assert!(world.exec("r1", |_| {}).await.allowed());
@@ -323,7 +323,7 @@ async fn it_is_reviewed_after_its_use_and_its_end_which_opens_nothing_again() {
 #[tokio::test]
 async fn a_denial_ends_it_and_is_a_review() {
     let world = emergency_with(Settings::default(), |request| {
-        request["spec"]["validFor"] = json!("1h")
+        request["spec"]["validFor"] = json!("1h");
     })
     .await;
     let mut denial = granting("amy");

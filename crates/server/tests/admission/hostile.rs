@@ -142,7 +142,7 @@ async fn an_odd_timeout_never_allows_what_could_not_be_recorded(#[case] timeout:
 async fn an_attempt_that_is_not_understood_is_counted() {
     let world = World::granted();
     let env = |request: &mut Value| {
-        request["object"]["env"] = json!([{"name": "LD_PRELOAD", "value": "/tmp/x.so"}])
+        request["object"]["env"] = json!([{"name": "LD_PRELOAD", "value": "/tmp/x.so"}]);
     };
     assert!(
         world
@@ -258,7 +258,7 @@ async fn a_grant_with_an_owner_is_refused(#[case] change: fn(&mut Value)) {
 #[tokio::test]
 async fn what_was_made_in_the_future_counts_when_that_has_come(#[case] path: &'static str) {
     let world = World::granted_with(Settings::default(), |request| {
-        request["spec"]["validFor"] = json!("1h")
+        request["spec"]["validFor"] = json!("1h");
     });
     let later = json!("2026-11-23T15:00:30Z");
     let mut object = world.api.get(path);

@@ -28,7 +28,7 @@ async fn used() -> World {
 /// A world in which jane may run `date` for an hour, by amy's grant.
 fn for_an_hour() -> World {
     World::granted_with(Settings::default(), |request| {
-        request["spec"]["validFor"] = json!("1h")
+        request["spec"]["validFor"] = json!("1h");
     })
 }
 

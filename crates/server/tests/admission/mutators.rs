@@ -176,7 +176,7 @@ async fn whom_installers_have_named_is_trusted_and_a_policy_only_as_it_is() {
     let name = |data: Value| {
         world
             .api
-            .store(TRUSTED, &json!({"metadata": {"name": "t"}, "data": data}))
+            .store(TRUSTED, &json!({"metadata": {"name": "t"}, "data": data}));
     };
     name(
         json!({"MutatingWebhookConfiguration.gatekeeper": "system:serviceaccount:gatekeeper-system:gatekeeper-admin"}),

@@ -139,7 +139,7 @@ async fn who_may_not_see_a_pod_cannot_tell_whether_it_exists() {
 async fn a_pod_without_containers_cannot_be_asked_for() {
     let world = World::new(Settings::default());
     world.api.change(crate::world::POD, |pod| {
-        pod["spec"]["containers"] = json!([])
+        pod["spec"]["containers"] = json!([]);
     });
     assert!(
         stamp(&world, &filing())
@@ -270,7 +270,7 @@ async fn a_request_follows_only_one_of_the_same_user() {
             .contains("has no accessrequest \"other\" here")
     );
     world.api.change(REQUEST, |request| {
-        request["spec"]["userInfo"]["username"] = json!("tom")
+        request["spec"]["userInfo"]["username"] = json!("tom");
     });
     assert!(
         file(&world, &follows("ask"))

@@ -249,7 +249,7 @@ async fn a_request_of_the_same_name_gets_nothing_of_the_old_ones() {
     let world = World::granted();
     unfetched(&world, "r1").await;
     world.api.change(REQUEST, |request| {
-        request["metadata"]["uid"] = json!("ask-2")
+        request["metadata"]["uid"] = json!("ask-2");
     });
     let (outcomes, unwritten) = Outcomes::new(world.api.client());
     outcomes.answered(spent("r1"));

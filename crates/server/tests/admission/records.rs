@@ -165,7 +165,7 @@ async fn a_flood_of_padded_attempts_leaves_the_line_about_what_was_allowed() {
         let padding = "\u{1}".repeat(30_000);
         let said = world
             .exec(&format!("r{number}"), |review| {
-                review["object"]["command"] = json!(["date", padding])
+                review["object"]["command"] = json!(["date", padding]);
             })
             .await;
         said.denial();
@@ -302,7 +302,7 @@ async fn what_is_allowed_is_written_after_a_flood_of_denials_too() {
     for number in 0..100 {
         world
             .exec(&format!("r{number}"), |review| {
-                review["object"]["command"] = json!(["id"])
+                review["object"]["command"] = json!(["id"]);
             })
             .await
             .denial();

@@ -80,7 +80,7 @@ async fn a_seal_is_always_the_servers_own() {
 #[tokio::test]
 async fn a_grant_that_is_stored_again_later_ends_when_the_first_did() {
     let world = World::granted_with(sealing(), |request| {
-        request["spec"]["validFor"] = json!("1h")
+        request["spec"]["validFor"] = json!("1h");
     });
     let mut review = granting("amy");
     review["request"]["object"] = grant("granted");

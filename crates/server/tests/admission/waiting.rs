@@ -355,7 +355,7 @@ async fn a_name_that_somebody_took_before_is_no_obstacle() {
         path = filed(&world) => path,
     };
     world.api.change(&path, |request| {
-        request["spec"]["userInfo"]["username"] = json!("mallory")
+        request["spec"]["userInfo"]["username"] = json!("mallory");
     });
     let (said, own) = tokio::join!(exec(&world, "r2", |_| {}), async {
         let another = |api: &FakeApi| {
@@ -394,7 +394,7 @@ async fn where_nothing_can_be_filed_the_answer_comes_at_once_and_says_how_to_ask
 async fn a_server_account_and_a_debug_container_do_not_wait() {
     let world = waits();
     let said = exec(&world, "r1", |review| {
-        review["userInfo"]["username"] = json!("system:serviceaccount:ci:bot")
+        review["userInfo"]["username"] = json!("system:serviceaccount:ci:bot");
     })
     .await;
     assert!(said.denial().starts_with("you have not asked"));
@@ -421,7 +421,7 @@ async fn a_server_that_is_to_stop_ends_all_waits_and_begins_none() {
     assert!(began.elapsed() < SOME_TIME * 2);
     let began = Instant::now();
     exec(&world, "r2", |review| {
-        review["object"]["command"] = json!(["id"])
+        review["object"]["command"] = json!(["id"]);
     })
     .await
     .denial();
@@ -463,7 +463,7 @@ async fn for_whom_nothing_could_be_filed_the_cluster_is_not_asked_again_so_soon(
     assert!(!world.api.requests().is_empty());
     for n in 0..10 {
         exec(&world, "r2", |review| {
-            review["object"]["command"] = json!(["echo", n.to_string()])
+            review["object"]["command"] = json!(["echo", n.to_string()]);
         })
         .await
         .denial();

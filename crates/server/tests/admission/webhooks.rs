@@ -242,7 +242,7 @@ async fn an_audit_that_cannot_be_reached_denies_the_always_allowed_too() {
     });
     let said = world
         .exec("r1", |request| {
-            request["userInfo"]["groups"] = json!(["system:masters"])
+            request["userInfo"]["groups"] = json!(["system:masters"]);
         })
         .await;
     assert!(said.denial().contains("webhook failed"));
@@ -382,7 +382,7 @@ async fn a_flood_of_denials_has_two_posts_at_once_and_what_is_granted_is_let_in_
         tokio::spawn(async move {
             world
                 .exec(&format!("flood-{n}"), |request| {
-                    request["userInfo"] = json!({"username": user})
+                    request["userInfo"] = json!({"username": user});
                 })
                 .await
         })
@@ -551,7 +551,7 @@ async fn an_attempt_is_told_with_its_request_its_grants_and_who_approved_it() {
     world.exec("r2", |_| {}).await.denial();
     world
         .exec("r3", |review| {
-            review["userInfo"]["groups"] = json!(["system:masters"])
+            review["userInfo"]["groups"] = json!(["system:masters"]);
         })
         .await;
     world

@@ -68,11 +68,11 @@ fn a_grant_names_a_live_request_as_it_was_read() {
 
     let request = jane.ask(&[], &["date"]);
     let stale = grant(&scene, &request, |grant| {
-        grant["spec"]["requestUID"] = json!("another")
+        grant["spec"]["requestUID"] = json!("another");
     });
     create(stale).is_refused_with("no longer the request you read");
     let longer = grant(&scene, &request, |grant| {
-        grant["spec"]["validFor"] = json!("13h")
+        grant["spec"]["validFor"] = json!("13h");
     });
     create(longer).is_refused_with("longer than the 12h");
     let owned = grant(&scene, &request, |grant| {

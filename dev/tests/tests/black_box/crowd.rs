@@ -90,12 +90,12 @@ fn a_crowd_of_requests_makes_nobody_wait() {
     };
     // kubectl tries both transports, and the API server waits for ten seconds each time.
     timed("a denial", Duration::from_secs(20), &|| {
-        jane.exec(&["date"]).is_refused_with("you have not asked")
+        jane.exec(&["date"]).is_refused_with("you have not asked");
     });
     let request = jane.ask(&["--valid-for", "1h"], &["date"]);
     amy.grant(&request);
     timed("an allow", Duration::from_secs(10), &|| {
-        jane.exec(&["date"]).works_with("UTC")
+        jane.exec(&["date"]).works_with("UTC");
     });
     let began = Instant::now();
     amy.kubectl(["request", "list"]).works_with(&request);

@@ -40,7 +40,7 @@ fn meanwhile(
 fn approves(amy: &Person<'_>) -> impl FnOnce(&str) + Send {
     |name| {
         amy.kubectl(["request", "approve", name, "--yes"])
-            .works_with("created grant grant-")
+            .works_with("created grant grant-");
     }
 }
 
@@ -95,7 +95,7 @@ fn a_wait_ends_as_the_request_does() {
     meanwhile(&jane, &wait, &["id"], denies).ends_with(3, ": not today. A denial is final");
     let withdraws = |name: &str| {
         jane.kubectl(["request", "withdraw", name])
-            .works_with("withdrew accessrequest ")
+            .works_with("withdrew accessrequest ");
     };
     meanwhile(&jane, &wait, &["ls"], withdraws).ends_with(4, " was deleted");
     jane.asks(&["--wait", "--timeout=2s"], &["uname"])
