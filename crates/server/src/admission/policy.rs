@@ -58,7 +58,7 @@ impl Admission {
         }
         let user = &caller.username;
         Err(Refused::because(format!(
-            "access policies are written by their owners only, and {user:?} is none (--policy-owner-group and \
+            "access policies are written by their owners only, and {user:?} is not one (--policy-owner-group and \
              --policy-owner-user of the server): --as=kube-request-access:policy-owner \
              --as-group=kube-request-access:policy-owners, see docs/policies.md"
         )))

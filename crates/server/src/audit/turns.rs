@@ -27,7 +27,7 @@ const SOFT_MAX_WAITING_DENIALS: usize = 32;
 const MAX_WAITING_DENIALS: usize = 64;
 
 /// What a post is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Topic {
     /// An attempt that is denied: it costs whoever tries nothing.
     Denial,
@@ -42,7 +42,9 @@ pub struct Turns {
     people: Arc<Mutex<People>>,
 }
 
-type People = HashMap<(String, bool), Own>;
+type People = HashMap<Key, Own>;
+/// Whose posts, and about what.
+type Key = (String, Topic);
 
 /// What one person has: only those who post or wait have anything.
 #[derive(Debug)]
@@ -63,7 +65,7 @@ pub struct Turn {
 #[derive(Debug)]
 struct Visitor {
     people: Arc<Mutex<People>>,
-    key: (String, bool),
+    key: Key,
 }
 
 impl Default for Turns {
@@ -79,13 +81,11 @@ impl Turns {
     /// Waits for a turn: in the order of arrival, among one's own first, so that no share keeps
     /// others from theirs. `None`: too many wait already.
     pub async fn take(&self, user: &str, topic: Topic) -> Option<Turn> {
-        let is_denial = topic == Topic::Denial;
-        let (visitor, own) = self.visit((share(user).into_owned(), is_denial))?;
+        let (visitor, own) = self.visit((share(user).into_owned(), topic))?;
         let own = own.acquire_owned().await.ok()?;
-        let of_all = if is_denial {
-            Some(Arc::clone(&self.denials).acquire_owned().await.ok()?)
-        } else {
-            None
+        let of_all = match topic {
+            Topic::Denial => Some(Arc::clone(&self.denials).acquire_owned().await.ok()?),
+            Topic::Other => None,
         };
         Some(Turn {
             _own: own,
@@ -94,16 +94,15 @@ impl Turns {
         })
     }
 
-    fn visit(&self, key: (String, bool)) -> Option<(Visitor, Arc<Semaphore>)> {
-        let (most, most_waiting) = if key.1 {
-            (MAX_DENIALS_EACH, MAX_WAITING_DENIALS_EACH)
-        } else {
-            (MAX_EACH, MAX_WAITING_EACH)
+    fn visit(&self, key: Key) -> Option<(Visitor, Arc<Semaphore>)> {
+        let (most, most_waiting) = match key.1 {
+            Topic::Denial => (MAX_DENIALS_EACH, MAX_WAITING_DENIALS_EACH),
+            Topic::Other => (MAX_EACH, MAX_WAITING_EACH),
         };
         let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
         let of_all = people
             .iter()
-            .filter(|((_, is_denial), _)| *is_denial)
+            .filter(|((_, topic), _)| *topic == Topic::Denial)
             .map(|(_, own)| own.visitors);
         let of_all = of_all.fold(0, usize::saturating_add);
         let visitors = people.get(&key).map(|own| own.visitors).unwrap_or_default();
@@ -113,7 +112,7 @@ impl Turns {
         } else {
             SOFT_MAX_WAITING_DENIALS
         };
-        if key.1 && of_all >= most_of_all || visitors >= most_waiting {
+        if key.1 == Topic::Denial && of_all >= most_of_all || visitors >= most_waiting {
             return None;
         }
         let new = || Own {

@@ -68,6 +68,14 @@ pub struct Finished {
     is_final: bool,
 }
 
+impl Finished {
+    /// Whether a grant that names this request is of no use to anybody any more. By UID: the name
+    /// may be another request's by now.
+    fn needs_no(&self, grant: &Grant) -> bool {
+        self.is_final && grant.request_uid.as_ref() == Some(&self.uid)
+    }
+}
+
 /// What a person has of memory, over all namespaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Held {
@@ -164,9 +172,7 @@ impl Index {
                 // The old ones are dropped after the lock is gone.
                 let _old = self.change(|state| {
                     let old = replace(&mut state.requests, take(&mut state.relisted_requests));
-                    for key in state.requests.finished.keys() {
-                        state.grants.forget(&state.requests.finished, key);
-                    }
+                    state.forget_needless_grants();
                     old
                 });
                 return true;
@@ -187,8 +193,12 @@ impl Index {
                 self.change(|state| state.relisted_grants.put(&object, &state.requests.finished));
             }
             Event::InitDone => {
-                let _old = self
-                    .change(|state| replace(&mut state.grants, take(&mut state.relisted_grants)));
+                // Some may have become needless while the list came.
+                let _old = self.change(|state| {
+                    let old = replace(&mut state.grants, take(&mut state.relisted_grants));
+                    state.forget_needless_grants();
+                    old
+                });
                 return true;
             }
         }
@@ -220,6 +230,12 @@ impl Index {
 }
 
 impl State {
+    fn forget_needless_grants(&mut self) {
+        for key in self.requests.finished.keys() {
+            self.grants.forget(&self.requests.finished, key);
+        }
+    }
+
     fn candidate(&self, namespace: &str, name: &str) -> Option<Candidate> {
         let key = (namespace.to_owned(), name.to_owned());
         let request = self.requests.by_name.get(&key)?.clone();
@@ -381,16 +397,15 @@ impl Grants {
     fn put(&mut self, object: &AccessGrant, finished: &HashMap<Key, Finished>) {
         let key = key(object);
         self.remove(&key);
-        // By UID: the name may be another request's by now.
-        let over = finished.get(&(key.0.clone(), object.spec.grant_for.clone()));
-        if over.is_some_and(|over| {
-            over.is_final && object.spec.request_uid.as_ref() == Some(&over.uid)
-        }) {
-            return;
-        }
         match convert::grant(object, Seal::Good) {
             Ok(grant) => {
                 let request = (key.0.clone(), object.spec.grant_for.clone());
+                if finished
+                    .get(&request)
+                    .is_some_and(|over| over.needs_no(&grant))
+                {
+                    return;
+                }
                 self.by_request
                     .entry(request)
                     .or_default()
@@ -405,7 +420,7 @@ impl Grants {
 
     /// Forgets the grants of a request of which only what clean-up needs is kept.
     fn forget(&mut self, finished: &HashMap<Key, Finished>, request: &Key) {
-        let Some(over) = finished.get(request).filter(|over| over.is_final) else {
+        let Some(over) = finished.get(request) else {
             return;
         };
         let Some(grants) = self.by_request.get_mut(request) else {
@@ -413,11 +428,11 @@ impl Grants {
         };
         let mut gone = Vec::new();
         grants.retain(|name, grant| {
-            let is_of_it = grant.request_uid.as_ref() == Some(&over.uid);
-            if is_of_it {
+            let needless = over.needs_no(grant);
+            if needless {
                 gone.push((request.0.clone(), name.clone()));
             }
-            !is_of_it
+            !needless
         });
         if grants.is_empty() {
             self.by_request.remove(request);
@@ -573,6 +588,25 @@ mod tests {
             (Held::default(), Vec::new())
         );
         assert!(index.read().requests.people.is_empty());
+    }
+
+    // K4
+    #[test]
+    fn grants_of_the_originals_client_are_forgotten_with_their_requests_too() {
+        let index = Index::default();
+        let mut answer = grant("g", "ask-0000");
+        answer.metadata.owner_references = object(&json!([
+            {"apiVersion": "spreadgroup.com/v1", "kind": "AccessRequest", "name": "ask-0000", "uid": "ask-0000-uid"},
+        ]));
+        index.apply_grant(Event::Init);
+        index.apply_grant(Event::InitApply(answer.clone()));
+        for number in 0..=MAX_OVER_WHOLE {
+            index.apply_request(Event::Apply(used(number)));
+        }
+        index.apply_grant(Event::InitDone);
+        assert!(index.read().grants.grant_for.is_empty());
+        index.apply_grant(Event::Apply(answer));
+        assert!(index.read().grants.grant_for.is_empty());
     }
 
     #[test]

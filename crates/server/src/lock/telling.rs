@@ -9,7 +9,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::timeout,
 };
-use tracing::error;
+use tracing::{error, warn};
 
 use super::{
     exception::Exception,
@@ -45,12 +45,21 @@ pub struct Lock {
     pub clock: Clock,
 }
 
-/// Begins to watch all parts, and to tell.
+/// Begins to watch all parts, and to tell. An exception for what is no part of the lock (of this
+/// version) is told, and does nothing.
 ///
 /// # Errors
 /// What is shipped cannot be read: that is a fault of this program.
 pub fn start(lock: Lock) -> Result<(), serde_json::Error> {
-    let knowledge = Knowledge::new(shipped::shipped()?, lock.exceptions.clone());
+    let shipped = shipped::shipped()?;
+    for part in lock
+        .exceptions
+        .keys()
+        .filter(|part| !shipped.contains_key(*part))
+    {
+        warn!(%part, "--lock-exception names no part of the lock, and has no effect");
+    }
+    let knowledge = Knowledge::new(shipped, lock.exceptions.clone());
     tokio::spawn(async move {
         if let Err(error) = tokio::spawn(run(lock, knowledge)).await {
             error!(%error, "nobody notices any more when the lock is changed: restart this server");
