@@ -20,6 +20,9 @@ use crate::{
     pod_update::is_privileged,
 };
 
+/// Maximum number of characters of a command in a sentence, which has no room for more.
+const MAX_IN_SENTENCE: usize = 60;
+
 /// What a request asks for.
 pub enum Meaning {
     /// To run something.
@@ -121,6 +124,19 @@ impl Meaning {
         }
     }
 
+    /// What a debug container sets beside what the other lines say: the field of core/v1, and its
+    /// JSON.
+    pub fn others(&self) -> Vec<(String, String)> {
+        let Self::Debug(ask) = self else {
+            return Vec::new();
+        };
+        let others = ask.container.others.iter();
+        others
+            .filter(|(field, _)| *field != SECURITY_CONTEXT)
+            .map(|(field, json)| (safe_word(field), ascii(json)))
+            .collect()
+    }
+
     /// The same on one line, for a table.
     pub fn brief(&self) -> String {
         match self {
@@ -186,9 +202,9 @@ impl Meaning {
         match self {
             Self::Exec(options, any) => {
                 let what = match options.command.as_deref().unwrap_or_default() {
-                    _ if *any => "ANY command",
-                    [] => "nothing",
-                    _ => "this",
+                    _ if *any => "ANY command".to_owned(),
+                    [] => "nothing".to_owned(),
+                    argv => program(argv),
                 };
                 let open = open(options.stdin == Some(true) || options.tty == Some(true));
                 format!(
@@ -229,6 +245,17 @@ fn command(options: &ExecOptions, any: bool, show: fn(&[String]) -> String) -> S
         [] => "(none)".to_owned(),
         argv => show(argv),
     }
+}
+
+/// A command inside a sentence: whole, or its beginning, and how much there is of it.
+fn program(argv: &[String]) -> String {
+    let shown = argv::show(argv);
+    if shown.len() <= MAX_IN_SENTENCE {
+        return shown;
+    }
+    let kept: String = shown.chars().take(MAX_IN_SENTENCE).collect();
+    let bytes: usize = argv.iter().map(String::len).sum();
+    format!("{kept}\u{2026} ({} arguments, {bytes} bytes)", argv.len())
 }
 
 fn interactive(stdin: bool, tty: bool) -> Option<&'static str> {
@@ -347,11 +374,6 @@ fn debug_lines(ask: &DebugAsk) -> Vec<(String, String)> {
         lines.push(line("Arguments", argv::show_block(&container.args)));
     }
     lines.push(line("Rights", rights(container)));
-    let others = container
-        .others
-        .iter()
-        .filter(|(field, _)| *field != SECURITY_CONTEXT);
-    lines.extend(others.map(|(field, json)| (safe_word(field), ascii(json))));
     lines.push(line(
         "Attach",
         if ask.attach { "yes" } else { "no" }.to_owned(),

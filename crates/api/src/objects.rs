@@ -128,6 +128,16 @@ pub struct AccessRequestSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub follows: Option<String>,
+    /// What the cluster is called, so that nobody approves in another one than they mean. Stamped by
+    /// the server, from `--cluster-name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub cluster_name: Option<String>,
+    /// What the authenticator puts before the names that stand here without it. Stamped by the
+    /// server, from `--username-prefix`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub username_prefix: Option<String>,
 }
 
 /// Who somebody is, as `authentication.k8s.io/v1` UserInfo has it, with bounds.

@@ -13,6 +13,8 @@ use kube::core::{DeserializeGuard, NotUsed, Object, Selector, Status};
 use kube::{Api, Client, ResourceExt as _};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::connect::destination::Destination;
+use crate::connect::flags::ConnectionFlags;
 use crate::target;
 use decide::text::{safe_lines, safe_word};
 
@@ -42,8 +44,19 @@ pub struct Cluster {
     pub server: String,
     /// Whether somebody watches standard error and wants to know what takes so long.
     pub watched: bool,
-    /// The connection flags that lead here, for kubectl.
-    pub flags: Vec<String>,
+    /// What leads here, for kubectl and for the lines that people are told to type.
+    pub way: Way,
+}
+
+/// What leads to a cluster.
+#[derive(Debug, Clone, Default)]
+pub struct Way {
+    /// The connection flags, with the context that they mean.
+    pub flags: ConnectionFlags,
+    /// Whether a line that is typed must name the context: one was given, or there are several.
+    pub names_context: bool,
+    /// Where they led when they were read. `None`: nowhere else can they lead.
+    pub destination: Option<Destination>,
 }
 
 /// What is read of a workload: its selector and its pod template.
@@ -144,6 +157,24 @@ impl ClusterError {
 }
 
 impl Cluster {
+    /// What people are told of where they are: the context, and the API server's URL.
+    pub fn title(&self) -> String {
+        let server = safe_word(&self.server);
+        match self.context.as_str() {
+            "" => server,
+            context => format!("{} ({server})", safe_word(context)),
+        }
+    }
+
+    /// Where something happens, inside of a sentence: `in cluster prod, namespace shop`.
+    pub fn place(&self) -> String {
+        format!(
+            "in cluster {}, namespace {}",
+            safe_word(&self.context),
+            safe_word(&self.namespace)
+        )
+    }
+
     /// The same cluster, and another namespace of it.
     #[must_use]
     pub fn in_namespace(&self, namespace: &str) -> Self {
@@ -153,7 +184,7 @@ impl Cluster {
             context: self.context.clone(),
             server: self.server.clone(),
             watched: self.watched,
-            flags: self.flags.clone(),
+            way: self.way.clone(),
         }
     }
 

@@ -312,7 +312,7 @@ async fn requests(words: &Words<'_>, cluster: &Cluster) -> Option<Candidates> {
     };
     let mine = |request: &AccessRequest| {
         me.as_ref()
-            .is_none_or(|me| user(request).is_some_and(|user| me.is(&user)))
+            .is_none_or(|me| user(request).is_some_and(|user| me.is(&user, request)))
     };
     let there = cluster
         .requests(false, None)

@@ -13,8 +13,10 @@ use plugin::args::Cli;
 use plugin::complete;
 use plugin::connect::{self, ConnectionFlags};
 use plugin::terminal::exit::Exit;
+use plugin::terminal::keyboard::{Keyboard, Tty};
 use plugin::terminal::kubectl::Next;
 use plugin::terminal::picker;
+use plugin::terminal::screen::Screen;
 use plugin::terminal::times;
 use plugin::terminal::update;
 use plugin::terminal::{Pick, Terminal};
@@ -68,12 +70,15 @@ async fn perform(cli: Cli) -> Result<Next, Failure> {
     } else {
         None
     };
+    let keyboard: Option<&dyn Keyboard> = if Tty::is_there() { Some(&Tty) } else { None };
     let mut terminal = Terminal {
         out: &mut out,
         err: &mut err,
         input: &mut input,
         shown,
         watched,
+        screen: Screen::of_process(),
+        keyboard,
         pick,
         now,
     };

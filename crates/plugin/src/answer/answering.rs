@@ -9,17 +9,17 @@ use jiff::Zoned;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 
-use crate::answer::named::{BadName, Named, Tally};
+use crate::answer::named::{AnotherUid, BadName, Named, Tally};
 use crate::cluster::said::Told;
 use crate::cluster::{Cluster, ClusterError, Me};
 use crate::describe::history;
 use crate::describe::stored;
 use crate::describe::summary;
 use crate::describe::words;
-use crate::terminal::Terminal;
+use crate::terminal::kubectl;
+use crate::terminal::{Reply, Terminal};
 use api::convert::is_answer_to;
 use api::names;
-use decide::rules::is_name;
 use decide::text::{safe, safe_word};
 
 /// An answer before it is stored.
@@ -138,8 +138,7 @@ pub enum AnswerError {
     },
     /// An answer of that name is there.
     #[error(
-        "request {request} is {what} already, by {by} (accessgrant {grant}). \
-         To take that back: kubectl delete acg -n {namespace} {grant}"
+        "request {request} is {what} already, by {by} (accessgrant {grant}). To take that back: {line}"
     )]
     Answered {
         /// Name of the request.
@@ -150,19 +149,18 @@ pub enum AnswerError {
         by: String,
         /// Name of the answer.
         grant: String,
-        /// Its namespace.
-        namespace: String,
+        /// What deletes it.
+        line: String,
     },
     /// An answer of that name is there, to another request that had the same name.
     #[error(
-        "accessgrant {grant} answers an earlier request of the same name. \
-         Delete it (kubectl delete acg -n {namespace} {grant}) and try again"
+        "accessgrant {grant} answers an earlier request of the same name. Delete it, and try again: {line}"
     )]
     AnsweredAnother {
         /// Name of the answer.
         grant: String,
-        /// Its namespace.
-        namespace: String,
+        /// What deletes it.
+        line: String,
     },
     /// Something between us and the store changed the answer.
     #[error(
@@ -195,8 +193,28 @@ pub enum AnswerError {
     #[error("nothing was stored: none was chosen")]
     NotChosen,
     /// The approver did not say yes.
-    #[error("nothing was stored: only y or Y is a yes")]
+    #[error("nothing was stored: only y or Y, typed after the question, is a yes")]
     NotConfirmed,
+    /// Nobody can be asked.
+    #[error(
+        "nothing was stored: there is no terminal to read the question and answer it. Read the request first, then name \
+         exactly what was read: {line}"
+    )]
+    NobodyAsked {
+        /// What to type.
+        line: String,
+    },
+    /// `--yes` for something that may be another by now.
+    #[error(
+        "--yes needs the UID of what was read: nothing was stored. Read it with '{show}', which tells what to type"
+    )]
+    YesToWhat {
+        /// What to type.
+        show: String,
+    },
+    /// The name is another request's by now.
+    #[error(transparent)]
+    AnotherUid(#[from] AnotherUid),
     /// The request could not be printed.
     #[error("cannot print the request")]
     Print(#[source] serde_json::Error),
@@ -216,7 +234,7 @@ impl Told for AnswerError {
 }
 
 impl Answer {
-    /// Shows each request, asks, and stores the answer; one that fails does not keep the others
+    /// Shows each request, asks unless `yes` is given, and stores the answer; one that fails does not keep the others
     /// from being answered.
     ///
     /// # Errors
@@ -224,15 +242,13 @@ impl Answer {
     pub async fn each(
         &self,
         requests: &[String],
-        question: Option<&str>,
+        yes: bool,
         cluster: &Cluster,
         terminal: &mut Terminal<'_>,
     ) -> Result<(), AnswerError> {
         let mut tally = Tally::default();
         for named in Named::all(requests).map_err(AnswerError::BadName)? {
-            let answered = self
-                .one(&named.name, question, &named.place(cluster), terminal)
-                .await;
+            let answered = self.one(&named, yes, &named.place(cluster), terminal).await;
             tally
                 .note(answered, terminal)
                 .map_err(AnswerError::Terminal)?;
@@ -242,12 +258,12 @@ impl Answer {
 
     async fn one(
         &self,
-        name: &str,
-        question: Option<&str>,
+        named: &Named,
+        yes: bool,
         cluster: &Cluster,
         terminal: &mut Terminal<'_>,
     ) -> Result<(), AnswerError> {
-        let request = self.read(cluster, name, &terminal.now).await?;
+        let request = self.read(cluster, named, yes, &terminal.now).await?;
         if self.status == GrantStatus::Reviewed {
             // What became of it. Whoever may not see the answers reads what the status says.
             let grants = cluster
@@ -257,40 +273,45 @@ impl Answer {
             writeln!(
                 terminal.out,
                 "{}",
-                summary::standing(&request, &grants, &terminal.now)
+                summary::standing(&request, &grants, &terminal.now, terminal.screen)
             )?;
         }
-        write!(terminal.out, "{}", summary::of(&request, None))?;
-        if let Some(question) = question {
-            self.confirm(cluster, terminal, &request, question).await?;
+        write!(
+            terminal.out,
+            "{}",
+            summary::of(&request, None, &terminal.reader(&cluster.title()))
+        )?;
+        if !yes {
+            self.confirm(cluster, terminal, &request).await?;
         }
         self.store(cluster, terminal, &request).await
     }
 
-    /// Reads the request, and refuses what cannot be answered so any more.
+    /// Reads the request, and refuses what cannot be answered so any more. `yes`: nobody is asked.
     ///
     /// # Errors
-    /// When there is no such request, it is decided, or `valid_for` does not fit.
+    /// When there is no such request, it is another one than was named, nobody named exactly one, it is decided, or `valid_for` does not fit.
     pub async fn read(
         &self,
         cluster: &Cluster,
-        name: &str,
+        named: &Named,
+        yes: bool,
         now: &Zoned,
     ) -> Result<AccessRequest, AnswerError> {
         self.check_duration()?;
-        if !is_name(name) {
-            return Err(BadName {
-                text: name.to_owned(),
-            }
-            .into());
+        // A denial of another one than was meant lets nobody in.
+        if yes && named.uid.is_none() && self.status != GrantStatus::Denied {
+            let show = kubectl::told(cluster, &["request", "show", &named.name]);
+            return Err(AnswerError::YesToWhat { show });
         }
-        let request = cluster.request(name).await?;
-        self.refuse_decided(&request, now)?;
+        let request = cluster.request(&named.name).await?;
+        named.check_uid(&request)?;
+        self.refuse_decided(&request, cluster, now)?;
         self.refuse_longer(&request)?;
         Ok(request)
     }
 
-    /// Asks, unless `yes` is given, and makes sure that what was read is still what is there.
+    /// Asks, and makes sure that what was read is still what is there.
     ///
     /// # Errors
     /// When the answer is not yes, or the request was deleted or decided meanwhile.
@@ -299,12 +320,37 @@ impl Answer {
         cluster: &Cluster,
         terminal: &mut Terminal<'_>,
         request: &AccessRequest,
-        question: &str,
     ) -> Result<(), AnswerError> {
-        if !terminal.ask(question)? {
-            return Err(AnswerError::NotConfirmed);
+        match terminal.ask(&self.question(cluster))? {
+            Reply::Yes => self.check_unchanged(cluster, terminal, request).await,
+            Reply::No => Err(AnswerError::NotConfirmed),
+            Reply::NobodyAsked => Err(AnswerError::NobodyAsked {
+                line: self.again_with_yes(cluster, request),
+            }),
         }
-        self.check_unchanged(cluster, terminal, request).await
+    }
+
+    /// The question about one request, which stands right above it.
+    fn question(&self, cluster: &Cluster) -> String {
+        let asked = match self.status {
+            GrantStatus::Granted => "Grant access to the request above",
+            GrantStatus::Denied => "Deny the request above",
+            GrantStatus::Reviewed => "Have you reviewed the emergency above",
+        };
+        format!("{asked}, {} ([yN])?", cluster.place())
+    }
+
+    /// The line that answers so without a question.
+    pub(super) fn again_with_yes(&self, cluster: &Cluster, request: &AccessRequest) -> String {
+        let verb = match self.status {
+            GrantStatus::Granted => "approve",
+            GrantStatus::Denied => "deny",
+            GrantStatus::Reviewed => "review",
+        };
+        kubectl::told(
+            cluster,
+            &["request", verb, &words::exactly(request), "--yes"],
+        )
     }
 
     /// Makes sure that what was read is still what is there.
@@ -321,7 +367,9 @@ impl Answer {
             name: safe_word(&request.name_any()),
         };
         match cluster.request(&request.name_any()).await {
-            Ok(now) if now.uid() == request.uid() => self.refuse_decided(&now, &terminal.now),
+            Ok(now) if now.uid() == request.uid() => {
+                self.refuse_decided(&now, cluster, &terminal.now)
+            }
             Ok(_another) => Err(changed()),
             Err(error) if error.is_not_found() => Err(changed()),
             Err(error) => Err(error.into()),
@@ -363,7 +411,7 @@ impl Answer {
                 .is_some_and(|there| self.has_room_beside(there, request, me))
         });
         let Some(me) = beside else {
-            return Err(explain(there.as_ref(), request, refused));
+            return Err(explain(there.as_ref(), request, cluster, refused));
         };
         let second = self.compose(request, &own(&me));
         let stored = cluster.create_grant(&second).await?;
@@ -386,7 +434,7 @@ impl Answer {
             .spec
             .granted_by
             .as_ref()
-            .is_some_and(|by| !me.is(by.name()));
+            .is_some_and(|by| !me.is(by.name(), request));
         let several = request
             .status
             .as_ref()
@@ -450,7 +498,12 @@ impl Answer {
     }
 
     /// A denial may still end what is granted; everything else that is decided stays as it is.
-    fn refuse_decided(&self, request: &AccessRequest, now: &Zoned) -> Result<(), AnswerError> {
+    fn refuse_decided(
+        &self,
+        request: &AccessRequest,
+        cluster: &Cluster,
+        now: &Zoned,
+    ) -> Result<(), AnswerError> {
         let (name, user) = (safe_word(&request.name_any()), words::user(request));
         if request.metadata.deletion_timestamp.is_some() {
             return Err(AnswerError::Leaving { name, user });
@@ -468,13 +521,12 @@ impl Answer {
             Phase::Expired => Err(AnswerError::Expired { name, user }),
             Phase::Granted if self.status == GrantStatus::Granted => {
                 let by = granted_by(request);
-                let namespace = safe_word(&request.namespace().unwrap_or_default());
-                // Of an emergency nobody should delete what tells of it.
-                let end = if request.is_unreviewed() {
-                    format!("kubectl request deny -n {namespace} {name}")
+                let words = if request.is_unreviewed() {
+                    ["request", "deny", &name]
                 } else {
-                    format!("kubectl delete acr -n {namespace} {name}")
+                    ["request", "revoke", &name]
                 };
+                let end = kubectl::told(cluster, &words);
                 Err(AnswerError::Granted { name, by, end })
             }
             Phase::Pending | Phase::Granted => Ok(()),
@@ -530,7 +582,8 @@ async fn settled(
     }
     let deleted = cluster.delete_grant(stored).await.is_ok();
     let grant = safe_word(&stored.name_any());
-    let fate = stored::fate(deleted, "acg", &safe_word(&cluster.namespace), &grant);
+    let line = kubectl::told(cluster, &["delete", "acg", &stored.name_any()]);
+    let fate = stored::fate(deleted, &line);
     Err(AnswerError::Altered {
         grant,
         differs,
@@ -570,15 +623,16 @@ async fn told(
 fn explain(
     there: Option<&AccessGrant>,
     request: &AccessRequest,
+    cluster: &Cluster,
     refused: ClusterError,
 ) -> AnswerError {
     let Some(there) = there else {
         return refused.into();
     };
-    let namespace = safe_word(&request.namespace().unwrap_or_default());
     let grant = safe_word(&there.name_any());
+    let line = kubectl::told(cluster, &["delete", "acg", &there.name_any()]);
     if !is_answer_to(there, request) {
-        return AnswerError::AnsweredAnother { grant, namespace };
+        return AnswerError::AnsweredAnother { grant, line };
     }
     AnswerError::Answered {
         request: safe_word(&request.name_any()),
@@ -594,6 +648,6 @@ fn explain(
             .as_ref()
             .map_or_else(|| "somebody".to_owned(), |by| safe_word(by.name())),
         grant,
-        namespace,
+        line,
     }
 }

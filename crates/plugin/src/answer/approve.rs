@@ -9,10 +9,10 @@ use kube::ResourceExt;
 use crate::answer::named::{Named, Tally};
 use crate::answer::{Answer, AnswerError, Naming};
 use crate::ask::same;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Requests};
 use crate::describe::summary;
-use crate::terminal::Terminal;
 use crate::terminal::table::{self, Form, Layout, Table};
+use crate::terminal::{Reply, Terminal};
 use decide::text::safe_word;
 
 const EXAMPLES: &str = "\
@@ -34,7 +34,7 @@ Where several approvals are required, each approver's is stored under a name of 
 #[command(after_help = EXAMPLES)]
 pub struct ApproveArgs {
     /// Names of the requests [default: choose from a list]
-    #[arg(value_name = "[NAMESPACE/]NAME")]
+    #[arg(value_name = "[NAMESPACE/]NAME[@UID]")]
     pub requests: Vec<String>,
     /// Go through all that waits
     #[arg(long, conflicts_with = "requests")]
@@ -48,8 +48,8 @@ pub struct ApproveArgs {
     /// Why, for whoever asked and for the record
     #[arg(long)]
     pub reason: Option<String>,
-    /// Do not ask. What is picked by keys is asked about all the same: it was not shown whole
-    #[arg(short, long)]
+    /// Do not ask. Each request must be named with its UID, which `show` tells
+    #[arg(short, long, requires = "requests", conflicts_with_all = ["pending", "all_namespaces"])]
     pub yes: bool,
 }
 
@@ -89,21 +89,18 @@ async fn one(
     cluster: &Cluster,
     terminal: &mut Terminal<'_>,
 ) -> Result<(), AnswerError> {
-    let request = answer.read(cluster, &named.name, &terminal.now).await?;
+    let request = answer.read(cluster, named, args.yes, &terminal.now).await?;
     write!(
         terminal.out,
         "{}",
-        summary::of(&request, answer.valid_for.as_deref())
+        summary::of(
+            &request,
+            answer.valid_for.as_deref(),
+            &terminal.reader(&cluster.title())
+        )
     )?;
     if !args.yes {
-        answer
-            .confirm(
-                cluster,
-                terminal,
-                &request,
-                "Grant access to the request above ([yN])?",
-            )
-            .await?;
+        answer.confirm(cluster, terminal, &request).await?;
     }
     answer.store(cluster, terminal, &request).await
 }
@@ -112,20 +109,32 @@ async fn one(
 async fn waiting(
     args: &ApproveArgs,
     cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
 ) -> Result<Vec<Vec<AccessRequest>>, AnswerError> {
     let me = cluster.me().await?;
-    let mut requests = cluster
-        .requests(args.all_namespaces, None)
-        .await?
-        .understood;
+    let Requests {
+        understood: mut requests,
+        others,
+    } = cluster.requests(args.all_namespaces, None).await?;
     requests.retain(|request| {
-        let sides = [&request.spec.user_info, &request.spec.created_by];
-        let mine = sides
-            .into_iter()
-            .flatten()
-            .any(|side| me.as_ref().is_some_and(|me| me.is(side.name())));
-        !mine && request.phase() == Phase::Pending && request.metadata.deletion_timestamp.is_none()
+        request.phase() == Phase::Pending && request.metadata.deletion_timestamp.is_none()
     });
+    let waiting = requests.len();
+    requests.retain(|request| me.as_ref().is_none_or(|me| !me.is_party_to(request)));
+    let own = waiting.saturating_sub(requests.len());
+    if own > 0 {
+        writeln!(
+            terminal.err,
+            "left out: {own} that you asked for or filed yourself, which others must answer"
+        )?;
+    }
+    if !others.is_empty() {
+        writeln!(
+            terminal.err,
+            "left out: {} that this version does not understand (see kubectl request list)",
+            others.len()
+        )?;
+    }
     Ok(same::grouped(requests))
 }
 
@@ -135,15 +144,15 @@ async fn from_a_list(
     cluster: &Cluster,
     terminal: &mut Terminal<'_>,
 ) -> Result<(), AnswerError> {
-    let groups = waiting(args, cluster).await?;
+    let groups = waiting(args, cluster, terminal).await?;
     if groups.is_empty() {
         writeln!(terminal.err, "{}", nothing(args, cluster)).map_err(AnswerError::Terminal)?;
         return Ok(());
     }
-    let Chosen { groups, asks } = choose(groups, args, terminal)?;
+    let groups = choose(groups, args, terminal)?;
     let (mut tally, mut granted) = (Tally::default(), false);
     for group in groups {
-        if !agreed(&group, asks, answer, terminal)? {
+        if !agreed(&group, answer, cluster, terminal)? {
             continue;
         }
         granted = true;
@@ -171,19 +180,13 @@ fn nothing(args: &ApproveArgs, cluster: &Cluster) -> String {
     format!("no request waits for you {place}")
 }
 
-/// What somebody decides about, and whether she is asked about each.
-struct Chosen {
-    groups: Vec<Vec<AccessRequest>>,
-    asks: bool,
-}
-
 /// All of the groups where nobody is to choose, those that are picked at a terminal, or those whose
 /// numbers are typed.
 fn choose(
     groups: Vec<Vec<AccessRequest>>,
     args: &ApproveArgs,
     terminal: &mut Terminal<'_>,
-) -> Result<Chosen, AnswerError> {
+) -> Result<Vec<Vec<AccessRequest>>, AnswerError> {
     let now = terminal.now.timestamp();
     let pick = terminal.pick.filter(|_| !args.pending);
     let places: BTreeSet<usize> = if let Some(pick) = pick {
@@ -205,15 +208,11 @@ fn choose(
         return Err(AnswerError::NotChosen);
     }
     let numbered = groups.into_iter().enumerate();
-    let groups = numbered
+    // A row does not show all of a request: each is shown whole, and asked about.
+    Ok(numbered
         .filter(|(place, _)| places.contains(place))
         .map(|(_, group)| group)
-        .collect();
-    // What is picked was not shown whole, and some of it perhaps not at all.
-    Ok(Chosen {
-        groups,
-        asks: !args.yes || pick.is_some(),
-    })
+        .collect())
 }
 
 /// The places of the groups, of so many, whose numbers are typed.
@@ -240,11 +239,11 @@ fn typed(groups: usize, terminal: &mut Terminal<'_>) -> Result<BTreeSet<usize>, 
     Ok(places)
 }
 
-/// Shows what the requests of a group have in common, and asks once where somebody is to be asked.
+/// Shows what the requests of a group have in common, and asks once.
 fn agreed(
     group: &[AccessRequest],
-    asks: bool,
     answer: &Answer,
+    cluster: &Cluster,
     terminal: &mut Terminal<'_>,
 ) -> Result<bool, AnswerError> {
     let Some(first) = group.first() else {
@@ -253,8 +252,14 @@ fn agreed(
     write!(
         terminal.out,
         "\n{}",
-        summary::of(first, answer.valid_for.as_deref())
+        summary::of(
+            first,
+            answer.valid_for.as_deref(),
+            &terminal.reader(&cluster.title())
+        )
     )?;
+    let place = cluster.in_namespace(&first.namespace().unwrap_or_default());
+    let at = place.place();
     let question = if group.len() > 1 {
         let names: Vec<String> = group
             .iter()
@@ -266,18 +271,26 @@ fn agreed(
             group.len(),
             names.join(", ")
         )?;
-        format!("Grant access to these {} requests ([yN])?", group.len())
+        format!(
+            "Grant access to these {} requests, {at} ([yN])?",
+            group.len()
+        )
     } else {
         format!(
-            "Grant access to request {} ([yN])?",
+            "Grant access to request {}, {at} ([yN])?",
             safe_word(&first.name_any())
         )
     };
-    if !asks || terminal.ask(&question)? {
-        return Ok(true);
+    match terminal.ask(&question)? {
+        Reply::Yes => Ok(true),
+        Reply::No => {
+            writeln!(terminal.err, "skipped {}", safe_word(&first.name_any()))?;
+            Ok(false)
+        }
+        Reply::NobodyAsked => Err(AnswerError::NobodyAsked {
+            line: answer.again_with_yes(&place, first),
+        }),
     }
-    writeln!(terminal.err, "skipped {}", safe_word(&first.name_any()))?;
-    Ok(false)
 }
 
 async fn store(

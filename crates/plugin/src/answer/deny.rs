@@ -47,8 +47,7 @@ pub async fn run(
         reason: args.reason,
         naming: Naming::Original,
     };
-    let question = (!args.yes).then_some("Deny the request above ([yN])?");
     answer
-        .each(&args.requests, question, cluster, terminal)
+        .each(&args.requests, args.yes, cluster, terminal)
         .await
 }

@@ -3,6 +3,7 @@
 use api::GrantStatus;
 use clap::Args;
 
+use crate::answer::named::Named;
 use crate::answer::{Answer, AnswerError, Naming};
 use crate::cluster::Cluster;
 use crate::describe::summary;
@@ -23,7 +24,8 @@ To end an access at once: kubectl request revoke NAME. To grant several, or choo
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct GrantArgs {
-    /// Name of the request
+    /// Name of the request; with @UID exactly that one
+    #[arg(value_name = "[NAMESPACE/]NAME[@UID]")]
     pub request: String,
     /// Grant it for a shorter time than was asked for; for a single use: how long it stays usable
     #[arg(short = 'd', long, value_name = "DURATION", allow_hyphen_values = true)]
@@ -31,7 +33,7 @@ pub struct GrantArgs {
     /// Why, for whoever asked and for the record
     #[arg(long)]
     pub reason: Option<String>,
-    /// Do not ask
+    /// Do not ask. The request must be named with its UID, which `show` tells
     #[arg(short, long)]
     pub yes: bool,
 }
@@ -52,22 +54,24 @@ pub async fn run(
         reason,
         naming: Naming::Original,
     };
-    let request = answer.read(cluster, &args.request, &terminal.now).await?;
+    let named = Named::parse(&args.request)?;
+    let place = named.place(cluster);
+    let cluster = &place;
+    let request = answer
+        .read(cluster, &named, args.yes, &terminal.now)
+        .await?;
     write!(
         terminal.out,
         "{}---\n{}",
         yaml(&request)?,
-        summary::of(&request, answer.valid_for.as_deref())
+        summary::of(
+            &request,
+            answer.valid_for.as_deref(),
+            &terminal.reader(&cluster.title())
+        )
     )?;
     if !args.yes {
-        answer
-            .confirm(
-                cluster,
-                terminal,
-                &request,
-                "Grant access to the request above ([yN])?",
-            )
-            .await?;
+        answer.confirm(cluster, terminal, &request).await?;
     }
     answer.store(cluster, terminal, &request).await
 }

@@ -2,18 +2,24 @@
 
 use std::io;
 
+use api::AccessRequest;
+use kube::ResourceExt as _;
+
 use crate::cluster::Cluster;
 use crate::cluster::said::Told;
 use crate::terminal::Terminal;
 use decide::rules::is_name;
 use decide::text::safe_word;
 
-/// A request as it is named on the command line: `NAME`, or `NAMESPACE/NAME`.
+/// A request as it is named on the command line: `NAME`, or `NAMESPACE/NAME`; with `@UID` behind it
+/// exactly that one, and no later one of its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
     namespace: Option<String>,
     /// Its name.
     pub name: String,
+    /// Its UID, where it is named.
+    pub uid: Option<String>,
 }
 
 /// Why it is no name.
@@ -27,6 +33,16 @@ pub struct BadName {
     pub text: String,
 }
 
+/// The name is another request's by now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "request {name} is not the one with UID {uid}: that one was deleted, and its name was taken again. Nothing was changed"
+)]
+pub struct AnotherUid {
+    name: String,
+    uid: String,
+}
+
 impl Named {
     /// Understands what was typed.
     ///
@@ -37,7 +53,12 @@ impl Named {
             Some((namespace, name)) => (Some(namespace), name),
             None => (None, text),
         };
-        if !is_name(name) || !namespace.is_none_or(is_name) {
+        let (name, uid) = match name.split_once('@') {
+            Some((name, uid)) => (name, Some(uid)),
+            None => (name, None),
+        };
+        // A UID is written like a name.
+        if !is_name(name) || !namespace.is_none_or(is_name) || !uid.is_none_or(is_name) {
             return Err(BadName {
                 text: text.to_owned(),
             });
@@ -45,7 +66,22 @@ impl Named {
         Ok(Self {
             namespace: namespace.map(str::to_owned),
             name: name.to_owned(),
+            uid: uid.map(str::to_owned),
         })
+    }
+
+    /// Makes sure that a request is the one that was named.
+    ///
+    /// # Errors
+    /// When it has another UID.
+    pub fn check_uid(&self, request: &AccessRequest) -> Result<(), AnotherUid> {
+        match &self.uid {
+            Some(uid) if request.uid().as_ref() != Some(uid) => Err(AnotherUid {
+                name: safe_word(&self.name),
+                uid: safe_word(uid),
+            }),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// All that was typed.

@@ -4,7 +4,7 @@ use std::io;
 
 use api::{AccessRequest, Phase};
 
-use crate::answer::named::BadName;
+use crate::answer::named::{AnotherUid, BadName};
 use crate::cluster::ClusterError;
 use crate::cluster::said::Told;
 use crate::describe::summary;
@@ -31,11 +31,13 @@ pub enum RemoveError {
     /// `revoke` or `withdraw` of an emergency before its review.
     #[error(
         "request {name} is an emergency that nobody has reviewed, and stays until then. Nothing was deleted. To end the \
-         access, whoever may answer requests types: kubectl request deny {name}"
+         access, whoever may answer requests types: {line}"
     )]
     Unreviewed {
         /// Name of the request.
         name: String,
+        /// What denies it.
+        line: String,
     },
     /// `withdraw` of what is answered.
     #[error("request {name} is {} already. Nothing was deleted{hint}", phase.to_lowercase())]
@@ -49,7 +51,7 @@ pub enum RemoveError {
     },
     /// `withdraw` of somebody else's.
     #[error(
-        "request {name} is {whose}'s, and you are {me}: only who asked withdraws it. To refuse it: kubectl request deny {name}"
+        "request {name} is {whose}'s, and you are {me}: only who asked withdraws it. To refuse it: {line}"
     )]
     Another {
         /// Name of the request.
@@ -58,7 +60,24 @@ pub enum RemoveError {
         whose: String,
         /// Who we are.
         me: String,
+        /// What refuses it.
+        line: String,
     },
+    /// Somebody granted it again at the same moment.
+    #[error(
+        "request {name} gives access still: {left} grants were stored meanwhile. To end it for good: {line}"
+    )]
+    Left {
+        /// Name of the request.
+        name: String,
+        /// How many.
+        left: usize,
+        /// What ends it for good.
+        line: String,
+    },
+    /// Not the one that was named.
+    #[error(transparent)]
+    AnotherUid(#[from] AnotherUid),
     /// Another took its name meanwhile.
     #[error(
         "request {name} changed while it was read; nothing was deleted. See 'kubectl request list'"

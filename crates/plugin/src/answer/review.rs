@@ -49,8 +49,7 @@ pub async fn run(
         reason: args.reason,
         naming: Naming::PerApprover,
     };
-    let question = (!args.yes).then_some("Have you reviewed the emergency above ([yN])?");
     answer
-        .each(&args.requests, question, cluster, terminal)
+        .each(&args.requests, args.yes, cluster, terminal)
         .await
 }

@@ -1,6 +1,6 @@
 //! `kubectl request revoke`: ends a granted access at once.
 
-use api::{AccessRequest, GrantStatus, Phase};
+use api::{AccessGrant, AccessRequest, GrantStatus, Phase};
 use clap::Args;
 use kube::ResourceExt;
 
@@ -8,7 +8,7 @@ use crate::answer::named::{Named, Tally};
 use crate::answer::remove::{self, RemoveError};
 use crate::cluster::Cluster;
 use crate::describe::history;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, kubectl};
 use decide::text::safe_word;
 
 const EXAMPLES: &str = "\
@@ -39,7 +39,7 @@ pub async fn run(
 ) -> Result<(), RemoveError> {
     let mut tally = Tally::default();
     for named in Named::all(&args.requests).map_err(RemoveError::BadName)? {
-        let revoked = revoke(&named.name, &named.place(cluster), terminal).await;
+        let revoked = revoke(&named, &named.place(cluster), terminal).await;
         tally
             .note(revoked, terminal)
             .map_err(RemoveError::Terminal)?;
@@ -48,53 +48,71 @@ pub async fn run(
 }
 
 async fn revoke(
-    name: &str,
+    named: &Named,
     cluster: &Cluster,
     terminal: &mut Terminal<'_>,
 ) -> Result<(), RemoveError> {
-    let request = cluster.request(name).await?;
-    let name = safe_word(name);
-    match remove::stands(&request) {
-        // It is what must be reviewed.
-        (Phase::Granted, _) if request.is_unreviewed() => {
-            return Err(RemoveError::Unreviewed { name });
+    let request = cluster.request(&named.name).await?;
+    named.check_uid(&request)?;
+    let name = safe_word(&named.name);
+    let deny = kubectl::told(cluster, &["request", "deny", &named.name]);
+    let (phase, shown) = remove::stands(&request);
+    // It is what must be reviewed.
+    if phase == Phase::Granted && request.is_unreviewed() {
+        return Err(RemoveError::Unreviewed { name, line: deny });
+    }
+    if !matches!(phase, Phase::Pending | Phase::Granted) {
+        return Err(RemoveError::NotGranted {
+            name,
+            phase: shown,
+            hint: String::new(),
+        });
+    }
+    // The grants say who gives access. The phase is written later, and by a controller.
+    match take_back(&request, cluster).await? {
+        Taken::Grants(by) => {
+            let left = grants_left(&request, cluster).await?;
+            if left > 0 {
+                return Err(RemoveError::Left {
+                    name,
+                    left,
+                    line: deny,
+                });
+            }
+            writeln!(
+                terminal.out,
+                "revoked accessrequest {name}: the grants by {by} are deleted, and it waits again. To end it for good: {deny}"
+            )?;
         }
-        (Phase::Granted, _) => {}
-        (Phase::Pending, phase) => {
-            let hint = format!(
-                ". To take it back: kubectl request withdraw {name}; to refuse it: kubectl request deny {name}"
-            );
-            return Err(RemoveError::NotGranted { name, phase, hint });
-        }
-        (_, phase) => {
+        Taken::Nothing if phase == Phase::Pending => {
+            let withdraw = kubectl::told(cluster, &["request", "withdraw", &named.name]);
+            let hint = format!(". To take it back: {withdraw}; to refuse it: {deny}");
             return Err(RemoveError::NotGranted {
                 name,
-                phase,
-                hint: String::new(),
+                phase: shown,
+                hint,
             });
         }
-    }
-    if let Some(by) = take_back(&request, cluster).await? {
-        let done = format!(
-            "revoked accessrequest {name}: the grants by {by} are deleted, and it waits again"
-        );
-        writeln!(
-            terminal.out,
-            "{done}. To end it for good: kubectl request deny {name}"
-        )?;
-    } else {
-        remove::deleted(&name, cluster.delete_request(&request).await)?;
-        writeln!(terminal.out, "revoked accessrequest {name}: it is deleted")?;
+        Taken::Nothing | Taken::NotOurs => {
+            remove::deleted(&name, cluster.delete_request(&request).await)?;
+            writeln!(terminal.out, "revoked accessrequest {name}: it is deleted")?;
+        }
     }
     Ok(())
 }
 
-/// Deletes the grants; answers with whose they were. `None`: there are none (a policy grants it),
-/// or they are not ours to delete, and only the request itself can go.
-async fn take_back(
-    request: &AccessRequest,
-    cluster: &Cluster,
-) -> Result<Option<String>, RemoveError> {
+/// What became of the grants of a request.
+enum Taken {
+    /// They are deleted; whose they were.
+    Grants(String),
+    /// There are none, or a policy would grant it without them.
+    Nothing,
+    /// They are not ours to delete.
+    NotOurs,
+}
+
+/// Deletes the grants.
+async fn take_back(request: &AccessRequest, cluster: &Cluster) -> Result<Taken, RemoveError> {
     let name = request.name_any();
     // Without its grants a policy would grant it still.
     if request
@@ -102,16 +120,12 @@ async fn take_back(
         .as_ref()
         .is_some_and(|status| status.granted_by_policy.is_some())
     {
-        return Ok(None);
+        return Ok(Taken::Nothing);
     }
-    let mut grants = cluster.grants_of(&name).await?;
-    grants.retain(|grant| {
-        grant.status == Some(GrantStatus::Granted) && history::is_for(grant, request)
-    });
     let mut by = Vec::new();
-    for grant in &grants {
+    for grant in &grants(request, cluster).await? {
         match cluster.delete_grant(grant).await {
-            Err(error) if error.is_forbidden() => return Ok(None),
+            Err(error) if error.is_forbidden() => return Ok(Taken::NotOurs),
             answer => remove::deleted(&safe_word(&name), answer)?,
         }
         by.push(
@@ -122,5 +136,25 @@ async fn take_back(
                 .map_or_else(|| "somebody".to_owned(), |by| safe_word(by.name())),
         );
     }
-    Ok((!by.is_empty()).then(|| by.join(", ")))
+    Ok(if by.is_empty() {
+        Taken::Nothing
+    } else {
+        Taken::Grants(by.join(", "))
+    })
+}
+
+/// How many grants there are still: one may have been stored meanwhile.
+async fn grants_left(request: &AccessRequest, cluster: &Cluster) -> Result<usize, RemoveError> {
+    Ok(grants(request, cluster).await?.len())
+}
+
+async fn grants(
+    request: &AccessRequest,
+    cluster: &Cluster,
+) -> Result<Vec<AccessGrant>, RemoveError> {
+    let mut grants = cluster.grants_of(&request.name_any()).await?;
+    grants.retain(|grant| {
+        grant.status == Some(GrantStatus::Granted) && history::is_for(grant, request)
+    });
+    Ok(grants)
 }

@@ -1,13 +1,13 @@
 //! `kubectl request withdraw`: takes back a request that nobody has answered yet.
 
-use api::{Phase, UserInfo};
+use api::Phase;
 use clap::Args;
 
 use crate::answer::named::{Named, Tally};
 use crate::answer::remove::{self, RemoveError};
 use crate::cluster::{Cluster, Me};
 use crate::describe::words;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, kubectl};
 use decide::text::safe_word;
 
 const EXAMPLES: &str = "\
@@ -37,7 +37,7 @@ pub async fn run(
     let me = cluster.me().await.map_err(RemoveError::Cluster)?;
     let mut tally = Tally::default();
     for named in all {
-        let withdrawn = withdraw(&named.name, me.as_ref(), &named.place(cluster), terminal).await;
+        let withdrawn = withdraw(&named, me.as_ref(), &named.place(cluster), terminal).await;
         tally
             .note(withdrawn, terminal)
             .map_err(RemoveError::Terminal)?;
@@ -46,35 +46,31 @@ pub async fn run(
 }
 
 async fn withdraw(
-    name: &str,
+    named: &Named,
     me: Option<&Me>,
     cluster: &Cluster,
     terminal: &mut Terminal<'_>,
 ) -> Result<(), RemoveError> {
-    let request = cluster.request(name).await?;
-    let name = safe_word(name);
-    let sides = [&request.spec.user_info, &request.spec.created_by];
-    let is = |me: &Me| {
-        sides
-            .into_iter()
-            .flatten()
-            .map(UserInfo::name)
-            .any(|side| me.is(side))
-    };
-    if let Some(me) = me.filter(|me| !is(me)) {
+    let request = cluster.request(&named.name).await?;
+    named.check_uid(&request)?;
+    let name = safe_word(&named.name);
+    let line = |verb| kubectl::told(cluster, &["request", verb, &named.name]);
+    if let Some(me) = me.filter(|me| !me.is_party_to(&request)) {
         return Err(RemoveError::Another {
             name,
             whose: words::user(&request),
             me: safe_word(me.name()),
+            line: line("deny"),
         });
     }
     match remove::stands(&request) {
         (Phase::Pending, _) => {}
         (Phase::Granted, _) if request.is_unreviewed() => {
-            return Err(RemoveError::Unreviewed { name });
+            let line = line("deny");
+            return Err(RemoveError::Unreviewed { name, line });
         }
         (Phase::Granted, phase) => {
-            let hint = format!(". To end the access: kubectl request revoke {name}");
+            let hint = format!(". To end the access: {}", line("revoke"));
             return Err(RemoveError::NotPending { name, phase, hint });
         }
         (_, phase) => {

@@ -169,6 +169,8 @@ fn again(
     let mut spec = AccessRequestSpec {
         user_info,
         created_by: None,
+        cluster_name: None,
+        username_prefix: None,
         follows,
         valid_for,
         ..earlier.spec

@@ -17,7 +17,7 @@ use super::{same, secrets};
 use crate::cluster::Cluster;
 use crate::describe::{stored, summary};
 use crate::terminal::Terminal;
-use crate::terminal::kubectl::{Line, Next};
+use crate::terminal::kubectl::{self, Line, Next};
 use crate::terminal::output::{self, ObjectFormat};
 
 /// The flags, checked.
@@ -196,7 +196,8 @@ impl Order {
         }
         let deleted = cluster.delete_request(&stored).await.is_ok();
         let request = safe_word(&stored.name_any());
-        let fate = stored::fate(deleted, "acr", &safe_word(&cluster.namespace), &request);
+        let line = kubectl::told(cluster, &["delete", "acr", &stored.name_any()]);
+        let fate = stored::fate(deleted, &line);
         Err(AskError::Altered {
             request,
             differs,
@@ -271,9 +272,9 @@ impl Order {
             )?;
         }
         match self.words.map(|words| Line::new(words, cluster)) {
-            Some(line) if wait.run => Ok(Next::Run(line)),
+            Some(line) if wait.run => Ok(Next::Run(Box::new(line))),
             Some(line) => {
-                writeln!(terminal.err, "  {}", line.shown())?;
+                writeln!(terminal.err, "  {}{}", line.shown(), line.left_out())?;
                 Ok(Next::Done)
             }
             None => Ok(Next::Done),

@@ -29,6 +29,8 @@ pub fn key(spec: &AccessRequestSpec) -> Option<Value> {
         user_info: person(&spec.user_info),
         created_by: person(&spec.created_by),
         follows: None,
+        cluster_name: None,
+        username_prefix: None,
         valid_for,
         ..spec.clone()
     };
@@ -48,6 +50,8 @@ fn typed(spec: &AccessRequestSpec) -> Option<Value> {
     let mut spec = AccessRequestSpec {
         user_info: None,
         created_by: None,
+        cluster_name: None,
+        username_prefix: None,
         ..spec.clone()
     };
     spec.for_object.uid = None;
@@ -117,8 +121,16 @@ pub fn grouped(requests: Vec<AccessRequest>) -> Vec<Vec<AccessRequest>> {
         let phase = request.phase();
         // Each emergency must be reviewed by itself.
         let apart = request.is_unreviewed().then(|| request.name_any());
-        let key =
-            serde_json::json!([request.namespace(), key(&request.spec), phase, apart]).to_string();
+        // Groups decide who may do more, and stand in what an approver reads.
+        let people = (&request.spec.user_info, &request.spec.created_by);
+        let key = serde_json::json!([
+            request.namespace(),
+            key(&request.spec),
+            people,
+            phase,
+            apart
+        ])
+        .to_string();
         let place = *places.entry(key).or_insert(groups.len());
         match groups.get_mut(place) {
             Some(group) => group.push(request),

@@ -17,6 +17,7 @@ use crate::cluster::{Cluster, ClusterError, Seen};
 use crate::describe::summary;
 use crate::terminal::Terminal;
 use crate::terminal::exit::Exit;
+use crate::terminal::kubectl;
 use decide::text::safe_word;
 
 /// At a terminal somebody can interrupt it.
@@ -75,12 +76,14 @@ pub enum WaitError {
         how: String,
     },
     /// It gives no access any more.
-    #[error("request {name} {how}. To ask for the same: kubectl request again {name}")]
+    #[error("request {name} {how}. To ask for the same: {line}")]
     Over {
         /// Name of the request.
         name: String,
         /// What happened to it.
         how: &'static str,
+        /// What asks for the same.
+        line: String,
     },
     /// It is not there any more.
     #[error("request {name} was deleted: to ask for the same, repeat the command")]
@@ -89,36 +92,47 @@ pub enum WaitError {
         name: String,
     },
     /// Nobody answered.
-    #[error("nobody granted request {name} within {}: {}", duration::show(*patience), open(name))]
+    #[error("nobody granted request {name} within {}: {}", duration::show(*patience), open(line))]
     TimedOut {
         /// Name of the request.
         name: String,
         /// How long was waited.
         patience: Duration,
+        /// What takes it back.
+        line: String,
     },
     /// Ctrl-C.
-    #[error("stopped waiting for request {name}: {}", open(name))]
+    #[error("stopped waiting for request {name}: {}", open(line))]
     Interrupted {
         /// Name of the request.
         name: String,
+        /// What takes it back.
+        line: String,
     },
     /// The API server does not answer, or not to us.
-    #[error("{source}\nrequest {name} cannot be watched: {}", open(name))]
+    #[error("{source}\nrequest {name} cannot be watched: {}", open(line))]
     Watch {
         /// Name of the request.
         name: String,
+        /// What takes it back.
+        line: String,
         /// What it said last.
-        source: ClusterError,
+        source: Box<ClusterError>,
     },
     /// A stream failed.
     #[error("cannot write to the terminal")]
     Terminal(#[from] io::Error),
 }
 
-fn open(name: &str) -> String {
+fn open(line: &str) -> String {
     format!(
-        "it stays open. To go on waiting, repeat the command with --wait; to take it back: kubectl request withdraw {name}"
+        "it stays open. To go on waiting, repeat the command with --wait; to take it back: {line}"
     )
+}
+
+/// What takes the request back.
+fn withdrawal(request: &AccessRequest, cluster: &Cluster) -> String {
+    kubectl::told(cluster, &["request", "withdraw", &request.name_any()])
 }
 
 impl WaitError {
@@ -201,7 +215,7 @@ pub async fn until_granted(
     terminal.now = later(&began, start.elapsed());
     match ended {
         End::Granted(granted) => Ok(*granted),
-        End::Settled(settled) => Err(settled_how(&settled, &terminal.now)),
+        End::Settled(settled) => Err(settled_how(&settled, cluster, &terminal.now)),
         End::Failed(error) => Err(error),
     }
 }
@@ -242,10 +256,11 @@ enum End {
 
 async fn end(request: &AccessRequest, patience: Duration, cluster: &Cluster) -> End {
     let name = safe_word(&request.name_any());
+    let line = withdrawal(request, cluster);
     tokio::select! {
         end = settled(request, cluster) => end,
-        () = tokio::time::sleep(patience) => End::Failed(WaitError::TimedOut { name, patience }),
-        () = interrupted() => End::Failed(WaitError::Interrupted { name }),
+        () = tokio::time::sleep(patience) => End::Failed(WaitError::TimedOut { name, patience, line }),
+        () = interrupted() => End::Failed(WaitError::Interrupted { name, line }),
     }
 }
 
@@ -271,7 +286,12 @@ async fn settled(request: &AccessRequest, cluster: &Cluster) -> End {
             Err(source) => {
                 errors = errors.saturating_add(1);
                 if errors >= MAX_ERRORS || source.is_about_us() {
-                    return End::Failed(WaitError::Watch { name, source });
+                    let line = withdrawal(request, cluster);
+                    return End::Failed(WaitError::Watch {
+                        name,
+                        line,
+                        source: Box::new(source),
+                    });
                 }
             }
         }
@@ -284,8 +304,9 @@ fn phase(request: &AccessRequest) -> Phase {
     request.phase()
 }
 
-fn settled_how(request: &AccessRequest, now: &Zoned) -> WaitError {
+fn settled_how(request: &AccessRequest, cluster: &Cluster, now: &Zoned) -> WaitError {
     let name = safe_word(&request.name_any());
+    let line = kubectl::told(cluster, &["request", "again", &request.name_any()]);
     match phase(request) {
         Phase::Denied => WaitError::Denied {
             name,
@@ -294,10 +315,12 @@ fn settled_how(request: &AccessRequest, now: &Zoned) -> WaitError {
         Phase::Used => WaitError::Over {
             name,
             how: "was for a single use and is used up",
+            line,
         },
         Phase::Pending | Phase::Granted | Phase::Expired => WaitError::Over {
             name,
             how: "expired",
+            line,
         },
     }
 }

@@ -1,5 +1,6 @@
 //! Who we are, and what we may.
 
+use api::AccessRequest;
 use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
@@ -24,12 +25,21 @@ impl Me {
         &self.0
     }
 
-    /// Whether somebody in an object is she. Objects have names without the prefix that the
-    /// authenticator puts before them, which only the server knows: one of letters and something
-    /// else behind them, such as `oidc:`.
-    pub fn is(&self, name: &str) -> bool {
-        let prefix = self.0.strip_suffix(name).filter(|_| !name.is_empty());
-        prefix.is_some_and(|prefix| !prefix.ends_with(|c: char| c.is_alphanumeric()))
+    /// Whether a name in a request, or in an answer to it, is theirs. Such names are without the
+    /// prefix that the authenticator puts before them. The server writes the prefix into each
+    /// request: nobody guesses where a name begins.
+    pub fn is(&self, name: &str, request: &AccessRequest) -> bool {
+        let prefix = request.spec.username_prefix.as_deref().unwrap_or_default();
+        let behind = self.0.strip_prefix(prefix);
+        !name.is_empty() && (self.0 == name || behind == Some(name))
+    }
+
+    /// Whether they asked for the access or filed the request.
+    pub fn is_party_to(&self, request: &AccessRequest) -> bool {
+        [&request.spec.user_info, &request.spec.created_by]
+            .into_iter()
+            .flatten()
+            .any(|party| self.is(party.name(), request))
     }
 }
 
@@ -111,17 +121,28 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case("jane", "jane", true)]
-    #[case("oidc:jane", "jane", true)]
-    #[case("mary-jane", "jane", true)]
-    #[case("jane", "ane", false)]
-    #[case("jane", "", false)]
-    #[case("jane", "oidc:jane", false)]
-    fn a_name_in_an_object_is_ours_with_or_without_a_prefix(
+    #[case("jane", "", "jane", true)]
+    #[case("oidc:jane", "oidc:", "jane", true)]
+    #[case::whole_name("oidc:jane", "oidc:", "oidc:jane", true)]
+    #[case::not_prefixed("system:admin", "oidc:", "system:admin", true)]
+    #[case::ends_alike("mary-jane", "", "jane", false)]
+    #[case::ends_alike("mary-jane", "oidc:", "jane", false)]
+    #[case::other_prefix("corp:jane", "oidc:", "jane", false)]
+    #[case("jane", "", "ane", false)]
+    #[case("jane", "", "", false)]
+    #[case("oidc:", "oidc:", "", false)]
+    #[case("jane", "", "oidc:jane", false)]
+    fn a_name_in_an_object_is_ours_with_the_prefix_that_the_server_wrote_there(
         #[case] me: &str,
+        #[case] prefix: &str,
         #[case] name: &str,
         #[case] is: bool,
     ) {
-        assert_eq!(Me::new(me.to_owned()).is(name), is);
+        let spec = api::AccessRequestSpec {
+            username_prefix: Some(prefix.to_owned()),
+            ..api::AccessRequestSpec::default()
+        };
+        let request = AccessRequest::new("a", spec);
+        assert_eq!(Me::new(me.to_owned()).is(name, &request), is);
     }
 }

@@ -12,8 +12,9 @@ use kube::client::AuthError;
 use kube::config::{ExecAuthCluster, ExecConfig, InClusterError, KubeconfigError};
 use kube::{Client, Config};
 
-use crate::cluster::{Cluster, root_cause};
+use crate::cluster::{Cluster, Way, root_cause};
 use crate::connect::authority::{self, AuthorityError};
+use crate::connect::destination::Destination;
 use crate::connect::flags::{ConnectionFlags, given};
 use crate::connect::kubeconfig::{self, ReadError, SelectError, Selected};
 use crate::connect::proxy::{Proxies, ProxyError};
@@ -159,10 +160,14 @@ pub enum ConnectError {
     },
 }
 
-/// A client's configuration, and the name it has for people.
+/// A client's configuration, and what it was made from.
 struct Place {
     config: Config,
     context: String,
+    /// `None`: a pod, which is in one cluster only.
+    destination: Option<Destination>,
+    /// Whether the kubeconfig has more contexts than this one.
+    several: bool,
 }
 
 /// Connects as kubectl would with the same flags. Nothing is sent yet, except by login plugins.
@@ -173,6 +178,8 @@ pub fn connect(flags: &ConnectionFlags, watched: bool) -> Result<Cluster, Connec
     let Place {
         mut config,
         context,
+        destination,
+        several,
     } = place(flags)?;
     if let Some(namespace) = given(flags.namespace.as_ref()) {
         config.default_namespace = namespace;
@@ -194,11 +201,24 @@ pub fn connect(flags: &ConnectionFlags, watched: bool) -> Result<Cluster, Connec
     Ok(Cluster {
         client,
         namespace,
-        context,
         server,
         watched,
-        flags: flags.words(),
+        way: Way {
+            names_context: several || given(flags.context.as_ref()).is_some(),
+            flags: pinned(flags, &context, destination.is_some()),
+            destination,
+        },
+        context,
     })
+}
+
+/// The flags with the context that they lead to: the current one may become another.
+fn pinned(flags: &ConnectionFlags, context: &str, from_kubeconfig: bool) -> ConnectionFlags {
+    let mut flags = flags.clone();
+    if from_kubeconfig && context != kubeconfig::NAMELESS {
+        flags.context = Some(context.to_owned());
+    }
+    flags
 }
 
 fn place(flags: &ConnectionFlags) -> Result<Place, ConnectError> {
@@ -208,9 +228,12 @@ fn place(flags: &ConnectionFlags) -> Result<Place, ConnectError> {
     }
     let selected = kubeconfig::select(&read.kubeconfig, flags)?;
     let context = selected.context.clone();
+    let destination = Some(Destination::of(&selected));
     Ok(Place {
         config: configure(selected, &Proxies::from_env())?,
         context,
+        destination,
+        several: read.kubeconfig.contexts.len() > 1,
     })
 }
 
@@ -222,6 +245,7 @@ fn configure(selected: Selected, proxies: &Proxies) -> Result<Config, ConnectErr
         namespace,
         cluster,
         mut user,
+        ..
     } = selected;
     let server = cluster.server.clone().unwrap_or_default();
     let url: Uri = server
@@ -255,6 +279,8 @@ fn in_cluster(flags: &ConnectionFlags, looked: String) -> Result<Place, ConnectE
     Ok(Place {
         config,
         context: "in-cluster".to_owned(),
+        destination: None,
+        several: false,
     })
 }
 
@@ -399,6 +425,7 @@ mod tests {
                 context,
                 namespace: Some(String::new()),
                 cluster,
+                user_name: None,
                 user,
             },
             proxies,

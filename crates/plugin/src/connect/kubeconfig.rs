@@ -11,7 +11,7 @@ use crate::connect::flags::{ConnectionFlags, given};
 use decide::text::{safe, safe_word};
 
 /// Stands for the context of a command line that needs none.
-const NAMELESS: &str = "(none)";
+pub(crate) const NAMELESS: &str = "(none)";
 
 /// A kubeconfig, and where it was looked for.
 pub struct Read {
@@ -181,6 +181,8 @@ pub struct Selected {
     pub namespace: Option<String>,
     /// The cluster. Its server is set.
     pub cluster: Cluster,
+    /// Name of the user's entry.
+    pub user_name: Option<String>,
     /// How to log in.
     pub user: AuthInfo,
 }
@@ -203,6 +205,7 @@ pub fn select(kubeconfig: &Kubeconfig, flags: &ConnectionFlags) -> Result<Select
         context: name,
         namespace: context.namespace,
         cluster,
+        user_name: given(flags.user.as_ref()).or(context.user),
         user,
     })
 }

@@ -2,6 +2,7 @@
 
 pub mod authority;
 mod client;
+pub mod destination;
 pub mod flags;
 pub mod kubeconfig;
 pub mod proxy;

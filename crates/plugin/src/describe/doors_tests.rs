@@ -6,7 +6,15 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::describe::summary;
+use crate::terminal::screen::{Reader, Screen};
 use decide::text::is_hidden;
+
+pub(super) fn reader() -> Reader<'static> {
+    Reader {
+        screen: Screen::PIPE,
+        cluster: "prod (https://prod:6443)",
+    }
+}
 
 fn request(door: &str, more: &Value) -> AccessRequest {
     let mut spec = json!({
@@ -25,52 +33,54 @@ fn request(door: &str, more: &Value) -> AccessRequest {
 }
 
 fn summary_of(door: &str, more: &Value) -> String {
-    summary::of(&request(door, more), None)
+    summary::of(&request(door, more), None, &reader())
 }
 
 #[test]
 fn attaching_says_whether_something_can_be_typed() {
     let silent = json!({"attachOptions": {"stdout": true, "stderr": true, "container": "web"}});
-    let expected = "\
-Who          jane
+    let expected = r"Who          jane
 Asks for     attach to what runs in the container
 Pod          web-0
 Container    web
 Namespace    shop
+Cluster      prod (https://prod:6443)
 How long     once
 
-jane can attach to container web of pod web-0 once, in namespace shop: see what it prints.
+jane can attach to container web of pod web-0 once, in namespace shop: see
+  what it prints.
 ";
     assert_eq!(summary_of("attach", &silent), expected);
     let typing = json!({"attachOptions": {"stdin": true, "tty": true, "container": "web"}, "validFor": "1h", "follows": "a"});
-    let expected = "\
-Who          jane
+    let expected = r"Who          jane
 Asks for     attach to what runs in the container
 Pod          web-0
 Container    web
 Namespace    shop
+Cluster      prod (https://prod:6443)
 Interactive  STDIN AND TTY
 How long     for 1h
 Follows      a
 
-jane can attach to container web of pod web-0 again and again for 1h, in namespace shop: see what it prints and TYPE \
-INTO it. What is typed into it is not limited.
+jane can attach to container web of pod web-0 again and again for 1h, in
+  namespace shop: see what it prints and TYPE INTO it. What is typed into it is
+  not limited.
 ";
     assert_eq!(summary_of("attach", &typing), expected);
 }
 
 #[test]
 fn forwarding_ports_says_that_they_cannot_be_limited() {
-    let expected = "\
-Who          jane
+    let expected = r"Who          jane
 Asks for     port-forward to ANY port
 Pod          web-0
 Namespace    shop
+Cluster      prod (https://prod:6443)
 Ports        ANY (wanted: 80, 443)
 How long     once
 
-jane can forward ports to pod web-0 once, in namespace shop. Ports CANNOT be limited: any port of the pod can be \
-reached, for as long as that kubectl runs.
+jane can forward ports to pod web-0 once, in namespace shop. Ports CANNOT be
+  limited: any port of the pod can be reached, for as long as that kubectl runs.
 ";
     assert_eq!(
         summary_of(
@@ -93,17 +103,23 @@ Asks for     cp INTO the container
 Pod          web-0
 Container    web
 Namespace    shop
+Cluster      prod (https://prod:6443)
 Path         "/srv/app/n.txt"
 Unpacked in  "/srv/app"
 Command      ["tar","-xmf","-","-C","/srv/app"]
 How long     once
 
-jane can copy into container web of pod web-0 once, in namespace shop, and so write ANY file below "/srv/app". What is copied there cannot be limited.
+jane can copy into container web of pod web-0 once, in namespace shop, and so
+  write ANY file below "/srv/app". What is copied there cannot be limited.
 "#;
     assert_eq!(summary_of("exec", &spec), expected);
     spec["copy"] = json!({"direction": "to", "path": "/etc", "directory": "/"});
     spec["execOptions"] = json!({"container": "web"});
-    assert!(summary_of("exec", &spec).contains("and so write ANY file in it."));
+    assert!(
+        summary_of("exec", &spec)
+            .replace("\n  ", " ")
+            .contains("and so write ANY file in it.")
+    );
     spec["execOptions"]["command"] = json!(["tar", "-xmf", "-", "-C", "/etc"]);
     let another = summary_of("exec", &spec);
     assert!(
@@ -121,11 +137,13 @@ Asks for     cp out of the container
 Pod          web-0
 Container    web
 Namespace    shop
+Cluster      prod (https://prod:6443)
 Path         "/var/log"
 Command      ["tar","cf","-","/var/log"]
 How long     once
 
-jane can copy this out of container web of pod web-0 once, in namespace shop: if it is a directory, with all that is below it.
+jane can copy this out of container web of pod web-0 once, in namespace shop:
+  if it is a directory, with all that is below it.
 "#;
     assert_eq!(summary_of("exec", &spec), expected);
 }
@@ -138,25 +156,31 @@ fn a_debug_container_is_told_whole() {
         "env": [{"name": "A", "value": "\u{202e}b"}], "workingDir": "/tmp",
         "volumeMounts": [{"name": "data", "mountPath": "/data"}],
     });
-    let expected = r#"Who          jane
+    let expected = r#"Also sets  | env [{"name":"A","value":"\u202eb"}]
+Also sets  | imagePullPolicy "Never"
+Also sets  | volumeMounts [{"mountPath":"/data","name":"data"}]
+Also sets  | workingDir "/tmp"
+
+Who          jane
 Asks for     debug with another container in the pod
 Pod          web-0
 Namespace    shop
+Cluster      prod (https://prod:6443)
 Image        "busybox"
 Named        mine
 Sees         the processes of container web
 Command      ["sh"]
 Arguments    ["-c","id"]
 Rights       PRIVILEGED: root on the node (profile sysadmin)
-env          [{"name":"A","value":"\u202eb"}]
-imagePullPolicy "Never"
-volumeMounts [{"mountPath":"/data","name":"data"}]
-workingDir   "/tmp"
 Attach       yes
 Interactive  STDIN AND TTY
+Also sets    env, imagePullPolicy, volumeMounts, workingDir (above)
 How long     once
 
-jane can add this container to pod web-0 once, and attach to it, in namespace shop. What runs in it cannot be limited: it shares the network of the pod and the processes of container web. It is PRIVILEGED, which is ROOT ON THE NODE. What is typed into it is not limited.
+jane can add this container to pod web-0 once, and attach to it, in namespace
+  shop. What runs in it cannot be limited: it shares the network of the pod and
+  the processes of container web. It is PRIVILEGED, which is ROOT ON THE NODE.
+  What is typed into it is not limited.
 "#;
     let spec = json!({"ephemeralContainer": container, "attach": true});
     assert_eq!(summary_of("ephemeralcontainers", &spec), expected);

@@ -3,12 +3,11 @@
 use api::objects::{Outcome, Use};
 use api::{AccessGrant, AccessRequest, GrantStatus, Phase};
 use jiff::{Timestamp, Zoned};
-use kube::ResourceExt;
 
 use crate::describe::words;
 use crate::terminal::times;
 use api::convert::is_answer_to;
-use decide::text::{safe, safe_word};
+use decide::text::safe_word;
 
 /// One thing that happened, or will.
 struct Event {
@@ -24,10 +23,7 @@ pub fn of(request: &AccessRequest, grants: &[AccessGrant], now: &Zoned) -> Vec<S
         .as_ref()
         .map(|at| event(at.0, filed(request)));
     let status = request.status.clone().unwrap_or_default();
-    let uses = status
-        .uses
-        .iter()
-        .map(|one| event(one.at.0, used(request, one)));
+    let uses = status.uses.iter().map(|one| event(one.at.0, used(one)));
     let answers = grants.iter().filter_map(|grant| answered(grant, request));
     let looked = denied(request, grants)
         .into_iter()
@@ -56,6 +52,13 @@ pub fn of(request: &AccessRequest, grants: &[AccessGrant], now: &Zoned) -> Vec<S
         .collect()
 }
 
+/// Whether an answer to a use came too late: then nobody got in by it.
+pub fn is_lost(request: &AccessRequest) -> bool {
+    let status = request.status.as_ref();
+    let mut uses = status.into_iter().flat_map(|status| &status.uses);
+    uses.any(|one| one.outcome == Some(Outcome::Lost))
+}
+
 /// How many approvals there are, where more than one is needed: `1 of 2`.
 pub fn approvals(request: &AccessRequest, grants: &[AccessGrant]) -> Option<String> {
     let needed = request.status.as_ref()?.approvals?;
@@ -66,7 +69,9 @@ pub fn approvals(request: &AccessRequest, grants: &[AccessGrant]) -> Option<Stri
 pub fn approvers(request: &AccessRequest, grants: &[AccessGrant]) -> usize {
     let granted = grants
         .iter()
-        .filter(|grant| grant.status == Some(GrantStatus::Granted) && is_for(grant, request));
+        .filter(|grant| grant.status == Some(GrantStatus::Granted) && is_for(grant, request))
+        // Whatever has no seal was stored past the server, and counts for nothing.
+        .filter(|grant| grant.spec.seal.is_some());
     let mut by: Vec<&str> = granted
         .filter_map(|grant| grant.spec.granted_by.as_ref())
         .map(api::UserInfo::name)
@@ -115,7 +120,7 @@ fn answered(grant: &AccessGrant, request: &AccessRequest) -> Option<Event> {
         .spec
         .reason
         .as_deref()
-        .map(|reason| format!(": {}", safe(reason)))
+        .map(|reason| format!(": {}", words::quoted(reason)))
         .unwrap_or_default();
     let valid = grant
         .spec
@@ -123,6 +128,9 @@ fn answered(grant: &AccessGrant, request: &AccessRequest) -> Option<Event> {
         .as_deref()
         .map(|text| format!(" for {}", words::shown_duration(text)));
     let what = match grant.status? {
+        GrantStatus::Granted if grant.spec.seal.is_none() => {
+            format!("NO GRANT: one in the name of {by} has no seal, and gives no access{reason}")
+        }
         GrantStatus::Granted => format!("granted by {by}{}{reason}", valid.unwrap_or_default()),
         GrantStatus::Denied => format!("denied by {by}{reason}"),
         GrantStatus::Reviewed => format!("reviewed by {by}{reason}"),
@@ -139,7 +147,7 @@ fn denied(request: &AccessRequest, grants: &[AccessGrant]) -> Option<Event> {
     let reason = denied
         .reason
         .as_deref()
-        .map(|reason| format!(": {}", safe(reason)))
+        .map(|reason| format!(": {}", words::quoted(reason)))
         .unwrap_or_default();
     (!told).then(|| {
         event(
@@ -175,7 +183,7 @@ fn reviewed(request: &AccessRequest, grants: &[AccessGrant]) -> Option<Event> {
     let reason = reviewed
         .reason
         .as_deref()
-        .map(|reason| format!(": {}", safe(reason)))
+        .map(|reason| format!(": {}", words::quoted(reason)))
         .unwrap_or_default();
     (!told).then(|| event(reviewed.at.0, format!("reviewed by {by}{reason}")))
 }
@@ -202,7 +210,7 @@ fn due(request: &AccessRequest, now: Timestamp) -> Option<Event> {
 
 /// `used in pod nginx-1`, by which door where it is another than exec, and what is known of the
 /// answer.
-fn used(request: &AccessRequest, spent: &Use) -> String {
+fn used(spent: &Use) -> String {
     let container = spent
         .container
         .as_deref()
@@ -215,14 +223,9 @@ fn used(request: &AccessRequest, spent: &Use) -> String {
         .map(|door| format!(" ({})", safe_word(door)))
         .unwrap_or_default();
     let outcome = match spent.outcome {
-        Some(Outcome::Lost) => {
-            let name = safe_word(&request.name_any());
-            format!(
-                ": LOST, for the answer came too late. To ask again: kubectl request again {name}"
-            )
-        }
-        Some(Outcome::Answered) => ": answered".to_owned(),
-        None => String::new(),
+        Some(Outcome::Lost) => ": LOST, for the answer came too late",
+        Some(Outcome::Answered) => ": answered",
+        None => "",
     };
     format!(
         "used in pod {}{container}{door}{outcome}",

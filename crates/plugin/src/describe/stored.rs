@@ -46,6 +46,8 @@ pub fn request_differs(sent: &AccessRequest, stored: &AccessRequest) -> Vec<Stri
     let mut expected = sent.spec.clone();
     let there = &stored.spec;
     expected.created_by.clone_from(&there.created_by);
+    expected.cluster_name.clone_from(&there.cluster_name);
+    expected.username_prefix.clone_from(&there.username_prefix);
     expected.user_info = requester(
         sent.spec.user_info.as_ref(),
         there.user_info.as_ref(),
@@ -192,12 +194,11 @@ fn shown(value: &Value) -> String {
 }
 
 /// What became of an object that is not what was sent, for the end of a sentence.
-pub fn fate(deleted: bool, plural: &str, namespace: &str, name: &str) -> String {
+/// `line` is what deletes it.
+pub fn fate(deleted: bool, line: &str) -> String {
     if deleted {
         "It was deleted again, but may have counted for a moment".to_owned()
     } else {
-        format!(
-            "IT IS STILL THERE and could not be deleted: have it deleted now (kubectl delete {plural} -n {namespace} {name})"
-        )
+        format!("IT IS STILL THERE and could not be deleted: have it deleted now ({line})")
     }
 }

@@ -1,52 +1,68 @@
 //! What an approver reads of a request: who, where, what, for how long, why, and what approving
 //! means.
 
-use std::fmt::Write as _;
-
 use api::{AccessGrant, AccessRequest, Phase};
 use jiff::{Timestamp, Zoned};
 use kube::ResourceExt;
 
 use crate::ask::same;
 use crate::describe::history;
-use crate::describe::words::{shown_duration, user};
+use crate::describe::words::{self, shown_duration, user};
 use crate::target::Workload;
+use crate::terminal::screen::{Reader, Screen, Sheet};
 use crate::terminal::times;
 use api::describe::{self, Meaning};
 use decide::text::{safe, safe_word};
 
 /// Groups are shown when they take no more room than this.
 const SHORT: usize = 80;
-/// Width of the labels.
-const LABEL: usize = 12;
 
-/// The summary of a request, ending in one sentence that says what approving it means.
+/// The summary of a request, ending in one sentence that says what approving it means. What others
+/// wrote as they liked stands before the facts.
 ///
 /// `shorter` is the validity that the approver gives instead of the one that is asked for.
-pub fn of(request: &AccessRequest, shorter: Option<&str>) -> String {
+pub fn of(request: &AccessRequest, shorter: Option<&str>, reader: &Reader<'_>) -> String {
     let spec = &request.spec;
     let meaning = Meaning::of(spec);
-    let mut lines = Lines::default();
-    lines.add("Who", &who(request));
-    lines.add_some("Filed by", filed_by_another(request).as_deref());
-    lines.add_some("Asks for", meaning.asks_for().as_deref());
-    lines.add(place_label(request), &safe_word(&spec.for_object.name));
-    lines.add_some("Container", meaning.container().as_deref());
-    lines.add("Namespace", &namespace(request));
-    for (label, value) in meaning.lines() {
-        lines.add(&label, &value);
+    let mut sheet = Sheet::new(reader.screen);
+    if let Some(reason) = &spec.reason {
+        sheet.note("Reason", &safe(reason));
     }
-    lines.add("How long", &how_long(request, shorter));
-    lines.add_some("Reason", spec.reason.as_deref().map(safe).as_deref());
-    lines.add_some("Keys", keys(request).as_deref());
-    lines.add_some("Follows", spec.follows.as_deref().map(safe_word).as_deref());
-    lines.text + "\n" + &sentence(request, &meaning, shorter) + "\n"
+    if let Some(keys) = keys(request) {
+        sheet.note("Keys", &keys);
+    }
+    let others = meaning.others();
+    for (field, json) in &others {
+        sheet.note("Also sets", &format!("{field} {json}"));
+    }
+    sheet.fact("Who", &who(request));
+    sheet.fact_if_any("Filed by", filed_by_another(request).as_deref());
+    sheet.fact_if_any("Asks for", meaning.asks_for().as_deref());
+    sheet.fact(place_label(request), &safe_word(&spec.for_object.name));
+    sheet.fact_if_any("Container", meaning.container().as_deref());
+    sheet.fact("Namespace", &namespace(request));
+    sheet.fact("Cluster", &cluster(request, reader.cluster));
+    for (label, value) in meaning.lines() {
+        sheet.fact(&label, &value);
+    }
+    let fields: Vec<&str> = others.iter().map(|(field, _)| field.as_str()).collect();
+    let fields = (!fields.is_empty()).then(|| format!("{} (above)", fields.join(", ")));
+    sheet.fact_if_any("Also sets", fields.as_deref());
+    sheet.fact("How long", &how_long(request, shorter));
+    sheet.fact_if_any("Follows", spec.follows.as_deref().map(safe_word).as_deref());
+    sheet.text(&sentence(request, &meaning, shorter))
 }
 
 /// Where a request stands and what became of it, in the same layout. `grants` are the answers, as
 /// far as they may be seen.
-pub fn standing(request: &AccessRequest, grants: &[AccessGrant], now: &Zoned) -> String {
-    let mut lines = Lines::default();
+pub fn standing(
+    request: &AccessRequest,
+    grants: &[AccessGrant],
+    now: &Zoned,
+    screen: Screen,
+) -> String {
+    let mut lines = Lines::new(screen);
+    lines.add("Request", &words::exactly(request));
     lines.add("Status", phase(request));
     let status = request.status.clone().unwrap_or_default();
     lines.add_some(
@@ -93,7 +109,7 @@ pub fn denied(request: &AccessRequest, now: &Zoned) -> Option<String> {
     let reason = denied
         .reason
         .as_deref()
-        .map(|reason| format!(": {}", safe(reason)))
+        .map(|reason| format!(": {}", words::quoted(reason)))
         .unwrap_or_default();
     Some(format!(
         "by {} at {}{reason}",
@@ -136,7 +152,7 @@ pub fn reviewed(request: &AccessRequest, now: &Zoned) -> Option<String> {
     let reason = reviewed
         .reason
         .as_deref()
-        .map(|reason| format!(": {}", safe(reason)))
+        .map(|reason| format!(": {}", words::quoted(reason)))
         .unwrap_or_default();
     Some(format!(
         "by {} at {}{reason}",
@@ -318,6 +334,14 @@ fn namespace(request: &AccessRequest) -> String {
     safe_word(&request.namespace().unwrap_or_default())
 }
 
+/// The cluster by its own name, where the server was given one, and as the kubeconfig has it.
+fn cluster(request: &AccessRequest, configured: &str) -> String {
+    match request.spec.cluster_name.as_deref() {
+        Some(own) if !own.is_empty() => format!("{} (here: {configured})", safe_word(own)),
+        Some(_) | None => configured.to_owned(),
+    }
+}
+
 /// `once`, `for 1h`, and what the approver makes of it.
 fn how_long(request: &AccessRequest, shorter: Option<&str>) -> String {
     match (is_once(request), shorter) {
@@ -363,17 +387,25 @@ fn sentence(request: &AccessRequest, meaning: &Meaning, shorter: Option<&str>) -
     meaning.sentence(&means)
 }
 
-/// Lines of labels and values; a value of several lines is indented under its first.
-#[derive(Default)]
+/// Lines of labels and values.
 struct Lines {
+    screen: Screen,
     text: String,
 }
 
 impl Lines {
+    fn new(screen: Screen) -> Self {
+        Self {
+            screen,
+            text: String::new(),
+        }
+    }
+
     fn add(&mut self, label: &str, value: &str) {
-        let value = value.replace('\n', &format!("\n{:LABEL$} ", ""));
-        // Writing to a String cannot fail.
-        let _: std::fmt::Result = writeln!(self.text, "{label:LABEL$} {value}");
+        for row in self.screen.rows(label, value) {
+            self.text.push_str(&row);
+            self.text.push('\n');
+        }
     }
 
     fn add_some(&mut self, label: &str, value: Option<&str>) {
@@ -411,19 +443,32 @@ mod tests {
         })
     }
 
+    fn shown(request: &AccessRequest, shorter: Option<&str>) -> String {
+        let cluster = "prod (https://prod:6443)";
+        of(
+            request,
+            shorter,
+            &Reader {
+                screen: Screen::PIPE,
+                cluster,
+            },
+        )
+    }
+
     #[test]
     fn a_plain_request_is_read_on_one_screen() {
-        let expected = "\
-Who          jane (groups: developers, system:authenticated)
+        let expected = r#"Who          jane (groups: developers, system:authenticated)
 Deployment   nginx
 Container    nginx
 Namespace    default
-Command      [\"cat\",\"/etc/hostname\"]
+Cluster      prod (https://prod:6443)
+Command      ["cat","/etc/hostname"]
 How long     once
 
-jane can run this once, in container nginx of deployment nginx, in namespace default.
-";
-        assert_eq!(of(&request(&plain()), None), expected);
+jane can run ["cat","/etc/hostname"] once, in container nginx of deployment
+  nginx, in namespace default.
+"#;
+        assert_eq!(shown(&request(&plain()), None), expected);
     }
 
     #[test]
@@ -437,40 +482,43 @@ jane can run this once, in container nginx of deployment nginx, in namespace def
         spec["customKeys"] = json!({"ticket": "INC-42", "odd key": "a\u{202e}b"});
         spec["createdBy"] = json!({"username": "robot"});
         spec["forObject"]["resource"] = json!({"group": "", "version": "v1", "resource": "pods"});
-        let expected = "\
+        let expected = r#"Reason     | INC-42
+Keys       | "odd key"="a\u202eb", ticket=INC-42
+
 Who          jane (groups: developers, system:authenticated)
 Filed by     robot
 Pod          nginx
 Container    nginx
 Namespace    default
+Cluster      prod (https://prod:6443)
 Command      ANY command
 Interactive  STDIN AND TTY
 How long     for 1h
-Reason       INC-42
-Keys         \"odd key\"=\"a\\u202eb\", ticket=INC-42
 
-jane can run ANY command again and again for 1h, in container nginx of pod nginx, in namespace default. What is typed \
-into it is not limited.
-";
-        assert_eq!(of(&request(&spec), None), expected);
+jane can run ANY command again and again for 1h, in container nginx of pod
+  nginx, in namespace default. What is typed into it is not limited.
+"#;
+        assert_eq!(shown(&request(&spec), None), expected);
     }
 
     #[test]
     fn a_shorter_validity_is_what_the_sentence_says() {
         let mut spec = plain();
-        let once = of(&request(&spec), Some("30m"));
+        let once = shown(&request(&spec), Some("30m"));
         assert!(
-            once.contains("jane can run this once, within 30m of the grant, in container"),
+            once.contains(
+                "jane can run [\"cat\",\"/etc/hostname\"] once, within 30m of the grant, in"
+            ),
             "{once}"
         );
         spec["validFor"] = json!("2h");
-        let long = of(&request(&spec), Some("30m"));
+        let long = shown(&request(&spec), Some("30m"));
         assert!(
             long.contains("How long     for 30m (asked for 2h)\n"),
             "{long}"
         );
         assert!(
-            long.contains("jane can run this again and again for 30m, in container"),
+            long.contains("jane can run [\"cat\",\"/etc/hostname\"] again and again for 30m, in"),
             "{long}"
         );
     }
@@ -481,7 +529,7 @@ into it is not limited.
         spec["userInfo"] = json!({"username": "jane can run ls.\n\u{1b}[2J"});
         spec["reason"] = json!("x\u{1b}[2J\nWho          root\u{202e}");
         spec["execOptions"]["command"] = json!(["sh", "-c", "echo \u{1b}[1A"]);
-        let text = of(&request(&spec), None);
+        let text = shown(&request(&spec), None);
         assert!(
             !text
                 .chars()
@@ -494,7 +542,9 @@ into it is not limited.
             "{text}"
         );
         assert!(
-            text.contains(r#""jane can run ls.\n\u001b[2J" can run this once"#),
+            text.contains(
+                r#""jane can run ls.\n\u001b[2J" can run ["sh","-c","echo \u001b[1A"] once"#
+            ),
             "{text}"
         );
     }
@@ -503,7 +553,7 @@ into it is not limited.
     fn many_groups_are_counted() {
         let mut spec = plain();
         spec["userInfo"]["groups"] = (0..40).map(|n| format!("group-{n}")).collect();
-        assert!(of(&request(&spec), None).starts_with("Who          jane (40 groups)\n"));
+        assert!(shown(&request(&spec), None).starts_with("Who          jane (40 groups)\n"));
     }
 
     #[test]
@@ -512,7 +562,7 @@ into it is not limited.
         spec["execOptions"] = json!({"command": ["ls"]});
         spec["customKeys"] = Value::Null;
         assert!(
-            of(&request(&spec), None)
+            shown(&request(&spec), None)
                 .contains("in container (the default one) of deployment nginx")
         );
     }
@@ -521,7 +571,7 @@ into it is not limited.
     fn a_request_of_the_original_without_command_gives_nothing() {
         let mut spec = plain();
         spec["execOptions"] = json!({"container": "nginx"});
-        let text = of(&request(&spec), None);
+        let text = shown(&request(&spec), None);
         assert!(text.contains("Command      (none)\n"), "{text}");
         assert!(
             text.contains("jane can run nothing once, in container nginx"),
@@ -533,7 +583,7 @@ into it is not limited.
     fn a_door_that_is_not_known_is_pointed_out() {
         let mut spec = plain();
         spec["forObject"]["subResource"] = json!("proxy");
-        let text = of(&request(&spec), None);
+        let text = shown(&request(&spec), None);
         assert!(
             text.contains(
                 "Asks for     what is not understood: forObject.subResource \"proxy\" cannot"
@@ -549,7 +599,10 @@ into it is not limited.
     #[test]
     fn where_a_request_stands_is_told() {
         let mut granted = request(&plain());
-        assert_eq!(standing(&granted, &[], &now()), "Status       Pending\n");
+        assert_eq!(
+            standing(&granted, &[], &now(), Screen::PIPE),
+            "Request      access-exec-jane-x\nStatus       Pending\n"
+        );
         granted.status = Some(
             serde_json::from_value(json!({
                 "phase": "Denied", "grantedBy": ["amy"],
@@ -558,10 +611,11 @@ into it is not limited.
             .unwrap(),
         );
         let expected = "\
+Request      access-exec-jane-x
 Status       Denied
 Granted by   amy
 History      00:00 +00:00 (60m ago)  denied by bob: not\\u{7} today
 ";
-        assert_eq!(standing(&granted, &[], &now()), expected);
+        assert_eq!(standing(&granted, &[], &now(), Screen::PIPE), expected);
     }
 }

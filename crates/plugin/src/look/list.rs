@@ -176,7 +176,7 @@ impl Filter {
             .unwrap_or_default();
         let mine = match &self.mine {
             Whose::Anybodys => true,
-            Whose::Hers(me) => me.is(user),
+            Whose::Hers(me) => me.is(user, request),
             Whose::Nobodys => false,
         };
         let pending = !self.pending || request.phase() == Phase::Pending;

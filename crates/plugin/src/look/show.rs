@@ -5,9 +5,9 @@ use std::io;
 use clap::Args;
 
 use crate::cluster::{Cluster, ClusterError};
-use crate::describe::summary;
-use crate::terminal::Terminal;
+use crate::describe::{history, summary};
 use crate::terminal::output::{self, ObjectFormat};
+use crate::terminal::{Terminal, kubectl};
 use decide::rules::is_name;
 use decide::text::{safe, safe_word};
 
@@ -70,10 +70,17 @@ pub async fn run(
         None => {
             // Whoever may not see the answers reads what the status says.
             let grants = cluster.grants_of(&args.request).await.unwrap_or_default();
+            // A line that is typed stands on a row of its own, whole.
+            let lost = if history::is_lost(&request) {
+                let line = kubectl::told(cluster, &["request", "again", &args.request]);
+                format!("\nTo ask again for what was lost: {line}\n")
+            } else {
+                String::new()
+            };
             format!(
-                "{}\n{}",
-                summary::standing(&request, &grants, &terminal.now),
-                summary::of(&request, None)
+                "{}{lost}\n{}",
+                summary::standing(&request, &grants, &terminal.now, terminal.screen),
+                summary::of(&request, None, &terminal.reader(&cluster.title()))
             )
         }
         Some(ObjectFormat::Name) => format!(

@@ -6,7 +6,9 @@ use std::process::Command;
 
 use decide::argv;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Way};
+use crate::connect::destination::DestinationError;
+use crate::connect::flags::ConnectionFlags;
 use crate::target::place::Place;
 use decide::text::safe;
 
@@ -14,61 +16,115 @@ use decide::text::safe;
 const KUBECTL: &str = "KUBECTL";
 
 /// How a verb goes on once it is done itself.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Next {
     /// Not at all.
     Done,
     /// As kubectl.
-    Run(Line),
+    Run(Box<Line>),
 }
 
-/// A command line of kubectl.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A command line of kubectl, and the one maker of them: what is run and what people are told to
+/// type lead to the same cluster, namespace and account.
+#[derive(Debug, Clone)]
 pub struct Line {
-    /// The connection flags, as they were given to us.
-    connection: Vec<String>,
     /// The verb, and everything behind it.
     words: Vec<String>,
-    /// The namespace, for people.
+    /// Where it leads.
+    way: Way,
+    /// In which namespace.
     namespace: String,
 }
 
 /// Why kubectl did not run.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "cannot run {}: {source}. Put kubectl on the PATH, or name it in ${KUBECTL}",
-    safe(program)
-)]
-pub struct KubectlError {
-    program: String,
-    source: io::Error,
+pub enum KubectlError {
+    /// It would have led elsewhere.
+    #[error(transparent)]
+    Destination(#[from] DestinationError),
+    /// There is none on the PATH.
+    #[error(
+        "cannot run kubectl: none of the absolute directories on the PATH has it. Put it there, or name it in ${KUBECTL}"
+    )]
+    Missing,
+    /// It cannot be started.
+    #[error(
+        "cannot run {}: {source}. Put kubectl on the PATH, or name it in ${KUBECTL}",
+        safe(program)
+    )]
+    Start {
+        /// What was started.
+        program: String,
+        /// Why it did not start.
+        source: io::Error,
+    },
 }
 
 impl Line {
-    /// `kubectl` with these words, in the place that our own flags name.
+    /// `kubectl` with these words, in this place.
     pub fn new(words: Vec<String>, cluster: &Cluster) -> Self {
         Self {
-            connection: cluster.flags.clone(),
             words,
+            way: cluster.way.clone(),
             namespace: cluster.namespace.clone(),
         }
     }
 
-    /// All that kubectl is given.
+    /// All that kubectl is given. The context and the namespace are named, whichever are the current
+    /// ones by the time that it runs.
     pub fn arguments(&self) -> Vec<String> {
-        self.connection.iter().chain(&self.words).cloned().collect()
+        let flags = ConnectionFlags {
+            namespace: Some(self.namespace.clone()),
+            ..self.way.flags.clone()
+        };
+        flags
+            .words()
+            .into_iter()
+            .chain(self.words.clone())
+            .collect()
     }
 
-    /// The line as it is typed into a shell. Connection flags are left out, for one of them may be
-    /// a token.
+    /// The line as it is typed into a shell. Secrets are left out: see [`Self::left_out`].
     pub fn shown(&self) -> String {
-        let (verb, rest) = self
-            .words
-            .split_first()
-            .map_or(("", &[][..]), |(verb, rest)| (verb.as_str(), rest));
-        let mut line = vec!["kubectl", verb, "-n", &self.namespace];
-        line.extend(rest.iter().map(String::as_str));
+        // Behind the word for us stands our verb, and behind delete the resource.
+        let verbs = match self.words.first().map(String::as_str) {
+            Some("request" | "delete") => 2,
+            Some(_) | None => 1,
+        };
+        let (verbs, rest) = self.words.split_at(verbs.min(self.words.len()));
+        let flags = ConnectionFlags {
+            namespace: None,
+            context: self
+                .way
+                .flags
+                .context
+                .clone()
+                .filter(|_| self.way.names_context),
+            ..self.way.flags.clone()
+        };
+        let flags = flags.words().into_iter().filter(|word| !is_secret(word));
+        let line: Vec<String> = std::iter::once("kubectl".to_owned())
+            .chain(verbs.iter().cloned())
+            .chain(["-n".to_owned(), self.namespace.clone()])
+            .chain(flags)
+            .chain(rest.iter().cloned())
+            .collect();
         safe(&argv::shell_line(&line))
+    }
+
+    /// What must be added to the shown line, in words: ` (and your --token)`.
+    pub fn left_out(&self) -> String {
+        let words = self.way.flags.words();
+        let secrets: Vec<&str> = words
+            .iter()
+            .filter(|word| is_secret(word))
+            .filter_map(|word| word.split('=').next())
+            .collect();
+        if secrets.is_empty() {
+            String::new()
+        } else {
+            format!(" (and your {})", secrets.join(" and "))
+        }
     }
 
     /// Becomes kubectl, where the system can: then its terminal, its signals and its exit code are
@@ -76,30 +132,67 @@ impl Line {
     #[cfg(unix)]
     pub fn run(&self) -> KubectlError {
         use std::os::unix::process::CommandExt as _;
-        let (mut command, program) = self.command();
-        KubectlError {
-            source: command.exec(),
-            program,
+        match self.command() {
+            Ok((mut command, program)) => KubectlError::Start {
+                source: command.exec(),
+                program,
+            },
+            Err(error) => error,
         }
     }
 
     /// Runs kubectl to its end, and passes on its exit code.
     #[cfg(not(unix))]
     pub fn run(&self) -> KubectlError {
-        let (mut command, program) = self.command();
+        let (mut command, program) = match self.command() {
+            Ok(command) => command,
+            Err(error) => return error,
+        };
         match command.status() {
             Ok(status) => std::process::exit(status.code().unwrap_or(1)),
-            Err(source) => KubectlError { source, program },
+            Err(source) => KubectlError::Start { source, program },
         }
     }
 
-    fn command(&self) -> (Command, String) {
+    /// The process, once it is sure that it leads where the request was filed.
+    fn command(&self) -> Result<(Command, String), KubectlError> {
+        if let Some(destination) = &self.way.destination {
+            destination.check(&self.way.flags)?;
+        }
         let named = std::env::var_os(KUBECTL).filter(|named| !named.is_empty());
-        let program = named.unwrap_or_else(|| OsString::from("kubectl"));
+        let program = match named {
+            Some(named) => named,
+            None => on_the_path(std::env::var_os("PATH")).ok_or(KubectlError::Missing)?,
+        };
         let mut command = Command::new(&program);
         command.args(self.arguments());
-        (command, program.to_string_lossy().into_owned())
+        Ok((command, program.to_string_lossy().into_owned()))
     }
+}
+
+/// A line that people are told to type, in this place, with what must be added to it.
+pub fn told<S: AsRef<str>>(cluster: &Cluster, words: &[S]) -> String {
+    let words = words.iter().map(|word| word.as_ref().to_owned()).collect();
+    let line = Line::new(words, cluster);
+    format!("{}{}", line.shown(), line.left_out())
+}
+
+/// Whether a word of the connection flags must not be shown.
+fn is_secret(word: &str) -> bool {
+    word.starts_with("--token=") || word.starts_with("--password=")
+}
+
+/// kubectl in the first absolute directory of the PATH that has it. A relative one, such as `.`, is
+/// passed over: whoever writes there would choose what runs. Go refuses those, too (`exec.ErrDot`).
+fn on_the_path(path: Option<OsString>) -> Option<OsString> {
+    let name = format!("kubectl{}", std::env::consts::EXE_SUFFIX);
+    let directories: Vec<_> = std::env::split_paths(&path?).collect();
+    directories
+        .into_iter()
+        .filter(|directory| directory.is_absolute())
+        .map(|directory| directory.join(&name))
+        .find(|program| program.is_file())
+        .map(Into::into)
 }
 
 /// What kubectl is told to go to: as it was typed, or the pod that was chosen instead.

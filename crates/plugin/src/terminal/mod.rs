@@ -1,12 +1,14 @@
 //! What reaches the screen and the shell.
 
 pub mod exit;
+pub mod keyboard;
 pub mod kubectl;
 pub mod output;
 pub mod picker;
+pub mod screen;
 mod streams;
 pub mod table;
 pub mod times;
 pub mod update;
 
-pub use streams::{Pick, Terminal};
+pub use streams::{Pick, Reply, Terminal};

@@ -4,9 +4,23 @@ use std::io::{self, BufRead, Write};
 
 use jiff::Zoned;
 
+use crate::terminal::keyboard::Keyboard;
+use crate::terminal::screen::{Reader, Screen};
+
 /// Lets somebody choose among lines, under their titles: the places of those that she chose, none
 /// where she thought better of it.
 pub type Pick = dyn Fn(&str, &[String]) -> io::Result<Vec<usize>>;
+
+/// What became of a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply {
+    /// A yes of now.
+    Yes,
+    /// Anything else.
+    No,
+    /// There is no terminal at which somebody could read the question and answer it.
+    NobodyAsked,
+}
 
 /// The three streams of a verb: those of the process, or buffers in tests.
 pub struct Terminal<'a> {
@@ -21,6 +35,10 @@ pub struct Terminal<'a> {
     pub shown: bool,
     /// Whether `err` is a terminal: somebody sees what takes so long.
     pub watched: bool,
+    /// The size of what is read on.
+    pub screen: Screen,
+    /// Where somebody can read a question and type its answer. A pipe cannot.
+    pub keyboard: Option<&'a dyn Keyboard>,
     /// Where somebody can choose by keys. Elsewhere numbers are typed.
     pub pick: Option<&'a Pick>,
     /// The time, in the time zone of whoever reads.
@@ -28,12 +46,32 @@ pub struct Terminal<'a> {
 }
 
 impl Terminal<'_> {
-    /// Asks, and takes nothing but `y` or `Y` for a yes: not the end of the input either.
+    /// For whom a summary is drawn.
+    pub fn reader<'c>(&self, cluster: &'c str) -> Reader<'c> {
+        Reader {
+            screen: self.screen,
+            cluster,
+        }
+    }
+
+    /// Asks, and takes nothing but `y` or `Y` for a yes: not the end of the input, nothing that was
+    /// typed before the question, and no paste. Where there is no keyboard nobody is asked.
     ///
     /// # Errors
     /// When a stream fails.
-    pub fn ask(&mut self, question: &str) -> io::Result<bool> {
-        Ok(matches!(self.ask_for(question)?.as_str(), "y" | "Y"))
+    pub fn ask(&mut self, question: &str) -> io::Result<Reply> {
+        let Some(keyboard) = self.keyboard else {
+            return Ok(Reply::NobodyAsked);
+        };
+        self.out.flush()?;
+        keyboard.settle()?;
+        keyboard.mark_pastes(true)?;
+        let answer = self.ask_for(question);
+        keyboard.mark_pastes(false)?;
+        Ok(match answer?.as_str() {
+            "y" | "Y" => Reply::Yes,
+            _ => Reply::No,
+        })
     }
 
     /// Asks, and takes a line for an answer. The end of the input is an empty one.
@@ -58,31 +96,57 @@ mod tests {
 
     use super::*;
 
-    #[rstest]
-    #[case("y\n", true)]
-    #[case("Y\n", true)]
-    #[case("y", true)]
-    #[case("y\r\n", true)]
-    #[case("", false)]
-    #[case("\n", false)]
-    #[case("n\n", false)]
-    #[case("yes\n", false)]
-    #[case("yy\n", false)]
-    #[case("n\ny\n", false)]
-    fn only_a_y_is_a_yes(#[case] typed: &str, #[case] yes: bool) {
+    /// Somebody who typed nothing before.
+    struct Quiet;
+
+    impl Keyboard for Quiet {
+        fn settle(&self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn mark_pastes(&self, _marked: bool) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn asked(typed: &str, keyboard: Option<&dyn Keyboard>) -> (Reply, String) {
         let mut out = Vec::new();
         let (err, input) = (&mut io::sink(), &mut typed.as_bytes());
-        let now = Zoned::default();
         let mut terminal = Terminal {
             out: &mut out,
             err,
             input,
             shown: false,
             watched: false,
+            screen: Screen::PIPE,
+            keyboard,
             pick: None,
-            now,
+            now: Zoned::default(),
         };
-        assert_eq!(terminal.ask("Sure ([yN])?").unwrap(), yes);
-        assert!(out.starts_with(b"Sure ([yN])? "));
+        let reply = terminal.ask("Sure ([yN])?").unwrap();
+        (reply, String::from_utf8(out).unwrap())
+    }
+
+    #[rstest]
+    #[case("y\n", Reply::Yes)]
+    #[case("Y\n", Reply::Yes)]
+    #[case("y", Reply::Yes)]
+    #[case("y\r\n", Reply::Yes)]
+    #[case("", Reply::No)]
+    #[case("\n", Reply::No)]
+    #[case("n\n", Reply::No)]
+    #[case("yes\n", Reply::No)]
+    #[case("yy\n", Reply::No)]
+    #[case("n\ny\n", Reply::No)]
+    #[case::pasted("\u{1b}[200~y\u{1b}[201~\n", Reply::No)]
+    fn only_a_y_is_a_yes(#[case] typed: &str, #[case] reply: Reply) {
+        let (asked, out) = asked(typed, Some(&Quiet));
+        assert_eq!(asked, reply);
+        assert!(out.starts_with("Sure ([yN])? "), "{out}");
+    }
+
+    #[test]
+    fn a_pipe_is_asked_nothing_and_answers_nothing() {
+        assert_eq!(asked("y\n", None), (Reply::NobodyAsked, String::new()));
     }
 }

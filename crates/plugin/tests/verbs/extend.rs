@@ -44,7 +44,14 @@ async fn it_is_waited_for_and_run() {
         .await;
     assert_eq!(
         outcome.kubectl.unwrap().arguments(),
-        ["exec", "deploy/web", "--container=web", "--", "ls"]
+        [
+            "--namespace=default",
+            "exec",
+            "deploy/web",
+            "--container=web",
+            "--",
+            "ls"
+        ]
     );
 }
 

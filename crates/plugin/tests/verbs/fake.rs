@@ -16,8 +16,12 @@ use kube::Client;
 use kube::client::Body;
 use plugin::args::{Cli, Verb};
 use plugin::cluster::Cluster;
+use plugin::cluster::Way;
+use plugin::connect::ConnectionFlags;
 use plugin::terminal::exit::Exit;
+use plugin::terminal::keyboard::Keyboard;
 use plugin::terminal::kubectl::{Line, Next};
+use plugin::terminal::screen::Screen;
 use plugin::terminal::{Pick, Terminal};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -50,9 +54,23 @@ struct State {
     calls: Vec<Call>,
     watches: Vec<(Call, mpsc::UnboundedSender<String>)>,
     user: String,
+    screen: Option<Screen>,
     may_not: HashSet<String>,
     /// What the server writes into each new object.
     stamp: Option<fn(&mut Value)>,
+}
+
+/// Somebody who typed nothing before they were asked.
+struct Quiet;
+
+impl Keyboard for Quiet {
+    fn settle(&self) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn mark_pastes(&self, _marked: bool) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A cluster in memory.
@@ -161,6 +179,17 @@ impl Fake {
         self
     }
 
+    /// What is read on.
+    pub(crate) fn read_on(self, width: usize, height: usize) -> Self {
+        self.change(|state| {
+            state.screen = Some(Screen {
+                width,
+                height: Some(height),
+            });
+        });
+        self
+    }
+
     /// Replaces or removes an object.
     pub(crate) fn put(&self, path: &str, object: Option<Value>) {
         self.change(|state| state.put(path, object));
@@ -188,31 +217,43 @@ impl Fake {
         self.change(|state| state.calls.clone())
     }
 
-    /// Runs `kubectl request` with these arguments and this input.
+    /// Runs `kubectl request` in a pipe with this input, where nobody can be asked.
+    pub(crate) async fn run_in_pipe(&self, line: &[&str], input: &str) -> Outcome {
+        self.run_at(false, (None, None), line, &mut input.as_bytes())
+            .await
+    }
+
+    /// Runs `kubectl request` with these arguments, and somebody types this.
     pub(crate) async fn run(&self, line: &[&str], input: &str) -> Outcome {
         self.run_reading(line, &mut input.as_bytes()).await
     }
 
     /// The same with any input.
     pub(crate) async fn run_reading(&self, line: &[&str], input: &mut dyn BufRead) -> Outcome {
-        self.run_at(false, None, line, input).await
+        self.run_at(false, (Some(&Quiet), None), line, input).await
     }
 
     /// The same where one chooses by keys.
     pub(crate) async fn run_picking(&self, line: &[&str], pick: &Pick, input: &str) -> Outcome {
-        self.run_at(true, Some(pick), line, &mut input.as_bytes())
-            .await
+        self.run_at(
+            true,
+            (Some(&Quiet), Some(pick)),
+            line,
+            &mut input.as_bytes(),
+        )
+        .await
     }
 
     /// The same at a terminal.
     pub(crate) async fn run_at_terminal(&self, line: &[&str], input: &str) -> Outcome {
-        self.run_at(true, None, line, &mut input.as_bytes()).await
+        self.run_at(true, (Some(&Quiet), None), line, &mut input.as_bytes())
+            .await
     }
 
     async fn run_at(
         &self,
         terminal: bool,
-        pick: Option<&Pick>,
+        (keyboard, pick): (Option<&dyn Keyboard>, Option<&Pick>),
         line: &[&str],
         input: &mut dyn BufRead,
     ) -> Outcome {
@@ -226,10 +267,12 @@ impl Fake {
             input,
             shown,
             watched,
+            screen: self.change(|state| state.screen).unwrap_or(Screen::PIPE),
+            keyboard,
             pick,
             now,
         };
-        let flags = cli.connection.words();
+        let flags = cli.connection.clone();
         let ended = if let Verb::Policy(args) = cli.verb {
             plugin::look::policy::run(*args, &cli.connection, &mut terminal)
                 .map(|()| Next::Done)
@@ -244,7 +287,7 @@ impl Fake {
         };
         let (kubectl, failure) = match ended {
             Ok(Next::Done) => (None, None),
-            Ok(Next::Run(line)) => (Some(line), None),
+            Ok(Next::Run(line)) => (Some(*line), None),
             Err(failure) => (None, Some(failure)),
         };
         Outcome {
@@ -259,10 +302,10 @@ impl Fake {
     /// What kubectl is told that these words can go on with.
     pub(crate) async fn complete(&self, words: &[&str]) -> String {
         let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
-        plugin::complete::run(&words, |flags| Ok(self.cluster(flags.words()))).await
+        plugin::complete::run(&words, |flags| Ok(self.cluster(flags.clone()))).await
     }
 
-    fn cluster(&self, flags: Vec<String>) -> Cluster {
+    fn cluster(&self, flags: ConnectionFlags) -> Cluster {
         let fake = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
             let fake = fake.clone();
@@ -274,7 +317,11 @@ impl Fake {
             context: "dev".to_owned(),
             server: "https://fake:6443".to_owned(),
             watched: false,
-            flags,
+            way: Way {
+                names_context: flags.context.is_some(),
+                flags,
+                destination: None,
+            },
         }
     }
 

@@ -282,7 +282,11 @@ fn several() -> Fake {
             &format!("{REQUESTS}/c"),
             waiting("c", "jane", &json!({"status": {"phase": "Granted"}})),
         )
-        .with(&format!("{REQUESTS}/d"), waiting("d", "bob", &json!({})))
+        .with(&format!("{REQUESTS}/d"), {
+            let mut bobs = waiting("d", "bob", &json!({}));
+            bobs["spec"]["usernamePrefix"] = json!("oidc:");
+            bobs
+        })
 }
 
 /// Requests of these names of one letter, as `-o name` prints them.

@@ -53,7 +53,7 @@ async fn an_approver_takes_back_exactly_the_grants_of_the_request() {
     assert_eq!(
         outcome.out,
         "revoked accessrequest a: the grants by amy, ann are deleted, and it waits again. To end it for good: kubectl \
-         request deny a\n"
+         request deny -n default a\n"
     );
     let left = |name: &str| fake.stored(&format!("{GRANTS}/{name}")).is_some();
     assert_eq!(
@@ -70,6 +70,43 @@ async fn an_approver_takes_back_exactly_the_grants_of_the_request() {
             .into_iter()
             .all(|call| call.body["preconditions"]["uid"].is_string())
     );
+}
+
+// P8
+#[tokio::test]
+async fn the_grants_say_who_gives_access_and_not_the_phase() {
+    let fake = with("jane", "Pending").with(
+        &format!("{GRANTS}/one"),
+        grant("one", "amy", "uid-1", "granted"),
+    );
+    let outcome = fake.run(&["revoke", "a"], "").await;
+    assert_eq!(outcome.failure, None);
+    assert!(
+        outcome
+            .out
+            .starts_with("revoked accessrequest a: the grants by amy are deleted"),
+        "{}",
+        outcome.out
+    );
+    assert!(fake.stored(&format!("{GRANTS}/one")).is_none());
+}
+
+// P10
+#[rstest]
+#[case("revoke", "Granted")]
+#[case("withdraw", "Pending")]
+#[tokio::test]
+async fn a_later_request_of_the_same_name_is_left_alone(#[case] verb: &str, #[case] phase: &str) {
+    let fake = with("jane", phase);
+    let outcome = fake.run(&[verb, "a@uid-0"], "").await;
+    assert_eq!(
+        outcome.failure.as_deref(),
+        Some(
+            "error: request a is not the one with UID uid-0: that one was deleted, and its name was taken again. \
+             Nothing was changed"
+        )
+    );
+    assert!(fake.stored(&format!("{REQUESTS}/a")).is_some());
 }
 
 #[rstest]
@@ -89,7 +126,7 @@ async fn where_no_grant_can_be_deleted_the_request_is(#[case] fake: Fake) {
 #[case(
     "revoke",
     "Pending",
-    "request a gives no access: it is pending. Nothing was deleted. To take it back: kubectl request withdraw a; to refuse it: kubectl request deny a"
+    "request a gives no access: it is pending. Nothing was deleted. To take it back: kubectl request withdraw -n default a; to refuse it: kubectl request deny -n default a"
 )]
 #[case(
     "revoke",
@@ -99,7 +136,7 @@ async fn where_no_grant_can_be_deleted_the_request_is(#[case] fake: Fake) {
 #[case(
     "withdraw",
     "Granted",
-    "request a is granted already. Nothing was deleted. To end the access: kubectl request revoke a"
+    "request a is granted already. Nothing was deleted. To end the access: kubectl request revoke -n default a"
 )]
 #[case(
     "withdraw",
@@ -139,7 +176,7 @@ async fn a_request_of_ones_own_is_withdrawn() {
 async fn nobody_withdraws_for_somebody_else() {
     let fake = with("bob", "Pending");
     let failure = "error: request a is bob's, and you are jane: only who asked withdraws it. To refuse it: kubectl \
-                   request deny a";
+                   request deny -n default a";
     assert_eq!(
         fake.run(&["withdraw", "a"], "").await.failure.as_deref(),
         Some(failure)

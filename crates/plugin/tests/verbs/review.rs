@@ -97,7 +97,7 @@ async fn an_emergency_is_shown_with_what_became_of_it_and_asked_about_and_review
 #[tokio::test]
 async fn it_is_reviewed_in_whatever_phase_it_is(#[case] status: Value) {
     let fake = with(status);
-    let outcome = fake.run(&["review", "a", "-y"], "").await;
+    let outcome = fake.run(&["review", "a@uid-a", "-y"], "").await;
     assert_eq!((outcome.failure, fake.posted(GRANTS).len()), (None, 1));
     assert!(!outcome.out.contains("([yN])?"), "{}", outcome.out);
 }
@@ -119,7 +119,7 @@ async fn without_a_yes_nothing_is_stored() {
     nothing_was_stored(
         &fake,
         &outcome,
-        "error: nothing was stored: only y or Y is a yes",
+        "error: nothing was stored: only y or Y, typed after the question, is a yes",
     );
 }
 
@@ -180,7 +180,7 @@ async fn show_tells_of_the_emergency_and_of_its_review() {
 async fn what_must_be_reviewed_is_not_deleted(#[values("revoke", "withdraw")] verb: &str) {
     let fake = with(granted());
     let failure = "error: request a is an emergency that nobody has reviewed, and stays until then. Nothing was deleted. \
-                   To end the access, whoever may answer requests types: kubectl request deny a";
+                   To end the access, whoever may answer requests types: kubectl request deny -n default a";
     assert_eq!(
         fake.run(&[verb, "a"], "").await.failure.as_deref(),
         Some(failure)

@@ -25,7 +25,7 @@ fn answer(name: &str, by: &str, uid: &str, at: &str, more: &Value) -> Value {
     let mut answer = json!({
         "apiVersion": "spreadgroup.com/v1", "kind": "AccessGrant",
         "metadata": {"name": name, "namespace": "default", "creationTimestamp": at},
-        "spec": {"grantFor": "a", "requestUID": uid, "grantedBy": {"username": by}}, "status": "granted",
+        "spec": {"grantFor": "a", "requestUID": uid, "grantedBy": {"username": by}, "seal": {"at": "2026-01-01T00:00:00Z", "mac": "00"}}, "status": "granted",
     });
     answer["spec"]
         .as_object_mut()
@@ -102,4 +102,31 @@ async fn whoever_may_not_see_the_answers_reads_what_the_status_says() {
         .with(&format!("{REQUESTS}/a"), request(&denied))
         .refusing(Method::GET, GRANTS, 403, "you may not list accessgrants");
     insta::assert_snapshot!(history(&fake).await);
+}
+
+// P14
+#[tokio::test]
+async fn a_grant_without_a_seal_is_said_to_be_none() {
+    let mut planted = answer(
+        "planted",
+        "amy",
+        "uid-1",
+        "2026-01-01T00:30:00Z",
+        &json!({}),
+    );
+    planted["spec"].as_object_mut().unwrap().remove("seal");
+    let fake = Fake::new()
+        .with(
+            &format!("{REQUESTS}/a"),
+            request(&json!({"phase": "Pending", "approvals": 1})),
+        )
+        .with(&format!("{GRANTS}/planted"), planted);
+    let shown = history(&fake).await;
+    assert!(shown.contains("Approvals    0 of 1\n"), "{shown}");
+    assert!(
+        shown.contains(
+            "NO GRANT: one in the name of\n           |  amy has no seal, and gives no access"
+        ),
+        "{shown}"
+    );
 }

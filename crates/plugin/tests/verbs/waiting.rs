@@ -35,7 +35,7 @@ const RUN: [&str; 10] = [
     "-l",
 ];
 const OPEN: &str = "it stays open. To go on waiting, repeat the command with --wait; to take it back: kubectl request \
-                    withdraw access-exec-jane-x4k2z";
+                    withdraw -n default access-exec-jane-x4k2z";
 
 fn path() -> String {
     format!("{REQUESTS}/{NAME}")
@@ -95,15 +95,7 @@ async fn run_hands_over_to_kubectl_with_what_was_typed_and_writes_nothing_to_its
         with_status(fake, &json!({"phase": "Granted", "grantedBy": ["amy"]}));
     });
     let line = [
-        &[
-            "-n",
-            "shop",
-            "--context=dev",
-            "--kubeconfig",
-            "k",
-            "--as-group",
-            "a",
-        ],
+        &["--context=dev", "--kubeconfig", "k", "--as-group", "a"],
         &RUN[..],
     ]
     .concat();
@@ -111,7 +103,7 @@ async fn run_hands_over_to_kubectl_with_what_was_typed_and_writes_nothing_to_its
     assert_eq!(outcome.out, "");
     let line = outcome.kubectl.unwrap().arguments();
     let flags = [
-        "--namespace=shop",
+        "--namespace=default",
         "--context=dev",
         "--kubeconfig=k",
         "--as-group=a",
@@ -149,7 +141,7 @@ async fn every_door_has_its_command_of_kubectl(#[case] line: &[&str], #[case] ex
             .kubectl
             .map(|line| line.arguments())
             .unwrap_or_default(),
-        expected,
+        [&["--namespace=default"], expected].concat(),
         "{:?}",
         outcome.failure
     );
@@ -164,12 +156,12 @@ async fn every_door_has_its_command_of_kubectl(#[case] line: &[&str], #[case] ex
 )]
 #[case(
     json!({"phase": "Used"}), Exit::Over,
-    "request access-exec-jane-x4k2z was for a single use and is used up. To ask for the same: kubectl request again \
+    "request access-exec-jane-x4k2z was for a single use and is used up. To ask for the same: kubectl request again -n default \
      access-exec-jane-x4k2z"
 )]
 #[case(
     json!({"phase": "Expired"}), Exit::Over,
-    "request access-exec-jane-x4k2z expired. To ask for the same: kubectl request again access-exec-jane-x4k2z"
+    "request access-exec-jane-x4k2z expired. To ask for the same: kubectl request again -n default access-exec-jane-x4k2z"
 )]
 #[tokio::test(start_paused = true)]
 async fn what_can_never_be_used_ends_the_wait_with_its_own_exit_code(
@@ -401,7 +393,14 @@ async fn with_run_what_is_granted_already_runs_at_once() {
         .await;
     assert_eq!(
         outcome.kubectl.unwrap().arguments(),
-        ["exec", "web-0", "--container=web", "--", "ls"]
+        [
+            "--namespace=default",
+            "exec",
+            "web-0",
+            "--container=web",
+            "--",
+            "ls"
+        ]
     );
     assert_eq!(fake.posted(REQUESTS).len(), 1);
 }
