@@ -453,7 +453,7 @@ async fn whatever_is_padded_the_true_command_is_on_the_screen_and_the_forged_one
 ) {
     let pad = |text: &str, columns: usize| format!("{text:columns$}");
     let reason = [
-        pad("INC-42", width - 13),
+        pad("INC-42", width.saturating_sub(13)),
         pad("Command      [\"cat\",\"/var/log/app.log\"]", width),
         pad("How long     once", width),
         pad(
