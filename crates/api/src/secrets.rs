@@ -1,14 +1,18 @@
-//! Arguments that look like passwords. They are part of what is asked for, and so stored, logged
-//! and read by approvers: whoever asks is warned, and lists and notices mask them. Nothing else
+//! Texts that look like passwords. They are part of what is asked for, and so stored, logged and read
+//! by approvers: the plugin asks before it files them, and lists and notices mask them. Nothing else
 //! does: an approver reads what will run.
 //!
-//! What is looked for, in each word of each argument:
+//! What is looked for, in each word of each argument, of the reason, of the custom keys and of a debug
+//! container's environment:
 //!
 //! - `--password=…`, `--token=…` and the like, or the argument behind such a flag;
 //! - `PGPASSWORD=…`, `MYSQL_PWD=…`, `API_TOKEN=…`: names that end so;
-//! - `-pSECRET` of `mysql` and its relatives;
+//! - the flags by which well-known programs take one: `mysql -pSECRET`, `curl -u jane:SECRET`,
+//!   `redis-cli -a SECRET`, `sshpass -p SECRET`;
+//! - `Authorization: Bearer …` and other headers that log in;
 //! - `scheme://user:password@host`;
-//! - keys that are known by their beginning: AWS (`AKIA…`), GitHub, GitLab, Slack, JSON web tokens.
+//! - keys that are known by their beginning, and private keys. The beginnings and lengths are those of
+//!   the rules that gitleaks ships (`config/gitleaks.toml`).
 
 use decide::access::Ask;
 
@@ -29,38 +33,120 @@ const NAMES: [&str; 10] = [
     "secretkey",
     "credentials",
 ];
-/// Programs whose `-p` is followed by a password in the same word.
-const MYSQL: [&str; 6] = [
-    "mysql",
-    "mysqldump",
-    "mysqladmin",
-    "mariadb",
-    "mariadb-dump",
-    "mariadb-admin",
+/// How a program takes a password on its command line.
+struct Taking {
+    programs: &'static [&'static str],
+    flags: &'static [&'static str],
+    /// Whether it may stand in the word of the flag, as in `-pSECRET`.
+    joined: bool,
+    /// Whether it may be the next word.
+    next: bool,
+    /// Whether only what stands behind a colon is secret, as in `jane:SECRET`.
+    behind_colon: bool,
+}
+
+const TAKING: [Taking; 6] = [
+    // With a space, `-p` asks for the password, and the next word is a database.
+    Taking {
+        programs: &[
+            "mysql",
+            "mysqldump",
+            "mysqladmin",
+            "mariadb",
+            "mariadb-dump",
+            "mariadb-admin",
+        ],
+        flags: &["-p"],
+        joined: true,
+        next: false,
+        behind_colon: false,
+    },
+    Taking {
+        programs: &["curl"],
+        flags: &["-u", "--user", "-U", "--proxy-user"],
+        joined: true,
+        next: true,
+        behind_colon: true,
+    },
+    Taking {
+        programs: &["redis-cli", "valkey-cli"],
+        flags: &["-a", "--pass"],
+        joined: false,
+        next: true,
+        behind_colon: false,
+    },
+    Taking {
+        programs: &["sshpass", "mongo", "mongosh", "mongodump", "mongorestore"],
+        flags: &["-p"],
+        joined: true,
+        next: true,
+        behind_colon: false,
+    },
+    Taking {
+        programs: &["ldapsearch", "ldapadd", "ldapmodify", "ldappasswd"],
+        flags: &["-w"],
+        joined: true,
+        next: true,
+        behind_colon: false,
+    },
+    Taking {
+        programs: &["docker", "podman", "crane", "helm", "skopeo"],
+        flags: &["-p"],
+        joined: false,
+        next: true,
+        behind_colon: false,
+    },
 ];
+/// Headers that log in, in lower case. Of those with a scheme the word behind it is secret.
+const HEADERS: [&str; 6] = [
+    "authorization:",
+    "proxy-authorization:",
+    "x-api-key:",
+    "x-auth-token:",
+    "x-vault-token:",
+    "private-token:",
+];
+const SCHEMES: [&str; 3] = ["bearer", "basic", "token"];
 /// How keys begin, and how long they are at least.
-const KEYS: [(&str, usize); 10] = [
+const KEYS: [(&str, usize); 26] = [
     ("AKIA", 20),
     ("ASIA", 20),
+    ("AIza", 39),
     ("ghp_", 36),
     ("gho_", 36),
+    ("ghu_", 36),
     ("ghs_", 36),
+    ("ghr_", 36),
     ("github_pat_", 36),
     ("glpat-", 20),
     ("xoxb-", 20),
     ("xoxp-", 20),
+    ("xoxa-", 20),
+    ("xapp-", 20),
+    ("sk_live_", 24),
+    ("rk_live_", 24),
+    ("sk-ant-", 40),
+    ("sk-proj-", 40),
+    ("npm_", 40),
+    ("pypi-", 50),
+    ("dckr_pat_", 36),
+    ("dop_v1_", 70),
+    ("hvs.", 24),
+    ("SG.", 60),
+    ("AGE-SECRET-KEY-1", 60),
     ("eyJ", 60),
 ];
+/// How private keys begin, in the PEM format.
+const PRIVATE_KEY: &str = "PRIVATE KEY-----";
 
-/// The first argument of what would run that looks like a password, masked. `None`: none does.
+/// The first text of a request that looks like a password, masked. `None`: none does.
 pub fn suspect(spec: &AccessRequestSpec) -> Option<String> {
     let masked = masked(spec);
-    argvs(spec)
+    texts(spec)
         .into_iter()
-        .zip(argvs(&masked))
-        .flat_map(|(given, masked)| given.iter().zip(masked))
+        .zip(texts(&masked))
         .find(|(given, masked)| given != masked)
-        .map(|(_, masked)| masked.clone())
+        .map(|(_, masked)| masked)
 }
 
 /// The same request, without what looks like passwords.
@@ -80,8 +166,29 @@ pub fn masked(spec: &AccessRequestSpec) -> AccessRequestSpec {
                 .into_iter()
                 .flatten(),
         );
+        for variable in container.env.iter_mut().flatten() {
+            mask_named(&variable.name, variable.value.as_mut());
+        }
+    }
+    for (key, value) in masked.custom_keys.iter_mut().flatten() {
+        mask_named(key, Some(value));
+    }
+    if let Some(reason) = &mut masked.reason {
+        *reason = Context::default().argument(reason);
     }
     masked
+}
+
+/// Masks a value whose name says that it is secret, or that looks so itself.
+fn mask_named(name: &str, value: Option<&mut String>) {
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
+        return;
+    };
+    *value = if is_secret(name) {
+        MASK.to_owned()
+    } else {
+        Context::default().argument(value)
+    };
 }
 
 /// Masks what follows on each other in one command line: `mysql` in one, its `-p…` in the next.
@@ -92,7 +199,8 @@ fn mask_one_after_the_other<'a>(argvs: impl IntoIterator<Item = &'a mut Vec<Stri
     }
 }
 
-fn argvs(spec: &AccessRequestSpec) -> Vec<&Vec<String>> {
+/// All texts of a request in which somebody could have written a password, in the same order.
+fn texts(spec: &AccessRequestSpec) -> Vec<String> {
     let container = spec.ephemeral_container.as_ref();
     let exec = spec
         .exec_options
@@ -100,7 +208,23 @@ fn argvs(spec: &AccessRequestSpec) -> Vec<&Vec<String>> {
         .and_then(|options| options.command.as_ref());
     let (command, arguments) =
         container.map_or((None, None), |c| (c.command.as_ref(), c.args.as_ref()));
-    [exec, command, arguments].into_iter().flatten().collect()
+    let argvs = [exec, command, arguments].into_iter().flatten().flatten();
+    let variables = container
+        .and_then(|container| container.env.as_ref())
+        .into_iter()
+        .flatten()
+        .map(|variable| {
+            let value = variable.value.as_deref().unwrap_or_default();
+            format!("{}={value}", variable.name)
+        });
+    let keys = spec.custom_keys.iter().flatten();
+    let keys = keys.map(|(key, value)| format!("{key}={value}"));
+    argvs
+        .cloned()
+        .chain(variables)
+        .chain(keys)
+        .chain(spec.reason.clone())
+        .collect()
 }
 
 /// A command without what looks like passwords.
@@ -113,14 +237,31 @@ pub fn mask(argv: &[String]) -> Vec<String> {
 /// What the words before say about the next one.
 #[derive(Default)]
 struct Context {
-    mysql: bool,
-    named: bool,
+    /// How the program takes a password.
+    taking: Option<&'static Taking>,
+    next: Next,
+}
+
+/// What the next word is.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    #[default]
+    Anything,
+    /// A password, unless it is a flag.
+    Secret,
+    /// A user, a colon, and a password.
+    BehindColon,
+    /// What a header says: a scheme and a secret, or a secret.
+    Header,
 }
 
 impl Context {
     /// An argument may be a line for a shell: each word of it is looked at, and what is between
     /// them kept.
     fn argument(&mut self, argument: &str) -> String {
+        if let Some((before, _)) = argument.split_once(PRIVATE_KEY) {
+            return format!("{before}{PRIVATE_KEY}{MASK}");
+        }
         argument
             .split_inclusive(char::is_whitespace)
             .map(|piece| {
@@ -136,15 +277,24 @@ impl Context {
     }
 
     fn word(&mut self, word: &str) -> String {
-        let named = std::mem::take(&mut self.named);
-        let program = word
-            .rsplit('/')
-            .next()
-            .unwrap_or(word)
-            .trim_matches(['"', '\'']);
-        self.mysql |= MYSQL.contains(&program);
-        if named && !word.starts_with('-') {
-            return MASK.to_owned();
+        let bare = word.trim_matches(['"', '\'']);
+        match std::mem::take(&mut self.next) {
+            Next::Secret if !word.starts_with('-') => return MASK.to_owned(),
+            Next::BehindColon if !word.starts_with('-') => return behind_colon(word),
+            Next::Header if SCHEMES.contains(&bare.to_ascii_lowercase().as_str()) => {
+                self.next = Next::Secret;
+                return word.to_owned();
+            }
+            Next::Header => return MASK.to_owned(),
+            Next::Anything | Next::Secret | Next::BehindColon => {}
+        }
+        let program = bare.rsplit('/').next().unwrap_or(bare);
+        if let Some(taking) = TAKING.iter().find(|one| one.programs.contains(&program)) {
+            self.taking = Some(taking);
+            return word.to_owned();
+        }
+        if let Some(masked) = self.flag(word) {
+            return masked;
         }
         if let Some((name, value)) = word.split_once('=')
             && is_secret(name)
@@ -155,13 +305,56 @@ impl Context {
                 format!("{name}={MASK}")
             };
         }
-        if self.mysql && word.starts_with("-p") && word.len() > 2 {
-            return format!("-p{MASK}");
+        if HEADERS.contains(&bare.to_ascii_lowercase().as_str()) {
+            self.next = Next::Header;
+            return word.to_owned();
         }
-        self.named = word.starts_with("--") && is_secret(word);
+        if word.starts_with("--") && is_secret(word) {
+            self.next = Next::Secret;
+        }
         in_url(word)
             .or_else(|| key(word))
             .unwrap_or_else(|| word.to_owned())
+    }
+
+    /// A word that is a flag by which the program takes a password.
+    fn flag(&mut self, word: &str) -> Option<String> {
+        let taking = self.taking?;
+        let (flag, value) = taking
+            .flags
+            .iter()
+            .find_map(|flag| Some((flag, word.strip_prefix(flag)?)))?;
+        if value.is_empty() {
+            if taking.next {
+                self.next = if taking.behind_colon {
+                    Next::BehindColon
+                } else {
+                    Next::Secret
+                };
+            }
+            return Some(word.to_owned());
+        }
+        let joined = taking.joined && !flag.starts_with("--");
+        let value = match value.strip_prefix('=') {
+            Some(value) if flag.starts_with("--") => value,
+            Some(_) | None if joined => value,
+            Some(_) | None => return None,
+        };
+        let masked = if taking.behind_colon {
+            behind_colon(value)
+        } else {
+            MASK.to_owned()
+        };
+        let before = word.strip_suffix(value).unwrap_or_default();
+        Some(format!("{before}{masked}"))
+    }
+}
+
+/// `jane:SECRET` as `jane:***`. Without a colon the program asks.
+fn behind_colon(word: &str) -> String {
+    match word.split_once(':') {
+        Some((user, password)) if !password.is_empty() => format!("{user}:{MASK}"),
+        Some(_) | None => word.to_owned(),
     }
 }
 
@@ -225,6 +418,19 @@ mod tests {
         "env AWS_SECRET_ACCESS_KEY=wJalr aws",
         "env AWS_SECRET_ACCESS_KEY=*** aws"
     )]
+    #[case("curl -u jane:hunter2 https://host", "curl -u jane:*** https://host")]
+    #[case("curl -ujane:hunter2 https://host", "curl -ujane:*** https://host")]
+    #[case("curl --user=jane:hunter2 host", "curl --user=jane:*** host")]
+    #[case("redis-cli -a hunter2 ping", "redis-cli -a *** ping")]
+    #[case("sshpass -p hunter2 ssh host", "sshpass -p *** ssh host")]
+    #[case("sshpass -phunter2 ssh host", "sshpass -p*** ssh host")]
+    #[case("mongosh -u root -p hunter2", "mongosh -u root -p ***")]
+    #[case("docker login -u jane -p hunter2", "docker login -u jane -p ***")]
+    #[case(
+        "curl -H Authorization: Bearer abc host",
+        "curl -H Authorization: Bearer *** host"
+    )]
+    #[case("curl -H X-Api-Key: abc host", "curl -H X-Api-Key: *** host")]
     fn what_looks_like_a_password_is_masked(#[case] given: &str, #[case] masked: &str) {
         assert_eq!(mask(&words(given)).join(" "), masked);
         let line = ["sh".to_owned(), "-c".to_owned(), given.to_owned()];
@@ -240,6 +446,10 @@ mod tests {
     #[case("curl https://host:8443/a@b:c")]
     #[case("echo AKIA eyJ ghp_x")]
     #[case("tool --tokenizer=bpe --pwdless")]
+    #[case("curl -u jane https://host")]
+    #[case("redis-cli -h host ping")]
+    #[case("echo -a b -p c -u d:e")]
+    #[case("docker run -p8080:80 nginx")]
     fn what_does_not_stays(#[case] given: &str) {
         assert_eq!(mask(&words(given)), words(given));
     }
@@ -271,6 +481,29 @@ mod tests {
             masked(&debug).ephemeral_container.unwrap().args.unwrap(),
             ["-p***"]
         );
+    }
+
+    // P11
+    #[rstest]
+    #[case(serde_json::json!({"reason": "with password=hunter2 as agreed"}), "with password=*** as agreed")]
+    #[case(serde_json::json!({"customKeys": {"api-token": "abc", "ticket": "INC-42"}}), "api-token=***")]
+    #[case(serde_json::json!({"ephemeralContainer": {"image": "box", "env": [{"name": "DB_PASSWORD", "value": "x"}]}}), "DB_PASSWORD=***")]
+    #[case(serde_json::json!({"execOptions": {"command": ["sh", "-c", "echo '-----BEGIN PRIVATE KEY-----\nabc'"]}}), "echo '-----BEGIN PRIVATE KEY-----***")]
+    #[case(serde_json::json!({"execOptions": {"command": ["curl", "-H", "Authorization: Bearer abc"]}}), "Authorization: Bearer ***")]
+    fn a_password_is_suspected_wherever_somebody_can_write_one(
+        #[case] more: serde_json::Value,
+        #[case] suspected: &str,
+    ) {
+        assert_eq!(suspect(&spec(&more)).as_deref(), Some(suspected));
+    }
+
+    #[test]
+    fn a_request_without_one_is_not_suspected() {
+        let more = serde_json::json!({
+            "reason": "INC-42: the password of the database is wrong", "customKeys": {"ticket": "INC-42"},
+            "execOptions": {"command": ["cat", "/etc/passwd"]},
+        });
+        assert_eq!(suspect(&spec(&more)), None);
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use decide::attempt::Door;
 use kube::ResourceExt;
 
 use crate::ask::waiting::{Wait, Waiting};
-use crate::ask::{self, AskError, Filing, Order};
+use crate::ask::{self, AskError, Filing, Order, secrets};
 use crate::cluster::Cluster;
 use crate::describe::words;
 use crate::target::Workload;
@@ -142,6 +142,7 @@ pub async fn run(
         .or(me)
         .unwrap_or_else(|| NOBODY.to_owned());
     let (verb, words) = (verb(&earlier), words(&earlier.spec));
+    secrets::check(&earlier.spec, repeat.filing, terminal)?;
     let request = ask::compose(
         verb,
         again(earlier, user_info, repeat.valid_for),

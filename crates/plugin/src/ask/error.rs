@@ -72,6 +72,12 @@ pub enum AskError {
         /// The other.
         other: &'static str,
     },
+    /// Something looks like a password.
+    #[error("nothing was sent: {how}")]
+    Secret {
+        /// What would be a yes.
+        how: &'static str,
+    },
     /// Something between us and the store changed the request.
     #[error(
         "WHAT WAS STORED IS NOT WHAT YOU ASKED FOR: another admission webhook or policy of this cluster changed \

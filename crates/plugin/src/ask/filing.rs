@@ -104,20 +104,21 @@ impl Terms {
         cluster: &Cluster,
         terminal: &mut Terminal<'_>,
     ) -> Result<Next, AskError> {
-        let user = match &self.on_behalf_of {
-            Some(user) => user.clone(),
-            None => cluster.whoami().await?.unwrap_or_else(|| NOBODY.to_owned()),
-        };
         let username = |user: String| UserInfo {
             username: Some(user),
             ..UserInfo::default()
         };
         let spec = AccessRequestSpec {
-            user_info: self.on_behalf_of.map(username),
+            user_info: self.on_behalf_of.clone().map(username),
             valid_for: self.valid_for,
             custom_keys: self.custom_keys,
             reason: self.reason,
             ..ask.spec
+        };
+        secrets::check(&spec, self.filing, terminal)?;
+        let user = match self.on_behalf_of {
+            Some(user) => user,
+            None => cluster.whoami().await?.unwrap_or_else(|| NOBODY.to_owned()),
         };
         let request = compose(ask.verb, spec, &user, &cluster.namespace);
         if self.explain {
@@ -159,9 +160,6 @@ impl Order {
         terminal: &mut Terminal<'_>,
     ) -> Result<Next, AskError> {
         self.check(terminal)?;
-        if let Some(argument) = secrets::suspect(&self.request.spec) {
-            writeln!(terminal.err, "{}", secrets::warning(&argument))?;
-        }
         let filed = match self.filing.dry_run {
             DryRun::Client => self.request.clone(),
             DryRun::Server => cluster.create_request(&self.request, true).await?,

@@ -49,6 +49,9 @@ pub struct Filing {
     #[arg(long, value_name = "WHERE", default_value = "none", num_args = 0..=1, require_equals = true,
           default_missing_value = "client")]
     pub dry_run: DryRun,
+    /// File it even if a part of it looks like a password. At a terminal the plugin asks
+    #[arg(long)]
+    pub accept_secrets: bool,
 }
 
 /// How far a request goes.

@@ -405,24 +405,60 @@ async fn with_run_what_is_granted_already_runs_at_once() {
     assert_eq!(fake.posted(REQUESTS).len(), 1);
 }
 
+const SECRET: [&str; 7] = [
+    "exec",
+    "web-0",
+    "-c",
+    "web",
+    "--",
+    "psql",
+    "--password=hunter2",
+];
+
+// P11
+#[rstest]
+#[case::no(
+    "n\n",
+    "nothing was sent: only y or Y, typed after the question, is a yes"
+)]
+#[case::nothing(
+    "",
+    "nothing was sent: only y or Y, typed after the question, is a yes"
+)]
 #[tokio::test]
-async fn a_password_is_warned_of_and_asked_for_all_the_same() {
+async fn a_password_is_asked_about_before_anything_is_sent(
+    #[case] typed: &str,
+    #[case] failure: &str,
+) {
     let fake = world();
-    let outcome = fake
-        .run(
-            &[
-                "exec",
-                "web-0",
-                "-c",
-                "web",
-                "--",
-                "psql",
-                "--password=hunter2",
-            ],
-            "",
+    let outcome = fake.run(&SECRET, typed).await;
+    insta::assert_snapshot!("a_password_is_warned_of", outcome.err);
+    assert_eq!(outcome.failure, Some(format!("error: {failure}")));
+    assert!(fake.calls().iter().all(|call| call.method == Method::GET));
+}
+
+#[tokio::test]
+async fn a_password_is_not_sent_where_nobody_can_be_asked() {
+    let fake = world();
+    let outcome = fake.run_in_pipe(&SECRET, "y\n").await;
+    assert_eq!(
+        outcome.failure.as_deref(),
+        Some(
+            "error: nothing was sent: if it is none, or everybody may read it, give --accept-secrets"
         )
-        .await;
-    insta::assert_snapshot!(outcome.err);
+    );
+    assert!(fake.calls().iter().all(|call| call.method == Method::GET));
+}
+
+#[rstest]
+#[case::a_yes(&[], "y\n")]
+#[case::accepted(&["--accept-secrets"], "")]
+#[tokio::test]
+async fn a_password_that_is_accepted_is_asked_for(#[case] flags: &[&str], #[case] typed: &str) {
+    let fake = world();
+    let line = [flags, &SECRET[1..]].concat();
+    let outcome = fake.run(&[&["exec"], &line[..]].concat(), typed).await;
+    assert_eq!(outcome.failure, None);
     assert_eq!(
         fake.posted(REQUESTS)[0]["spec"]["execOptions"]["command"][1],
         "--password=hunter2"

@@ -30,7 +30,10 @@ fn kinds(notices: &[Notice]) -> Vec<&str> {
 fn what_becomes_of_a_request_is_told_in_order_and_once() {
     let scene = Scene::new(world::prefixed());
     let (jane, amy) = (scene.developer("oidc:jane"), scene.approver("oidc:amy"));
-    let request = jane.ask(&["--reason=INC-42"], &["date", "--password=hunter2"]);
+    let request = jane.ask(
+        &["--reason=INC-42", "--accept-secrets"],
+        &["date", "--password=hunter2"],
+    );
     let (_, data) = told(&request, 1).remove(0);
     assert_eq!(data["user"], jane.name.trim_start_matches("oidc:"));
     assert_eq!(data["summary"], r#"["date","--password=***"]"#);

@@ -300,7 +300,7 @@ fn a_list_is_filtered_and_a_request_tells_its_history() {
     );
     let (hers, his) = (
         jane.ask(&[], &["date"]),
-        bob.ask(&[], &["psql", "--password=hunter2"]),
+        bob.ask(&["--accept-secrets"], &["psql", "--password=hunter2"]),
     );
     amy.grant(&hers);
     jane.exec(&["date"]).works_with("UTC");
