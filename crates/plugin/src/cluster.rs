@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::{AccessGrant, AccessRequest};
@@ -45,7 +46,7 @@ pub struct Cluster {
     /// Whether somebody watches standard error and wants to know what takes so long.
     pub watched: bool,
     /// What leads here, for kubectl and for the lines that people are told to type.
-    pub way: Way,
+    pub way: Arc<Way>,
 }
 
 /// What leads to a cluster.
@@ -184,7 +185,7 @@ impl Cluster {
             context: self.context.clone(),
             server: self.server.clone(),
             watched: self.watched,
-            way: self.way.clone(),
+            way: Arc::clone(&self.way),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::ask::why::DoorArgs;
 use crate::ask::{again, attach, cp, debug, exec, extend, port_forward, shell};
 use crate::cluster::Cluster;
 use crate::complete::completion;
+use crate::connect::login::Purpose;
 use crate::connect::{self, ConnectError, ConnectionFlags};
 use crate::look::{list, policy, report, show, whoami};
 use crate::terminal::Terminal;
@@ -24,7 +25,7 @@ pub async fn run(cli: Cli, terminal: &mut Terminal<'_>) -> Result<Next, Failure>
         policy::run(*args, &cli.connection, terminal)?;
         return Ok(Next::Done);
     }
-    let reach = || connect::connect(&cli.connection, watched);
+    let reach = || connect::connect(&cli.connection, watched, Purpose::Command);
     Box::pin(perform(cli.verb, reach, terminal)).await
 }
 
@@ -68,22 +69,33 @@ async fn ask(
     reach: impl FnOnce() -> Result<Cluster, ConnectError>,
     terminal: &mut Terminal<'_>,
 ) -> Result<Next, Failure> {
-    Ok(match door {
+    // What is typed is checked before anything is connected to. A request, and so each future that
+    // holds one, is larger than a stack likes.
+    let next = match door {
         DoorArgs::Exec(args) => {
-            exec::run("exec", exec::Order::check(*args)?, &reach()?, terminal).await?
+            let order = exec::Order::check(*args)?;
+            Box::pin(exec::run("exec", order, &reach()?, terminal)).await
         }
         DoorArgs::Shell(args) => {
-            exec::run("shell", shell::check(*args)?, &reach()?, terminal).await?
+            let order = shell::check(*args)?;
+            Box::pin(exec::run("shell", order, &reach()?, terminal)).await
         }
         DoorArgs::Attach(args) => {
-            attach::run(attach::Order::check(*args)?, &reach()?, terminal).await?
+            let order = attach::Order::check(*args)?;
+            Box::pin(attach::run(order, &reach()?, terminal)).await
         }
         DoorArgs::PortForward(args) => {
-            port_forward::run(port_forward::Order::check(*args)?, &reach()?, terminal).await?
+            let order = port_forward::Order::check(*args)?;
+            Box::pin(port_forward::run(order, &reach()?, terminal)).await
         }
         DoorArgs::Debug(args) => {
-            debug::run(debug::Order::check(*args)?, &reach()?, terminal).await?
+            let order = debug::Order::check(*args)?;
+            Box::pin(debug::run(order, &reach()?, terminal)).await
         }
-        DoorArgs::Cp(args) => cp::run(cp::Order::check(*args)?, &reach()?, terminal).await?,
-    })
+        DoorArgs::Cp(args) => {
+            let order = cp::Order::check(*args)?;
+            Box::pin(cp::run(order, &reach()?, terminal)).await
+        }
+    };
+    Ok(next?)
 }

@@ -11,6 +11,7 @@ use clap::Parser;
 use plugin::Failure;
 use plugin::args::Cli;
 use plugin::complete;
+use plugin::connect::login::Purpose;
 use plugin::connect::{self, ConnectionFlags};
 use plugin::terminal::exit::Exit;
 use plugin::terminal::keyboard::{Keyboard, Tty};
@@ -107,7 +108,7 @@ fn complete(words: Vec<String>) -> ExitCode {
         else {
             return;
         };
-        let reach = |flags: &ConnectionFlags| connect::connect(flags, false);
+        let reach = |flags: &ConnectionFlags| connect::connect(flags, false, Purpose::Completion);
         // Nobody may listen any more.
         let _too_late = sender.send(runtime.block_on(complete::run(&words, reach)));
     });

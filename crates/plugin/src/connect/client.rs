@@ -1,26 +1,35 @@
 //! From kubectl's connection flags and the kubeconfig to a client.
 
-use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use decide::duration;
 use http::header::InvalidHeaderValue;
 use http::uri::InvalidUri;
 use http::{HeaderName, HeaderValue, Uri};
-use kube::client::AuthError;
-use kube::config::{ExecAuthCluster, ExecConfig, InClusterError, KubeconfigError};
-use kube::{Client, Config};
+use kube::Config;
+use kube::client::ClientBuilder;
+use kube::config::{AuthInfo, ExecAuthCluster, InClusterError, KubeconfigError};
+use secrecy::ExposeSecret as _;
+use tower::buffer::BufferLayer;
+use tower::filter::AsyncFilterLayer;
 
 use crate::cluster::{Cluster, Way, root_cause};
 use crate::connect::authority::{self, AuthorityError};
 use crate::connect::destination::Destination;
 use crate::connect::flags::{ConnectionFlags, given};
 use crate::connect::kubeconfig::{self, ReadError, SelectError, Selected};
+use crate::connect::kuberc::PluginPolicy;
+use crate::connect::login::{Login, LoginError, Purpose, Tokens};
 use crate::connect::proxy::{Proxies, ProxyError};
 use crate::terminal::kubectl::Words;
 use decide::text::{safe_lines, safe_word};
 
+/// Maximum number of requests that wait for a connection: as many as kube's own client takes.
+const BUFFERED: usize = 1024;
 /// A day: nobody waits longer for one request.
 const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 
@@ -39,6 +48,7 @@ impl ConnectionFlags {
             .value("--as", self.as_user.as_deref())
             .value("--as-uid", self.as_uid.as_deref())
             .value("--cache-dir", path(&self.cache_dir).as_deref())
+            .value("--kuberc", path(&self.kuberc).as_deref())
             .value(
                 "--certificate-authority",
                 self.certificate_authority.as_deref(),
@@ -130,26 +140,9 @@ pub enum ConnectError {
         /// What was typed.
         text: String,
     },
-    /// The program that logs in failed.
-    #[error("getting credentials: {command} failed with {status}{}", told(stderr))]
-    Login {
-        /// The program.
-        command: String,
-        /// How it ended.
-        status: std::process::ExitStatus,
-        /// What it said.
-        stderr: String,
-    },
-    /// The program that logs in cannot be started.
-    #[error("getting credentials: cannot run {command}: {source}{}", told(hint))]
-    NoLogin {
-        /// The program.
-        command: String,
-        /// What the kubeconfig says about installing it.
-        hint: String,
-        /// Why it did not start.
-        source: io::Error,
-    },
+    /// The program that logs in gave no credentials.
+    #[error(transparent)]
+    Login(#[from] LoginError),
     /// Credentials or certificates that cannot be used.
     #[error("cannot connect with the credentials of context {context}: {}", safe_lines(&root_cause(source)))]
     Credentials {
@@ -174,7 +167,11 @@ struct Place {
 ///
 /// # Errors
 /// When the flags or the kubeconfig are of no use, or a login plugin fails.
-pub fn connect(flags: &ConnectionFlags, watched: bool) -> Result<Cluster, ConnectError> {
+pub fn connect(
+    flags: &ConnectionFlags,
+    watched: bool,
+    purpose: Purpose,
+) -> Result<Cluster, ConnectError> {
     let Place {
         mut config,
         context,
@@ -194,20 +191,31 @@ pub fn connect(flags: &ConnectionFlags, watched: bool) -> Result<Cluster, Connec
         config.default_namespace.clone(),
         config.cluster_url.to_string(),
     );
-    let login = config.auth_info.exec.clone();
-    let client =
-        Client::try_from(config).map_err(|source| explain(context.clone(), login, source))?;
+    let tokens = log_in(&mut config, flags, purpose)?;
+    let credentials = |source| ConnectError::Credentials {
+        context: context.clone(),
+        source,
+    };
+    let builder = ClientBuilder::try_from(config).map_err(credentials)?;
+    let client = match tokens {
+        // The layer needs a service that can be cloned.
+        Some(tokens) => builder
+            .with_layer(&BufferLayer::new(BUFFERED))
+            .with_layer(&tokens)
+            .build(),
+        None => builder.build(),
+    };
     let server = server.trim_end_matches('/').to_owned();
     Ok(Cluster {
         client,
         namespace,
         server,
         watched,
-        way: Way {
+        way: Arc::new(Way {
             names_context: several || given(flags.context.as_ref()).is_some(),
             flags: pinned(flags, &context, destination.is_some()),
             destination,
-        },
+        }),
         context,
     })
 }
@@ -265,7 +273,7 @@ fn configure(selected: Selected, proxies: &Proxies) -> Result<Config, ConnectErr
     config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or_default();
     config.disable_compression = cluster.disable_compression.unwrap_or_default();
     config.tls_server_name = cluster.tls_server_name.filter(|name| !name.is_empty());
-    config.auth_info = user;
+    config.auth_info = credentials(user, &config.cluster_url);
     if let Some(namespace) = namespace.filter(|namespace| !namespace.is_empty()) {
         config.default_namespace = namespace;
     }
@@ -282,6 +290,53 @@ fn in_cluster(flags: &ConnectionFlags, looked: String) -> Result<Place, ConnectE
         destination: None,
         several: false,
     })
+}
+
+/// What is sent of a user's credentials: nothing where the connection is not secure, as client-go
+/// has it (`ClientConfig` of `clientcmd` reads them only for TLS), and of a login plugin only where
+/// the kubeconfig or a flag has no credentials of another kind (kubernetes/kubernetes#91745, #102175).
+fn credentials(user: AuthInfo, server: &Uri) -> AuthInfo {
+    if server.scheme_str() != Some("https") {
+        return AuthInfo {
+            impersonate: user.impersonate,
+            impersonate_uid: user.impersonate_uid,
+            impersonate_groups: user.impersonate_groups,
+            impersonate_user_extra: user.impersonate_user_extra,
+            ..AuthInfo::default()
+        };
+    }
+    let others = user.token.is_some() || user.token_file.is_some() || user.username.is_some();
+    AuthInfo {
+        exec: user.exec.filter(|_| !others),
+        ..user
+    }
+}
+
+/// Runs the login plugin, where there is one, and hands what it gave to the configuration; a token
+/// goes into a layer of its own, which renews it.
+fn log_in(
+    config: &mut Config,
+    flags: &ConnectionFlags,
+    purpose: Purpose,
+) -> Result<Option<AsyncFilterLayer<Tokens>>, LoginError> {
+    let Some(plugin) = config.auth_info.exec.take() else {
+        return Ok(None);
+    };
+    let policy = PluginPolicy::read(flags.kuberc.as_deref());
+    let login = Login {
+        plugin,
+        policy,
+        purpose,
+    };
+    let given = login.run()?;
+    if let Some((certificate, key)) = &given.certificate {
+        let encode = |pem: &str| BASE64.encode(pem);
+        config.auth_info.client_certificate_data = Some(encode(certificate));
+        config.auth_info.client_key_data = Some(encode(key.expose_secret()).into());
+        config.auth_info.client_certificate = None;
+        config.auth_info.client_key = None;
+    }
+    Ok(Tokens::layer(login, &given))
 }
 
 /// Writes the headers of impersonation, because kube writes only those in ASCII: kubectl sends any
@@ -348,40 +403,6 @@ fn timeout(text: &str) -> Result<Option<Duration>, ConnectError> {
     duration::parse(text, MAX_TIMEOUT)
         .map(Some)
         .map_err(|_error| malformed())
-}
-
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "kube has many errors, and more of them later"
-)]
-fn explain(context: String, login: Option<ExecConfig>, error: kube::Error) -> ConnectError {
-    let login = login.unwrap_or_default();
-    let command = safe_word(&login.command.unwrap_or_default());
-    match error {
-        kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => {
-            let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
-            ConnectError::Login {
-                command,
-                status: out.status,
-                stderr,
-            }
-        }
-        kube::Error::Auth(AuthError::AuthExecStart(source)) => ConnectError::NoLogin {
-            command,
-            hint: login.install_hint.unwrap_or_default(),
-            source,
-        },
-        source => ConnectError::Credentials { context, source },
-    }
-}
-
-fn told(stderr: &str) -> String {
-    let text = safe_lines(stderr.trim());
-    if text.is_empty() {
-        text
-    } else {
-        format!(": {text}")
-    }
 }
 
 #[cfg(test)]
@@ -451,6 +472,44 @@ mod tests {
             message,
             "cannot use the server \"https://a b\": it is not a URL like https://cluster:6443"
         );
+    }
+
+    fn full() -> AuthInfo {
+        AuthInfo {
+            token: Some("token".to_owned().into()),
+            username: Some("jane".to_owned()),
+            client_certificate: Some("file".to_owned()),
+            exec: Some(kube::config::ExecConfig::default()),
+            impersonate: Some("amy".to_owned()),
+            ..AuthInfo::default()
+        }
+    }
+
+    // P6
+    #[test]
+    fn over_plain_http_nothing_is_sent_but_whom_somebody_impersonates() {
+        let sent = credentials(full(), &"http://api:8080".parse().unwrap());
+        assert!(sent.token.is_none() && sent.username.is_none() && sent.exec.is_none());
+        assert!(sent.client_certificate.is_none());
+        assert_eq!(sent.impersonate.as_deref(), Some("amy"));
+    }
+
+    #[rstest]
+    #[case::a_token(|user: &mut AuthInfo| user.token = Some("t".to_owned().into()), false)]
+    #[case::a_file(|user: &mut AuthInfo| user.token_file = Some("t".to_owned()), false)]
+    #[case::a_password(|user: &mut AuthInfo| user.username = Some("jane".to_owned()), false)]
+    #[case::nothing_else(|_user: &mut AuthInfo| (), true)]
+    fn a_login_plugin_runs_where_there_are_no_other_credentials(
+        #[case] has: fn(&mut AuthInfo),
+        #[case] runs: bool,
+    ) {
+        let mut user = AuthInfo {
+            exec: Some(kube::config::ExecConfig::default()),
+            ..AuthInfo::default()
+        };
+        has(&mut user);
+        let sent = credentials(user, &"https://api:6443".parse().unwrap());
+        assert_eq!(sent.exec.is_some(), runs);
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub struct ConnectionFlags {
     /// The kubeconfig file
     #[arg(long, global = true, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+    /// File with your preferences for kubectl: which login plugins may run
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub kuberc: Option<PathBuf>,
     /// Username to impersonate: a user, or system:serviceaccount:NAMESPACE:NAME
     #[arg(
         long = "as",

@@ -5,6 +5,9 @@ mod client;
 pub mod destination;
 pub mod flags;
 pub mod kubeconfig;
+pub mod kuberc;
+pub mod login;
+pub mod program;
 pub mod proxy;
 
 pub use client::{ConnectError, connect};

@@ -1,14 +1,15 @@
 //! The real kubectl: what it is run with, and how.
 
-use std::ffi::OsString;
 use std::io;
 use std::process::Command;
+use std::sync::Arc;
 
 use decide::argv;
 
 use crate::cluster::{Cluster, Way};
 use crate::connect::destination::DestinationError;
 use crate::connect::flags::ConnectionFlags;
+use crate::connect::program::on_the_path;
 use crate::target::place::Place;
 use decide::text::safe;
 
@@ -31,7 +32,7 @@ pub struct Line {
     /// The verb, and everything behind it.
     words: Vec<String>,
     /// Where it leads.
-    way: Way,
+    way: Arc<Way>,
     /// In which namespace.
     namespace: String,
 }
@@ -65,7 +66,7 @@ impl Line {
     pub fn new(words: Vec<String>, cluster: &Cluster) -> Self {
         Self {
             words,
-            way: cluster.way.clone(),
+            way: Arc::clone(&cluster.way),
             namespace: cluster.namespace.clone(),
         }
     }
@@ -162,7 +163,9 @@ impl Line {
         let named = std::env::var_os(KUBECTL).filter(|named| !named.is_empty());
         let program = match named {
             Some(named) => named,
-            None => on_the_path(std::env::var_os("PATH")).ok_or(KubectlError::Missing)?,
+            None => on_the_path("kubectl", std::env::var_os("PATH").as_deref())
+                .ok_or(KubectlError::Missing)?
+                .into(),
         };
         let mut command = Command::new(&program);
         command.args(self.arguments());
@@ -180,19 +183,6 @@ pub fn told<S: AsRef<str>>(cluster: &Cluster, words: &[S]) -> String {
 /// Whether a word of the connection flags must not be shown.
 fn is_secret(word: &str) -> bool {
     word.starts_with("--token=") || word.starts_with("--password=")
-}
-
-/// kubectl in the first absolute directory of the PATH that has it. A relative one, such as `.`, is
-/// passed over: whoever writes there would choose what runs. Go refuses those, too (`exec.ErrDot`).
-fn on_the_path(path: Option<OsString>) -> Option<OsString> {
-    let name = format!("kubectl{}", std::env::consts::EXE_SUFFIX);
-    let directories: Vec<_> = std::env::split_paths(&path?).collect();
-    directories
-        .into_iter()
-        .filter(|directory| directory.is_absolute())
-        .map(|directory| directory.join(&name))
-        .find(|program| program.is_file())
-        .map(Into::into)
 }
 
 /// What kubectl is told to go to: as it was typed, or the pod that was chosen instead.

@@ -317,11 +317,11 @@ impl Fake {
             context: "dev".to_owned(),
             server: "https://fake:6443".to_owned(),
             watched: false,
-            way: Way {
+            way: Arc::new(Way {
                 names_context: flags.context.is_some(),
                 flags,
                 destination: None,
-            },
+            }),
         }
     }
 
