@@ -244,6 +244,10 @@ impl Notice {
             argv::quote_posix(&namespace),
             argv::quote_posix(&name)
         );
+        // Who read this notice approves this request, and no later one of its name.
+        let uid = object.metadata.uid.as_deref();
+        let pinned = uid.map(|uid| format!("@{}", argv::quote_posix(uid)));
+        let pinned = pinned.unwrap_or_default();
         let ask = convert::ask(spec);
         let options = secrets::masked(spec).exec_options;
         let command = options
@@ -311,7 +315,7 @@ impl Notice {
             review: (new.emergency.is_some() && new.reviewed.is_none())
                 .then(|| format!("kubectl request review {place}")),
             approve: (change == Change::Filed || change == Change::Revoked)
-                .then(|| format!("kubectl request approve {place}")),
+                .then(|| format!("kubectl request approve {place}{pinned}")),
             show: format!("kubectl request show {place}"),
             url,
             filed_by: Some(filed_by).filter(|filer| !filer.is_empty() && *filer != user),

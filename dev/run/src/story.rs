@@ -135,11 +135,7 @@ impl<W: Write> Teller<'_, W> {
         let name = self
             .ask("request --context jane exec deploy/nginx --reason 'what is in there?' -- ls")?;
         self.say("3. amy, who may grant, reads the request and says yes.")?;
-        self.kubectl(
-            &format!("request --context amy grant {name}"),
-            Some("y\n"),
-            End::Well("created grant"),
-        )?;
+        self.read_and_grant(&name)?;
         let wait = format!("--context jane wait --for=condition=Granted --timeout=30s acr/{name}");
         self.kubectl(&wait, None, End::Well("condition met"))?;
         self.say("4. The same command works, once.")?;
@@ -160,11 +156,7 @@ impl<W: Write> Teller<'_, W> {
         self.say("5. For an hour: again and again, but nothing else.")?;
         let name = self
             .ask("request --context jane exec deploy/nginx --valid-for 1h -- cat www/index.html")?;
-        self.kubectl(
-            &format!("request --context amy grant {name} --yes"),
-            None,
-            End::Well("created grant"),
-        )?;
+        self.read_and_grant(&name)?;
         let wait = format!("--context jane wait --for=condition=Granted --timeout=30s acr/{name}");
         self.kubectl(&wait, None, End::Well("condition met"))?;
         for _ in 0..2 {
@@ -204,6 +196,18 @@ impl<W: Write> Teller<'_, W> {
         let output = self.kubectl(line, None, End::Well("created accessrequest"))?;
         let name = output.split_whitespace().nth(2).map(str::to_owned);
         name.ok_or(StoryError::NoName { output })
+    }
+
+    /// amy reads a request, and grants exactly the one that she read.
+    fn read_and_grant(&mut self, name: &str) -> Result<(), StoryError> {
+        let show = format!("request --context amy show {name}");
+        let output = self.kubectl(&show, None, End::Well("can run"))?;
+        let Some(exactly) = output.split_whitespace().nth(1).map(str::to_owned) else {
+            return Err(StoryError::NoName { output });
+        };
+        let grant = format!("request --context amy grant {exactly} --yes");
+        self.kubectl(&grant, None, End::Well("created grant"))
+            .map(drop)
     }
 
     /// Runs a line as a shell would, shows it with its output, and checks how it ended.

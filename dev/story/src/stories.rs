@@ -81,11 +81,9 @@ pub(crate) fn plugin<W: Write>(teller: &mut Teller<'_, W>) -> Result<(), StoryEr
     asked.says("waiting for a grant of ")?;
     teller.say("3. Meanwhile, amy sees it, and says yes.")?;
     teller.runs(Amy, "kubectl request list --pending", End::Well(&name))?;
-    teller.runs(
-        Amy,
-        &format!("kubectl request approve {name} --yes"),
-        End::Well("created grant grant-"),
-    )?;
+    let mut approving = teller.types(Amy, &format!("kubectl request approve {name}"))?;
+    approving.answers("([yN])?", "y\n")?;
+    teller.ends(approving, End::Well("created grant grant-"))?;
     teller.say("4. What jane asked for runs.")?;
     teller.ends(asked, End::Well("is granted by amy, for one use\nnginx-"))?;
     teller.say("5. Once.")?;

@@ -126,6 +126,17 @@ impl<'a, W: Write> Teller<'a, W> {
 }
 
 impl Typed {
+    /// Waits for a question, and types an answer.
+    pub(crate) fn answers(&mut self, question: &str, answer: &str) -> Result<(), StoryError> {
+        self.terminal.until(|said| said.contains(question));
+        self.terminal
+            .types(answer)
+            .map_err(|source| StoryError::Play {
+                command: self.line.clone(),
+                source,
+            })
+    }
+
     /// Waits until it has said this; answers with the word after it.
     pub(crate) fn says(&mut self, text: &str) -> Result<String, StoryError> {
         let word = |said: &str| {

@@ -1,7 +1,7 @@
 //! A command at a terminal of its own, as people have one: `script` makes it.
 
 use std::{
-    io::{self, Read},
+    io::{self, Read, Write},
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     thread,
@@ -39,7 +39,7 @@ impl Terminal {
             "/dev/null",
         ]);
         let mut child = script
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()?;
@@ -65,6 +65,14 @@ impl Terminal {
             }
         }
         true
+    }
+
+    /// Types into it.
+    pub(crate) fn types(&mut self, keys: &str) -> io::Result<()> {
+        match &mut self.child.stdin {
+            Some(stdin) => stdin.write_all(keys.as_bytes()),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        }
     }
 
     /// Reads to its end.

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     io::{BufRead as _, BufReader, Write},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdout, Stdio},
     sync::mpsc::{self, Receiver, Sender},
     thread,
     time::{Duration, Instant},
@@ -110,7 +110,13 @@ impl Approver {
             unseen.remove(&name);
             seen.insert(name);
         }
-        let approve = move |name: &str| kubectl(&["request", "approve", name, "--yes"]);
+        let approve = move |name: &str| {
+            let uid = ["get", "acr", name, "-o", "jsonpath={.metadata.uid}"];
+            let uid = run::kubectl::output(&mut kubectl(&uid), None)?;
+            let exactly = format!("{name}@{uid}");
+            let mut approve = kubectl(&["request", "approve", &exactly, "--yes"]);
+            run::kubectl::output(&mut approve, None)
+        };
         thread::spawn(move || answer_all(lines, seen, approve, &sender));
         Ok(approver)
     }
@@ -128,7 +134,7 @@ impl Drop for Approver {
 fn answer_all(
     mut lines: BufReader<ChildStdout>,
     mut seen: BTreeSet<String>,
-    approve: impl Fn(&str) -> Command,
+    approve: impl Fn(&str) -> Result<String, run::kubectl::KubectlError>,
     to: &Sender<anyhow::Result<Answer>>,
 ) {
     while let Ok(name) = next(&mut lines) {
@@ -137,7 +143,7 @@ fn answer_all(
             continue;
         }
         let at = Instant::now();
-        let granted = run::kubectl::output(&mut approve(&request), None);
+        let granted = approve(&request);
         let answer = granted.map(|_said| Answer {
             seen: at,
             granted: Instant::now(),

@@ -453,10 +453,29 @@ impl Person<'_> {
         self.asks(flags, command).request()
     }
 
+    /// A request as it is named to be answered without a question: `[NAMESPACE/]NAME@UID`.
+    #[track_caller]
+    pub fn exactly(&self, request: &str) -> String {
+        let (namespace, name) = request
+            .split_once('/')
+            .unwrap_or((&self.scene.namespace, request));
+        let uid = self.scene.admin([
+            "get",
+            "acr",
+            "-n",
+            namespace,
+            name,
+            "-o",
+            "jsonpath={.metadata.uid}",
+        ]);
+        assert!(uid.success, "{}", uid.text);
+        format!("{request}@{}", uid.text)
+    }
+
     /// Grants a request, and waits until it counts.
     #[track_caller]
     pub fn grant(&self, request: &str) {
-        self.kubectl(["request", "grant", request, "--yes"])
+        self.kubectl(["request", "grant", &self.exactly(request), "--yes"])
             .works_with("created grant");
         self.awaits(request, "Granted");
     }

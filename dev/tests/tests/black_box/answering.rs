@@ -23,7 +23,7 @@ fn nobody_grants_her_own_request() {
     let scene = Scene::new(world::standing());
     let both = scene.person("jane", &["devs", "approvers"]);
     let request = both.ask(&[], &["date"]);
-    both.kubectl(["request", "grant", &request, "--yes"])
+    both.kubectl(["request", "grant", &both.exactly(&request), "--yes"])
         .is_refused_with("is your own: you cannot answer your own request");
     both.exec(&["date"]).is_refused_with("waits for a grant");
 }

@@ -122,7 +122,7 @@ fn an_always_allowed_user_asks_for_another_who_then_may() {
     let scene = Scene::new(world::standing());
     let (jane, amy, root) = (scene.developer("jane"), scene.approver("amy"), scene.root());
     let request = root.ask(&["--on-behalf-of", &jane.name], &["date"]);
-    root.kubectl(["request", "grant", &request, "--yes"])
+    root.kubectl(["request", "grant", &root.exactly(&request), "--yes"])
         .is_refused_with("you filed accessrequest");
     amy.grant(&request);
     root.exec(&["date"]).works_with("UTC");

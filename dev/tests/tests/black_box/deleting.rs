@@ -156,7 +156,7 @@ fn a_denial_outlives_the_grant_that_said_it() {
     jane.kubectl(["delete", "acg", &denial]).is_refused_with("");
     root.kubectl(["delete", "acg", &denial])
         .works_with("deleted");
-    amy.kubectl(["request", "grant", &request, "--yes"])
+    amy.kubectl(["request", "grant", &amy.exactly(&request), "--yes"])
         .is_refused_with("denied");
     jane.exec(&["date"]).is_refused_with("denied your request");
 }

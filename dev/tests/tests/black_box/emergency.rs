@@ -95,15 +95,15 @@ fn an_emergency_lets_in_at_once_is_told_loudly_and_stays_until_it_is_reviewed(
         .is_refused_with("which nobody has reviewed, is not yours to delete");
     amy.kubectl(["request", "list", "--unreviewed"])
         .works_with("unreviewed");
-    let mine = jane.kubectl(["request", "review", &request, "--yes"]);
+    let mine = jane.kubectl(["request", "review", &jane.exactly(&request), "--yes"]);
     assert!(!mine.success, "{}", mine.text);
 
-    amy.kubectl(["request", "review", &waits, "--yes"])
+    amy.kubectl(["request", "review", &amy.exactly(&waits), "--yes"])
         .is_refused_with("");
     amy.kubectl([
         "request",
         "review",
-        &request,
+        &amy.exactly(&request),
         "--reason=as she says",
         "--yes",
     ])
@@ -114,7 +114,7 @@ fn an_emergency_lets_in_at_once_is_told_loudly_and_stays_until_it_is_reviewed(
     });
     amy.kubectl(["request", "list", "--unreviewed"])
         .works_with("no such requests");
-    amy.kubectl(["request", "review", &request, "--yes"])
+    amy.kubectl(["request", "review", &amy.exactly(&request), "--yes"])
         .is_refused_with("was reviewed already");
     amy.kubectl(["request", "show", &request])
         .works_with("as she says");
@@ -149,7 +149,7 @@ fn nobody_takes_an_emergency_or_its_review_out_of_the_status() {
         .is_refused_with("an emergency stays one");
     patch(r#"{"status":{"reviewed":{"by":"jane","at":"2026-01-01T00:00:00Z"}}}"#)
         .is_refused_with("only the server");
-    amy.kubectl(["request", "review", &request, "--yes"])
+    amy.kubectl(["request", "review", &amy.exactly(&request), "--yes"])
         .works_with("created grant review-");
     jane.awaits(&request, "Reviewed");
     patch(r#"{"status":{"reviewed":null}}"#).is_refused_with("a review is final");

@@ -38,8 +38,15 @@ fn a_grant_may_be_shorter_than_what_was_asked_for() {
     let scene = Scene::new(world::standing());
     let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
     let request = jane.ask(&["--valid-for", "1h"], &["date"]);
-    amy.kubectl(["request", "grant", &request, "--yes", "--valid-for", "5s"])
-        .works_with("created grant");
+    amy.kubectl([
+        "request",
+        "grant",
+        &amy.exactly(&request),
+        "--yes",
+        "--valid-for",
+        "5s",
+    ])
+    .works_with("created grant");
     eventually("the shorter end", || {
         jane.exec(&["date"]).text.contains("ended")
     });
@@ -98,7 +105,7 @@ fn a_denial_ends_what_was_granted_before_at_once() {
     let said = jane.exec(&["date"]);
     said.is_refused_with(&format!("{} denied your request {request}", ann.name));
     said.is_refused_with("(not today)");
-    amy.kubectl(["request", "grant", &request, "--yes"])
+    amy.kubectl(["request", "grant", &amy.exactly(&request), "--yes"])
         .is_refused_with("denied");
 }
 

@@ -157,7 +157,7 @@ fn groups_that_only_look_like_an_approvers_grant_nothing() {
     for group in ["Approvers", "approvers ", "x-approvers"] {
         let mallory = scene.person("mallory", &["devs", group]);
         mallory
-            .kubectl(["request", "grant", &request, "--yes"])
+            .kubectl(["request", "grant", &mallory.exactly(&request), "--yes"])
             .is_refused_with("cannot create");
     }
 }

@@ -51,7 +51,7 @@ fn a_hung_audit_refuses_within_seconds_and_costs_nothing() {
             .is_refused_with("the audit or validation webhook failed");
         jane.asks(&[], &["hostname"])
             .is_refused_with("the audit or validation webhook failed");
-        amy.kubectl(["request", "grant", &waiting, "--yes"])
+        amy.kubectl(["request", "grant", &amy.exactly(&waiting), "--yes"])
             .is_refused_with("the audit or validation webhook failed");
         assert!(!scene.exists("accessgrant", &format!("grant-{waiting}")));
         assert_eq!(scene.uses(&granted), 0);
@@ -73,7 +73,7 @@ fn an_object_that_nobody_stamped_is_refused() {
         .admin(["delete", configuration[0], configuration[1]])
         .works_with("deleted");
     let asked = jane.asks(&[], &["ls"]);
-    let granted = amy.kubectl(["request", "grant", &request, "--yes"]);
+    let granted = amy.kubectl(["request", "grant", &amy.exactly(&request), "--yes"]);
     let mut stored: serde_json::Value = serde_json::from_str(&stored).unwrap();
     stored["metadata"] =
         serde_json::json!({"name": configuration[1], "labels": stored["metadata"]["labels"]});
@@ -105,7 +105,7 @@ fn a_server_that_is_gone_shuts_only_the_door_and_nothing_is_lost_when_it_is_back
         .is_refused_with("failed calling webhook");
     jane.asks(&[], &["ls"])
         .is_refused_with("failed calling webhook");
-    amy.kubectl(["request", "grant", &waiting, "--yes"])
+    amy.kubectl(["request", "grant", &amy.exactly(&waiting), "--yes"])
         .is_refused_with("failed calling webhook");
     jane.kubectl(["delete", "acr", &granted])
         .is_refused_with("failed calling webhook");

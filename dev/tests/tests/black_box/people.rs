@@ -39,7 +39,7 @@ fn meanwhile(
 
 fn approves(amy: &Person<'_>) -> impl FnOnce(&str) + Send {
     |name| {
-        amy.kubectl(["request", "approve", name, "--yes"])
+        amy.kubectl(["request", "approve", &amy.exactly(name), "--yes"])
             .works_with("created grant grant-");
     }
 }
@@ -193,20 +193,32 @@ fn approvers_answer_several_at_once() {
     );
     let (one, two) = (jane.ask(&[], &["date"]), bob.ask(&[], &["date"]));
     let named = format!("{}/{two}", scene.namespace);
-    amy.kubectl(["request", "approve", &one, &named, "-y"])
-        .works_with(&format!("created grant grant-{two}-"));
+    amy.kubectl([
+        "request",
+        "approve",
+        &amy.exactly(&one),
+        &amy.exactly(&named),
+        "-y",
+    ])
+    .works_with(&format!("created grant grant-{two}-"));
     jane.awaits(&one, "Granted");
     jane.exec(&["date"]).works_with("UTC");
 
     let same = [jane.ask(&[], &["id"]), jane.ask(&["--new"], &["id"])];
     let other = bob.ask(&[], &["id"]);
-    let said = amy.kubectl_with("n\ny\n", ["request", "approve", "--pending"]);
+    let asked = format!("Grant access to request {other}, in cluster ");
+    let said = amy.talks_at_terminal(
+        "request approve --pending",
+        &[(&asked, "n\n"), ("Grant access to these 2 requests", "y\n")],
+    );
     said.works_with("2 identical requests: ");
     said.works_with(&format!("skipped {other}"));
     for name in &same {
         jane.awaits(name, "Granted");
     }
-    amy.kubectl_with("1\ny\n", ["request", "approve"])
+    amy.kubectl_with("y\n", ["request", "approve", "--pending"])
+        .is_refused_with("there is no terminal to read the question and answer it");
+    amy.talks_at_terminal("request approve --pending", &[(&asked, "y\n")])
         .works_with("created grant grant-");
     bob.awaits(&other, "Granted");
     jane.kubectl(["request", "approve", "--pending"])
@@ -222,7 +234,7 @@ fn an_approver_picks_by_keys_at_a_terminal() {
     let none = "none was chosen";
     amy.talks_at_terminal("request approve", &[(shown, "\r")])
         .ends_with(1, none);
-    amy.talks_at_terminal("request approve -y", &[(shown, " "), ("[x]", ctrl_c)])
+    amy.talks_at_terminal("request approve", &[(shown, " "), ("[x]", ctrl_c)])
         .ends_with(1, none);
     amy.talks_at_terminal("request approve", &[(shown, "\x1b[C\x1b[D\r")])
         .ends_with(1, none);
@@ -236,7 +248,7 @@ fn an_approver_picks_by_keys_at_a_terminal() {
     } else {
         &first
     };
-    let question = |name: &str| format!("Grant access to request {name} ([yN])?");
+    let question = |name: &str| format!("Grant access to request {name}, in cluster ");
     let said = amy.talks_at_terminal(
         "request approve",
         &[(shown, &format!("{down} \r")), (&question(last), "n\n")],
@@ -249,7 +261,7 @@ fn an_approver_picks_by_keys_at_a_terminal() {
     let picks = picks
         .each_ref()
         .map(|(awaited, typed)| (*awaited, typed.as_str()));
-    amy.talks_at_terminal("request approve -y", &picks)
+    amy.talks_at_terminal("request approve", &picks)
         .works_with(&format!("created grant grant-{second}"));
     jane.awaits(&second, "Granted");
 }
@@ -275,7 +287,7 @@ fn an_access_is_revoked_and_extended() {
     amy.kubectl(["request", "revoke", &hour])
         .works_with("are deleted, and it waits again");
     jane.exec(&["date"]).is_refused_with("waits for a grant");
-    amy.kubectl(["request", "approve", &longer, "-y"])
+    amy.kubectl(["request", "approve", &amy.exactly(&longer), "-y"])
         .works_with("created grant grant-");
     jane.awaits(&longer, "Granted");
     jane.exec(&["date"]).works_with("UTC");

@@ -122,7 +122,7 @@ fn two_people_must_approve_where_a_policy_says_so() {
     owner_applies(&scene, &policy(&scene, "Require", json!({"approvals": 2})))
         .works_with("created");
     let request = jane.ask(&[], &["date"]);
-    amy.kubectl(["request", "grant", &request, "--yes"])
+    amy.kubectl(["request", "grant", &amy.exactly(&request), "--yes"])
         .works_with("created grant");
     eventually("the first approval", || {
         jane.exec(&["date"])

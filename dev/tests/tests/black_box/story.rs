@@ -32,9 +32,13 @@ fn a_command_is_asked_for_granted_and_run_once(
         exec(&jane, &["ls", "/"])
             .is_refused_with(&format!("your request {once} waits for a grant"));
     }
-    amy.kubectl_with("n\n", ["request", "grant", &once])
-        .is_refused_with("Grant access to the request above ([yN])? ");
-    amy.kubectl_with("y\n", ["request", "grant", &once])
+    let (grant, question) = (
+        format!("request grant {once}"),
+        "Grant access to the request above, in cluster ",
+    );
+    amy.talks_at_terminal(&grant, &[(question, "n\n")])
+        .ends_with(1, "nothing was stored: only y or Y");
+    amy.talks_at_terminal(&grant, &[(question, "y\n")])
         .works_with(&format!("created grant grant-{once}"));
     jane.awaits(&once, "Granted");
     exec(&jane, &["ls", "/"]).works_with("etc\n");

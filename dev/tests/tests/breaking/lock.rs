@@ -608,12 +608,12 @@ fn the_bypass_opens_doors_and_forges_no_grants() {
     let request = oscar.ask(&[], &["date"]);
     oscar.exec(&["date"]).works_with("UTC");
     oscar
-        .kubectl(["request", "grant", &request, "--yes"])
+        .kubectl(["request", "grant", &oscar.exactly(&request), "--yes"])
         .is_refused_with("you cannot answer your own request");
     broken.stop_the_server();
     oscar.asks(&[], &["date"]).is_refused_with(DOWN);
     oscar
-        .kubectl(["request", "grant", &request, "--yes"])
+        .kubectl(["request", "grant", &oscar.exactly(&request), "--yes"])
         .is_refused_with(DOWN);
     oscar
         .kubectl(["delete", "acr", &request])

@@ -194,7 +194,7 @@ fn a_restored_store_gives_no_use_back_once_there_is_a_new_epoch() {
     assert_eq!(scene.uses(&once), 0);
     bob.exec(&["uname"]).works_with("Linux");
     // All goes on: what was asked for before is asked for anew.
-    amy.kubectl(["request", "grant", &once, "--yes"])
+    amy.kubectl(["request", "grant", &amy.exactly(&once), "--yes"])
         .is_refused_with("has no good seal");
     scene
         .admin([

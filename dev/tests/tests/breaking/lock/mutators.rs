@@ -167,13 +167,14 @@ fn whom_installers_trust_writes_its_own_webhooks_and_nobody_else_does() {
     trust(&broken, &json!({}));
     let another = mia.ask(&[], &["date"]);
     let refused = "may change a grant on its way here";
-    amy.kubectl(["request", "grant", &another, "--yes"])
+    amy.kubectl(["request", "grant", &amy.exactly(&another), "--yes"])
         .is_refused_with(refused);
     delete(&broken, "mutatingwebhookconfiguration", "gatekeeper");
-    amy.kubectl(["request", "grant", &another, "--yes"])
+    amy.kubectl(["request", "grant", &amy.exactly(&another), "--yes"])
         .is_refused_with(refused);
     eventually("ten seconds", || {
-        amy.kubectl(["request", "grant", &another, "--yes"]).success
+        amy.kubectl(["request", "grant", &amy.exactly(&another), "--yes"])
+            .success
     });
 }
 
@@ -223,7 +224,7 @@ fn no_mutating_policy_turns_an_approval_into_another_one() {
         create(&broken, &[], &object).works_with("created");
     }
     let refused = "the MutatingAdmissionPolicy \"turns\" may change a grant on its way here";
-    amy.kubectl(["request", "grant", &hers, "--yes"])
+    amy.kubectl(["request", "grant", &amy.exactly(&hers), "--yes"])
         .is_refused_with(refused);
     ben.exec(&["cat", "/etc/hostname"])
         .is_refused_with("waits for a grant");
@@ -237,7 +238,8 @@ fn no_mutating_policy_turns_an_approval_into_another_one() {
     delete(&broken, "mutatingadmissionpolicybinding", "turns");
     trust(&broken, &json!({"MutatingAdmissionPolicy.turns": value}));
     eventually("the trust", || {
-        amy.kubectl(["request", "grant", &hers, "--yes"]).success
+        amy.kubectl(["request", "grant", &amy.exactly(&hers), "--yes"])
+            .success
     });
     let harmless = r#"{"spec":{"failurePolicy":"Fail"}}"#;
     let patch = [
@@ -249,12 +251,13 @@ fn no_mutating_policy_turns_an_approval_into_another_one() {
         harmless,
     ];
     broken.root().kubectl(patch).works_with("patched");
-    amy.kubectl(["request", "grant", &his, "--yes"])
+    amy.kubectl(["request", "grant", &amy.exactly(&his), "--yes"])
         .is_refused_with(refused);
     delete(&broken, "mutatingadmissionpolicy", "turns");
     trust(&broken, &json!({}));
     eventually("its end", || {
-        amy.kubectl(["request", "grant", &his, "--yes"]).success
+        amy.kubectl(["request", "grant", &amy.exactly(&his), "--yes"])
+            .success
     });
     mia.exec(&["date"]).works_with("UTC");
     ben.exec(&["cat", "/etc/hostname"]).works_with("box");
