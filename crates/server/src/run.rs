@@ -29,8 +29,12 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
+mod assembly;
+
+use assembly::{Handles, assemble};
+
 use crate::{
-    admission::{Admission, Arrivals, Waiting, router::Service},
+    admission::{Admission, Waiting, router::Service},
     args::{Args, resolve},
     audit::{self, AuditFile, Extensions, Limits, SetupError, Turns, Webhook, lines::Lines},
     canary::{
@@ -43,7 +47,6 @@ use crate::{
     cluster::{
         clients::Clients,
         index::Index,
-        ledger::Ledger,
         mutators::{self, Mutators},
         outcomes::Outcomes,
         own_pod::OwnPod,
@@ -148,35 +151,29 @@ pub async fn run(args: Args, audit_file: Option<Arc<AuditFile>>) -> anyhow::Resu
         report::namespace(&own_name),
     ));
     let handles = Handles {
+        index: Arc::clone(&index),
+        policies: Arc::clone(&policies),
         outcomes,
         waiting,
         observations,
         mutators: Arc::clone(&mutators),
     };
-    let admission = Arc::new(admission(
+    let admission = Arc::new(assemble(
         &args,
         &clients,
-        (&index, &policies),
-        &files,
+        (&files.extensions, &files.sealer),
         handles,
         own_name,
     ));
+    let common = Arc::clone(&admission.gate.common);
     let metrics = Metrics::new();
     let (watching, synced) = spawn_watches(&clients, &index, &policies, mutators, metrics.clone());
-    let context = context(
-        &args,
-        &clients,
-        &policies,
-        &admission.clock,
-        &files,
-        &metrics,
-    );
-    let cleaning = (admission.records.clone(), args.cleanup_interval);
+    let context = context(&args, &clients, &policies, &common.clock, &files, &metrics);
+    let cleaning = (admission.objects.records.clone(), args.cleanup_interval);
     let controlling = spawn_controllers(context, &index, cleaning, filings, synced.clone());
     tokio::spawn(announce(synced, ready.clone()));
     watch_gate(&args, &clients, config, &admission, &metrics, &is_ready)?;
-    let limits = Arc::clone(&admission.limits);
-    tokio::spawn(tell_of_left_out(Arc::clone(&limits)));
+    tokio::spawn(tell_of_left_out(Arc::clone(&common.limits)));
     let router = Service::new(admission, is_ready, metrics)
         .believing(files.authentication())
         .router();
@@ -192,7 +189,7 @@ pub async fn run(args: Args, audit_file: Option<Arc<AuditFile>>) -> anyhow::Resu
     if timeout(WRITE_TIMEOUT, reporting).await.is_err() {
         warn!("stopped before all that observe mode saw was written down");
     }
-    limits.tell(Timestamp::now());
+    common.limits.tell(Timestamp::now());
     info!("stopped");
     Ok(())
 }
@@ -213,67 +210,6 @@ fn waiting(args: &Args, ready: watch::Receiver<bool>) -> (Option<Waiting>, Filin
         args.in_band_wait.then(|| Waiting::new(filer, ready)),
         filings,
     )
-}
-
-/// What admission hands on, to be done behind it.
-struct Handles {
-    outcomes: Outcomes,
-    waiting: Option<Waiting>,
-    observations: Observations,
-    mutators: Arc<Mutators>,
-}
-
-fn admission(
-    args: &Args,
-    clients: &Clients,
-    (index, policies): (&Arc<Index>, &Arc<PolicyStore>),
-    files: &Files,
-    handles: Handles,
-    own_name: String,
-) -> Admission {
-    let Handles {
-        outcomes,
-        waiting,
-        observations,
-        mutators,
-    } = handles;
-    let clock: Clock = Arc::new(Timestamp::now);
-    Admission {
-        index: Arc::clone(index),
-        ledger: Ledger::new(
-            clients.decisions.clone(),
-            clients.pulse.clone(),
-            Arc::clone(&files.sealer),
-        ),
-        records: Records::new(
-            clients.decisions.clone(),
-            report::namespace(&own_name),
-            args.keep(),
-        ),
-        outcomes,
-        extensions: Arc::clone(&files.extensions),
-        settings: Arc::new(args.settings()),
-        policies: Arc::clone(policies),
-        always_allowed: args.always_allowed(),
-        policy_owners: args.policy_owners(),
-        max_open_requests: args.max_open_requests,
-        max_kept_requests: args.max_kept_requests,
-        arrivals: Arrivals::default(),
-        waiting,
-        observations,
-        mutators,
-        limits: Arc::default(),
-        canary: args
-            .canary_service_account
-            .clone()
-            .map(|account| CanaryReviews {
-                account,
-                sealer: Arc::clone(&files.sealer),
-            }),
-        cluster_name: args.cluster_name.clone(),
-        own_name,
-        clock,
-    }
 }
 
 /// Begins to watch whether API servers ask us, and whether the lock is as it was installed, where
@@ -302,7 +238,7 @@ fn canary(
     config: Config,
     metrics: &Metrics,
 ) -> Option<Canary> {
-    let CanaryReviews { account, sealer } = admission.canary.clone()?;
+    let CanaryReviews { account, sealer } = admission.gate.canary.clone()?;
     let client = clients.decisions.clone();
     let recorder = Recorder::new(client.clone(), reporter());
     let pod = OwnPod::new(
@@ -314,7 +250,7 @@ fn canary(
         targets: Targets::new(client, connector(config)),
         speaker: Speaker::new(recorder, pod),
         gauges: metrics.canary.clone(),
-        clock: Arc::clone(&admission.clock),
+        clock: Arc::clone(&admission.gate.common.clock),
         watched: BTreeMap::new(),
         account,
         sealer,
@@ -324,7 +260,7 @@ fn canary(
 /// What watches the lock.
 fn lock(args: &Args, clients: &Clients, admission: &Admission, metrics: &Metrics) -> Lock {
     let client = clients.controllers.clone();
-    let own_name = admission.own_name.as_str();
+    let own_name = admission.objects.own_name.as_str();
     let account = own_name.rsplit(':').next().unwrap_or(own_name);
     let pod = OwnPod::new(client.clone(), report::namespace(own_name), account);
     let recorder = Recorder::new(client.clone(), reporter());
@@ -335,7 +271,7 @@ fn lock(args: &Args, clients: &Clients, admission: &Admission, metrics: &Metrics
         namespace: report::namespace(own_name).to_owned(),
         gauges: metrics.lock.clone(),
         speaker: lock::speaking::Speaker::new(recorder, pod),
-        clock: Arc::clone(&admission.clock),
+        clock: Arc::clone(&admission.gate.common.clock),
     }
 }
 

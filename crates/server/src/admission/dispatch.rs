@@ -7,16 +7,30 @@ use api::{
 use decide::attempt::Door;
 
 use super::{
-    Admission, Deadline, Decision, Step,
+    Deadline, Decision, Gate, Objects, Step,
+    common::Common,
     failure::{self, Refused},
-    metadata,
+    objects::metadata,
 };
 
+/// Everything that answers a review.
+pub struct Admission {
+    /// Answers attempts to get into a pod.
+    pub gate: Gate,
+    /// Answers writes of our own objects.
+    pub objects: Objects,
+}
+
 impl Admission {
+    /// What both work with.
+    pub(super) fn common(&self) -> &Common {
+        &self.gate.common
+    }
+
     /// Answers a review on a validating path, or says that it may wait: allows or denies, never
     /// patches.
     pub async fn validate(&self, review: &Review, deadline: Deadline) -> Step {
-        if let Some(answer) = self.answer_canary(review) {
+        if let Some(answer) = self.gate.answer_canary(review) {
             return Decision::from(answer).into();
         }
         let request = &review.request;
@@ -28,40 +42,43 @@ impl Admission {
         );
         let result = match (what, request.operation) {
             (("", "pods", "exec"), Operation::Connect) => {
-                return self.attempt(review, Door::Exec, deadline).await;
+                return self.gate.attempt(review, Door::Exec, deadline).await;
             }
             (("", "pods", "attach"), Operation::Connect) => {
-                return self.attempt(review, Door::Attach, deadline).await;
+                return self.gate.attempt(review, Door::Attach, deadline).await;
             }
             (("", "pods", "portforward"), Operation::Connect) => {
-                return self.attempt(review, Door::PortForward, deadline).await;
+                return self.gate.attempt(review, Door::PortForward, deadline).await;
             }
             (("", "pods", "ephemeralcontainers"), Operation::Update) => {
                 return self
+                    .gate
                     .attempt(review, Door::EphemeralContainers, deadline)
                     .await;
             }
             (("", "pods" | "services" | "nodes", "proxy"), Operation::Connect) => {
-                return Decision::from(self.proxy(review, deadline).await).into();
+                return Decision::from(self.gate.proxy(review, deadline).await).into();
             }
             ((GROUP, "accessrequests", ""), Operation::Create) => {
-                self.create_request(review, deadline).await
+                self.objects.create_request(review, deadline).await
             }
             ((GROUP, "accessgrants", ""), Operation::Create) => {
-                self.create_grant(review, deadline).await
+                self.objects.create_grant(review, deadline).await
             }
             ((GROUP, "accessrequests" | "accessgrants", ""), Operation::Update) => {
                 metadata::check_update(request)
             }
             ((GROUP, "accesspolicies", ""), Operation::Create | Operation::Update) => {
-                self.write_policy(review).await
+                self.objects.write_policy(review).await
             }
-            ((GROUP, "accesspolicies", ""), Operation::Delete) => self.check_policy_owner(review),
+            ((GROUP, "accesspolicies", ""), Operation::Delete) => {
+                self.objects.check_policy_owner(review)
+            }
             ((GROUP, "accessrequests", ""), Operation::Delete) => {
-                self.delete_request(review, deadline).await
+                self.objects.delete_request(review, deadline).await
             }
             ((GROUP, "accessgrants", ""), Operation::Delete) => {
-                self.delete_grant(review, deadline).await
+                self.objects.delete_grant(review, deadline).await
             }
             _ => Err(unexpected(review)),
         };
@@ -76,10 +93,12 @@ impl Admission {
             resource.resource.as_str(),
             review.request.operation,
         ) {
-            (GROUP, "accessrequests", Operation::Create) => self.stamp_request(review).await,
-            (GROUP, "accessgrants", Operation::Create) => self.stamp_grant(review).await,
+            (GROUP, "accessrequests", Operation::Create) => {
+                self.objects.stamp_request(review).await
+            }
+            (GROUP, "accessgrants", Operation::Create) => self.objects.stamp_grant(review).await,
             (GROUP, "accesspolicies", Operation::Create | Operation::Update) => {
-                self.stamp_policy(review).await
+                self.objects.stamp_policy(review).await
             }
             _ => Err(unexpected(review)),
         };
@@ -90,7 +109,7 @@ impl Admission {
     /// logged one by one.
     fn answer(&self, review: &Review, result: Result<Answer, Refused>) -> Answer {
         failure::answer(review, result, |kind, what| {
-            self.is_written(review, kind, what)
+            self.common().is_written(review, kind, what)
         })
     }
 }

@@ -9,7 +9,6 @@ use api::{
 use decide::rules::Refusal;
 use tracing::{error, info};
 
-use super::KeepError;
 use crate::{
     audit::WebhookError,
     cluster::{ledger::SpendError, mutators::MutatorsError, policies::PoliciesError},
@@ -54,6 +53,17 @@ pub enum Failure {
     /// Write a patch.
     #[error("the patch could not be written")]
     Patch(#[source] serde_json::Error),
+}
+
+/// Why a record could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// The API server did not take it.
+    #[error("the record of what was to be deleted could not be written")]
+    Write(#[source] kube::Error),
+    /// It did not answer.
+    #[error("the record of what was to be deleted was not written in time")]
+    Timeout,
 }
 
 impl Failure {

@@ -83,11 +83,12 @@ impl Service {
     fn unread(&self, status: StatusCode, text: &str) -> Response {
         self.metrics.unread();
         // Of nobody known: all of them share what is written.
-        if self
-            .admission
-            .limits
-            .writes("", "unread", String::new, self.admission.now())
-        {
+        if self.admission.common().limits.writes(
+            "",
+            "unread",
+            String::new,
+            self.admission.common().now(),
+        ) {
             warn!(status = status.as_u16(), text, "review not read");
         }
         (status, format!("{text}\n")).into_response()
@@ -131,8 +132,11 @@ async fn observe(service: Service, request: Request) -> Response {
     let (review, place) = match receive(&service.observing, request, deadline).await {
         Ok(received) => received,
         Err(TurnedAway::Refused(refusal)) => {
-            refusal.log(&service.admission.limits, service.admission.now());
-            let answer = service.admission.observe_unread(&refusal);
+            refusal.log(
+                &service.admission.common().limits,
+                service.admission.common().now(),
+            );
+            let answer = service.admission.gate.observe_unread(&refusal);
             service
                 .metrics
                 .answered(Way::Observe, &answer, arrived.elapsed());
@@ -140,7 +144,7 @@ async fn observe(service: Service, request: Request) -> Response {
         }
         Err(TurnedAway::Unread(status, text)) => return service.unread(status, &text),
     };
-    let answer = service.admission.observe(&review);
+    let answer = service.admission.gate.observe(&review);
     service
         .metrics
         .answered(Way::Observe, &answer, arrived.elapsed());
@@ -155,7 +159,11 @@ async fn observe(service: Service, request: Request) -> Response {
             let place = Some(place).filter(|place| !place.is_small());
             tokio::spawn(async move {
                 let _kept = (turn, place);
-                service.admission.tell_of_observed(&review, deadline).await;
+                service
+                    .admission
+                    .gate
+                    .tell_of_observed(&review, deadline)
+                    .await;
             });
         }
         Err(_full) => {
@@ -174,7 +182,10 @@ async fn respond(service: Service, request: Request, way: Way) -> Response {
     let (review, place) = match receive(&service.room, request, deadline).await {
         Ok(received) => received,
         Err(TurnedAway::Refused(refusal)) => {
-            refusal.log(&service.admission.limits, service.admission.now());
+            refusal.log(
+                &service.admission.common().limits,
+                service.admission.common().now(),
+            );
             service
                 .metrics
                 .answered(way, &refusal.answer, arrived.elapsed());
@@ -203,7 +214,7 @@ async fn respond(service: Service, request: Request, way: Way) -> Response {
     let response = Json(answer).into_response();
     let Some(spent) = spent else { return response };
     Failpoint::BeforeAnswer.reached(&uid).await;
-    let outcomes = service.admission.outcomes.clone();
+    let outcomes = service.admission.gate.outcomes.clone();
     handover::noticed(response, move || outcomes.answered(spent))
 }
 
@@ -226,7 +237,7 @@ async fn decide(
         drop(place);
         match step {
             Step::Answer(decision) => *decision,
-            Step::Wait(waiter) => admission.wait(review, *waiter, deadline, gone).await,
+            Step::Wait(waiter) => admission.gate.wait(review, *waiter, deadline, gone).await,
         }
     };
     timeout_at(deadline.answer_by(), decision)

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::failure::{self, Refused};
+use crate::admission::failure::{self, Refused};
 
 /// The cluster's own controllers, which clean up behind deletions.
 const CONTROLLERS: [&str; 3] = [
@@ -100,7 +100,7 @@ struct Partial {
 
 /// An update may change labels and annotations; finalizers and owners only by the cluster's own
 /// controllers. That the spec stays is a CEL rule of the CRD too, which holds while we are down.
-pub(super) fn check_update(request: &AdmissionRequest) -> Result<(), Refused> {
+pub(in crate::admission) fn check_update(request: &AdmissionRequest) -> Result<(), Refused> {
     let (old, new) = (
         partial(request.old_object.as_deref())?,
         partial(request.object.as_deref())?,

@@ -18,8 +18,11 @@ use serde_json::value::RawValue;
 use tokio::time::timeout_at;
 use tracing::{error, info};
 
-use super::{Admission, Deadline, basis, failure::Failure};
-use crate::audit::Exec;
+use super::{Gate, basis};
+use crate::{
+    admission::{Common, Deadline, failure::Failure},
+    audit::Exec,
+};
 
 /// What becomes of it.
 enum Outcome {
@@ -30,9 +33,9 @@ enum Outcome {
     Failed(Failure),
 }
 
-impl Admission {
+impl Gate {
     /// Decides on a connection through a proxy, and records it.
-    pub(super) async fn proxy(&self, review: &Review, deadline: Deadline) -> Answer {
+    pub(in crate::admission) async fn proxy(&self, review: &Review, deadline: Deadline) -> Answer {
         let decided = timeout_at(deadline.decide_by(), self.decide_proxy(review, deadline)).await;
         let outcome = decided.unwrap_or(Outcome::Failed(Failure::Timeout));
         let denied = !matches!(outcome, Outcome::AlwaysAllowed | Outcome::Allowed(_));
@@ -48,10 +51,10 @@ impl Admission {
             .map(RawValue::get)
             .unwrap_or_default();
         // What is allowed is always written.
-        if !denied || self.is_written(review, outcome.name(), options) {
+        if !denied || self.common.is_written(review, outcome.name(), options) {
             log(review, &outcome, options, untold.as_ref());
         }
-        match self.extensions.check_written() {
+        match self.common.extensions.check_written() {
             Err(error) if !denied => {
                 error!(
                     uid = review.request.uid,
@@ -78,7 +81,7 @@ impl Admission {
                 rules::MAX_ARGUMENT_LEN
             ));
         }
-        let outcome = if self.is_always_allowed(&Self::caller(review)) {
+        let outcome = if self.common.is_always_allowed(&Common::caller(review)) {
             Ok(Outcome::AlwaysAllowed)
         } else {
             match read(review) {
@@ -104,14 +107,20 @@ impl Admission {
         name: &ProxyName,
         path: &str,
     ) -> Result<Outcome, Failure> {
-        let caller = Self::caller(review);
+        let caller = Common::caller(review);
         let Some(through) = through(review, &caller, name, path) else {
             return Ok(Outcome::Refused);
         };
-        if self.policies.current().through_proxy(&through).is_none() {
+        if self
+            .common
+            .policies
+            .current()
+            .through_proxy(&through)
+            .is_none()
+        {
             return Ok(Outcome::Refused);
         }
-        let live = self.live_rules().await?;
+        let live = self.common.live_rules().await?;
         Ok(live
             .policies
             .through_proxy(&through)
@@ -121,9 +130,15 @@ impl Admission {
 
     /// Whether a policy that memory knows lets the caller through: good for looking on.
     pub(super) fn is_let_through(&self, review: &Review, name: &ProxyName, path: &str) -> bool {
-        let caller = Self::caller(review);
+        let caller = Common::caller(review);
         let through = through(review, &caller, name, path);
-        through.is_some_and(|through| self.policies.current().through_proxy(&through).is_some())
+        through.is_some_and(|through| {
+            self.common
+                .policies
+                .current()
+                .through_proxy(&through)
+                .is_some()
+        })
     }
 
     async fn record_proxy(
@@ -146,6 +161,7 @@ impl Admission {
             basis,
         };
         Ok(self
+            .common
             .extensions
             .exec(review, &exec, deadline.answer_by())
             .await?)

@@ -9,7 +9,7 @@ use decide::{
     rules,
 };
 
-use super::Deadline;
+use crate::admission::Deadline;
 
 /// An attempt on its way to an answer: what is derived of its review once.
 #[derive(Debug)]

@@ -1,29 +1,26 @@
-//! An attempt to get into a pod, through whichever door, from its review to its answer.
+//! Access by a request: what memory promises is read, and decided again.
 //!
-//! Nothing here allows by default: the only ways to `Outcome::Allowed` are an always-allowed
-//! caller, and a permit that [`decide::verdict::confirm`] gave on what was just read, after it was
-//! recorded and, if it is for one use, spent.
+//! Nothing here allows by default: the only way to `Outcome::Allowed` is a permit that
+//! [`decide::verdict::confirm`] gave on what was just read, after it was recorded and, if it is for
+//! one use, spent.
 
-use api::{ExecOptions, UserInfo, review::Review};
+use api::UserInfo;
 use decide::{
+    access::TargetKind,
     attempt::{Attempt, Door},
-    policy_id::PolicyId,
-    record,
     settings::Rules,
     standing::Candidate,
-    verdict::{self, Denied, Miss, Permit, Pod, PodMiss, Screened, Spend, Verdict},
+    verdict::{self, Denied, Miss, Permit, Pod, PodMiss, Spend, Verdict},
 };
-use tokio::time::timeout_at;
 use tracing::warn;
 
 use super::{
-    Admission, Deadline, Decision, Step, Waiter, basis,
-    failure::Failure,
+    Gate, basis,
     outcome::{Basis, Outcome},
-    recording::what,
-    tried::{Tried, read},
+    tried::Tried,
 };
 use crate::{
+    admission::{Deadline, failure::Failure},
     audit::Exec,
     cluster::{
         ledger::{self, Live, Spent},
@@ -39,8 +36,8 @@ use crate::{
 const MAX_READS: usize = 8;
 
 /// A permit, and what it was confirmed on.
-struct Confirmed {
-    permit: Permit,
+pub(super) struct Confirmed {
+    pub(super) permit: Permit,
     live: Live,
     pod: Pod,
     rules: Rules,
@@ -70,153 +67,15 @@ impl Confirmed {
 }
 
 /// What confirming came to.
-enum Confirmation {
+pub(super) enum Confirmation {
     Permitted(Box<Confirmed>),
     Denied(Denied),
 }
 
-impl Admission {
-    /// Decides on an attempt, records it, and spends what it uses up; or says that it may wait, and
-    /// records nothing yet.
-    pub(super) async fn attempt(&self, review: &Review, door: Door, deadline: Deadline) -> Step {
-        let (attempt, options) = match read(review, door) {
-            Ok(read) => read,
-            Err(unclear) => {
-                let outcome = Outcome::Unclear(unclear);
-                let untold = self
-                    .record_denial(review, &ExecOptions::default(), &outcome, deadline)
-                    .await;
-                return self.conclude(review, None, outcome, untold.as_ref()).into();
-            }
-        };
-        let tried = Tried {
-            review,
-            attempt,
-            options,
-            deadline,
-        };
-        let outcome = self.outcome_of(&tried).await;
-        if let Outcome::Denied(denied) = &outcome
-            && let Some(may) = self.may_wait(&tried.attempt, denied, deadline)
-        {
-            return Step::Wait(Box::new(Waiter {
-                attempt: tried.attempt,
-                options: tried.options,
-                may,
-            }));
-        }
-        self.finish(&tried, outcome).await.into()
-    }
-
-    /// What an attempt comes to. Bounded, so that one that takes too long is recorded like any
-    /// other.
-    pub(super) async fn outcome_of(&self, tried: &Tried<'_>) -> Outcome {
-        match timeout_at(tried.deadline.decide_by(), self.decide(tried)).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(failure)) => Outcome::Failed(failure),
-            Err(_elapsed) => Outcome::Failed(Failure::Timeout),
-        }
-    }
-
-    /// Records a denial, and answers. What is allowed was recorded before.
-    pub(super) async fn finish(&self, tried: &Tried<'_>, outcome: Outcome) -> Decision {
-        let Tried {
-            review,
-            attempt,
-            options,
-            deadline,
-        } = tried;
-        let denied = !matches!(outcome, Outcome::Allowed(_));
-        let untold = if denied {
-            self.record_denial(review, options, &outcome, *deadline)
-                .await
-        } else {
-            None
-        };
-        self.conclude(review, Some(attempt), outcome, untold.as_ref())
-    }
-
-    async fn decide(&self, tried: &Tried<'_>) -> Result<Outcome, Failure> {
-        let Tried {
-            review,
-            attempt,
-            options,
-            deadline,
-        } = tried;
-        // What nobody approved must be read from the record: what does not stand there whole is not
-        // run.
-        let whole = record::is_whole(&what(&attempt.action));
-        if self.is_always_allowed(&attempt.caller) {
-            if !whole {
-                return Ok(Outcome::Unclear(too_long(attempt)));
-            }
-            let basis = &basis::by_policies("always-allowed", &[]);
-            self.record(
-                review,
-                &Exec {
-                    allowed: true,
-                    always_allowed: true,
-                    options,
-                    basis,
-                },
-                *deadline,
-            )
-            .await?;
-            return Ok(Outcome::Allowed(Basis::AlwaysAllowed));
-        }
-        if whole && let Some(policy) = self.policy(attempt).await? {
-            let basis = &basis::by_policies("allowed-by-policy", std::slice::from_ref(&policy));
-            self.record(
-                review,
-                &Exec {
-                    allowed: true,
-                    always_allowed: false,
-                    options,
-                    basis,
-                },
-                *deadline,
-            )
-            .await?;
-            return Ok(Outcome::Allowed(Basis::Policy(policy)));
-        }
-        let promising = match self.screened(attempt) {
-            Screened::Denied(denied) => return Ok(Outcome::Denied(denied)),
-            Screened::Promising(promising) => promising,
-        };
-        match self.confirm(attempt, &promising).await? {
-            Confirmation::Denied(denied) => Ok(Outcome::Denied(denied)),
-            // Nobody approved what a policy granted either.
-            Confirmation::Permitted(confirmed)
-                if !whole && confirmed.permit.access.grants.is_empty() =>
-            {
-                Ok(Outcome::Unclear(too_long(attempt)))
-            }
-            Confirmation::Permitted(confirmed) => self.carry_out(tried, *confirmed).await,
-        }
-    }
-
-    /// What memory says of an attempt.
-    pub(super) fn screened(&self, attempt: &Attempt) -> Screened {
-        let candidates = match self.settings.prefix.person(&attempt.caller) {
-            Some(person) => self.index.candidates(&attempt.namespace, &person),
-            None => Vec::new(),
-        };
-        verdict::screen(attempt, &candidates, self.now(), &self.rules())
-    }
-
-    /// The policy by which an attempt needs no request: one that memory knows, and that still says
-    /// so when it is read.
-    async fn policy(&self, attempt: &Attempt) -> Result<Option<PolicyId>, Failure> {
-        if verdict::allowed_by_policy(attempt, &self.rules()).is_none() {
-            return Ok(None);
-        }
-        let rules = self.live_rules().await?;
-        Ok(verdict::allowed_by_policy(attempt, &rules).cloned())
-    }
-
+impl Gate {
     /// Reads the promising candidates and the pod from the API server, and decides again on what it
     /// says now.
-    async fn confirm(
+    pub(super) async fn confirm(
         &self,
         attempt: &Attempt,
         promising: &[Candidate],
@@ -226,17 +85,17 @@ impl Admission {
         };
         let workload = promising
             .iter()
-            .any(|known| known.request.target.kind != decide::access::TargetKind::Pod);
+            .any(|known| known.request.target.kind != TargetKind::Pod);
         let pod = pods::read(
-            self.ledger.client(),
+            self.common.ledger.client(),
             &attempt.namespace,
             &attempt.pod,
             workload,
         );
-        let first = async { Ok::<_, Failure>(Some(self.ledger.read(best).await?)) };
+        let first = async { Ok::<_, Failure>(Some(self.common.ledger.read(best).await?)) };
         // Three clients' futures in one are larger than a stack likes.
         let pod = Box::pin(async { Ok(pod.await?) });
-        let rules = Box::pin(async { Ok(self.live_rules().await?) });
+        let rules = Box::pin(async { Ok(self.common.live_rules().await?) });
         let (mut first, pod, rules) = tokio::try_join!(first, pod, rules)?;
         // Of many workloads' requests only those of this pod are worth a read.
         let meant = |known: &&Candidate| {
@@ -252,10 +111,16 @@ impl Admission {
         for known in worth {
             let live = match first.take() {
                 Some(live) => live,
-                None => self.ledger.read(known).await?,
+                None => self.common.ledger.read(known).await?,
             };
             let Some(live) = live else { continue };
-            match verdict::confirm(attempt, &live.candidate, pod.as_ref(), self.now(), &rules) {
+            match verdict::confirm(
+                attempt,
+                &live.candidate,
+                pod.as_ref(),
+                self.common.now(),
+                &rules,
+            ) {
                 Verdict::Deny(denied) => nearest = denied,
                 Verdict::Allow(permit) => {
                     let Some(pod) = pod else {
@@ -275,7 +140,11 @@ impl Admission {
 
     /// Records the intent, then spends the single use; in this order, so that nothing is used up
     /// unrecorded.
-    async fn carry_out(&self, tried: &Tried<'_>, confirmed: Confirmed) -> Result<Outcome, Failure> {
+    pub(super) async fn carry_out(
+        &self,
+        tried: &Tried<'_>,
+        confirmed: Confirmed,
+    ) -> Result<Outcome, Failure> {
         let Tried {
             review,
             attempt,
@@ -324,7 +193,7 @@ impl Admission {
             return Ok(true);
         }
         rights::has(
-            self.ledger.client(),
+            self.common.ledger.client(),
             user,
             &attempt.namespace,
             Right::Door {
@@ -344,19 +213,24 @@ impl Admission {
         if !deadline.allows_spend() {
             return Err(Failure::Late);
         }
-        let use_ = ledger::use_of(attempt, &confirmed.pod.uid, self.now());
+        let use_ = ledger::use_of(attempt, &confirmed.pod.uid, self.common.now());
         let still = |candidate: &Candidate| {
             let verdict = verdict::confirm(
                 attempt,
                 candidate,
                 Some(&confirmed.pod),
-                self.now(),
+                self.common.now(),
                 &confirmed.rules,
             );
             matches!(verdict, Verdict::Allow(_))
         };
         Failpoint::BeforeSpend.reached(&attempt.review_uid).await;
-        match self.ledger.spend(&confirmed.live, &use_, still).await? {
+        match self
+            .common
+            .ledger
+            .spend(&confirmed.live, &use_, still)
+            .await?
+        {
             Spent::Ours => {
                 Failpoint::AfterSpend.reached(&attempt.review_uid).await;
                 let spent = confirmed.spent(&attempt.review_uid);
@@ -378,14 +252,14 @@ impl Admission {
 
     /// The miss of an attempt that another was faster than.
     async fn lost(&self, attempt: &Attempt, confirmed: &Confirmed) -> Result<Denied, kube::Error> {
-        let Some(live) = self.ledger.read(&confirmed.live.candidate).await? else {
+        let Some(live) = self.common.ledger.read(&confirmed.live.candidate).await? else {
             return Ok(Denied::NoRequest);
         };
         let verdict = verdict::confirm(
             attempt,
             &live.candidate,
             Some(&confirmed.pod),
-            self.now(),
+            self.common.now(),
             &confirmed.rules,
         );
         Ok(match verdict {
@@ -393,15 +267,6 @@ impl Admission {
             Verdict::Allow(_) => Denied::NoRequest,
         })
     }
-}
-
-fn too_long(attempt: &Attempt) -> String {
-    format!(
-        "this {} is too long to stand whole in the record (the maximum is {} bytes of JSON), so it is not allowed: send \
-         what is long over standard input, or as a file",
-        attempt.door().verb(),
-        record::MAX_WHOLE_LEN
-    )
 }
 
 fn not_the_one(known: &Candidate) -> Denied {

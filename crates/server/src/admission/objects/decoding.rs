@@ -7,7 +7,7 @@ use api::{
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use super::failure::{self, Refused};
+use crate::admission::failure::{self, Refused};
 
 /// The new object of a review.
 pub(super) fn object<T: DeserializeOwned>(review: &Review) -> Result<T, Refused> {

@@ -13,8 +13,11 @@ use decide::{
 };
 use tracing::{error, info};
 
-use super::{Admission, Deadline, basis, outcome::Outcome, proxy, receiving::Refusal, tried};
-use crate::audit::Exec;
+use super::{Gate, basis, outcome::Outcome, proxy, tried};
+use crate::{
+    admission::{Common, Deadline, receiving::Refusal},
+    audit::Exec,
+};
 
 /// What an attempt would have come to.
 struct Would {
@@ -24,9 +27,9 @@ struct Would {
     passes: bool,
 }
 
-impl Admission {
+impl Gate {
     /// Lets an attempt through, and keeps what it would have come to.
-    pub(super) fn observe(&self, review: &Review) -> Answer {
+    pub(in crate::admission) fn observe(&self, review: &Review) -> Answer {
         // Even that pod, which cannot exist, is entered by nobody.
         if let Some(answer) = self.answer_canary(review) {
             return answer;
@@ -47,7 +50,7 @@ impl Admission {
         let door = request.sub_resource.as_deref().unwrap_or_default();
         info!(target: "audit", uid, user, namespace, resource, subresource = door, decision, passes, "observed");
         if let Some(observed) = observed {
-            self.observations.saw(observed, passes, self.now());
+            self.observations.saw(observed, passes, self.common.now());
         }
         Answer::allow(uid)
             .annotated("review-uid", uid.as_str())
@@ -57,7 +60,7 @@ impl Admission {
 
     /// Lets an attempt through that is too large to be looked at, or one too many, and keeps that
     /// there was one.
-    pub(super) fn observe_unread(&self, refusal: &Refusal) -> Answer {
+    pub(in crate::admission) fn observe_unread(&self, refusal: &Refusal) -> Answer {
         let Refusal {
             head,
             decision,
@@ -69,7 +72,7 @@ impl Admission {
         self.observations.saw(
             Observed::unread(&text(&head.user), head.namespace.as_deref(), &door),
             false,
-            self.now(),
+            self.common.now(),
         );
         Answer::allow(&answer.response.uid)
             .annotated("review-uid", answer.response.uid.as_str())
@@ -78,14 +81,14 @@ impl Admission {
     }
 
     /// Tells the audit webhook that an attempt was let through; it may fail, and stops nobody.
-    pub(super) async fn tell_of_observed(&self, review: &Review, deadline: Deadline) {
+    pub(in crate::admission) async fn tell_of_observed(&self, review: &Review, deadline: Deadline) {
         if self.is_canary(review) {
             return;
         }
         let options = Door::of(review.request.sub_resource.as_deref().unwrap_or_default())
             .and_then(|door| tried::read(review, door).ok())
             .map_or_else(ExecOptions::default, |(_attempt, options)| options);
-        let always_allowed = self.is_always_allowed(&Self::caller(review));
+        let always_allowed = self.common.is_always_allowed(&Common::caller(review));
         let basis = &basis::by_policies("observed", &[]);
         let exec = Exec {
             allowed: true,
@@ -154,10 +157,10 @@ impl Admission {
     }
 
     fn would_decide(&self, attempt: &Attempt) -> (&'static str, bool) {
-        if self.is_always_allowed(&attempt.caller) {
+        if self.common.is_always_allowed(&attempt.caller) {
             return ("always-allowed", true);
         }
-        if verdict::allowed_by_policy(attempt, &self.rules()).is_some() {
+        if verdict::allowed_by_policy(attempt, &self.common.rules()).is_some() {
             return ("allowed-by-policy", true);
         }
         match self.screened(attempt) {
@@ -181,7 +184,7 @@ impl Admission {
             to,
         );
         let (decision, passes) = match &read {
-            _ if self.is_always_allowed(&Self::caller(review)) => ("always-allowed", true),
+            _ if self.common.is_always_allowed(&Common::caller(review)) => ("always-allowed", true),
             Ok((name, path)) if self.is_let_through(review, name, path) => {
                 ("allowed-by-policy", true)
             }

@@ -5,8 +5,7 @@ use decide::{
     verdict::{Denied, Permit},
 };
 
-use super::failure::Failure;
-use crate::cluster::outcomes::SpentUse;
+use crate::{admission::failure::Failure, cluster::outcomes::SpentUse};
 
 /// What becomes of an attempt.
 #[derive(Debug)]

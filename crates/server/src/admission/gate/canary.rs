@@ -6,9 +6,9 @@
 use api::review::{Answer, Review};
 use tracing::debug;
 
-use super::Admission;
+use super::Gate;
 
-impl Admission {
+impl Gate {
     /// Whether this is an attempt of the canary's.
     pub(super) fn is_canary(&self, review: &Review) -> bool {
         self.canary
@@ -17,7 +17,7 @@ impl Admission {
     }
 
     /// The answer to an attempt of the canary's; `None`: it is somebody else's.
-    pub(super) fn answer_canary(&self, review: &Review) -> Option<Answer> {
+    pub(in crate::admission) fn answer_canary(&self, review: &Review) -> Option<Answer> {
         let canary = self
             .canary
             .as_ref()

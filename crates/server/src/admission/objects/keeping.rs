@@ -7,24 +7,19 @@ use kube::api::ObjectMeta;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, warn};
 
-use super::{Admission, Deadline, failure::Refused, metadata};
-use crate::cluster::{
-    ledger,
-    records::{Deletion, Record},
+use super::{Objects, metadata};
+use crate::{
+    admission::{
+        Common, Deadline,
+        failure::{KeepError, Refused},
+    },
+    cluster::{
+        ledger,
+        records::{Deletion, Record},
+    },
 };
 
-/// Why a record could not be kept.
-#[derive(Debug, thiserror::Error)]
-pub enum KeepError {
-    /// The API server did not take it.
-    #[error("the record of what was to be deleted could not be written")]
-    Write(#[source] kube::Error),
-    /// It did not answer.
-    #[error("the record of what was to be deleted was not written in time")]
-    Timeout,
-}
-
-impl Admission {
+impl Objects {
     /// Keeps a record of a request when it, or a grant of it, is deleted, if it opened something.
     /// Where it cannot be kept, people delete nothing; the cluster's own controllers do, since a
     /// namespace would not end otherwise, and the record stands in the log. Our own clean-up comes
@@ -39,7 +34,7 @@ impl Admission {
         deadline: Deadline,
     ) -> Result<bool, Refused> {
         let by = &review.request.user_info;
-        let username = Self::caller(review).username;
+        let username = Common::caller(review).username;
         if review.request.is_dry_run() || username == self.own_name {
             return Ok(true);
         }
@@ -56,7 +51,7 @@ impl Admission {
         if !self.opened(request, grants.as_deref()) {
             return Ok(false);
         }
-        let now = self.now();
+        let now = self.common.now();
         let deletion = Deletion {
             kind,
             name,
@@ -92,7 +87,7 @@ impl Admission {
             request.metadata.namespace.as_deref()?,
             request.metadata.name.as_deref()?,
         );
-        let read = self.ledger.list_grants(namespace, name).await;
+        let read = self.common.ledger.list_grants(namespace, name).await;
         let read = read.inspect_err(|error| {
             warn!(name, error = crate::chain(error), "cannot read the answers");
         });
@@ -137,8 +132,11 @@ impl Admission {
             ..request.clone()
         };
         let uid = request.metadata.uid.as_deref().unwrap_or_default();
-        let live = ledger::live(alive, uid, &[], self.ledger.sealer());
-        let standing = live.map(|live| live.candidate.standing(self.now(), &self.rules()));
+        let live = ledger::live(alive, uid, &[], self.common.ledger.sealer());
+        let standing = live.map(|live| {
+            live.candidate
+                .standing(self.common.now(), &self.common.rules())
+        });
         matches!(standing, Some(Standing::Granted(_)))
     }
 

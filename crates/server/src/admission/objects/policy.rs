@@ -4,25 +4,27 @@ use api::{AccessPolicy, policy, review::Review};
 use serde_json::value::RawValue;
 use tracing::info;
 
-use super::{
-    Admission,
-    failure::{self, Refused},
-    objects,
+use super::{Objects, decoding};
+use crate::{
+    admission::{
+        Common,
+        failure::{self, Refused},
+    },
+    cluster::seal::{SEAL, annotated},
 };
-use crate::cluster::seal::{SEAL, annotated};
 
-impl Admission {
+impl Objects {
     /// Whether a policy can be used as it is, and is sealed where it was to be sealed.
     ///
     /// # Errors
     /// Names the place of the fault.
-    pub(super) async fn write_policy(&self, review: &Review) -> Result<(), Refused> {
+    pub(in crate::admission) async fn write_policy(&self, review: &Review) -> Result<(), Refused> {
         self.check_policy_owner(review)?;
-        let object: AccessPolicy = objects::object(review)?;
+        let object: AccessPolicy = decoding::object(review)?;
         policy::policy(&object)
             .map_err(|fault| Refused::because(format!("the policy is not valid: {fault}")))?;
         let request = &review.request;
-        let sealed = self.ledger.sealer().policy(&object).is_good();
+        let sealed = self.common.ledger.sealer().policy(&object).is_good();
         if !sealed && !request.is_dry_run() {
             self.check_unsealed(review, &object)?;
         }
@@ -49,8 +51,8 @@ impl Admission {
     ///
     /// The server itself only renews good seals: it changes nothing that a policy says, and seals
     /// none that no owner wrote.
-    pub(super) fn check_policy_owner(&self, review: &Review) -> Result<(), Refused> {
-        let caller = Self::caller(review);
+    pub(in crate::admission) fn check_policy_owner(&self, review: &Review) -> Result<(), Refused> {
+        let caller = Common::caller(review);
         if self.policy_owners.includes(&caller)
             || caller.username == self.own_name && self.is_renewal(review)?
         {
@@ -65,17 +67,17 @@ impl Admission {
     }
 
     fn is_renewal(&self, review: &Review) -> Result<bool, Refused> {
-        let sealer = self.ledger.sealer();
+        let sealer = self.common.ledger.sealer();
         // Where nothing is sealed there is nothing to renew, and nothing to forge.
         let was_good =
-            objects::old_policy(review)?.is_some_and(|old| sealer.policy(&old).is_good());
-        Ok(was_good && objects::is_same_policy(review)?)
+            decoding::old_policy(review)?.is_some_and(|old| sealer.policy(&old).is_good());
+        Ok(was_good && decoding::is_same_policy(review)?)
     }
 
     /// Only a policy without a good seal may be changed and stay without one.
     fn check_unsealed(&self, review: &Review, object: &AccessPolicy) -> Result<(), Refused> {
-        match objects::old_policy(review)? {
-            Some(old) if !self.ledger.sealer().policy(&old).is_good() => {
+        match decoding::old_policy(review)? {
+            Some(old) if !self.common.ledger.sealer().policy(&old).is_good() => {
                 if annotated(&old.metadata) == annotated(&object.metadata) {
                     return Ok(());
                 }

@@ -1,4 +1,4 @@
-//! Places for attempts that wait (see [`super::waiting`]): there are few, and fewer for one person.
+//! Places for attempts that wait (see `waiting.rs`): there are few, and fewer for one person.
 
 use std::{
     collections::HashMap,

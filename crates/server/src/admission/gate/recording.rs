@@ -16,13 +16,16 @@ use decide::{
 use serde_json::value::RawValue;
 use tracing::{error, info, warn};
 
-use super::{Admission, Deadline, Decision, basis, outcome::Outcome};
-use crate::audit::{Exec, WebhookError};
+use super::{Gate, basis, outcome::Outcome};
+use crate::{
+    admission::{Common, Deadline, Decision},
+    audit::{Exec, WebhookError},
+};
 
 /// A denial that the audit webhook was not told of, nor the log.
 const UNTOLD: &str = "audit-webhook-not-told";
 
-impl Admission {
+impl Gate {
     /// Tells the audit webhook, unless nothing comes of it whatever is answered.
     pub(super) async fn record(
         &self,
@@ -34,7 +37,8 @@ impl Admission {
         if review.request.is_dry_run() && review.request.operation == Operation::Update {
             return Ok(());
         }
-        self.extensions
+        self.common
+            .extensions
             .exec(review, exec, deadline.answer_by())
             .await
     }
@@ -63,9 +67,9 @@ impl Admission {
     fn basis_of_denial(&self, review: &Review, outcome: &Outcome) -> payload::Basis {
         let namespace = review.request.namespace.as_deref().unwrap_or_default();
         let nearest = outcome.request().map(|name| {
-            let person = self.settings.prefix.person(&Self::caller(review));
+            let person = self.common.settings.prefix.person(&Common::caller(review));
             let hers = person
-                .map(|person| self.index.candidates(namespace, &person))
+                .map(|person| self.common.index.candidates(namespace, &person))
                 .unwrap_or_default();
             let uid = hers
                 .into_iter()
@@ -87,7 +91,7 @@ impl Admission {
     /// What could not be written where the audit has a file of its own is not allowed, even though
     /// it was decided.
     fn only_if_written(&self, uid: &str, outcome: Outcome) -> Outcome {
-        match (&outcome, self.extensions.check_written()) {
+        match (&outcome, self.common.extensions.check_written()) {
             (Outcome::Allowed(_), Err(error)) => {
                 error!(
                     uid,
@@ -116,10 +120,14 @@ impl Admission {
         // What is allowed is always written, but a dry run, which opens nothing, and costs nobody
         // anything.
         let opens = matches!(outcome, Outcome::Allowed(_)) && !review.request.is_dry_run();
-        if opens || self.is_written(review, decision, tried(review, &what)) {
+        if opens
+            || self
+                .common
+                .is_written(review, decision, tried(review, &what))
+        {
             tell_of_faults(uid, &outcome, untold);
             log(review, attempt, &outcome, &what);
-        } else if untold.is_some() && self.is_written(review, UNTOLD, tried(review, &what)) {
+        } else if untold.is_some() && self.common.is_written(review, UNTOLD, tried(review, &what)) {
             // Counted twice: that it was denied, and that nobody was told.
             tell_of_faults(uid, &outcome, untold);
         }
@@ -156,7 +164,7 @@ impl Admission {
     fn explain(&self, denied: &Denied, attempt: Option<&Attempt>) -> String {
         let context = Context {
             cluster: &self.cluster_name,
-            now: self.now(),
+            now: self.common.now(),
         };
         attempt.map_or_else(String::new, |attempt| {
             explain::denial(denied, attempt, context)

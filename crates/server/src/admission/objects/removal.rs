@@ -15,12 +15,12 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tracing::{error, info};
 
-use super::{
-    Admission, Deadline,
-    failure::{self, Refused},
-    metadata,
-};
+use super::{Objects, metadata};
 use crate::{
+    admission::{
+        Common, Deadline,
+        failure::{self, Refused},
+    },
     audit::AuditType,
     cluster::rights::{self, Right},
 };
@@ -28,9 +28,9 @@ use crate::{
 /// A request that opened nothing, deleted by whoever asked.
 const WITHDRAWN: &str = "withdrawn";
 
-impl Admission {
+impl Objects {
     /// Admits the deletion of a request.
-    pub(super) async fn delete_request(
+    pub(in crate::admission) async fn delete_request(
         &self,
         review: &Review,
         deadline: Deadline,
@@ -78,14 +78,17 @@ impl Admission {
             .await?;
         // A requester can file and withdraw without end: of what opened nothing only so many lines
         // are written.
-        let counted =
-            hers && !opened && !self.is_written(review, WITHDRAWN, removed_object(review));
+        let counted = hers
+            && !opened
+            && !self
+                .common
+                .is_written(review, WITHDRAWN, removed_object(review));
         self.removed(review, &name, !counted);
         Ok(())
     }
 
     /// Admits the deletion of a grant.
-    pub(super) async fn delete_grant(
+    pub(in crate::admission) async fn delete_grant(
         &self,
         review: &Review,
         deadline: Deadline,
@@ -123,7 +126,7 @@ impl Admission {
             .filter(|request| request.metadata.deletion_timestamp.is_none());
         // What is no answer denies nothing, and there is nothing to wait for.
         if denied
-            && !metadata::is_controller(&Self::caller(review).username)
+            && !metadata::is_controller(&Common::caller(review).username)
             && live.is_some_and(|live| !noted(live))
         {
             return Err(Refused::because(
@@ -161,25 +164,26 @@ impl Admission {
         stake: bool,
         what: &str,
     ) -> Result<(), Refused> {
-        let caller = Self::caller(review);
+        let caller = Common::caller(review);
         let own = caller.username == self.own_name;
         if hers
             || own
             || metadata::is_controller(&caller.username)
-            || self.is_always_allowed(&caller)
+            || self.common.is_always_allowed(&caller)
         {
             return Ok(());
         }
         let namespace = review.request.namespace.as_deref().unwrap_or_default();
         let neutral = !stake
             && self
+                .common
                 .settings
                 .approvers
-                .check(&caller.groups, &self.recorded_as(&caller))
+                .check(&caller.groups, &self.common.recorded_as(&caller))
                 .is_ok();
         if neutral
             && rights::has(
-                self.ledger.client(),
+                self.common.ledger.client(),
                 &review.request.user_info,
                 namespace,
                 Right::Grant,
@@ -196,7 +200,7 @@ impl Admission {
 
     fn is_hers(&self, review: &Review, request: &AccessRequest) -> bool {
         let user = request.spec.user_info.as_ref().and_then(convert::person);
-        let caller = self.settings.prefix.person(&Self::caller(review));
+        let caller = self.common.settings.prefix.person(&Common::caller(review));
         user.zip(caller)
             .is_some_and(|(user, caller)| caller.is(&user))
     }
@@ -208,6 +212,7 @@ impl Admission {
             return Ok(true);
         };
         let grants = self
+            .common
             .ledger
             .list_grants(&value.namespace, &value.name)
             .await?;
@@ -223,7 +228,7 @@ impl Admission {
             grants,
         };
         Ok(matches!(
-            candidate.standing(self.now(), &self.rules()),
+            candidate.standing(self.common.now(), &self.common.rules()),
             Standing::Denied(_)
         ))
     }
@@ -231,7 +236,7 @@ impl Admission {
     /// Whether the caller asked, or filed for whoever asked: then her right to grant is none for
     /// this request.
     fn has_a_stake(&self, review: &Review, request: &AccessRequest) -> bool {
-        let person = self.recorded_as(&Self::caller(review));
+        let person = self.common.recorded_as(&Common::caller(review));
         let sides = [&request.spec.user_info, &request.spec.created_by];
         sides
             .into_iter()
@@ -250,7 +255,8 @@ impl Admission {
         if !is_name(&grant.spec.grant_for) {
             return Ok(None);
         }
-        let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), namespace);
+        let api: Api<AccessRequest> =
+            Api::namespaced(self.common.ledger.client().clone(), namespace);
         let meant = convert::stamped_request(grant);
         let there = api.get_opt(&grant.spec.grant_for).await?;
         Ok(there.filter(|request| meant.is_none() || request.metadata.uid == meant))
@@ -276,13 +282,14 @@ impl Admission {
             uid,
         };
         let Err(error) = self
+            .common
             .extensions
             .deleted(kind, review, request, deadline.answer_by())
             .await
         else {
             return Ok(());
         };
-        let username = Self::caller(review).username;
+        let username = Common::caller(review).username;
         if username != self.own_name && !metadata::is_controller(&username) {
             return Err(error.into());
         }
@@ -301,7 +308,7 @@ impl Admission {
             return;
         }
         let namespace = review.request.namespace.as_deref().unwrap_or_default();
-        self.ledger.suspect(namespace, request);
+        self.common.ledger.suspect(namespace, request);
         if !is_written {
             return;
         }

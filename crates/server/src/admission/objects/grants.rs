@@ -12,12 +12,14 @@ use decide::{
 use kube::Api;
 use tracing::info;
 
-use super::{
-    Admission, Deadline,
-    failure::{self, Refused},
-    metadata, objects,
+use super::{Objects, decoding, metadata};
+use crate::{
+    admission::{
+        Common, Deadline,
+        failure::{self, Refused},
+    },
+    audit::AuditType,
 };
-use crate::audit::AuditType;
 
 /// Maximum number of answers to a request, without denials: each is read before every use.
 const MAX_ANSWERS: usize = 16;
@@ -50,32 +52,32 @@ fn tell(review: &Review, grant: &AccessGrant, request: &Request, answer: Answer)
     );
 }
 
-impl Admission {
+impl Objects {
     /// Admits a grant or denial: of a live request that somebody else filed, as whoever answers
     /// read it.
-    pub(super) async fn create_grant(
+    pub(in crate::admission) async fn create_grant(
         &self,
         review: &Review,
         deadline: Deadline,
     ) -> Result<(), Refused> {
-        let grant: AccessGrant = objects::object(review)?;
+        let grant: AccessGrant = decoding::object(review)?;
         metadata::check_finalizers(&grant.metadata)?;
         metadata::check_size(&grant.metadata)?;
         rules::check_text("reason", grant.spec.reason.as_deref().unwrap_or_default())
             .map_err(|refusal| failure::refusal(&refusal))?;
-        let caller = Self::caller(review);
-        let person = self.recorded_as(&caller);
+        let caller = Common::caller(review);
+        let person = self.common.recorded_as(&caller);
         if grant.spec.granted_by.as_ref() != Some(&convert::stamped(&person, &caller)) {
             return Err(failure::unstamped("grantedBy"));
         }
         // Before anything tells whether there is such a request.
         self.check_answers(&caller, &person)?;
         let object = self.meant_request(&grant, review).await?;
-        let seal = self.ledger.sealer().grant(&grant, &object).into();
+        let seal = self.common.ledger.sealer().grant(&grant, &object).into();
         let value = convert::grant(&grant, seal).map_err(|error| failure::nonsense(&error))?;
 
         metadata::check_owners(&grant.metadata, &object)?;
-        let sealed = self.ledger.sealer().request(&object).into();
+        let sealed = self.common.ledger.sealer().request(&object).into();
         let request =
             convert::request(&object, sealed).map_err(|error| failure::nonsense(&error))?;
         check_approver(&person, &request)?;
@@ -98,7 +100,8 @@ impl Admission {
         match value.answer {
             _ if review.request.is_dry_run() => {}
             Answer::Denied => {
-                self.extensions
+                self.common
+                    .extensions
                     .answered(
                         AuditType::Denied,
                         review,
@@ -107,16 +110,20 @@ impl Admission {
                         deadline.answer_by(),
                     )
                     .await?;
-                self.ledger.suspect(&request.namespace, &request.name);
+                self.common
+                    .ledger
+                    .suspect(&request.namespace, &request.name);
             }
             Answer::Granted => {
-                self.extensions
+                self.common
+                    .extensions
                     .granted(review, &object, &grant, deadline.answer_by())
                     .await?;
             }
             // It gives nothing, and receivers of the original know of no such answer.
             Answer::Reviewed => {
-                self.extensions
+                self.common
+                    .extensions
                     .answered(
                         AuditType::Reviewed,
                         review,
@@ -142,7 +149,8 @@ impl Admission {
         let namespace = review.request.namespace.as_deref().unwrap_or_default();
         let name = &grant.spec.grant_for;
         rules::check_name("grantFor", name).map_err(|refusal| failure::refusal(&refusal))?;
-        let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), namespace);
+        let api: Api<AccessRequest> =
+            Api::namespaced(self.common.ledger.client().clone(), namespace);
         let request = api.get_opt(name).await?.ok_or_else(|| {
             Refused::because(format!(
                 "there is no accessrequest {name:?} in namespace {namespace}"
@@ -171,6 +179,7 @@ impl Admission {
         denies: bool,
     ) -> Result<(), Refused> {
         let grants = self
+            .common
             .ledger
             .list_grants(&request.namespace, &request.name)
             .await?;
@@ -181,15 +190,15 @@ impl Admission {
                 grants.len()
             )));
         }
-        let sealer = self.ledger.sealer();
+        let sealer = self.common.ledger.sealer();
         let value = |grant| convert::grant(grant, sealer.grant(grant, object).into()).ok();
         let candidate = Candidate {
             request: request.clone(),
             grants: grants.iter().filter_map(value).collect(),
         };
         let name = &request.name;
-        let rules = self.rules();
-        match candidate.standing(self.now(), &rules) {
+        let rules = self.common.rules();
+        match candidate.standing(self.common.now(), &rules) {
             Standing::Pending | Standing::Granted(_) => Ok(()),
             Standing::Expired { .. } | Standing::Forbidden(_) if denies => Ok(()),
             Standing::Denied(denial) => Err(Refused::because(format!(
@@ -223,7 +232,7 @@ impl Admission {
         grant: &Grant,
         request: &Request,
     ) -> Result<(), Refused> {
-        let rules = self.rules();
+        let rules = self.common.rules();
         let ruling = rules.policies.of_request(request, &rules.settings.prefix);
         if grant.answer != Answer::Granted {
             return Ok(());
@@ -243,7 +252,7 @@ impl Admission {
 
     /// Only approvers answer.
     pub(super) fn check_answers(&self, caller: &Caller, approver: &Person) -> Result<(), Refused> {
-        self.settings.approvers.check(&caller.groups, approver).map_err(|no| {
+        self.common.settings.approvers.check(&caller.groups, approver).map_err(|no| {
             Refused::because(match no {
                 NoApprover::Program => {
                     "a ServiceAccount answers no requests, unless --approver-service-account names it"

@@ -11,12 +11,14 @@ use kube::Api;
 use serde_json::value::RawValue;
 use tracing::info;
 
-use super::{
-    Admission, Deadline,
-    failure::{self, Failure, Refused},
-    metadata, objects,
+use super::{Objects, decoding, metadata};
+use crate::{
+    admission::{
+        Common, Deadline,
+        failure::{self, Failure, Refused},
+    },
+    cluster::index::Held,
 };
-use crate::cluster::index::Held;
 
 /// A request that was admitted.
 const FILED: &str = "filed";
@@ -26,25 +28,26 @@ const MAX_OPEN_BYTES: usize = 1024 * 1024;
 /// The most that all requests of one user take of memory, over all namespaces.
 const MAX_HELD_BYTES: usize = 4 * 1024 * 1024;
 
-impl Admission {
+impl Objects {
     /// Admits a new request: complete, stamped with the truth, and nothing hidden in it.
-    pub(super) async fn create_request(
+    pub(in crate::admission) async fn create_request(
         &self,
         review: &Review,
         deadline: Deadline,
     ) -> Result<(), Refused> {
-        let object: AccessRequest = objects::object(review)?;
+        let object: AccessRequest = decoding::object(review)?;
         metadata::check_new(&object.metadata)?;
         if object.spec.user_info.is_none() {
             return Err(failure::unstamped("userInfo"));
         }
-        let sealed = self.ledger.sealer().request(&object);
+        let sealed = self.common.ledger.sealer().request(&object);
         let request =
             convert::request(&object, sealed.into()).map_err(|error| failure::nonsense(&error))?;
-        rules::check(&request, &self.settings).map_err(|refusal| failure::refusal(&refusal))?;
+        rules::check(&request, &self.common.settings)
+            .map_err(|refusal| failure::refusal(&refusal))?;
         check_texts(&object)?;
         self.check_stamps(review, &object, &request)?;
-        if !self.settings.may_request(&request.user) {
+        if !self.common.settings.may_request(&request.user) {
             return Err(Refused::because(format!(
                 "{:?} is a ServiceAccount, and requests are for people, unless --requester-service-account names it",
                 request.user.name
@@ -53,7 +56,7 @@ impl Admission {
         self.check_policies(&request)?;
         self.check_target(review, &request).await?;
         self.check_follows(&object, &request).await?;
-        if is_from_the_future(request.created, self.now()) {
+        if is_from_the_future(request.created, self.common.now()) {
             return Err(Refused::because("the creationTimestamp lies in the future"));
         }
         if review.request.is_dry_run() {
@@ -65,6 +68,7 @@ impl Admission {
         self.admit_one_more(&request)?;
         let by = deadline.answer_by();
         let invalid = self
+            .common
             .extensions
             .validate(review, &object, by)
             .await
@@ -75,7 +79,7 @@ impl Admission {
                 safe(&message.chars().take(1024).collect::<String>())
             )));
         }
-        self.extensions.created(review, &object, by).await?;
+        self.common.extensions.created(review, &object, by).await?;
         self.tell_of_filing(review, &request);
         Ok(())
     }
@@ -89,7 +93,7 @@ impl Admission {
             .as_deref()
             .map(RawValue::get)
             .unwrap_or_default();
-        if !self.is_written(review, FILED, object) {
+        if !self.common.is_written(review, FILED, object) {
             return;
         }
         let Request {
@@ -118,8 +122,8 @@ impl Admission {
         object: &AccessRequest,
         request: &Request,
     ) -> Result<(), Refused> {
-        let caller = Self::caller(review);
-        let own = convert::stamped(&self.recorded_as(&caller), &caller);
+        let caller = Common::caller(review);
+        let own = convert::stamped(&self.common.recorded_as(&caller), &caller);
         if object.spec.created_by.as_ref() != Some(&own) {
             return Err(failure::unstamped("createdBy"));
         }
@@ -153,7 +157,7 @@ impl Admission {
     /// Whether the policies leave a way to grant it: whoever asks learns at once what is missing.
     /// They are asked again at every use.
     fn check_policies(&self, request: &Request) -> Result<(), Refused> {
-        let rules = self.rules();
+        let rules = self.common.rules();
         let ruling = rules.policies.of_request(request, &rules.settings.prefix);
         match ruling.refuses(request, true) {
             Some(forbidden) => {
@@ -175,13 +179,17 @@ impl Admission {
     /// store, or our memory. What is admitted counts from now on, before the watch shows it.
     fn admit_one_more(&self, request: &Request) -> Result<(), Refused> {
         self.check_held(request)?;
-        let mut candidates = self.index.candidates(&request.namespace, &request.user);
+        let mut candidates = self
+            .common
+            .index
+            .candidates(&request.namespace, &request.user);
         candidates.retain(|candidate| candidate.request.uid != request.uid);
         let known: Vec<&str> = candidates
             .iter()
             .map(|candidate| candidate.request.uid.as_str())
             .collect();
-        let open = |candidate: &&Candidate| candidate.is_open(self.now(), &self.rules());
+        let open =
+            |candidate: &&Candidate| candidate.is_open(self.common.now(), &self.common.rules());
         let sizes: Vec<usize> = candidates
             .iter()
             .filter(open)
@@ -206,10 +214,10 @@ impl Admission {
                     format!("open requests of {bytes} bytes with this one"),
                     format!("{MAX_OPEN_BYTES} bytes"),
                 )
-            } else if count >= self.max_open_requests {
+            } else if count >= self.common.max_open_requests {
                 refused(
                     format!("{count} open requests"),
-                    self.max_open_requests.to_string(),
+                    self.common.max_open_requests.to_string(),
                 )
             } else {
                 Ok(())
@@ -221,7 +229,7 @@ impl Admission {
     /// `--keep-finished`.
     fn check_held(&self, request: &Request) -> Result<(), Refused> {
         let user = &request.user.name;
-        let Held { requests, bytes } = self.index.held(user);
+        let Held { requests, bytes } = self.common.index.held(user);
         let bytes = bytes.saturating_add(request.size);
         let (has, most) = if requests >= self.max_kept_requests {
             (
@@ -259,7 +267,7 @@ impl Admission {
         };
         rules::check_name("follows", name).map_err(|refusal| failure::refusal(&refusal))?;
         let api: Api<AccessRequest> =
-            Api::namespaced(self.ledger.client().clone(), &request.namespace);
+            Api::namespaced(self.common.ledger.client().clone(), &request.namespace);
         let earlier = api
             .get_opt(name)
             .await?
