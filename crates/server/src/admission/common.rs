@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use api::review::Review;
 use decide::{
     identity::{Caller, Listed, Person},
     settings::{Rules, Settings},
 };
 use jiff::Timestamp;
 
+use super::Received;
 use crate::{
     audit::{Extensions, Limits},
     clock::Clock,
@@ -43,18 +43,13 @@ pub struct Common {
 
 impl Common {
     /// Whether a refusal, or a dry run, stands in the log by itself; else it is counted.
-    pub(super) fn is_written(&self, review: &Review, kind: &'static str, what: &str) -> bool {
+    pub(super) fn is_written(&self, received: &Received, kind: &'static str, what: &str) -> bool {
         self.limits.writes(
-            review.request.user_info.name(),
+            &received.caller.username,
             kind,
             || what.to_owned(),
             self.now(),
         )
-    }
-
-    /// Who acts, as a review names her.
-    pub(super) fn caller(review: &Review) -> Caller {
-        api::convert::caller(&review.request.user_info)
     }
 
     /// Who acts, as objects name her when she answers or files for somebody else. A name without

@@ -6,6 +6,7 @@
 //!
 //! - [`dispatch`]: which part answers a review, by a [`decision`]. [`common`]: what all parts work
 //!   with.
+//! - [`received`]: a review, and who acts by it.
 //! - [`router`]: HTTP in and out; a panic becomes a denial. `receiving`: reads no more than there
 //!   is [`room`] for, and until a [`deadline`]. [`handover`]: whether an answer was taken.
 //! - [`gate`]: attempts to get into a pod, and nothing of what only objects need.
@@ -20,6 +21,7 @@ pub mod failure;
 pub mod gate;
 pub mod handover;
 pub mod objects;
+pub mod received;
 mod receiving;
 pub mod room;
 pub mod router;
@@ -31,3 +33,4 @@ pub use dispatch::Admission;
 pub use failure::{Failure, KeepError, Refused};
 pub use gate::{Gate, Waiter, Waiting};
 pub use objects::{Arrivals, Objects};
+pub use received::Received;

@@ -1,7 +1,7 @@
 //! Reads a review, no more of it than there is room for: first its beginning, which says whose it
 //! is and what it is about, then the rest, and never more than a review of its kind may have.
 
-use api::review::{self, Answer, Bounds, HEAD_BYTES, Head, Review, ReviewError, TooLarge};
+use api::review::{self, Answer, Bounds, HEAD_BYTES, Head, ReviewError, TooLarge};
 use axum::{body::Body, extract::Request, http::StatusCode};
 use decide::{rules::MAX_COMMAND_LEN, text::safe};
 use http_body_util::BodyExt as _;
@@ -10,7 +10,7 @@ use tokio::time::{Duration, Instant, timeout_at};
 use tracing::{info, warn};
 
 use super::{
-    Deadline,
+    Deadline, Received,
     room::{Full, Place, Room, content_length},
 };
 use crate::audit::Limits;
@@ -118,7 +118,7 @@ pub(super) async fn receive(
     room: &Room,
     request: Request,
     deadline: Deadline,
-) -> Result<(Review, Place), TurnedAway> {
+) -> Result<(Received, Place), TurnedAway> {
     let length = content_length(request.headers());
     let patience = Instant::now()
         .checked_add(BODY_TIMEOUT)
@@ -152,7 +152,7 @@ async fn read(
     room: &Room,
     body: &mut Coming,
     length: Option<usize>,
-) -> Result<(Review, Place), TurnedAway> {
+) -> Result<(Received, Place), TurnedAway> {
     let head = body.head().await?;
     let bounds = head.bounds();
     let expected = length.unwrap_or(bounds.bytes);
@@ -170,7 +170,7 @@ async fn read(
     let bytes = std::mem::take(&mut body.bytes);
     let over: Over = match review::decode(&bytes) {
         Ok(review) => match place.grow(review.memory) {
-            Ok(()) => return Ok((review, place)),
+            Ok(()) => return Ok((review.into(), place)),
             Err(full) => full.into(),
         },
         Err(ReviewError::TooLarge(too_large)) => too_large.into(),

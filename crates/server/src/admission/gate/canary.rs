@@ -3,26 +3,27 @@
 //! nothing could hide among them, because it is one account, that can do nothing else, at one name,
 //! which no pod can have.
 
-use api::review::{Answer, Review};
+use api::review::Answer;
 use tracing::debug;
 
 use super::Gate;
+use crate::admission::Received;
 
 impl Gate {
     /// Whether this is an attempt of the canary's.
-    pub(super) fn is_canary(&self, review: &Review) -> bool {
+    pub(super) fn is_canary(&self, received: &Received) -> bool {
         self.canary
             .as_ref()
-            .is_some_and(|canary| canary.includes(review))
+            .is_some_and(|canary| canary.includes(&received.review))
     }
 
     /// The answer to an attempt of the canary's; `None`: it is somebody else's.
-    pub(in crate::admission) fn answer_canary(&self, review: &Review) -> Option<Answer> {
+    pub(in crate::admission) fn answer_canary(&self, received: &Received) -> Option<Answer> {
         let canary = self
             .canary
             .as_ref()
-            .filter(|canary| canary.includes(review))?;
-        let uid = &review.request.uid;
+            .filter(|canary| canary.includes(&received.review))?;
+        let uid = &received.request().uid;
         debug!(uid, "asked about the canary");
         let answer = Answer::deny(
             uid,
@@ -30,7 +31,7 @@ impl Gate {
         )
         .annotated("review-uid", uid.as_str())
         .annotated("decision", "canary");
-        Some(match canary.warning(review) {
+        Some(match canary.warning(&received.review) {
             Some(warning) => answer.warning(warning),
             None => answer,
         })

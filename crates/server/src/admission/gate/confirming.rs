@@ -146,22 +146,27 @@ impl Gate {
         confirmed: Confirmed,
     ) -> Result<Outcome, Failure> {
         let Tried {
-            review,
+            received,
             attempt,
             options,
             deadline,
         } = tried;
-        let uid = &review.request.uid;
+        let uid = &received.request().uid;
         // Nothing comes of a dry run, and so it costs nothing.
-        let dry_run = attempt.door() == Door::EphemeralContainers && review.request.is_dry_run();
+        let dry_run =
+            attempt.door() == Door::EphemeralContainers && received.request().is_dry_run();
         let single = confirmed.permit.use_ == Spend::SingleUse && !dry_run;
-        if single && !self.may_connect(&review.request.user_info, attempt).await? {
+        if single
+            && !self
+                .may_connect(&received.request().user_info, attempt)
+                .await?
+        {
             return Ok(Outcome::NoRight);
         }
         Failpoint::BeforeIntent.reached(uid).await;
         let basis = &basis::by_request("granted", &confirmed.permit, &confirmed.live);
         self.record(
-            review,
+            received,
             &Exec {
                 allowed: true,
                 always_allowed: false,
@@ -177,7 +182,7 @@ impl Gate {
         } else {
             let spent = confirmed
                 .spent_before(attempt)
-                .filter(|_| !review.request.is_dry_run());
+                .filter(|_| !received.request().is_dry_run());
             Ok(Outcome::Allowed(Basis::Permit(
                 Box::new(confirmed.permit),
                 spent,

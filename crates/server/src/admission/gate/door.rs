@@ -4,7 +4,7 @@
 //! caller, a policy that needs no request, and a permit (see `confirming`), each after it was
 //! recorded.
 
-use api::{ExecOptions, review::Review};
+use api::ExecOptions;
 use decide::{
     attempt::{Attempt, Door},
     policy_id::PolicyId,
@@ -21,7 +21,7 @@ use super::{
     tried::{Tried, read},
 };
 use crate::{
-    admission::{Deadline, Decision, Step, failure::Failure},
+    admission::{Deadline, Decision, Received, Step, failure::Failure},
     audit::Exec,
 };
 
@@ -30,22 +30,24 @@ impl Gate {
     /// records nothing yet.
     pub(in crate::admission) async fn attempt(
         &self,
-        review: &Review,
+        received: &Received,
         door: Door,
         deadline: Deadline,
     ) -> Step {
-        let (attempt, options) = match read(review, door) {
+        let (attempt, options) = match read(received, door) {
             Ok(read) => read,
             Err(unclear) => {
                 let outcome = Outcome::Unclear(unclear);
                 let untold = self
-                    .record_denial(review, &ExecOptions::default(), &outcome, deadline)
+                    .record_denial(received, &ExecOptions::default(), &outcome, deadline)
                     .await;
-                return self.conclude(review, None, outcome, untold.as_ref()).into();
+                return self
+                    .conclude(received, None, outcome, untold.as_ref())
+                    .into();
             }
         };
         let tried = Tried {
-            review,
+            received,
             attempt,
             options,
             deadline,
@@ -76,24 +78,24 @@ impl Gate {
     /// Records a denial, and answers. What is allowed was recorded before.
     pub(super) async fn finish(&self, tried: &Tried<'_>, outcome: Outcome) -> Decision {
         let Tried {
-            review,
+            received,
             attempt,
             options,
             deadline,
         } = tried;
         let denied = !matches!(outcome, Outcome::Allowed(_));
         let untold = if denied {
-            self.record_denial(review, options, &outcome, *deadline)
+            self.record_denial(received, options, &outcome, *deadline)
                 .await
         } else {
             None
         };
-        self.conclude(review, Some(attempt), outcome, untold.as_ref())
+        self.conclude(received, Some(attempt), outcome, untold.as_ref())
     }
 
     async fn decide(&self, tried: &Tried<'_>) -> Result<Outcome, Failure> {
         let Tried {
-            review,
+            received,
             attempt,
             options,
             deadline,
@@ -107,7 +109,7 @@ impl Gate {
             }
             let basis = &basis::by_policies("always-allowed", &[]);
             self.record(
-                review,
+                received,
                 &Exec {
                     allowed: true,
                     always_allowed: true,
@@ -122,7 +124,7 @@ impl Gate {
         if whole && let Some(policy) = self.policy(attempt).await? {
             let basis = &basis::by_policies("allowed-by-policy", std::slice::from_ref(&policy));
             self.record(
-                review,
+                received,
                 &Exec {
                     allowed: true,
                     always_allowed: false,

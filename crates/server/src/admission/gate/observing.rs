@@ -5,7 +5,7 @@
 use api::{
     ExecOptions,
     report::Observed,
-    review::{Answer, Operation, Review},
+    review::{Answer, Operation},
 };
 use decide::{
     attempt::{Attempt, Door},
@@ -15,7 +15,7 @@ use tracing::{error, info};
 
 use super::{Gate, basis, outcome::Outcome, proxy, tried};
 use crate::{
-    admission::{Common, Deadline, receiving::Refusal},
+    admission::{Deadline, Received, receiving::Refusal},
     audit::Exec,
 };
 
@@ -29,22 +29,22 @@ struct Would {
 
 impl Gate {
     /// Lets an attempt through, and keeps what it would have come to.
-    pub(in crate::admission) fn observe(&self, review: &Review) -> Answer {
+    pub(in crate::admission) fn observe(&self, received: &Received) -> Answer {
         // Even that pod, which cannot exist, is entered by nobody.
-        if let Some(answer) = self.answer_canary(review) {
+        if let Some(answer) = self.answer_canary(received) {
             return answer;
         }
         // Nothing comes of a dry run, and no connection is one.
-        if review.request.is_dry_run() {
-            return Answer::allow(&review.request.uid);
+        if received.request().is_dry_run() {
+            return Answer::allow(&received.request().uid);
         }
         let Would {
             observed,
             decision,
             passes,
-        } = self.would(review);
-        let request = &review.request;
-        let (uid, user) = (&request.uid, request.user_info.name());
+        } = self.would(received);
+        let request = received.request();
+        let (uid, user) = (&request.uid, &received.caller.username);
         let namespace = request.namespace.as_deref().unwrap_or_default();
         let resource = &request.resource.resource;
         let door = request.sub_resource.as_deref().unwrap_or_default();
@@ -81,14 +81,24 @@ impl Gate {
     }
 
     /// Tells the audit webhook that an attempt was let through; it may fail, and stops nobody.
-    pub(in crate::admission) async fn tell_of_observed(&self, review: &Review, deadline: Deadline) {
-        if self.is_canary(review) {
+    pub(in crate::admission) async fn tell_of_observed(
+        &self,
+        received: &Received,
+        deadline: Deadline,
+    ) {
+        if self.is_canary(received) {
             return;
         }
-        let options = Door::of(review.request.sub_resource.as_deref().unwrap_or_default())
-            .and_then(|door| tried::read(review, door).ok())
-            .map_or_else(ExecOptions::default, |(_attempt, options)| options);
-        let always_allowed = self.common.is_always_allowed(&Common::caller(review));
+        let options = Door::of(
+            received
+                .request()
+                .sub_resource
+                .as_deref()
+                .unwrap_or_default(),
+        )
+        .and_then(|door| tried::read(received, door).ok())
+        .map_or_else(ExecOptions::default, |(_attempt, options)| options);
+        let always_allowed = self.common.is_always_allowed(&received.caller);
         let basis = &basis::by_policies("observed", &[]);
         let exec = Exec {
             allowed: true,
@@ -96,23 +106,23 @@ impl Gate {
             options: &options,
             basis,
         };
-        if let Err(error) = self.record(review, &exec, deadline).await {
+        if let Err(error) = self.record(received, &exec, deadline).await {
             error!(
-                uid = review.request.uid,
+                uid = received.request().uid,
                 error = crate::chain(&error),
                 "the audit webhook was not told of an attempt in observe mode"
             );
         }
     }
 
-    fn would(&self, review: &Review) -> Would {
-        let request = &review.request;
+    fn would(&self, received: &Received) -> Would {
+        let request = received.request();
         let door = request.sub_resource.as_deref().and_then(Door::of);
         match (request.resource.resource.as_str(), door, request.operation) {
             ("pods", Some(door), Operation::Connect | Operation::Update) => {
-                self.would_enter(review, door)
+                self.would_enter(received, door)
             }
-            (_, None, Operation::Connect) => self.would_pass_proxy(review),
+            (_, None, Operation::Connect) => self.would_pass_proxy(received),
             _ => Would {
                 observed: None,
                 decision: "unexpected",
@@ -121,10 +131,10 @@ impl Gate {
         }
     }
 
-    fn would_enter(&self, review: &Review, door: Door) -> Would {
+    fn would_enter(&self, received: &Received, door: Door) -> Would {
         let (user, namespace) = (
-            review.request.user_info.name(),
-            review.request.namespace.as_deref(),
+            &received.caller.username,
+            received.request().namespace.as_deref(),
         );
         let seen = |command: &[String], interactive| {
             Observed::door(
@@ -135,7 +145,7 @@ impl Gate {
                 interactive,
             )
         };
-        match tried::read(review, door) {
+        match tried::read(received, door) {
             Ok((attempt, options)) => {
                 let observed = seen(
                     &options.command.unwrap_or_default(),
@@ -169,23 +179,23 @@ impl Gate {
         }
     }
 
-    fn would_pass_proxy(&self, review: &Review) -> Would {
-        let request = &review.request;
+    fn would_pass_proxy(&self, received: &Received) -> Would {
+        let request = received.request();
         let namespace = request
             .namespace
             .as_deref()
             .filter(|namespace| !namespace.is_empty());
-        let read = proxy::read(review);
+        let read = proxy::read(received);
         let to = read.as_ref().ok().map(|(name, path)| (name, path.as_str()));
         let observed = Observed::proxy(
-            request.user_info.name(),
+            &received.caller.username,
             namespace,
             &request.resource.resource,
             to,
         );
         let (decision, passes) = match &read {
-            _ if self.common.is_always_allowed(&Common::caller(review)) => ("always-allowed", true),
-            Ok((name, path)) if self.is_let_through(review, name, path) => {
+            _ if self.common.is_always_allowed(&received.caller) => ("always-allowed", true),
+            Ok((name, path)) if self.is_let_through(received, name, path) => {
                 ("allowed-by-policy", true)
             }
             Ok(_) => ("denied-proxy", false),

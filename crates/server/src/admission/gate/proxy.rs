@@ -4,10 +4,9 @@
 
 use api::{
     ExecOptions,
-    review::{Answer, Review, StrictProxyOptions},
+    review::{Answer, StrictProxyOptions},
 };
 use decide::{
-    identity::Caller,
     policy::Through,
     policy_id::PolicyId,
     proxy::{self, ProxyName, ProxyResource},
@@ -20,7 +19,7 @@ use tracing::{error, info};
 
 use super::{Gate, basis};
 use crate::{
-    admission::{Common, Deadline, failure::Failure},
+    admission::{Deadline, Received, failure::Failure},
     audit::Exec,
 };
 
@@ -35,42 +34,46 @@ enum Outcome {
 
 impl Gate {
     /// Decides on a connection through a proxy, and records it.
-    pub(in crate::admission) async fn proxy(&self, review: &Review, deadline: Deadline) -> Answer {
-        let decided = timeout_at(deadline.decide_by(), self.decide_proxy(review, deadline)).await;
+    pub(in crate::admission) async fn proxy(
+        &self,
+        received: &Received,
+        deadline: Deadline,
+    ) -> Answer {
+        let decided = timeout_at(deadline.decide_by(), self.decide_proxy(received, deadline)).await;
         let outcome = decided.unwrap_or(Outcome::Failed(Failure::Timeout));
         let denied = !matches!(outcome, Outcome::AlwaysAllowed | Outcome::Allowed(_));
         let untold = if denied {
-            self.record_proxy(review, &outcome, deadline).await.err()
+            self.record_proxy(received, &outcome, deadline).await.err()
         } else {
             None
         };
-        let options = review
-            .request
+        let options = received
+            .request()
             .object
             .as_deref()
             .map(RawValue::get)
             .unwrap_or_default();
         // What is allowed is always written.
-        if !denied || self.common.is_written(review, outcome.name(), options) {
-            log(review, &outcome, options, untold.as_ref());
+        if !denied || self.common.is_written(received, outcome.name(), options) {
+            log(received, &outcome, options, untold.as_ref());
         }
         match self.common.extensions.check_written() {
             Err(error) if !denied => {
                 error!(
-                    uid = review.request.uid,
+                    uid = received.request().uid,
                     error = crate::chain(&error),
                     "the audit could not be written, and denied"
                 );
-                conclude(review, &Outcome::Failed(error.into()))
+                conclude(received, &Outcome::Failed(error.into()))
             }
-            Ok(()) | Err(_) => conclude(review, &outcome),
+            Ok(()) | Err(_) => conclude(received, &outcome),
         }
     }
 
-    async fn decide_proxy(&self, review: &Review, deadline: Deadline) -> Outcome {
+    async fn decide_proxy(&self, received: &Received, deadline: Deadline) -> Outcome {
         // For the always allowed too: where it leads stands in the record.
-        let length = review
-            .request
+        let length = received
+            .request()
             .object
             .as_deref()
             .map(RawValue::get)
@@ -81,18 +84,18 @@ impl Gate {
                 rules::MAX_ARGUMENT_LEN
             ));
         }
-        let outcome = if self.common.is_always_allowed(&Common::caller(review)) {
+        let outcome = if self.common.is_always_allowed(&received.caller) {
             Ok(Outcome::AlwaysAllowed)
         } else {
-            match read(review) {
-                Ok((name, path)) => self.through_by_policy(review, &name, &path).await,
+            match read(received) {
+                Ok((name, path)) => self.through_by_policy(received, &name, &path).await,
                 Err(unclear) => return Outcome::Unclear(unclear),
             }
         };
         let recorded = match outcome {
             Ok(Outcome::Refused) => return Outcome::Refused,
             Ok(passes) => self
-                .record_proxy(review, &passes, deadline)
+                .record_proxy(received, &passes, deadline)
                 .await
                 .map(|()| passes),
             Err(error) => Err(error),
@@ -103,12 +106,11 @@ impl Gate {
     /// Whether a policy that memory knows lets the caller through, and still does when it is read.
     async fn through_by_policy(
         &self,
-        review: &Review,
+        received: &Received,
         name: &ProxyName,
         path: &str,
     ) -> Result<Outcome, Failure> {
-        let caller = Common::caller(review);
-        let Some(through) = through(review, &caller, name, path) else {
+        let Some(through) = through(received, name, path) else {
             return Ok(Outcome::Refused);
         };
         if self
@@ -129,9 +131,8 @@ impl Gate {
     }
 
     /// Whether a policy that memory knows lets the caller through: good for looking on.
-    pub(super) fn is_let_through(&self, review: &Review, name: &ProxyName, path: &str) -> bool {
-        let caller = Common::caller(review);
-        let through = through(review, &caller, name, path);
+    pub(super) fn is_let_through(&self, received: &Received, name: &ProxyName, path: &str) -> bool {
+        let through = through(received, name, path);
         through.is_some_and(|through| {
             self.common
                 .policies
@@ -143,7 +144,7 @@ impl Gate {
 
     async fn record_proxy(
         &self,
-        review: &Review,
+        received: &Received,
         outcome: &Outcome,
         deadline: Deadline,
     ) -> Result<(), Failure> {
@@ -163,27 +164,22 @@ impl Gate {
         Ok(self
             .common
             .extensions
-            .exec(review, &exec, deadline.answer_by())
+            .exec(&received.review, &exec, deadline.answer_by())
             .await?)
     }
 }
 
 /// Who goes through which proxy; `None`: it is none of those that policies know.
-fn through<'a>(
-    review: &'a Review,
-    caller: &'a Caller,
-    name: &'a ProxyName,
-    path: &'a str,
-) -> Option<Through<'a>> {
+fn through<'a>(received: &'a Received, name: &'a ProxyName, path: &'a str) -> Option<Through<'a>> {
     Some(Through {
-        username: &caller.username,
-        groups: &caller.groups,
-        namespace: review
-            .request
+        username: &received.caller.username,
+        groups: &received.caller.groups,
+        namespace: received
+            .request()
             .namespace
             .as_deref()
             .filter(|namespace| !namespace.is_empty()),
-        resource: ProxyResource::of(&review.request.resource.resource)?,
+        resource: ProxyResource::of(&received.request().resource.resource)?,
         port: name.port.as_deref(),
         path,
     })
@@ -191,14 +187,14 @@ fn through<'a>(
 
 /// The name, and the path from the slash on, where both can be read in one way only; nothing that
 /// cannot is ever let through by a rule.
-pub(super) fn read(review: &Review) -> Result<(ProxyName, String), String> {
-    let kind = match review.request.resource.resource.as_str() {
+pub(super) fn read(received: &Received) -> Result<(ProxyName, String), String> {
+    let kind = match received.request().resource.resource.as_str() {
         "pods" => "PodProxyOptions",
         "services" => "ServiceProxyOptions",
         _ => "NodeProxyOptions",
     };
-    let object = review
-        .request
+    let object = received
+        .request()
         .object
         .as_deref()
         .ok_or("the review has no options: nothing is allowed")?;
@@ -206,7 +202,7 @@ pub(super) fn read(review: &Review) -> Result<(ProxyName, String), String> {
         format!("what this proxy leads to is not understood, so nothing is allowed: {error}")
     };
     let options = StrictProxyOptions::decode(object, kind).map_err(|error| unclear(&error))?;
-    let name = proxy::name(review.request.name.as_deref().unwrap_or_default())
+    let name = proxy::name(received.request().name.as_deref().unwrap_or_default())
         .map_err(|error| unclear(&error))?;
     let path = options.path.unwrap_or_default();
     proxy::check_path(&path).map_err(|error| unclear(&error))?;
@@ -220,8 +216,8 @@ pub(super) fn read(review: &Review) -> Result<(ProxyName, String), String> {
     ))
 }
 
-fn conclude(review: &Review, outcome: &Outcome) -> Answer {
-    let request = &review.request;
+fn conclude(received: &Received, outcome: &Outcome) -> Answer {
+    let request = received.request();
     let uid = &request.uid;
     let answer = match outcome {
         Outcome::AlwaysAllowed => Answer::allow(uid),
@@ -247,8 +243,8 @@ impl Outcome {
     }
 }
 
-fn log(review: &Review, outcome: &Outcome, options: &str, untold: Option<&Failure>) {
-    let request = &review.request;
+fn log(received: &Received, outcome: &Outcome, options: &str, untold: Option<&Failure>) {
+    let request = received.request();
     let (uid, decision) = (&request.uid, outcome.name());
     if let Outcome::Failed(failure) = outcome {
         error!(
@@ -264,7 +260,7 @@ fn log(review: &Review, outcome: &Outcome, options: &str, untold: Option<&Failur
             "the audit webhook was not told of a denial"
         );
     }
-    let (user, resource) = (request.user_info.name(), &request.resource.resource);
+    let (user, resource) = (&received.caller.username, &request.resource.resource);
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let name = safe(request.name.as_deref().unwrap_or_default());
     info!(target: "audit", uid, user, namespace, resource, name, subresource = "proxy", options, decision, "attempt");

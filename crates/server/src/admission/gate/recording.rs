@@ -4,7 +4,7 @@
 use api::{
     ExecOptions,
     payload::{self, ObjectRef},
-    review::{Answer, Operation, Review},
+    review::{Answer, Operation},
 };
 use decide::{
     argv,
@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 
 use super::{Gate, basis, outcome::Outcome};
 use crate::{
-    admission::{Common, Deadline, Decision},
+    admission::{Deadline, Decision, Received},
     audit::{Exec, WebhookError},
 };
 
@@ -29,17 +29,17 @@ impl Gate {
     /// Tells the audit webhook, unless nothing comes of it whatever is answered.
     pub(super) async fn record(
         &self,
-        review: &Review,
+        received: &Received,
         exec: &Exec<'_>,
         deadline: Deadline,
     ) -> Result<(), WebhookError> {
         // No connection is ever a dry run.
-        if review.request.is_dry_run() && review.request.operation == Operation::Update {
+        if received.request().is_dry_run() && received.request().operation == Operation::Update {
             return Ok(());
         }
         self.common
             .extensions
-            .exec(review, exec, deadline.answer_by())
+            .exec(&received.review, exec, deadline.answer_by())
             .await
     }
 
@@ -47,27 +47,27 @@ impl Gate {
     /// it says why.
     pub(super) async fn record_denial(
         &self,
-        review: &Review,
+        received: &Received,
         options: &ExecOptions,
         outcome: &Outcome,
         deadline: Deadline,
     ) -> Option<WebhookError> {
-        let basis = &self.basis_of_denial(review, outcome);
+        let basis = &self.basis_of_denial(received, outcome);
         let exec = Exec {
             allowed: false,
             always_allowed: false,
             options,
             basis,
         };
-        self.record(review, &exec, deadline).await.err()
+        self.record(received, &exec, deadline).await.err()
     }
 
     /// What a denial was decided by: the request that came nearest, as memory knows it, and the
     /// policies.
-    fn basis_of_denial(&self, review: &Review, outcome: &Outcome) -> payload::Basis {
-        let namespace = review.request.namespace.as_deref().unwrap_or_default();
+    fn basis_of_denial(&self, received: &Received, outcome: &Outcome) -> payload::Basis {
+        let namespace = received.request().namespace.as_deref().unwrap_or_default();
         let nearest = outcome.request().map(|name| {
-            let person = self.common.settings.prefix.person(&Common::caller(review));
+            let person = self.common.settings.prefix.person(&received.caller);
             let hers = person
                 .map(|person| self.common.index.candidates(namespace, &person))
                 .unwrap_or_default();
@@ -107,27 +107,31 @@ impl Gate {
     /// Writes the decision to the log, and the answer.
     pub(super) fn conclude(
         &self,
-        review: &Review,
+        received: &Received,
         attempt: Option<&Attempt>,
         outcome: Outcome,
         untold: Option<&WebhookError>,
     ) -> Decision {
-        let uid = &review.request.uid;
+        let uid = &received.request().uid;
         let decision = outcome.name();
         let what = attempt
             .map(|attempt| what(&attempt.action))
             .unwrap_or_default();
         // What is allowed is always written, but a dry run, which opens nothing, and costs nobody
         // anything.
-        let opens = matches!(outcome, Outcome::Allowed(_)) && !review.request.is_dry_run();
+        let opens = matches!(outcome, Outcome::Allowed(_)) && !received.request().is_dry_run();
         if opens
             || self
                 .common
-                .is_written(review, decision, tried(review, &what))
+                .is_written(received, decision, tried(received, &what))
         {
             tell_of_faults(uid, &outcome, untold);
-            log(review, attempt, &outcome, &what);
-        } else if untold.is_some() && self.common.is_written(review, UNTOLD, tried(review, &what)) {
+            log(received, attempt, &outcome, &what);
+        } else if untold.is_some()
+            && self
+                .common
+                .is_written(received, UNTOLD, tried(received, &what))
+        {
             // Counted twice: that it was denied, and that nobody was told.
             tell_of_faults(uid, &outcome, untold);
         }
@@ -142,7 +146,7 @@ impl Gate {
                 Answer::allow(uid)
             }
             Outcome::Denied(denied) => Answer::deny(uid, self.explain(&denied, attempt)),
-            Outcome::NoRight => Answer::deny(uid, no_right(review)),
+            Outcome::NoRight => Answer::deny(uid, no_right(received)),
             Outcome::Unclear(text) => Answer::deny(uid, text),
             Outcome::Failed(failure) => Answer::deny(uid, failure.text(uid)),
         };
@@ -172,19 +176,23 @@ impl Gate {
     }
 }
 
-fn no_right(review: &Review) -> String {
+fn no_right(received: &Received) -> String {
     format!(
         "your request is granted, but RBAC does not let you create pods/{} here, so nothing was used up.\n\
          Ask your administrators for the ClusterRole kube-request-access-requester, or try again in a few seconds \
          where rights come with each grant.",
-        review.request.sub_resource.as_deref().unwrap_or_default()
+        received
+            .request()
+            .sub_resource
+            .as_deref()
+            .unwrap_or_default()
     )
 }
 
 /// What was tried: what runs, or the options as they came where these are not understood.
-fn tried<'a>(review: &'a Review, what: &'a str) -> &'a str {
-    let options = review
-        .request
+fn tried<'a>(received: &'a Received, what: &'a str) -> &'a str {
+    let options = received
+        .request()
         .object
         .as_deref()
         .map(RawValue::get)
@@ -210,16 +218,16 @@ fn tell_of_faults(uid: &str, outcome: &Outcome, untold: Option<&WebhookError>) {
     }
 }
 
-fn log(review: &Review, attempt: Option<&Attempt>, outcome: &Outcome, what: &str) {
-    let request = &review.request;
-    let (uid, user, decision) = (&request.uid, request.user_info.name(), outcome.name());
+fn log(received: &Received, attempt: Option<&Attempt>, outcome: &Outcome, what: &str) {
+    let request = received.request();
+    let (uid, user, decision) = (&request.uid, &received.caller.username, outcome.name());
     let (namespace, pod) = (
         request.namespace.as_deref().unwrap_or_default(),
         request.name.as_deref().unwrap_or_default(),
     );
     let door = request.sub_resource.as_deref().unwrap_or_default();
     // Of what is not understood the log has the length and the digest.
-    let unclear = matches!(outcome, Outcome::Unclear(_)).then(|| tried(review, what));
+    let unclear = matches!(outcome, Outcome::Unclear(_)).then(|| tried(received, what));
     let options_bytes = unclear.map(|options| u64::try_from(options.len()).unwrap_or(u64::MAX));
     let options_sha256 = unclear.map(|options| record::digest(options.as_bytes()));
     let container = attempt

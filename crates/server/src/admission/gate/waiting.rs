@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 
-use api::{UserInfo, names::WAITED, review::Review};
+use api::{UserInfo, names::WAITED};
 use decide::{
     attempt::Attempt,
     identity::Person,
@@ -25,7 +25,7 @@ use super::{
     tried::Tried,
 };
 use crate::{
-    admission::{Deadline, Decision},
+    admission::{Deadline, Decision, Received},
     controllers::filing::{Filed, Filing},
 };
 
@@ -106,7 +106,7 @@ impl Gate {
     /// `gone` ends with whoever asked.
     pub(in crate::admission) async fn wait(
         &self,
-        review: &Review,
+        received: &Received,
         waiter: Waiter,
         deadline: Deadline,
         gone: oneshot::Receiver<Infallible>,
@@ -117,7 +117,7 @@ impl Gate {
             may,
         } = waiter;
         let tried = Tried {
-            review,
+            received,
             attempt,
             options,
             deadline,
@@ -184,7 +184,7 @@ impl Gate {
         interrupt: &mut Interrupt<'_>,
     ) -> Option<Instant> {
         let Tried {
-            review,
+            received,
             attempt,
             deadline,
             ..
@@ -196,7 +196,7 @@ impl Gate {
                 let filed =
                     waiting
                         .filer
-                        .file(self.filing(&review.request.user_info, attempt, may));
+                        .file(self.filing(&received.request().user_info, attempt, may));
                 let filed = tokio::select! {
                     biased;
                     () = interrupt.comes() => None,

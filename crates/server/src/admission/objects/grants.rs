@@ -1,6 +1,6 @@
 //! Answering a request.
 
-use api::{AccessGrant, AccessRequest, convert, review::Review};
+use api::{AccessGrant, AccessRequest, convert};
 use decide::{
     access::{Answer, Grant, Request, Seal, Validity},
     explain,
@@ -15,7 +15,7 @@ use tracing::info;
 use super::{Objects, decoding, metadata};
 use crate::{
     admission::{
-        Common, Deadline,
+        Deadline, Received,
         failure::{self, Refused},
     },
     audit::AuditType,
@@ -25,7 +25,7 @@ use crate::{
 const MAX_ANSWERS: usize = 16;
 
 /// Writes who answered which request, and how: the attempt that is let in names the request.
-fn tell(review: &Review, grant: &AccessGrant, request: &Request, answer: Answer) {
+fn tell(received: &Received, grant: &AccessGrant, request: &Request, answer: Answer) {
     let Request {
         namespace,
         name,
@@ -38,8 +38,8 @@ fn tell(review: &Review, grant: &AccessGrant, request: &Request, answer: Answer)
         Answer::Reviewed => "reviewed",
     };
     let (uid, user, requester) = (
-        &review.request.uid,
-        review.request.user_info.name(),
+        &received.request().uid,
+        &received.caller.username,
         &request.user.name,
     );
     let name_of_grant = grant.metadata.name.as_deref().unwrap_or_default();
@@ -57,22 +57,22 @@ impl Objects {
     /// read it.
     pub(in crate::admission) async fn create_grant(
         &self,
-        review: &Review,
+        received: &Received,
         deadline: Deadline,
     ) -> Result<(), Refused> {
-        let grant: AccessGrant = decoding::object(review)?;
+        let grant: AccessGrant = decoding::object(received)?;
         metadata::check_finalizers(&grant.metadata)?;
         metadata::check_size(&grant.metadata)?;
         rules::check_text("reason", grant.spec.reason.as_deref().unwrap_or_default())
             .map_err(|refusal| failure::refusal(&refusal))?;
-        let caller = Common::caller(review);
-        let person = self.common.recorded_as(&caller);
-        if grant.spec.granted_by.as_ref() != Some(&convert::stamped(&person, &caller)) {
+        let caller = &received.caller;
+        let person = self.common.recorded_as(caller);
+        if grant.spec.granted_by.as_ref() != Some(&convert::stamped(&person, caller)) {
             return Err(failure::unstamped("grantedBy"));
         }
         // Before anything tells whether there is such a request.
-        self.check_answers(&caller, &person)?;
-        let object = self.meant_request(&grant, review).await?;
+        self.check_answers(caller, &person)?;
+        let object = self.meant_request(&grant, received).await?;
         let seal = self.common.ledger.sealer().grant(&grant, &object).into();
         let value = convert::grant(&grant, seal).map_err(|error| failure::nonsense(&error))?;
 
@@ -81,7 +81,7 @@ impl Objects {
         let request =
             convert::request(&object, sealed).map_err(|error| failure::nonsense(&error))?;
         check_approver(&person, &request)?;
-        if seal == Seal::Broken && !review.request.is_dry_run() {
+        if seal == Seal::Broken && !received.request().is_dry_run() {
             return Err(failure::unstamped("seal"));
         }
         match value.answer {
@@ -90,21 +90,21 @@ impl Objects {
                 check_filed_here(&request, value.answer)?;
                 self.check_open(&object, &request, value.answer == Answer::Denied)
                     .await?;
-                self.check_counts(&caller, &value, &request)?;
+                self.check_counts(caller, &value, &request)?;
                 check_shorter(value.valid_for, &request)?;
             }
         }
-        if value.answer == Answer::Granted && !review.request.is_dry_run() {
+        if value.answer == Answer::Granted && !received.request().is_dry_run() {
             self.check_mutators("grant").await?;
         }
         match value.answer {
-            _ if review.request.is_dry_run() => {}
+            _ if received.request().is_dry_run() => {}
             Answer::Denied => {
                 self.common
                     .extensions
                     .answered(
                         AuditType::Denied,
-                        review,
+                        &received.review,
                         &object,
                         &grant,
                         deadline.answer_by(),
@@ -117,7 +117,7 @@ impl Objects {
             Answer::Granted => {
                 self.common
                     .extensions
-                    .granted(review, &object, &grant, deadline.answer_by())
+                    .granted(&received.review, &object, &grant, deadline.answer_by())
                     .await?;
             }
             // It gives nothing, and receivers of the original know of no such answer.
@@ -126,7 +126,7 @@ impl Objects {
                     .extensions
                     .answered(
                         AuditType::Reviewed,
-                        review,
+                        &received.review,
                         &object,
                         &grant,
                         deadline.answer_by(),
@@ -134,8 +134,8 @@ impl Objects {
                     .await?;
             }
         }
-        if !review.request.is_dry_run() {
-            tell(review, &grant, &request, value.answer);
+        if !received.request().is_dry_run() {
+            tell(received, &grant, &request, value.answer);
         }
         Ok(())
     }
@@ -144,9 +144,9 @@ impl Objects {
     async fn meant_request(
         &self,
         grant: &AccessGrant,
-        review: &Review,
+        received: &Received,
     ) -> Result<AccessRequest, Refused> {
-        let namespace = review.request.namespace.as_deref().unwrap_or_default();
+        let namespace = received.request().namespace.as_deref().unwrap_or_default();
         let name = &grant.spec.grant_for;
         rules::check_name("grantFor", name).map_err(|refusal| failure::refusal(&refusal))?;
         let api: Api<AccessRequest> =

@@ -1,7 +1,7 @@
 //! What opened something leaves a record behind when it is deleted (see
 //! [`crate::cluster::records`]).
 
-use api::{AccessGrant, AccessRequest, convert, objects::GrantStatus, review::Review};
+use api::{AccessGrant, AccessRequest, convert, objects::GrantStatus};
 use decide::standing::Standing;
 use kube::api::ObjectMeta;
 use tokio::time::{Instant, timeout_at};
@@ -10,7 +10,7 @@ use tracing::{error, warn};
 use super::{Objects, metadata};
 use crate::{
     admission::{
-        Common, Deadline,
+        Deadline, Received,
         failure::{KeepError, Refused},
     },
     cluster::{
@@ -28,17 +28,17 @@ impl Objects {
     /// Returns whether it opened something, for all that is known.
     pub(super) async fn keep_record(
         &self,
-        review: &Review,
+        received: &Received,
         request: &AccessRequest,
         (kind, name, uid): (&'static str, &str, &str),
         deadline: Deadline,
     ) -> Result<bool, Refused> {
-        let by = &review.request.user_info;
-        let username = Common::caller(review).username;
-        if review.request.is_dry_run() || username == self.own_name {
+        let by = &received.request().user_info;
+        let username = &received.caller.username;
+        if received.request().is_dry_run() || *username == self.own_name {
             return Ok(true);
         }
-        let is_controller = metadata::is_controller(&username);
+        let is_controller = metadata::is_controller(username);
         let until = if is_controller {
             deadline.decide_by().min(self.patiently())
         } else {
@@ -58,7 +58,7 @@ impl Objects {
             uid,
             by,
             at: now,
-            review_uid: &review.request.uid,
+            review_uid: &received.request().uid,
         };
         let record = Record::of(deletion, request, &grants.unwrap_or_default());
         let error = match timeout_at(until, self.records.keep(&record, now)).await {
@@ -75,7 +75,7 @@ impl Objects {
         let error = crate::chain(&error);
         error!(
             target: "audit",
-            uid = review.request.uid, user = username, error, record = record.for_the_log(),
+            uid = received.request().uid, user = username, error, record = record.for_the_log(),
             "a controller deletes what opened something, and its record is nowhere but here"
         );
         Ok(true)

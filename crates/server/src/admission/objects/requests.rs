@@ -1,6 +1,6 @@
 //! Filing a request.
 
-use api::{AccessRequest, UserInfo, convert, review::Review};
+use api::{AccessRequest, UserInfo, convert};
 use decide::{
     access::{Ask, Request, is_from_the_future},
     explain, rules,
@@ -14,7 +14,7 @@ use tracing::info;
 use super::{Objects, decoding, metadata};
 use crate::{
     admission::{
-        Common, Deadline,
+        Deadline, Received,
         failure::{self, Failure, Refused},
     },
     cluster::index::Held,
@@ -32,10 +32,10 @@ impl Objects {
     /// Admits a new request: complete, stamped with the truth, and nothing hidden in it.
     pub(in crate::admission) async fn create_request(
         &self,
-        review: &Review,
+        received: &Received,
         deadline: Deadline,
     ) -> Result<(), Refused> {
-        let object: AccessRequest = decoding::object(review)?;
+        let object: AccessRequest = decoding::object(received)?;
         metadata::check_new(&object.metadata)?;
         if object.spec.user_info.is_none() {
             return Err(failure::unstamped("userInfo"));
@@ -46,7 +46,7 @@ impl Objects {
         rules::check(&request, &self.common.settings)
             .map_err(|refusal| failure::refusal(&refusal))?;
         check_texts(&object)?;
-        self.check_stamps(review, &object, &request)?;
+        self.check_stamps(received, &object, &request)?;
         if !self.common.settings.may_request(&request.user) {
             return Err(Refused::because(format!(
                 "{:?} is a ServiceAccount, and requests are for people, unless --requester-service-account names it",
@@ -54,12 +54,12 @@ impl Objects {
             )));
         }
         self.check_policies(&request)?;
-        self.check_target(review, &request).await?;
+        self.check_target(received, &request).await?;
         self.check_follows(&object, &request).await?;
         if is_from_the_future(request.created, self.common.now()) {
             return Err(Refused::because("the creationTimestamp lies in the future"));
         }
-        if review.request.is_dry_run() {
+        if received.request().is_dry_run() {
             return Ok(());
         }
         if !sealed.is_good() {
@@ -70,7 +70,7 @@ impl Objects {
         let invalid = self
             .common
             .extensions
-            .validate(review, &object, by)
+            .validate(&received.review, &object, by)
             .await
             .map_err(Failure::from)?;
         if let Some(message) = invalid {
@@ -79,21 +79,24 @@ impl Objects {
                 safe(&message.chars().take(1024).collect::<String>())
             )));
         }
-        self.common.extensions.created(review, &object, by).await?;
-        self.tell_of_filing(review, &request);
+        self.common
+            .extensions
+            .created(&received.review, &object, by)
+            .await?;
+        self.tell_of_filing(received, &request);
         Ok(())
     }
 
     /// Writes who filed what. A requester can file and withdraw without end: beyond some, it is
     /// counted.
-    fn tell_of_filing(&self, review: &Review, request: &Request) {
-        let object = review
-            .request
+    fn tell_of_filing(&self, received: &Received, request: &Request) {
+        let object = received
+            .request()
             .object
             .as_deref()
             .map(RawValue::get)
             .unwrap_or_default();
-        if !self.common.is_written(review, FILED, object) {
+        if !self.common.is_written(received, FILED, object) {
             return;
         }
         let Request {
@@ -103,8 +106,8 @@ impl Objects {
             ..
         } = request;
         let (uid, user, requester) = (
-            &review.request.uid,
-            review.request.user_info.name(),
+            &received.request().uid,
+            &received.caller.username,
             &request.user.name,
         );
         info!(
@@ -118,12 +121,12 @@ impl Objects {
     /// mutating webhook can be missing, and others may have changed the object after it.
     fn check_stamps(
         &self,
-        review: &Review,
+        received: &Received,
         object: &AccessRequest,
         request: &Request,
     ) -> Result<(), Refused> {
-        let caller = Common::caller(review);
-        let own = convert::stamped(&self.common.recorded_as(&caller), &caller);
+        let caller = &received.caller;
+        let own = convert::stamped(&self.common.recorded_as(caller), caller);
         if object.spec.created_by.as_ref() != Some(&own) {
             return Err(failure::unstamped("createdBy"));
         }
@@ -147,7 +150,7 @@ impl Objects {
             return Err(failure::unstamped("execOptions.command"));
         }
         let user = object.spec.user_info.clone().unwrap_or_default();
-        if user == self.requester(&user, &caller)? {
+        if user == self.requester(&user, caller)? {
             Ok(())
         } else {
             Err(failure::unstamped("userInfo"))
@@ -284,10 +287,15 @@ impl Objects {
 
     /// Whether the stamped UID and container are those of what is named: the approver reads the
     /// name.
-    async fn check_target(&self, review: &Review, request: &Request) -> Result<(), Refused> {
+    async fn check_target(&self, received: &Received, request: &Request) -> Result<(), Refused> {
         let (kind, name) = (request.target.kind, &request.target.name);
         let target = self
-            .visible_target(&review.request.user_info, &request.namespace, kind, name)
+            .visible_target(
+                &received.request().user_info,
+                &request.namespace,
+                kind,
+                name,
+            )
             .await?;
         if request.target.uid.as_ref() != Some(&target.uid) {
             return Err(failure::unstamped("forObject.uid"));

@@ -2,9 +2,8 @@
 //! seal. Side effects: none, but reads.
 
 use api::{
-    AccessGrant, AccessPolicy, AccessRequest, UserInfo, convert,
-    objects::GrantStatus,
-    review::{Answer, Review},
+    AccessGrant, AccessPolicy, AccessRequest, UserInfo, convert, objects::GrantStatus,
+    review::Answer,
 };
 use base64::Engine as _;
 use decide::{
@@ -24,7 +23,7 @@ use super::{
 };
 use crate::{
     admission::{
-        Common,
+        Received,
         failure::{self, Failure, Refused},
     },
     cluster::seal::{SEAL, annotated},
@@ -34,21 +33,21 @@ impl Objects {
     /// Completes a new request: who asks, who files, what exactly is meant.
     pub(in crate::admission) async fn stamp_request(
         &self,
-        review: &Review,
+        received: &Received,
     ) -> Result<Answer, Refused> {
-        let mut object: AccessRequest = object(review)?;
-        let caller = Common::caller(review);
+        let mut object: AccessRequest = object(received)?;
+        let caller = &received.caller;
         let written = object.spec.user_info.clone().unwrap_or_default();
-        object.spec.user_info = Some(self.requester(&written, &caller)?);
-        object.spec.created_by = Some(convert::stamped(&self.common.recorded_as(&caller), &caller));
-        let namespace = review.request.namespace.as_deref().unwrap_or_default();
-        self.stamp_target(&mut object, namespace, &review.request.user_info)
+        object.spec.user_info = Some(self.requester(&written, caller)?);
+        object.spec.created_by = Some(convert::stamped(&self.common.recorded_as(caller), caller));
+        let namespace = received.request().namespace.as_deref().unwrap_or_default();
+        self.stamp_target(&mut object, namespace, &received.request().user_info)
             .await?;
         let explanation = self
-            .explanation(review, &object)
+            .explanation(received, &object)
             .map(|text| (why::ANSWER, text));
         object.metadata.namespace = Some(namespace.to_owned());
-        let seal = unless_dry(review, || {
+        let seal = unless_dry(received, || {
             self.common
                 .ledger
                 .sealer()
@@ -58,7 +57,7 @@ impl Objects {
             .into_iter()
             .flatten()
             .collect();
-        patch(review, Some(&object.spec), &object.metadata, notes)
+        patch(received, Some(&object.spec), &object.metadata, notes)
     }
 
     /// Who the access is for: the caller, or whom an always-allowed caller names.
@@ -92,22 +91,22 @@ impl Objects {
     /// Completes a new grant: who answers, and which request was read.
     pub(in crate::admission) async fn stamp_grant(
         &self,
-        review: &Review,
+        received: &Received,
     ) -> Result<Answer, Refused> {
-        let mut object: AccessGrant = object(review)?;
-        let caller = Common::caller(review);
-        let person = self.common.recorded_as(&caller);
-        object.spec.granted_by = Some(convert::stamped(&person, &caller));
+        let mut object: AccessGrant = object(received)?;
+        let caller = &received.caller;
+        let person = self.common.recorded_as(caller);
+        object.spec.granted_by = Some(convert::stamped(&person, caller));
         check_name("grantFor", &object.spec.grant_for)
             .map_err(|refusal| failure::refusal(&refusal))?;
         let meant = convert::meant_request(&object).map_err(|error| failure::nonsense(&error))?;
         // Before anything is read: whoever may not answer must not learn which requests there are.
         // Nor is anything sealed for them: nobody else may be asked about it later.
-        self.check_answers(&caller, &person)?;
+        self.check_answers(caller, &person)?;
         if meant.is_none() && object.status != Some(GrantStatus::Denied) {
             return Err(unread(&object.spec.grant_for));
         }
-        let namespace = review.request.namespace.as_deref().unwrap_or_default();
+        let namespace = received.request().namespace.as_deref().unwrap_or_default();
         let api: Api<AccessRequest> =
             Api::namespaced(self.common.ledger.client().clone(), namespace);
         let request = api.get_opt(&object.spec.grant_for).await?;
@@ -124,7 +123,7 @@ impl Objects {
         // What will be refused is not sealed either: whoever is shown it meanwhile could store it
         // later.
         if let Some(request) = &sealed {
-            self.check_before_sealing(review, &object, &person, request)
+            self.check_before_sealing(received, &object, &person, request)
                 .await?;
         }
         let seal = || {
@@ -133,14 +132,14 @@ impl Objects {
                 .sealer()
                 .seal_grant(&object, &sealed?, self.common.now())
         };
-        object.spec.seal = unless_dry(review, seal);
-        patch(review, Some(&object.spec), &object.metadata, Vec::new())
+        object.spec.seal = unless_dry(received, seal);
+        patch(received, Some(&object.spec), &object.metadata, Vec::new())
     }
 
     /// Refuses an approval of one's own request, or one that something may have changed on its way.
     async fn check_before_sealing(
         &self,
-        review: &Review,
+        received: &Received,
         grant: &AccessGrant,
         person: &Person,
         request: &AccessRequest,
@@ -149,7 +148,7 @@ impl Objects {
         let request =
             convert::request(request, sealed).map_err(|error| failure::nonsense(&error))?;
         check_approver(person, &request)?;
-        if grant.status == Some(GrantStatus::Granted) && !review.request.is_dry_run() {
+        if grant.status == Some(GrantStatus::Granted) && !received.request().is_dry_run() {
             self.check_mutators("grant").await?;
         }
         Ok(())
@@ -160,16 +159,16 @@ impl Objects {
     /// must not vouch for it.
     pub(in crate::admission) async fn stamp_policy(
         &self,
-        review: &Review,
+        received: &Received,
     ) -> Result<Answer, Refused> {
         // Before anything is sealed.
-        self.check_policy_owner(review)?;
+        self.check_policy_owner(received)?;
         // What cannot be read is refused after this, where its faults are named.
-        let Ok(object) = object::<AccessPolicy>(review) else {
-            return Ok(Answer::allow(&review.request.uid));
+        let Ok(object) = object::<AccessPolicy>(received) else {
+            return Ok(Answer::allow(&received.request().uid));
         };
         let sealer = self.common.ledger.sealer();
-        let (generation, created) = match old_policy(review)? {
+        let (generation, created) = match old_policy(received)? {
             None => (Some(1), self.common.now()),
             Some(old) => {
                 let may = sealer.policy(&old).is_good() || is_to_be_sealed(&old, &object);
@@ -178,15 +177,17 @@ impl Objects {
                     .creation_timestamp
                     .as_ref()
                     .map_or(self.common.now(), |created| created.0);
-                (next_generation(&old, review)?.filter(|_| may), created)
+                (next_generation(&old, received)?.filter(|_| may), created)
             }
         };
-        let seal = unless_dry(review, || sealer.seal_policy(&object, generation?, created));
-        if seal.is_some() && review.request.user_info.name() != self.own_name {
+        let seal = unless_dry(received, || {
+            sealer.seal_policy(&object, generation?, created)
+        });
+        if seal.is_some() && received.caller.username != self.own_name {
             self.check_mutators("policy").await?;
         }
         let notes = seal.map(|seal| (SEAL, seal)).into_iter().collect();
-        patch(review, None::<&()>, &object.metadata, notes)
+        patch(received, None::<&()>, &object.metadata, notes)
     }
 }
 
@@ -212,8 +213,8 @@ fn no_prefix(username: &str) -> Refused {
 }
 
 /// A dry run is told to nobody, and so leaves nothing that would count.
-fn unless_dry<T>(review: &Review, seal: impl FnOnce() -> Option<T>) -> Option<T> {
-    if review.request.is_dry_run() {
+fn unless_dry<T>(received: &Received, seal: impl FnOnce() -> Option<T>) -> Option<T> {
+    if received.request().is_dry_run() {
         None
     } else {
         seal()
@@ -222,8 +223,8 @@ fn unless_dry<T>(review: &Review, seal: impl FnOnce() -> Option<T>) -> Option<T>
 
 /// The generation that the API server will write: it counts what is changed outside of metadata and
 /// status.
-fn next_generation(old: &AccessPolicy, review: &Review) -> Result<Option<i64>, Refused> {
-    let changes = i64::from(!is_same_policy(review)?);
+fn next_generation(old: &AccessPolicy, received: &Received) -> Result<Option<i64>, Refused> {
+    let changes = i64::from(!is_same_policy(received)?);
     Ok(old
         .metadata
         .generation
@@ -247,7 +248,7 @@ fn is_to_be_sealed(old: &AccessPolicy, new: &AccessPolicy) -> bool {
 ///
 /// What comes is bounded, and nothing is built of it but text.
 fn patch(
-    review: &Review,
+    received: &Received,
     spec: Option<&impl Serialize>,
     metadata: &ObjectMeta,
     notes: Vec<(&str, String)>,
@@ -281,6 +282,6 @@ fn patch(
         operations.push(add(path, json(to_raw_value(&text))?));
     }
     let operations = serde_json::to_vec(&operations).map_err(Failure::Patch)?;
-    Ok(Answer::allow(&review.request.uid)
+    Ok(Answer::allow(&received.request().uid)
         .patched(base64::engine::general_purpose::STANDARD.encode(operations)))
 }

@@ -2,7 +2,7 @@
 //! policies, are not hers to read. A dry run with the annotation [`ASKED`] is answered with
 //! [`ANSWER`].
 
-use api::{AccessRequest, convert, review::Review};
+use api::{AccessRequest, convert};
 use decide::{
     access::{Request, Seal},
     duration, explain,
@@ -15,6 +15,7 @@ use decide::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::Objects;
+use crate::admission::Received;
 
 /// The annotation that asks, with the value `true`.
 pub const ASKED: &str = "spreadgroup.com/explain";
@@ -23,14 +24,18 @@ pub const ANSWER: &str = "spreadgroup.com/explanation";
 
 impl Objects {
     /// What is answered to a request that asks; `None`: it does not, or is meant to be stored.
-    pub(super) fn explanation(&self, review: &Review, object: &AccessRequest) -> Option<String> {
+    pub(super) fn explanation(
+        &self,
+        received: &Received,
+        object: &AccessRequest,
+    ) -> Option<String> {
         let asked = object
             .metadata
             .annotations
             .as_ref()
             .and_then(|all| all.get(ASKED))
             .is_some_and(|text| text == "true");
-        if !asked || !review.request.is_dry_run() {
+        if !asked || !received.request().is_dry_run() {
             return None;
         }
         // What the API server has not written yet.
@@ -42,7 +47,7 @@ impl Objects {
         object
             .metadata
             .uid
-            .get_or_insert_with(|| review.request.uid.clone());
+            .get_or_insert_with(|| received.request().uid.clone());
         object.metadata.name.get_or_insert_with(|| "new".to_owned());
         // It would be sealed.
         Some(match convert::request(&object, Seal::Good) {
