@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use api::{names::WAITED, review::Answer};
+use api::{
+    contract::audit_annotations::{DECISION, WAITED},
+    review::Answer,
+};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{
@@ -174,7 +177,7 @@ impl Metrics {
         };
         let decision = response
             .audit_annotations
-            .get("decision")
+            .get(DECISION)
             .map_or(plain, String::as_str)
             .to_owned();
         let path = match way {

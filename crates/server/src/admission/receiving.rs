@@ -1,7 +1,10 @@
 //! Reads a review, no more of it than there is room for: first its beginning, which says whose it
 //! is and what it is about, then the rest, and never more than a review of its kind may have.
 
-use api::review::{self, Answer, Bounds, HEAD_BYTES, Head, ReviewError, TooLarge};
+use api::{
+    contract::{audit_annotations, decisions},
+    review::{self, Answer, Bounds, HEAD_BYTES, Head, ReviewError, TooLarge},
+};
 use axum::{body::Body, extract::Request, http::StatusCode};
 use decide::{rules::MAX_COMMAND_LEN, text::safe};
 use http_body_util::BodyExt as _;
@@ -75,18 +78,18 @@ impl Over {
                     "kube-request-access refuses this because of its size, so nothing was allowed or stored: {too_large}. \
                      A command has at most {MAX_COMMAND_LEN} bytes."
                 );
-                (Answer::too_large(&uid, text), "denied-too-large")
+                (Answer::too_large(&uid, text), decisions::DENIED_TOO_LARGE)
             }
             Self::Room(full) => {
                 let text = format!(
                     "{full}, so nothing was allowed or used up. Try again in a few seconds."
                 );
-                (Answer::too_many(&uid, text), "denied-too-many")
+                (Answer::too_many(&uid, text), decisions::DENIED_TOO_MANY)
             }
         };
         let answer = answer
-            .annotated("review-uid", uid)
-            .annotated("decision", decision);
+            .annotated(audit_annotations::REVIEW_UID, uid)
+            .annotated(audit_annotations::DECISION, decision);
         TurnedAway::Refused(Box::new(Refusal {
             head,
             answer,

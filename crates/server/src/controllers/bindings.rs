@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use api::{UserInfo, objects};
+use api::{UserInfo, contract::labels, objects};
 use decide::{access::Request, lifecycle::Plan};
 use k8s_openapi::{
     api::rbac::v1::{RoleBinding, RoleRef, Subject},
@@ -18,7 +18,7 @@ use super::Context;
 use crate::cluster::rights::{self, Right};
 
 /// Marks the bindings that are ours.
-const LABEL: (&str, &str) = ("app.kubernetes.io/managed-by", "kube-request-access");
+const LABEL: (&str, &str) = (labels::MANAGED_BY, "kube-request-access");
 
 /// Makes or removes the binding of a request. Answers whether what the plan says can be used:
 /// without this model always, else once the binding exists and RBAC knows of it.

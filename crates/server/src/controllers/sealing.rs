@@ -3,7 +3,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use api::{AccessGrant, AccessPolicy, AccessRequest, policy};
+use api::{
+    AccessGrant, AccessPolicy, AccessRequest,
+    contract::{annotations::SEAL, conditions, reasons},
+    policy,
+};
 use decide::standing::Candidate;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -22,15 +26,13 @@ use crate::cluster::{
     index::Index,
     ledger::list_grants,
     policies::{MAX_POLICIES, UNSEALED},
-    seal::{SEAL, Sealed},
+    seal::Sealed,
 };
 
 /// How often all is looked at, beside whenever a policy or a key changes.
 const LOOK_INTERVAL: Duration = Duration::from_mins(5);
 /// When it is tried again: who wrote at the same time has done so by then.
 const RETRY_INTERVAL: Duration = Duration::from_secs(15);
-/// The condition of a policy.
-const CONDITION: &str = "Sealed";
 
 /// Looks at all seals, again and again. Never ends.
 pub async fn run(context: Arc<Context>, index: Arc<Index>) {
@@ -112,7 +114,7 @@ async fn say(context: &Context, policy: &AccessPolicy, sealed: Sealed) -> Result
         .status
         .iter()
         .flat_map(|status| &status.conditions)
-        .find(|one| one.type_ == CONDITION);
+        .find(|one| one.type_ == conditions::SEALED);
     let new = condition(old, policy, sealed, (context.clock)());
     if old == Some(&new) {
         return Ok(());
@@ -144,17 +146,17 @@ fn condition(
     let (status, reason, message) = if sealed.is_good() {
         (
             "True",
-            "Sealed",
+            reasons::SEALED,
             "admitted by a server with the cluster's key",
         )
     } else {
-        ("False", "NoSeal", UNSEALED)
+        ("False", reasons::NO_SEAL, UNSEALED)
     };
     let since = old
         .filter(|old| old.status == status)
         .map(|old| old.last_transition_time.clone());
     Condition {
-        type_: CONDITION.to_owned(),
+        type_: conditions::SEALED.to_owned(),
         status: status.to_owned(),
         reason: reason.to_owned(),
         message: message.to_owned(),

@@ -1,14 +1,12 @@
 //! How the state of the lock is told: a line of the log, an Event, and a condition of our own pod.
 
+use api::contract::{conditions, reasons};
 use jiff::Timestamp;
 use kube::runtime::events::{Event, EventType, Recorder};
 use tracing::{error, info, warn};
 
 use super::knowledge::{Knowledge, News, State};
 use crate::cluster::own_pod::{Condition, OwnPod, publish};
-
-/// The condition of our pod.
-pub const CONDITION: &str = "spreadgroup.com/LockIntact";
 
 /// How all parts stand together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,24 +131,24 @@ impl Speaker {
         let (status, reason, message) = match stands {
             Stands::Intact => (
                 "True",
-                "Intact",
+                reasons::INTACT,
                 "policies and webhooks are as they are shipped",
             ),
             Stands::Changed => (
                 "False",
-                "Changed",
+                reasons::CHANGED,
                 "a part of the lock is missing or changed: see the log and docs/incident.md, 5",
             ),
             Stands::Unknown => (
                 "Unknown",
-                "NotKnown",
+                reasons::NOT_KNOWN,
                 "parts of the lock cannot be watched: see the log",
             ),
         };
         if self
             .pod
             .set(&Condition {
-                type_: CONDITION,
+                type_: conditions::LOCK_INTACT,
                 status,
                 reason,
                 message,

@@ -28,7 +28,7 @@ use server::{
         Canary,
         account::{Account, POD},
         proof::{Nonce, warning},
-        speaking::{CONDITION, Speaker},
+        speaking::Speaker,
         targets::{Connect, Targets},
     },
     cluster::{own_pod::OwnPod, seal::Sealer},
@@ -332,7 +332,7 @@ impl Cluster {
             .map(|patch| &patch["status"]["conditions"][0]);
         conditions
             .map(|condition| {
-                assert_eq!(condition["type"], CONDITION);
+                assert_eq!(condition["type"], "spreadgroup.com/AskedByAPIServers");
                 condition["status"].as_str().unwrap().to_owned()
             })
             .collect()

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, LazyLock, Mutex};
 
-use api::{AccessGrant, AccessRequest};
+use api::{AccessGrant, AccessRequest, contract::annotations::SEAL};
 use axum::{
     Router,
     body::Body,
@@ -26,14 +26,8 @@ use server::{
     audit::{Extensions, Limits, Webhook},
     clock::Clock,
     cluster::{
-        clients::Pulse,
-        index::Index,
-        ledger::Ledger,
-        mutators::Mutators,
-        outcomes::Outcomes,
-        policies::PolicyStore,
-        records::Records,
-        seal::{SEAL, Sealer},
+        clients::Pulse, index::Index, ledger::Ledger, mutators::Mutators, outcomes::Outcomes,
+        policies::PolicyStore, records::Records, seal::Sealer,
     },
     controllers::{
         self,

@@ -3,7 +3,10 @@
 //! nothing could hide among them, because it is one account, that can do nothing else, at one name,
 //! which no pod can have.
 
-use api::review::Answer;
+use api::{
+    contract::{audit_annotations, decisions},
+    review::Answer,
+};
 use tracing::debug;
 
 use super::Gate;
@@ -29,8 +32,8 @@ impl Gate {
             uid,
             "this is the canary of kube-request-access, which enters no pod",
         )
-        .annotated("review-uid", uid.as_str())
-        .annotated("decision", "canary");
+        .annotated(audit_annotations::REVIEW_UID, uid.as_str())
+        .annotated(audit_annotations::DECISION, decisions::CANARY);
         Some(match canary.warning(&received.review) {
             Some(warning) => answer.warning(warning),
             None => answer,

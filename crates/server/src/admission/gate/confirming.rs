@@ -4,7 +4,7 @@
 //! [`decide::verdict::confirm`] gave on what was just read, after it was recorded and, if it is for
 //! one use, spent.
 
-use api::UserInfo;
+use api::{UserInfo, contract::decisions};
 use decide::{
     access::TargetKind,
     attempt::{Attempt, Door},
@@ -164,7 +164,7 @@ impl Gate {
             return Ok(Outcome::NoRight);
         }
         Failpoint::BeforeIntent.reached(uid).await;
-        let basis = &basis::by_request("granted", &confirmed.permit, &confirmed.live);
+        let basis = &basis::by_request(decisions::GRANTED, &confirmed.permit, &confirmed.live);
         self.record(
             received,
             &Exec {

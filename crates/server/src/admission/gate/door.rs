@@ -4,7 +4,7 @@
 //! caller, a policy that needs no request, and a permit (see `confirming`), each after it was
 //! recorded.
 
-use api::ExecOptions;
+use api::{ExecOptions, contract::decisions};
 use decide::{
     attempt::{Attempt, Door},
     policy_id::PolicyId,
@@ -107,7 +107,7 @@ impl Gate {
             if !whole {
                 return Ok(Outcome::Unclear(too_long(attempt)));
             }
-            let basis = &basis::by_policies("always-allowed", &[]);
+            let basis = &basis::by_policies(decisions::ALWAYS_ALLOWED, &[]);
             self.record(
                 received,
                 &Exec {
@@ -122,7 +122,8 @@ impl Gate {
             return Ok(Outcome::Allowed(Basis::AlwaysAllowed));
         }
         if whole && let Some(policy) = self.policy(attempt).await? {
-            let basis = &basis::by_policies("allowed-by-policy", std::slice::from_ref(&policy));
+            let basis =
+                &basis::by_policies(decisions::ALLOWED_BY_POLICY, std::slice::from_ref(&policy));
             self.record(
                 received,
                 &Exec {

@@ -4,6 +4,7 @@
 
 use api::{
     ExecOptions,
+    contract::{audit_annotations, decisions},
     report::Observed,
     review::{Answer, Operation},
 };
@@ -53,9 +54,9 @@ impl Gate {
             self.observations.saw(observed, passes, self.common.now());
         }
         Answer::allow(uid)
-            .annotated("review-uid", uid.as_str())
-            .annotated("decision", "observed")
-            .annotated("would-be", decision)
+            .annotated(audit_annotations::REVIEW_UID, uid.as_str())
+            .annotated(audit_annotations::DECISION, decisions::OBSERVED)
+            .annotated(audit_annotations::WOULD_BE, decision)
     }
 
     /// Lets an attempt through that is too large to be looked at, or one too many, and keeps that
@@ -75,9 +76,9 @@ impl Gate {
             self.common.now(),
         );
         Answer::allow(&answer.response.uid)
-            .annotated("review-uid", answer.response.uid.as_str())
-            .annotated("decision", "observed")
-            .annotated("would-be", *decision)
+            .annotated(audit_annotations::REVIEW_UID, answer.response.uid.as_str())
+            .annotated(audit_annotations::DECISION, decisions::OBSERVED)
+            .annotated(audit_annotations::WOULD_BE, *decision)
     }
 
     /// Tells the audit webhook that an attempt was let through; it may fail, and stops nobody.
@@ -99,7 +100,7 @@ impl Gate {
         .and_then(|door| tried::read(received, door).ok())
         .map_or_else(ExecOptions::default, |(_attempt, options)| options);
         let always_allowed = self.common.is_always_allowed(&received.caller);
-        let basis = &basis::by_policies("observed", &[]);
+        let basis = &basis::by_policies(decisions::OBSERVED, &[]);
         let exec = Exec {
             allowed: true,
             always_allowed,
@@ -125,7 +126,7 @@ impl Gate {
             (_, None, Operation::Connect) => self.would_pass_proxy(received),
             _ => Would {
                 observed: None,
-                decision: "unexpected",
+                decision: decisions::UNEXPECTED,
                 passes: false,
             },
         }
@@ -160,7 +161,7 @@ impl Gate {
             }
             Err(_unclear) => Would {
                 observed: Some(seen(&[], false)),
-                decision: "denied-unclear",
+                decision: decisions::DENIED_UNCLEAR,
                 passes: false,
             },
         }
@@ -168,13 +169,13 @@ impl Gate {
 
     fn would_decide(&self, attempt: &Attempt) -> (&'static str, bool) {
         if self.common.is_always_allowed(&attempt.caller) {
-            return ("always-allowed", true);
+            return (decisions::ALWAYS_ALLOWED, true);
         }
         if verdict::allowed_by_policy(attempt, &self.common.rules()).is_some() {
-            return ("allowed-by-policy", true);
+            return (decisions::ALLOWED_BY_POLICY, true);
         }
         match self.screened(attempt) {
-            Screened::Promising(_) => ("granted", true),
+            Screened::Promising(_) => (decisions::GRANTED, true),
             Screened::Denied(denied) => (Outcome::Denied(denied).name(), false),
         }
     }
@@ -194,12 +195,14 @@ impl Gate {
             to,
         );
         let (decision, passes) = match &read {
-            _ if self.common.is_always_allowed(&received.caller) => ("always-allowed", true),
-            Ok((name, path)) if self.is_let_through(received, name, path) => {
-                ("allowed-by-policy", true)
+            _ if self.common.is_always_allowed(&received.caller) => {
+                (decisions::ALWAYS_ALLOWED, true)
             }
-            Ok(_) => ("denied-proxy", false),
-            Err(_unclear) => ("denied-unclear", false),
+            Ok((name, path)) if self.is_let_through(received, name, path) => {
+                (decisions::ALLOWED_BY_POLICY, true)
+            }
+            Ok(_) => (decisions::DENIED_PROXY, false),
+            Err(_unclear) => (decisions::DENIED_UNCLEAR, false),
         };
         Would {
             observed: Some(observed),

@@ -1,5 +1,6 @@
 //! What becomes of an attempt, and why: what the answer, the log and the audit webhook say.
 
+use api::contract::decisions;
 use decide::{
     policy_id::PolicyId,
     verdict::{Denied, Permit},
@@ -55,16 +56,16 @@ impl Outcome {
     /// What the log, the metrics and the audit call it.
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Allowed(Basis::AlwaysAllowed) => "always-allowed",
-            Self::Allowed(Basis::Policy(_)) => "allowed-by-policy",
-            Self::Allowed(Basis::Permit(..)) => "granted",
-            Self::Denied(Denied::Forbidden(_)) => "denied-by-policy",
-            Self::Denied(Denied::InteractiveOff) => "denied-interactive",
-            Self::Denied(Denied::NoRequest) => "denied-no-request",
-            Self::Denied(Denied::Near { .. }) => "denied-near-miss",
-            Self::NoRight => "denied-no-right",
-            Self::Unclear(_) => "denied-unclear",
-            Self::Failed(_) => "denied-failure",
+            Self::Allowed(Basis::AlwaysAllowed) => decisions::ALWAYS_ALLOWED,
+            Self::Allowed(Basis::Policy(_)) => decisions::ALLOWED_BY_POLICY,
+            Self::Allowed(Basis::Permit(..)) => decisions::GRANTED,
+            Self::Denied(Denied::Forbidden(_)) => decisions::DENIED_BY_POLICY,
+            Self::Denied(Denied::InteractiveOff) => decisions::DENIED_INTERACTIVE,
+            Self::Denied(Denied::NoRequest) => decisions::DENIED_NO_REQUEST,
+            Self::Denied(Denied::Near { .. }) => decisions::DENIED_NEAR_MISS,
+            Self::NoRight => decisions::DENIED_NO_RIGHT,
+            Self::Unclear(_) => decisions::DENIED_UNCLEAR,
+            Self::Failed(_) => decisions::DENIED_FAILURE,
         }
     }
 

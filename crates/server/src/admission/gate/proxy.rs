@@ -4,6 +4,7 @@
 
 use api::{
     ExecOptions,
+    contract::{audit_annotations, decisions},
     review::{Answer, StrictProxyOptions},
 };
 use decide::{
@@ -221,24 +222,26 @@ fn conclude(received: &Received, outcome: &Outcome) -> Answer {
     let uid = &request.uid;
     let answer = match outcome {
         Outcome::AlwaysAllowed => Answer::allow(uid),
-        Outcome::Allowed(policy) => Answer::allow(uid).annotated("policy", policy.to_string()),
+        Outcome::Allowed(policy) => {
+            Answer::allow(uid).annotated(audit_annotations::POLICY, policy.to_string())
+        }
         Outcome::Refused => Answer::deny(uid, refusal(&request.resource.resource)),
         Outcome::Unclear(text) => Answer::deny(uid, text.as_str()),
         Outcome::Failed(failure) => Answer::deny(uid, failure.text(uid)),
     };
     answer
-        .annotated("review-uid", uid.as_str())
-        .annotated("decision", outcome.name())
+        .annotated(audit_annotations::REVIEW_UID, uid.as_str())
+        .annotated(audit_annotations::DECISION, outcome.name())
 }
 
 impl Outcome {
     fn name(&self) -> &'static str {
         match self {
-            Self::AlwaysAllowed => "always-allowed",
-            Self::Allowed(_) => "allowed-by-policy",
-            Self::Refused => "denied-proxy",
-            Self::Unclear(_) => "denied-unclear",
-            Self::Failed(_) => "denied-failure",
+            Self::AlwaysAllowed => decisions::ALWAYS_ALLOWED,
+            Self::Allowed(_) => decisions::ALLOWED_BY_POLICY,
+            Self::Refused => decisions::DENIED_PROXY,
+            Self::Unclear(_) => decisions::DENIED_UNCLEAR,
+            Self::Failed(_) => decisions::DENIED_FAILURE,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use api::{
     ExecOptions,
+    contract::audit_annotations,
     payload::{self, ObjectRef},
     review::{Answer, Operation},
 };
@@ -151,16 +152,16 @@ impl Gate {
             Outcome::Failed(failure) => Answer::deny(uid, failure.text(uid)),
         };
         let answer = answer
-            .annotated("review-uid", uid.as_str())
-            .annotated("decision", decision);
+            .annotated(audit_annotations::REVIEW_UID, uid.as_str())
+            .annotated(audit_annotations::DECISION, decision);
         let answer = match request {
-            Some(request) => answer.annotated("request", request),
+            Some(request) => answer.annotated(audit_annotations::REQUEST, request),
             None => answer,
         };
         let answer = if policies.is_empty() {
             answer
         } else {
-            answer.annotated("policy", policies)
+            answer.annotated(audit_annotations::POLICY, policies)
         };
         Decision { answer, spent }
     }

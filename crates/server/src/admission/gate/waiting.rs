@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 
-use api::{UserInfo, names::WAITED};
+use api::{UserInfo, contract::audit_annotations::WAITED};
 use decide::{
     attempt::Attempt,
     identity::Person,

@@ -5,7 +5,7 @@
 //! - `requests`, `grants`, `policy`: new ones. `metadata`: what none of them may have, and updates.
 //! - `removal`: deletions. `keeping`: what stays of what is deleted.
 //! - `stamp`: what the server itself writes into new objects. `target`: what a request is for.
-//! - [`why`]: what would become of a request.
+//! - `why`: what would become of a request.
 //! - [`arrivals`]: requests that were admitted a moment ago. `mutators`: who may change what comes
 //!   on its way. `decoding`: an object, as a review brings it.
 
@@ -21,7 +21,7 @@ mod requests;
 mod stamp;
 pub mod state;
 mod target;
-pub mod why;
+mod why;
 
 pub use arrivals::Arrivals;
 pub use state::Objects;

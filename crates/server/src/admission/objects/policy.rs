@@ -1,6 +1,6 @@
 //! Writing a policy: one that makes no sense, or permits too much, is refused where it is wrong.
 
-use api::{AccessPolicy, policy};
+use api::{AccessPolicy, contract::annotations::SEAL, policy};
 use serde_json::value::RawValue;
 use tracing::info;
 
@@ -10,7 +10,7 @@ use crate::{
         Received,
         failure::{self, Refused},
     },
-    cluster::seal::{SEAL, annotated},
+    cluster::seal::annotated,
 };
 
 impl Objects {

@@ -2,7 +2,10 @@
 //! seal. Side effects: none, but reads.
 
 use api::{
-    AccessGrant, AccessPolicy, AccessRequest, UserInfo, convert, objects::GrantStatus,
+    AccessGrant, AccessPolicy, AccessRequest, UserInfo,
+    contract::annotations::{EXPLANATION, SEAL},
+    convert,
+    objects::GrantStatus,
     review::Answer,
 };
 use base64::Engine as _;
@@ -19,14 +22,13 @@ use super::{
     Objects,
     decoding::{is_same_policy, object, old_policy},
     grants::check_approver,
-    why,
 };
 use crate::{
     admission::{
         Received,
         failure::{self, Failure, Refused},
     },
-    cluster::seal::{SEAL, annotated},
+    cluster::seal::annotated,
 };
 
 impl Objects {
@@ -45,7 +47,7 @@ impl Objects {
             .await?;
         let explanation = self
             .explanation(received, &object)
-            .map(|text| (why::ANSWER, text));
+            .map(|text| (EXPLANATION, text));
         object.metadata.namespace = Some(namespace.to_owned());
         let seal = unless_dry(received, || {
             self.common

@@ -1,8 +1,8 @@
 //! What would become of a request, for whoever asks before she files it: others' grants, and
-//! policies, are not hers to read. A dry run with the annotation [`ASKED`] is answered with
-//! [`ANSWER`].
+//! policies, are not hers to read. A dry run with the annotation [`EXPLAIN`] is answered with
+//! [`EXPLANATION`](api::contract::annotations::EXPLANATION).
 
-use api::{AccessRequest, convert};
+use api::{AccessRequest, contract::annotations::EXPLAIN, convert};
 use decide::{
     access::{Request, Seal},
     duration, explain,
@@ -17,11 +17,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::Objects;
 use crate::admission::Received;
 
-/// The annotation that asks, with the value `true`.
-pub const ASKED: &str = "spreadgroup.com/explain";
-/// The annotation that answers: a few lines of text.
-pub const ANSWER: &str = "spreadgroup.com/explanation";
-
 impl Objects {
     /// What is answered to a request that asks; `None`: it does not, or is meant to be stored.
     pub(super) fn explanation(
@@ -33,7 +28,7 @@ impl Objects {
             .metadata
             .annotations
             .as_ref()
-            .and_then(|all| all.get(ASKED))
+            .and_then(|all| all.get(EXPLAIN))
             .is_some_and(|text| text == "true");
         if !asked || !received.request().is_dry_run() {
             return None;
