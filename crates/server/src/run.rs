@@ -490,6 +490,7 @@ where
     let plural = K::plural(&());
     match api.list_metadata(&ListParams::default().limit(1)).await {
         Ok(_) => Ok(()),
+        // By the code: where there is no such API, the answer gives no reason.
         Err(kube::Error::Api(status)) if status.code == 404 => {
             bail!(
                 "the CustomResourceDefinition {plural}.{} is not installed: apply deploy/crds first",

@@ -305,5 +305,5 @@ fn is_same(one: &[objects::Use], other: &[objects::Use]) -> bool {
 }
 
 fn is_conflict(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 409)
+    matches!(error, kube::Error::Api(status) if status.is_conflict())
 }

@@ -254,8 +254,9 @@ impl Records {
     pub async fn keep(&self, record: &Record, now: Timestamp) -> Result<(), kube::Error> {
         let object = record.object();
         match self.api.create(&PostParams::default(), &object).await {
-            // That one was not carried out, and the request may have been used since.
-            Err(kube::Error::Api(status)) if status.code == 409 => {
+            // That one was not carried out, and the request may have been used since. After any other
+            // conflict, as one over a quota is, there is nothing to delete.
+            Err(kube::Error::Api(status)) if status.is_already_exists() || status.is_conflict() => {
                 self.delete(&object.name_any()).await?;
                 self.api.create(&PostParams::default(), &object).await?;
             }
@@ -293,7 +294,7 @@ impl Records {
     /// Another replica may have been faster.
     async fn delete(&self, name: &str) -> Result<(), kube::Error> {
         match self.api.delete(name, &DeleteParams::default()).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
             other => other.map(drop),
         }
     }

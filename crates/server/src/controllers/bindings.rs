@@ -61,14 +61,14 @@ pub async fn reconcile(
 
 async fn create(api: &Api<RoleBinding>, binding: &RoleBinding) -> Result<(), kube::Error> {
     match api.create(&PostParams::default(), binding).await {
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
         other => other.map(drop),
     }
 }
 
 async fn remove(api: &Api<RoleBinding>, request: &Request) -> Result<(), kube::Error> {
     match api.delete(&name(request), &DeleteParams::default()).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         other => other.map(drop),
     }
 }

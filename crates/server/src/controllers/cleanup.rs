@@ -96,7 +96,7 @@ async fn delete(
     };
     match api.delete(name, &parameters).await {
         // Changed or gone meanwhile: whoever was first may know better.
-        Err(kube::Error::Api(status)) if status.code == 409 || status.code == 404 => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => Ok(()),
         Err(error) => Err(error),
         Ok(_) => {
             info!(namespace, name, "deleted: nothing more will come of it");

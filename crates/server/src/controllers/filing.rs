@@ -18,7 +18,7 @@ use decide::{
     waiting,
 };
 use jiff::Timestamp;
-use kube::{Api, ResourceExt as _, api::PostParams, core::Status};
+use kube::{Api, ResourceExt as _, api::PostParams};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::{info, warn};
 
@@ -150,7 +150,8 @@ async fn file(filing: &Filing, context: &Context) -> Result<Option<Filed>, kube:
                 }));
             }
             // Filed meanwhile: it is read in the next round.
-            Err(kube::Error::Api(status)) if exists(&status) => {}
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+            // By the code: webhooks of others may give no reason.
             Err(kube::Error::Api(status)) if status.code == 403 => {
                 info!(
                     uid = filing.attempt.review_uid,
@@ -163,10 +164,6 @@ async fn file(filing: &Filing, context: &Context) -> Result<Option<Filed>, kube:
         }
     }
     Ok(None)
-}
-
-fn exists(status: &Status) -> bool {
-    status.code == 409 && status.reason == "AlreadyExists"
 }
 
 /// The pod's UID, if she may see the pod, ask for access, and connect once it is granted: whoever

@@ -45,7 +45,7 @@ pub enum ReconcileError {
 impl ReconcileError {
     /// Whether somebody else wrote first.
     pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Api(kube::Error::Api(status)) if status.code == 409)
+        matches!(self, Self::Api(kube::Error::Api(status)) if status.is_conflict())
     }
 }
 
@@ -127,7 +127,7 @@ async fn write(
         Ok(stored) if is_kept(&object, &stored) => Ok(true),
         Ok(_changed) => Err(ReconcileError::NotStored),
         // Deleted meanwhile: nothing to bring into order any more.
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
