@@ -34,13 +34,13 @@ mod assembly;
 use assembly::{Handles, assemble};
 
 use crate::{
-    admission::{Admission, Waiting, router::Service},
+    admission::{Admission, WaitingRoom, router::Service},
     args::{Args, resolve},
     audit::{self, AuditFile, Extensions, Limits, SetupError, Turns, Webhook, lines::Lines},
     canary::{
         self, Canary,
         reviews::CanaryReviews,
-        speaking::Speaker,
+        speaking::CanarySpeaker,
         targets::{Targets, connector},
     },
     clock::Clock,
@@ -101,7 +101,7 @@ pub fn log(level: tracing::Level, audit: Option<Arc<AuditFile>>) {
         let is_audit = filter_fn(|metadata| metadata.target() == "audit");
         fmt::layer()
             .event_format(Lines)
-            .with_writer(audit::file::Lines(file))
+            .with_writer(audit::file::FileLines(file))
             .with_filter(is_audit)
     };
     tracing_subscriber::registry()
@@ -204,10 +204,10 @@ async fn tell_of_left_out(limits: Arc<Limits>) {
 }
 
 /// Where attempts wait, and what is filed for them.
-fn waiting(args: &Args, ready: watch::Receiver<bool>) -> (Option<Waiting>, Filings) {
+fn waiting(args: &Args, ready: watch::Receiver<bool>) -> (Option<WaitingRoom>, Filings) {
     let (filer, filings) = Filer::new();
     (
-        args.in_band_wait.then(|| Waiting::new(filer, ready)),
+        args.in_band_wait.then(|| WaitingRoom::new(filer, ready)),
         filings,
     )
 }
@@ -248,7 +248,7 @@ fn canary(
     );
     Some(Canary {
         targets: Targets::new(client, connector(config)),
-        speaker: Speaker::new(recorder, pod),
+        speaker: CanarySpeaker::new(recorder, pod),
         gauges: metrics.canary.clone(),
         clock: Arc::clone(&admission.gate.common.clock),
         watched: BTreeMap::new(),
@@ -270,7 +270,7 @@ fn lock(args: &Args, clients: &Clients, admission: &Admission, metrics: &Metrics
         exceptions: args.lock_exception.iter().cloned().map(exception).collect(),
         namespace: report::namespace(own_name).to_owned(),
         gauges: metrics.lock.clone(),
-        speaker: lock::speaking::Speaker::new(recorder, pod),
+        speaker: lock::speaking::LockSpeaker::new(recorder, pod),
         clock: Arc::clone(&admission.gate.common.clock),
     }
 }
@@ -530,14 +530,14 @@ fn context(
     clock: &Clock,
     files: &Files,
     metrics: &Metrics,
-) -> controllers::Context {
+) -> controllers::ControllerContext {
     let about = || About {
         cluster: args.cluster_name.clone(),
         template: args.request_url_template.clone(),
     };
     let start = |webhook| Notices::start(webhook, about(), &clients.controllers, metrics.clone());
     let notices = files.notices.as_ref().map(start);
-    controllers::Context {
+    controllers::ControllerContext {
         client: clients.controllers.clone(),
         recorder: Recorder::new(clients.controllers.clone(), reporter()),
         notices,
@@ -561,7 +561,7 @@ fn reporter() -> Reporter {
 
 /// Nothing is called granted before it is known what the policies require.
 fn spawn_controllers(
-    context: controllers::Context,
+    context: controllers::ControllerContext,
     index: &Arc<Index>,
     (records, every): (Records, Duration),
     filings: Filings,

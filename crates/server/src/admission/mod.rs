@@ -31,6 +31,6 @@ pub use deadline::Deadline;
 pub use decision::{Decision, Step};
 pub use dispatch::Admission;
 pub use failure::{Failure, KeepError, Refused};
-pub use gate::{Gate, Waiter, Waiting};
+pub use gate::{Gate, Waiter, WaitingRoom};
 pub use objects::{Arrivals, Objects};
 pub use received::Received;

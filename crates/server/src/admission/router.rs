@@ -21,7 +21,7 @@ use super::{
     failure::Failure,
     handover,
     receiving::{TurnedAway, receive},
-    room::{Place, Room},
+    room::{ReviewPlace, Room},
 };
 use crate::{
     failpoints::Failpoint,
@@ -225,7 +225,7 @@ async fn decide(
     received: &Received,
     deadline: Deadline,
     way: Way,
-    place: Place,
+    place: ReviewPlace,
     gone: oneshot::Receiver<Infallible>,
 ) -> Decision {
     let decision = async {

@@ -97,7 +97,7 @@ impl Extensions {
     pub async fn exec(
         &self,
         review: &Review,
-        exec: &Exec<'_>,
+        exec: &AuditedAttempt<'_>,
         deadline: Instant,
     ) -> Result<(), WebhookError> {
         if exec.allowed {
@@ -266,7 +266,7 @@ impl Extensions {
 
 /// An attempt, as the audit webhook is told of it.
 #[derive(Debug, Clone, Copy)]
-pub struct Exec<'a> {
+pub struct AuditedAttempt<'a> {
     /// Whether it may proceed.
     pub allowed: bool,
     /// Whether the caller is always allowed.

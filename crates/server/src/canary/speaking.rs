@@ -12,14 +12,14 @@ use crate::cluster::own_pod::{Condition, OwnPod, publish};
 const MAX_NOTE_LEN: usize = 250;
 
 /// See the module.
-pub struct Speaker {
+pub struct CanarySpeaker {
     recorder: Recorder,
     pod: OwnPod,
     /// What was last written into the condition.
     written: Option<Finding>,
 }
 
-impl Speaker {
+impl CanarySpeaker {
     /// One that speaks of our own pod.
     pub fn new(recorder: Recorder, pod: OwnPod) -> Self {
         Self {

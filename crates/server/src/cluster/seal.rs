@@ -20,7 +20,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 pub use super::keys::KeysError;
-use super::keys::{Key, Keys, What};
+use super::keys::{Keys, SealKey, What};
 
 /// A new object has no UID before it is stored. So its seal says when it was sealed, and is one for
 /// what was created at that time only: nothing that was seen before can be stored again. Clocks
@@ -248,7 +248,7 @@ impl Sealer {
             .into_iter()
             .filter_map(|mark| Some((content(&mark.at)?, mark.mac)))
             .collect();
-        let good = |key: &Key| {
+        let good = |key: &SealKey| {
             proofs
                 .iter()
                 .any(|(content, mac)| hmac::verify(key.of(what), content, mac).is_ok())

@@ -14,7 +14,7 @@ use kube::{
     api::{DeleteParams, ObjectMeta, PostParams},
 };
 
-use super::Context;
+use super::ControllerContext;
 use crate::cluster::rights::{self, Right};
 
 /// Marks the bindings that are ours.
@@ -28,7 +28,7 @@ const LABEL: (&str, &str) = (labels::MANAGED_BY, "kube-request-access");
 pub async fn reconcile(
     request: &Request,
     plan: &Plan,
-    context: &Context,
+    context: &ControllerContext,
 ) -> Result<bool, kube::Error> {
     let Some(role) = &context.role else {
         return Ok(true);
@@ -78,7 +78,7 @@ fn name(request: &Request) -> String {
     format!("access-{}", request.uid)
 }
 
-fn binding(request: &Request, role: &str, context: &Context) -> RoleBinding {
+fn binding(request: &Request, role: &str, context: &ControllerContext) -> RoleBinding {
     RoleBinding {
         metadata: ObjectMeta {
             name: Some(name(request)),

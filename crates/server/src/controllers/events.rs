@@ -49,11 +49,11 @@ fn events(
 ) -> Vec<Event> {
     Change::between(old, new)
         .into_iter()
-        .map(|change| of(change, object, new))
+        .map(|change| describe_change(change, object, new))
         .collect()
 }
 
-fn of(change: Change, object: &AccessRequest, new: &AccessRequestStatus) -> Event {
+fn describe_change(change: Change, object: &AccessRequest, new: &AccessRequestStatus) -> Event {
     match change {
         Change::Filed => event(EventType::Normal, "Filed", "File", &filed(object)),
         Change::Revoked => event(

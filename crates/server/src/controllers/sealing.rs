@@ -21,7 +21,7 @@ use serde_json::json;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
-use super::Context;
+use super::ControllerContext;
 use crate::cluster::{
     index::Index,
     ledger::list_grants,
@@ -35,7 +35,7 @@ const LOOK_INTERVAL: Duration = Duration::from_mins(5);
 const RETRY_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Looks at all seals, again and again. Never ends.
-pub async fn run(context: Arc<Context>, index: Arc<Index>) {
+pub async fn run(context: Arc<ControllerContext>, index: Arc<Index>) {
     if !context.sealer.is_on() {
         return;
     }
@@ -66,7 +66,7 @@ pub async fn run(context: Arc<Context>, index: Arc<Index>) {
 ///
 /// # Errors
 /// The API server did not answer, or somebody else wrote first. Then older keys stay.
-pub async fn look(context: &Context, index: &Index) -> Result<(), kube::Error> {
+pub async fn look(context: &ControllerContext, index: &Index) -> Result<(), kube::Error> {
     // The keys that are retired at the end are those from before the first look.
     let renewal = context.sealer.renewal();
     context.metrics.older_keys_needed(renewal.is_some());
@@ -86,7 +86,7 @@ pub async fn look(context: &Context, index: &Index) -> Result<(), kube::Error> {
     Ok(())
 }
 
-async fn look_at_policies(context: &Context) -> Result<(), kube::Error> {
+async fn look_at_policies(context: &ControllerContext) -> Result<(), kube::Error> {
     let api: Api<DeserializeGuard<AccessPolicy>> = Api::all(context.client.clone());
     let mut unsealed: i64 = 0;
     // One that cannot be decoded permits nothing anyway.
@@ -109,7 +109,11 @@ async fn look_at_policies(context: &Context) -> Result<(), kube::Error> {
 }
 
 /// Writes into the status of a policy whether it is sealed.
-async fn say(context: &Context, policy: &AccessPolicy, sealed: Sealed) -> Result<(), kube::Error> {
+async fn say(
+    context: &ControllerContext,
+    policy: &AccessPolicy,
+    sealed: Sealed,
+) -> Result<(), kube::Error> {
     let old = policy
         .status
         .iter()
@@ -167,7 +171,7 @@ fn condition(
 }
 
 /// Seals a request and its grants with the newest key, where they have good seals under older ones.
-async fn renew(context: &Context, candidate: &Candidate) -> Result<(), kube::Error> {
+async fn renew(context: &ControllerContext, candidate: &Candidate) -> Result<(), kube::Error> {
     let (namespace, name) = (&candidate.request.namespace, &candidate.request.name);
     let api: Api<AccessRequest> = Api::namespaced(context.client.clone(), namespace);
     let Some(request) = api.get_opt(name).await? else {

@@ -22,7 +22,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{Api, ResourceExt as _, api::PostParams, runtime::controller::Action};
 use tracing::warn;
 
-use super::{Context, bare::Bare, bindings, events, observe};
+use super::{ControllerContext, bare::Bare, bindings, events, observe};
 use crate::metrics::Metrics;
 
 /// Maximum number of grants that the message of `Sealed` names.
@@ -55,7 +55,7 @@ impl ReconcileError {
 /// The API server did not answer, or somebody else wrote first.
 pub async fn reconcile(
     request: Arc<Bare<AccessRequest>>,
-    context: Arc<Context>,
+    context: Arc<ControllerContext>,
 ) -> Result<Action, ReconcileError> {
     let namespace = request.namespace().unwrap_or_default();
     let api: Api<AccessRequest> = Api::namespaced(context.client.clone(), &namespace);
@@ -111,7 +111,7 @@ fn next(plan: &Plan, usable: bool, untold: Option<Duration>, now: Timestamp) -> 
 async fn write(
     object: &AccessRequest,
     status: AccessRequestStatus,
-    context: &Context,
+    context: &ControllerContext,
 ) -> Result<bool, ReconcileError> {
     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
     let name = object.metadata.name.as_deref().unwrap_or_default();
@@ -170,7 +170,7 @@ fn status(
         | Standing::Forbidden(_)
         | Standing::Revoked => old.denied.clone(),
     };
-    let (phase, granted_by, expires_at) = shown(&plan.standing, usable);
+    let (phase, granted_by, expires_at) = show_standing(&plan.standing, usable);
     let uses = old
         .uses
         .iter()
@@ -281,7 +281,7 @@ fn tell_of_lost(object: &AccessRequest, plan: &Plan) {
     }
 }
 
-fn shown(standing: &Standing, usable: bool) -> (Phase, Vec<String>, Option<Timestamp>) {
+fn show_standing(standing: &Standing, usable: bool) -> (Phase, Vec<String>, Option<Timestamp>) {
     match standing {
         // The binding is on its way.
         Standing::Granted(access) if !usable => (

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::{
-    admission::{Admission, Arrivals, Common, Gate, Objects, Waiting},
+    admission::{Admission, Arrivals, Common, Gate, Objects, WaitingRoom},
     args::Args,
     audit::Extensions,
     canary::reviews::CanaryReviews,
@@ -21,7 +21,7 @@ pub(super) struct Handles {
     pub(super) index: Arc<Index>,
     pub(super) policies: Arc<PolicyStore>,
     pub(super) outcomes: Outcomes,
-    pub(super) waiting: Option<Waiting>,
+    pub(super) waiting: Option<WaitingRoom>,
     pub(super) observations: Observations,
     pub(super) mutators: Arc<Mutators>,
 }

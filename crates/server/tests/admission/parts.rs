@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use decide::mutators::Kind;
 use server::{
-    admission::Waiting,
+    admission::WaitingRoom,
     audit::Webhook,
     canary::reviews::CanaryReviews,
     cluster::{mutators::Mutators, seal::Sealer},
@@ -38,10 +38,13 @@ pub(crate) fn notices(webhook: Webhook, api: &FakeApi) -> Notices {
 }
 
 /// Places to wait in, and the controller that files for whoever waits.
-pub(crate) fn waiting(context: controllers::Context, ready: watch::Receiver<bool>) -> Waiting {
+pub(crate) fn waiting(
+    context: controllers::ControllerContext,
+    ready: watch::Receiver<bool>,
+) -> WaitingRoom {
     let (filer, filings) = Filer::new();
     tokio::spawn(filing::run(filings, Arc::new(context)));
-    Waiting::new(filer, ready)
+    WaitingRoom::new(filer, ready)
 }
 
 /// The canary's account as it is shipped.

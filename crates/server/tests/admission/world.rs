@@ -57,7 +57,7 @@ pub(crate) struct World {
     pub(crate) mutators: Arc<Mutators>,
     router: Router,
     clock: Arc<Mutex<Timestamp>>,
-    pub(crate) controllers: Arc<controllers::Context>,
+    pub(crate) controllers: Arc<controllers::ControllerContext>,
     /// What observe mode saw; until somebody takes it.
     pub(crate) seen: Mutex<Option<Seen>>,
     ready: watch::Sender<bool>,
@@ -148,7 +148,7 @@ impl World {
         let (ready, is_ready) = watch::channel(true);
         let context = || context(&api, &rules, &policies, &clock_of, &sealer);
         let notices = settings.notices.map(|webhook| notices(webhook, &api));
-        let controllers = Arc::new(controllers::Context {
+        let controllers = Arc::new(controllers::ControllerContext {
             notices,
             ..context()
         });
@@ -376,8 +376,8 @@ fn context(
     policies: &Arc<PolicyStore>,
     clock: &Clock,
     sealer: &Arc<Sealer>,
-) -> controllers::Context {
-    controllers::Context {
+) -> controllers::ControllerContext {
+    controllers::ControllerContext {
         client: api.client(),
         recorder: Recorder::new(
             api.client(),

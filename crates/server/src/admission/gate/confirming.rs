@@ -1,6 +1,6 @@
 //! Access by a request: what memory promises is read, and decided again.
 //!
-//! Nothing here allows by default: the only way to `Outcome::Allowed` is a permit that
+//! Nothing here allows by default: the only way to `AttemptOutcome::Allowed` is a permit that
 //! [`decide::verdict::confirm`] gave on what was just read, after it was recorded and, if it is for
 //! one use, spent.
 
@@ -16,14 +16,14 @@ use tracing::warn;
 
 use super::{
     Gate, basis,
-    outcome::{Basis, Outcome},
+    outcome::{AttemptOutcome, Grounds},
     tried::Tried,
 };
 use crate::{
     admission::{Deadline, failure::Failure},
-    audit::Exec,
+    audit::AuditedAttempt,
     cluster::{
-        ledger::{self, Live, Spent},
+        ledger::{self, LiveRequest, Spent},
         outcomes::SpentUse,
         pods,
         rights::{self, Right},
@@ -38,7 +38,7 @@ const MAX_READS: usize = 8;
 /// A permit, and what it was confirmed on.
 pub(super) struct Confirmed {
     pub(super) permit: Permit,
-    live: Live,
+    live: LiveRequest,
     pod: Pod,
     rules: Rules,
 }
@@ -144,7 +144,7 @@ impl Gate {
         &self,
         tried: &Tried<'_>,
         confirmed: Confirmed,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<AttemptOutcome, Failure> {
         let Tried {
             received,
             attempt,
@@ -161,13 +161,13 @@ impl Gate {
                 .may_connect(&received.request().user_info, attempt)
                 .await?
         {
-            return Ok(Outcome::NoRight);
+            return Ok(AttemptOutcome::NoRight);
         }
         Failpoint::BeforeIntent.reached(uid).await;
         let basis = &basis::by_request(decisions::GRANTED, &confirmed.permit, &confirmed.live);
         self.record(
             received,
-            &Exec {
+            &AuditedAttempt {
                 allowed: true,
                 always_allowed: false,
                 options,
@@ -183,7 +183,7 @@ impl Gate {
             let spent = confirmed
                 .spent_before(attempt)
                 .filter(|_| !received.request().is_dry_run());
-            Ok(Outcome::Allowed(Basis::Permit(
+            Ok(AttemptOutcome::Allowed(Grounds::Permit(
                 Box::new(confirmed.permit),
                 spent,
             )))
@@ -214,7 +214,7 @@ impl Gate {
         attempt: &Attempt,
         confirmed: &Confirmed,
         deadline: Deadline,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<AttemptOutcome, Failure> {
         if !deadline.allows_spend() {
             return Err(Failure::Late);
         }
@@ -239,7 +239,7 @@ impl Gate {
             Spent::Ours => {
                 Failpoint::AfterSpend.reached(&attempt.review_uid).await;
                 let spent = confirmed.spent(&attempt.review_uid);
-                Ok(Outcome::Allowed(Basis::Permit(
+                Ok(AttemptOutcome::Allowed(Grounds::Permit(
                     Box::new(confirmed.permit.clone()),
                     Some(spent),
                 )))
@@ -250,7 +250,7 @@ impl Gate {
                     request = confirmed.permit.request,
                     "another attempt was first"
                 );
-                Ok(Outcome::Denied(self.lost(attempt, confirmed).await?))
+                Ok(AttemptOutcome::Denied(self.lost(attempt, confirmed).await?))
             }
         }
     }

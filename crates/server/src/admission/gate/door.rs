@@ -1,6 +1,6 @@
 //! An attempt to get into a pod, through whichever door, from its review to its answer.
 //!
-//! Nothing here allows by default: the only ways to `Outcome::Allowed` are an always-allowed
+//! Nothing here allows by default: the only ways to `AttemptOutcome::Allowed` are an always-allowed
 //! caller, a policy that needs no request, and a permit (see `confirming`), each after it was
 //! recorded.
 
@@ -16,13 +16,13 @@ use tokio::time::timeout_at;
 use super::{
     Gate, Waiter, basis,
     confirming::Confirmation,
-    outcome::{Basis, Outcome},
-    recording::what,
+    outcome::{AttemptOutcome, Grounds},
+    recording::describe_action,
     tried::{Tried, read},
 };
 use crate::{
     admission::{Deadline, Decision, Received, Step, failure::Failure},
-    audit::Exec,
+    audit::AuditedAttempt,
 };
 
 impl Gate {
@@ -37,7 +37,7 @@ impl Gate {
         let (attempt, options) = match read(received, door) {
             Ok(read) => read,
             Err(unclear) => {
-                let outcome = Outcome::Unclear(unclear);
+                let outcome = AttemptOutcome::Unclear(unclear);
                 let untold = self
                     .record_denial(received, &ExecOptions::default(), &outcome, deadline)
                     .await;
@@ -53,7 +53,7 @@ impl Gate {
             deadline,
         };
         let outcome = self.outcome_of(&tried).await;
-        if let Outcome::Denied(denied) = &outcome
+        if let AttemptOutcome::Denied(denied) = &outcome
             && let Some(may) = self.may_wait(&tried.attempt, denied, deadline)
         {
             return Step::Wait(Box::new(Waiter {
@@ -67,23 +67,23 @@ impl Gate {
 
     /// What an attempt comes to. Bounded, so that one that takes too long is recorded like any
     /// other.
-    pub(super) async fn outcome_of(&self, tried: &Tried<'_>) -> Outcome {
+    pub(super) async fn outcome_of(&self, tried: &Tried<'_>) -> AttemptOutcome {
         match timeout_at(tried.deadline.decide_by(), self.decide(tried)).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(failure)) => Outcome::Failed(failure),
-            Err(_elapsed) => Outcome::Failed(Failure::Timeout),
+            Ok(Err(failure)) => AttemptOutcome::Failed(failure),
+            Err(_elapsed) => AttemptOutcome::Failed(Failure::Timeout),
         }
     }
 
     /// Records a denial, and answers. What is allowed was recorded before.
-    pub(super) async fn finish(&self, tried: &Tried<'_>, outcome: Outcome) -> Decision {
+    pub(super) async fn finish(&self, tried: &Tried<'_>, outcome: AttemptOutcome) -> Decision {
         let Tried {
             received,
             attempt,
             options,
             deadline,
         } = tried;
-        let denied = !matches!(outcome, Outcome::Allowed(_));
+        let denied = !matches!(outcome, AttemptOutcome::Allowed(_));
         let untold = if denied {
             self.record_denial(received, options, &outcome, *deadline)
                 .await
@@ -93,7 +93,7 @@ impl Gate {
         self.conclude(received, Some(attempt), outcome, untold.as_ref())
     }
 
-    async fn decide(&self, tried: &Tried<'_>) -> Result<Outcome, Failure> {
+    async fn decide(&self, tried: &Tried<'_>) -> Result<AttemptOutcome, Failure> {
         let Tried {
             received,
             attempt,
@@ -102,15 +102,15 @@ impl Gate {
         } = tried;
         // What nobody approved must be read from the record: what does not stand there whole is not
         // run.
-        let whole = record::is_whole(&what(&attempt.action));
+        let whole = record::is_whole(&describe_action(&attempt.action));
         if self.common.is_always_allowed(&attempt.caller) {
             if !whole {
-                return Ok(Outcome::Unclear(too_long(attempt)));
+                return Ok(AttemptOutcome::Unclear(too_long(attempt)));
             }
             let basis = &basis::by_policies(decisions::ALWAYS_ALLOWED, &[]);
             self.record(
                 received,
-                &Exec {
+                &AuditedAttempt {
                     allowed: true,
                     always_allowed: true,
                     options,
@@ -119,14 +119,14 @@ impl Gate {
                 *deadline,
             )
             .await?;
-            return Ok(Outcome::Allowed(Basis::AlwaysAllowed));
+            return Ok(AttemptOutcome::Allowed(Grounds::AlwaysAllowed));
         }
         if whole && let Some(policy) = self.policy(attempt).await? {
             let basis =
                 &basis::by_policies(decisions::ALLOWED_BY_POLICY, std::slice::from_ref(&policy));
             self.record(
                 received,
-                &Exec {
+                &AuditedAttempt {
                     allowed: true,
                     always_allowed: false,
                     options,
@@ -135,19 +135,19 @@ impl Gate {
                 *deadline,
             )
             .await?;
-            return Ok(Outcome::Allowed(Basis::Policy(policy)));
+            return Ok(AttemptOutcome::Allowed(Grounds::Policy(policy)));
         }
         let promising = match self.screened(attempt) {
-            Screened::Denied(denied) => return Ok(Outcome::Denied(denied)),
+            Screened::Denied(denied) => return Ok(AttemptOutcome::Denied(denied)),
             Screened::Promising(promising) => promising,
         };
         match self.confirm(attempt, &promising).await? {
-            Confirmation::Denied(denied) => Ok(Outcome::Denied(denied)),
+            Confirmation::Denied(denied) => Ok(AttemptOutcome::Denied(denied)),
             // Nobody approved what a policy granted either.
             Confirmation::Permitted(confirmed)
                 if !whole && confirmed.permit.access.grants.is_empty() =>
             {
-                Ok(Outcome::Unclear(too_long(attempt)))
+                Ok(AttemptOutcome::Unclear(too_long(attempt)))
             }
             Confirmation::Permitted(confirmed) => self.carry_out(tried, *confirmed).await,
         }

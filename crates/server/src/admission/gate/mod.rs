@@ -21,5 +21,5 @@ pub mod state;
 mod tried;
 mod waiting;
 
-pub use places::{Waiter, Waiting};
+pub use places::{Waiter, WaitingRoom};
 pub use state::Gate;

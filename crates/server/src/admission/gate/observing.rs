@@ -14,10 +14,10 @@ use decide::{
 };
 use tracing::{error, info};
 
-use super::{Gate, basis, outcome::Outcome, proxy, tried};
+use super::{Gate, basis, outcome::AttemptOutcome, proxy, tried};
 use crate::{
-    admission::{Deadline, Received, receiving::Refusal},
-    audit::Exec,
+    admission::{Deadline, Received, receiving::RefusedReview},
+    audit::AuditedAttempt,
 };
 
 /// What an attempt would have come to.
@@ -61,8 +61,8 @@ impl Gate {
 
     /// Lets an attempt through that is too large to be looked at, or one too many, and keeps that
     /// there was one.
-    pub(in crate::admission) fn observe_unread(&self, refusal: &Refusal) -> Answer {
-        let Refusal {
+    pub(in crate::admission) fn observe_unread(&self, refusal: &RefusedReview) -> Answer {
+        let RefusedReview {
             head,
             decision,
             answer,
@@ -101,7 +101,7 @@ impl Gate {
         .map_or_else(ExecOptions::default, |(_attempt, options)| options);
         let always_allowed = self.common.is_always_allowed(&received.caller);
         let basis = &basis::by_policies(decisions::OBSERVED, &[]);
-        let exec = Exec {
+        let exec = AuditedAttempt {
             allowed: true,
             always_allowed,
             options: &options,
@@ -176,7 +176,7 @@ impl Gate {
         }
         match self.screened(attempt) {
             Screened::Promising(_) => (decisions::GRANTED, true),
-            Screened::Denied(denied) => (Outcome::Denied(denied).name(), false),
+            Screened::Denied(denied) => (AttemptOutcome::Denied(denied).name(), false),
         }
     }
 

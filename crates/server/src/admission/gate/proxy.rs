@@ -21,11 +21,11 @@ use tracing::{error, info};
 use super::{Gate, basis};
 use crate::{
     admission::{Deadline, Received, failure::Failure},
-    audit::Exec,
+    audit::AuditedAttempt,
 };
 
 /// What becomes of it.
-enum Outcome {
+enum ProxyOutcome {
     AlwaysAllowed,
     Allowed(PolicyId),
     Refused,
@@ -41,8 +41,11 @@ impl Gate {
         deadline: Deadline,
     ) -> Answer {
         let decided = timeout_at(deadline.decide_by(), self.decide_proxy(received, deadline)).await;
-        let outcome = decided.unwrap_or(Outcome::Failed(Failure::Timeout));
-        let denied = !matches!(outcome, Outcome::AlwaysAllowed | Outcome::Allowed(_));
+        let outcome = decided.unwrap_or(ProxyOutcome::Failed(Failure::Timeout));
+        let denied = !matches!(
+            outcome,
+            ProxyOutcome::AlwaysAllowed | ProxyOutcome::Allowed(_)
+        );
         let untold = if denied {
             self.record_proxy(received, &outcome, deadline).await.err()
         } else {
@@ -65,13 +68,13 @@ impl Gate {
                     error = crate::chain(&error),
                     "the audit could not be written, and denied"
                 );
-                conclude(received, &Outcome::Failed(error.into()))
+                conclude(received, &ProxyOutcome::Failed(error.into()))
             }
             Ok(()) | Err(_) => conclude(received, &outcome),
         }
     }
 
-    async fn decide_proxy(&self, received: &Received, deadline: Deadline) -> Outcome {
+    async fn decide_proxy(&self, received: &Received, deadline: Deadline) -> ProxyOutcome {
         // For the always allowed too: where it leads stands in the record.
         let length = received
             .request()
@@ -80,28 +83,28 @@ impl Gate {
             .map(RawValue::get)
             .map_or(0, str::len);
         if length > rules::MAX_ARGUMENT_LEN {
-            return Outcome::Unclear(format!(
+            return ProxyOutcome::Unclear(format!(
                 "what this proxy leads to has {length} bytes; the maximum is {}, so nothing is allowed",
                 rules::MAX_ARGUMENT_LEN
             ));
         }
         let outcome = if self.common.is_always_allowed(&received.caller) {
-            Ok(Outcome::AlwaysAllowed)
+            Ok(ProxyOutcome::AlwaysAllowed)
         } else {
             match read(received) {
                 Ok((name, path)) => self.through_by_policy(received, &name, &path).await,
-                Err(unclear) => return Outcome::Unclear(unclear),
+                Err(unclear) => return ProxyOutcome::Unclear(unclear),
             }
         };
         let recorded = match outcome {
-            Ok(Outcome::Refused) => return Outcome::Refused,
+            Ok(ProxyOutcome::Refused) => return ProxyOutcome::Refused,
             Ok(passes) => self
                 .record_proxy(received, &passes, deadline)
                 .await
                 .map(|()| passes),
             Err(error) => Err(error),
         };
-        recorded.unwrap_or_else(Outcome::Failed)
+        recorded.unwrap_or_else(ProxyOutcome::Failed)
     }
 
     /// Whether a policy that memory knows lets the caller through, and still does when it is read.
@@ -110,9 +113,9 @@ impl Gate {
         received: &Received,
         name: &ProxyName,
         path: &str,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<ProxyOutcome, Failure> {
         let Some(through) = through(received, name, path) else {
-            return Ok(Outcome::Refused);
+            return Ok(ProxyOutcome::Refused);
         };
         if self
             .common
@@ -121,14 +124,14 @@ impl Gate {
             .through_proxy(&through)
             .is_none()
         {
-            return Ok(Outcome::Refused);
+            return Ok(ProxyOutcome::Refused);
         }
         let live = self.common.live_rules().await?;
         Ok(live
             .policies
             .through_proxy(&through)
             .cloned()
-            .map_or(Outcome::Refused, Outcome::Allowed))
+            .map_or(ProxyOutcome::Refused, ProxyOutcome::Allowed))
     }
 
     /// Whether a policy that memory knows lets the caller through: good for looking on.
@@ -146,17 +149,19 @@ impl Gate {
     async fn record_proxy(
         &self,
         received: &Received,
-        outcome: &Outcome,
+        outcome: &ProxyOutcome,
         deadline: Deadline,
     ) -> Result<(), Failure> {
         let (allowed, policies) = match outcome {
-            Outcome::AlwaysAllowed => (true, [].as_slice()),
-            Outcome::Allowed(policy) => (true, std::slice::from_ref(policy)),
-            Outcome::Refused | Outcome::Unclear(_) | Outcome::Failed(_) => (false, [].as_slice()),
+            ProxyOutcome::AlwaysAllowed => (true, [].as_slice()),
+            ProxyOutcome::Allowed(policy) => (true, std::slice::from_ref(policy)),
+            ProxyOutcome::Refused | ProxyOutcome::Unclear(_) | ProxyOutcome::Failed(_) => {
+                (false, [].as_slice())
+            }
         };
-        let always_allowed = matches!(outcome, Outcome::AlwaysAllowed);
+        let always_allowed = matches!(outcome, ProxyOutcome::AlwaysAllowed);
         let basis = &basis::by_policies(outcome.name(), policies);
-        let exec = Exec {
+        let exec = AuditedAttempt {
             allowed,
             always_allowed,
             options: &ExecOptions::default(),
@@ -217,24 +222,24 @@ pub(super) fn read(received: &Received) -> Result<(ProxyName, String), String> {
     ))
 }
 
-fn conclude(received: &Received, outcome: &Outcome) -> Answer {
+fn conclude(received: &Received, outcome: &ProxyOutcome) -> Answer {
     let request = received.request();
     let uid = &request.uid;
     let answer = match outcome {
-        Outcome::AlwaysAllowed => Answer::allow(uid),
-        Outcome::Allowed(policy) => {
+        ProxyOutcome::AlwaysAllowed => Answer::allow(uid),
+        ProxyOutcome::Allowed(policy) => {
             Answer::allow(uid).annotated(audit_annotations::POLICY, policy.to_string())
         }
-        Outcome::Refused => Answer::deny(uid, refusal(&request.resource.resource)),
-        Outcome::Unclear(text) => Answer::deny(uid, text.as_str()),
-        Outcome::Failed(failure) => Answer::deny(uid, failure.text(uid)),
+        ProxyOutcome::Refused => Answer::deny(uid, refusal(&request.resource.resource)),
+        ProxyOutcome::Unclear(text) => Answer::deny(uid, text.as_str()),
+        ProxyOutcome::Failed(failure) => Answer::deny(uid, failure.text(uid)),
     };
     answer
         .annotated(audit_annotations::REVIEW_UID, uid.as_str())
         .annotated(audit_annotations::DECISION, outcome.name())
 }
 
-impl Outcome {
+impl ProxyOutcome {
     fn name(&self) -> &'static str {
         match self {
             Self::AlwaysAllowed => decisions::ALWAYS_ALLOWED,
@@ -246,10 +251,10 @@ impl Outcome {
     }
 }
 
-fn log(received: &Received, outcome: &Outcome, options: &str, untold: Option<&Failure>) {
+fn log(received: &Received, outcome: &ProxyOutcome, options: &str, untold: Option<&Failure>) {
     let request = received.request();
     let (uid, decision) = (&request.uid, outcome.name());
-    if let Outcome::Failed(failure) = outcome {
+    if let ProxyOutcome::Failed(failure) = outcome {
         error!(
             uid,
             error = crate::chain(failure),

@@ -17,10 +17,10 @@ use decide::{
 use serde_json::value::RawValue;
 use tracing::{error, info, warn};
 
-use super::{Gate, basis, outcome::Outcome};
+use super::{Gate, basis, outcome::AttemptOutcome};
 use crate::{
     admission::{Deadline, Decision, Received},
-    audit::{Exec, WebhookError},
+    audit::{AuditedAttempt, WebhookError},
 };
 
 /// A denial that the audit webhook was not told of, nor the log.
@@ -31,7 +31,7 @@ impl Gate {
     pub(super) async fn record(
         &self,
         received: &Received,
-        exec: &Exec<'_>,
+        exec: &AuditedAttempt<'_>,
         deadline: Deadline,
     ) -> Result<(), WebhookError> {
         // No connection is ever a dry run.
@@ -50,11 +50,11 @@ impl Gate {
         &self,
         received: &Received,
         options: &ExecOptions,
-        outcome: &Outcome,
+        outcome: &AttemptOutcome,
         deadline: Deadline,
     ) -> Option<WebhookError> {
         let basis = &self.basis_of_denial(received, outcome);
-        let exec = Exec {
+        let exec = AuditedAttempt {
             allowed: false,
             always_allowed: false,
             options,
@@ -65,7 +65,7 @@ impl Gate {
 
     /// What a denial was decided by: the request that came nearest, as memory knows it, and the
     /// policies.
-    fn basis_of_denial(&self, received: &Received, outcome: &Outcome) -> payload::Basis {
+    fn basis_of_denial(&self, received: &Received, outcome: &AttemptOutcome) -> payload::Basis {
         let namespace = received.request().namespace.as_deref().unwrap_or_default();
         let nearest = outcome.request().map(|name| {
             let person = self.common.settings.prefix.person(&received.caller);
@@ -91,15 +91,15 @@ impl Gate {
 
     /// What could not be written where the audit has a file of its own is not allowed, even though
     /// it was decided.
-    fn only_if_written(&self, uid: &str, outcome: Outcome) -> Outcome {
+    fn only_if_written(&self, uid: &str, outcome: AttemptOutcome) -> AttemptOutcome {
         match (&outcome, self.common.extensions.check_written()) {
-            (Outcome::Allowed(_), Err(error)) => {
+            (AttemptOutcome::Allowed(_), Err(error)) => {
                 error!(
                     uid,
                     error = crate::chain(&error),
                     "the audit could not be written, and denied"
                 );
-                Outcome::Failed(error.into())
+                AttemptOutcome::Failed(error.into())
             }
             _ => outcome,
         }
@@ -110,17 +110,18 @@ impl Gate {
         &self,
         received: &Received,
         attempt: Option<&Attempt>,
-        outcome: Outcome,
+        outcome: AttemptOutcome,
         untold: Option<&WebhookError>,
     ) -> Decision {
         let uid = &received.request().uid;
         let decision = outcome.name();
         let what = attempt
-            .map(|attempt| what(&attempt.action))
+            .map(|attempt| describe_action(&attempt.action))
             .unwrap_or_default();
         // What is allowed is always written, but a dry run, which opens nothing, and costs nobody
         // anything.
-        let opens = matches!(outcome, Outcome::Allowed(_)) && !received.request().is_dry_run();
+        let opens =
+            matches!(outcome, AttemptOutcome::Allowed(_)) && !received.request().is_dry_run();
         if opens
             || self
                 .common
@@ -142,14 +143,14 @@ impl Gate {
         let policies = outcome.policies_shown();
         let mut spent = None;
         let answer = match outcome {
-            Outcome::Allowed(basis) => {
+            AttemptOutcome::Allowed(basis) => {
                 spent = basis.spent();
                 Answer::allow(uid)
             }
-            Outcome::Denied(denied) => Answer::deny(uid, self.explain(&denied, attempt)),
-            Outcome::NoRight => Answer::deny(uid, no_right(received)),
-            Outcome::Unclear(text) => Answer::deny(uid, text),
-            Outcome::Failed(failure) => Answer::deny(uid, failure.text(uid)),
+            AttemptOutcome::Denied(denied) => Answer::deny(uid, self.explain(&denied, attempt)),
+            AttemptOutcome::NoRight => Answer::deny(uid, no_right(received)),
+            AttemptOutcome::Unclear(text) => Answer::deny(uid, text),
+            AttemptOutcome::Failed(failure) => Answer::deny(uid, failure.text(uid)),
         };
         let answer = answer
             .annotated(audit_annotations::REVIEW_UID, uid.as_str())
@@ -202,8 +203,8 @@ fn tried<'a>(received: &'a Received, what: &'a str) -> &'a str {
 }
 
 /// What went wrong on the way to a denial.
-fn tell_of_faults(uid: &str, outcome: &Outcome, untold: Option<&WebhookError>) {
-    if let Outcome::Failed(failure) = outcome {
+fn tell_of_faults(uid: &str, outcome: &AttemptOutcome, untold: Option<&WebhookError>) {
+    if let AttemptOutcome::Failed(failure) = outcome {
         error!(
             uid,
             error = crate::chain(failure),
@@ -219,7 +220,7 @@ fn tell_of_faults(uid: &str, outcome: &Outcome, untold: Option<&WebhookError>) {
     }
 }
 
-fn log(received: &Received, attempt: Option<&Attempt>, outcome: &Outcome, what: &str) {
+fn log(received: &Received, attempt: Option<&Attempt>, outcome: &AttemptOutcome, what: &str) {
     let request = received.request();
     let (uid, user, decision) = (&request.uid, &received.caller.username, outcome.name());
     let (namespace, pod) = (
@@ -228,7 +229,7 @@ fn log(received: &Received, attempt: Option<&Attempt>, outcome: &Outcome, what: 
     );
     let door = request.sub_resource.as_deref().unwrap_or_default();
     // Of what is not understood the log has the length and the digest.
-    let unclear = matches!(outcome, Outcome::Unclear(_)).then(|| tried(received, what));
+    let unclear = matches!(outcome, AttemptOutcome::Unclear(_)).then(|| tried(received, what));
     let options_bytes = unclear.map(|options| u64::try_from(options.len()).unwrap_or(u64::MAX));
     let options_sha256 = unclear.map(|options| record::digest(options.as_bytes()));
     let container = attempt
@@ -255,7 +256,7 @@ fn log(received: &Received, attempt: Option<&Attempt>, outcome: &Outcome, what: 
 }
 
 /// What is run or added, for the log: as JSON.
-pub(super) fn what(action: &Action) -> String {
+pub(super) fn describe_action(action: &Action) -> String {
     match action {
         Action::Exec(exec) => argv::show(&exec.command),
         Action::Attach(_) | Action::PortForward => String::new(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::places::Waiting;
+use super::places::WaitingRoom;
 use crate::{
     admission::Common, canary::reviews::CanaryReviews, cluster::outcomes::Outcomes,
     controllers::report::Observations,
@@ -15,7 +15,7 @@ pub struct Gate {
     /// What writes down that a use was answered.
     pub outcomes: Outcomes,
     /// Where denied attempts wait for a grant; `None`: they do not (`--in-band-wait`).
-    pub waiting: Option<Waiting>,
+    pub waiting: Option<WaitingRoom>,
     /// Keeps what observe mode sees.
     pub observations: Observations,
     /// By which attempts API servers are watched; `None`: by none (`--canary-service-account`).

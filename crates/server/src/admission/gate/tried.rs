@@ -44,7 +44,7 @@ pub(super) fn read(received: &Received, door: Door) -> Result<(Attempt, ExecOpti
     let action = match door {
         Door::Exec => {
             let options = StrictExecOptions::decode(object()?).map_err(|error| unclear(&error))?;
-            shown = self::shown(&options);
+            shown = show_options(&options);
             convert::exec(options)
         }
         Door::Attach => convert::attach(
@@ -71,7 +71,7 @@ pub(super) fn read(received: &Received, door: Door) -> Result<(Attempt, ExecOpti
     Ok((attempt, shown))
 }
 
-fn shown(options: &StrictExecOptions) -> ExecOptions {
+fn show_options(options: &StrictExecOptions) -> ExecOptions {
     ExecOptions {
         kind: Some("PodExecOptions".to_owned()),
         api_version: Some("v1".to_owned()),

@@ -20,7 +20,7 @@ use tokio::{
 
 use super::{
     Gate,
-    outcome::Outcome,
+    outcome::AttemptOutcome,
     places::{MayWait, Waiter},
     tried::Tried,
 };
@@ -136,10 +136,10 @@ impl Gate {
         tried: &Tried<'_>,
         may: MayWait,
         mut gone: oneshot::Receiver<Infallible>,
-    ) -> Outcome {
+    ) -> AttemptOutcome {
         let attempt = &tried.attempt;
         let Some(waiting) = &self.waiting else {
-            return Outcome::Denied(may.denied);
+            return AttemptOutcome::Denied(may.denied);
         };
         let mut interrupt = Interrupt {
             gone: &mut gone,
@@ -163,7 +163,7 @@ impl Gate {
                     Ended::Changed => {}
                 }
                 let outcome = self.outcome_of(tried).await;
-                let Outcome::Denied(still) = &outcome else {
+                let AttemptOutcome::Denied(still) = &outcome else {
                     return outcome;
                 };
                 if waiting::wait(attempt, still, self.common.now()).is_none() {
@@ -172,7 +172,7 @@ impl Gate {
                 denied = still.clone();
             }
         }
-        Outcome::Denied(self.denied_by_memory(attempt).unwrap_or(denied))
+        AttemptOutcome::Denied(self.denied_by_memory(attempt).unwrap_or(denied))
     }
 
     /// Until when there is something to wait for: a request is filed where there is none. `None`:

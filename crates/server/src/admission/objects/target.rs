@@ -7,7 +7,7 @@ use super::Objects;
 use crate::{
     admission::failure::{self, Refused},
     cluster::{
-        pods::{self, Target},
+        pods::{self, FoundTarget},
         rights::{self, Right},
     },
 };
@@ -70,7 +70,7 @@ impl Objects {
         namespace: &str,
         kind: TargetKind,
         name: &str,
-    ) -> Result<Target, Refused> {
+    ) -> Result<FoundTarget, Refused> {
         let client = self.common.ledger.client();
         let resource = convert::resource_of(kind);
         let right = Right::Get {
@@ -90,7 +90,7 @@ impl Objects {
     }
 }
 
-fn check_uid(written: Option<&str>, target: &Target, name: &str) -> Result<(), Refused> {
+fn check_uid(written: Option<&str>, target: &FoundTarget, name: &str) -> Result<(), Refused> {
     match written {
         None | Some("") => Ok(()),
         Some(uid) if uid == target.uid => Ok(()),
@@ -103,7 +103,7 @@ fn check_uid(written: Option<&str>, target: &Target, name: &str) -> Result<(), R
 
 fn stamp_container(
     container: &mut Option<String>,
-    target: &Target,
+    target: &FoundTarget,
     name: &str,
 ) -> Result<(), Refused> {
     if container
@@ -117,7 +117,11 @@ fn stamp_container(
     Ok(())
 }
 
-fn check_container(container: Option<&str>, target: &Target, name: &str) -> Result<(), Refused> {
+fn check_container(
+    container: Option<&str>,
+    target: &FoundTarget,
+    name: &str,
+) -> Result<(), Refused> {
     let Some(container) = container.filter(|container| !container.is_empty()) else {
         return Ok(());
     };

@@ -12,7 +12,7 @@ use kube::ResourceExt as _;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::Instant;
 
-use super::{About, queue::Item};
+use super::{About, queue::QueueItem};
 
 /// What is percent-encoded in values of headers, beside all that is not ASCII (`CloudEvents` HTTP
 /// Protocol Binding 1.0.2, 3.1.3.2).
@@ -45,7 +45,7 @@ pub(super) struct Event {
     pub(super) body: Bytes,
 }
 
-impl Item for Event {
+impl QueueItem for Event {
     fn id(&self) -> &str {
         &self.id
     }
