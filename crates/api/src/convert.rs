@@ -123,22 +123,23 @@ pub fn person(user: &UserInfo) -> Option<Person> {
     })
 }
 
-/// An attempt, from a review and what is tried.
+/// An attempt, from a review, who acts by it, and what is tried.
 ///
 /// # Errors
 /// A review without pod or namespace.
-pub fn attempt(request: &AdmissionRequest, action: Action) -> Result<Attempt, ConvertError> {
-    let filled = |value: &Option<String>, field| {
-        value
-            .clone()
-            .filter(|value| !value.is_empty())
-            .ok_or(ConvertError::Missing { field })
+pub fn attempt(
+    request: &AdmissionRequest,
+    caller: Caller,
+    action: Action,
+) -> Result<Attempt, ConvertError> {
+    let named = |value: &Option<String>, field| {
+        filled(value.clone()).ok_or(ConvertError::Missing { field })
     };
     Ok(Attempt {
         review_uid: request.uid.clone(),
-        caller: caller(&request.user_info),
-        namespace: filled(&request.namespace, "namespace")?,
-        pod: filled(&request.name, "name")?,
+        caller,
+        namespace: named(&request.namespace, "namespace")?,
+        pod: named(&request.name, "name")?,
         action,
     })
 }

@@ -1,5 +1,6 @@
 //! The contract of kube-request-access: what is stored in the cluster and what travels to webhooks.
 //!
+//! - [`contract`]: words that others go by: conditions, annotations, decisions.
 //! - [`names`]: names of objects, made from names of people.
 //! - [`objects`]: `AccessRequest` and `AccessGrant` (group `spreadgroup.com`, version `v1`).
 //! - [`crd`]: their CustomResourceDefinitions, as `deploy/` ships them.
@@ -17,6 +18,7 @@
 //! Everything the original (Go) kube-request-access wrote is read here, and everything written here
 //! can be read by clients and receivers of the original.
 
+pub mod contract;
 pub mod convert;
 pub mod crd;
 pub mod describe;

@@ -2,6 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
+pub use crate::contract::labels::USERNAME as USERNAME_LABEL;
+
 /// What a name that the API server makes random letters for may have before them.
 const MAX_PREFIX_LEN: usize = 58;
 /// The start of the names of most requests, as the original writes it; it leaves a user's name this
@@ -15,10 +17,6 @@ const HASH: usize = 8;
 const LONG_HASH: usize = 16;
 /// Stands for whoever the API server does not name.
 pub const NOBODY: &str = "user";
-/// The label that names who asks, as the original writes it.
-pub const USERNAME_LABEL: &str = "username";
-/// The audit annotation of an attempt that waited for its grant.
-pub const WAITED: &str = "waited";
 
 /// A user's name in lower-case letters, digits and dashes: valid in a label and in
 /// [`generate_name`].

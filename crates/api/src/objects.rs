@@ -24,8 +24,7 @@ pub use crate::ephemeral::{
     Capabilities, EnvVar, EphemeralContainer, SeccompProfile, SecurityContext, VolumeMount,
 };
 pub use crate::status::{
-    AccessRequestStatus, Alarm, Denied, Emergency, LOST, OVERDUE, Outcome, Phase, PolicyRef,
-    REVIEWED, Reviewed, Use,
+    AccessRequestStatus, Alarm, Denied, Emergency, Outcome, Phase, PolicyRef, Reviewed, Use,
 };
 
 /// API group of our objects.

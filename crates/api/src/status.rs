@@ -5,7 +5,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::objects::AccessRequest;
+use crate::{
+    contract::{conditions, reasons},
+    objects::AccessRequest,
+};
 
 /// What became of a request. Written by the server alone.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
@@ -77,14 +80,6 @@ impl AccessRequest {
     }
 }
 
-/// The condition of an emergency that says whether somebody reviewed it.
-pub const REVIEWED: &str = "Reviewed";
-/// Its reason where nobody did in time.
-pub const OVERDUE: &str = "Overdue";
-
-/// The name of the condition that says that a use is lost.
-pub const LOST: &str = "Lost";
-
 /// What somebody must be told, even if that takes several attempts.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 pub enum Alarm {
@@ -99,8 +94,8 @@ pub enum Alarm {
 impl AccessRequestStatus {
     /// Whether an emergency was not reviewed in time.
     pub fn is_overdue(&self) -> bool {
-        self.condition(REVIEWED)
-            .is_some_and(|condition| condition.reason == OVERDUE)
+        self.condition(conditions::REVIEWED)
+            .is_some_and(|condition| condition.reason == reasons::OVERDUE)
     }
 
     /// Whether a use is lost.
@@ -115,7 +110,9 @@ impl AccessRequestStatus {
     pub fn untold(&self) -> Vec<(Alarm, Timestamp)> {
         let emergency = self.emergency.as_ref().filter(|_| self.reviewed.is_none());
         let overdue = emergency.filter(|_| self.is_overdue());
-        let lost = self.condition(LOST).filter(|_| self.has_lost_use());
+        let lost = self
+            .condition(conditions::LOST)
+            .filter(|_| self.has_lost_use());
         let alarms = [
             emergency.map(|emergency| (Alarm::Emergency, emergency.since.0)),
             overdue.map(|emergency| (Alarm::Overdue, emergency.review_by.0)),

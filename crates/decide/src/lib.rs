@@ -11,7 +11,7 @@
 //! - [`proxy`]: the doors that nobody can ask for.
 //! - [`lifecycle`]: where a request stands, for its status, its role binding and the clean-up.
 //! - [`policy`]: what needs no request, more than one approval, or cannot be had at all;
-//!   [`ruling`]: what all say together.
+//!   [`namespaces`]: where; [`ruling`]: what all say together.
 //! - [`settings`]: what decisions go by.
 //! - [`rules`]: what a request may ask for at all.
 //! - [`identity`]: names, with and without the authenticator's prefix.
@@ -37,6 +37,7 @@ pub mod kept;
 pub mod lifecycle;
 pub mod matching;
 pub mod mutators;
+pub mod namespaces;
 pub mod policy;
 pub mod policy_id;
 pub mod proxy;

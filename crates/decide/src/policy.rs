@@ -7,13 +7,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use regex::{Regex, RegexBuilder};
-use wildmatch::WildMatch;
 
 use crate::{
     access::{Ask, Command, Grant, Request, Validity},
     attempt::{Action, Attempt, Door},
     duration,
     identity::{NamePrefix, Person},
+    namespaces::NamespaceGlob,
     policy_id::PolicyId,
     proxy::{ProxyResource, ProxyRule},
 };
@@ -32,8 +32,8 @@ pub struct Policy {
     pub id: PolicyId,
     /// For whom.
     pub who: Who,
-    /// Where: names of namespaces, in which `*` stands for any text. Empty: everywhere.
-    pub namespaces: Vec<String>,
+    /// Where. Empty: everywhere.
+    pub namespaces: Vec<NamespaceGlob>,
     /// Which doors. Empty: all.
     pub doors: Vec<Door>,
     /// Which commands of exec. Empty: any.
@@ -426,10 +426,7 @@ impl Policy {
     }
 
     fn is_in(&self, namespace: &str) -> bool {
-        // Only the star stands for other characters here; no name has a NUL.
-        self.namespaces
-            .iter()
-            .any(|glob| WildMatch::new(&glob.replace('?', "\u{0}")).matches(namespace))
+        self.namespaces.iter().any(|glob| glob.includes(namespace))
     }
 
     /// Whether it may concern what is done: what is not certain does.

@@ -12,7 +12,7 @@ use decide::{
 use http::Uri;
 
 use crate::{
-    audit::AuditType, canary::account::Account, controllers::notices::UrlTemplate,
+    audit::AuditType, canary::account::CanaryAccount, controllers::notices::UrlTemplate,
     lock::exception::Excepted,
 };
 
@@ -223,7 +223,7 @@ pub struct Args {
         env = "KRA_CANARY_SERVICE_ACCOUNT",
         value_name = "NAMESPACE:NAME"
     )]
-    pub canary_service_account: Option<Account>,
+    pub canary_service_account: Option<CanaryAccount>,
 
     /// Watch the policies, bindings and webhook configurations of the lock (deploy/lock,
     /// deploy/webhooks.yaml), and tell of whatever is missing, is not as it is shipped, or changes

@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use api::{names::WAITED, review::Answer};
+use api::{
+    contract::audit_annotations::{DECISION, WAITED},
+    review::Answer,
+};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{
@@ -14,15 +17,15 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{canary::gauges::Gauges, lock::gauges::Gauges as LockGauges, serve::endpoint::Way};
+use crate::{canary::gauges::CanaryGauges, lock::gauges::LockGauges, serve::endpoint::Way};
 
 /// The metrics, and how they are written out.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
-    reviews: Family<Labels, Counter>,
-    seconds: Family<Labels, Histogram>,
-    waits: Family<Labels, Histogram>,
+    reviews: Family<ReviewLabels, Counter>,
+    seconds: Family<ReviewLabels, Histogram>,
+    waits: Family<ReviewLabels, Histogram>,
     unauthenticated: Counter,
     unread: Counter,
     notices: Family<NoticeLabels, Counter>,
@@ -31,13 +34,13 @@ pub struct Metrics {
     untrusted_mutators: Gauge,
     broken_seals: Family<KindLabels, Counter>,
     /// Whether API servers ask us.
-    pub canary: Gauges,
+    pub canary: CanaryGauges,
     /// Whether the lock is as it is shipped.
     pub lock: LockGauges,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Labels {
+struct ReviewLabels {
     /// `validate`, `mutate` or `observe`.
     path: &'static str,
     /// What was decided: one of a fixed few, never a text of a caller's.
@@ -60,8 +63,9 @@ impl Metrics {
     /// Registers all metrics.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("kube_request_access");
-        let histogram =
-            |buckets: fn() -> Histogram| Family::<Labels, Histogram>::new_with_constructor(buckets);
+        let histogram = |buckets: fn() -> Histogram| {
+            Family::<ReviewLabels, Histogram>::new_with_constructor(buckets)
+        };
         let all = Self {
             registry: Arc::default(),
             reviews: Family::default(),
@@ -75,7 +79,7 @@ impl Metrics {
             older_keys_needed: Gauge::default(),
             untrusted_mutators: Gauge::default(),
             broken_seals: Family::default(),
-            canary: Gauges::registered(&mut registry),
+            canary: CanaryGauges::registered(&mut registry),
             lock: LockGauges::registered(&mut registry),
         };
         all.register(&mut registry);
@@ -174,7 +178,7 @@ impl Metrics {
         };
         let decision = response
             .audit_annotations
-            .get("decision")
+            .get(DECISION)
             .map_or(plain, String::as_str)
             .to_owned();
         let path = match way {
@@ -182,7 +186,7 @@ impl Metrics {
             Way::Mutate => "mutate",
             Way::Observe => "observe",
         };
-        let labels = Labels { path, decision };
+        let labels = ReviewLabels { path, decision };
         self.reviews.get_or_create(&labels).inc();
         let waited = response.audit_annotations.contains_key(WAITED);
         let times = if waited { &self.waits } else { &self.seconds };

@@ -29,21 +29,24 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
+mod assembly;
+
+use assembly::{Handles, assemble};
+
 use crate::{
-    admission::{Admission, Arrivals, Waiting, router::Service},
+    admission::{Admission, WaitingRoom, router::Service},
     args::{Args, resolve},
     audit::{self, AuditFile, Extensions, Limits, SetupError, Turns, Webhook, lines::Lines},
     canary::{
         self, Canary,
         reviews::CanaryReviews,
-        speaking::Speaker,
+        speaking::CanarySpeaker,
         targets::{Targets, connector},
     },
     clock::Clock,
     cluster::{
         clients::Clients,
         index::Index,
-        ledger::Ledger,
         mutators::{self, Mutators},
         outcomes::Outcomes,
         own_pod::OwnPod,
@@ -98,7 +101,7 @@ pub fn log(level: tracing::Level, audit: Option<Arc<AuditFile>>) {
         let is_audit = filter_fn(|metadata| metadata.target() == "audit");
         fmt::layer()
             .event_format(Lines)
-            .with_writer(audit::file::Lines(file))
+            .with_writer(audit::file::FileLines(file))
             .with_filter(is_audit)
     };
     tracing_subscriber::registry()
@@ -148,35 +151,29 @@ pub async fn run(args: Args, audit_file: Option<Arc<AuditFile>>) -> anyhow::Resu
         report::namespace(&own_name),
     ));
     let handles = Handles {
+        index: Arc::clone(&index),
+        policies: Arc::clone(&policies),
         outcomes,
         waiting,
         observations,
         mutators: Arc::clone(&mutators),
     };
-    let admission = Arc::new(admission(
+    let admission = Arc::new(assemble(
         &args,
         &clients,
-        (&index, &policies),
-        &files,
+        (&files.extensions, &files.sealer),
         handles,
         own_name,
     ));
+    let common = Arc::clone(&admission.gate.common);
     let metrics = Metrics::new();
     let (watching, synced) = spawn_watches(&clients, &index, &policies, mutators, metrics.clone());
-    let context = context(
-        &args,
-        &clients,
-        &policies,
-        &admission.clock,
-        &files,
-        &metrics,
-    );
-    let cleaning = (admission.records.clone(), args.cleanup_interval);
+    let context = context(&args, &clients, &policies, &common.clock, &files, &metrics);
+    let cleaning = (admission.objects.records.clone(), args.cleanup_interval);
     let controlling = spawn_controllers(context, &index, cleaning, filings, synced.clone());
     tokio::spawn(announce(synced, ready.clone()));
     watch_gate(&args, &clients, config, &admission, &metrics, &is_ready)?;
-    let limits = Arc::clone(&admission.limits);
-    tokio::spawn(tell_of_left_out(Arc::clone(&limits)));
+    tokio::spawn(tell_of_left_out(Arc::clone(&common.limits)));
     let router = Service::new(admission, is_ready, metrics)
         .believing(files.authentication())
         .router();
@@ -192,7 +189,7 @@ pub async fn run(args: Args, audit_file: Option<Arc<AuditFile>>) -> anyhow::Resu
     if timeout(WRITE_TIMEOUT, reporting).await.is_err() {
         warn!("stopped before all that observe mode saw was written down");
     }
-    limits.tell(Timestamp::now());
+    common.limits.tell(Timestamp::now());
     info!("stopped");
     Ok(())
 }
@@ -207,73 +204,12 @@ async fn tell_of_left_out(limits: Arc<Limits>) {
 }
 
 /// Where attempts wait, and what is filed for them.
-fn waiting(args: &Args, ready: watch::Receiver<bool>) -> (Option<Waiting>, Filings) {
+fn waiting(args: &Args, ready: watch::Receiver<bool>) -> (Option<WaitingRoom>, Filings) {
     let (filer, filings) = Filer::new();
     (
-        args.in_band_wait.then(|| Waiting::new(filer, ready)),
+        args.in_band_wait.then(|| WaitingRoom::new(filer, ready)),
         filings,
     )
-}
-
-/// What admission hands on, to be done behind it.
-struct Handles {
-    outcomes: Outcomes,
-    waiting: Option<Waiting>,
-    observations: Observations,
-    mutators: Arc<Mutators>,
-}
-
-fn admission(
-    args: &Args,
-    clients: &Clients,
-    (index, policies): (&Arc<Index>, &Arc<PolicyStore>),
-    files: &Files,
-    handles: Handles,
-    own_name: String,
-) -> Admission {
-    let Handles {
-        outcomes,
-        waiting,
-        observations,
-        mutators,
-    } = handles;
-    let clock: Clock = Arc::new(Timestamp::now);
-    Admission {
-        index: Arc::clone(index),
-        ledger: Ledger::new(
-            clients.decisions.clone(),
-            clients.pulse.clone(),
-            Arc::clone(&files.sealer),
-        ),
-        records: Records::new(
-            clients.decisions.clone(),
-            report::namespace(&own_name),
-            args.keep(),
-        ),
-        outcomes,
-        extensions: Arc::clone(&files.extensions),
-        settings: Arc::new(args.settings()),
-        policies: Arc::clone(policies),
-        always_allowed: args.always_allowed(),
-        policy_owners: args.policy_owners(),
-        max_open_requests: args.max_open_requests,
-        max_kept_requests: args.max_kept_requests,
-        arrivals: Arrivals::default(),
-        waiting,
-        observations,
-        mutators,
-        limits: Arc::default(),
-        canary: args
-            .canary_service_account
-            .clone()
-            .map(|account| CanaryReviews {
-                account,
-                sealer: Arc::clone(&files.sealer),
-            }),
-        cluster_name: args.cluster_name.clone(),
-        own_name,
-        clock,
-    }
 }
 
 /// Begins to watch whether API servers ask us, and whether the lock is as it was installed, where
@@ -302,7 +238,7 @@ fn canary(
     config: Config,
     metrics: &Metrics,
 ) -> Option<Canary> {
-    let CanaryReviews { account, sealer } = admission.canary.clone()?;
+    let CanaryReviews { account, sealer } = admission.gate.canary.clone()?;
     let client = clients.decisions.clone();
     let recorder = Recorder::new(client.clone(), reporter());
     let pod = OwnPod::new(
@@ -312,9 +248,9 @@ fn canary(
     );
     Some(Canary {
         targets: Targets::new(client, connector(config)),
-        speaker: Speaker::new(recorder, pod),
+        speaker: CanarySpeaker::new(recorder, pod),
         gauges: metrics.canary.clone(),
-        clock: Arc::clone(&admission.clock),
+        clock: Arc::clone(&admission.gate.common.clock),
         watched: BTreeMap::new(),
         account,
         sealer,
@@ -324,7 +260,7 @@ fn canary(
 /// What watches the lock.
 fn lock(args: &Args, clients: &Clients, admission: &Admission, metrics: &Metrics) -> Lock {
     let client = clients.controllers.clone();
-    let own_name = admission.own_name.as_str();
+    let own_name = admission.objects.own_name.as_str();
     let account = own_name.rsplit(':').next().unwrap_or(own_name);
     let pod = OwnPod::new(client.clone(), report::namespace(own_name), account);
     let recorder = Recorder::new(client.clone(), reporter());
@@ -334,8 +270,8 @@ fn lock(args: &Args, clients: &Clients, admission: &Admission, metrics: &Metrics
         exceptions: args.lock_exception.iter().cloned().map(exception).collect(),
         namespace: report::namespace(own_name).to_owned(),
         gauges: metrics.lock.clone(),
-        speaker: lock::speaking::Speaker::new(recorder, pod),
-        clock: Arc::clone(&admission.clock),
+        speaker: lock::speaking::LockSpeaker::new(recorder, pod),
+        clock: Arc::clone(&admission.gate.common.clock),
     }
 }
 
@@ -554,6 +490,7 @@ where
     let plural = K::plural(&());
     match api.list_metadata(&ListParams::default().limit(1)).await {
         Ok(_) => Ok(()),
+        // By the code: where there is no such API, the answer gives no reason.
         Err(kube::Error::Api(status)) if status.code == 404 => {
             bail!(
                 "the CustomResourceDefinition {plural}.{} is not installed: apply deploy/crds first",
@@ -593,14 +530,14 @@ fn context(
     clock: &Clock,
     files: &Files,
     metrics: &Metrics,
-) -> controllers::Context {
+) -> controllers::ControllerContext {
     let about = || About {
         cluster: args.cluster_name.clone(),
         template: args.request_url_template.clone(),
     };
     let start = |webhook| Notices::start(webhook, about(), &clients.controllers, metrics.clone());
     let notices = files.notices.as_ref().map(start);
-    controllers::Context {
+    controllers::ControllerContext {
         client: clients.controllers.clone(),
         recorder: Recorder::new(clients.controllers.clone(), reporter()),
         notices,
@@ -624,7 +561,7 @@ fn reporter() -> Reporter {
 
 /// Nothing is called granted before it is known what the policies require.
 fn spawn_controllers(
-    context: controllers::Context,
+    context: controllers::ControllerContext,
     index: &Arc<Index>,
     (records, every): (Records, Duration),
     filings: Filings,

@@ -35,6 +35,8 @@ mod texts;
 #[path = "../../../crates/server/tests/admission/fake_api.rs"]
 #[expect(dead_code, reason = "the server's tests use more of it")]
 mod fake_api;
+#[path = "../../../crates/server/tests/admission/parts.rs"]
+mod parts;
 #[path = "../../../crates/server/tests/admission/world.rs"]
 #[expect(dead_code, reason = "the server's tests use more of it")]
 mod world;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use decide::{
     attempt::Door,
     duration::{self, DurationError, MAX_ACCESS},
+    namespaces::NamespaceGlob,
     policy::{
         Allow, ApproverSet, CommandRule, Effect, MAX_APPROVALS, MAX_REVIEW, Pattern, Policy,
         Require, Subject, Terms, TextRule, Who,
@@ -144,7 +145,7 @@ fn subject(one: &PolicySubject, at: &str) -> Result<Subject, PolicyFault> {
     }
 }
 
-fn namespaces(spec: &AccessPolicySpec) -> Result<Vec<String>, PolicyFault> {
+fn namespaces(spec: &AccessPolicySpec) -> Result<Vec<NamespaceGlob>, PolicyFault> {
     let Some(listed) = &spec.namespaces else {
         return Ok(Vec::new());
     };
@@ -164,7 +165,7 @@ fn namespaces(spec: &AccessPolicySpec) -> Result<Vec<String>, PolicyFault> {
             format!("spec.namespaces[{number}]"),
             format!("{name:?} is no name of a namespace, in which * may stand for any text"),
         ),
-        None => Ok(listed.clone()),
+        None => Ok(listed.iter().map(|name| name.as_str().into()).collect()),
     }
 }
 
@@ -504,11 +505,7 @@ fn check_allow(policy: &Policy) -> Result<(), PolicyFault> {
             "an Allow for a ServiceAccount must name its commands exactly (subresources: [exec], exactly)",
         );
     }
-    if policy
-        .namespaces
-        .iter()
-        .any(|name| name.chars().all(|c| c == '*'))
-    {
+    if policy.namespaces.iter().any(NamespaceGlob::is_everywhere) {
         return fault(
             "spec.namespaces",
             "an Allow for a ServiceAccount must name its namespaces",

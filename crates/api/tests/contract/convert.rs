@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use decide::{
     access::{Answer, Ask, AttachAsk, Command, DebugAsk, ExecAsk, Seal, TargetKind, Validity},
-    attempt::{Action, Attach},
+    attempt::{Action, Attach, Attempt},
     copy::{Copy, Direction},
     debug::Profile,
     duration::DurationError,
@@ -524,14 +524,17 @@ fn the_profiles_of_kubectl_debug_are_compared_as_they_are_stored() {
     }
 }
 
-fn exec(review: &Review) -> Action {
-    convert::exec(StrictExecOptions::decode(review.request.object.as_deref().unwrap()).unwrap())
+fn attempt(review: &Review) -> Result<Attempt, ConvertError> {
+    let request = &review.request;
+    let options = StrictExecOptions::decode(request.object.as_deref().unwrap()).unwrap();
+    let caller = convert::caller(&request.user_info);
+    convert::attempt(request, caller, convert::exec(options))
 }
 
 #[test]
 fn an_attempt_is_what_the_review_says() {
     let review = decode(fixtures::read("reviews/exec-stdin.json").as_bytes()).unwrap();
-    let attempt = convert::attempt(&review.request, exec(&review)).unwrap();
+    let attempt = attempt(&review).unwrap();
     assert_eq!(
         (attempt.caller.username.as_str(), attempt.namespace.as_str()),
         ("jane", "default")
@@ -605,10 +608,7 @@ fn an_attempt_at_no_pod_is_refused(#[case] field: &'static str) {
     let mut review = fixtures::json("reviews/exec-websocket.json");
     review["request"][field] = json!("");
     let review = decode(review.to_string().as_bytes()).unwrap();
-    assert_eq!(
-        convert::attempt(&review.request, exec(&review)),
-        Err(ConvertError::Missing { field })
-    );
+    assert_eq!(attempt(&review), Err(ConvertError::Missing { field }));
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub(crate) fn policy(name: &str, effect: Effect) -> Policy {
             generation: 1,
         },
         who: Who::Listed(vec![Subject::User("jane".to_owned())]),
-        namespaces: vec!["default".to_owned()],
+        namespaces: vec!["default".into()],
         doors: vec![Door::Exec],
         commands: Vec::new(),
         proxies: Vec::new(),
@@ -705,7 +705,7 @@ fn effects() -> impl Strategy<Value = Effect> {
 
 fn policies() -> impl Strategy<Value = Vec<Policy>> {
     let doors = prop_oneof![2 => Just(Vec::new()), 3 => select(Door::ALL.to_vec()).prop_map(|door| vec![door])];
-    let namespaces = prop_oneof![1 => Just(Vec::new()), 3 => select(vec!["default", "*", "prod"]).prop_map(|n| vec![n.to_owned()])];
+    let namespaces = prop_oneof![1 => Just(Vec::new()), 3 => select(vec!["default", "*", "prod"]).prop_map(|n| vec![n.into()])];
     let one = (subjects(), doors, namespaces, effects(), "[a-c]").prop_map(
         |(who, doors, namespaces, effect, name)| Policy {
             who,

@@ -2,7 +2,7 @@
 
 use api::review::Answer;
 
-use super::places::Waiter;
+use super::gate::Waiter;
 use crate::cluster::outcomes::SpentUse;
 
 /// What is answered to a review.

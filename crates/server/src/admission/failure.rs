@@ -2,14 +2,11 @@
 //!
 //! The caller reads what she can act on; internals go to the log, under the review's uid.
 
-use api::{
-    convert::ConvertError,
-    review::{Answer, Review},
-};
+use super::Received;
+use api::{convert::ConvertError, review::Answer};
 use decide::rules::Refusal;
 use tracing::{error, info};
 
-use super::KeepError;
 use crate::{
     audit::WebhookError,
     cluster::{ledger::SpendError, mutators::MutatorsError, policies::PoliciesError},
@@ -54,6 +51,17 @@ pub enum Failure {
     /// Write a patch.
     #[error("the patch could not be written")]
     Patch(#[source] serde_json::Error),
+}
+
+/// Why a record could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// The API server did not take it.
+    #[error("the record of what was to be deleted could not be written")]
+    Write(#[source] kube::Error),
+    /// It did not answer.
+    #[error("the record of what was to be deleted was not written in time")]
+    Timeout,
 }
 
 impl Failure {
@@ -125,12 +133,12 @@ pub fn unreadable(error: &serde_json::Error) -> Refused {
 /// The answer to a write of one of our objects. `is_written` says whether what changes nothing
 /// stands in the log by itself: whoever is refused can be so without end.
 pub fn answer(
-    review: &Review,
+    received: &Received,
     result: Result<Answer, Refused>,
     is_written: impl FnOnce(&'static str, &str) -> bool,
 ) -> Answer {
-    let request = &review.request;
-    let (uid, user) = (&request.uid, request.user_info.name());
+    let request = received.request();
+    let (uid, user) = (&request.uid, &received.caller.username);
     let (kind, name) = (
         &request.kind.kind,
         request.name.as_deref().unwrap_or_default(),

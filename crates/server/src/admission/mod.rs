@@ -4,56 +4,33 @@
 //! bytes ─decode→ Review ─identify→ Caller ─look up→ Candidates ─screen→ Promising ─read, confirm→ Permit ─record, spend→ Answer
 //! ```
 //!
-//! - [`state`]: what all of it works with. [`dispatch`]: which part answers a review, by a
-//!   [`decision`].
+//! - [`dispatch`]: which part answers a review, by a [`decision`]. [`common`]: what all parts work
+//!   with.
+//! - [`received`]: a review, and who acts by it.
 //! - [`router`]: HTTP in and out; a panic becomes a denial. `receiving`: reads no more than there
-//!   is [`room`] for.
-//! - [`door`]: an attempt to get into a pod, as it is `tried`, with its `outcome` and the
-//!   `recording` of it.
-//! - [`proxy`]: the doors that nobody can ask for.
-//! - [`observing`]: attempts that are only looked at. [`canary`]: those that ask whether we are
-//!   asked.
-//! - [`waiting`]: a denied attempt that waits for its grant.
-//! - [`requests`], [`grants`], [`removal`]: writes to our own objects. `keeping`: what stays of
-//!   those that are deleted.
-//! - [`why`]: what would become of a request. [`policy`]: writes of policies.
-//! - [`stamp`]: what the server itself writes into new objects.
+//!   is [`room`] for, and until a [`deadline`]. [`handover`]: whether an answer was taken.
+//! - [`gate`]: attempts to get into a pod, and nothing of what only objects need.
+//! - [`objects`]: writes of our own objects, and nothing of what only attempts need.
+//! - [`failure`]: why something is refused.
 
-pub mod arrivals;
-mod basis;
-pub mod canary;
+pub mod common;
 pub mod deadline;
 pub mod decision;
 pub mod dispatch;
-pub mod door;
 pub mod failure;
-pub mod grants;
+pub mod gate;
 pub mod handover;
-mod keeping;
-pub mod metadata;
-mod mutators;
-mod objects;
-pub mod observing;
-mod outcome;
-pub mod places;
-pub mod policy;
-pub mod proxy;
+pub mod objects;
+pub mod received;
 mod receiving;
-mod recording;
-pub mod removal;
-pub mod requests;
 pub mod room;
 pub mod router;
-pub mod stamp;
-pub mod state;
-mod tried;
-pub mod waiting;
-pub mod why;
 
-pub use arrivals::Arrivals;
+pub use common::Common;
 pub use deadline::Deadline;
 pub use decision::{Decision, Step};
-pub use failure::{Failure, Refused};
-pub use keeping::KeepError;
-pub use places::{Waiter, Waiting};
-pub use state::Admission;
+pub use dispatch::Admission;
+pub use failure::{Failure, KeepError, Refused};
+pub use gate::{Gate, Waiter, WaitingRoom};
+pub use objects::{Arrivals, Objects};
+pub use received::Received;

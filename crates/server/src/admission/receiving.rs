@@ -1,7 +1,10 @@
 //! Reads a review, no more of it than there is room for: first its beginning, which says whose it
 //! is and what it is about, then the rest, and never more than a review of its kind may have.
 
-use api::review::{self, Answer, Bounds, HEAD_BYTES, Head, Review, ReviewError, TooLarge};
+use api::{
+    contract::{audit_annotations, decisions},
+    review::{self, Answer, Bounds, HEAD_BYTES, Head, ReviewError, TooLarge},
+};
 use axum::{body::Body, extract::Request, http::StatusCode};
 use decide::{rules::MAX_COMMAND_LEN, text::safe};
 use http_body_util::BodyExt as _;
@@ -10,8 +13,8 @@ use tokio::time::{Duration, Instant, timeout_at};
 use tracing::{info, warn};
 
 use super::{
-    Deadline,
-    room::{Full, Place, Room, content_length},
+    Deadline, Received,
+    room::{Full, ReviewPlace, Room, content_length},
 };
 use crate::audit::Limits;
 
@@ -27,14 +30,14 @@ const MAX_NAME_LEN: usize = 256;
 #[derive(Debug)]
 pub(super) enum TurnedAway {
     /// It is answered, as a review.
-    Refused(Box<Refusal>),
+    Refused(Box<RefusedReview>),
     /// It cannot be: its uid is not known.
     Unread(StatusCode, String),
 }
 
 /// The answer to a review that is too large, or one too many.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct RefusedReview {
     /// Whose it is, and what it is about.
     pub(super) head: Head,
     /// What is answered.
@@ -42,10 +45,10 @@ pub(super) struct Refusal {
     /// The decision, as the log and the metrics call it.
     pub(super) decision: &'static str,
     bytes: usize,
-    reason: Over,
+    reason: OverLimit,
 }
 
-impl Refusal {
+impl RefusedReview {
     /// Writes it to the log, or counts it where there were too many of the same user.
     pub(super) fn log(&self, limits: &Limits, now: Timestamp) {
         let user = self.head.user.as_deref().unwrap_or_default();
@@ -57,14 +60,14 @@ impl Refusal {
 
 /// Why a review is refused.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-enum Over {
+enum OverLimit {
     #[error(transparent)]
     Size(#[from] TooLarge),
     #[error(transparent)]
     Room(#[from] Full),
 }
 
-impl Over {
+impl OverLimit {
     fn refuse(self, head: Head, bytes: usize) -> TurnedAway {
         let Some(uid) = head.uid.clone() else {
             return TurnedAway::Unread(StatusCode::PAYLOAD_TOO_LARGE, self.to_string());
@@ -75,19 +78,19 @@ impl Over {
                     "kube-request-access refuses this because of its size, so nothing was allowed or stored: {too_large}. \
                      A command has at most {MAX_COMMAND_LEN} bytes."
                 );
-                (Answer::too_large(&uid, text), "denied-too-large")
+                (Answer::too_large(&uid, text), decisions::DENIED_TOO_LARGE)
             }
             Self::Room(full) => {
                 let text = format!(
                     "{full}, so nothing was allowed or used up. Try again in a few seconds."
                 );
-                (Answer::too_many(&uid, text), "denied-too-many")
+                (Answer::too_many(&uid, text), decisions::DENIED_TOO_MANY)
             }
         };
         let answer = answer
-            .annotated("review-uid", uid)
-            .annotated("decision", decision);
-        TurnedAway::Refused(Box::new(Refusal {
+            .annotated(audit_annotations::REVIEW_UID, uid)
+            .annotated(audit_annotations::DECISION, decision);
+        TurnedAway::Refused(Box::new(RefusedReview {
             head,
             answer,
             decision,
@@ -97,7 +100,7 @@ impl Over {
     }
 }
 
-fn log(head: &Head, decision: &'static str, bytes: usize, reason: Over) {
+fn log(head: &Head, decision: &'static str, bytes: usize, reason: OverLimit) {
     let text = |field: &Option<String>| {
         safe(
             &field
@@ -118,13 +121,13 @@ pub(super) async fn receive(
     room: &Room,
     request: Request,
     deadline: Deadline,
-) -> Result<(Review, Place), TurnedAway> {
+) -> Result<(Received, ReviewPlace), TurnedAway> {
     let length = content_length(request.headers());
     let patience = Instant::now()
         .checked_add(BODY_TIMEOUT)
         .unwrap_or_else(|| deadline.answer_by());
     let by = patience.min(deadline.answer_by());
-    let mut body = Coming {
+    let mut body = ArrivingBody {
         body: request.into_body(),
         bytes: Vec::new(),
         is_over: false,
@@ -150,9 +153,9 @@ pub(super) async fn receive(
 
 async fn read(
     room: &Room,
-    body: &mut Coming,
+    body: &mut ArrivingBody,
     length: Option<usize>,
-) -> Result<(Review, Place), TurnedAway> {
+) -> Result<(Received, ReviewPlace), TurnedAway> {
     let head = body.head().await?;
     let bounds = head.bounds();
     let expected = length.unwrap_or(bounds.bytes);
@@ -162,15 +165,15 @@ async fn read(
     let user = head.user.as_deref().unwrap_or_default();
     let mut place = match room.take(user, expected, bounds.memory(expected, 0)) {
         Ok(place) => place,
-        Err(full) => return Err(Over::from(full).refuse(head, expected)),
+        Err(full) => return Err(OverLimit::from(full).refuse(head, expected)),
     };
     if !body.rest(expected).await? {
         return Err(too_long(bounds).refuse(head, expected));
     }
     let bytes = std::mem::take(&mut body.bytes);
-    let over: Over = match review::decode(&bytes) {
+    let over: OverLimit = match review::decode(&bytes) {
         Ok(review) => match place.grow(review.memory) {
-            Ok(()) => return Ok((review, place)),
+            Ok(()) => return Ok((review.into(), place)),
             Err(full) => full.into(),
         },
         Err(ReviewError::TooLarge(too_large)) => too_large.into(),
@@ -179,7 +182,7 @@ async fn read(
     Err(over.refuse(head, bytes.len()))
 }
 
-fn too_long(bounds: Bounds) -> Over {
+fn too_long(bounds: Bounds) -> OverLimit {
     TooLarge::Bytes {
         limit: bounds.bytes,
     }
@@ -191,13 +194,13 @@ fn unread(text: String) -> TurnedAway {
 }
 
 /// A body that arrives.
-struct Coming {
+struct ArrivingBody {
     body: Body,
     bytes: Vec<u8>,
     is_over: bool,
 }
 
-impl Coming {
+impl ArrivingBody {
     /// Takes in what comes next.
     async fn next(&mut self) -> Result<(), TurnedAway> {
         match self.body.frame().await {

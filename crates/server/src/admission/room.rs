@@ -29,13 +29,13 @@ struct Limit {
 
 /// Room for reviews, in all and for one user.
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+struct RoomLimits {
     all: Limit,
     each: Limit,
 }
 
 /// Small reviews that are decided.
-const DECIDED_SMALL: Limits = Limits {
+const DECIDED_SMALL: RoomLimits = RoomLimits {
     all: Limit {
         reviews: 256,
         bytes: 16 * MIB,
@@ -46,7 +46,7 @@ const DECIDED_SMALL: Limits = Limits {
     },
 };
 /// Large ones: a pod of the largest size takes some 18 MiB, twice over.
-const DECIDED_LARGE: Limits = Limits {
+const DECIDED_LARGE: RoomLimits = RoomLimits {
     all: Limit {
         reviews: 4,
         bytes: 32 * MIB,
@@ -57,7 +57,7 @@ const DECIDED_LARGE: Limits = Limits {
     },
 };
 /// Small reviews that are only observed.
-const OBSERVED_SMALL: Limits = Limits {
+const OBSERVED_SMALL: RoomLimits = RoomLimits {
     all: Limit {
         reviews: 256,
         bytes: 8 * MIB,
@@ -68,7 +68,7 @@ const OBSERVED_SMALL: Limits = Limits {
     },
 };
 /// Large ones.
-const OBSERVED_LARGE: Limits = Limits {
+const OBSERVED_LARGE: RoomLimits = RoomLimits {
     all: Limit {
         reviews: 2,
         bytes: 20 * MIB,
@@ -110,9 +110,9 @@ impl Room {
 
     /// Room for this many small reviews, and this many large ones, of whichever users.
     pub fn new(small: usize, large: usize) -> Self {
-        let of = |limits: Limits, reviews| {
+        let of = |limits: RoomLimits, reviews| {
             let number = |limit: Limit| Limit { reviews, ..limit };
-            Limits {
+            RoomLimits {
                 all: number(limits.all),
                 each: number(limits.each),
             }
@@ -120,7 +120,7 @@ impl Room {
         Self::with(of(DECIDED_SMALL, small), of(DECIDED_LARGE, large))
     }
 
-    fn with(small: Limits, large: Limits) -> Self {
+    fn with(small: RoomLimits, large: RoomLimits) -> Self {
         Self {
             small: Arc::new(Pool::new(small)),
             large: Arc::new(Pool::new(large)),
@@ -131,7 +131,7 @@ impl Room {
     ///
     /// # Errors
     /// There is none.
-    pub fn take(&self, user: &str, length: usize, memory: usize) -> Result<Place, Full> {
+    pub fn take(&self, user: &str, length: usize, memory: usize) -> Result<ReviewPlace, Full> {
         let pool = if length <= SMALL_BYTES {
             &self.small
         } else {
@@ -139,7 +139,7 @@ impl Room {
         };
         let share = share(user).into_owned();
         pool.add(&share, 1, memory)?;
-        Ok(Place {
+        Ok(ReviewPlace {
             pool: Arc::clone(pool),
             share,
             memory,
@@ -150,7 +150,7 @@ impl Room {
 
 /// The room that one review takes; free again when this is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct ReviewPlace {
     pool: Arc<Pool>,
     /// Whose share it is of.
     share: String,
@@ -158,7 +158,7 @@ pub struct Place {
     small: bool,
 }
 
-impl Place {
+impl ReviewPlace {
     /// Whether it is one of the many for small reviews.
     pub fn is_small(&self) -> bool {
         self.small
@@ -176,7 +176,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ReviewPlace {
     fn drop(&mut self) {
         self.pool.remove(&self.share, self.memory);
     }
@@ -184,7 +184,7 @@ impl Drop for Place {
 
 #[derive(Debug)]
 struct Pool {
-    limits: Limits,
+    limits: RoomLimits,
     taken: Mutex<Taken>,
 }
 
@@ -222,7 +222,7 @@ impl Used {
 }
 
 impl Pool {
-    fn new(limits: Limits) -> Self {
+    fn new(limits: RoomLimits) -> Self {
         Self {
             limits,
             taken: Mutex::default(),
@@ -285,7 +285,7 @@ mod tests {
     #[test]
     fn large_reviews_never_take_the_room_of_small_ones() {
         let room = Room::deciding();
-        let large: Vec<Place> = (0..4)
+        let large: Vec<ReviewPlace> = (0..4)
             .filter_map(|n| room.take(&format!("user-{n}"), 1 << 20, 1 << 20).ok())
             .collect();
         assert_eq!(
@@ -302,7 +302,7 @@ mod tests {
     fn one_user_never_takes_the_room_of_the_others() {
         for (length, most) in [(1000, 64), (1 << 20, 1)] {
             let room = Room::deciding();
-            let taken: Vec<Place> = (0..500)
+            let taken: Vec<ReviewPlace> = (0..500)
                 .filter_map(|_| room.take("mallory", length, 1000).ok())
                 .collect();
             assert_eq!(
@@ -318,7 +318,7 @@ mod tests {
     fn the_service_accounts_of_a_namespace_have_one_share_together() {
         let room = Room::deciding();
         let bot = |namespace: &str, n: usize| format!("system:serviceaccount:{namespace}:bot-{n}");
-        let taken: Vec<Place> = (0..500)
+        let taken: Vec<ReviewPlace> = (0..500)
             .filter_map(|n| room.take(&bot("ci", n), 1000, 1000).ok())
             .collect();
         assert_eq!(taken.len(), 64);
@@ -340,7 +340,7 @@ mod tests {
         #[test]
         fn what_is_given_back_is_all_that_was_taken(steps in prop::collection::vec((0..3_u8, 1..200_000_usize, 0..4_usize), 0..60)) {
             let room = Room::deciding();
-            let mut places: Vec<Place> = Vec::new();
+            let mut places: Vec<ReviewPlace> = Vec::new();
             for (user, length, step) in steps {
                 match (step, places.len()) {
                     (0, 1..) => drop(places.remove(0)),

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use api::review::{Answer, Review};
+use api::review::Answer;
 use axum::{
     Json, Router,
     extract::{Request, State},
@@ -17,11 +17,11 @@ use tokio::{
 use tracing::{error, warn};
 
 use super::{
-    Admission, Deadline, Decision, Step,
+    Admission, Deadline, Decision, Received, Step,
     failure::Failure,
     handover,
     receiving::{TurnedAway, receive},
-    room::{Place, Room},
+    room::{ReviewPlace, Room},
 };
 use crate::{
     failpoints::Failpoint,
@@ -83,11 +83,12 @@ impl Service {
     fn unread(&self, status: StatusCode, text: &str) -> Response {
         self.metrics.unread();
         // Of nobody known: all of them share what is written.
-        if self
-            .admission
-            .limits
-            .writes("", "unread", String::new, self.admission.now())
-        {
+        if self.admission.common().limits.writes(
+            "",
+            "unread",
+            String::new,
+            self.admission.common().now(),
+        ) {
             warn!(status = status.as_u16(), text, "review not read");
         }
         (status, format!("{text}\n")).into_response()
@@ -128,11 +129,14 @@ async fn review(State(service): State<Service>, request: Request) -> Response {
 async fn observe(service: Service, request: Request) -> Response {
     let arrived = Instant::now();
     let deadline = Deadline::from_query(request.uri().query(), arrived);
-    let (review, place) = match receive(&service.observing, request, deadline).await {
+    let (received, place) = match receive(&service.observing, request, deadline).await {
         Ok(received) => received,
         Err(TurnedAway::Refused(refusal)) => {
-            refusal.log(&service.admission.limits, service.admission.now());
-            let answer = service.admission.observe_unread(&refusal);
+            refusal.log(
+                &service.admission.common().limits,
+                service.admission.common().now(),
+            );
+            let answer = service.admission.gate.observe_unread(&refusal);
             service
                 .metrics
                 .answered(Way::Observe, &answer, arrived.elapsed());
@@ -140,13 +144,13 @@ async fn observe(service: Service, request: Request) -> Response {
         }
         Err(TurnedAway::Unread(status, text)) => return service.unread(status, &text),
     };
-    let answer = service.admission.observe(&review);
+    let answer = service.admission.gate.observe(&received);
     service
         .metrics
         .answered(Way::Observe, &answer, arrived.elapsed());
     // Nobody waits for those who are told; a large review keeps its place meanwhile, for its
     // memory.
-    let kib = u32::try_from(review.raw.get().len() / 512)
+    let kib = u32::try_from(received.review.raw.get().len() / 512)
         .unwrap_or(u32::MAX)
         .saturating_add(1);
     let kib = if place.is_small() { kib } else { 1 };
@@ -155,12 +159,16 @@ async fn observe(service: Service, request: Request) -> Response {
             let place = Some(place).filter(|place| !place.is_small());
             tokio::spawn(async move {
                 let _kept = (turn, place);
-                service.admission.tell_of_observed(&review, deadline).await;
+                service
+                    .admission
+                    .gate
+                    .tell_of_observed(&received, deadline)
+                    .await;
             });
         }
         Err(_full) => {
             warn!(
-                uid = review.request.uid,
+                uid = received.request().uid,
                 "the audit webhook is too slow to be told of an observed attempt"
             );
         }
@@ -171,10 +179,13 @@ async fn observe(service: Service, request: Request) -> Response {
 async fn respond(service: Service, request: Request, way: Way) -> Response {
     let arrived = Instant::now();
     let deadline = Deadline::from_query(request.uri().query(), arrived);
-    let (review, place) = match receive(&service.room, request, deadline).await {
+    let (received, place) = match receive(&service.room, request, deadline).await {
         Ok(received) => received,
         Err(TurnedAway::Refused(refusal)) => {
-            refusal.log(&service.admission.limits, service.admission.now());
+            refusal.log(
+                &service.admission.common().limits,
+                service.admission.common().now(),
+            );
             service
                 .metrics
                 .answered(way, &refusal.answer, arrived.elapsed());
@@ -182,14 +193,16 @@ async fn respond(service: Service, request: Request, way: Way) -> Response {
         }
         Err(TurnedAway::Unread(status, text)) => return service.unread(status, &text),
     };
-    let uid = review.request.uid.clone();
+    let uid = received.request().uid.clone();
     let admission = Arc::clone(&service.admission);
     // A task of its own: the API server hangs up when its patience ends, and what was begun must
     // not stop half-way. Only whoever waits for a grant stops, once nobody is there to be let
     // through.
     let (present, gone) = oneshot::channel::<Infallible>();
     let work =
-        tokio::spawn(async move { decide(&admission, &review, deadline, way, place, gone).await });
+        tokio::spawn(
+            async move { decide(&admission, &received, deadline, way, place, gone).await },
+        );
     let Decision { answer, spent } = work.await.unwrap_or_else(|error| {
         error!(uid, %error, "review handler panicked; denied");
         Answer::deny(
@@ -203,36 +216,36 @@ async fn respond(service: Service, request: Request, way: Way) -> Response {
     let response = Json(answer).into_response();
     let Some(spent) = spent else { return response };
     Failpoint::BeforeAnswer.reached(&uid).await;
-    let outcomes = service.admission.outcomes.clone();
+    let outcomes = service.admission.gate.outcomes.clone();
     handover::noticed(response, move || outcomes.answered(spent))
 }
 
 async fn decide(
     admission: &Admission,
-    review: &Review,
+    received: &Received,
     deadline: Deadline,
     way: Way,
-    place: Place,
+    place: ReviewPlace,
     gone: oneshot::Receiver<Infallible>,
 ) -> Decision {
     let decision = async {
         let step = match way {
-            Way::Mutate => Decision::from(admission.mutate(review).await).into(),
+            Way::Mutate => Decision::from(admission.mutate(received).await).into(),
             // What is only looked at does not come here; here it would be decided.
-            Way::Validate | Way::Observe => admission.validate(review, deadline).await,
+            Way::Validate | Way::Observe => admission.validate(received, deadline).await,
         };
         // Whoever waits does so in a place of her own: this one is for those who give what she
         // waits for.
         drop(place);
         match step {
             Step::Answer(decision) => *decision,
-            Step::Wait(waiter) => admission.wait(review, *waiter, deadline, gone).await,
+            Step::Wait(waiter) => admission.gate.wait(received, *waiter, deadline, gone).await,
         }
     };
     timeout_at(deadline.answer_by(), decision)
         .await
         .unwrap_or_else(|_elapsed| {
-            let uid = &review.request.uid;
+            let uid = &received.request().uid;
             error!(uid, "no decision in time, and denied");
             Answer::deny(uid, Failure::Late.text(uid)).into()
         })

@@ -132,9 +132,9 @@ fn is_at(file: &File, path: &Path) -> bool {
 /// Writes the lines of one event. One that cannot be written goes to standard error, so that it is
 /// not lost.
 #[derive(Debug)]
-pub struct Line(Arc<AuditFile>);
+pub struct FileLine(Arc<AuditFile>);
 
-impl Write for Line {
+impl Write for FileLine {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.0.write(line).is_err() {
             io::stderr().write_all(line)?;
@@ -149,13 +149,13 @@ impl Write for Line {
 
 /// What tracing writes audit lines to.
 #[derive(Debug, Clone)]
-pub struct Lines(pub Arc<AuditFile>);
+pub struct FileLines(pub Arc<AuditFile>);
 
-impl MakeWriter<'_> for Lines {
-    type Writer = Line;
+impl MakeWriter<'_> for FileLines {
+    type Writer = FileLine;
 
-    fn make_writer(&self) -> Line {
-        Line(Arc::clone(&self.0))
+    fn make_writer(&self) -> FileLine {
+        FileLine(Arc::clone(&self.0))
     }
 }
 

@@ -9,6 +9,7 @@ pub mod webhook;
 
 use api::{
     AccessGrant, AccessRequest, ExecOptions,
+    contract::audit_types,
     payload::{
         AuditAnswered, AuditCreated, AuditDeleted, AuditExec, AuditGranted, Basis, ObjectRef,
         Validation, ValidationAnswer, Validity,
@@ -57,10 +58,10 @@ pub enum AuditType {
 impl AuditType {
     fn name(self) -> &'static str {
         match self {
-            Self::Denied => "audit-denied",
-            Self::Reviewed => "audit-reviewed",
-            Self::Deleted => "audit-deleted",
-            Self::Revoked => "audit-revoked",
+            Self::Denied => audit_types::DENIED,
+            Self::Reviewed => audit_types::REVIEWED,
+            Self::Deleted => audit_types::DELETED,
+            Self::Revoked => audit_types::REVOKED,
         }
     }
 }
@@ -96,7 +97,7 @@ impl Extensions {
     pub async fn exec(
         &self,
         review: &Review,
-        exec: &Exec<'_>,
+        exec: &AuditedAttempt<'_>,
         deadline: Instant,
     ) -> Result<(), WebhookError> {
         if exec.allowed {
@@ -114,7 +115,7 @@ impl Extensions {
             is_admin: exec.always_allowed,
             basis: Some(exec.basis),
         };
-        self.tell("audit-exec", review, topic, &body, deadline)
+        self.tell(audit_types::EXEC, review, topic, &body, deadline)
             .await
     }
 
@@ -133,7 +134,7 @@ impl Extensions {
             request: &review.raw,
             access_request: request,
         };
-        self.tell("audit-created", review, Topic::Other, &body, deadline)
+        self.tell(audit_types::CREATED, review, Topic::Other, &body, deadline)
             .await
     }
 
@@ -154,7 +155,7 @@ impl Extensions {
             access_request: request,
             access_grant: grant,
         };
-        self.tell("audit-granted", review, Topic::Other, &body, deadline)
+        self.tell(audit_types::GRANTED, review, Topic::Other, &body, deadline)
             .await
     }
 
@@ -265,7 +266,7 @@ impl Extensions {
 
 /// An attempt, as the audit webhook is told of it.
 #[derive(Debug, Clone, Copy)]
-pub struct Exec<'a> {
+pub struct AuditedAttempt<'a> {
     /// Whether it may proceed.
     pub allowed: bool,
     /// Whether the caller is always allowed.

@@ -42,9 +42,9 @@ pub struct Turns {
     people: Arc<Mutex<People>>,
 }
 
-type People = HashMap<Key, Own>;
+type People = HashMap<TurnKey, Own>;
 /// Whose posts, and about what.
-type Key = (String, Topic);
+type TurnKey = (String, Topic);
 
 /// What one person has: only those who post or wait have anything.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ pub struct Turn {
 #[derive(Debug)]
 struct Visitor {
     people: Arc<Mutex<People>>,
-    key: Key,
+    key: TurnKey,
 }
 
 impl Default for Turns {
@@ -94,7 +94,7 @@ impl Turns {
         })
     }
 
-    fn visit(&self, key: Key) -> Option<(Visitor, Arc<Semaphore>)> {
+    fn visit(&self, key: TurnKey) -> Option<(Visitor, Arc<Semaphore>)> {
         let (most, most_waiting) = match key.1 {
             Topic::Denial => (MAX_DENIALS_EACH, MAX_WAITING_DENIALS_EACH),
             Topic::Other => (MAX_EACH, MAX_WAITING_EACH),

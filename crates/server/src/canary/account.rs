@@ -8,7 +8,7 @@ pub const POD: &str = "canary_of_kube-request-access";
 
 /// The canary's own `ServiceAccount`, which is for nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
+pub struct CanaryAccount {
     /// Its namespace, where that pod would be too.
     pub namespace: String,
     /// Its name.
@@ -20,7 +20,7 @@ pub struct Account {
 #[error("write it as NAMESPACE:NAME")]
 pub struct AccountError;
 
-impl FromStr for Account {
+impl FromStr for CanaryAccount {
     type Err = AccountError;
 
     fn from_str(text: &str) -> Result<Self, AccountError> {
@@ -35,7 +35,7 @@ impl FromStr for Account {
 }
 
 /// As the API server names it.
-impl fmt::Display for Account {
+impl fmt::Display for CanaryAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "system:serviceaccount:{}:{}", self.namespace, self.name)
     }

@@ -9,18 +9,18 @@ use prometheus_client::{
 
 /// By the address of the API server: there are few.
 #[derive(Debug, Clone, Default)]
-pub struct Gauges {
-    asked: Family<Labels, Gauge>,
-    unknown: Family<Labels, Gauge>,
-    last_asked: Family<Labels, Gauge>,
+pub struct CanaryGauges {
+    asked: Family<AddressLabels, Gauge>,
+    unknown: Family<AddressLabels, Gauge>,
+    last_asked: Family<AddressLabels, Gauge>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Labels {
+struct AddressLabels {
     address: String,
 }
 
-impl Gauges {
+impl CanaryGauges {
     /// Some that stand in this registry.
     pub fn registered(registry: &mut Registry) -> Self {
         let all = Self::default();
@@ -42,7 +42,7 @@ impl Gauges {
 
     /// Shows what is known of an API server.
     pub fn show(&self, address: &str, watched: &Watched) {
-        let labels = Labels {
+        let labels = AddressLabels {
             address: address.to_owned(),
         };
         let is = |finding| i64::from(watched.latest() == finding);
@@ -57,7 +57,7 @@ impl Gauges {
 
     /// Shows nothing of one that is gone.
     pub fn forget(&self, address: &str) {
-        let labels = Labels {
+        let labels = AddressLabels {
             address: address.to_owned(),
         };
         for family in [&self.asked, &self.unknown, &self.last_asked] {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::{
-    account::{Account, POD},
+    account::{CanaryAccount, POD},
     proof::{Nonce, in_warning},
 };
 use crate::cluster::seal::Sealer;
@@ -56,7 +56,7 @@ struct Status {
 /// It did not answer.
 pub async fn probe(
     client: &Client,
-    account: &Account,
+    account: &CanaryAccount,
     sealer: &Sealer,
 ) -> Result<Probed, kube::Error> {
     let Ok(nonce) = Nonce::new() else {

@@ -6,7 +6,7 @@ use api::review::{Operation, Review, StrictExecOptions};
 use decide::attempt::Door;
 
 use super::{
-    account::{Account, POD},
+    account::{CanaryAccount, POD},
     proof::{self, Nonce},
 };
 use crate::cluster::seal::Sealer;
@@ -15,7 +15,7 @@ use crate::cluster::seal::Sealer;
 #[derive(Debug, Clone)]
 pub struct CanaryReviews {
     /// The canary's account.
-    pub account: Account,
+    pub account: CanaryAccount,
     /// What proofs are signed with.
     pub sealer: Arc<Sealer>,
 }

@@ -13,10 +13,10 @@ use tokio::{
 use tracing::error;
 
 use super::{
-    account::Account,
-    gauges::Gauges,
+    account::CanaryAccount,
+    gauges::CanaryGauges,
     probe::{PROBE_TIMEOUT, Probed, probe},
-    speaking::Speaker,
+    speaking::CanarySpeaker,
     targets::{Targets, Unreachable},
 };
 use crate::{clock::Clock, cluster::seal::Sealer};
@@ -31,15 +31,15 @@ const NOWHERE: &str = "none";
 /// Calls in rounds: see the module above.
 pub struct Canary {
     /// Who it is.
-    pub account: Account,
+    pub account: CanaryAccount,
     /// What proofs are looked at with.
     pub sealer: Arc<Sealer>,
     /// Where it calls.
     pub targets: Targets,
     /// How it tells.
-    pub speaker: Speaker,
+    pub speaker: CanarySpeaker,
     /// The metrics.
-    pub gauges: Gauges,
+    pub gauges: CanaryGauges,
     /// The clock.
     pub clock: Clock,
     /// What is known of each API server, by its address.
@@ -139,7 +139,7 @@ impl Canary {
     }
 }
 
-async fn call(client: &Client, account: &Account, sealer: &Sealer) -> Probed {
+async fn call(client: &Client, account: &CanaryAccount, sealer: &Sealer) -> Probed {
     match timeout(PROBE_TIMEOUT, probe(client, account, sealer)).await {
         Ok(Ok(probed)) => probed,
         Ok(Err(error)) => Probed::unknown(crate::chain(&error)),

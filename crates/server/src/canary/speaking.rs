@@ -1,5 +1,6 @@
 //! How the canary tells: a line of the log, an Event, and a condition of our own pod.
 
+use api::contract::{conditions, reasons};
 use decide::canary::{Finding, News};
 use jiff::{SignedDuration, Timestamp};
 use kube::runtime::events::{Event, EventType, Recorder};
@@ -7,20 +8,18 @@ use tracing::{error, info};
 
 use crate::cluster::own_pod::{Condition, OwnPod, publish};
 
-/// The condition of our pod.
-pub const CONDITION: &str = "spreadgroup.com/AskedByAPIServers";
 /// The API server takes a kilobyte.
 const MAX_NOTE_LEN: usize = 250;
 
 /// See the module.
-pub struct Speaker {
+pub struct CanarySpeaker {
     recorder: Recorder,
     pod: OwnPod,
     /// What was last written into the condition.
     written: Option<Finding>,
 }
 
-impl Speaker {
+impl CanarySpeaker {
     /// One that speaks of our own pod.
     pub fn new(recorder: Recorder, pod: OwnPod) -> Self {
         Self {
@@ -63,22 +62,22 @@ impl Speaker {
             return;
         }
         let (status, reason, message) = match stands {
-            Finding::Asked => ("True", "Asked", "every API server asks this server"),
+            Finding::Asked => ("True", reasons::ASKED, "every API server asks this server"),
             Finding::NotAsked => (
                 "False",
-                "NotAsked",
+                reasons::NOT_ASKED,
                 "an API server does not ask: see the log and docs/incident.md, 4",
             ),
             Finding::Unknown => (
                 "Unknown",
-                "NotKnown",
+                reasons::NOT_KNOWN,
                 "it is not known of every API server whether it asks",
             ),
         };
         if self
             .pod
             .set(&Condition {
-                type_: CONDITION,
+                type_: conditions::ASKED_BY_API_SERVERS,
                 status,
                 reason,
                 message,

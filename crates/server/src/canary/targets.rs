@@ -20,7 +20,7 @@ use kube::{
 };
 use tokio::time::{Instant, error::Elapsed, timeout};
 
-use super::{account::Account, probe::PROBE_TIMEOUT};
+use super::{account::CanaryAccount, probe::PROBE_TIMEOUT};
 
 /// Maximum number of API servers that are watched.
 const MAX_API_SERVERS: usize = 16;
@@ -95,7 +95,7 @@ impl Targets {
     /// Their addresses are not known, or there is no token.
     pub async fn clients(
         &mut self,
-        account: &Account,
+        account: &CanaryAccount,
     ) -> Result<Vec<(String, Result<Client, kube::Error>)>, Unreachable> {
         let addresses = timeout(PROBE_TIMEOUT, addresses(&self.client)).await??;
         let token = timeout(PROBE_TIMEOUT, self.token(account)).await??;
@@ -111,7 +111,7 @@ impl Targets {
         self.token = None;
     }
 
-    async fn token(&mut self, account: &Account) -> Result<String, Unreachable> {
+    async fn token(&mut self, account: &CanaryAccount) -> Result<String, Unreachable> {
         if let Some((token, since)) = &self.token
             && since.elapsed() < RENEWED_AFTER
         {

@@ -90,7 +90,7 @@ struct Share {
     held: Held,
     /// Those that are over and remembered whole, the one first that something last came of longest
     /// ago, and since when.
-    over: BTreeMap<(Timestamp, Key), Over>,
+    over: BTreeMap<(Timestamp, Key), End>,
 }
 
 #[derive(Debug, Default)]
@@ -267,7 +267,7 @@ impl Requests {
         }
     }
 
-    fn remember(&mut self, key: Key, request: Request, over: Option<Over>) -> Option<Key> {
+    fn remember(&mut self, key: Key, request: Request, over: Option<End>) -> Option<Key> {
         let share = self.people.entry(request.user.name.clone()).or_default();
         share.held.requests = share.held.requests.saturating_add(1);
         share.held.bytes = share.held.bytes.saturating_add(request.size);
@@ -290,7 +290,7 @@ impl Requests {
     }
 
     /// Keeps of a request that is over what clean-up needs.
-    fn shrink(&mut self, key: &Key, Over { since, is_final }: Over) {
+    fn shrink(&mut self, key: &Key, End { since, is_final }: End) {
         let Some(request) = self.take(key) else {
             return;
         };
@@ -346,7 +346,7 @@ impl Requests {
 
 /// That a request is over.
 #[derive(Debug, Clone, Copy)]
-struct Over {
+struct End {
     /// Since when, see [`over_since`].
     since: Option<Timestamp>,
     /// Whether no policy that goes can make it give access again.
@@ -359,11 +359,11 @@ struct Over {
 ///
 /// An access that a policy cut short is over as long as the policy stands: the status says when it
 /// is not, and its grants are kept until then.
-fn over(object: &AccessRequest, request: &Request) -> Option<Over> {
+fn over(object: &AccessRequest, request: &Request) -> Option<End> {
     let is_final =
         request.denied.is_some() || object.phase() == Phase::Used && !request.uses.is_empty();
     let is_over = is_final || object.phase() == Phase::Expired;
-    (is_over && !object.is_unreviewed()).then(|| Over {
+    (is_over && !object.is_unreviewed()).then(|| End {
         since: over_since(object, request),
         is_final,
     })

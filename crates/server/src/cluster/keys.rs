@@ -53,13 +53,13 @@ pub(super) enum What {
 
 /// A key, and what it becomes in an epoch.
 #[derive(Debug, Clone)]
-pub(super) struct Key {
+pub(super) struct SealKey {
     root: hmac::Key,
     access: hmac::Key,
     id: Vec<u8>,
 }
 
-impl Key {
+impl SealKey {
     fn new(line: &str, epoch: Option<&str>) -> Self {
         let root = hmac::Key::new(hmac::HMAC_SHA256, line.as_bytes());
         let id = digest::digest(&digest::SHA256, line.as_bytes())
@@ -97,10 +97,10 @@ fn in_epoch(root: &hmac::Key, epoch: Option<&str>) -> hmac::Key {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Keys {
     epoch: Option<String>,
-    listed: Vec<Key>,
+    listed: Vec<SealKey>,
     /// Those that the file had before, and has no more: believed until nothing counts by them
     /// alone.
-    retiring: Vec<Key>,
+    retiring: Vec<SealKey>,
 }
 
 impl Keys {
@@ -130,7 +130,7 @@ impl Keys {
         }
         let listed = keys
             .into_iter()
-            .map(|line| Key::new(line, epoch.as_deref()))
+            .map(|line| SealKey::new(line, epoch.as_deref()))
             .collect();
         Ok(Self {
             epoch,
@@ -144,7 +144,7 @@ impl Keys {
     pub(super) fn after(mut self, before: &Self) -> Self {
         let gone = before.listed.iter().chain(&before.retiring);
         let gone = gone.filter(|key| self.listed.iter().all(|kept| kept.id != key.id));
-        let now = |key: &Key| Key {
+        let now = |key: &SealKey| SealKey {
             access: in_epoch(&key.root, self.epoch.as_deref()),
             ..key.clone()
         };
@@ -171,12 +171,12 @@ impl Keys {
     }
 
     /// The one that seals; none where nothing is sealed.
-    pub(super) fn newest(&self) -> Option<&Key> {
+    pub(super) fn newest(&self) -> Option<&SealKey> {
         self.listed.first()
     }
 
     /// The others, which are believed.
-    pub(super) fn older(&self) -> impl Iterator<Item = &Key> {
+    pub(super) fn older(&self) -> impl Iterator<Item = &SealKey> {
         self.listed.iter().skip(1).chain(&self.retiring)
     }
 }

@@ -37,7 +37,7 @@ pub struct Ledger {
 
 /// A request as it was just read, with its grants.
 #[derive(Debug, Clone)]
-pub struct Live {
+pub struct LiveRequest {
     /// The object, for the compare-and-swap.
     pub object: AccessRequest,
     /// What decisions are made on.
@@ -108,7 +108,7 @@ impl Ledger {
     ///
     /// # Errors
     /// The API server did not answer.
-    pub async fn read(&self, known: &Candidate) -> Result<Option<Live>, kube::Error> {
+    pub async fn read(&self, known: &Candidate) -> Result<Option<LiveRequest>, kube::Error> {
         let (object, grants) = tokio::try_join!(self.read_request(known), self.read_grants(known))?;
         Ok(object.and_then(|object| live(object, &known.request.uid, &grants, &self.sealer)))
     }
@@ -166,7 +166,7 @@ impl Ledger {
     /// It is not known to be ours; then the attempt must be denied.
     pub async fn spend(
         &self,
-        live: &Live,
+        live: &LiveRequest,
         use_: &objects::Use,
         still: impl Fn(&Candidate) -> bool,
     ) -> Result<Spent, SpendError> {
@@ -281,7 +281,7 @@ pub fn live(
     uid: &str,
     grants: &[AccessGrant],
     sealer: &Sealer,
-) -> Option<Live> {
+) -> Option<LiveRequest> {
     let request = convert::request(&object, sealer.request(&object).into()).ok();
     let request = request.filter(|request| request.uid == uid)?;
     let uid_of = |grant: &AccessGrant| grant.metadata.name.clone().zip(grant.metadata.uid.clone());
@@ -290,7 +290,7 @@ pub fn live(
         .iter()
         .filter_map(|grant| convert::grant(grant, sealer.grant(grant, &object).into()).ok());
     let grants = grants.collect();
-    Some(Live {
+    Some(LiveRequest {
         object,
         candidate: Candidate { request, grants },
         grant_uids,
@@ -305,5 +305,5 @@ fn is_same(one: &[objects::Use], other: &[objects::Use]) -> bool {
 }
 
 fn is_conflict(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 409)
+    matches!(error, kube::Error::Api(status) if status.is_conflict())
 }

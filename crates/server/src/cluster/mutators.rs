@@ -272,7 +272,8 @@ async fn find(client: &Client, kind: Kind) -> Result<Option<(ApiResource, List)>
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
         match api.list(&ListParams::default().limit(MAX_MUTATORS)).await {
             Ok(list) => return Ok(Some((resource, list))),
-            // Of webhooks there is always a list.
+            // Of webhooks there is always a list. By the code: where there is no such API, the answer
+            // gives no reason.
             Err(kube::Error::Api(status)) if status.code == 404 && kind == Kind::Policy => {}
             Err(error) => return Err(error),
         }

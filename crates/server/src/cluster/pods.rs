@@ -16,7 +16,7 @@ use kube::{
 };
 
 use super::lineage::{self, Named};
-use live::{Link, Live, Spec, Text};
+use live::{Link, LiveObject, Spec, Text};
 
 /// The annotation by which a pod names its default container, as kubectl reads it.
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
@@ -26,7 +26,7 @@ const MAX_CHAIN_LEN: usize = 3;
 
 /// What a pod or workload is, as needed to file a request for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub struct FoundTarget {
     /// Its UID.
     pub uid: String,
     /// Names of its containers, in order; those of the pod itself first.
@@ -78,7 +78,7 @@ pub async fn read_target(
     namespace: &str,
     kind: TargetKind,
     name: &str,
-) -> Result<Option<Target>, kube::Error> {
+) -> Result<Option<FoundTarget>, kube::Error> {
     let Some(text) = get(client, namespace, &resource(kind), name).await? else {
         return Ok(None);
     };
@@ -102,7 +102,7 @@ pub async fn read_target(
     Ok(Some(target(object.uid().to_owned(), spec, annotation)))
 }
 
-fn target(uid: String, spec: Option<&Spec<'_>>, annotation: Option<String>) -> Target {
+fn target(uid: String, spec: Option<&Spec<'_>>, annotation: Option<String>) -> FoundTarget {
     let names = |containers: &[live::Container]| -> Vec<String> {
         containers
             .iter()
@@ -123,7 +123,7 @@ fn target(uid: String, spec: Option<&Spec<'_>>, annotation: Option<String>) -> T
     let default_container = annotation
         .filter(|name| containers.contains(name))
         .or(first);
-    Target {
+    FoundTarget {
         uid,
         containers,
         default_container,
@@ -131,7 +131,7 @@ fn target(uid: String, spec: Option<&Spec<'_>>, annotation: Option<String>) -> T
 }
 
 /// The containers of a pod, each with its image and whether it runs.
-fn containers(pod: &Live<'_>) -> Vec<Container> {
+fn containers(pod: &LiveObject<'_>) -> Vec<Container> {
     let running = pod.running();
     let container = |container: &live::Container, main| Container {
         name: container.name.clone(),
@@ -214,7 +214,7 @@ fn controller(owners: &[OwnerReference]) -> Option<OwnerReference> {
         .cloned()
 }
 
-fn workload(owner: &OwnerReference, object: &Live<'_>) -> Option<Workload> {
+fn workload(owner: &OwnerReference, object: &LiveObject<'_>) -> Option<Workload> {
     let kind = match owner.kind.as_str() {
         "Deployment" => TargetKind::Deployment,
         "StatefulSet" => TargetKind::StatefulSet,

@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
-use api::{AccessGrant, AccessRequest, AccessRequestStatus, UserInfo, objects::AccessRequestSpec};
+use api::{
+    AccessGrant, AccessRequest, AccessRequestStatus, UserInfo,
+    contract::labels::{RECORD_NAMESPACE, RECORD_PERSON, RECORD_REQUEST},
+    objects::AccessRequestSpec,
+};
 use decide::{
     kept::{self, Kept, Part},
     lifecycle::Keep,
@@ -29,13 +33,6 @@ use tracing::warn;
 
 /// Names of records begin so, and go on with the UID of what was deleted.
 const PREFIX: &str = "kube-request-access-record-";
-/// The label that says of which namespace a record is.
-const NAMESPACE: &str = "spreadgroup.com/record-namespace";
-/// The label that says of whose request: the beginning of the SHA-256 of her name, since a name may
-/// be no label.
-const PERSON: &str = "spreadgroup.com/record-person";
-/// The label with the UID of the request.
-const REQUEST: &str = "spreadgroup.com/record-request";
 /// Under this key the record stands in its ConfigMap.
 const KEY: &str = "record.json";
 /// How long the cluster's controllers wait for a record.
@@ -91,7 +88,11 @@ impl Record {
             .chars()
             .take(DIGITS)
             .collect();
-        let labels = [(NAMESPACE, namespace), (PERSON, person), (REQUEST, uid)];
+        let labels = [
+            (RECORD_NAMESPACE, namespace),
+            (RECORD_PERSON, person),
+            (RECORD_REQUEST, uid),
+        ];
         let metadata = ObjectMeta {
             name: Some(format!("{PREFIX}{}", deletion.uid)),
             labels: Some(
@@ -130,7 +131,7 @@ impl Record {
             .labels
             .iter()
             .flatten()
-            .filter(|(label, _)| *label != REQUEST);
+            .filter(|(label, _)| *label != RECORD_REQUEST);
         labels
             .map(|(label, value)| format!("{label}={value}"))
             .collect::<Vec<_>>()
@@ -253,8 +254,9 @@ impl Records {
     pub async fn keep(&self, record: &Record, now: Timestamp) -> Result<(), kube::Error> {
         let object = record.object();
         match self.api.create(&PostParams::default(), &object).await {
-            // That one was not carried out, and the request may have been used since.
-            Err(kube::Error::Api(status)) if status.code == 409 => {
+            // That one was not carried out, and the request may have been used since. After any other
+            // conflict, as one over a quota is, there is nothing to delete.
+            Err(kube::Error::Api(status)) if status.is_already_exists() || status.is_conflict() => {
                 self.delete(&object.name_any()).await?;
                 self.api.create(&PostParams::default(), &object).await?;
             }
@@ -274,7 +276,7 @@ impl Records {
     /// # Errors
     /// The API server did not answer.
     pub async fn clean_up(&self, now: Timestamp) -> Result<(), kube::Error> {
-        self.prune(NAMESPACE, now).await
+        self.prune(RECORD_NAMESPACE, now).await
     }
 
     async fn prune(&self, selector: &str, now: Timestamp) -> Result<(), kube::Error> {
@@ -292,7 +294,7 @@ impl Records {
     /// Another replica may have been faster.
     async fn delete(&self, name: &str) -> Result<(), kube::Error> {
         match self.api.delete(name, &DeleteParams::default()).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
             other => other.map(drop),
         }
     }
@@ -309,8 +311,8 @@ fn kept(object: &PartialObjectMeta<ConfigMap>) -> Option<Kept> {
     let since = object.metadata.creation_timestamp.as_ref()?.0;
     Some(Kept {
         name,
-        namespace: label(NAMESPACE)?,
-        person: label(PERSON)?,
+        namespace: label(RECORD_NAMESPACE)?,
+        person: label(RECORD_PERSON)?,
         since,
     })
 }

@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use api::{AccessGrant, AccessPolicy, AccessRequest, objects};
+use api::{AccessGrant, AccessPolicy, AccessRequest, contract::annotations::SEAL, objects};
 use arc_swap::ArcSwap;
 use decide::access;
 use jiff::{SignedDuration, Timestamp};
@@ -20,12 +20,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 pub use super::keys::KeysError;
-use super::keys::{Key, Keys, What};
-
-/// The annotation with the seal of a request or a policy, and with a grant's under a newer key than
-/// it was sealed with first: when it was sealed, a blank, and the code. It is not in the spec,
-/// which never changes.
-pub const SEAL: &str = "spreadgroup.com/seal";
+use super::keys::{Keys, SealKey, What};
 
 /// A new object has no UID before it is stored. So its seal says when it was sealed, and is one for
 /// what was created at that time only: nothing that was seen before can be stored again. Clocks
@@ -253,7 +248,7 @@ impl Sealer {
             .into_iter()
             .filter_map(|mark| Some((content(&mark.at)?, mark.mac)))
             .collect();
-        let good = |key: &Key| {
+        let good = |key: &SealKey| {
             proofs
                 .iter()
                 .any(|(content, mac)| hmac::verify(key.of(what), content, mac).is_ok())

@@ -69,7 +69,7 @@ async fn amend(
         .replace_status(which.name, &PostParams::default(), &object)
         .await
     {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         other => other.map(drop),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use api::{UserInfo, objects};
+use api::{UserInfo, contract::labels, objects};
 use decide::{access::Request, lifecycle::Plan};
 use k8s_openapi::{
     api::rbac::v1::{RoleBinding, RoleRef, Subject},
@@ -14,11 +14,11 @@ use kube::{
     api::{DeleteParams, ObjectMeta, PostParams},
 };
 
-use super::Context;
+use super::ControllerContext;
 use crate::cluster::rights::{self, Right};
 
 /// Marks the bindings that are ours.
-const LABEL: (&str, &str) = ("app.kubernetes.io/managed-by", "kube-request-access");
+const LABEL: (&str, &str) = (labels::MANAGED_BY, "kube-request-access");
 
 /// Makes or removes the binding of a request. Answers whether what the plan says can be used:
 /// without this model always, else once the binding exists and RBAC knows of it.
@@ -28,7 +28,7 @@ const LABEL: (&str, &str) = ("app.kubernetes.io/managed-by", "kube-request-acces
 pub async fn reconcile(
     request: &Request,
     plan: &Plan,
-    context: &Context,
+    context: &ControllerContext,
 ) -> Result<bool, kube::Error> {
     let Some(role) = &context.role else {
         return Ok(true);
@@ -61,14 +61,14 @@ pub async fn reconcile(
 
 async fn create(api: &Api<RoleBinding>, binding: &RoleBinding) -> Result<(), kube::Error> {
     match api.create(&PostParams::default(), binding).await {
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
         other => other.map(drop),
     }
 }
 
 async fn remove(api: &Api<RoleBinding>, request: &Request) -> Result<(), kube::Error> {
     match api.delete(&name(request), &DeleteParams::default()).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         other => other.map(drop),
     }
 }
@@ -78,7 +78,7 @@ fn name(request: &Request) -> String {
     format!("access-{}", request.uid)
 }
 
-fn binding(request: &Request, role: &str, context: &Context) -> RoleBinding {
+fn binding(request: &Request, role: &str, context: &ControllerContext) -> RoleBinding {
     RoleBinding {
         metadata: ObjectMeta {
             name: Some(name(request)),

@@ -14,14 +14,19 @@ use kube::{
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
-use super::{Context, observe};
+use super::{ControllerContext, observe};
 use crate::cluster::{
     index::{Index, Key},
     records::Records,
 };
 
 /// Looks for requests and records to delete, every `every`. Never ends.
-pub async fn run(context: Arc<Context>, index: Arc<Index>, records: Records, every: Duration) {
+pub async fn run(
+    context: Arc<ControllerContext>,
+    index: Arc<Index>,
+    records: Records,
+    every: Duration,
+) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -49,7 +54,11 @@ pub async fn run(context: Arc<Context>, index: Arc<Index>, records: Records, eve
 
 /// The requests that are due as far as memory knows, one after the other: no more than one is
 /// copied at a time.
-fn due(index: &Index, now: Timestamp, context: &Context) -> impl Iterator<Item = (Key, String)> {
+fn due(
+    index: &Index,
+    now: Timestamp,
+    context: &ControllerContext,
+) -> impl Iterator<Item = (Key, String)> {
     let since = now
         .checked_sub(context.keep.finished)
         .unwrap_or(Timestamp::MIN);
@@ -64,7 +73,7 @@ fn due(index: &Index, now: Timestamp, context: &Context) -> impl Iterator<Item =
     whole.chain(finished)
 }
 
-fn is_due(candidate: &Candidate, now: Timestamp, context: &Context) -> bool {
+fn is_due(candidate: &Candidate, now: Timestamp, context: &ControllerContext) -> bool {
     lifecycle::plan(candidate, now, context.keep, &context.rules())
         .delete_at
         .is_some_and(|at| at <= now)
@@ -74,7 +83,7 @@ async fn delete(
     (namespace, name): &Key,
     uid: &str,
     now: Timestamp,
-    context: &Context,
+    context: &ControllerContext,
 ) -> Result<(), kube::Error> {
     let api: Api<AccessRequest> = Api::namespaced(context.client.clone(), namespace);
     let Some(object) = api.get_opt(name).await? else {
@@ -96,7 +105,7 @@ async fn delete(
     };
     match api.delete(name, &parameters).await {
         // Changed or gone meanwhile: whoever was first may know better.
-        Err(kube::Error::Api(status)) if status.code == 409 || status.code == 404 => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => Ok(()),
         Err(error) => Err(error),
         Ok(_) => {
             info!(namespace, name, "deleted: nothing more will come of it");

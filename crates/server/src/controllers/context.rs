@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What controllers work with.
-pub struct Context {
+pub struct ControllerContext {
     /// A client with kube's defaults.
     pub client: Client,
     /// Publishes Kubernetes Events.
@@ -39,7 +39,7 @@ pub struct Context {
     pub metrics: Metrics,
 }
 
-impl Context {
+impl ControllerContext {
     /// What decisions go by, as memory has it.
     pub fn rules(&self) -> Rules {
         Rules {

@@ -5,9 +5,8 @@
 //! stand in them.
 
 use api::{
-    AccessRequest, AccessRequestStatus, UserInfo,
-    notice::Change,
-    objects::{Emergency, REVIEWED},
+    AccessRequest, AccessRequestStatus, UserInfo, contract::conditions, notice::Change,
+    objects::Emergency,
 };
 use decide::{attempt::Door, text::safe};
 use kube::{
@@ -50,11 +49,11 @@ fn events(
 ) -> Vec<Event> {
     Change::between(old, new)
         .into_iter()
-        .map(|change| of(change, object, new))
+        .map(|change| describe_change(change, object, new))
         .collect()
 }
 
-fn of(change: Change, object: &AccessRequest, new: &AccessRequestStatus) -> Event {
+fn describe_change(change: Change, object: &AccessRequest, new: &AccessRequestStatus) -> Event {
     match change {
         Change::Filed => event(EventType::Normal, "Filed", "File", &filed(object)),
         Change::Revoked => event(
@@ -63,16 +62,36 @@ fn of(change: Change, object: &AccessRequest, new: &AccessRequestStatus) -> Even
             "Revoke",
             "it waits for a grant again",
         ),
-        Change::Granted => event(EventType::Normal, "Granted", "Grant", &said(new, "Granted")),
-        Change::Denied => event(EventType::Warning, "Denied", "Deny", &said(new, "Denied")),
-        Change::Used => event(EventType::Normal, "Used", "Use", &said(new, "Used")),
+        Change::Granted => event(
+            EventType::Normal,
+            "Granted",
+            "Grant",
+            &said(new, conditions::GRANTED),
+        ),
+        Change::Denied => event(
+            EventType::Warning,
+            "Denied",
+            "Deny",
+            &said(new, conditions::DENIED),
+        ),
+        Change::Used => event(
+            EventType::Normal,
+            "Used",
+            "Use",
+            &said(new, conditions::USED),
+        ),
         Change::Expired => event(
             EventType::Normal,
             "Expired",
             "Expire",
-            &said(new, "Expired"),
+            &said(new, conditions::EXPIRED),
         ),
-        Change::Lost => event(EventType::Warning, "Lost", "Use", &said(new, "Lost")),
+        Change::Lost => event(
+            EventType::Warning,
+            "Lost",
+            "Use",
+            &said(new, conditions::LOST),
+        ),
         Change::Emergency => {
             let note = new
                 .emergency
@@ -85,13 +104,13 @@ fn of(change: Change, object: &AccessRequest, new: &AccessRequestStatus) -> Even
             EventType::Warning,
             "Overdue",
             "Review",
-            &said(new, REVIEWED),
+            &said(new, conditions::REVIEWED),
         ),
         Change::Reviewed => event(
             EventType::Normal,
             "Reviewed",
             "Review",
-            &said(new, REVIEWED),
+            &said(new, conditions::REVIEWED),
         ),
     }
 }

@@ -18,11 +18,11 @@ use decide::{
     waiting,
 };
 use jiff::Timestamp;
-use kube::{Api, ResourceExt as _, api::PostParams, core::Status};
+use kube::{Api, ResourceExt as _, api::PostParams};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::{info, warn};
 
-use super::{Context, observe};
+use super::{ControllerContext, observe};
 use crate::cluster::{
     pods,
     rights::{self, Right},
@@ -82,7 +82,7 @@ impl Filer {
 }
 
 /// Files what is handed over. Never ends, while anybody can hand something over.
-pub async fn run(mut filings: Filings, context: Arc<Context>) {
+pub async fn run(mut filings: Filings, context: Arc<ControllerContext>) {
     let places = Arc::new(Semaphore::new(MAX_AT_ONCE));
     while let Some((filing, mut answer)) = filings.0.recv().await {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -113,7 +113,7 @@ pub async fn run(mut filings: Filings, context: Arc<Context>) {
 }
 
 /// Files a request, or finds the one that an earlier try of the same filed.
-async fn file(filing: &Filing, context: &Context) -> Result<Option<Filed>, kube::Error> {
+async fn file(filing: &Filing, context: &ControllerContext) -> Result<Option<Filed>, kube::Error> {
     let Some(pod_uid) = visible_pod(filing, context).await? else {
         return Ok(None);
     };
@@ -150,7 +150,8 @@ async fn file(filing: &Filing, context: &Context) -> Result<Option<Filed>, kube:
                 }));
             }
             // Filed meanwhile: it is read in the next round.
-            Err(kube::Error::Api(status)) if exists(&status) => {}
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+            // By the code: webhooks of others may give no reason.
             Err(kube::Error::Api(status)) if status.code == 403 => {
                 info!(
                     uid = filing.attempt.review_uid,
@@ -165,13 +166,12 @@ async fn file(filing: &Filing, context: &Context) -> Result<Option<Filed>, kube:
     Ok(None)
 }
 
-fn exists(status: &Status) -> bool {
-    status.code == 409 && status.reason == "AlreadyExists"
-}
-
 /// The pod's UID, if she may see the pod, ask for access, and connect once it is granted: whoever
 /// may not learns nothing.
-async fn visible_pod(filing: &Filing, context: &Context) -> Result<Option<String>, kube::Error> {
+async fn visible_pod(
+    filing: &Filing,
+    context: &ControllerContext,
+) -> Result<Option<String>, kube::Error> {
     let Filing { attempt, user, .. } = filing;
     let (client, namespace, pod) = (&context.client, &attempt.namespace, &attempt.pod);
     let pods = convert::resource_of(TargetKind::Pod);
@@ -219,7 +219,7 @@ async fn there(
     name: &str,
     filing: &Filing,
     spec: &AccessRequestSpec,
-    context: &Context,
+    context: &ControllerContext,
 ) -> Result<There, kube::Error> {
     let Some(object) = api.get_opt(name).await? else {
         return Ok(There::Nothing);

@@ -15,5 +15,5 @@ pub mod requests;
 pub mod sealing;
 pub mod status;
 
-pub use context::Context;
+pub use context::ControllerContext;
 pub use requests::run;

@@ -1,7 +1,7 @@
 //! A request with all its grants, as the API server has them now.
 
-use super::Context;
-use crate::cluster::ledger::{Live, list_grants, live};
+use super::ControllerContext;
+use crate::cluster::ledger::{LiveRequest, list_grants, live};
 use api::AccessRequest;
 
 /// Reads the grants of a request. `None`: the request means nothing to us.
@@ -9,9 +9,9 @@ use api::AccessRequest;
 /// # Errors
 /// The API server did not answer.
 pub async fn with_grants(
-    context: &Context,
+    context: &ControllerContext,
     request: AccessRequest,
-) -> Result<Option<Live>, kube::Error> {
+) -> Result<Option<LiveRequest>, kube::Error> {
     let namespace = request.metadata.namespace.clone().unwrap_or_default();
     let (name, uid) = (
         request.metadata.name.clone().unwrap_or_default(),

@@ -16,7 +16,7 @@ use kube::{
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
-use super::{Context, bare::Bare, status};
+use super::{ControllerContext, bare::Bare, status};
 
 /// Maximum number of requests reconciled at once: after a start all are due, and the API server has
 /// other work too.
@@ -24,7 +24,7 @@ const MAX_AT_ONCE: u16 = 8;
 
 /// Keeps the status and the role binding of every request as its grants and the time want them.
 /// Never ends.
-pub async fn run(context: Arc<Context>) {
+pub async fn run(context: Arc<ControllerContext>) {
     // Only what each object is called: one that cannot be decoded must not stop the others.
     let requests: Api<Bare<AccessRequest>> = Api::all(context.client.clone());
     let grants: Api<DeserializeGuard<AccessGrant>> = Api::all(context.client.clone());

@@ -3,7 +3,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use api::{AccessGrant, AccessPolicy, AccessRequest, policy};
+use api::{
+    AccessGrant, AccessPolicy, AccessRequest,
+    contract::{annotations::SEAL, conditions, reasons},
+    policy,
+};
 use decide::standing::Candidate;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -17,23 +21,21 @@ use serde_json::json;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
-use super::Context;
+use super::ControllerContext;
 use crate::cluster::{
     index::Index,
     ledger::list_grants,
     policies::{MAX_POLICIES, UNSEALED},
-    seal::{SEAL, Sealed},
+    seal::Sealed,
 };
 
 /// How often all is looked at, beside whenever a policy or a key changes.
 const LOOK_INTERVAL: Duration = Duration::from_mins(5);
 /// When it is tried again: who wrote at the same time has done so by then.
 const RETRY_INTERVAL: Duration = Duration::from_secs(15);
-/// The condition of a policy.
-const CONDITION: &str = "Sealed";
 
 /// Looks at all seals, again and again. Never ends.
-pub async fn run(context: Arc<Context>, index: Arc<Index>) {
+pub async fn run(context: Arc<ControllerContext>, index: Arc<Index>) {
     if !context.sealer.is_on() {
         return;
     }
@@ -64,7 +66,7 @@ pub async fn run(context: Arc<Context>, index: Arc<Index>) {
 ///
 /// # Errors
 /// The API server did not answer, or somebody else wrote first. Then older keys stay.
-pub async fn look(context: &Context, index: &Index) -> Result<(), kube::Error> {
+pub async fn look(context: &ControllerContext, index: &Index) -> Result<(), kube::Error> {
     // The keys that are retired at the end are those from before the first look.
     let renewal = context.sealer.renewal();
     context.metrics.older_keys_needed(renewal.is_some());
@@ -84,7 +86,7 @@ pub async fn look(context: &Context, index: &Index) -> Result<(), kube::Error> {
     Ok(())
 }
 
-async fn look_at_policies(context: &Context) -> Result<(), kube::Error> {
+async fn look_at_policies(context: &ControllerContext) -> Result<(), kube::Error> {
     let api: Api<DeserializeGuard<AccessPolicy>> = Api::all(context.client.clone());
     let mut unsealed: i64 = 0;
     // One that cannot be decoded permits nothing anyway.
@@ -107,12 +109,16 @@ async fn look_at_policies(context: &Context) -> Result<(), kube::Error> {
 }
 
 /// Writes into the status of a policy whether it is sealed.
-async fn say(context: &Context, policy: &AccessPolicy, sealed: Sealed) -> Result<(), kube::Error> {
+async fn say(
+    context: &ControllerContext,
+    policy: &AccessPolicy,
+    sealed: Sealed,
+) -> Result<(), kube::Error> {
     let old = policy
         .status
         .iter()
         .flat_map(|status| &status.conditions)
-        .find(|one| one.type_ == CONDITION);
+        .find(|one| one.type_ == conditions::SEALED);
     let new = condition(old, policy, sealed, (context.clock)());
     if old == Some(&new) {
         return Ok(());
@@ -144,17 +150,17 @@ fn condition(
     let (status, reason, message) = if sealed.is_good() {
         (
             "True",
-            "Sealed",
+            reasons::SEALED,
             "admitted by a server with the cluster's key",
         )
     } else {
-        ("False", "NoSeal", UNSEALED)
+        ("False", reasons::NO_SEAL, UNSEALED)
     };
     let since = old
         .filter(|old| old.status == status)
         .map(|old| old.last_transition_time.clone());
     Condition {
-        type_: CONDITION.to_owned(),
+        type_: conditions::SEALED.to_owned(),
         status: status.to_owned(),
         reason: reason.to_owned(),
         message: message.to_owned(),
@@ -165,7 +171,7 @@ fn condition(
 }
 
 /// Seals a request and its grants with the newest key, where they have good seals under older ones.
-async fn renew(context: &Context, candidate: &Candidate) -> Result<(), kube::Error> {
+async fn renew(context: &ControllerContext, candidate: &Candidate) -> Result<(), kube::Error> {
     let (namespace, name) = (&candidate.request.namespace, &candidate.request.name);
     let api: Api<AccessRequest> = Api::namespaced(context.client.clone(), namespace);
     let Some(request) = api.get_opt(name).await? else {
@@ -207,7 +213,7 @@ where
 /// What was deleted meanwhile needs nothing.
 fn gone_is_done<T>(result: Result<T, kube::Error>) -> Result<(), kube::Error> {
     match result {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         other => other.map(drop),
     }
 }

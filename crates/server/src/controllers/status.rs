@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use api::{
     AccessRequest, AccessRequestStatus, Phase, PolicyRef,
-    objects::{Denied, Emergency, LOST, OVERDUE, Outcome, REVIEWED, Reviewed, Use},
+    contract::{
+        conditions::{DENIED, EXPIRED, GRANTED, LOST, REVIEWED, SEALED, USED},
+        reasons::{self, AWAITED, NO_SEAL, NOT_ANSWERED, OVERDUE},
+    },
+    objects::{Denied, Emergency, Outcome, Reviewed, Use},
 };
 use decide::{
     access::{self},
@@ -18,12 +22,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{Api, ResourceExt as _, api::PostParams, runtime::controller::Action};
 use tracing::warn;
 
-use super::{Context, bare::Bare, bindings, events, observe};
+use super::{ControllerContext, bare::Bare, bindings, events, observe};
 use crate::metrics::Metrics;
 
-/// The condition that says that something has no good seal; only then it is there.
-const SEALED: &str = "Sealed";
-/// Maximum number of grants that its message names.
+/// Maximum number of grants that the message of `Sealed` names.
 const MAX_NAMES: usize = 4;
 
 /// Why a request could not be brought into order now.
@@ -43,7 +45,7 @@ pub enum ReconcileError {
 impl ReconcileError {
     /// Whether somebody else wrote first.
     pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Api(kube::Error::Api(status)) if status.code == 409)
+        matches!(self, Self::Api(kube::Error::Api(status)) if status.is_conflict())
     }
 }
 
@@ -53,7 +55,7 @@ impl ReconcileError {
 /// The API server did not answer, or somebody else wrote first.
 pub async fn reconcile(
     request: Arc<Bare<AccessRequest>>,
-    context: Arc<Context>,
+    context: Arc<ControllerContext>,
 ) -> Result<Action, ReconcileError> {
     let namespace = request.namespace().unwrap_or_default();
     let api: Api<AccessRequest> = Api::namespaced(context.client.clone(), &namespace);
@@ -109,7 +111,7 @@ fn next(plan: &Plan, usable: bool, untold: Option<Duration>, now: Timestamp) -> 
 async fn write(
     object: &AccessRequest,
     status: AccessRequestStatus,
-    context: &Context,
+    context: &ControllerContext,
 ) -> Result<bool, ReconcileError> {
     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
     let name = object.metadata.name.as_deref().unwrap_or_default();
@@ -125,7 +127,7 @@ async fn write(
         Ok(stored) if is_kept(&object, &stored) => Ok(true),
         Ok(_changed) => Err(ReconcileError::NotStored),
         // Deleted meanwhile: nothing to bring into order any more.
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
@@ -168,7 +170,7 @@ fn status(
         | Standing::Forbidden(_)
         | Standing::Revoked => old.denied.clone(),
     };
-    let (phase, granted_by, expires_at) = shown(&plan.standing, usable);
+    let (phase, granted_by, expires_at) = show_standing(&plan.standing, usable);
     let uses = old
         .uses
         .iter()
@@ -279,7 +281,7 @@ fn tell_of_lost(object: &AccessRequest, plan: &Plan) {
     }
 }
 
-fn shown(standing: &Standing, usable: bool) -> (Phase, Vec<String>, Option<Timestamp>) {
+fn show_standing(standing: &Standing, usable: bool) -> (Phase, Vec<String>, Option<Timestamp>) {
     match standing {
         // The binding is on its way.
         Standing::Granted(access) if !usable => (
@@ -311,15 +313,13 @@ fn conditions(
     now: Timestamp,
 ) -> Vec<Condition> {
     let all = [
-        ("Granted", phase == Phase::Granted),
-        ("Denied", phase == Phase::Denied),
-        ("Used", phase == Phase::Used),
-        ("Expired", phase == Phase::Expired),
+        (GRANTED, phase == Phase::Granted),
+        (DENIED, phase == Phase::Denied),
+        (USED, phase == Phase::Used),
+        (EXPIRED, phase == Phase::Expired),
     ];
     // `Granted` always stands there, to be waited for; the others once they are true.
-    let shown = all
-        .into_iter()
-        .filter(|(kind, is)| *kind == "Granted" || *is);
+    let shown = all.into_iter().filter(|(kind, is)| *kind == GRANTED || *is);
     let reason = format!("{phase:?}");
     let shown = shown.map(|(kind, is)| condition(old, kind, is, &reason, &message(standing), now));
     shown.chain(lost(old, uses, now)).collect()
@@ -337,7 +337,7 @@ fn lost(old: &AccessRequestStatus, uses: &[Use], now: Timestamp) -> Option<Condi
         "the use taken at {times} may have been lost: the server stopped before it could answer, or not in time. It is not \
          given back; ask again"
     );
-    Some(condition(old, LOST, true, "NotAnswered", &message, now))
+    Some(condition(old, LOST, true, NOT_ANSWERED, &message, now))
 }
 
 /// That something would count if it were sealed, for whoever wonders why it does not.
@@ -355,7 +355,7 @@ fn unsealed(old: &AccessRequestStatus, unsealed: &Unsealed, now: Timestamp) -> O
         "{}. What has none was written past the server, or sealed under a key that is gone",
         found.join(". ")
     );
-    (!found.is_empty()).then(|| condition(old, SEALED, false, "NoSeal", &message, now))
+    (!found.is_empty()).then(|| condition(old, SEALED, false, NO_SEAL, &message, now))
 }
 
 /// Counts what was found without a good seal for the first time.
@@ -388,7 +388,7 @@ fn review(
     let (is, reason, message) = match reviewed {
         Some(reviewed) => (
             true,
-            "Reviewed",
+            reasons::REVIEWED,
             format!("reviewed by {} at {}", reviewed.by, reviewed.at.0),
         ),
         None if by <= now => (
@@ -396,7 +396,7 @@ fn review(
             OVERDUE,
             format!("nobody reviewed this emergency until {by}"),
         ),
-        None => (false, "Awaited", format!("to be reviewed until {by}")),
+        None => (false, AWAITED, format!("to be reviewed until {by}")),
     };
     condition(old, REVIEWED, is, reason, &message, now)
 }

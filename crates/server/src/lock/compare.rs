@@ -3,7 +3,7 @@
 use ring::digest::{SHA256, digest as hash};
 use serde_json::{Map, Number, Value, json};
 
-use super::part::Kind;
+use super::part::PartKind;
 use crate::cluster::seal::hex;
 
 /// Maximum number of differences that are named.
@@ -13,10 +13,10 @@ const MAX_DIFFERENCES: usize = 8;
 /// differs in each cluster (the CA bundle, which is renewed; the secret end of the path; how long
 /// is waited; whom installers trust). Of a local group only whether somebody else serves it. Its
 /// keys are in order.
-pub fn content(kind: Kind, object: &Value) -> Value {
+pub fn content(kind: PartKind, object: &Value) -> Value {
     let mut content = written(object);
     match kind {
-        Kind::ValidatingWebhookConfiguration | Kind::MutatingWebhookConfiguration => {
+        PartKind::ValidatingWebhookConfiguration | PartKind::MutatingWebhookConfiguration => {
             for webhook in content
                 .get_mut("webhooks")
                 .and_then(Value::as_array_mut)
@@ -26,16 +26,16 @@ pub fn content(kind: Kind, object: &Value) -> Value {
                 mask(webhook);
             }
         }
-        Kind::APIService => {
+        PartKind::APIService => {
             let service = object
                 .pointer("/spec/service")
                 .filter(|service| !service.is_null());
             content = service.map_or_else(|| json!({}), |service| json!({"service": service}));
         }
-        Kind::ConfigMap => content = json!({}),
-        Kind::ValidatingAdmissionPolicy
-        | Kind::ValidatingAdmissionPolicyBinding
-        | Kind::CustomResourceDefinition => {}
+        PartKind::ConfigMap => content = json!({}),
+        PartKind::ValidatingAdmissionPolicy
+        | PartKind::ValidatingAdmissionPolicyBinding
+        | PartKind::CustomResourceDefinition => {}
     }
     content
 }
@@ -83,19 +83,19 @@ pub fn digest(content: &Value) -> String {
 /// by default is no difference.
 pub fn differences(shipped: &Value, stored: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    compare(shipped, stored, &Place::default(), &mut found);
+    compare(shipped, stored, &FieldPath::default(), &mut found);
     found.truncate(MAX_DIFFERENCES);
     found
 }
 
 /// A place in an object: as people read it, and without the numbers of lists.
 #[derive(Debug, Clone, Default)]
-struct Place {
+struct FieldPath {
     shown: String,
     pattern: String,
 }
 
-impl Place {
+impl FieldPath {
     fn field(&self, key: &str) -> Self {
         let dot = if self.shown.is_empty() { "" } else { "." };
         Self {
@@ -112,7 +112,7 @@ impl Place {
     }
 }
 
-fn compare(shipped: &Value, stored: &Value, place: &Place, found: &mut Vec<String>) {
+fn compare(shipped: &Value, stored: &Value, place: &FieldPath, found: &mut Vec<String>) {
     match (shipped, stored) {
         (Value::Object(shipped), Value::Object(stored)) => {
             let of_both = shipped
@@ -146,7 +146,11 @@ fn same(one: &Number, other: &Number) -> bool {
             .is_some_and(|(one, other)| one.total_cmp(&other).is_eq())
 }
 
-fn compare_field(both: (Option<&Value>, Option<&Value>), place: &Place, found: &mut Vec<String>) {
+fn compare_field(
+    both: (Option<&Value>, Option<&Value>),
+    place: &FieldPath,
+    found: &mut Vec<String>,
+) {
     match both {
         (Some(shipped), Some(stored)) => compare(shipped, stored, place, found),
         // What is not written is the default, on either side.
@@ -332,7 +336,7 @@ mod tests {
         value: Value,
     ) {
         // Of the definitions the same code compares what is much longer.
-        let of_lock = |(part, _): &(Part, Value)| part.kind != Kind::CustomResourceDefinition;
+        let of_lock = |(part, _): &(Part, Value)| part.kind != PartKind::CustomResourceDefinition;
         for (part, content) in shipped().unwrap().into_iter().filter(of_lock) {
             let mut places = Vec::new();
             objects(&content, "", &mut places);
@@ -375,7 +379,7 @@ mod tests {
 
     #[test]
     fn the_digest_is_of_the_content_alone_whatever_its_order() {
-        let kind = Kind::ValidatingWebhookConfiguration;
+        let kind = PartKind::ValidatingWebhookConfiguration;
         let one = json!({"metadata": {"generation": 1}, "webhooks": [{"name": "a", "rules": []}]});
         let same = json!({"webhooks": [{"rules": [], "name": "a", "timeoutSeconds": 3}], "metadata": {"generation": 2}});
         let other = json!({"webhooks": [{"name": "b", "rules": []}]});

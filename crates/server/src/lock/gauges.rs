@@ -6,22 +6,22 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{knowledge::State, part::Part};
+use super::{knowledge::PartState, part::Part};
 
 /// The metrics.
 #[derive(Debug, Clone, Default)]
-pub struct Gauges {
-    intact: Family<Labels, Gauge>,
+pub struct LockGauges {
+    intact: Family<PartLabels, Gauge>,
     changes: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Labels {
+struct PartLabels {
     /// One of the few parts, as `KIND/NAME`.
     object: String,
 }
 
-impl Gauges {
+impl LockGauges {
     /// Some that stand in this registry.
     pub fn registered(registry: &mut Registry) -> Self {
         let all = Self::default();
@@ -44,12 +44,12 @@ impl Gauges {
     }
 
     /// Shows how a part stands.
-    pub fn show(&self, part: &Part, state: &State) {
-        let labels = Labels {
+    pub fn show(&self, part: &Part, state: &PartState) {
+        let labels = PartLabels {
             object: part.to_string(),
         };
         self.intact
             .get_or_create(&labels)
-            .set(i64::from(*state == State::Intact));
+            .set(i64::from(*state == PartState::Intact));
     }
 }

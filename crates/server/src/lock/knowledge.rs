@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     compare::{content, differences, digest, written},
     exception::Exception,
-    part::{Kind, Part},
+    part::{Part, PartKind},
 };
 
 /// What a watch has seen.
@@ -18,7 +18,7 @@ pub enum Sight {
     /// A part is not stored.
     Gone(Part),
     /// What becomes of this kind is not seen at the moment.
-    Unseen(Kind),
+    Unseen(PartKind),
 }
 
 /// An object as it is stored.
@@ -35,7 +35,7 @@ pub struct Stored {
 
 /// How a part stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
+pub enum PartState {
     /// As it is shipped, or as its exception says.
     Intact,
     /// Not stored.
@@ -48,11 +48,11 @@ pub enum State {
 
 /// Something that is to be told of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct News {
+pub struct PartNews {
     /// The part.
     pub part: Part,
     /// How it stands now.
-    pub state: State,
+    pub state: PartState,
     /// The digest of what is stored.
     pub digest: Option<String>,
     /// Its `metadata.uid` and `metadata.generation`, where it is stored, and the digest of all that
@@ -83,7 +83,7 @@ pub struct Knowledge {
 struct Known {
     shipped: Value,
     exception: Option<Exception>,
-    state: State,
+    state: PartState,
     last: Last,
 }
 
@@ -108,7 +108,7 @@ impl Knowledge {
                 Known {
                     shipped,
                     exception,
-                    state: State::Unknown,
+                    state: PartState::Unknown,
                     last: Last::Nothing,
                 },
             )
@@ -119,7 +119,7 @@ impl Knowledge {
     }
 
     /// The names of all parts of a kind.
-    pub fn names(&self, kind: Kind) -> Vec<String> {
+    pub fn names(&self, kind: PartKind) -> Vec<String> {
         self.parts
             .keys()
             .filter(|part| part.kind == kind)
@@ -128,19 +128,19 @@ impl Knowledge {
     }
 
     /// How each part stands.
-    pub fn states(&self) -> impl Iterator<Item = (&Part, &State)> {
+    pub fn states(&self) -> impl Iterator<Item = (&Part, &PartState)> {
         self.parts.iter().map(|(part, known)| (part, &known.state))
     }
 
     /// Takes what was seen; answers with what is to be told.
-    pub fn take(&mut self, sight: Sight) -> Vec<News> {
+    pub fn take(&mut self, sight: Sight) -> Vec<PartNews> {
         match sight {
             Sight::Stored(part, stored) => self.see(part, Some(&stored)).into_iter().collect(),
             Sight::Gone(part) => self.see(part, None).into_iter().collect(),
             Sight::Unseen(kind) => {
                 let of_it = self.parts.iter_mut().filter(|(part, _)| part.kind == kind);
                 // What was last seen stays: what changed meanwhile is news when it is seen again.
-                of_it.for_each(|(_, known)| known.state = State::Unknown);
+                of_it.for_each(|(_, known)| known.state = PartState::Unknown);
                 Vec::new()
             }
         }
@@ -148,7 +148,7 @@ impl Knowledge {
 
     /// News is the first sight of each part, and every change: also one that was undone while
     /// nobody looked.
-    fn see(&mut self, part: Part, stored: Option<&Stored>) -> Option<News> {
+    fn see(&mut self, part: Part, stored: Option<&Stored>) -> Option<PartNews> {
         let known = self.parts.get_mut(&part)?;
         let content = stored.map(|stored| content(part.kind, &stored.object));
         let digest = content.as_ref().map(digest);
@@ -162,7 +162,7 @@ impl Knowledge {
             Last::Stored(version) => Some(version.clone()),
             Last::Nothing | Last::Absent => None,
         };
-        Some(News {
+        Some(PartNews {
             part,
             state: known.state.clone(),
             digest,
@@ -184,18 +184,18 @@ impl Last {
 }
 
 impl Known {
-    fn judge(&self, kind: Kind, content: Option<&Value>, digest: Option<&str>) -> State {
+    fn judge(&self, kind: PartKind, content: Option<&Value>, digest: Option<&str>) -> PartState {
         match (&self.exception, content) {
             // Not every API server has every version of a group.
-            (_, None) if kind == Kind::APIService => State::Intact,
-            (Some(Exception::Any), _) | (Some(Exception::Absent), None) => State::Intact,
+            (_, None) if kind == PartKind::APIService => PartState::Intact,
+            (Some(Exception::Any), _) | (Some(Exception::Absent), None) => PartState::Intact,
             (Some(Exception::Digest(expected)), Some(_)) if Some(expected.as_str()) == digest => {
-                State::Intact
+                PartState::Intact
             }
-            (_, None) => State::Missing,
+            (_, None) => PartState::Missing,
             (_, Some(content)) => match differences(&self.shipped, content) {
-                none if none.is_empty() => State::Intact,
-                some => State::Differs(some),
+                none if none.is_empty() => PartState::Intact,
+                some => PartState::Differs(some),
             },
         }
     }
@@ -210,7 +210,7 @@ mod tests {
 
     fn part() -> Part {
         Part {
-            kind: Kind::ValidatingAdmissionPolicyBinding,
+            kind: PartKind::ValidatingAdmissionPolicyBinding,
             name: "guard".to_owned(),
         }
     }
@@ -243,15 +243,15 @@ mod tests {
         version("1", 1, policy)
     }
 
-    fn told(knowledge: &mut Knowledge, sight: Sight) -> Option<(State, bool)> {
+    fn told(knowledge: &mut Knowledge, sight: Sight) -> Option<(PartState, bool)> {
         knowledge
             .take(sight)
             .pop()
             .map(|news| (news.state, news.changed))
     }
 
-    fn differs() -> State {
-        State::Differs(vec!["spec.policyName".to_owned()])
+    fn differs() -> PartState {
+        PartState::Differs(vec!["spec.policyName".to_owned()])
     }
 
     #[test]
@@ -259,13 +259,13 @@ mod tests {
         let mut knowledge = knowledge(None);
         assert_eq!(
             told(&mut knowledge, stored("guard")),
-            Some((State::Intact, false)),
+            Some((PartState::Intact, false)),
             "the first sight"
         );
         assert_eq!(told(&mut knowledge, stored("guard")), None);
         assert_eq!(
             knowledge.states().collect::<Vec<_>>(),
-            [(&part(), &State::Intact)]
+            [(&part(), &PartState::Intact)]
         );
     }
 
@@ -275,12 +275,12 @@ mod tests {
         knowledge.take(stored("guard"));
         assert_eq!(
             told(&mut knowledge, Sight::Gone(part())),
-            Some((State::Missing, true))
+            Some((PartState::Missing, true))
         );
         assert_eq!(told(&mut knowledge, Sight::Gone(part())), None);
         assert_eq!(
             told(&mut knowledge, stored("guard")),
-            Some((State::Intact, true))
+            Some((PartState::Intact, true))
         );
     }
 
@@ -293,14 +293,14 @@ mod tests {
         knowledge.take(Sight::Unseen(part().kind));
         assert_eq!(
             told(&mut knowledge, version(uid, generation, "guard")),
-            Some((State::Intact, true))
+            Some((PartState::Intact, true))
         );
     }
 
     #[test]
     fn what_is_not_compared_is_told_when_it_changes() {
         let part = Part {
-            kind: Kind::ValidatingWebhookConfiguration,
+            kind: PartKind::ValidatingWebhookConfiguration,
             name: "kube-request-access".to_owned(),
         };
         let webhooks = |bundle: &str| {
@@ -319,11 +319,11 @@ mod tests {
         let mut knowledge = Knowledge::new([(part.clone(), shipped)].into(), BTreeMap::new());
         assert_eq!(
             told(&mut knowledge, webhooks("ours")),
-            Some((State::Intact, false))
+            Some((PartState::Intact, false))
         );
         assert_eq!(
             told(&mut knowledge, webhooks("theirs")),
-            Some((State::Intact, true))
+            Some((PartState::Intact, true))
         );
     }
 
@@ -334,7 +334,7 @@ mod tests {
         assert_eq!(told(&mut knowledge, Sight::Unseen(part().kind)), None);
         assert_eq!(
             knowledge.states().collect::<Vec<_>>(),
-            [(&part(), &State::Unknown)]
+            [(&part(), &PartState::Unknown)]
         );
         assert_eq!(
             told(&mut knowledge, stored("other")),
@@ -353,7 +353,7 @@ mod tests {
         let mut absent = knowledge(Some(Exception::Absent));
         assert_eq!(
             told(&mut absent, Sight::Gone(part())),
-            Some((State::Intact, false))
+            Some((PartState::Intact, false))
         );
         assert_eq!(told(&mut absent, stored("other")), Some((differs(), true)));
 
@@ -361,26 +361,26 @@ mod tests {
         let mut other = knowledge(Some(Exception::Digest(digest)));
         assert_eq!(
             told(&mut other, stored("other")),
-            Some((State::Intact, false))
+            Some((PartState::Intact, false))
         );
         assert_eq!(told(&mut other, stored("another")), Some((differs(), true)));
         assert_eq!(
             told(&mut other, Sight::Gone(part())),
-            Some((State::Missing, true))
+            Some((PartState::Missing, true))
         );
 
         let mut any = knowledge(Some(Exception::Any));
         assert_eq!(
             told(&mut any, stored("other")),
-            Some((State::Intact, false))
+            Some((PartState::Intact, false))
         );
         assert_eq!(
             told(&mut any, stored("another")),
-            Some((State::Intact, true))
+            Some((PartState::Intact, true))
         );
         assert_eq!(
             told(&mut any, Sight::Gone(part())),
-            Some((State::Intact, true))
+            Some((PartState::Intact, true))
         );
     }
 

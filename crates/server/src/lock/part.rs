@@ -6,7 +6,7 @@ use kube::api::ApiResource;
 
 /// A kind of object that the lock is made of, or stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum PartKind {
     /// What the API server asks about every attempt and every object of ours.
     ValidatingWebhookConfiguration,
     /// What it has stamped and sealed.
@@ -23,7 +23,7 @@ pub enum Kind {
     ConfigMap,
 }
 
-impl Kind {
+impl PartKind {
     /// Every kind.
     pub const ALL: [Self; 7] = [
         Self::ValidatingWebhookConfiguration,
@@ -82,7 +82,7 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Part {
     /// Its kind.
-    pub kind: Kind,
+    pub kind: PartKind,
     /// Its name.
     pub name: String,
 }
@@ -105,7 +105,9 @@ impl FromStr for Part {
 
     fn from_str(text: &str) -> Result<Self, PartError> {
         let part = text.split_once('/').and_then(|(kind, name)| {
-            let kind = Kind::ALL.into_iter().find(|known| known.name() == kind)?;
+            let kind = PartKind::ALL
+                .into_iter()
+                .find(|known| known.name() == kind)?;
             Some(Self {
                 kind,
                 name: name.to_owned(),
@@ -122,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_part_is_written_as_kind_and_name() {
-        for kind in Kind::ALL {
+        for kind in PartKind::ALL {
             let part = Part {
                 kind,
                 name: "kube-request-access".to_owned(),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     compare::content,
-    part::{Kind, Part},
+    part::{Part, PartKind},
 };
 use crate::cluster::mutators::TRUSTED;
 
@@ -39,11 +39,11 @@ pub fn shipped() -> Result<BTreeMap<Part, Value>, serde_json::Error> {
         Ok((part, content))
     };
     let local = LOCAL.map(|name| Part {
-        kind: Kind::APIService,
+        kind: PartKind::APIService,
         name: name.to_owned(),
     });
     let trusted = Part {
-        kind: Kind::ConfigMap,
+        kind: PartKind::ConfigMap,
         name: TRUSTED.to_owned(),
     };
     let others = local.into_iter().chain([trusted]).map(|part| {
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn every_policy_has_its_binding_and_both_configurations_are_there() {
         let shipped = shipped().unwrap();
-        let names = |kind: Kind| -> Vec<_> {
+        let names = |kind: PartKind| -> Vec<_> {
             shipped
                 .keys()
                 .filter(|part| part.kind == kind)
@@ -68,26 +68,26 @@ mod tests {
                 .collect()
         };
         assert_eq!(
-            names(Kind::ValidatingAdmissionPolicy),
-            names(Kind::ValidatingAdmissionPolicyBinding)
+            names(PartKind::ValidatingAdmissionPolicy),
+            names(PartKind::ValidatingAdmissionPolicyBinding)
         );
-        assert!(names(Kind::ValidatingAdmissionPolicy).len() >= 7);
+        assert!(names(PartKind::ValidatingAdmissionPolicy).len() >= 7);
         assert_eq!(
-            names(Kind::ValidatingWebhookConfiguration),
+            names(PartKind::ValidatingWebhookConfiguration),
             ["kube-request-access"]
         );
         assert_eq!(
-            names(Kind::MutatingWebhookConfiguration),
+            names(PartKind::MutatingWebhookConfiguration),
             ["kube-request-access"]
         );
-        assert_eq!(names(Kind::CustomResourceDefinition).len(), 3);
+        assert_eq!(names(PartKind::CustomResourceDefinition).len(), 3);
         let is_empty = |content: &Value| content.as_object().is_none_or(serde_json::Map::is_empty);
         let empty = shipped
             .iter()
             .filter(|(_, content)| is_empty(content))
             .map(|(part, _)| part.kind);
-        assert!(
-            empty.eq(std::iter::repeat_n(Kind::APIService, LOCAL.len()).chain([Kind::ConfigMap]))
-        );
+        assert!(empty.eq(
+            std::iter::repeat_n(PartKind::APIService, LOCAL.len()).chain([PartKind::ConfigMap])
+        ));
     }
 }

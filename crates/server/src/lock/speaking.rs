@@ -1,14 +1,12 @@
 //! How the state of the lock is told: a line of the log, an Event, and a condition of our own pod.
 
+use api::contract::{conditions, reasons};
 use jiff::Timestamp;
 use kube::runtime::events::{Event, EventType, Recorder};
 use tracing::{error, info, warn};
 
-use super::knowledge::{Knowledge, News, State};
+use super::knowledge::{Knowledge, PartNews, PartState};
 use crate::cluster::own_pod::{Condition, OwnPod, publish};
-
-/// The condition of our pod.
-pub const CONDITION: &str = "spreadgroup.com/LockIntact";
 
 /// How all parts stand together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,10 +22,11 @@ pub enum Stands {
 impl Stands {
     /// How all parts stand.
     pub fn of(knowledge: &Knowledge) -> Self {
-        let is = |wanted: fn(&State) -> bool| knowledge.states().any(|(_, state)| wanted(state));
-        if is(|state| matches!(state, State::Missing | State::Differs(_))) {
+        let is =
+            |wanted: fn(&PartState) -> bool| knowledge.states().any(|(_, state)| wanted(state));
+        if is(|state| matches!(state, PartState::Missing | PartState::Differs(_))) {
             Self::Changed
-        } else if is(|state| *state == State::Unknown) {
+        } else if is(|state| *state == PartState::Unknown) {
             Self::Unknown
         } else {
             Self::Intact
@@ -35,16 +34,16 @@ impl Stands {
     }
 }
 
-impl News {
+impl PartNews {
     /// Whether it is more than the first sight of what is as it should be.
     pub fn is_event(&self) -> bool {
-        self.changed || self.state != State::Intact
+        self.changed || self.state != PartState::Intact
     }
 }
 
 /// Writes the news into the log: in every line stands which version of the object it is about, so
 /// that it shows later what was replaced while no server watched.
-pub fn log(news: &News) {
+pub fn log(news: &PartNews) {
     let object = news.part.to_string();
     let digest = news.digest.as_deref().unwrap_or_default();
     let version = news.version.as_ref();
@@ -54,11 +53,11 @@ pub fn log(news: &News) {
     );
     let written = version.map(|version| version.written.as_str());
     match &news.state {
-        State::Missing => error!(
+        PartState::Missing => error!(
             object,
             "a part of the lock is missing: doors may be open. See docs/incident.md, 5"
         ),
-        State::Differs(places) => error!(
+        PartState::Differs(places) => error!(
             object,
             places = places.join(", "),
             uid,
@@ -67,7 +66,7 @@ pub fn log(news: &News) {
             written,
             "a part of the lock is not as it is shipped: doors may be open. See docs/incident.md, 5"
         ),
-        State::Intact | State::Unknown if news.changed => warn!(
+        PartState::Intact | PartState::Unknown if news.changed => warn!(
             object,
             uid,
             generation,
@@ -75,7 +74,7 @@ pub fn log(news: &News) {
             written,
             "a part of the lock was changed, and is now as it should be. See docs/incident.md, 5"
         ),
-        State::Intact | State::Unknown => {
+        PartState::Intact | PartState::Unknown => {
             info!(
                 object,
                 uid, generation, digest, written, "a part of the lock is as it should be"
@@ -85,13 +84,13 @@ pub fn log(news: &News) {
 }
 
 /// See the module.
-pub struct Speaker {
+pub struct LockSpeaker {
     recorder: Recorder,
     pod: OwnPod,
     written: Option<Stands>,
 }
 
-impl Speaker {
+impl LockSpeaker {
     /// One that speaks of our own pod.
     pub fn new(recorder: Recorder, pod: OwnPod) -> Self {
         Self {
@@ -102,15 +101,15 @@ impl Speaker {
     }
 
     /// Publishes the news as an Event.
-    pub async fn publish(&mut self, news: &News) {
+    pub async fn publish(&mut self, news: &PartNews) {
         let object = &news.part;
         let (reason, note) = match &news.state {
-            State::Missing => ("LockMissing", format!("{object} is missing")),
-            State::Differs(places) => (
+            PartState::Missing => ("LockMissing", format!("{object} is missing")),
+            PartState::Differs(places) => (
                 "LockDiffers",
                 format!("{object} is not as it is shipped, at {}", places.join(", ")),
             ),
-            State::Intact | State::Unknown => (
+            PartState::Intact | PartState::Unknown => (
                 "LockChanged",
                 format!("{object} was changed, and is now as it should be"),
             ),
@@ -133,24 +132,24 @@ impl Speaker {
         let (status, reason, message) = match stands {
             Stands::Intact => (
                 "True",
-                "Intact",
+                reasons::INTACT,
                 "policies and webhooks are as they are shipped",
             ),
             Stands::Changed => (
                 "False",
-                "Changed",
+                reasons::CHANGED,
                 "a part of the lock is missing or changed: see the log and docs/incident.md, 5",
             ),
             Stands::Unknown => (
                 "Unknown",
-                "NotKnown",
+                reasons::NOT_KNOWN,
                 "parts of the lock cannot be watched: see the log",
             ),
         };
         if self
             .pod
             .set(&Condition {
-                type_: CONDITION,
+                type_: conditions::LOCK_INTACT,
                 status,
                 reason,
                 message,

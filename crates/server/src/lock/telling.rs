@@ -13,11 +13,11 @@ use tracing::{error, warn};
 
 use super::{
     exception::Exception,
-    gauges::Gauges,
-    knowledge::{Knowledge, News},
-    part::{Kind, Part},
+    gauges::LockGauges,
+    knowledge::{Knowledge, PartNews},
+    part::{Part, PartKind},
     shipped,
-    speaking::{self, Speaker, Stands},
+    speaking::{self, LockSpeaker, Stands},
     watching,
 };
 use crate::clock::Clock;
@@ -38,9 +38,9 @@ pub struct Lock {
     /// What differs on purpose.
     pub exceptions: BTreeMap<Part, Exception>,
     /// The metrics.
-    pub gauges: Gauges,
+    pub gauges: LockGauges,
     /// Publishes Events and the condition.
-    pub speaker: Speaker,
+    pub speaker: LockSpeaker,
     /// The clock.
     pub clock: Clock,
 }
@@ -81,7 +81,7 @@ async fn run(lock: Lock, mut knowledge: Knowledge) {
     let (sights, mut seen) = mpsc::channel(MAX_SIGHTS);
     let (events, published) = mpsc::channel(MAX_EVENTS);
     let (stands, standing) = watch::channel(Stands::Unknown);
-    let watches = Kind::ALL
+    let watches = PartKind::ALL
         .map(|kind| watching::watch(&client, &namespace, kind, knowledge.names(kind), &sights));
     let telling = async {
         while let Some(sight) = seen.recv().await {
@@ -101,7 +101,7 @@ async fn run(lock: Lock, mut knowledge: Knowledge) {
     );
 }
 
-fn tell(news: News, gauges: &Gauges, events: &mpsc::Sender<News>) {
+fn tell(news: PartNews, gauges: &LockGauges, events: &mpsc::Sender<PartNews>) {
     speaking::log(&news);
     if news.changed {
         gauges.changed();
@@ -117,8 +117,8 @@ fn tell(news: News, gauges: &Gauges, events: &mpsc::Sender<News>) {
 
 /// Publishes what waits, and the condition; what could not be written is tried again.
 async fn publish(
-    mut speaker: Speaker,
-    mut events: mpsc::Receiver<News>,
+    mut speaker: LockSpeaker,
+    mut events: mpsc::Receiver<PartNews>,
     mut standing: watch::Receiver<Stands>,
     clock: Clock,
 ) {

@@ -16,7 +16,7 @@ use tracing::warn;
 
 use super::{
     knowledge::{Sight, Stored},
-    part::{Kind, Part},
+    part::{Part, PartKind},
 };
 use crate::cluster::{
     clients::{WATCH_RETRY, WATCH_TIMEOUT},
@@ -27,7 +27,7 @@ use crate::cluster::{
 pub async fn watch(
     client: &Client,
     namespace: &str,
-    kind: Kind,
+    kind: PartKind,
     names: Vec<String>,
     sights: &Sender<Sight>,
 ) {
@@ -63,10 +63,14 @@ pub async fn watch(
 }
 
 /// What is watched of a kind: all of it, but of `ConfigMaps` the one.
-fn wanted(client: &Client, namespace: &str, kind: Kind) -> (Api<DynamicObject>, watcher::Config) {
+fn wanted(
+    client: &Client,
+    namespace: &str,
+    kind: PartKind,
+) -> (Api<DynamicObject>, watcher::Config) {
     let seconds = u32::try_from(WATCH_TIMEOUT.as_secs()).unwrap_or(30);
     let config = watcher::Config::default().timeout(seconds);
-    if kind == Kind::ConfigMap {
+    if kind == PartKind::ConfigMap {
         let api = Api::namespaced_with(client.clone(), namespace, &kind.resource());
         return (api, config.fields(&format!("metadata.name={TRUSTED}")));
     }
@@ -75,7 +79,7 @@ fn wanted(client: &Client, namespace: &str, kind: Kind) -> (Api<DynamicObject>, 
 
 /// Turns events into sights: what a list does not name is gone.
 struct Reader {
-    kind: Kind,
+    kind: PartKind,
     names: BTreeSet<String>,
     missing: BTreeSet<String>,
 }
@@ -132,14 +136,14 @@ mod tests {
     use super::*;
 
     fn object(name: &str) -> DynamicObject {
-        DynamicObject::new(name, &Kind::ValidatingAdmissionPolicy.resource())
+        DynamicObject::new(name, &PartKind::ValidatingAdmissionPolicy.resource())
     }
 
     #[test]
     fn what_a_list_does_not_name_is_gone_and_what_is_others_is_left_alone() {
         let names = ["guard", "status"].map(str::to_owned).into();
         let mut reader = Reader {
-            kind: Kind::ValidatingAdmissionPolicy,
+            kind: PartKind::ValidatingAdmissionPolicy,
             names,
             missing: BTreeSet::new(),
         };

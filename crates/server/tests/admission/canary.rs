@@ -26,9 +26,9 @@ use server::{
     audit::{Extensions, Webhook},
     canary::{
         Canary,
-        account::{Account, POD},
+        account::{CanaryAccount, POD},
         proof::{Nonce, warning},
-        speaking::{CONDITION, Speaker},
+        speaking::CanarySpeaker,
         targets::{Connect, Targets},
     },
     cluster::{own_pod::OwnPod, seal::Sealer},
@@ -78,7 +78,7 @@ struct State {
     clock: Mutex<Timestamp>,
 }
 
-fn account() -> Account {
+fn account() -> CanaryAccount {
     "kube-request-access:kube-request-access-canary"
         .parse()
         .unwrap()
@@ -159,7 +159,7 @@ impl Cluster {
             account: account(),
             sealer,
             targets: Targets::new(own.clone(), self.connect()),
-            speaker: Speaker::new(
+            speaker: CanarySpeaker::new(
                 recorder,
                 OwnPod::new(own, account().namespace, account().name),
             ),
@@ -332,7 +332,7 @@ impl Cluster {
             .map(|patch| &patch["status"]["conditions"][0]);
         conditions
             .map(|condition| {
-                assert_eq!(condition["type"], CONDITION);
+                assert_eq!(condition["type"], "spreadgroup.com/AskedByAPIServers");
                 condition["status"].as_str().unwrap().to_owned()
             })
             .collect()

@@ -22,6 +22,7 @@ mod objects;
 mod observing;
 mod outcomes;
 mod overload;
+mod parts;
 mod policies;
 mod properties;
 mod records;

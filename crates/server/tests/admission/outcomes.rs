@@ -15,7 +15,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use server::{
     cluster::{outcomes::Outcomes, seal::Sealer},
-    controllers::{Context, bare::Bare, status::reconcile},
+    controllers::{ControllerContext, bare::Bare, status::reconcile},
 };
 use tower::ServiceExt as _;
 
@@ -36,7 +36,7 @@ async fn reconciles(world: &World, seconds: i64) -> Action {
         serde_json::from_value(json!({"metadata": object["metadata"]})).unwrap();
     let now = "2026-11-23T15:00:00Z".parse::<jiff::Timestamp>().unwrap()
         + Duration::from_secs(seconds.unsigned_abs());
-    let context = Context {
+    let context = ControllerContext {
         client: world.api.client(),
         recorder: Recorder::new(world.api.client(), "test".into()),
         notices: None,

@@ -1,9 +1,9 @@
 //! Policies at the door, at filing and at answering, and how they are written.
 
+use api::contract::annotations::SEAL;
 use http::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
-use server::cluster::seal::SEAL;
 
 use crate::{
     fake_api::Effect,

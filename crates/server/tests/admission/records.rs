@@ -323,7 +323,7 @@ async fn what_cannot_be_written_into_the_audits_own_file_is_denied_and_costs_not
     let (folder, path) = (dir.path().join("in"), dir.path().join("in/audit.log"));
     std::fs::create_dir(&folder).unwrap();
     let file = Arc::new(AuditFile::open(&path).unwrap());
-    let _guard = begin(file::Lines(Arc::clone(&file)));
+    let _guard = begin(file::FileLines(Arc::clone(&file)));
     let extensions = Extensions {
         file: Some(file),
         ..Extensions::default()

@@ -1,9 +1,9 @@
 //! Grants are sealed: what was written while we were away grants nothing.
 
+use api::contract::annotations::SEAL;
 use decide::identity::Approvers;
 use rstest::rstest;
 use serde_json::{Value, json};
-use server::cluster::seal::SEAL;
 
 use crate::{
     objects::{file, filing, granting, stamp},

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, LazyLock, Mutex};
 
-use api::{AccessGrant, AccessRequest};
+use api::{AccessGrant, AccessRequest, contract::annotations::SEAL};
 use axum::{
     Router,
     body::Body,
@@ -12,7 +12,6 @@ use axum::{
 use decide::{
     identity::{Approvers, Listed, NamePrefix},
     lifecycle::Keep,
-    mutators::Kind,
     settings,
 };
 use http_body_util::BodyExt as _;
@@ -23,24 +22,15 @@ use kube::runtime::{
 };
 use serde_json::{Value, json};
 use server::{
-    admission::{Admission, Arrivals, Waiting, room::Room, router::Service},
+    admission::{Admission, Arrivals, Common, Gate, Objects, room::Room, router::Service},
     audit::{Extensions, Limits, Webhook},
-    canary::reviews::CanaryReviews,
     clock::Clock,
     cluster::{
-        clients::Pulse,
-        index::Index,
-        ledger::Ledger,
-        mutators::Mutators,
-        outcomes::Outcomes,
-        policies::PolicyStore,
-        records::Records,
-        seal::{SEAL, Sealer},
+        clients::Pulse, index::Index, ledger::Ledger, mutators::Mutators, outcomes::Outcomes,
+        policies::PolicyStore, records::Records, seal::Sealer,
     },
     controllers::{
         self,
-        filing::{self, Filer},
-        notices::{About, Notices},
         report::{Observations, Seen},
         status::ReconcileError,
     },
@@ -50,7 +40,10 @@ use server::{
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-use crate::fake_api::FakeApi;
+use crate::{
+    fake_api::FakeApi,
+    parts::{canary, mutators, notices, waiting},
+};
 
 pub(crate) const POD: &str = "/api/v1/namespaces/default/pods/nginx";
 pub(crate) const REQUEST: &str = "/apis/spreadgroup.com/v1/namespaces/default/accessrequests/ask";
@@ -64,7 +57,7 @@ pub(crate) struct World {
     pub(crate) mutators: Arc<Mutators>,
     router: Router,
     clock: Arc<Mutex<Timestamp>>,
-    pub(crate) controllers: Arc<controllers::Context>,
+    pub(crate) controllers: Arc<controllers::ControllerContext>,
     /// What observe mode saw; until somebody takes it.
     pub(crate) seen: Mutex<Option<Seen>>,
     ready: watch::Sender<bool>,
@@ -155,7 +148,7 @@ impl World {
         let (ready, is_ready) = watch::channel(true);
         let context = || context(&api, &rules, &policies, &clock_of, &sealer);
         let notices = settings.notices.map(|webhook| notices(webhook, &api));
-        let controllers = Arc::new(controllers::Context {
+        let controllers = Arc::new(controllers::ControllerContext {
             notices,
             ..context()
         });
@@ -165,11 +158,9 @@ impl World {
         let mutators = mutators(&api);
         let limits = Arc::<Limits>::default();
         let (observations, seen) = Observations::new();
-        let admission = Admission {
+        let common = Arc::new(Common {
             index: Arc::clone(&index),
             ledger: Ledger::new(api.client(), Pulse::default(), Arc::clone(&sealer)),
-            records: Records::new(api.client(), "kube-request-access", keep()),
-            outcomes: Outcomes::new(api.client()).0,
             extensions: Arc::new(settings.extensions),
             settings: Arc::clone(&rules),
             policies: Arc::clone(&policies),
@@ -177,22 +168,32 @@ impl World {
                 users: vec![],
                 groups: vec!["system:masters".to_owned()],
             },
+            max_open_requests: 2,
+            limits: Arc::clone(&limits),
+            clock: Arc::clone(&clock_of),
+        });
+        let gate = Gate {
+            common: Arc::clone(&common),
+            outcomes: Outcomes::new(api.client()).0,
+            waiting,
+            observations,
+            canary: Some(canary(Arc::clone(&sealer))),
+            cluster_name: "test".to_owned(),
+        };
+        let objects = Objects {
+            common,
+            records: Records::new(api.client(), "kube-request-access", keep()),
+            arrivals: Arrivals::default(),
             policy_owners: Listed {
                 users: vec!["argocd".to_owned()],
                 groups: vec![OWNERS.to_owned()],
             },
-            max_open_requests: 2,
             max_kept_requests: 100,
-            arrivals: Arrivals::default(),
-            waiting,
-            observations,
-            limits: Arc::clone(&limits),
+            in_band_wait: settings.in_band_wait,
             mutators: Arc::clone(&mutators),
-            canary: Some(canary(Arc::clone(&sealer))),
-            cluster_name: "test".to_owned(),
             own_name: "system:serviceaccount:kube-request-access:kube-request-access".to_owned(),
-            clock: Arc::clone(&clock_of),
         };
+        let admission = Admission { gate, objects };
         let mut service = Service::new(Arc::new(admission), is_ready, Metrics::new());
         service.observing = settings.observing.unwrap_or_else(Room::observing);
         service.room = settings.room.unwrap_or_else(Room::deciding);
@@ -368,30 +369,6 @@ impl World {
     }
 }
 
-/// What knows the mutating webhooks and policies, of which there are none.
-fn mutators(api: &FakeApi) -> Arc<Mutators> {
-    let mutators = Arc::new(Mutators::new(api.client(), "kube-request-access"));
-    for kind in [Kind::Webhook, Kind::Policy] {
-        mutators.watches(kind, true);
-    }
-    mutators
-}
-
-fn notices(webhook: Webhook, api: &FakeApi) -> Notices {
-    let about = About {
-        cluster: "prod".to_owned(),
-        template: None,
-    };
-    Notices::start(&Arc::new(webhook), about, &api.client(), Metrics::new())
-}
-
-/// Places to wait in, and the controller that files for whoever waits.
-fn waiting(context: controllers::Context, ready: watch::Receiver<bool>) -> Waiting {
-    let (filer, filings) = Filer::new();
-    tokio::spawn(filing::run(filings, Arc::new(context)));
-    Waiting::new(filer, ready)
-}
-
 /// What controllers work with.
 fn context(
     api: &FakeApi,
@@ -399,8 +376,8 @@ fn context(
     policies: &Arc<PolicyStore>,
     clock: &Clock,
     sealer: &Arc<Sealer>,
-) -> controllers::Context {
-    controllers::Context {
+) -> controllers::ControllerContext {
+    controllers::ControllerContext {
         client: api.client(),
         recorder: Recorder::new(
             api.client(),
@@ -432,16 +409,6 @@ fn with_seal(object: &Value, seal: Option<String>) -> Value {
         object["metadata"]["annotations"][SEAL] = json!(seal);
     }
     object
-}
-
-/// The canary's account as it is shipped.
-fn canary(sealer: Arc<Sealer>) -> CanaryReviews {
-    CanaryReviews {
-        account: "kube-request-access:kube-request-access-canary"
-            .parse()
-            .unwrap(),
-        sealer,
-    }
 }
 
 pub(crate) fn sealer(on: bool) -> Arc<Sealer> {

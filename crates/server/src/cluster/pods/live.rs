@@ -32,7 +32,7 @@ pub(super) struct Text {
 
 impl Text {
     /// What is compared of the object.
-    pub(super) fn parse(&self) -> Result<Live<'_>, kube::Error> {
+    pub(super) fn parse(&self) -> Result<LiveObject<'_>, kube::Error> {
         serde_json::from_slice(&self.json).map_err(kube::Error::SerdeError)
     }
 }
@@ -92,7 +92,7 @@ async fn read(stream: impl AsyncRead) -> Result<Text, kube::Error> {
 
 /// What is compared of a pod or workload.
 #[derive(Debug, Deserialize)]
-pub(super) struct Live<'a> {
+pub(super) struct LiveObject<'a> {
     #[serde(default)]
     kind: String,
     #[serde(default)]
@@ -174,7 +174,7 @@ pub(super) struct Link {
     pub(super) owners: Vec<OwnerReference>,
 }
 
-impl Live<'_> {
+impl LiveObject<'_> {
     pub(super) fn uid(&self) -> &str {
         self.metadata.uid.as_deref().unwrap_or_default()
     }

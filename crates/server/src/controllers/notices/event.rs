@@ -2,6 +2,7 @@
 
 use api::{
     AccessRequest, AccessRequestStatus,
+    contract::cloud_events::TYPE_PREFIX,
     notice::{Change, Notice},
 };
 use bytes::Bytes;
@@ -11,10 +12,8 @@ use kube::ResourceExt as _;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::Instant;
 
-use super::{About, queue::Item};
+use super::{About, queue::QueueItem};
 
-/// What types of events begin with.
-const TYPE: &str = "com.spreadgroup.accessrequest.";
 /// What is percent-encoded in values of headers, beside all that is not ASCII (`CloudEvents` HTTP
 /// Protocol Binding 1.0.2, 3.1.3.2).
 const IN_HEADERS: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
@@ -46,7 +45,7 @@ pub(super) struct Event {
     pub(super) body: Bytes,
 }
 
-impl Item for Event {
+impl QueueItem for Event {
     fn id(&self) -> &str {
         &self.id
     }
@@ -102,7 +101,7 @@ pub(super) fn event(
     let time = now.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
     let attributes = [
         ("ce-specversion", "1.0".to_owned()),
-        ("ce-type", format!("{TYPE}{}", change.word())),
+        ("ce-type", format!("{TYPE_PREFIX}{}", change.word())),
         ("ce-id", id.clone()),
         ("ce-source", source),
         ("ce-subject", name.clone()),

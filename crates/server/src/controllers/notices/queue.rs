@@ -20,7 +20,7 @@ const MAX_TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Something that waits.
-pub(super) trait Item {
+pub(super) trait QueueItem {
     /// The same for what would be sent twice.
     fn id(&self) -> &str;
     /// What it takes of memory, in bytes.
@@ -60,14 +60,14 @@ pub(super) enum Next<T> {
 
 /// What an attempt to send something came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tried {
+pub(super) enum SendOutcome {
     /// It does not wait any more: it was taken, or never will be.
     Done,
     /// It may be taken later.
     NotNow,
 }
 
-impl<T: Item> Queue<T> {
+impl<T: QueueItem> Queue<T> {
     /// An empty one.
     pub(super) fn new() -> Self {
         Self {
@@ -137,11 +137,11 @@ impl<T: Item> Queue<T> {
 
     /// Says what became of what [`Queue::next`] gave. False: it was tried too often, and waits no
     /// more.
-    pub(super) fn tried(&mut self, person: &str, tried: Tried, now: Instant) -> bool {
+    pub(super) fn tried(&mut self, person: &str, tried: SendOutcome, now: Instant) -> bool {
         let Some(lane) = self.lanes.get_mut(person) else {
             return true;
         };
-        if tried == Tried::NotNow {
+        if tried == SendOutcome::NotNow {
             let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(lane.failures));
             lane.failures = lane.failures.saturating_add(1);
             if lane.failures < MAX_TRIES {
@@ -152,7 +152,7 @@ impl<T: Item> Queue<T> {
         lane.waiting.pop_front();
         (lane.failures, lane.pause) = (0, None);
         self.forget_if_empty(person);
-        tried == Tried::Done
+        tried == SendOutcome::Done
     }
 
     fn is_too_much(&self) -> bool {
@@ -203,7 +203,7 @@ mod tests {
     #[derive(Debug)]
     struct Note(String, usize);
 
-    impl Item for Note {
+    impl QueueItem for Note {
         fn id(&self) -> &str {
             &self.0
         }
@@ -234,7 +234,7 @@ mod tests {
         let mut sent = Vec::new();
         while let Next::Send(person, note) = queue.next(now) {
             sent.push(note.0.clone());
-            queue.tried(&person, Tried::Done, now);
+            queue.tried(&person, SendOutcome::Done, now);
         }
         sent
     }
@@ -294,7 +294,7 @@ mod tests {
             panic!("it waits")
         };
         put(&mut queue, "jane", "j1");
-        queue.tried(&person, Tried::Done, now);
+        queue.tried(&person, SendOutcome::Done, now);
         assert!(sent(&mut queue, now).is_empty());
     }
 
@@ -309,7 +309,7 @@ mod tests {
             match queue.next(now) {
                 Next::Send(person, note) if note.0 == "j1" => {
                     tries.push(now.duration_since(start).as_secs());
-                    queue.tried(&person, Tried::NotNow, now);
+                    queue.tried(&person, SendOutcome::NotNow, now);
                     put(&mut queue, "bob", "b");
                     let Next::Send(other, note) = queue.next(now) else {
                         panic!("another person's waits")
@@ -322,11 +322,11 @@ mod tests {
                             ("jane", "j2")
                         }
                     );
-                    queue.tried(&other, Tried::Done, now);
+                    queue.tried(&other, SendOutcome::Done, now);
                 }
                 Next::WaitUntil(at) => now = at,
                 Next::Send(person, _) => {
-                    queue.tried(&person, Tried::Done, now);
+                    queue.tried(&person, SendOutcome::Done, now);
                 }
                 Next::Nothing => break,
             }

@@ -16,7 +16,7 @@ use tracing::{debug, warn};
 
 use super::{
     event::Event,
-    queue::{Next, Queue, Tried},
+    queue::{Next, Queue, SendOutcome},
 };
 use crate::{
     audit::{Webhook, WebhookError},
@@ -31,13 +31,13 @@ const STALE: Duration = Duration::from_secs(5);
 
 /// A queue, and somebody who is woken when something is put there.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct NoticeLine {
     queue: Mutex<Queue<Event>>,
     woken: Notify,
     metrics: Metrics,
 }
 
-impl Line {
+impl NoticeLine {
     pub(super) fn new(metrics: Metrics) -> Arc<Self> {
         Arc::new(Self {
             queue: Mutex::new(Queue::new()),
@@ -65,7 +65,7 @@ impl Line {
     }
 
     /// Sends what waits. Never ends.
-    pub(super) async fn send(&self, receiver: impl Receiver, requests: impl Requests) {
+    pub(super) async fn send(&self, receiver: impl Receiver, requests: impl NoticedRequests) {
         loop {
             let next = self.queue().next(Instant::now());
             match next {
@@ -94,20 +94,20 @@ impl Line {
         &self,
         notice: &Event,
         receiver: &impl Receiver,
-        requests: &impl Requests,
-    ) -> Tried {
+        requests: &impl NoticedRequests,
+    ) -> SendOutcome {
         if notice.change == Change::Filed
             && notice.began.elapsed() > STALE
             && !requests.waits(notice).await
         {
             self.metrics.notice("withdrawn");
-            return Tried::Done;
+            return SendOutcome::Done;
         }
         match receiver.take(notice).await {
             Ok(()) => {
                 self.metrics.notice("sent");
                 requests.mark(notice);
-                Tried::Done
+                SendOutcome::Done
             }
             Err(error) if may_pass(&error) => {
                 debug!(
@@ -115,7 +115,7 @@ impl Line {
                     error = crate::chain(&error),
                     "a notice was not taken"
                 );
-                Tried::NotNow
+                SendOutcome::NotNow
             }
             Err(error) => {
                 self.metrics.notice("failed");
@@ -124,7 +124,7 @@ impl Line {
                     error = crate::chain(&error),
                     "a notice was not sent"
                 );
-                Tried::Done
+                SendOutcome::Done
             }
         }
     }
@@ -148,7 +148,7 @@ impl Receiver for Arc<Webhook> {
 }
 
 /// The requests that notices are about.
-pub(super) trait Requests: Send + Sync + 'static {
+pub(super) trait NoticedRequests: Send + Sync + 'static {
     /// Whether it still waits for an answer, or nobody can tell.
     fn waits(&self, notice: &Event) -> impl Future<Output = bool> + Send;
 
@@ -156,7 +156,7 @@ pub(super) trait Requests: Send + Sync + 'static {
     fn mark(&self, notice: &Event);
 }
 
-impl Requests for Client {
+impl NoticedRequests for Client {
     async fn waits(&self, notice: &Event) -> bool {
         let api: Api<AccessRequest> = Api::namespaced(self.clone(), &notice.namespace);
         match api.get_opt(&notice.name).await {
@@ -299,7 +299,7 @@ mod tests {
     #[derive(Clone, Default)]
     struct Known(HashSet<String>, Arc<Mutex<Vec<String>>>);
 
-    impl Requests for Known {
+    impl NoticedRequests for Known {
         async fn waits(&self, notice: &Event) -> bool {
             !self.0.contains(&notice.id)
         }
@@ -337,7 +337,7 @@ mod tests {
     /// Sends notices of these ids, about these persons, to a script, for an hour.
     async fn sent(script: &Script, known: &Known, notices: &[(&str, &str)]) -> Metrics {
         let metrics = Metrics::new();
-        let line = Line::new(metrics.clone());
+        let line = NoticeLine::new(metrics.clone());
         for (person, id) in notices {
             line.put(person, notice(id));
         }
@@ -435,7 +435,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_put_while_nothing_waits_is_sent() {
-        let (script, line) = (Script::default(), Line::new(Metrics::new()));
+        let (script, line) = (Script::default(), NoticeLine::new(Metrics::new()));
         let sending = tokio::spawn({
             let (line, script) = (Arc::clone(&line), script.clone());
             async move { line.send(script, Known::default()).await }

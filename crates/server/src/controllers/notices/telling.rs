@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kube::{Client, ResourceExt as _};
 use tracing::warn;
 
-use super::{about::About, event::event, sending::Line};
+use super::{about::About, event::event, sending::NoticeLine};
 use crate::{audit::Webhook, metrics::Metrics};
 
 /// An alarm that was not taken for so long is told again, by whichever replica. Until then it is
@@ -20,15 +20,18 @@ const MAX_PAUSE: Duration = Duration::from_mins(10);
 #[derive(Debug, Clone)]
 pub struct Notices {
     about: About,
-    alarms: Arc<Line>,
-    others: Arc<Line>,
+    alarms: Arc<NoticeLine>,
+    others: Arc<NoticeLine>,
     metrics: Metrics,
 }
 
 impl Notices {
     /// Begins to send to a webhook what it is told.
     pub fn start(webhook: &Arc<Webhook>, about: About, client: &Client, metrics: Metrics) -> Self {
-        let (alarms, others) = (Line::new(metrics.clone()), Line::new(metrics.clone()));
+        let (alarms, others) = (
+            NoticeLine::new(metrics.clone()),
+            NoticeLine::new(metrics.clone()),
+        );
         for line in [&alarms, &others] {
             let (line, webhook, client) = (Arc::clone(line), Arc::clone(webhook), client.clone());
             tokio::spawn(async move { line.send(webhook, client).await });
@@ -92,7 +95,7 @@ impl Notices {
         }
     }
 
-    fn line(&self, change: Change) -> &Line {
+    fn line(&self, change: Change) -> &NoticeLine {
         if change.alarm().is_some() {
             &self.alarms
         } else {

@@ -1,8 +1,8 @@
 //! What would become of a request, for whoever asks before she files it: others' grants, and
-//! policies, are not hers to read. A dry run with the annotation [`ASKED`] is answered with
-//! [`ANSWER`].
+//! policies, are not hers to read. A dry run with the annotation [`EXPLAIN`] is answered with
+//! [`EXPLANATION`](api::contract::annotations::EXPLANATION).
 
-use api::{AccessRequest, convert, review::Review};
+use api::{AccessRequest, contract::annotations::EXPLAIN, convert};
 use decide::{
     access::{Request, Seal},
     duration, explain,
@@ -14,23 +14,23 @@ use decide::{
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::Admission;
+use super::Objects;
+use crate::admission::Received;
 
-/// The annotation that asks, with the value `true`.
-pub const ASKED: &str = "spreadgroup.com/explain";
-/// The annotation that answers: a few lines of text.
-pub const ANSWER: &str = "spreadgroup.com/explanation";
-
-impl Admission {
+impl Objects {
     /// What is answered to a request that asks; `None`: it does not, or is meant to be stored.
-    pub(super) fn explanation(&self, review: &Review, object: &AccessRequest) -> Option<String> {
+    pub(super) fn explanation(
+        &self,
+        received: &Received,
+        object: &AccessRequest,
+    ) -> Option<String> {
         let asked = object
             .metadata
             .annotations
             .as_ref()
-            .and_then(|all| all.get(ASKED))
+            .and_then(|all| all.get(EXPLAIN))
             .is_some_and(|text| text == "true");
-        if !asked || !review.request.is_dry_run() {
+        if !asked || !received.request().is_dry_run() {
             return None;
         }
         // What the API server has not written yet.
@@ -38,11 +38,11 @@ impl Admission {
         object
             .metadata
             .creation_timestamp
-            .get_or_insert(Time(self.now()));
+            .get_or_insert(Time(self.common.now()));
         object
             .metadata
             .uid
-            .get_or_insert_with(|| review.request.uid.clone());
+            .get_or_insert_with(|| received.request().uid.clone());
         object.metadata.name.get_or_insert_with(|| "new".to_owned());
         // It would be sealed.
         Some(match convert::request(&object, Seal::Good) {
@@ -52,7 +52,7 @@ impl Admission {
     }
 
     fn explain_request(&self, request: &Request) -> String {
-        let rules = self.rules();
+        let rules = self.common.rules();
         let ruling = rules.policies.of_request(request, &rules.settings.prefix);
         let mut lines = vec![self.outcome(request, &ruling)];
         lines.extend(ruling.would_grant(request).map(|(missing, review)| {
@@ -69,8 +69,9 @@ impl Admission {
     }
 
     fn outcome(&self, request: &Request, ruling: &Ruling<'_>) -> String {
-        let interactive_off = request.ask.is_interactive() && !self.settings.allow_interactive;
-        match ruling.outcome(request, &self.settings.prefix) {
+        let interactive_off =
+            request.ask.is_interactive() && !self.common.settings.allow_interactive;
+        match ruling.outcome(request, &self.common.settings.prefix) {
             Foretold::Refused(forbidden) => {
                 format!(
                     "It would be refused: {}.{}",
@@ -114,7 +115,10 @@ impl Admission {
         } else {
             format!(" (policy {})", policies.join(", "))
         };
-        let who = match (wanted.from.as_slice(), &self.settings.approvers.groups) {
+        let who = match (
+            wanted.from.as_slice(),
+            &self.common.settings.approvers.groups,
+        ) {
             ([], None) => "somebody who may answer".to_owned(),
             ([], Some(groups)) => format!("somebody in {}", safe(&groups.join(", "))),
             (sets, _) => format!("one of {}", safe(&sets.join(", and one of "))),
@@ -130,10 +134,13 @@ impl Admission {
     /// Her own requests for the very same.
     fn earlier(&self, request: &Request, rules: &Rules) -> Vec<String> {
         let same = |other: &Request| other.ask == request.ask && other.target == request.target;
-        let hers = self.index.candidates(&request.namespace, &request.user);
+        let hers = self
+            .common
+            .index
+            .candidates(&request.namespace, &request.user);
         let line = |candidate: &decide::standing::Candidate| {
             let name = &candidate.request.name;
-            match candidate.standing(self.now(), rules) {
+            match candidate.standing(self.common.now(), rules) {
                 Standing::Pending => Some(format!("Your request {name} for it waits.")),
                 Standing::Granted(access) => Some(format!(
                     "Your request {name} for it is granted until {}.",

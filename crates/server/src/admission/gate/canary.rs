@@ -3,34 +3,38 @@
 //! nothing could hide among them, because it is one account, that can do nothing else, at one name,
 //! which no pod can have.
 
-use api::review::{Answer, Review};
+use api::{
+    contract::{audit_annotations, decisions},
+    review::Answer,
+};
 use tracing::debug;
 
-use super::Admission;
+use super::Gate;
+use crate::admission::Received;
 
-impl Admission {
+impl Gate {
     /// Whether this is an attempt of the canary's.
-    pub(super) fn is_canary(&self, review: &Review) -> bool {
+    pub(super) fn is_canary(&self, received: &Received) -> bool {
         self.canary
             .as_ref()
-            .is_some_and(|canary| canary.includes(review))
+            .is_some_and(|canary| canary.includes(&received.review))
     }
 
     /// The answer to an attempt of the canary's; `None`: it is somebody else's.
-    pub(super) fn answer_canary(&self, review: &Review) -> Option<Answer> {
+    pub(in crate::admission) fn answer_canary(&self, received: &Received) -> Option<Answer> {
         let canary = self
             .canary
             .as_ref()
-            .filter(|canary| canary.includes(review))?;
-        let uid = &review.request.uid;
+            .filter(|canary| canary.includes(&received.review))?;
+        let uid = &received.request().uid;
         debug!(uid, "asked about the canary");
         let answer = Answer::deny(
             uid,
             "this is the canary of kube-request-access, which enters no pod",
         )
-        .annotated("review-uid", uid.as_str())
-        .annotated("decision", "canary");
-        Some(match canary.warning(review) {
+        .annotated(audit_annotations::REVIEW_UID, uid.as_str())
+        .annotated(audit_annotations::DECISION, decisions::CANARY);
+        Some(match canary.warning(&received.review) {
             Some(warning) => answer.warning(warning),
             None => answer,
         })

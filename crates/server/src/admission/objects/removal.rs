@@ -2,9 +2,7 @@
 //!
 //! RBAC alone is not enough: a third person could destroy the trail, or somebody's access.
 
-use api::{
-    AccessGrant, AccessRequest, convert, objects::GrantStatus, payload::ObjectRef, review::Review,
-};
+use api::{AccessGrant, AccessRequest, convert, objects::GrantStatus, payload::ObjectRef};
 use decide::{
     access::{Request, Seal},
     rules::is_name,
@@ -15,12 +13,12 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tracing::{error, info};
 
-use super::{
-    Admission, Deadline,
-    failure::{self, Refused},
-    metadata,
-};
+use super::{Objects, metadata};
 use crate::{
+    admission::{
+        Deadline, Received,
+        failure::{self, Refused},
+    },
     audit::AuditType,
     cluster::rights::{self, Right},
 };
@@ -28,16 +26,16 @@ use crate::{
 /// A request that opened nothing, deleted by whoever asked.
 const WITHDRAWN: &str = "withdrawn";
 
-impl Admission {
+impl Objects {
     /// Admits the deletion of a request.
-    pub(super) async fn delete_request(
+    pub(in crate::admission) async fn delete_request(
         &self,
-        review: &Review,
+        received: &Received,
         deadline: Deadline,
     ) -> Result<(), Refused> {
-        let request: Option<AccessRequest> = old(review)?;
+        let request: Option<AccessRequest> = old(received)?;
         let name = review_name(
-            review,
+            received,
             request
                 .as_ref()
                 .and_then(|request| request.metadata.name.as_deref()),
@@ -47,19 +45,19 @@ impl Admission {
         let unreviewed = request.as_ref().is_some_and(AccessRequest::is_unreviewed);
         let hers = match &request {
             Some(request) if !unreviewed => {
-                self.is_hers(review, request) && !self.is_denied(request).await?
+                self.is_hers(received, request) && !self.is_denied(request).await?
             }
             Some(_) | None => false,
         };
         let stake = request
             .as_ref()
-            .is_none_or(|request| self.has_a_stake(review, request));
+            .is_none_or(|request| self.has_a_stake(received, request));
         let what = if unreviewed {
             "emergency, which nobody has reviewed,"
         } else {
             "request"
         };
-        self.check_remover(review, hers, stake, what).await?;
+        self.check_remover(received, hers, stake, what).await?;
         let uid = request
             .as_ref()
             .and_then(|request| request.metadata.uid.clone());
@@ -70,29 +68,33 @@ impl Admission {
                     name.as_str(),
                     uid.as_deref().unwrap_or_default(),
                 );
-                self.keep_record(review, request, deleted, deadline).await?
+                self.keep_record(received, request, deleted, deadline)
+                    .await?
             }
             None => true,
         };
-        self.tell_of_deletion(AuditType::Deleted, review, (&name, uid), deadline)
+        self.tell_of_deletion(AuditType::Deleted, received, (&name, uid), deadline)
             .await?;
         // A requester can file and withdraw without end: of what opened nothing only so many lines
         // are written.
-        let counted =
-            hers && !opened && !self.is_written(review, WITHDRAWN, removed_object(review));
-        self.removed(review, &name, !counted);
+        let counted = hers
+            && !opened
+            && !self
+                .common
+                .is_written(received, WITHDRAWN, removed_object(received));
+        self.removed(received, &name, !counted);
         Ok(())
     }
 
     /// Admits the deletion of a grant.
-    pub(super) async fn delete_grant(
+    pub(in crate::admission) async fn delete_grant(
         &self,
-        review: &Review,
+        received: &Received,
         deadline: Deadline,
     ) -> Result<(), Refused> {
-        let grant: Option<AccessGrant> = old(review)?;
+        let grant: Option<AccessGrant> = old(received)?;
         let request = match &grant {
-            Some(grant) => self.request_of(review, grant).await?,
+            Some(grant) => self.request_of(received, grant).await?,
             None => None,
         };
         let granted = grant
@@ -101,7 +103,7 @@ impl Admission {
         let hers = granted
             && request
                 .as_ref()
-                .is_some_and(|request| self.is_hers(review, request));
+                .is_some_and(|request| self.is_hers(received, request));
         let denied = grant
             .as_ref()
             .is_some_and(|grant| grant.status == Some(GrantStatus::Denied));
@@ -109,9 +111,9 @@ impl Admission {
         let stake = match (&grant, &request) {
             (None, _) => true,
             (Some(_), None) => denied,
-            (Some(_), Some(request)) => self.has_a_stake(review, request),
+            (Some(_), Some(request)) => self.has_a_stake(received, request),
         };
-        self.check_remover(review, hers, stake, "grant").await?;
+        self.check_remover(received, hers, stake, "grant").await?;
         let noted = |request: &AccessRequest| {
             request
                 .status
@@ -123,7 +125,7 @@ impl Admission {
             .filter(|request| request.metadata.deletion_timestamp.is_none());
         // What is no answer denies nothing, and there is nothing to wait for.
         if denied
-            && !metadata::is_controller(&Self::caller(review).username)
+            && !metadata::is_controller(&received.caller.username)
             && live.is_some_and(|live| !noted(live))
         {
             return Err(Refused::because(
@@ -139,16 +141,16 @@ impl Admission {
                 grant.metadata.name.as_deref().unwrap_or_default(),
                 uid,
             );
-            self.keep_record(review, live, deleted, deadline).await?;
+            self.keep_record(received, live, deleted, deadline).await?;
         }
         let name = grant
             .as_ref()
             .map(|grant| grant.spec.grant_for.as_str())
             .unwrap_or_default();
         let uid = request.and_then(|request| request.metadata.uid);
-        self.tell_of_deletion(AuditType::Revoked, review, (name, uid), deadline)
+        self.tell_of_deletion(AuditType::Revoked, received, (name, uid), deadline)
             .await?;
-        self.removed(review, name, true);
+        self.removed(received, name, true);
         Ok(())
     }
 
@@ -156,31 +158,32 @@ impl Admission {
     /// allowed, ourselves, and the cluster's own controllers.
     async fn check_remover(
         &self,
-        review: &Review,
+        received: &Received,
         hers: bool,
         stake: bool,
         what: &str,
     ) -> Result<(), Refused> {
-        let caller = Self::caller(review);
+        let caller = &received.caller;
         let own = caller.username == self.own_name;
         if hers
             || own
             || metadata::is_controller(&caller.username)
-            || self.is_always_allowed(&caller)
+            || self.common.is_always_allowed(caller)
         {
             return Ok(());
         }
-        let namespace = review.request.namespace.as_deref().unwrap_or_default();
+        let namespace = received.request().namespace.as_deref().unwrap_or_default();
         let neutral = !stake
             && self
+                .common
                 .settings
                 .approvers
-                .check(&caller.groups, &self.recorded_as(&caller))
+                .check(&caller.groups, &self.common.recorded_as(caller))
                 .is_ok();
         if neutral
             && rights::has(
-                self.ledger.client(),
-                &review.request.user_info,
+                self.common.ledger.client(),
+                &received.request().user_info,
                 namespace,
                 Right::Grant,
             )
@@ -194,9 +197,9 @@ impl Admission {
         )))
     }
 
-    fn is_hers(&self, review: &Review, request: &AccessRequest) -> bool {
+    fn is_hers(&self, received: &Received, request: &AccessRequest) -> bool {
         let user = request.spec.user_info.as_ref().and_then(convert::person);
-        let caller = self.settings.prefix.person(&Self::caller(review));
+        let caller = self.common.settings.prefix.person(&received.caller);
         user.zip(caller)
             .is_some_and(|(user, caller)| caller.is(&user))
     }
@@ -208,6 +211,7 @@ impl Admission {
             return Ok(true);
         };
         let grants = self
+            .common
             .ledger
             .list_grants(&value.namespace, &value.name)
             .await?;
@@ -223,15 +227,15 @@ impl Admission {
             grants,
         };
         Ok(matches!(
-            candidate.standing(self.now(), &self.rules()),
+            candidate.standing(self.common.now(), &self.common.rules()),
             Standing::Denied(_)
         ))
     }
 
     /// Whether the caller asked, or filed for whoever asked: then her right to grant is none for
     /// this request.
-    fn has_a_stake(&self, review: &Review, request: &AccessRequest) -> bool {
-        let person = self.recorded_as(&Self::caller(review));
+    fn has_a_stake(&self, received: &Received, request: &AccessRequest) -> bool {
+        let person = self.common.recorded_as(&received.caller);
         let sides = [&request.spec.user_info, &request.spec.created_by];
         sides
             .into_iter()
@@ -243,14 +247,15 @@ impl Admission {
     /// The request that a grant is for, if it is still there: not another one of its name.
     async fn request_of(
         &self,
-        review: &Review,
+        received: &Received,
         grant: &AccessGrant,
     ) -> Result<Option<AccessRequest>, Refused> {
-        let namespace = review.request.namespace.as_deref().unwrap_or_default();
+        let namespace = received.request().namespace.as_deref().unwrap_or_default();
         if !is_name(&grant.spec.grant_for) {
             return Ok(None);
         }
-        let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), namespace);
+        let api: Api<AccessRequest> =
+            Api::namespaced(self.common.ledger.client().clone(), namespace);
         let meant = convert::stamped_request(grant);
         let there = api.get_opt(&grant.spec.grant_for).await?;
         Ok(there.filter(|request| meant.is_none() || request.metadata.uid == meant))
@@ -262,32 +267,33 @@ impl Admission {
     async fn tell_of_deletion(
         &self,
         kind: AuditType,
-        review: &Review,
+        received: &Received,
         (name, uid): (&str, Option<String>),
         deadline: Deadline,
     ) -> Result<(), Refused> {
-        if review.request.is_dry_run() {
+        if received.request().is_dry_run() {
             return Ok(());
         }
-        let namespace = review.request.namespace.clone().unwrap_or_default();
+        let namespace = received.request().namespace.clone().unwrap_or_default();
         let request = ObjectRef {
             namespace,
             name: name.to_owned(),
             uid,
         };
         let Err(error) = self
+            .common
             .extensions
-            .deleted(kind, review, request, deadline.answer_by())
+            .deleted(kind, &received.review, request, deadline.answer_by())
             .await
         else {
             return Ok(());
         };
-        let username = Self::caller(review).username;
-        if username != self.own_name && !metadata::is_controller(&username) {
+        let username = &received.caller.username;
+        if *username != self.own_name && !metadata::is_controller(username) {
             return Err(error.into());
         }
         error!(
-            uid = review.request.uid,
+            uid = received.request().uid,
             error = crate::chain(&error),
             "the audit webhook was not told of a deletion by a controller"
         );
@@ -296,23 +302,23 @@ impl Admission {
 
     /// Keeps the object in the log, where it is written there, and remembers that memory may not
     /// know of the deletion yet.
-    fn removed(&self, review: &Review, request: &str, is_written: bool) {
-        if review.request.is_dry_run() {
+    fn removed(&self, received: &Received, request: &str, is_written: bool) {
+        if received.request().is_dry_run() {
             return;
         }
-        let namespace = review.request.namespace.as_deref().unwrap_or_default();
-        self.ledger.suspect(namespace, request);
+        let namespace = received.request().namespace.as_deref().unwrap_or_default();
+        self.common.ledger.suspect(namespace, request);
         if !is_written {
             return;
         }
-        let (object, user) = (removed_object(review), review.request.user_info.name());
-        info!(target: "audit", uid = review.request.uid, user, namespace, request, object, "deletion admitted");
+        let (object, user) = (removed_object(received), &received.caller.username);
+        info!(target: "audit", uid = received.request().uid, user, namespace, request, object, "deletion admitted");
     }
 }
 
-fn removed_object(review: &Review) -> &str {
-    review
-        .request
+fn removed_object(received: &Received) -> &str {
+    received
+        .request()
         .old_object
         .as_deref()
         .map(RawValue::get)
@@ -321,8 +327,8 @@ fn removed_object(review: &Review) -> &str {
 
 /// The object that is deleted; `None` where it means nothing to us: then its requester is nobody,
 /// and anybody may have a stake in it.
-fn old<T: DeserializeOwned>(review: &Review) -> Result<Option<T>, Refused> {
-    let object = review.request.old_object.as_deref();
+fn old<T: DeserializeOwned>(received: &Received) -> Result<Option<T>, Refused> {
+    let object = received.request().old_object.as_deref();
     let object =
         object.ok_or_else(|| Refused::because("the review of a deletion has no oldObject"))?;
     // It must be JSON; what it says may be of another time.
@@ -332,9 +338,9 @@ fn old<T: DeserializeOwned>(review: &Review) -> Result<Option<T>, Refused> {
 }
 
 /// deletecollection sends no name.
-fn review_name(review: &Review, object: Option<&str>) -> String {
+fn review_name(received: &Received, object: Option<&str>) -> String {
     object
-        .or(review.request.name.as_deref())
+        .or(received.request().name.as_deref())
         .unwrap_or_default()
         .to_owned()
 }

@@ -4,8 +4,9 @@
 
 use api::{
     ExecOptions,
+    contract::{audit_annotations, decisions},
     report::Observed,
-    review::{Answer, Operation, Review},
+    review::{Answer, Operation},
 };
 use decide::{
     attempt::{Attempt, Door},
@@ -13,8 +14,11 @@ use decide::{
 };
 use tracing::{error, info};
 
-use super::{Admission, Deadline, basis, outcome::Outcome, proxy, receiving::Refusal, tried};
-use crate::audit::Exec;
+use super::{Gate, basis, outcome::AttemptOutcome, proxy, tried};
+use crate::{
+    admission::{Deadline, Received, receiving::RefusedReview},
+    audit::AuditedAttempt,
+};
 
 /// What an attempt would have come to.
 struct Would {
@@ -24,41 +28,41 @@ struct Would {
     passes: bool,
 }
 
-impl Admission {
+impl Gate {
     /// Lets an attempt through, and keeps what it would have come to.
-    pub(super) fn observe(&self, review: &Review) -> Answer {
+    pub(in crate::admission) fn observe(&self, received: &Received) -> Answer {
         // Even that pod, which cannot exist, is entered by nobody.
-        if let Some(answer) = self.answer_canary(review) {
+        if let Some(answer) = self.answer_canary(received) {
             return answer;
         }
         // Nothing comes of a dry run, and no connection is one.
-        if review.request.is_dry_run() {
-            return Answer::allow(&review.request.uid);
+        if received.request().is_dry_run() {
+            return Answer::allow(&received.request().uid);
         }
         let Would {
             observed,
             decision,
             passes,
-        } = self.would(review);
-        let request = &review.request;
-        let (uid, user) = (&request.uid, request.user_info.name());
+        } = self.would(received);
+        let request = received.request();
+        let (uid, user) = (&request.uid, &received.caller.username);
         let namespace = request.namespace.as_deref().unwrap_or_default();
         let resource = &request.resource.resource;
         let door = request.sub_resource.as_deref().unwrap_or_default();
         info!(target: "audit", uid, user, namespace, resource, subresource = door, decision, passes, "observed");
         if let Some(observed) = observed {
-            self.observations.saw(observed, passes, self.now());
+            self.observations.saw(observed, passes, self.common.now());
         }
         Answer::allow(uid)
-            .annotated("review-uid", uid.as_str())
-            .annotated("decision", "observed")
-            .annotated("would-be", decision)
+            .annotated(audit_annotations::REVIEW_UID, uid.as_str())
+            .annotated(audit_annotations::DECISION, decisions::OBSERVED)
+            .annotated(audit_annotations::WOULD_BE, decision)
     }
 
     /// Lets an attempt through that is too large to be looked at, or one too many, and keeps that
     /// there was one.
-    pub(super) fn observe_unread(&self, refusal: &Refusal) -> Answer {
-        let Refusal {
+    pub(in crate::admission) fn observe_unread(&self, refusal: &RefusedReview) -> Answer {
+        let RefusedReview {
             head,
             decision,
             answer,
@@ -69,59 +73,69 @@ impl Admission {
         self.observations.saw(
             Observed::unread(&text(&head.user), head.namespace.as_deref(), &door),
             false,
-            self.now(),
+            self.common.now(),
         );
         Answer::allow(&answer.response.uid)
-            .annotated("review-uid", answer.response.uid.as_str())
-            .annotated("decision", "observed")
-            .annotated("would-be", *decision)
+            .annotated(audit_annotations::REVIEW_UID, answer.response.uid.as_str())
+            .annotated(audit_annotations::DECISION, decisions::OBSERVED)
+            .annotated(audit_annotations::WOULD_BE, *decision)
     }
 
     /// Tells the audit webhook that an attempt was let through; it may fail, and stops nobody.
-    pub(super) async fn tell_of_observed(&self, review: &Review, deadline: Deadline) {
-        if self.is_canary(review) {
+    pub(in crate::admission) async fn tell_of_observed(
+        &self,
+        received: &Received,
+        deadline: Deadline,
+    ) {
+        if self.is_canary(received) {
             return;
         }
-        let options = Door::of(review.request.sub_resource.as_deref().unwrap_or_default())
-            .and_then(|door| tried::read(review, door).ok())
-            .map_or_else(ExecOptions::default, |(_attempt, options)| options);
-        let always_allowed = self.is_always_allowed(&Self::caller(review));
-        let basis = &basis::by_policies("observed", &[]);
-        let exec = Exec {
+        let options = Door::of(
+            received
+                .request()
+                .sub_resource
+                .as_deref()
+                .unwrap_or_default(),
+        )
+        .and_then(|door| tried::read(received, door).ok())
+        .map_or_else(ExecOptions::default, |(_attempt, options)| options);
+        let always_allowed = self.common.is_always_allowed(&received.caller);
+        let basis = &basis::by_policies(decisions::OBSERVED, &[]);
+        let exec = AuditedAttempt {
             allowed: true,
             always_allowed,
             options: &options,
             basis,
         };
-        if let Err(error) = self.record(review, &exec, deadline).await {
+        if let Err(error) = self.record(received, &exec, deadline).await {
             error!(
-                uid = review.request.uid,
+                uid = received.request().uid,
                 error = crate::chain(&error),
                 "the audit webhook was not told of an attempt in observe mode"
             );
         }
     }
 
-    fn would(&self, review: &Review) -> Would {
-        let request = &review.request;
+    fn would(&self, received: &Received) -> Would {
+        let request = received.request();
         let door = request.sub_resource.as_deref().and_then(Door::of);
         match (request.resource.resource.as_str(), door, request.operation) {
             ("pods", Some(door), Operation::Connect | Operation::Update) => {
-                self.would_enter(review, door)
+                self.would_enter(received, door)
             }
-            (_, None, Operation::Connect) => self.would_pass_proxy(review),
+            (_, None, Operation::Connect) => self.would_pass_proxy(received),
             _ => Would {
                 observed: None,
-                decision: "unexpected",
+                decision: decisions::UNEXPECTED,
                 passes: false,
             },
         }
     }
 
-    fn would_enter(&self, review: &Review, door: Door) -> Would {
+    fn would_enter(&self, received: &Received, door: Door) -> Would {
         let (user, namespace) = (
-            review.request.user_info.name(),
-            review.request.namespace.as_deref(),
+            &received.caller.username,
+            received.request().namespace.as_deref(),
         );
         let seen = |command: &[String], interactive| {
             Observed::door(
@@ -132,7 +146,7 @@ impl Admission {
                 interactive,
             )
         };
-        match tried::read(review, door) {
+        match tried::read(received, door) {
             Ok((attempt, options)) => {
                 let observed = seen(
                     &options.command.unwrap_or_default(),
@@ -147,46 +161,48 @@ impl Admission {
             }
             Err(_unclear) => Would {
                 observed: Some(seen(&[], false)),
-                decision: "denied-unclear",
+                decision: decisions::DENIED_UNCLEAR,
                 passes: false,
             },
         }
     }
 
     fn would_decide(&self, attempt: &Attempt) -> (&'static str, bool) {
-        if self.is_always_allowed(&attempt.caller) {
-            return ("always-allowed", true);
+        if self.common.is_always_allowed(&attempt.caller) {
+            return (decisions::ALWAYS_ALLOWED, true);
         }
-        if verdict::allowed_by_policy(attempt, &self.rules()).is_some() {
-            return ("allowed-by-policy", true);
+        if verdict::allowed_by_policy(attempt, &self.common.rules()).is_some() {
+            return (decisions::ALLOWED_BY_POLICY, true);
         }
         match self.screened(attempt) {
-            Screened::Promising(_) => ("granted", true),
-            Screened::Denied(denied) => (Outcome::Denied(denied).name(), false),
+            Screened::Promising(_) => (decisions::GRANTED, true),
+            Screened::Denied(denied) => (AttemptOutcome::Denied(denied).name(), false),
         }
     }
 
-    fn would_pass_proxy(&self, review: &Review) -> Would {
-        let request = &review.request;
+    fn would_pass_proxy(&self, received: &Received) -> Would {
+        let request = received.request();
         let namespace = request
             .namespace
             .as_deref()
             .filter(|namespace| !namespace.is_empty());
-        let read = proxy::read(review);
+        let read = proxy::read(received);
         let to = read.as_ref().ok().map(|(name, path)| (name, path.as_str()));
         let observed = Observed::proxy(
-            request.user_info.name(),
+            &received.caller.username,
             namespace,
             &request.resource.resource,
             to,
         );
         let (decision, passes) = match &read {
-            _ if self.is_always_allowed(&Self::caller(review)) => ("always-allowed", true),
-            Ok((name, path)) if self.is_let_through(review, name, path) => {
-                ("allowed-by-policy", true)
+            _ if self.common.is_always_allowed(&received.caller) => {
+                (decisions::ALWAYS_ALLOWED, true)
             }
-            Ok(_) => ("denied-proxy", false),
-            Err(_unclear) => ("denied-unclear", false),
+            Ok((name, path)) if self.is_let_through(received, name, path) => {
+                (decisions::ALLOWED_BY_POLICY, true)
+            }
+            Ok(_) => (decisions::DENIED_PROXY, false),
+            Err(_unclear) => (decisions::DENIED_UNCLEAR, false),
         };
         Would {
             observed: Some(observed),

@@ -3,8 +3,9 @@
 
 use api::{
     ExecOptions,
+    contract::audit_annotations,
     payload::{self, ObjectRef},
-    review::{Answer, Operation, Review},
+    review::{Answer, Operation},
 };
 use decide::{
     argv,
@@ -16,26 +17,30 @@ use decide::{
 use serde_json::value::RawValue;
 use tracing::{error, info, warn};
 
-use super::{Admission, Deadline, Decision, basis, outcome::Outcome};
-use crate::audit::{Exec, WebhookError};
+use super::{Gate, basis, outcome::AttemptOutcome};
+use crate::{
+    admission::{Deadline, Decision, Received},
+    audit::{AuditedAttempt, WebhookError},
+};
 
 /// A denial that the audit webhook was not told of, nor the log.
 const UNTOLD: &str = "audit-webhook-not-told";
 
-impl Admission {
+impl Gate {
     /// Tells the audit webhook, unless nothing comes of it whatever is answered.
     pub(super) async fn record(
         &self,
-        review: &Review,
-        exec: &Exec<'_>,
+        received: &Received,
+        exec: &AuditedAttempt<'_>,
         deadline: Deadline,
     ) -> Result<(), WebhookError> {
         // No connection is ever a dry run.
-        if review.request.is_dry_run() && review.request.operation == Operation::Update {
+        if received.request().is_dry_run() && received.request().operation == Operation::Update {
             return Ok(());
         }
-        self.extensions
-            .exec(review, exec, deadline.answer_by())
+        self.common
+            .extensions
+            .exec(&received.review, exec, deadline.answer_by())
             .await
     }
 
@@ -43,29 +48,29 @@ impl Admission {
     /// it says why.
     pub(super) async fn record_denial(
         &self,
-        review: &Review,
+        received: &Received,
         options: &ExecOptions,
-        outcome: &Outcome,
+        outcome: &AttemptOutcome,
         deadline: Deadline,
     ) -> Option<WebhookError> {
-        let basis = &self.basis_of_denial(review, outcome);
-        let exec = Exec {
+        let basis = &self.basis_of_denial(received, outcome);
+        let exec = AuditedAttempt {
             allowed: false,
             always_allowed: false,
             options,
             basis,
         };
-        self.record(review, &exec, deadline).await.err()
+        self.record(received, &exec, deadline).await.err()
     }
 
     /// What a denial was decided by: the request that came nearest, as memory knows it, and the
     /// policies.
-    fn basis_of_denial(&self, review: &Review, outcome: &Outcome) -> payload::Basis {
-        let namespace = review.request.namespace.as_deref().unwrap_or_default();
+    fn basis_of_denial(&self, received: &Received, outcome: &AttemptOutcome) -> payload::Basis {
+        let namespace = received.request().namespace.as_deref().unwrap_or_default();
         let nearest = outcome.request().map(|name| {
-            let person = self.settings.prefix.person(&Self::caller(review));
+            let person = self.common.settings.prefix.person(&received.caller);
             let hers = person
-                .map(|person| self.index.candidates(namespace, &person))
+                .map(|person| self.common.index.candidates(namespace, &person))
                 .unwrap_or_default();
             let uid = hers
                 .into_iter()
@@ -86,15 +91,15 @@ impl Admission {
 
     /// What could not be written where the audit has a file of its own is not allowed, even though
     /// it was decided.
-    fn only_if_written(&self, uid: &str, outcome: Outcome) -> Outcome {
-        match (&outcome, self.extensions.check_written()) {
-            (Outcome::Allowed(_), Err(error)) => {
+    fn only_if_written(&self, uid: &str, outcome: AttemptOutcome) -> AttemptOutcome {
+        match (&outcome, self.common.extensions.check_written()) {
+            (AttemptOutcome::Allowed(_), Err(error)) => {
                 error!(
                     uid,
                     error = crate::chain(&error),
                     "the audit could not be written, and denied"
                 );
-                Outcome::Failed(error.into())
+                AttemptOutcome::Failed(error.into())
             }
             _ => outcome,
         }
@@ -103,23 +108,32 @@ impl Admission {
     /// Writes the decision to the log, and the answer.
     pub(super) fn conclude(
         &self,
-        review: &Review,
+        received: &Received,
         attempt: Option<&Attempt>,
-        outcome: Outcome,
+        outcome: AttemptOutcome,
         untold: Option<&WebhookError>,
     ) -> Decision {
-        let uid = &review.request.uid;
+        let uid = &received.request().uid;
         let decision = outcome.name();
         let what = attempt
-            .map(|attempt| what(&attempt.action))
+            .map(|attempt| describe_action(&attempt.action))
             .unwrap_or_default();
         // What is allowed is always written, but a dry run, which opens nothing, and costs nobody
         // anything.
-        let opens = matches!(outcome, Outcome::Allowed(_)) && !review.request.is_dry_run();
-        if opens || self.is_written(review, decision, tried(review, &what)) {
+        let opens =
+            matches!(outcome, AttemptOutcome::Allowed(_)) && !received.request().is_dry_run();
+        if opens
+            || self
+                .common
+                .is_written(received, decision, tried(received, &what))
+        {
             tell_of_faults(uid, &outcome, untold);
-            log(review, attempt, &outcome, &what);
-        } else if untold.is_some() && self.is_written(review, UNTOLD, tried(review, &what)) {
+            log(received, attempt, &outcome, &what);
+        } else if untold.is_some()
+            && self
+                .common
+                .is_written(received, UNTOLD, tried(received, &what))
+        {
             // Counted twice: that it was denied, and that nobody was told.
             tell_of_faults(uid, &outcome, untold);
         }
@@ -129,26 +143,26 @@ impl Admission {
         let policies = outcome.policies_shown();
         let mut spent = None;
         let answer = match outcome {
-            Outcome::Allowed(basis) => {
+            AttemptOutcome::Allowed(basis) => {
                 spent = basis.spent();
                 Answer::allow(uid)
             }
-            Outcome::Denied(denied) => Answer::deny(uid, self.explain(&denied, attempt)),
-            Outcome::NoRight => Answer::deny(uid, no_right(review)),
-            Outcome::Unclear(text) => Answer::deny(uid, text),
-            Outcome::Failed(failure) => Answer::deny(uid, failure.text(uid)),
+            AttemptOutcome::Denied(denied) => Answer::deny(uid, self.explain(&denied, attempt)),
+            AttemptOutcome::NoRight => Answer::deny(uid, no_right(received)),
+            AttemptOutcome::Unclear(text) => Answer::deny(uid, text),
+            AttemptOutcome::Failed(failure) => Answer::deny(uid, failure.text(uid)),
         };
         let answer = answer
-            .annotated("review-uid", uid.as_str())
-            .annotated("decision", decision);
+            .annotated(audit_annotations::REVIEW_UID, uid.as_str())
+            .annotated(audit_annotations::DECISION, decision);
         let answer = match request {
-            Some(request) => answer.annotated("request", request),
+            Some(request) => answer.annotated(audit_annotations::REQUEST, request),
             None => answer,
         };
         let answer = if policies.is_empty() {
             answer
         } else {
-            answer.annotated("policy", policies)
+            answer.annotated(audit_annotations::POLICY, policies)
         };
         Decision { answer, spent }
     }
@@ -156,7 +170,7 @@ impl Admission {
     fn explain(&self, denied: &Denied, attempt: Option<&Attempt>) -> String {
         let context = Context {
             cluster: &self.cluster_name,
-            now: self.now(),
+            now: self.common.now(),
         };
         attempt.map_or_else(String::new, |attempt| {
             explain::denial(denied, attempt, context)
@@ -164,19 +178,23 @@ impl Admission {
     }
 }
 
-fn no_right(review: &Review) -> String {
+fn no_right(received: &Received) -> String {
     format!(
         "your request is granted, but RBAC does not let you create pods/{} here, so nothing was used up.\n\
          Ask your administrators for the ClusterRole kube-request-access-requester, or try again in a few seconds \
          where rights come with each grant.",
-        review.request.sub_resource.as_deref().unwrap_or_default()
+        received
+            .request()
+            .sub_resource
+            .as_deref()
+            .unwrap_or_default()
     )
 }
 
 /// What was tried: what runs, or the options as they came where these are not understood.
-fn tried<'a>(review: &'a Review, what: &'a str) -> &'a str {
-    let options = review
-        .request
+fn tried<'a>(received: &'a Received, what: &'a str) -> &'a str {
+    let options = received
+        .request()
         .object
         .as_deref()
         .map(RawValue::get)
@@ -185,8 +203,8 @@ fn tried<'a>(review: &'a Review, what: &'a str) -> &'a str {
 }
 
 /// What went wrong on the way to a denial.
-fn tell_of_faults(uid: &str, outcome: &Outcome, untold: Option<&WebhookError>) {
-    if let Outcome::Failed(failure) = outcome {
+fn tell_of_faults(uid: &str, outcome: &AttemptOutcome, untold: Option<&WebhookError>) {
+    if let AttemptOutcome::Failed(failure) = outcome {
         error!(
             uid,
             error = crate::chain(failure),
@@ -202,16 +220,16 @@ fn tell_of_faults(uid: &str, outcome: &Outcome, untold: Option<&WebhookError>) {
     }
 }
 
-fn log(review: &Review, attempt: Option<&Attempt>, outcome: &Outcome, what: &str) {
-    let request = &review.request;
-    let (uid, user, decision) = (&request.uid, request.user_info.name(), outcome.name());
+fn log(received: &Received, attempt: Option<&Attempt>, outcome: &AttemptOutcome, what: &str) {
+    let request = received.request();
+    let (uid, user, decision) = (&request.uid, &received.caller.username, outcome.name());
     let (namespace, pod) = (
         request.namespace.as_deref().unwrap_or_default(),
         request.name.as_deref().unwrap_or_default(),
     );
     let door = request.sub_resource.as_deref().unwrap_or_default();
     // Of what is not understood the log has the length and the digest.
-    let unclear = matches!(outcome, Outcome::Unclear(_)).then(|| tried(review, what));
+    let unclear = matches!(outcome, AttemptOutcome::Unclear(_)).then(|| tried(received, what));
     let options_bytes = unclear.map(|options| u64::try_from(options.len()).unwrap_or(u64::MAX));
     let options_sha256 = unclear.map(|options| record::digest(options.as_bytes()));
     let container = attempt
@@ -238,7 +256,7 @@ fn log(review: &Review, attempt: Option<&Attempt>, outcome: &Outcome, what: &str
 }
 
 /// What is run or added, for the log: as JSON.
-pub(super) fn what(action: &Action) -> String {
+pub(super) fn describe_action(action: &Action) -> String {
     match action {
         Action::Exec(exec) => argv::show(&exec.command),
         Action::Attach(_) | Action::PortForward => String::new(),

@@ -1,30 +1,25 @@
 //! What opened something leaves a record behind when it is deleted (see
 //! [`crate::cluster::records`]).
 
-use api::{AccessGrant, AccessRequest, convert, objects::GrantStatus, review::Review};
+use api::{AccessGrant, AccessRequest, convert, objects::GrantStatus};
 use decide::standing::Standing;
 use kube::api::ObjectMeta;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, warn};
 
-use super::{Admission, Deadline, failure::Refused, metadata};
-use crate::cluster::{
-    ledger,
-    records::{Deletion, Record},
+use super::{Objects, metadata};
+use crate::{
+    admission::{
+        Deadline, Received,
+        failure::{KeepError, Refused},
+    },
+    cluster::{
+        ledger,
+        records::{Deletion, Record},
+    },
 };
 
-/// Why a record could not be kept.
-#[derive(Debug, thiserror::Error)]
-pub enum KeepError {
-    /// The API server did not take it.
-    #[error("the record of what was to be deleted could not be written")]
-    Write(#[source] kube::Error),
-    /// It did not answer.
-    #[error("the record of what was to be deleted was not written in time")]
-    Timeout,
-}
-
-impl Admission {
+impl Objects {
     /// Keeps a record of a request when it, or a grant of it, is deleted, if it opened something.
     /// Where it cannot be kept, people delete nothing; the cluster's own controllers do, since a
     /// namespace would not end otherwise, and the record stands in the log. Our own clean-up comes
@@ -33,17 +28,17 @@ impl Admission {
     /// Returns whether it opened something, for all that is known.
     pub(super) async fn keep_record(
         &self,
-        review: &Review,
+        received: &Received,
         request: &AccessRequest,
         (kind, name, uid): (&'static str, &str, &str),
         deadline: Deadline,
     ) -> Result<bool, Refused> {
-        let by = &review.request.user_info;
-        let username = Self::caller(review).username;
-        if review.request.is_dry_run() || username == self.own_name {
+        let by = &received.request().user_info;
+        let username = &received.caller.username;
+        if received.request().is_dry_run() || *username == self.own_name {
             return Ok(true);
         }
-        let is_controller = metadata::is_controller(&username);
+        let is_controller = metadata::is_controller(username);
         let until = if is_controller {
             deadline.decide_by().min(self.patiently())
         } else {
@@ -56,14 +51,14 @@ impl Admission {
         if !self.opened(request, grants.as_deref()) {
             return Ok(false);
         }
-        let now = self.now();
+        let now = self.common.now();
         let deletion = Deletion {
             kind,
             name,
             uid,
             by,
             at: now,
-            review_uid: &review.request.uid,
+            review_uid: &received.request().uid,
         };
         let record = Record::of(deletion, request, &grants.unwrap_or_default());
         let error = match timeout_at(until, self.records.keep(&record, now)).await {
@@ -80,7 +75,7 @@ impl Admission {
         let error = crate::chain(&error);
         error!(
             target: "audit",
-            uid = review.request.uid, user = username, error, record = record.for_the_log(),
+            uid = received.request().uid, user = username, error, record = record.for_the_log(),
             "a controller deletes what opened something, and its record is nowhere but here"
         );
         Ok(true)
@@ -92,7 +87,7 @@ impl Admission {
             request.metadata.namespace.as_deref()?,
             request.metadata.name.as_deref()?,
         );
-        let read = self.ledger.list_grants(namespace, name).await;
+        let read = self.common.ledger.list_grants(namespace, name).await;
         let read = read.inspect_err(|error| {
             warn!(name, error = crate::chain(error), "cannot read the answers");
         });
@@ -137,8 +132,11 @@ impl Admission {
             ..request.clone()
         };
         let uid = request.metadata.uid.as_deref().unwrap_or_default();
-        let live = ledger::live(alive, uid, &[], self.ledger.sealer());
-        let standing = live.map(|live| live.candidate.standing(self.now(), &self.rules()));
+        let live = ledger::live(alive, uid, &[], self.common.ledger.sealer());
+        let standing = live.map(|live| {
+            live.candidate
+                .standing(self.common.now(), &self.common.rules())
+        });
         matches!(standing, Some(Standing::Granted(_)))
     }
 

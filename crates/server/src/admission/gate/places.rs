@@ -1,4 +1,4 @@
-//! Places for attempts that wait (see [`super::waiting`]): there are few, and fewer for one person.
+//! Places for attempts that wait (see `waiting.rs`): there are few, and fewer for one person.
 
 use std::{
     collections::HashMap,
@@ -22,7 +22,7 @@ const VAIN_FOR: Duration = Duration::from_secs(10);
 
 /// Where attempts wait.
 #[derive(Debug)]
-pub struct Waiting {
+pub struct WaitingRoom {
     pub(super) filer: Filer,
     /// False once this server is to stop: then nobody waits any more.
     pub(super) ready: watch::Receiver<bool>,
@@ -43,19 +43,19 @@ pub struct Waiter {
 /// What an attempt waits for, and as whom; the place is free again when this is dropped.
 #[derive(Debug)]
 pub(super) struct MayWait {
-    pub(super) _place: Place,
+    pub(super) _place: WaitingPlace,
     pub(super) person: Person,
     pub(super) denied: Denied,
     pub(super) wait: Wait,
 }
 
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct WaitingPlace {
     user: String,
     taken: Arc<Mutex<HashMap<String, usize>>>,
 }
 
-impl Waiting {
+impl WaitingRoom {
     /// Places that are all free.
     pub fn new(filer: Filer, ready: watch::Receiver<bool>) -> Self {
         Self {
@@ -79,7 +79,7 @@ impl Waiting {
     }
 
     /// A place, if there is one for this person.
-    pub(super) fn place(&self, user: &str) -> Option<Place> {
+    pub(super) fn place(&self, user: &str) -> Option<WaitingPlace> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let all = taken
             .values()
@@ -89,14 +89,14 @@ impl Waiting {
             return None;
         }
         *hers = hers.saturating_add(1);
-        Some(Place {
+        Some(WaitingPlace {
             user: user.to_owned(),
             taken: Arc::clone(&self.taken),
         })
     }
 }
 
-impl Drop for Place {
+impl Drop for WaitingPlace {
     fn drop(&mut self) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(hers) = taken.get_mut(&self.user) {

@@ -6,7 +6,7 @@ use api::{
 };
 use decide::{policy_id::PolicyId, verdict::Permit};
 
-use crate::cluster::ledger::Live;
+use crate::cluster::ledger::LiveRequest;
 
 /// A decision by these policies alone, or by none.
 pub(super) fn by_policies(decision: &str, policies: &[PolicyId]) -> Basis {
@@ -30,7 +30,7 @@ pub(super) fn by_policies(decision: &str, policies: &[PolicyId]) -> Basis {
 }
 
 /// Access by a request.
-pub(super) fn by_request(decision: &str, permit: &Permit, live: &Live) -> Basis {
+pub(super) fn by_request(decision: &str, permit: &Permit, live: &LiveRequest) -> Basis {
     let namespace = &live.candidate.request.namespace;
     let grant = |name: &String| ObjectRef {
         namespace: namespace.clone(),

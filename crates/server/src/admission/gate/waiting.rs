@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 
-use api::{UserInfo, names::WAITED, review::Review};
+use api::{UserInfo, contract::audit_annotations::WAITED};
 use decide::{
     attempt::Attempt,
     identity::Person,
@@ -19,12 +19,15 @@ use tokio::{
 };
 
 use super::{
-    Admission, Deadline, Decision,
-    outcome::Outcome,
+    Gate,
+    outcome::AttemptOutcome,
     places::{MayWait, Waiter},
     tried::Tried,
 };
-use crate::controllers::filing::{Filed, Filing};
+use crate::{
+    admission::{Deadline, Decision, Received},
+    controllers::filing::{Filed, Filing},
+};
 
 /// How many times a grant that memory shows is read live: what memory shows may be out of date.
 const MAX_TRIES: usize = 5;
@@ -55,7 +58,7 @@ enum Ended {
     Deleted,
 }
 
-impl Admission {
+impl Gate {
     /// Whether a denied attempt may wait: for one that cannot be granted, or is answered already,
     /// there is nothing to wait for.
     pub(super) fn may_wait(
@@ -65,11 +68,11 @@ impl Admission {
         deadline: Deadline,
     ) -> Option<MayWait> {
         let waiting = self.waiting.as_ref()?;
-        let wait = waiting::wait(attempt, denied, self.now())?;
+        let wait = waiting::wait(attempt, denied, self.common.now())?;
         if let Wait::ForAnswer { since } = wait {
-            waiting::remaining(since, deadline.window(), self.now())?;
+            waiting::remaining(since, deadline.window(), self.common.now())?;
         }
-        let person = self.settings.prefix.person(&attempt.caller)?;
+        let person = self.common.settings.prefix.person(&attempt.caller)?;
         if deadline.window().is_zero() || !*waiting.ready.borrow() {
             return None;
         }
@@ -89,21 +92,21 @@ impl Admission {
 
     /// Whether a request could be filed for an attempt, for all that memory knows.
     fn could_be_filed(&self, attempt: &Attempt, person: &Person) -> bool {
-        let rules = self.rules();
-        let hers = self.index.candidates(&attempt.namespace, person);
+        let rules = self.common.rules();
+        let hers = self.common.index.candidates(&attempt.namespace, person);
         let open = hers
             .iter()
-            .filter(|candidate| candidate.is_open(self.now(), &rules))
+            .filter(|candidate| candidate.is_open(self.common.now(), &rules))
             .count();
-        open < self.max_open_requests
-            && waiting::could_be_filed(attempt, person, self.now(), &rules)
+        open < self.common.max_open_requests
+            && waiting::could_be_filed(attempt, person, self.common.now(), &rules)
     }
 
     /// Waits until an attempt may be granted, or for as long as there is time, and then decides.
     /// `gone` ends with whoever asked.
-    pub(super) async fn wait(
+    pub(in crate::admission) async fn wait(
         &self,
-        review: &Review,
+        received: &Received,
         waiter: Waiter,
         deadline: Deadline,
         gone: oneshot::Receiver<Infallible>,
@@ -114,7 +117,7 @@ impl Admission {
             may,
         } = waiter;
         let tried = Tried {
-            review,
+            received,
             attempt,
             options,
             deadline,
@@ -133,16 +136,16 @@ impl Admission {
         tried: &Tried<'_>,
         may: MayWait,
         mut gone: oneshot::Receiver<Infallible>,
-    ) -> Outcome {
+    ) -> AttemptOutcome {
         let attempt = &tried.attempt;
         let Some(waiting) = &self.waiting else {
-            return Outcome::Denied(may.denied);
+            return AttemptOutcome::Denied(may.denied);
         };
         let mut interrupt = Interrupt {
             gone: &mut gone,
             ready: waiting.ready.clone(),
         };
-        let mut changes = self.index.changes();
+        let mut changes = self.common.index.changes();
         // What memory shows by now counts too.
         changes.mark_changed();
         let mut denied = may.denied.clone();
@@ -160,16 +163,16 @@ impl Admission {
                     Ended::Changed => {}
                 }
                 let outcome = self.outcome_of(tried).await;
-                let Outcome::Denied(still) = &outcome else {
+                let AttemptOutcome::Denied(still) = &outcome else {
                     return outcome;
                 };
-                if waiting::wait(attempt, still, self.now()).is_none() {
+                if waiting::wait(attempt, still, self.common.now()).is_none() {
                     return outcome;
                 }
                 denied = still.clone();
             }
         }
-        Outcome::Denied(self.denied_by_memory(attempt).unwrap_or(denied))
+        AttemptOutcome::Denied(self.denied_by_memory(attempt).unwrap_or(denied))
     }
 
     /// Until when there is something to wait for: a request is filed where there is none. `None`:
@@ -181,7 +184,7 @@ impl Admission {
         interrupt: &mut Interrupt<'_>,
     ) -> Option<Instant> {
         let Tried {
-            review,
+            received,
             attempt,
             deadline,
             ..
@@ -193,7 +196,7 @@ impl Admission {
                 let filed =
                     waiting
                         .filer
-                        .file(self.filing(&review.request.user_info, attempt, may));
+                        .file(self.filing(&received.request().user_info, attempt, may));
                 let filed = tokio::select! {
                     biased;
                     () = interrupt.comes() => None,
@@ -206,14 +209,17 @@ impl Admission {
                 since
             }
         };
-        let left = waiting::remaining(since, deadline.window(), self.now())?;
+        let left = waiting::remaining(since, deadline.window(), self.common.now())?;
         Some(Instant::now().checked_add(left)?.min(deadline.wait_until()))
     }
 
     fn filing(&self, user: &UserInfo, attempt: &Attempt, may: &MayWait) -> Filing {
         let earlier = match &may.denied {
             Denied::Near { request, .. } => {
-                let hers = self.index.candidates(&attempt.namespace, &may.person);
+                let hers = self
+                    .common
+                    .index
+                    .candidates(&attempt.namespace, &may.person);
                 hers.into_iter()
                     .map(|candidate| candidate.request)
                     .find(|one| one.name == *request)
@@ -237,7 +243,7 @@ impl Admission {
         until: Instant,
         interrupt: &mut Interrupt<'_>,
     ) -> Ended {
-        let mut policies = self.policies.changes();
+        let mut policies = self.common.policies.changes();
         let mut shown = false;
         let different = async {
             loop {
@@ -247,7 +253,9 @@ impl Admission {
                 }
                 match self.denied_by_memory(attempt) {
                     Some(Denied::NoRequest) if shown => return Ended::Deleted,
-                    Some(denied) if waiting::wait(attempt, &denied, self.now()).is_some() => {
+                    Some(denied)
+                        if waiting::wait(attempt, &denied, self.common.now()).is_some() =>
+                    {
                         shown |= matches!(denied, Denied::Near { .. });
                     }
                     _ => return Ended::Changed,

@@ -1,6 +1,6 @@
 //! Filing a request.
 
-use api::{AccessRequest, UserInfo, convert, review::Review};
+use api::{AccessRequest, UserInfo, convert};
 use decide::{
     access::{Ask, Request, is_from_the_future},
     explain, rules,
@@ -11,12 +11,14 @@ use kube::Api;
 use serde_json::value::RawValue;
 use tracing::info;
 
-use super::{
-    Admission, Deadline,
-    failure::{self, Failure, Refused},
-    metadata, objects,
+use super::{Objects, decoding, metadata};
+use crate::{
+    admission::{
+        Deadline, Received,
+        failure::{self, Failure, Refused},
+    },
+    cluster::index::Held,
 };
-use crate::cluster::index::Held;
 
 /// A request that was admitted.
 const FILED: &str = "filed";
@@ -26,37 +28,38 @@ const MAX_OPEN_BYTES: usize = 1024 * 1024;
 /// The most that all requests of one user take of memory, over all namespaces.
 const MAX_HELD_BYTES: usize = 4 * 1024 * 1024;
 
-impl Admission {
+impl Objects {
     /// Admits a new request: complete, stamped with the truth, and nothing hidden in it.
-    pub(super) async fn create_request(
+    pub(in crate::admission) async fn create_request(
         &self,
-        review: &Review,
+        received: &Received,
         deadline: Deadline,
     ) -> Result<(), Refused> {
-        let object: AccessRequest = objects::object(review)?;
+        let object: AccessRequest = decoding::object(received)?;
         metadata::check_new(&object.metadata)?;
         if object.spec.user_info.is_none() {
             return Err(failure::unstamped("userInfo"));
         }
-        let sealed = self.ledger.sealer().request(&object);
+        let sealed = self.common.ledger.sealer().request(&object);
         let request =
             convert::request(&object, sealed.into()).map_err(|error| failure::nonsense(&error))?;
-        rules::check(&request, &self.settings).map_err(|refusal| failure::refusal(&refusal))?;
+        rules::check(&request, &self.common.settings)
+            .map_err(|refusal| failure::refusal(&refusal))?;
         check_texts(&object)?;
-        self.check_stamps(review, &object, &request)?;
-        if !self.settings.may_request(&request.user) {
+        self.check_stamps(received, &object, &request)?;
+        if !self.common.settings.may_request(&request.user) {
             return Err(Refused::because(format!(
                 "{:?} is a ServiceAccount, and requests are for people, unless --requester-service-account names it",
                 request.user.name
             )));
         }
         self.check_policies(&request)?;
-        self.check_target(review, &request).await?;
+        self.check_target(received, &request).await?;
         self.check_follows(&object, &request).await?;
-        if is_from_the_future(request.created, self.now()) {
+        if is_from_the_future(request.created, self.common.now()) {
             return Err(Refused::because("the creationTimestamp lies in the future"));
         }
-        if review.request.is_dry_run() {
+        if received.request().is_dry_run() {
             return Ok(());
         }
         if !sealed.is_good() {
@@ -65,8 +68,9 @@ impl Admission {
         self.admit_one_more(&request)?;
         let by = deadline.answer_by();
         let invalid = self
+            .common
             .extensions
-            .validate(review, &object, by)
+            .validate(&received.review, &object, by)
             .await
             .map_err(Failure::from)?;
         if let Some(message) = invalid {
@@ -75,21 +79,24 @@ impl Admission {
                 safe(&message.chars().take(1024).collect::<String>())
             )));
         }
-        self.extensions.created(review, &object, by).await?;
-        self.tell_of_filing(review, &request);
+        self.common
+            .extensions
+            .created(&received.review, &object, by)
+            .await?;
+        self.tell_of_filing(received, &request);
         Ok(())
     }
 
     /// Writes who filed what. A requester can file and withdraw without end: beyond some, it is
     /// counted.
-    fn tell_of_filing(&self, review: &Review, request: &Request) {
-        let object = review
-            .request
+    fn tell_of_filing(&self, received: &Received, request: &Request) {
+        let object = received
+            .request()
             .object
             .as_deref()
             .map(RawValue::get)
             .unwrap_or_default();
-        if !self.is_written(review, FILED, object) {
+        if !self.common.is_written(received, FILED, object) {
             return;
         }
         let Request {
@@ -99,8 +106,8 @@ impl Admission {
             ..
         } = request;
         let (uid, user, requester) = (
-            &review.request.uid,
-            review.request.user_info.name(),
+            &received.request().uid,
+            &received.caller.username,
             &request.user.name,
         );
         info!(
@@ -114,12 +121,12 @@ impl Admission {
     /// mutating webhook can be missing, and others may have changed the object after it.
     fn check_stamps(
         &self,
-        review: &Review,
+        received: &Received,
         object: &AccessRequest,
         request: &Request,
     ) -> Result<(), Refused> {
-        let caller = Self::caller(review);
-        let own = convert::stamped(&self.recorded_as(&caller), &caller);
+        let caller = &received.caller;
+        let own = convert::stamped(&self.common.recorded_as(caller), caller);
         if object.spec.created_by.as_ref() != Some(&own) {
             return Err(failure::unstamped("createdBy"));
         }
@@ -143,7 +150,7 @@ impl Admission {
             return Err(failure::unstamped("execOptions.command"));
         }
         let user = object.spec.user_info.clone().unwrap_or_default();
-        if user == self.requester(&user, &caller)? {
+        if user == self.requester(&user, caller)? {
             Ok(())
         } else {
             Err(failure::unstamped("userInfo"))
@@ -153,7 +160,7 @@ impl Admission {
     /// Whether the policies leave a way to grant it: whoever asks learns at once what is missing.
     /// They are asked again at every use.
     fn check_policies(&self, request: &Request) -> Result<(), Refused> {
-        let rules = self.rules();
+        let rules = self.common.rules();
         let ruling = rules.policies.of_request(request, &rules.settings.prefix);
         match ruling.refuses(request, true) {
             Some(forbidden) => {
@@ -175,13 +182,17 @@ impl Admission {
     /// store, or our memory. What is admitted counts from now on, before the watch shows it.
     fn admit_one_more(&self, request: &Request) -> Result<(), Refused> {
         self.check_held(request)?;
-        let mut candidates = self.index.candidates(&request.namespace, &request.user);
+        let mut candidates = self
+            .common
+            .index
+            .candidates(&request.namespace, &request.user);
         candidates.retain(|candidate| candidate.request.uid != request.uid);
         let known: Vec<&str> = candidates
             .iter()
             .map(|candidate| candidate.request.uid.as_str())
             .collect();
-        let open = |candidate: &&Candidate| candidate.is_open(self.now(), &self.rules());
+        let open =
+            |candidate: &&Candidate| candidate.is_open(self.common.now(), &self.common.rules());
         let sizes: Vec<usize> = candidates
             .iter()
             .filter(open)
@@ -206,10 +217,10 @@ impl Admission {
                     format!("open requests of {bytes} bytes with this one"),
                     format!("{MAX_OPEN_BYTES} bytes"),
                 )
-            } else if count >= self.max_open_requests {
+            } else if count >= self.common.max_open_requests {
                 refused(
                     format!("{count} open requests"),
-                    self.max_open_requests.to_string(),
+                    self.common.max_open_requests.to_string(),
                 )
             } else {
                 Ok(())
@@ -221,7 +232,7 @@ impl Admission {
     /// `--keep-finished`.
     fn check_held(&self, request: &Request) -> Result<(), Refused> {
         let user = &request.user.name;
-        let Held { requests, bytes } = self.index.held(user);
+        let Held { requests, bytes } = self.common.index.held(user);
         let bytes = bytes.saturating_add(request.size);
         let (has, most) = if requests >= self.max_kept_requests {
             (
@@ -259,7 +270,7 @@ impl Admission {
         };
         rules::check_name("follows", name).map_err(|refusal| failure::refusal(&refusal))?;
         let api: Api<AccessRequest> =
-            Api::namespaced(self.ledger.client().clone(), &request.namespace);
+            Api::namespaced(self.common.ledger.client().clone(), &request.namespace);
         let earlier = api
             .get_opt(name)
             .await?
@@ -276,10 +287,15 @@ impl Admission {
 
     /// Whether the stamped UID and container are those of what is named: the approver reads the
     /// name.
-    async fn check_target(&self, review: &Review, request: &Request) -> Result<(), Refused> {
+    async fn check_target(&self, received: &Received, request: &Request) -> Result<(), Refused> {
         let (kind, name) = (request.target.kind, &request.target.name);
         let target = self
-            .visible_target(&review.request.user_info, &request.namespace, kind, name)
+            .visible_target(
+                &received.request().user_info,
+                &request.namespace,
+                kind,
+                name,
+            )
             .await?;
         if request.target.uid.as_ref() != Some(&target.uid) {
             return Err(failure::unstamped("forObject.uid"));

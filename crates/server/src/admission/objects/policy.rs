@@ -1,38 +1,43 @@
 //! Writing a policy: one that makes no sense, or permits too much, is refused where it is wrong.
 
-use api::{AccessPolicy, policy, review::Review};
+use api::{AccessPolicy, contract::annotations::SEAL, policy};
 use serde_json::value::RawValue;
 use tracing::info;
 
-use super::{
-    Admission,
-    failure::{self, Refused},
-    objects,
+use super::{Objects, decoding};
+use crate::{
+    admission::{
+        Received,
+        failure::{self, Refused},
+    },
+    cluster::seal::annotated,
 };
-use crate::cluster::seal::{SEAL, annotated};
 
-impl Admission {
+impl Objects {
     /// Whether a policy can be used as it is, and is sealed where it was to be sealed.
     ///
     /// # Errors
     /// Names the place of the fault.
-    pub(super) async fn write_policy(&self, review: &Review) -> Result<(), Refused> {
-        self.check_policy_owner(review)?;
-        let object: AccessPolicy = objects::object(review)?;
+    pub(in crate::admission) async fn write_policy(
+        &self,
+        received: &Received,
+    ) -> Result<(), Refused> {
+        self.check_policy_owner(received)?;
+        let object: AccessPolicy = decoding::object(received)?;
         policy::policy(&object)
             .map_err(|fault| Refused::because(format!("the policy is not valid: {fault}")))?;
-        let request = &review.request;
-        let sealed = self.ledger.sealer().policy(&object).is_good();
+        let request = received.request();
+        let sealed = self.common.ledger.sealer().policy(&object).is_good();
         if !sealed && !request.is_dry_run() {
-            self.check_unsealed(review, &object)?;
+            self.check_unsealed(received, &object)?;
         }
-        let renewal = request.user_info.name() == self.own_name;
+        let renewal = received.caller.username == self.own_name;
         if sealed && !renewal && !request.is_dry_run() {
             self.check_mutators("policy").await?;
         }
         let (uid, user, policy) = (
             &request.uid,
-            request.user_info.name(),
+            &received.caller.username,
             policy::id(&object).name,
         );
         let object = request
@@ -49,10 +54,13 @@ impl Admission {
     ///
     /// The server itself only renews good seals: it changes nothing that a policy says, and seals
     /// none that no owner wrote.
-    pub(super) fn check_policy_owner(&self, review: &Review) -> Result<(), Refused> {
-        let caller = Self::caller(review);
-        if self.policy_owners.includes(&caller)
-            || caller.username == self.own_name && self.is_renewal(review)?
+    pub(in crate::admission) fn check_policy_owner(
+        &self,
+        received: &Received,
+    ) -> Result<(), Refused> {
+        let caller = &received.caller;
+        if self.policy_owners.includes(caller)
+            || caller.username == self.own_name && self.is_renewal(received)?
         {
             return Ok(());
         }
@@ -64,18 +72,18 @@ impl Admission {
         )))
     }
 
-    fn is_renewal(&self, review: &Review) -> Result<bool, Refused> {
-        let sealer = self.ledger.sealer();
+    fn is_renewal(&self, received: &Received) -> Result<bool, Refused> {
+        let sealer = self.common.ledger.sealer();
         // Where nothing is sealed there is nothing to renew, and nothing to forge.
         let was_good =
-            objects::old_policy(review)?.is_some_and(|old| sealer.policy(&old).is_good());
-        Ok(was_good && objects::is_same_policy(review)?)
+            decoding::old_policy(received)?.is_some_and(|old| sealer.policy(&old).is_good());
+        Ok(was_good && decoding::is_same_policy(received)?)
     }
 
     /// Only a policy without a good seal may be changed and stay without one.
-    fn check_unsealed(&self, review: &Review, object: &AccessPolicy) -> Result<(), Refused> {
-        match objects::old_policy(review)? {
-            Some(old) if !self.ledger.sealer().policy(&old).is_good() => {
+    fn check_unsealed(&self, received: &Received, object: &AccessPolicy) -> Result<(), Refused> {
+        match decoding::old_policy(received)? {
+            Some(old) if !self.common.ledger.sealer().policy(&old).is_good() => {
                 if annotated(&old.metadata) == annotated(&object.metadata) {
                     return Ok(());
                 }

@@ -1,15 +1,15 @@
 //! Metadata that would give an object a life of its own: finalizers keep what was deleted, owner
 //! references delete or keep it on another's behalf.
 
-use api::{
-    objects::{AccessRequest, GROUP, VERSION},
-    review::AdmissionRequest,
-};
+use api::objects::{AccessRequest, GROUP, VERSION};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::failure::{self, Refused};
+use crate::admission::{
+    Received,
+    failure::{self, Refused},
+};
 
 /// The cluster's own controllers, which clean up behind deletions.
 const CONTROLLERS: [&str; 3] = [
@@ -100,7 +100,8 @@ struct Partial {
 
 /// An update may change labels and annotations; finalizers and owners only by the cluster's own
 /// controllers. That the spec stays is a CEL rule of the CRD too, which holds while we are down.
-pub(super) fn check_update(request: &AdmissionRequest) -> Result<(), Refused> {
+pub(in crate::admission) fn check_update(received: &Received) -> Result<(), Refused> {
+    let request = received.request();
     let (old, new) = (
         partial(request.old_object.as_deref())?,
         partial(request.object.as_deref())?,
@@ -115,7 +116,7 @@ pub(super) fn check_update(request: &AdmissionRequest) -> Result<(), Refused> {
         check_size(&new.metadata)?;
     }
     let same = lists(&old.metadata) == lists(&new.metadata);
-    if same || is_controller(request.user_info.name()) {
+    if same || is_controller(&received.caller.username) {
         return Ok(());
     }
     Err(Refused::because(

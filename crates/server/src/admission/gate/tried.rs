@@ -2,20 +2,20 @@
 
 use api::{
     ExecOptions, convert,
-    review::{Review, StrictAttachOptions, StrictExecOptions, StrictPortForwardOptions},
+    review::{StrictAttachOptions, StrictExecOptions, StrictPortForwardOptions},
 };
 use decide::{
     attempt::{Action, Attempt, Door},
     rules,
 };
 
-use super::Deadline;
+use crate::admission::{Deadline, Received};
 
 /// An attempt on its way to an answer: what is derived of its review once.
 #[derive(Debug)]
 pub(super) struct Tried<'a> {
-    /// The review.
-    pub(super) review: &'a Review,
+    /// The review, and who acts by it.
+    pub(super) received: &'a Received,
     /// What is tried, and by whom.
     pub(super) attempt: Attempt,
     /// Its options as the audit webhook of the original gets to see them.
@@ -26,7 +26,7 @@ pub(super) struct Tried<'a> {
 
 /// The attempt, and its options as webhooks of the original get to see them: empty for doors that
 /// it did not know.
-pub(super) fn read(review: &Review, door: Door) -> Result<(Attempt, ExecOptions), String> {
+pub(super) fn read(received: &Received, door: Door) -> Result<(Attempt, ExecOptions), String> {
     let unclear = |error: &dyn std::fmt::Display| {
         format!(
             "what this {} asks for is not understood in full, so nothing is allowed: {error}",
@@ -34,8 +34,8 @@ pub(super) fn read(review: &Review, door: Door) -> Result<(Attempt, ExecOptions)
         )
     };
     let object = || {
-        review
-            .request
+        received
+            .request()
             .object
             .as_deref()
             .ok_or("the review has no options: nothing is allowed")
@@ -44,7 +44,7 @@ pub(super) fn read(review: &Review, door: Door) -> Result<(Attempt, ExecOptions)
     let action = match door {
         Door::Exec => {
             let options = StrictExecOptions::decode(object()?).map_err(|error| unclear(&error))?;
-            shown = self::shown(&options);
+            shown = show_options(&options);
             convert::exec(options)
         }
         Door::Attach => convert::attach(
@@ -56,10 +56,10 @@ pub(super) fn read(review: &Review, door: Door) -> Result<(Attempt, ExecOptions)
             Action::PortForward
         }
         Door::EphemeralContainers => {
-            convert::debug(&review.request).map_err(|error| unclear(&error))?
+            convert::debug(received.request()).map_err(|error| unclear(&error))?
         }
     };
-    let attempt = convert::attempt(&review.request, action)
+    let attempt = convert::attempt(received.request(), received.caller.clone(), action)
         .map_err(|error| format!("the review is incomplete, so nothing is allowed: {error}"))?;
     // For the always allowed too, and whom a policy allows it: what runs stands in the record.
     rules::check_attempt(&attempt.action).map_err(|refusal| {
@@ -71,7 +71,7 @@ pub(super) fn read(review: &Review, door: Door) -> Result<(Attempt, ExecOptions)
     Ok((attempt, shown))
 }
 
-fn shown(options: &StrictExecOptions) -> ExecOptions {
+fn show_options(options: &StrictExecOptions) -> ExecOptions {
     ExecOptions {
         kind: Some("PodExecOptions".to_owned()),
         api_version: Some("v1".to_owned()),

@@ -4,10 +4,10 @@
 use decide::text::safe;
 use tracing::warn;
 
-use super::{Admission, failure::Refused};
-use crate::cluster::mutators::TRUSTED;
+use super::Objects;
+use crate::{admission::failure::Refused, cluster::mutators::TRUSTED};
 
-impl Admission {
+impl Objects {
     /// Refuses what gives access while somebody may change it on its way to us: it may not say what
     /// its author wrote.
     pub(super) async fn check_mutators(&self, what: &str) -> Result<(), Refused> {

@@ -1,18 +1,18 @@
 //! What becomes of an attempt, and why: what the answer, the log and the audit webhook say.
 
+use api::contract::decisions;
 use decide::{
     policy_id::PolicyId,
     verdict::{Denied, Permit},
 };
 
-use super::failure::Failure;
-use crate::cluster::outcomes::SpentUse;
+use crate::{admission::failure::Failure, cluster::outcomes::SpentUse};
 
 /// What becomes of an attempt.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(super) enum AttemptOutcome {
     /// It may proceed.
-    Allowed(Basis),
+    Allowed(Grounds),
     /// It may not, and this is the nearest miss.
     Denied(Denied),
     /// RBAC would refuse it after us, so nothing was spent.
@@ -25,7 +25,7 @@ pub(super) enum Outcome {
 
 /// Why an attempt may proceed.
 #[derive(Debug)]
-pub(super) enum Basis {
+pub(super) enum Grounds {
     /// The caller needs no request.
     AlwaysAllowed,
     /// A policy says that no request is needed.
@@ -34,7 +34,7 @@ pub(super) enum Basis {
     Permit(Box<Permit>, Option<SpentUse>),
 }
 
-impl Basis {
+impl Grounds {
     pub(super) fn spent(self) -> Option<SpentUse> {
         match self {
             Self::Permit(_, spent) => spent,
@@ -52,20 +52,20 @@ impl Basis {
     }
 }
 
-impl Outcome {
+impl AttemptOutcome {
     /// What the log, the metrics and the audit call it.
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Allowed(Basis::AlwaysAllowed) => "always-allowed",
-            Self::Allowed(Basis::Policy(_)) => "allowed-by-policy",
-            Self::Allowed(Basis::Permit(..)) => "granted",
-            Self::Denied(Denied::Forbidden(_)) => "denied-by-policy",
-            Self::Denied(Denied::InteractiveOff) => "denied-interactive",
-            Self::Denied(Denied::NoRequest) => "denied-no-request",
-            Self::Denied(Denied::Near { .. }) => "denied-near-miss",
-            Self::NoRight => "denied-no-right",
-            Self::Unclear(_) => "denied-unclear",
-            Self::Failed(_) => "denied-failure",
+            Self::Allowed(Grounds::AlwaysAllowed) => decisions::ALWAYS_ALLOWED,
+            Self::Allowed(Grounds::Policy(_)) => decisions::ALLOWED_BY_POLICY,
+            Self::Allowed(Grounds::Permit(..)) => decisions::GRANTED,
+            Self::Denied(Denied::Forbidden(_)) => decisions::DENIED_BY_POLICY,
+            Self::Denied(Denied::InteractiveOff) => decisions::DENIED_INTERACTIVE,
+            Self::Denied(Denied::NoRequest) => decisions::DENIED_NO_REQUEST,
+            Self::Denied(Denied::Near { .. }) => decisions::DENIED_NEAR_MISS,
+            Self::NoRight => decisions::DENIED_NO_RIGHT,
+            Self::Unclear(_) => decisions::DENIED_UNCLEAR,
+            Self::Failed(_) => decisions::DENIED_FAILURE,
         }
     }
 
@@ -92,7 +92,7 @@ impl Outcome {
     /// Who approved it; `None`: nobody did.
     pub(super) fn approvers(&self) -> Option<&[String]> {
         match self {
-            Self::Allowed(Basis::Permit(permit, _)) if !permit.access.grants.is_empty() => {
+            Self::Allowed(Grounds::Permit(permit, _)) if !permit.access.grants.is_empty() => {
                 Some(&permit.access.by)
             }
             Self::Allowed(_)
@@ -104,14 +104,14 @@ impl Outcome {
     }
 
     pub(super) fn is_emergency(&self) -> bool {
-        matches!(self, Self::Allowed(Basis::Permit(permit, _)) if permit.emergency)
+        matches!(self, Self::Allowed(Grounds::Permit(permit, _)) if permit.emergency)
     }
 
     pub(super) fn request(&self) -> Option<&str> {
         match self {
-            Self::Allowed(Basis::Permit(permit, _)) => Some(&permit.request),
+            Self::Allowed(Grounds::Permit(permit, _)) => Some(&permit.request),
             Self::Denied(Denied::Near { request, .. }) => Some(request),
-            Self::Allowed(Basis::AlwaysAllowed | Basis::Policy(_))
+            Self::Allowed(Grounds::AlwaysAllowed | Grounds::Policy(_))
             | Self::Denied(Denied::InteractiveOff | Denied::NoRequest | Denied::Forbidden(_))
             | Self::NoRight
             | Self::Unclear(_)

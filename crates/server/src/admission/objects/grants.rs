@@ -1,6 +1,6 @@
 //! Answering a request.
 
-use api::{AccessGrant, AccessRequest, convert, review::Review};
+use api::{AccessGrant, AccessRequest, convert};
 use decide::{
     access::{Answer, Grant, Request, Seal, Validity},
     explain,
@@ -12,18 +12,20 @@ use decide::{
 use kube::Api;
 use tracing::info;
 
-use super::{
-    Admission, Deadline,
-    failure::{self, Refused},
-    metadata, objects,
+use super::{Objects, decoding, metadata};
+use crate::{
+    admission::{
+        Deadline, Received,
+        failure::{self, Refused},
+    },
+    audit::AuditType,
 };
-use crate::audit::AuditType;
 
 /// Maximum number of answers to a request, without denials: each is read before every use.
 const MAX_ANSWERS: usize = 16;
 
 /// Writes who answered which request, and how: the attempt that is let in names the request.
-fn tell(review: &Review, grant: &AccessGrant, request: &Request, answer: Answer) {
+fn tell(received: &Received, grant: &AccessGrant, request: &Request, answer: Answer) {
     let Request {
         namespace,
         name,
@@ -36,8 +38,8 @@ fn tell(review: &Review, grant: &AccessGrant, request: &Request, answer: Answer)
         Answer::Reviewed => "reviewed",
     };
     let (uid, user, requester) = (
-        &review.request.uid,
-        review.request.user_info.name(),
+        &received.request().uid,
+        &received.caller.username,
         &request.user.name,
     );
     let name_of_grant = grant.metadata.name.as_deref().unwrap_or_default();
@@ -50,36 +52,36 @@ fn tell(review: &Review, grant: &AccessGrant, request: &Request, answer: Answer)
     );
 }
 
-impl Admission {
+impl Objects {
     /// Admits a grant or denial: of a live request that somebody else filed, as whoever answers
     /// read it.
-    pub(super) async fn create_grant(
+    pub(in crate::admission) async fn create_grant(
         &self,
-        review: &Review,
+        received: &Received,
         deadline: Deadline,
     ) -> Result<(), Refused> {
-        let grant: AccessGrant = objects::object(review)?;
+        let grant: AccessGrant = decoding::object(received)?;
         metadata::check_finalizers(&grant.metadata)?;
         metadata::check_size(&grant.metadata)?;
         rules::check_text("reason", grant.spec.reason.as_deref().unwrap_or_default())
             .map_err(|refusal| failure::refusal(&refusal))?;
-        let caller = Self::caller(review);
-        let person = self.recorded_as(&caller);
-        if grant.spec.granted_by.as_ref() != Some(&convert::stamped(&person, &caller)) {
+        let caller = &received.caller;
+        let person = self.common.recorded_as(caller);
+        if grant.spec.granted_by.as_ref() != Some(&convert::stamped(&person, caller)) {
             return Err(failure::unstamped("grantedBy"));
         }
         // Before anything tells whether there is such a request.
-        self.check_answers(&caller, &person)?;
-        let object = self.meant_request(&grant, review).await?;
-        let seal = self.ledger.sealer().grant(&grant, &object).into();
+        self.check_answers(caller, &person)?;
+        let object = self.meant_request(&grant, received).await?;
+        let seal = self.common.ledger.sealer().grant(&grant, &object).into();
         let value = convert::grant(&grant, seal).map_err(|error| failure::nonsense(&error))?;
 
         metadata::check_owners(&grant.metadata, &object)?;
-        let sealed = self.ledger.sealer().request(&object).into();
+        let sealed = self.common.ledger.sealer().request(&object).into();
         let request =
             convert::request(&object, sealed).map_err(|error| failure::nonsense(&error))?;
         check_approver(&person, &request)?;
-        if seal == Seal::Broken && !review.request.is_dry_run() {
+        if seal == Seal::Broken && !received.request().is_dry_run() {
             return Err(failure::unstamped("seal"));
         }
         match value.answer {
@@ -88,38 +90,43 @@ impl Admission {
                 check_filed_here(&request, value.answer)?;
                 self.check_open(&object, &request, value.answer == Answer::Denied)
                     .await?;
-                self.check_counts(&caller, &value, &request)?;
+                self.check_counts(caller, &value, &request)?;
                 check_shorter(value.valid_for, &request)?;
             }
         }
-        if value.answer == Answer::Granted && !review.request.is_dry_run() {
+        if value.answer == Answer::Granted && !received.request().is_dry_run() {
             self.check_mutators("grant").await?;
         }
         match value.answer {
-            _ if review.request.is_dry_run() => {}
+            _ if received.request().is_dry_run() => {}
             Answer::Denied => {
-                self.extensions
+                self.common
+                    .extensions
                     .answered(
                         AuditType::Denied,
-                        review,
+                        &received.review,
                         &object,
                         &grant,
                         deadline.answer_by(),
                     )
                     .await?;
-                self.ledger.suspect(&request.namespace, &request.name);
+                self.common
+                    .ledger
+                    .suspect(&request.namespace, &request.name);
             }
             Answer::Granted => {
-                self.extensions
-                    .granted(review, &object, &grant, deadline.answer_by())
+                self.common
+                    .extensions
+                    .granted(&received.review, &object, &grant, deadline.answer_by())
                     .await?;
             }
             // It gives nothing, and receivers of the original know of no such answer.
             Answer::Reviewed => {
-                self.extensions
+                self.common
+                    .extensions
                     .answered(
                         AuditType::Reviewed,
-                        review,
+                        &received.review,
                         &object,
                         &grant,
                         deadline.answer_by(),
@@ -127,8 +134,8 @@ impl Admission {
                     .await?;
             }
         }
-        if !review.request.is_dry_run() {
-            tell(review, &grant, &request, value.answer);
+        if !received.request().is_dry_run() {
+            tell(received, &grant, &request, value.answer);
         }
         Ok(())
     }
@@ -137,12 +144,13 @@ impl Admission {
     async fn meant_request(
         &self,
         grant: &AccessGrant,
-        review: &Review,
+        received: &Received,
     ) -> Result<AccessRequest, Refused> {
-        let namespace = review.request.namespace.as_deref().unwrap_or_default();
+        let namespace = received.request().namespace.as_deref().unwrap_or_default();
         let name = &grant.spec.grant_for;
         rules::check_name("grantFor", name).map_err(|refusal| failure::refusal(&refusal))?;
-        let api: Api<AccessRequest> = Api::namespaced(self.ledger.client().clone(), namespace);
+        let api: Api<AccessRequest> =
+            Api::namespaced(self.common.ledger.client().clone(), namespace);
         let request = api.get_opt(name).await?.ok_or_else(|| {
             Refused::because(format!(
                 "there is no accessrequest {name:?} in namespace {namespace}"
@@ -171,6 +179,7 @@ impl Admission {
         denies: bool,
     ) -> Result<(), Refused> {
         let grants = self
+            .common
             .ledger
             .list_grants(&request.namespace, &request.name)
             .await?;
@@ -181,15 +190,15 @@ impl Admission {
                 grants.len()
             )));
         }
-        let sealer = self.ledger.sealer();
+        let sealer = self.common.ledger.sealer();
         let value = |grant| convert::grant(grant, sealer.grant(grant, object).into()).ok();
         let candidate = Candidate {
             request: request.clone(),
             grants: grants.iter().filter_map(value).collect(),
         };
         let name = &request.name;
-        let rules = self.rules();
-        match candidate.standing(self.now(), &rules) {
+        let rules = self.common.rules();
+        match candidate.standing(self.common.now(), &rules) {
             Standing::Pending | Standing::Granted(_) => Ok(()),
             Standing::Expired { .. } | Standing::Forbidden(_) if denies => Ok(()),
             Standing::Denied(denial) => Err(Refused::because(format!(
@@ -223,7 +232,7 @@ impl Admission {
         grant: &Grant,
         request: &Request,
     ) -> Result<(), Refused> {
-        let rules = self.rules();
+        let rules = self.common.rules();
         let ruling = rules.policies.of_request(request, &rules.settings.prefix);
         if grant.answer != Answer::Granted {
             return Ok(());
@@ -243,7 +252,7 @@ impl Admission {
 
     /// Only approvers answer.
     pub(super) fn check_answers(&self, caller: &Caller, approver: &Person) -> Result<(), Refused> {
-        self.settings.approvers.check(&caller.groups, approver).map_err(|no| {
+        self.common.settings.approvers.check(&caller.groups, approver).map_err(|no| {
             Refused::because(match no {
                 NoApprover::Program => {
                     "a ServiceAccount answers no requests, unless --approver-service-account names it"
