@@ -103,6 +103,11 @@ impl NamePrefix {
         name.strip_prefix(self.0.as_str()).unwrap_or(name)
     }
 
+    /// The prefix itself; empty for none.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The user name that RBAC knows: the stored name with the prefix back before it.
     pub fn subject(&self, stored: &str) -> String {
         if stored.starts_with(SYSTEM) {

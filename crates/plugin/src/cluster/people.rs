@@ -120,6 +120,7 @@ mod tests {
 
     use super::*;
 
+    // P9
     #[rstest]
     #[case("jane", "", "jane", true)]
     #[case("oidc:jane", "oidc:", "jane", true)]

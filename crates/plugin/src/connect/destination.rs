@@ -85,3 +85,85 @@ impl Destination {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use rstest::rstest;
+
+    use super::*;
+
+    const TWO: &str = r#"
+apiVersion: v1
+kind: Config
+current-context: staging
+contexts:
+- name: staging
+  context: {cluster: staging, user: jane}
+- name: prod
+  context: {cluster: prod, user: jane}
+clusters:
+- name: staging
+  cluster: {server: "https://staging:6443"}
+- name: prod
+  cluster: {server: "https://prod:6443"}
+users:
+- name: jane
+  user: {token: one}
+- name: amy
+  user: {token: amys}
+"#;
+
+    fn written(file: &Path, text: &str) -> ConnectionFlags {
+        fs::write(file, text).unwrap();
+        ConnectionFlags {
+            kubeconfig: Some(file.to_owned()),
+            context: Some("staging".to_owned()),
+            ..ConnectionFlags::default()
+        }
+    }
+
+    fn selected(flags: &ConnectionFlags) -> Destination {
+        let read = kubeconfig::read(flags.kubeconfig.as_deref()).unwrap();
+        Destination::of(&kubeconfig::select(&read.kubeconfig, flags).unwrap())
+    }
+
+    // P2
+    #[rstest]
+    #[case::another_context_is_current(("current-context: staging", "current-context: prod"), true)]
+    #[case::a_new_token(("token: one", "token: another"), true)]
+    #[case::another_server(("https://staging:6443", "https://prod:6443"), false)]
+    #[case::another_user(("cluster: staging, user: jane", "cluster: staging, user: amy"), false)]
+    #[case::somebody_is_impersonated(("token: one", "token: one, as: root"), false)]
+    #[case::no_such_context(("- name: staging\n  context", "- name: gone\n  context"), false)]
+    #[case::not_understood(("kind: Config", "kind: ["), false)]
+    fn what_leads_elsewhere_now_is_not_run(
+        #[case] (from, to): (&str, &str),
+        #[case] goes_on: bool,
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let flags = written(&directory.path().join("config"), TWO);
+        let before = selected(&flags);
+        assert!(TWO.contains(from));
+        written(&directory.path().join("config"), &TWO.replacen(from, to, 1));
+        assert_eq!(before.check(&flags).is_ok(), goes_on);
+    }
+
+    #[test]
+    fn who_is_led_elsewhere_is_told_where() {
+        let directory = tempfile::tempdir().unwrap();
+        let flags = written(&directory.path().join("config"), TWO);
+        let before = selected(&flags);
+        written(
+            &directory.path().join("config"),
+            &TWO.replace("https://staging:6443", "https://prod:6443"),
+        );
+        assert_eq!(
+            before.check(&flags).unwrap_err().to_string(),
+            "the kubeconfig changed while this waited: it led to https://staging:6443 and leads to https://prod:6443 \
+             now. Nothing was run: the request stays as it is"
+        );
+    }
+}

@@ -464,3 +464,51 @@ async fn a_password_that_is_accepted_is_asked_for(#[case] flags: &[&str], #[case
         "--password=hunter2"
     );
 }
+
+// P3
+#[rstest]
+#[case(
+    &["--context=prod", "exec", "web-0", "-c", "web", "--wait", "--timeout=1m", "--", "ls"],
+    "  kubectl exec -n default --context=prod web-0 --container=web -- ls\n"
+)]
+#[case(
+    &["--context=prod", "--token=secret", "--as=amy", "exec", "web-0", "-c", "web", "--wait", "--timeout=1m", "--", "ls"],
+    "  kubectl exec -n default --context=prod --as=amy web-0 --container=web -- ls (and your --token)\n"
+)]
+#[tokio::test(start_paused = true)]
+async fn the_line_to_type_leads_where_the_request_was_filed(
+    #[case] line: &[&str],
+    #[case] told: &str,
+) {
+    let fake = world().stamping(|object| object["status"] = json!({"phase": "Granted"}));
+    let outcome = fake.run(line, "").await;
+    assert!(outcome.err.ends_with(told), "{}", outcome.err);
+    assert!(!outcome.err.contains("secret"), "{}", outcome.err);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hints_lead_where_the_request_was_filed_too() {
+    let outcome = world()
+        .run(
+            &[
+                "--context=prod",
+                "exec",
+                "web-0",
+                "-c",
+                "web",
+                "--wait",
+                "--timeout=1m",
+                "--",
+                "ls",
+            ],
+            "",
+        )
+        .await;
+    let failure = outcome.failure.unwrap();
+    assert!(
+        failure.ends_with(&format!(
+            "to take it back: kubectl request withdraw -n default --context=prod {NAME}"
+        )),
+        "{failure}"
+    );
+}

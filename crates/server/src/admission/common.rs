@@ -35,6 +35,8 @@ pub struct Common {
     pub always_allowed: Listed,
     /// `--max-open-requests`
     pub max_open_requests: usize,
+    /// `--cluster-name`
+    pub cluster_name: String,
     /// Which refusals are written into the log one by one.
     pub limits: Arc<Limits>,
     /// The clock.

@@ -54,6 +54,7 @@ pub(super) fn assemble(
         policies,
         always_allowed: args.always_allowed(),
         max_open_requests: args.max_open_requests,
+        cluster_name: args.cluster_name.clone(),
         limits: Arc::default(),
         clock: Arc::new(Timestamp::now),
     });
@@ -67,7 +68,6 @@ pub(super) fn assemble(
         waiting,
         observations,
         canary: args.canary_service_account.clone().map(canary),
-        cluster_name: args.cluster_name.clone(),
     };
     let records = Records::new(
         clients.decisions.clone(),

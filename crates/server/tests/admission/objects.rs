@@ -84,6 +84,7 @@ async fn a_request_that_was_not_stamped_is_refused() {
 #[case::user("/userInfo/username", json!("bob"), "\"bob\", but you are \"jane\"")]
 #[case::groups("/userInfo/groups", json!(["admins"]), "userInfo is not what the server stamps")]
 #[case::filer("/createdBy/username", json!("bob"), "createdBy is not what the server stamps")]
+#[case::cluster("/clusterName", json!("staging"), "clusterName is not what the server stamps")]
 #[case::no_uid("/forObject/uid", json!(""), "forObject.uid is not what the server stamps")]
 #[case::no_container("/execOptions/container", json!(""), "execOptions.container is not what the server stamps")]
 #[tokio::test]

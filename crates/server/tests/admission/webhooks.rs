@@ -430,6 +430,7 @@ fn filing() -> Value {
     let jane = json!({"username": "jane", "groups": ["devs", "system:authenticated"]});
     (spec["userInfo"], spec["createdBy"]) = (jane.clone(), jane);
     spec["forObject"]["uid"] = json!("pod-1");
+    spec["clusterName"] = json!("test");
     spec["execOptions"]["container"] = json!("nginx");
     review["request"]["object"]["metadata"]["creationTimestamp"] = json!("2026-11-23T15:00:00Z");
     review

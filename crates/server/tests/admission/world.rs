@@ -169,6 +169,7 @@ impl World {
                 groups: vec!["system:masters".to_owned()],
             },
             max_open_requests: 2,
+            cluster_name: "test".to_owned(),
             limits: Arc::clone(&limits),
             clock: Arc::clone(&clock_of),
         });
@@ -178,7 +179,6 @@ impl World {
             waiting,
             observations,
             canary: Some(canary(Arc::clone(&sealer))),
-            cluster_name: "test".to_owned(),
         };
         let objects = Objects {
             common,

@@ -169,7 +169,7 @@ impl Gate {
 
     fn explain(&self, denied: &Denied, attempt: Option<&Attempt>) -> String {
         let context = Context {
-            cluster: &self.cluster_name,
+            cluster: &self.common.cluster_name,
             now: self.common.now(),
         };
         attempt.map_or_else(String::new, |attempt| {

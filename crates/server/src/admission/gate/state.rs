@@ -20,6 +20,4 @@ pub struct Gate {
     pub observations: Observations,
     /// By which attempts API servers are watched; `None`: by none (`--canary-service-account`).
     pub canary: Option<CanaryReviews>,
-    /// `--cluster-name`
-    pub cluster_name: String,
 }

@@ -130,6 +130,13 @@ impl Objects {
         if object.spec.created_by.as_ref() != Some(&own) {
             return Err(failure::unstamped("createdBy"));
         }
+        let context = self.request_context();
+        if object.spec.cluster_name != context.cluster_name {
+            return Err(failure::unstamped("clusterName"));
+        }
+        if object.spec.username_prefix != context.username_prefix {
+            return Err(failure::unstamped("usernamePrefix"));
+        }
         if request.target.uid.is_none() {
             return Err(failure::unstamped("forObject.uid"));
         }

@@ -31,6 +31,12 @@ use crate::{
     cluster::seal::annotated,
 };
 
+/// What the server says of itself in each request.
+pub(super) struct RequestContext {
+    pub(super) cluster_name: Option<String>,
+    pub(super) username_prefix: Option<String>,
+}
+
 impl Objects {
     /// Completes a new request: who asks, who files, what exactly is meant.
     pub(in crate::admission) async fn stamp_request(
@@ -42,6 +48,9 @@ impl Objects {
         let written = object.spec.user_info.clone().unwrap_or_default();
         object.spec.user_info = Some(self.requester(&written, caller)?);
         object.spec.created_by = Some(convert::stamped(&self.common.recorded_as(caller), caller));
+        let context = self.request_context();
+        object.spec.cluster_name = context.cluster_name;
+        object.spec.username_prefix = context.username_prefix;
         let namespace = received.request().namespace.as_deref().unwrap_or_default();
         self.stamp_target(&mut object, namespace, &received.request().user_info)
             .await?;
@@ -60,6 +69,16 @@ impl Objects {
             .flatten()
             .collect();
         patch(received, Some(&object.spec), &object.metadata, notes)
+    }
+
+    /// What whoever reads the request needs to know of this server, to tell clusters and people
+    /// apart.
+    pub(super) fn request_context(&self) -> RequestContext {
+        let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        RequestContext {
+            cluster_name: given(&self.common.cluster_name),
+            username_prefix: given(self.common.settings.prefix.as_str()),
+        }
     }
 
     /// Who the access is for: the caller, or whom an always-allowed caller names.

@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(header("ce-resourceversion"), "42");
         assert_eq!(header("content-type"), "application/json");
         let data: Value = serde_json::from_slice(&notice.body).unwrap();
-        assert_eq!(data["approve"], "kubectl request approve -n shop ask");
+        assert_eq!(data["approve"], "kubectl request approve -n shop ask@u-1");
     }
 
     #[test]
