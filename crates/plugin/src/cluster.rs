@@ -32,6 +32,8 @@ pub use watching::Seen;
 const NOTICE_AFTER: Duration = Duration::from_secs(2);
 /// Objects that the API server is asked for at a time, as kubectl does.
 const CHUNK: u32 = 500;
+/// Maximum number of objects that are listed: more are no list for people.
+const MAX_LISTED: usize = 200_000;
 
 /// A cluster, and the place in it that the flags and the kubeconfig name.
 pub struct Cluster {
@@ -119,6 +121,15 @@ pub enum ClusterError {
         /// What the client says.
         source: kube::Error,
     },
+    /// A list without an end.
+    #[error(
+        "error: the server {server} lists more than {MAX_LISTED} requests, or the same ones again and again: choose some \
+         with -n or -l"
+    )]
+    Endless {
+        /// The server's URL.
+        server: String,
+    },
     /// An answer that is none.
     #[error("error: cannot understand the answer of the server {server}: {}", safe_lines(&root_cause(source)))]
     Answer {
@@ -138,7 +149,7 @@ impl ClusterError {
     /// Whether trying again is of no use: it is about what we are, not about the moment.
     pub fn is_about_us(&self) -> bool {
         match self {
-            Self::NotInstalled { .. } | Self::Unauthorized(_) => true,
+            Self::NotInstalled { .. } | Self::Unauthorized(_) | Self::Endless { .. } => true,
             Self::Refused(status) => status.code == 403 || status.code == 404,
             Self::ConnectionRefused { .. } | Self::Unreachable { .. } | Self::Answer { .. } => {
                 false
@@ -242,9 +253,21 @@ impl Cluster {
                     Err(invalid) => requests.others.push(invalid.metadata),
                 }
             }
+            let last = chunk.continue_token.take();
             match answer.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => chunk = chunk.continue_token(&token),
                 None => return Ok(requests),
+                // One that is answered twice has no end.
+                Some(token) if Some(&token) == last.as_ref() => {
+                    return Err(ClusterError::Endless {
+                        server: self.server.clone(),
+                    });
+                }
+                Some(_) if requests.understood.len() > MAX_LISTED => {
+                    return Err(ClusterError::Endless {
+                        server: self.server.clone(),
+                    });
+                }
+                Some(token) => chunk = chunk.continue_token(&token),
             }
         }
     }

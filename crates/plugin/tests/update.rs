@@ -21,9 +21,8 @@ fn answer_once(listener: &TcpListener, body: &str) -> Vec<String> {
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
-    connection
-        .write_all(format!("{head}{body}").as_bytes())
-        .unwrap();
+    // Whoever has read enough hangs up.
+    let _hung_up = connection.write_all(format!("{head}{body}").as_bytes());
     asked
 }
 
@@ -66,6 +65,17 @@ fn the_latest_version_is_learnt_and_written_down() {
         "{asked:?}"
     );
     assert!(stored.is_some_and(|stored| stored.contains(r#""latest":"1.2.3""#)));
+}
+
+// P17
+#[test]
+fn an_answer_without_an_end_is_not_read() {
+    let (status, _, stored) = learn(&format!(
+        r#"{{"name": "{}", "tag_name": "v1.2.3"}}"#,
+        "x".repeat(1 << 20)
+    ));
+    assert!(!status.success());
+    assert_eq!(stored, None);
 }
 
 #[test]

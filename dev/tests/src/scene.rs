@@ -351,8 +351,6 @@ impl Person<'_> {
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut kubectl = self.scene.world.cluster.kubectl(&self.kubeconfig);
         kubectl.env("PATH", run::story::path_with(&self.scene.world.plugin_dir));
-        // Nothing here may ask the network.
-        kubectl.env("KUBECTL_REQUEST_NO_UPDATE_CHECK", "1");
         // Which is on nobody's PATH here.
         kubectl.env("KUBECTL", self.scene.world.cluster.kubectl_path());
         let mut arguments = arguments.into_iter().peekable();

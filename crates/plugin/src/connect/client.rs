@@ -9,13 +9,15 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use decide::duration;
 use http::header::InvalidHeaderValue;
 use http::uri::InvalidUri;
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderName, HeaderValue, Response, Uri};
+use http_body_util::Limited;
 use kube::Config;
 use kube::client::ClientBuilder;
 use kube::config::{AuthInfo, ExecAuthCluster, InClusterError, KubeconfigError};
 use secrecy::ExposeSecret as _;
 use tower::buffer::BufferLayer;
 use tower::filter::AsyncFilterLayer;
+use tower::util::MapResponseLayer;
 
 use crate::cluster::{Cluster, Way, root_cause};
 use crate::connect::authority::{self, AuthorityError};
@@ -28,6 +30,8 @@ use crate::connect::proxy::{Proxies, ProxyError};
 use crate::terminal::kubectl::Words;
 use decide::text::{safe_lines, safe_word};
 
+/// Maximum size of an answer, in bytes: 500 of the largest requests that the server takes.
+const MAX_ANSWER: usize = 128 * 1024 * 1024;
 /// Maximum number of requests that wait for a connection: as many as kube's own client takes.
 const BUFFERED: usize = 1024;
 /// A day: nobody waits longer for one request.
@@ -197,13 +201,15 @@ pub fn connect(
         source,
     };
     let builder = ClientBuilder::try_from(config).map_err(credentials)?;
+    let bounded = MapResponseLayer::new(bounded);
     let client = match tokens {
         // The layer needs a service that can be cloned.
         Some(tokens) => builder
+            .with_layer(&bounded)
             .with_layer(&BufferLayer::new(BUFFERED))
             .with_layer(&tokens)
             .build(),
-        None => builder.build(),
+        None => builder.with_layer(&bounded).build(),
     };
     let server = server.trim_end_matches('/').to_owned();
     Ok(Cluster {
@@ -218,6 +224,11 @@ pub fn connect(
         }),
         context,
     })
+}
+
+/// An answer that ends in an error where it is larger than any of a well-behaved server.
+fn bounded<B>(answer: Response<B>) -> Response<Limited<B>> {
+    answer.map(|body| Limited::new(body, MAX_ANSWER))
 }
 
 /// The flags with the context that they lead to: the current one may become another.

@@ -1,5 +1,6 @@
-//! Whether there is a newer version. It is said on a terminal only, once a day, from what was
-//! learnt before; a process of its own learns it. No command waits for it, or fails because of it.
+//! Whether there is a newer version, where the user has this looked up. It is said on a terminal only,
+//! once a day, from what was learnt before; a process of its own learns it. No command waits for it,
+//! or fails because of it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,9 @@ use std::time::Duration;
 
 use etcetera::BaseStrategy as _;
 use http::{Request, Uri};
+use http_body_util::{BodyExt as _, Limited};
 use jiff::{SignedDuration, Timestamp};
+use kube::client::Body;
 use kube::{Client, Config};
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -16,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use crate::connect::proxy::Proxies;
 use decide::text::safe_word;
 
-/// Switches it off, whatever its value.
-pub const OFF: &str = "KUBECTL_REQUEST_NO_UPDATE_CHECK";
+/// Switches it on, with the value `1`: a plugin of kubectl asks nothing of the network by itself.
+pub const ON: &str = "KUBECTL_REQUEST_UPDATE_CHECK";
 /// Another place to ask, for mirrors: it answers as GitHub's releases do.
 pub const URL: &str = "KUBECTL_REQUEST_UPDATE_URL";
 /// The word with which we start ourselves to ask.
@@ -27,6 +30,8 @@ const RELEASES: &str =
     "https://api.github.com/repos/kube-request-access/kube-request-access/releases/latest";
 /// How often a newer version is looked for, and reported.
 const CHECK_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
+/// Maximum size of an answer, in bytes.
+const MAX_ANSWER: usize = 64 * 1024;
 /// How long the other process may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -51,7 +56,7 @@ struct Release {
 /// After a command: says on standard error what was learnt, and has it asked anew where a day has
 /// passed.
 pub fn after_command(watched: bool, now: Timestamp) {
-    if !watched || std::env::var_os(OFF).is_some() {
+    if !watched || std::env::var_os(ON).is_none_or(|value| value != "1") {
         return;
     }
     let Some(file) = cache() else { return };
@@ -99,10 +104,20 @@ async fn latest() -> Result<Version, Box<dyn std::error::Error>> {
         .header("accept", "application/json");
     // The client puts the path behind the one of its URL.
     config.cluster_url = root(&url)?;
-    let release: Release = Client::try_from(config)?
-        .request(request.body(Vec::new())?)
+    let answer = Client::try_from(config)?
+        .send(request.body(Body::empty())?)
         .await?;
-    Ok(Version::parse(release.tag_name.trim_start_matches('v'))?)
+    // Whoever holds that name may answer anything, and without an end.
+    let body = Limited::new(answer.into_body(), MAX_ANSWER);
+    let body = body.collect().await.map_err(io::Error::other)?;
+    let release: Release = serde_json::from_slice(&body.to_bytes())?;
+    Ok(plain(&release.tag_name).ok_or("the tag of the release is no version like 1.2.3")?)
+}
+
+/// A version of three numbers: nothing else is said to anybody.
+fn plain(tag: &str) -> Option<Version> {
+    let version = Version::parse(tag.strip_prefix('v').unwrap_or(tag)).ok()?;
+    (version.pre.is_empty() && version.build.is_empty()).then_some(version)
 }
 
 fn root(url: &Uri) -> Result<Uri, http::Error> {
@@ -119,7 +134,8 @@ fn root(url: &Uri) -> Result<Uri, http::Error> {
 
 /// What is said, where something is to be said.
 fn notice(learnt: &Learnt, own: &str, now: Timestamp) -> Option<String> {
-    let latest = learnt.latest.as_ref()?;
+    // What is stored was written by whoever can write there.
+    let latest = &plain(&learnt.latest.as_ref()?.to_string())?;
     let own = Version::parse(own).ok()?;
     if *latest <= own || !is_past(learnt.said, now) {
         return None;
@@ -127,7 +143,7 @@ fn notice(learnt: &Learnt, own: &str, now: Timestamp) -> Option<String> {
     // A version is ASCII, and yet it came from elsewhere.
     let latest = safe_word(&latest.to_string());
     Some(format!(
-        "kubectl request {latest} is available (you have {own}). Set {OFF}=1 to turn this notice off"
+        "kubectl request {latest} is available (you have {own}). Unset {ON} to turn this notice off"
     ))
 }
 
@@ -192,7 +208,6 @@ mod tests {
     #[case::newer_in_numbers("0.10.0", None, true)]
     #[case::the_same("0.2.0", None, false)]
     #[case::older("0.1.9", None, false)]
-    #[case::before_its_release("0.2.0-rc.1", None, false)]
     #[case::said_today("0.3.0", Some("2026-01-02T00:00:01Z"), false)]
     #[case::said_yesterday("0.3.0", Some("2026-01-02T00:00:00Z"), true)]
     #[case::said_in_the_future("0.3.0", Some("2026-01-04T00:00:00Z"), true)]
@@ -210,8 +225,20 @@ mod tests {
         let text = notice(&learnt("0.3.0", None), "0.2.0", at("2026-01-03T00:00:00Z")).unwrap();
         assert_eq!(
             text,
-            "kubectl request 0.3.0 is available (you have 0.2.0). Set KUBECTL_REQUEST_NO_UPDATE_CHECK=1 to turn this notice off"
+            "kubectl request 0.3.0 is available (you have 0.2.0). Unset KUBECTL_REQUEST_UPDATE_CHECK to turn this notice off"
         );
+    }
+
+    // P18
+    #[rstest]
+    #[case("v1.2.3", true)]
+    #[case("1.2.3", true)]
+    #[case("v1.2.3-RUN-THIS-NOW", false)]
+    #[case("v1.2.3+see.evil.example", false)]
+    #[case("\u{1b}[31m1.2.3", false)]
+    #[case("latest", false)]
+    fn a_version_is_three_numbers(#[case] tag: &str, #[case] taken: bool) {
+        assert_eq!(plain(tag).is_some(), taken);
     }
 
     #[test]

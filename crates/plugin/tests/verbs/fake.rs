@@ -107,6 +107,25 @@ impl Fake {
         self
     }
 
+    /// Makes the server answer so once more.
+    pub(crate) fn answering_too(
+        self,
+        method: Method,
+        path: &str,
+        code: u16,
+        body: &impl ToString,
+    ) -> Self {
+        let answer = (code, body.to_string());
+        self.change(|state| {
+            state
+                .answers
+                .entry((method, path.to_owned()))
+                .or_default()
+                .push_back(answer);
+        });
+        self
+    }
+
     /// Makes the server answer so instead.
     pub(crate) fn answering(
         self,

@@ -426,3 +426,23 @@ async fn a_watch_of_names_prints_names() {
         .await;
     assert_eq!(outcome.out, named("abce"));
 }
+
+// P17
+#[tokio::test]
+async fn a_list_that_never_ends_is_given_up() {
+    let page = json!({
+        "apiVersion": "spreadgroup.com/v1", "kind": "AccessRequestList", "metadata": {"continue": "again"},
+        "items": [waiting("a", "jane", &json!({}))],
+    });
+    let fake = Fake::new()
+        .answering(http::Method::GET, REQUESTS, 200, &page)
+        .answering_too(http::Method::GET, REQUESTS, 200, &page);
+    let outcome = fake.run(&["list"], "").await;
+    assert!(
+        outcome
+            .failure
+            .as_deref()
+            .is_some_and(|failure| failure.contains("or the same ones again and again")),
+        "{outcome:?}"
+    );
+}
