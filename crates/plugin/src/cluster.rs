@@ -105,7 +105,8 @@ pub enum ClusterError {
     Refused(Box<Status>),
     /// Nobody listens there.
     #[error(
-        "The connection to the server {server} was refused - did you specify the right host or port?"
+        "The connection to the server {} was refused - did you specify the right host or port?",
+        safe_word(server)
     )]
     ConnectionRefused {
         /// The server's URL.
@@ -114,7 +115,7 @@ pub enum ClusterError {
         source: kube::Error,
     },
     /// No connection, or one that broke.
-    #[error("Unable to connect to the server {server}: {}", root_cause(source))]
+    #[error("Unable to connect to the server {}: {}", safe_word(server), safe_lines(&root_cause(source)))]
     Unreachable {
         /// The server's URL.
         server: String,
@@ -123,15 +124,16 @@ pub enum ClusterError {
     },
     /// A list without an end.
     #[error(
-        "error: the server {server} lists more than {MAX_LISTED} requests, or the same ones again and again: choose some \
-         with -n or -l"
+        "error: the server {} lists more than {MAX_LISTED} requests, or the same ones again and again: choose some with \
+         -n or -l",
+        safe_word(server)
     )]
     Endless {
         /// The server's URL.
         server: String,
     },
     /// An answer that is none.
-    #[error("error: cannot understand the answer of the server {server}: {}", safe_lines(&root_cause(source)))]
+    #[error("error: cannot understand the answer of the server {}: {}", safe_word(server), safe_lines(&root_cause(source)))]
     Answer {
         /// The server's URL.
         server: String,

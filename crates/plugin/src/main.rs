@@ -14,6 +14,7 @@ use plugin::complete;
 use plugin::connect::login::Purpose;
 use plugin::connect::{self, ConnectionFlags};
 use plugin::terminal::exit::Exit;
+use plugin::terminal::guard::{Guarded, guarded};
 use plugin::terminal::keyboard::{Keyboard, Tty};
 use plugin::terminal::kubectl::Next;
 use plugin::terminal::picker;
@@ -63,8 +64,11 @@ fn main() -> ExitCode {
 
 async fn perform(cli: Cli) -> Result<Next, Failure> {
     let (shown, watched) = (io::stdout().is_terminal(), io::stderr().is_terminal());
-    let (mut out, mut err, mut input) =
-        (anstream::stdout(), anstream::stderr(), io::stdin().lock());
+    let (mut out, mut err) = (
+        Guarded::new(anstream::stdout()),
+        Guarded::new(anstream::stderr()),
+    );
+    let mut input = io::stdin().lock();
     let now = times::now();
     let pick: Option<&Pick> = if picker::is_usable() {
         Some(&picker::pick)
@@ -135,7 +139,7 @@ fn learn() -> ExitCode {
 }
 
 fn fail(line: &str, exit: Exit) -> ExitCode {
-    anstream::eprintln!("{line}");
+    anstream::eprintln!("{}", guarded(line));
     exit.into()
 }
 

@@ -7,7 +7,7 @@ use kube::ResourceExt;
 
 use crate::ask::waiting::{Wait, Waiting};
 use crate::ask::{self, AskError, Filing, Order, secrets};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Me};
 use crate::describe::words;
 use crate::target::Workload;
 use crate::terminal::Terminal;
@@ -184,8 +184,12 @@ fn again(
 /// any commands.
 fn words(spec: &AccessRequestSpec) -> Option<Vec<String>> {
     let name = &spec.for_object.name;
-    let target = Workload::of(&spec.for_object.resource)
-        .map_or_else(|| name.clone(), |kind| format!("{}/{name}", kind.short()));
+    // What is stored is somebody's text: with its kind before it, no name is a flag.
+    let kind = Workload::of(&spec.for_object.resource).map_or("pod", Workload::short);
+    if !is_name(name) {
+        return None;
+    }
+    let target = format!("{kind}/{name}");
     match Door::of(&spec.for_object.sub_resource)? {
         Door::Exec => {
             let options = spec.exec_options.as_ref().filter(|_| spec.copy.is_none())?;
@@ -245,25 +249,19 @@ fn on_behalf_of(earlier: &AccessRequest, me: Option<&str>) -> Result<Option<User
         .as_ref()
         .map(UserInfo::name)
         .unwrap_or_default();
-    match (likeness(me, user), likeness(me, filer)) {
-        (0, 0) => Err(AgainError::Another {
+    let me = Me::new(me.to_owned());
+    match (me.is(user, earlier), me.is(filer, earlier)) {
+        (false, false) => Err(AgainError::Another {
             name: safe_word(&earlier.name_any()),
             whose: words::user(earlier),
-            me: safe_word(me),
+            me: safe_word(me.name()),
         }),
-        (user, filer) if user >= filer => Ok(None),
-        _ => Ok(Some(UserInfo {
+        (true, _) => Ok(None),
+        (false, true) => Ok(Some(UserInfo {
             username: Some(user.to_owned()),
             ..UserInfo::default()
         })),
     }
-}
-
-/// How much of our name another one is. Requests have names without the prefix of the
-/// authenticator, which only the server knows: it compares for good, and here somebody else is told
-/// so in better words.
-fn likeness(me: &str, name: &str) -> usize {
-    if me.ends_with(name) { name.len() } else { 0 }
 }
 
 fn verb(earlier: &AccessRequest) -> &'static str {

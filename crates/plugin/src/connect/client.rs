@@ -117,7 +117,7 @@ pub enum ConnectError {
         source: InvalidHeaderValue,
     },
     /// The kubeconfig's entries are of no use.
-    #[error("cannot use context {context} of the kubeconfig: {}", safe_lines(&source.to_string()))]
+    #[error("cannot use context {} of the kubeconfig: {}", safe_word(context), safe_lines(&source.to_string()))]
     Use {
         /// The context.
         context: String,
@@ -148,7 +148,7 @@ pub enum ConnectError {
     #[error(transparent)]
     Login(#[from] LoginError),
     /// Credentials or certificates that cannot be used.
-    #[error("cannot connect with the credentials of context {context}: {}", safe_lines(&root_cause(source)))]
+    #[error("cannot connect with the credentials of context {}: {}", safe_word(context), safe_lines(&root_cause(source)))]
     Credentials {
         /// The context.
         context: String,

@@ -1,6 +1,7 @@
 //! What reaches the screen and the shell.
 
 pub mod exit;
+pub mod guard;
 pub mod keyboard;
 pub mod kubectl;
 pub mod output;

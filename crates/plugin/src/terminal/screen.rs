@@ -275,7 +275,8 @@ pub fn cut(text: &str, most: usize) -> String {
     if width(text) <= most {
         return text.to_owned();
     }
-    let mut used = 2_usize;
+    // Every terminal that has the sign shows it in one column.
+    let mut used = 1_usize;
     let kept: String = text
         .chars()
         .take_while(|&c| {
@@ -369,7 +370,7 @@ mod tests {
 
     #[rstest]
     #[case("four", 4, "four")]
-    #[case("fives", 4, "fi\u{2026}")]
+    #[case("fives", 4, "fiv\u{2026}")]
     #[case("\u{6f22}\u{5b57}\u{6f22}", 4, "\u{6f22}\u{2026}")]
     fn a_cell_is_cut(#[case] text: &str, #[case] most: usize, #[case] shown: &str) {
         assert_eq!(cut(text, most), shown);

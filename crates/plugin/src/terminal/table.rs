@@ -8,11 +8,16 @@ use kube::ResourceExt;
 use crate::ask::secrets;
 use crate::describe::summary;
 use crate::describe::words;
+use crate::terminal::screen::cut;
 use crate::terminal::times;
 use decide::text::safe_word;
 
-/// A command is cut from this many characters on.
+/// Columns that a command takes at the most, where people only look.
 const COMMAND: usize = 40;
+/// Columns that a command takes at the most where people choose. It is shown whole before they decide.
+const LONG_COMMAND: usize = 100;
+/// Columns that any other cell takes at the most: a long name leaves room for the rest of its row.
+const CELL: usize = 63;
 
 /// What the table shows.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +35,7 @@ pub enum Form {
     Short,
     /// The same, and nothing is cut.
     Wide,
-    /// For whoever decides: commands are shown whole, and each row has a number.
+    /// For whoever chooses: passwords are shown, and each row has a number.
     Numbered,
     /// The same without numbers.
     Picked,
@@ -131,12 +136,13 @@ impl Table {
         let Some(request) = group.first() else {
             return Vec::new();
         };
-        let before = vec![
-            safe_word(&request.name_any()).into(),
-            words::user(request).into(),
-            summary::target(request).into(),
-            summary::container(request).into(),
+        let before = [
+            safe_word(&request.name_any()),
+            words::user(request),
+            summary::target(request),
+            summary::container(request),
         ];
+        let before = before.map(|text| self.cell(text)).into();
         let count = if group.len() > 1 {
             format!("×{}", group.len())
         } else {
@@ -168,6 +174,13 @@ impl Table {
         row
     }
 
+    fn cell(&self, text: String) -> Cell {
+        match self.layout.form {
+            Form::Wide => text.into(),
+            Form::Short | Form::Numbered | Form::Picked => cut(&text, CELL).into(),
+        }
+    }
+
     /// A whole command may be long: then nothing stands behind it.
     fn columns(&self, before: Vec<Cell>, command: Cell, after: Vec<Cell>) -> Vec<Cell> {
         match self.layout.form {
@@ -184,19 +197,11 @@ impl Table {
             ..request.clone()
         };
         match self.layout.form {
-            Form::Short => cut(summary::command_line(&masked())),
+            Form::Short => cut(&summary::command_line(&masked()), COMMAND),
             Form::Wide => summary::command_line(&masked()),
-            Form::Numbered | Form::Picked => summary::command_line(request),
+            Form::Numbered | Form::Picked => cut(&summary::command_line(request), LONG_COMMAND),
         }
     }
-}
-
-fn cut(command: String) -> String {
-    if command.len() <= COMMAND {
-        return command;
-    }
-    let kept: String = command.chars().take(COMMAND.saturating_sub(1)).collect();
-    kept + "…"
 }
 
 fn style(request: &AccessRequest) -> Style {
@@ -260,9 +265,25 @@ fn age(request: &AccessRequest, now: Timestamp) -> String {
 mod tests {
     use super::*;
 
+    // P16
     #[test]
-    fn a_long_command_is_cut() {
-        assert_eq!(cut("x".repeat(40)), "x".repeat(40));
-        assert_eq!(cut("x".repeat(41)), "x".repeat(39) + "…");
+    fn a_long_name_leaves_room_for_the_rest_of_its_row() {
+        let named = |name: &str| AccessRequest::new(name, api::AccessRequestSpec::default());
+        let groups = [vec![named(&"n".repeat(253))], vec![named("short")]];
+        let text = |form| {
+            let layout = Layout {
+                namespaces: false,
+                form,
+            };
+            Table::of(&groups, layout, Timestamp::UNIX_EPOCH).1
+        };
+        for form in [Form::Short, Form::Numbered, Form::Picked] {
+            let shown = anstream::adapter::strip_str(&text(form)).to_string();
+            assert!(
+                shown.lines().all(|row| row.chars().count() < 160),
+                "{shown}"
+            );
+        }
+        assert!(text(Form::Wide).contains(&"n".repeat(253)));
     }
 }

@@ -80,10 +80,59 @@ async fn it_is_for_whom_it_was_the_first_time(
     #[case] filer: &str,
     #[case] expected: Option<&str>,
 ) {
-    let fake = with(earlier(user, filer, "Used")).known_as(me);
+    let mut request = earlier(user, filer, "Used");
+    request["spec"]["usernamePrefix"] = json!(if me.starts_with("oidc:") { "oidc:" } else { "" });
+    let fake = with(request).known_as(me);
     assert_eq!(fake.run(&["again", NAME], "").await.failure, None);
     let user_info = fake.posted(REQUESTS)[0]["spec"].get("userInfo").cloned();
     assert_eq!(user_info, expected.map(|user| json!({"username": user})));
+}
+
+// P9
+#[tokio::test(start_paused = true)]
+async fn a_name_that_ends_alike_is_another() {
+    let fake = with(earlier("jane", "jane", "Used")).known_as("mary-jane");
+    let failure = fake.run(&["again", NAME], "").await.failure.unwrap();
+    assert!(
+        failure.contains("is jane's, and you are mary-jane"),
+        "{failure}"
+    );
+}
+
+// P19
+#[rstest]
+#[case("web-0", true)]
+#[case("--kubeconfig=/tmp/x", false)]
+#[case("../x", false)]
+#[tokio::test(start_paused = true)]
+async fn what_is_run_again_names_a_pod_and_no_flag(#[case] name: &str, #[case] runs: bool) {
+    let mut request = earlier("jane", "jane", "Used");
+    request["spec"]["forObject"]["subResource"] = json!("attach");
+    request["spec"]["forObject"]["name"] = json!(name);
+    request["spec"]["attachOptions"] = json!({"container": "web", "stdout": true});
+    for field in ["ephemeralContainer", "attach"] {
+        request["spec"].as_object_mut().unwrap().remove(field);
+    }
+    let fake = with(request).stamping(|object| object["status"] = json!({"phase": "Granted"}));
+    let outcome = fake
+        .run(&["again", NAME, "--run", "--timeout=1m"], "")
+        .await;
+    let arguments = outcome.kubectl.map(|line| line.arguments());
+    assert_eq!(
+        arguments,
+        runs.then(|| {
+            [
+                "--namespace=default",
+                "attach",
+                "pod/web-0",
+                "--container=web",
+            ]
+            .map(str::to_owned)
+            .to_vec()
+        }),
+        "{:?}",
+        outcome.failure
+    );
 }
 
 #[tokio::test(start_paused = true)]
