@@ -88,6 +88,10 @@ pub struct AccessPolicySpec {
     /// that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interactive: Option<bool>,
+    /// With `Allow` and `ephemeralcontainers`: also debug containers with rights beyond those of the
+    /// profiles general, baseline and restricted of `kubectl debug`, which may be root on the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privileged: Option<bool>,
     /// How long access lasts at most, in Go's duration syntax. A request for longer is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]

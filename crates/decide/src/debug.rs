@@ -91,6 +91,38 @@ impl DebugContainer {
         }
     }
 
+    /// Whether it has no more rights than a container of the pod may have: those of the profiles
+    /// general, baseline and restricted. Whatever else is set counts as more.
+    pub fn is_unprivileged(&self) -> bool {
+        matches!(
+            self.profile(),
+            Some(Profile::General | Profile::Baseline | Profile::Restricted)
+        )
+    }
+
+    /// All that it sets beside image, command and arguments, as one JSON object: whose processes it
+    /// sees, and the fields of core/v1 that people seldom speak of. Empty: nothing.
+    pub fn beside(&self) -> String {
+        let target = self
+            .target
+            .as_ref()
+            .map(|target| ("targetContainerName", argv::quote_json(target)));
+        let others = self
+            .others
+            .iter()
+            .map(|(field, json)| (field.as_str(), json.clone()));
+        let fields: Vec<String> = target
+            .into_iter()
+            .chain(others)
+            .map(|(field, json)| format!("{}:{json}", argv::quote_json(field)))
+            .collect();
+        if fields.is_empty() {
+            String::new()
+        } else {
+            format!("{{{}}}", fields.join(","))
+        }
+    }
+
     /// The `--profile` of `kubectl debug` that gives this container its rights; `None` where no
     /// profile does.
     pub fn profile(&self) -> Option<Profile> {
@@ -160,6 +192,21 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[test]
+    fn all_that_a_container_sets_is_one_json_object() {
+        let mut container = asked();
+        container
+            .others
+            .insert("env".to_owned(), r#"[{"name":"A","value":"b"}]"#.to_owned());
+        let beside = container.beside();
+        assert!(
+            beside
+                .starts_with(r#"{"targetContainerName":"nginx","env":[{"name":"A","value":"b"}]"#),
+            "{beside}"
+        );
+        assert_eq!(DebugContainer::default().beside(), "");
+    }
 
     fn asked() -> DebugContainer {
         DebugContainer {

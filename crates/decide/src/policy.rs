@@ -95,6 +95,8 @@ pub enum Effect {
 pub struct Allow {
     /// Whether somebody may type into it.
     pub interactive: bool,
+    /// Whether a debug container may have rights beyond those of a container of the pod.
+    pub privileged: bool,
     /// What a request must say. With a reason or keys, only a request is granted, not the plain
     /// attempt.
     pub terms: Terms,
@@ -308,6 +310,8 @@ pub struct Deed<'a> {
     pub command: Runs<'a>,
     /// Whether somebody can type into it.
     pub interactive: bool,
+    /// Whether it is a debug container with rights beyond those of a container of the pod.
+    pub privileged: bool,
 }
 
 /// What runs, as far as it can be told.
@@ -332,6 +336,7 @@ impl<'a> Deed<'a> {
                 Action::Attach(_) | Action::PortForward | Action::Debug(_) => Runs::Anything,
             },
             interactive: attempt.action.is_interactive(),
+            privileged: matches!(&attempt.action, Action::Debug(addition) if !addition.container.is_unprivileged()),
         }
     }
 
@@ -351,6 +356,7 @@ impl<'a> Deed<'a> {
                 Ask::Attach(_) | Ask::PortForward | Ask::Debug(_) => Runs::Anything,
             },
             interactive: request.ask.is_interactive(),
+            privileged: matches!(&request.ask, Ask::Debug(ask) if !ask.container.is_unprivileged()),
         }
     }
 }
@@ -442,13 +448,15 @@ impl Policy {
     }
 
     /// Whether it certainly is for what is done, by somebody whom it names.
-    pub(crate) fn permits(&self, deed: &Deed<'_>, interactive: bool) -> bool {
+    pub(crate) fn permits(&self, deed: &Deed<'_>, allow: &Allow) -> bool {
         let named = self.names(&deed.username, deed.groups);
         let command = self.commands.is_empty()
             || deed.door == Door::Exec
                 && matches!(&deed.command, Runs::Exactly(argv) if self.commands.iter().any(|rule| rule.is_for(argv)));
         let place = !self.namespaces.is_empty() && !self.doors.is_empty() && self.is_here(deed);
-        named && place && command && (interactive || !deed.interactive)
+        let limits =
+            (allow.interactive || !deed.interactive) && (allow.privileged || !deed.privileged);
+        named && place && command && limits
     }
 
     fn is_here(&self, deed: &Deed<'_>) -> bool {

@@ -98,7 +98,7 @@ impl Policies {
                     ruling.deny = Some(policy);
                 }
                 Effect::Require(require) if concerned() => ruling.require.push((policy, require)),
-                Effect::Allow(allow) if policy.permits(deed, allow.interactive) => {
+                Effect::Allow(allow) if policy.permits(deed, allow) => {
                     ruling.allow.push((policy, allow));
                 }
                 Effect::Deny { .. } | Effect::Require(_) | Effect::Allow(_) => {}

@@ -286,10 +286,17 @@ fn effect(spec: &AccessPolicySpec) -> Result<Effect, PolicyFault> {
     if !is_require && spec.approvers.is_some() {
         return fault("spec.approvers", "only a Require has approvers");
     }
+    if spec.effect != PolicyEffect::Allow && spec.privileged.is_some() {
+        return fault(
+            "spec.privileged",
+            "only an Allow lets privileged containers in",
+        );
+    }
     let emergency = emergency(spec)?;
     match spec.effect {
         PolicyEffect::Allow => Ok(Effect::Allow(Allow {
             interactive: spec.interactive == Some(true),
+            privileged: spec.privileged == Some(true),
             terms: terms(spec)?,
             emergency,
         })),

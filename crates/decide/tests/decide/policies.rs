@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use kra_decide::{
     access::{Command, Grant, Request, Seal, Validity},
-    attempt::{Attempt, Door},
+    attempt::{Action, Addition, Attempt, Door},
+    debug::DebugContainer,
     explain::{Context, denial},
     policy::{
         Allow, ApproverSet, CommandRule, Effect, Pattern, Policy, Require, Subject, Terms,
@@ -178,6 +179,47 @@ fn what_can_be_typed_into_is_allowed_only_where_policy_and_server_say_so() {
         ..off
     };
     assert_eq!(allowed_by_policy(&typed, &off), None);
+}
+
+// A13
+#[rstest]
+#[case::baseline(None, false, true)]
+#[case::general(Some(r#"{"capabilities":{"add":["SYS_PTRACE"]}}"#), false, true)]
+#[case::network(
+    Some(r#"{"capabilities":{"add":["NET_ADMIN","NET_RAW"]}}"#),
+    false,
+    false
+)]
+#[case::root(Some(r#"{"privileged":true}"#), false, false)]
+#[case::root_that_the_policy_names(Some(r#"{"privileged":true}"#), true, true)]
+#[case::rights_of_no_profile(Some(r#"{"runAsUser":0}"#), false, false)]
+fn a_debug_container_with_rights_of_its_own_is_allowed_only_where_the_policy_says_so(
+    #[case] rights: Option<&str>,
+    #[case] named: bool,
+    #[case] is_allowed: bool,
+) {
+    let others = rights.map(|rights| ("securityContext".to_owned(), rights.to_owned()));
+    let container = DebugContainer {
+        image: "busybox".to_owned(),
+        others: others.into_iter().collect(),
+        ..DebugContainer::default()
+    };
+    let debugging = Attempt {
+        action: Action::Debug(Addition {
+            pod_uid: "pod-1".to_owned(),
+            container,
+        }),
+        ..attempt()
+    };
+    let mut rule = policy(
+        "d",
+        Effect::Allow(Allow {
+            privileged: named,
+            ..Allow::default()
+        }),
+    );
+    rule.doors = [Door::EphemeralContainers].into_iter().collect();
+    assert_eq!(allowed(&debugging, &[rule]), is_allowed);
 }
 
 #[test]
@@ -694,8 +736,10 @@ fn effects() -> impl Strategy<Value = Effect> {
             })
     };
     prop_oneof![
-        2 => (any::<bool>(), terms(), prop::option::weighted(0.3, Just(Duration::from_hours(24)))).prop_map(
-            |(interactive, terms, emergency)| Effect::Allow(Allow { interactive, terms, emergency })),
+        2 => (any::<[bool; 2]>(), terms(), prop::option::weighted(0.3, Just(Duration::from_hours(24)))).prop_map(
+            |([interactive, privileged], terms, emergency)| {
+                Effect::Allow(Allow { interactive, privileged, terms, emergency })
+            }),
         2 => (1u32..3, any::<bool>(), terms()).prop_map(|(approvals, non_interactive, terms)| {
             Effect::Require(Require { approvals, non_interactive, terms, sets: Vec::new() })
         }),

@@ -70,6 +70,7 @@ fn write(((user, namespace), seen): &Group<'_>, text: &mut String) {
         commands: None,
         proxies: None,
         interactive: None,
+        privileged: None,
         valid_for: None,
         approvals: None,
         approvers: None,

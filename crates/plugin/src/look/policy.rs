@@ -10,7 +10,7 @@ use api::policy::PolicyFault;
 use clap::{Args, Subcommand};
 use decide::access::{Ask, AttachAsk, Command, DebugAsk, ExecAsk, Request, Validity};
 use decide::attempt::Door;
-use decide::debug::DebugContainer;
+use decide::debug::{DebugContainer, Profile, SECURITY_CONTEXT};
 use decide::duration::{self, DurationError, MAX_ACCESS};
 use decide::explain;
 use decide::identity::{NamePrefix, Person};
@@ -73,6 +73,9 @@ pub struct TestArgs {
     /// Whether somebody can type into it
     #[arg(short, long)]
     pub interactive: bool,
+    /// Whether a debug container has more rights than a container of the pod
+    #[arg(long)]
+    pub privileged: bool,
     /// The reason of the one case
     #[arg(long)]
     pub reason: Option<String>,
@@ -110,6 +113,9 @@ struct Case {
     command: Vec<String>,
     #[serde(default)]
     interactive: bool,
+    /// With `subresource: ephemeralcontainers`.
+    #[serde(default)]
+    privileged: bool,
     valid_for: Option<String>,
     reason: Option<String>,
     #[serde(default)]
@@ -242,6 +248,7 @@ fn one_case(args: &TestArgs, who: &ConnectionFlags) -> Option<Case> {
         subresource: Some(args.subresource.clone()),
         command: args.command.clone(),
         interactive: args.interactive,
+        privileged: args.privileged,
         reason: args.reason.clone(),
         valid_for: args.valid_for.clone(),
         ..Case::default()
@@ -457,9 +464,15 @@ impl Case {
             }),
             Door::PortForward => Ask::PortForward,
             Door::EphemeralContainers => {
+                let sysadmin = Profile::Sysadmin
+                    .security_context()
+                    .filter(|_| self.privileged);
+                let rights =
+                    sysadmin.map(|rights| (SECURITY_CONTEXT.to_owned(), rights.to_owned()));
                 let container = DebugContainer {
                     stdin,
                     tty,
+                    others: rights.into_iter().collect(),
                     ..DebugContainer::default()
                 };
                 Ask::Debug(DebugAsk {

@@ -268,11 +268,9 @@ pub(super) fn describe_action(action: &Action) -> String {
                 .chain(&container.args)
                 .cloned()
                 .collect();
-            format!(
-                "{} {}",
-                argv::quote_json(&container.image),
-                argv::show(&command)
-            )
+            let (image, command) = (argv::quote_json(&container.image), argv::show(&command));
+            let beside = container.beside();
+            format!("{image} {command} {beside}").trim_end().to_owned()
         }
     }
 }
