@@ -110,6 +110,15 @@ async fn of_what_opened_nothing_nothing_is_kept(#[case] change: fn(&World)) {
     world.put_policy(&policy("Allow", json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "subresources": ["exec"], "reason": {}})));
     world.api.change(REQUEST, |request| request["spec"]["reason"] = json!("the shop is down"));
 })]
+#[case::a_policy_did_for_a_second_that_is_over(|world: &World| {
+    world.api.remove(GRANT);
+    world.put_policy(&policy("Allow", json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "subresources": ["exec"], "reason": {}})));
+    world.api.change(REQUEST, |request| {
+        request["spec"]["reason"] = json!("the shop is down");
+        request["spec"]["validFor"] = json!("1s");
+        request["metadata"]["creationTimestamp"] = json!("2026-11-23T14:59:50Z");
+    });
+})]
 #[tokio::test]
 async fn of_access_for_a_time_nobody_counts_the_uses_and_a_record_is_kept(
     #[case] change: fn(&World),

@@ -363,3 +363,42 @@ async fn what_cannot_be_written_into_the_audits_own_file_is_denied_and_costs_not
     assert!(world.exec("r4", |_| {}).await.allowed());
     assert!(std::fs::read_to_string(&path).unwrap().contains("r4"));
 }
+
+// K5
+#[tokio::test]
+async fn what_is_filed_for_one_users_attempts_leaves_out_no_line_of_anothers() {
+    let (log, _guard) = Log::begin();
+    let world = World::new(Settings {
+        in_band_wait: true,
+        ..Settings::default()
+    });
+    let own = json!({
+        "username": "system:serviceaccount:kube-request-access:kube-request-access",
+        "groups": ["system:authenticated"],
+    });
+    let filed = |user: &str, number: usize| {
+        let mut review = filing();
+        review["request"]["uid"] = json!(format!("{user}-{number}"));
+        review["request"]["userInfo"] = own.clone();
+        let object = &mut review["request"]["object"];
+        object["metadata"]["uid"] = json!(format!("{user}-{number}"));
+        object["spec"]["userInfo"] = json!({"username": user, "groups": ["devs"]});
+        object["spec"]["createdBy"] = own.clone();
+        object["spec"]["clusterName"] = json!("test");
+        object["spec"]["forObject"]["uid"] = json!("pod-1");
+        object["spec"]["execOptions"]["container"] = json!("nginx");
+        review.to_string()
+    };
+    for person in 0..40 {
+        for number in 0..2 {
+            let review = filed(&format!("person-{person}"), number);
+            let said = world.post("/validate", review).await;
+            assert!(said.allowed(), "{}", said.body);
+        }
+    }
+    assert!(world.post("/validate", filed("bob", 0)).await.allowed());
+    let lines = log.audit();
+    let is_bobs =
+        |line: &&Value| line["message"] == "request admitted" && line["requester"] == "bob";
+    assert_eq!(lines.iter().filter(is_bobs).count(), 1);
+}

@@ -118,11 +118,12 @@ impl Objects {
             && (!status.granted_by.is_empty()
                 || status.granted_by_policy.is_some()
                 || grants.iter().any(granted)
-                || self.is_granted(request))
+                || self.was_granted(request))
     }
 
-    /// Whether a policy grants it now, and the status does not say so yet.
-    fn is_granted(&self, request: &AccessRequest) -> bool {
+    /// Whether a policy grants it now or has granted it, and the status does not say so yet: access for
+    /// a moment may be over before a controller has looked at it.
+    fn was_granted(&self, request: &AccessRequest) -> bool {
         let metadata = ObjectMeta {
             deletion_timestamp: None,
             ..request.metadata.clone()
@@ -137,7 +138,17 @@ impl Objects {
             live.candidate
                 .standing(self.common.now(), &self.common.rules())
         });
-        matches!(standing, Some(Standing::Granted(_)))
+        match standing {
+            Some(Standing::Granted(_) | Standing::Used { .. }) => true,
+            Some(Standing::Expired { by, .. }) => !by.is_empty(),
+            Some(
+                Standing::Pending
+                | Standing::Denied(_)
+                | Standing::Forbidden(_)
+                | Standing::Revoked,
+            )
+            | None => false,
+        }
     }
 
     fn patiently(&self) -> Instant {

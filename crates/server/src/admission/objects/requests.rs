@@ -96,7 +96,19 @@ impl Objects {
             .as_deref()
             .map(RawValue::get)
             .unwrap_or_default();
-        if !self.common.is_written(received, FILED, object) {
+        // What the server files for an attempt that waits is its user's doing: nobody else's lines are
+        // counted for it.
+        let user = if received.caller.username == self.own_name {
+            self.common.settings.prefix.subject(&request.user.name)
+        } else {
+            received.caller.username.clone()
+        };
+        let now = self.common.now();
+        if !self
+            .common
+            .limits
+            .writes(&user, FILED, || object.to_owned(), now)
+        {
             return;
         }
         let Request {
