@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use api::{AccessGrant, AccessRequest, convert, objects};
+use api::{AccessGrant, AccessRequest, contract::annotations::SEAL, convert, objects};
 use decide::{access::Answer, attempt::Attempt, standing::Candidate};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -73,6 +73,18 @@ pub enum SpendError {
     Contended,
 }
 
+/// A request without what no decision looks at: whoever asked chose how much that is. A write of its
+/// status changes no metadata.
+fn lean(mut object: AccessRequest) -> AccessRequest {
+    let metadata = &mut object.metadata;
+    metadata.managed_fields = None;
+    metadata.labels = None;
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.retain(|key, _value| key == SEAL);
+    }
+    object
+}
+
 impl Ledger {
     /// A ledger on a client that does not retry.
     pub fn new(client: Client, pulse: Pulse, sealer: Arc<Sealer>) -> Self {
@@ -117,6 +129,7 @@ impl Ledger {
         self.requests(&known.request.namespace)
             .get_opt(&known.request.name)
             .await
+            .map(|object| object.map(lean))
     }
 
     async fn read_grants(&self, known: &Candidate) -> Result<Vec<AccessGrant>, kube::Error> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::{
-    admission::{Admission, Arrivals, Common, Gate, Objects, WaitingRoom},
+    admission::{Admission, Arrivals, Common, Gate, Objects, WaitingRoom, gate::turns::Turns},
     args::Args,
     audit::Extensions,
     canary::reviews::CanaryReviews,
@@ -65,6 +65,7 @@ pub(super) fn assemble(
     let gate = Gate {
         common: Arc::clone(&common),
         outcomes,
+        turns: Turns::default(),
         waiting,
         observations,
         canary: args.canary_service_account.clone().map(canary),

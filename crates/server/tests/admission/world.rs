@@ -22,7 +22,9 @@ use kube::runtime::{
 };
 use serde_json::{Value, json};
 use server::{
-    admission::{Admission, Arrivals, Common, Gate, Objects, room::Room, router::Service},
+    admission::{
+        Admission, Arrivals, Common, Gate, Objects, gate::turns::Turns, room::Room, router::Service,
+    },
     audit::{Extensions, Limits, Webhook},
     clock::Clock,
     cluster::{
@@ -176,6 +178,7 @@ impl World {
         let gate = Gate {
             common: Arc::clone(&common),
             outcomes: Outcomes::new(api.client()).0,
+            turns: Turns::default(),
             waiting,
             observations,
             canary: Some(canary(Arc::clone(&sealer))),

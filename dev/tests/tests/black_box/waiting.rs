@@ -58,7 +58,7 @@ fn meanwhile(typed: impl FnOnce() -> Said + Send, answer: impl FnOnce()) -> Said
 }
 
 fn approve(amy: &Person<'_>, request: &str) {
-    amy.kubectl(["request", "approve", &amy.exactly(&request), "--yes"])
+    amy.kubectl(["request", "approve", &amy.exactly(request), "--yes"])
         .works_with("created grant grant-");
 }
 

@@ -137,11 +137,10 @@ impl Gate {
             .await?;
             return Ok(AttemptOutcome::Allowed(Grounds::Policy(policy)));
         }
-        let promising = match self.screened(attempt) {
-            Screened::Denied(denied) => return Ok(AttemptOutcome::Denied(denied)),
-            Screened::Promising(promising) => promising,
-        };
-        match self.confirm(attempt, &promising).await? {
+        if let Screened::Denied(denied) = self.screened(attempt) {
+            return Ok(AttemptOutcome::Denied(denied));
+        }
+        match self.confirm_in_turn(attempt).await? {
             Confirmation::Denied(denied) => Ok(AttemptOutcome::Denied(denied)),
             // Nobody approved what a policy granted either.
             Confirmation::Permitted(confirmed)
@@ -150,6 +149,17 @@ impl Gate {
                 Ok(AttemptOutcome::Unclear(too_long(attempt)))
             }
             Confirmation::Permitted(confirmed) => self.carry_out(tried, *confirmed).await,
+        }
+    }
+
+    /// Confirms an attempt that memory promises something. While it waits for its turn it holds
+    /// nothing: what memory promises is looked up then.
+    async fn confirm_in_turn(&self, attempt: &Attempt) -> Result<Confirmation, Failure> {
+        let turn = self.turns.take(&attempt.caller.username).await;
+        let _turn = turn.ok_or(Failure::Late)?;
+        match self.screened(attempt) {
+            Screened::Denied(denied) => Ok(Confirmation::Denied(denied)),
+            Screened::Promising(promising) => self.confirm(attempt, &promising).await,
         }
     }
 

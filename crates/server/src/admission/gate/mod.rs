@@ -6,6 +6,7 @@
 //!   webhook is told.
 //! - `proxy`: the doors that nobody can ask for.
 //! - `observing`: attempts that are only looked at. `canary`: those that ask whether we are asked.
+//! - [`turns`]: how many are confirmed at once.
 //! - `waiting`: a denied attempt that waits for its grant, in one of the [`places`].
 
 mod basis;
@@ -19,6 +20,7 @@ mod proxy;
 mod recording;
 pub mod state;
 mod tried;
+pub mod turns;
 mod waiting;
 
 pub use places::{Waiter, WaitingRoom};

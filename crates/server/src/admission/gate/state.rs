@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::places::WaitingRoom;
+use super::{places::WaitingRoom, turns::Turns};
 use crate::{
     admission::Common, canary::reviews::CanaryReviews, cluster::outcomes::Outcomes,
     controllers::report::Observations,
@@ -14,6 +14,8 @@ pub struct Gate {
     pub common: Arc<Common>,
     /// What writes down that a use was answered.
     pub outcomes: Outcomes,
+    /// How many attempts are confirmed at once.
+    pub turns: Turns,
     /// Where denied attempts wait for a grant; `None`: they do not (`--in-band-wait`).
     pub waiting: Option<WaitingRoom>,
     /// Keeps what observe mode sees.
