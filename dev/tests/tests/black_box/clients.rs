@@ -160,6 +160,7 @@ fn python_environment() -> &'static Path {
                 "install",
                 "--quiet",
                 "--disable-pip-version-check",
+                "--require-hashes",
                 "-r",
             ])
             .arg(&requirements);
