@@ -11,6 +11,7 @@ mod answering;
 mod asking;
 mod authenticated;
 mod clients;
+mod contexts;
 mod crowd;
 mod deleting;
 mod doors;
