@@ -2,6 +2,8 @@
 //!
 //! What cannot be converted gives no access to anybody, and stands in nobody's way.
 
+use std::io;
+
 use decide::{
     access::{
         Answer, Ask, AttachAsk, Command, DebugAsk, Denial, Emergency, ExecAsk, Grant, Outcome,
@@ -342,11 +344,25 @@ fn attach_ask(options: &AttachOptions) -> AttachAsk {
     }
 }
 
-/// How much room a request takes: its spec, labels and annotations, in bytes.
+/// How much room a request takes where it is stored, in bytes: all of it, and so also who wrote
+/// which field, which may be as much again as what was written.
 fn size(object: &AccessRequest) -> usize {
-    let metadata = &object.metadata;
-    serde_json::to_vec(&(&object.spec, &metadata.labels, &metadata.annotations))
-        .map_or(usize::MAX, |json| json.len())
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, object).map_or(usize::MAX, |()| length.0)
+}
+
+/// Counts bytes, and keeps none.
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A grant, as stored; whether its seal is good is the caller's to say.

@@ -50,9 +50,9 @@ impl Admission {
             ((GROUP, "accessgrants", ""), Operation::Create) => {
                 self.create_grant(review, deadline).await
             }
-            ((GROUP, "accessrequests" | "accessgrants", ""), Operation::Update) => {
-                metadata::check_update(request)
-            }
+            ((GROUP, "accessrequests" | "accessgrants", ""), Operation::Update) => self
+                .check_growth(request)
+                .and_then(|()| metadata::check_update(request)),
             ((GROUP, "accesspolicies", ""), Operation::Create | Operation::Update) => {
                 self.write_policy(review).await
             }

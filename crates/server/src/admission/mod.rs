@@ -15,7 +15,7 @@
 //!   asked.
 //! - [`waiting`]: a denied attempt that waits for its grant.
 //! - [`requests`], [`grants`], [`removal`]: writes to our own objects. `keeping`: what stays of
-//!   those that are deleted.
+//!   those that are deleted. `growth`: how large those that are there may become.
 //! - [`why`]: what would become of a request. [`policy`]: writes of policies.
 //! - [`stamp`]: what the server itself writes into new objects.
 
@@ -28,6 +28,7 @@ pub mod dispatch;
 pub mod door;
 pub mod failure;
 pub mod grants;
+mod growth;
 pub mod handover;
 mod keeping;
 pub mod metadata;

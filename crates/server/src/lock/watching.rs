@@ -19,7 +19,7 @@ use super::{
     part::{Kind, Part},
 };
 use crate::cluster::{
-    clients::{WATCH_RETRY, WATCH_TIMEOUT},
+    clients::{WATCH_RETRY, watching},
     mutators::TRUSTED,
 };
 
@@ -64,8 +64,7 @@ pub async fn watch(
 
 /// What is watched of a kind: all of it, but of `ConfigMaps` the one.
 fn wanted(client: &Client, namespace: &str, kind: Kind) -> (Api<DynamicObject>, watcher::Config) {
-    let seconds = u32::try_from(WATCH_TIMEOUT.as_secs()).unwrap_or(30);
-    let config = watcher::Config::default().timeout(seconds);
+    let config = watching();
     if kind == Kind::ConfigMap {
         let api = Api::namespaced_with(client.clone(), namespace, &kind.resource());
         return (api, config.fields(&format!("metadata.name={TRUSTED}")));
