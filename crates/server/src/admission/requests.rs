@@ -69,7 +69,7 @@ impl Admission {
         let by = deadline.answer_by();
         let invalid = self
             .extensions
-            .validate(review, &object, by)
+            .validate(review, &object, self.at_whose_cost(review, &request), by)
             .await
             .map_err(Failure::from)?;
         if let Some(message) = invalid {
@@ -81,6 +81,16 @@ impl Admission {
         self.extensions.created(review, &object, by).await?;
         self.tell_of_filing(review, &request);
         Ok(())
+    }
+
+    /// Whose share a filing is of: whoever files, but where we file for an attempt, whoever tries.
+    fn at_whose_cost<'a>(&self, review: &'a Review, request: &'a Request) -> &'a str {
+        let filer = review.request.user_info.name();
+        if filer == self.own_name {
+            &request.user.name
+        } else {
+            filer
+        }
     }
 
     /// Writes who filed what. A requester can file and withdraw without end: beyond some, it is

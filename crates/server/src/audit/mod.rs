@@ -17,6 +17,7 @@ use api::{
 };
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
@@ -218,22 +219,34 @@ impl Extensions {
         let Some(webhook) = &self.audit else {
             return Ok(());
         };
+        let user = review.request.user_info.name();
+        self.post(webhook, kind, (user, topic), body, deadline)
+            .await
+            .map(drop)
+    }
+
+    /// Posts when it is the user's turn.
+    async fn post(
+        &self,
+        webhook: &Webhook,
+        kind: &str,
+        (user, topic): (&str, Topic),
+        body: &impl Serialize,
+        deadline: Instant,
+    ) -> Result<Bytes, WebhookError> {
         // Together with the post it takes no longer than the post alone may.
         let deadline = webhook::patience(deadline);
-        let turn = timeout_at(
-            deadline,
-            self.turns.take(review.request.user_info.name(), topic),
-        )
-        .await;
+        let turn = timeout_at(deadline, self.turns.take(user, topic)).await;
         let Ok(Some(_turn)) = turn else {
             return Err(WebhookError::NoTurn {
                 origin: webhook.origin(),
             });
         };
-        webhook.post(kind, body, deadline).await.map(drop)
+        webhook.post(kind, body, deadline).await
     }
 
-    /// Asks whether a new request is valid: `Ok(None)` if it is, `Ok(Some(message))` if not.
+    /// Asks whether a new request is valid, when it is this user's turn: `Ok(None)` if it is,
+    /// `Ok(Some(message))` if not.
     ///
     /// # Errors
     /// The webhook did not answer 200 with a status in time; then the request must be refused.
@@ -241,6 +254,7 @@ impl Extensions {
         &self,
         review: &Review,
         request: &AccessRequest,
+        user: &str,
         deadline: Instant,
     ) -> Result<Option<String>, WebhookError> {
         let Some(webhook) = &self.validation else {
@@ -250,7 +264,8 @@ impl Extensions {
             request: &review.raw,
             access_request: request,
         };
-        let answer = webhook.post("", &body, deadline).await?;
+        let turn = (user, Topic::Validation);
+        let answer = self.post(webhook, "", turn, &body, deadline).await?;
         let answer: ValidationAnswer =
             serde_json::from_slice(&answer).map_err(|source| WebhookError::Answer {
                 origin: webhook.origin(),
