@@ -47,11 +47,12 @@ impl Admission {
             .as_deref()
             .map(RawValue::get)
             .unwrap_or_default();
+        let failures = self.extensions.failures();
         // What is allowed is always written.
         if !denied || self.is_written(review, outcome.name(), options) {
             log(review, &outcome, options, untold.as_ref());
         }
-        match self.extensions.check_written() {
+        match self.extensions.check_written(failures) {
             Err(error) if !denied => {
                 error!(
                     uid = review.request.uid,

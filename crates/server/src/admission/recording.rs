@@ -86,8 +86,8 @@ impl Admission {
 
     /// What could not be written where the audit has a file of its own is not allowed, even though
     /// it was decided.
-    fn only_if_written(&self, uid: &str, outcome: Outcome) -> Outcome {
-        match (&outcome, self.extensions.check_written()) {
+    fn only_if_written(&self, uid: &str, outcome: Outcome, failures: u64) -> Outcome {
+        match (&outcome, self.extensions.check_written(failures)) {
             (Outcome::Allowed(_), Err(error)) => {
                 error!(
                     uid,
@@ -113,6 +113,7 @@ impl Admission {
         let what = attempt
             .map(|attempt| what(&attempt.action))
             .unwrap_or_default();
+        let failures = self.extensions.failures();
         // What is allowed is always written, but a dry run, which opens nothing, and costs nobody
         // anything.
         let opens = matches!(outcome, Outcome::Allowed(_)) && !review.request.is_dry_run();
@@ -123,7 +124,7 @@ impl Admission {
             // Counted twice: that it was denied, and that nobody was told.
             tell_of_faults(uid, &outcome, untold);
         }
-        let outcome = self.only_if_written(uid, outcome);
+        let outcome = self.only_if_written(uid, outcome, failures);
         let decision = outcome.name();
         let request = outcome.request().map(str::to_owned);
         let policies = outcome.policies_shown();

@@ -77,16 +77,21 @@ impl Extensions {
             .map_or(Ok(()), |file| file.check().map_err(WebhookError::File))
     }
 
-    /// Whether the line about what was just decided could be written.
+    /// How many lines of the audit could not be written so far: for [`Self::check_written`].
+    pub fn failures(&self) -> u64 {
+        self.file.as_ref().map_or(0, |file| file.failures())
+    }
+
+    /// Whether all lines could be written since there were so many that could not: the one about
+    /// what was just decided is among them, and whatever others could be says nothing of it.
     ///
     /// # Errors
-    /// It could not: then nothing may be allowed.
-    pub fn check_written(&self) -> Result<(), WebhookError> {
-        match &self.file {
-            Some(file) if file.has_failed() => {
-                Err(WebhookError::File(std::io::ErrorKind::WriteZero.into()))
-            }
-            Some(_) | None => Ok(()),
+    /// One could not: then nothing may be allowed.
+    pub fn check_written(&self, before: u64) -> Result<(), WebhookError> {
+        if self.failures() == before {
+            Ok(())
+        } else {
+            Err(WebhookError::File(std::io::ErrorKind::WriteZero.into()))
         }
     }
 
