@@ -12,7 +12,7 @@ use decide::{
     attempt::{Action, Addition, Attach, Attempt, Door, Exec},
     copy::{self, Copy},
     duration::{self, DurationError},
-    identity::{Caller, Person},
+    identity::{Caller, NamePrefix, Person},
     policy_id::PolicyId,
 };
 use jiff::Timestamp;
@@ -383,6 +383,12 @@ pub fn grant(object: &AccessGrant, seal: Seal) -> Result<Grant, ConvertError> {
         name: meta.name,
         answer,
         by: object.spec.granted_by.as_ref().and_then(person),
+        unprefixed: object
+            .spec
+            .granted_by
+            .as_ref()
+            .and_then(|by| by.extra.as_ref())
+            .is_some_and(|extra| extra.contains_key(UNPREFIXED)),
         groups: object
             .spec
             .granted_by
@@ -614,6 +620,19 @@ impl Meta {
             name: filled(&meta.name, "metadata.name")?,
             created,
         })
+    }
+}
+
+/// What stands in the extra fields of whoever answered without the prefix that names must have.
+pub const UNPREFIXED: &str = "spreadgroup.com/unprefixed";
+
+/// Whoever answers, as a grant carries her. Stored, her name looks the same whether or not the
+/// authenticator put the prefix before it, so it is said where it did not.
+pub fn stamped_answerer(person: &Person, caller: &Caller, prefix: &NamePrefix) -> UserInfo {
+    let marked = || [(UNPREFIXED.to_owned(), Some(vec!["true".to_owned()]))].into();
+    UserInfo {
+        extra: prefix.person(caller).is_none().then(marked),
+        ..stamped(person, caller)
     }
 }
 

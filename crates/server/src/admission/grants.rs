@@ -65,7 +65,8 @@ impl Admission {
             .map_err(|refusal| failure::refusal(&refusal))?;
         let caller = Self::caller(review);
         let person = self.recorded_as(&caller);
-        if grant.spec.granted_by.as_ref() != Some(&convert::stamped(&person, &caller)) {
+        let stamped = convert::stamped_answerer(&person, &caller, &self.settings.prefix);
+        if grant.spec.granted_by.as_ref() != Some(&stamped) {
             return Err(failure::unstamped("grantedBy"));
         }
         // Before anything tells whether there is such a request.

@@ -166,7 +166,8 @@ impl Admission {
         let mut object: AccessGrant = object(review)?;
         let caller = Self::caller(review);
         let person = self.recorded_as(&caller);
-        object.spec.granted_by = Some(convert::stamped(&person, &caller));
+        let prefix = &self.settings.prefix;
+        object.spec.granted_by = Some(convert::stamped_answerer(&person, &caller, prefix));
         check_name("grantFor", &object.spec.grant_for)
             .map_err(|refusal| failure::refusal(&refusal))?;
         let meant = convert::meant_request(&object).map_err(|error| failure::nonsense(&error))?;
