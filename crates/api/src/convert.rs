@@ -2,6 +2,8 @@
 //!
 //! What cannot be converted gives no access to anybody, and stands in nobody's way.
 
+use std::io;
+
 use decide::{
     access::{
         Answer, Ask, AttachAsk, Command, DebugAsk, Denial, Emergency, ExecAsk, Grant, Outcome,
@@ -10,7 +12,7 @@ use decide::{
     attempt::{Action, Addition, Attach, Attempt, Door, Exec},
     copy::{self, Copy},
     duration::{self, DurationError},
-    identity::{Caller, Person},
+    identity::{Caller, NamePrefix, Person},
     policy_id::PolicyId,
 };
 use jiff::Timestamp;
@@ -343,11 +345,25 @@ fn attach_ask(options: &AttachOptions) -> AttachAsk {
     }
 }
 
-/// How much room a request takes: its spec, labels and annotations, in bytes.
+/// How much room a request takes where it is stored, in bytes: all of it, and so also who wrote
+/// which field, which may be as much again as what was written.
 fn size(object: &AccessRequest) -> usize {
-    let metadata = &object.metadata;
-    serde_json::to_vec(&(&object.spec, &metadata.labels, &metadata.annotations))
-        .map_or(usize::MAX, |json| json.len())
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, object).map_or(usize::MAX, |()| length.0)
+}
+
+/// Counts bytes, and keeps none.
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A grant, as stored; whether its seal is good is the caller's to say.
@@ -368,6 +384,12 @@ pub fn grant(object: &AccessGrant, seal: Seal) -> Result<Grant, ConvertError> {
         name: meta.name,
         answer,
         by: object.spec.granted_by.as_ref().and_then(person),
+        unprefixed: object
+            .spec
+            .granted_by
+            .as_ref()
+            .and_then(|by| by.extra.as_ref())
+            .is_some_and(|extra| extra.contains_key(UNPREFIXED)),
         groups: object
             .spec
             .granted_by
@@ -599,6 +621,19 @@ impl Meta {
             name: filled(&meta.name, "metadata.name")?,
             created,
         })
+    }
+}
+
+/// What stands in the extra fields of whoever answered without the prefix that names must have.
+pub const UNPREFIXED: &str = "spreadgroup.com/unprefixed";
+
+/// Whoever answers, as a grant carries her. Stored, her name looks the same whether or not the
+/// authenticator put the prefix before it, so it is said where it did not.
+pub fn stamped_answerer(person: &Person, caller: &Caller, prefix: &NamePrefix) -> UserInfo {
+    let marked = || [(UNPREFIXED.to_owned(), Some(vec!["true".to_owned()]))].into();
+    UserInfo {
+        extra: prefix.person(caller).is_none().then(marked),
+        ..stamped(person, caller)
     }
 }
 

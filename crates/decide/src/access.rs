@@ -275,6 +275,9 @@ pub struct Grant {
     pub answer: Answer,
     /// Who, as the server stamped it.
     pub by: Option<Person>,
+    /// Whether no authenticator put the prefix before her name where one must: then she is not whom
+    /// a policy names with it.
+    pub unprefixed: bool,
     /// Her groups when she answered, as the server stamped them.
     pub groups: Vec<String>,
     /// UID of the request that was read, by the spec or the ownerReference.

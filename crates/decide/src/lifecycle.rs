@@ -127,6 +127,29 @@ pub fn plan(candidate: &Candidate, now: Timestamp, keep: Keep, rules: &Rules) ->
     }
 }
 
+/// Every time at which time alone may change what a request comes to, in order: what a clock that
+/// goes ahead of ours has already seen.
+pub fn moments(candidate: &Candidate, rules: &Rules) -> Vec<Timestamp> {
+    let request = &candidate.request;
+    let ruling = rules.policies.of_request(request, &rules.settings.prefix);
+    let emergency = request
+        .emergency
+        .iter()
+        .map(|emergency| emergency.review_by);
+    let lost = request.uses.iter().filter_map(crate::access::Use::lost_at);
+    let unused = after(request.created, rules.settings.unused);
+    let mut moments: Vec<Timestamp> = candidate
+        .turns(&ruling, rules)
+        .into_iter()
+        .chain(emergency)
+        .chain(lost)
+        .chain([request.created, unused])
+        .collect();
+    moments.sort_unstable();
+    moments.dedup();
+    moments
+}
+
 /// When a request comes to something by time alone; `None`: never.
 #[derive(Debug, Clone, Copy, Default)]
 struct Ends {

@@ -18,9 +18,10 @@ pub struct Rule {
 }
 
 /// What must be stored as it was written, by API group: what is asked for, granted and allowed;
-/// `ConfigMaps`, of which one names the mutators that installers trust, and others are records; and
-/// who serves our objects, and as what.
-const OBJECTS: [(&str, &[&str]); 4] = [
+/// `ConfigMaps`, of which one names the mutators that installers trust, and others are records;
+/// who serves our objects, and as what; and what we ask of RBAC, and who somebody is. The policy in
+/// `deploy/lock/mutators.yaml` names the same.
+const OBJECTS: [(&str, &[&str]); 6] = [
     (
         "spreadgroup.com",
         &["accessrequests", "accessgrants", "accesspolicies"],
@@ -28,6 +29,11 @@ const OBJECTS: [(&str, &[&str]); 4] = [
     ("", &["configmaps"]),
     ("apiextensions.k8s.io", &["customresourcedefinitions"]),
     ("apiregistration.k8s.io", &["apiservices"]),
+    ("authorization.k8s.io", &["subjectaccessreviews"]),
+    (
+        "authentication.k8s.io",
+        &["tokenreviews", "selfsubjectreviews"],
+    ),
 ];
 
 impl Rule {
@@ -154,6 +160,10 @@ mod tests {
     #[case("", "configmaps", "UPDATE")]
     #[case("apiextensions.k8s.io", "customresourcedefinitions", "UPDATE")]
     #[case("apiregistration.k8s.io", "*", "CREATE")]
+    #[case("authorization.k8s.io", "subjectaccessreviews", "CREATE")]
+    #[case("authorization.k8s.io", "*", "*")]
+    #[case("authentication.k8s.io", "tokenreviews", "CREATE")]
+    #[case("authentication.k8s.io", "selfsubjectreviews", "CREATE")]
     #[case("", "*", "CREATE")]
     #[case("", "*/*", "*")]
     fn a_rule_for_our_objects_reaches_them(
@@ -186,6 +196,31 @@ mod tests {
         #[case] operation: &str,
     ) {
         assert!(!rule(group, resource, operation).reaches_objects());
+    }
+
+    // K3
+    #[rstest]
+    #[case::webhooks(include_str!("../../../deploy/lock/mutators.yaml"), 2)]
+    #[case::policies(include_str!("../../../deploy/lock/guard.yaml"), 1)]
+    fn the_lock_names_the_same_objects(#[case] shipped: &str, #[case] times: usize) {
+        let rules: Vec<&str> = shipped
+            .split("(rule.apiGroups.exists(")
+            .skip(1)
+            .filter(|rule| !rule.contains("'CONNECT'"))
+            .collect();
+        for (group, names) in OBJECTS {
+            for name in names {
+                let naming = rules.iter().filter(|rule| {
+                    let words = |list: &str| {
+                        list.split([' ', ',', '[', ']'])
+                            .any(|word| word == format!("'{group}'"))
+                    };
+                    let named = rule.split(['(', ')', '|']).any(|word| word == *name);
+                    rule.lines().next().is_some_and(words) && named
+                });
+                assert_eq!(naming.count(), times, "{group} {name}");
+            }
+        }
     }
 
     fn mutator(kind: Kind) -> Mutator {

@@ -521,12 +521,16 @@ impl Require {
 }
 
 impl ApproverSet {
-    /// Whether somebody of the set answered, with the groups that she had then.
+    /// Whether somebody of the set answered, with the groups that she had then. With the prefix,
+    /// the name of somebody who never had it would be another's.
     pub(crate) fn has(&self, grant: &Grant, prefix: &NamePrefix) -> bool {
         let Some(by) = &grant.by else { return false };
         let username = prefix.subject(&by.name);
-        self.subjects
-            .iter()
-            .any(|subject| subject.names(&username, &grant.groups))
+        self.subjects.iter().any(|subject| match subject {
+            Subject::User(_) if grant.unprefixed => false,
+            Subject::User(_) | Subject::Group(_) | Subject::ServiceAccount(_) => {
+                subject.names(&username, &grant.groups)
+            }
+        })
     }
 }

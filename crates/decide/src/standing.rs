@@ -231,6 +231,22 @@ impl Candidate {
         windows
     }
 
+    /// When what its grants and a policy say begins and ends, whether or not they count.
+    pub(crate) fn turns(&self, ruling: &Ruling<'_>, rules: &Rules) -> Vec<Timestamp> {
+        let longest = ruling.longest();
+        let by_grants = self.grants.iter().flat_map(|grant| {
+            [
+                grant.created,
+                grant.since(),
+                self.end(grant, longest, rules),
+            ]
+        });
+        let by_policy = ruling
+            .grants(&self.request)
+            .map(|one| self.asked_end(self.request.created, one.longest, rules));
+        by_grants.chain(by_policy).collect()
+    }
+
     /// When what a grant says ends: each approval lasts as long as was asked for, from when it was
     /// given.
     fn end(&self, grant: &Grant, longest: Option<Duration>, rules: &Rules) -> Timestamp {

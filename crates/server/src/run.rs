@@ -559,7 +559,8 @@ fn reporter() -> Reporter {
     }
 }
 
-/// Nothing is called granted before it is known what the policies require.
+/// Nothing is called granted before it is known what the policies require; and nothing is listed a
+/// second time while the index lists it, so that there are fewer pages in memory at once.
 fn spawn_controllers(
     context: controllers::ControllerContext,
     index: &Arc<Index>,
@@ -570,7 +571,7 @@ fn spawn_controllers(
     let (context, index) = (Arc::new(context), Arc::clone(index));
     tokio::spawn(async move {
         if synced
-            .wait_for(|synced| synced.knows_policies())
+            .wait_for(|synced| synced.is_complete())
             .await
             .is_err()
         {

@@ -90,6 +90,7 @@ pub(crate) fn grant() -> Grant {
         name: "grant-1".to_owned(),
         answer: Answer::Granted,
         by: Some(person("amy", Some("uid-amy"))),
+        unprefixed: false,
         groups: Vec::new(),
         request_uid: Some("request-1".to_owned()),
         valid_for: None,

@@ -429,6 +429,7 @@ fn grant(request_uid: &str) -> impl Strategy<Value = Grant> + use<> {
                 name,
                 answer,
                 by,
+                unprefixed: false,
                 groups: Vec::new(),
                 request_uid,
                 valid_for,

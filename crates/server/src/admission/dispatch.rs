@@ -68,9 +68,10 @@ impl Admission {
             ((GROUP, "accessgrants", ""), Operation::Create) => {
                 self.objects.create_grant(received, deadline).await
             }
-            ((GROUP, "accessrequests" | "accessgrants", ""), Operation::Update) => {
-                metadata::check_update(received)
-            }
+            ((GROUP, "accessrequests" | "accessgrants", ""), Operation::Update) => self
+                .objects
+                .check_growth(received)
+                .and_then(|()| metadata::check_update(received)),
             ((GROUP, "accesspolicies", ""), Operation::Create | Operation::Update) => {
                 self.objects.write_policy(received).await
             }

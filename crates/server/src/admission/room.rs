@@ -3,7 +3,8 @@
 //!
 //! Small reviews (every exec is one) have room of their own, so that large ones, or clients that
 //! only say that they will send one, never take theirs. No user has more than a share of either,
-//! and the ServiceAccounts of a namespace have one together.
+//! and the ServiceAccounts of a namespace have one together. The last part of each is a reserve for
+//! those who have little under way: a few users with large reviews never keep the others out.
 
 use std::{
     collections::HashMap,
@@ -31,8 +32,37 @@ struct Limit {
 #[derive(Debug, Clone, Copy)]
 struct RoomLimits {
     all: Limit,
+    /// Without the reserve.
+    open: Limit,
     each: Limit,
+    /// Maximum memory of the only review of a user, in bytes: the largest that is looked at.
+    only: usize,
+    /// What a user may have to take of the reserve, with what they take.
+    modest: Limit,
 }
+
+impl RoomLimits {
+    /// Whether somebody may have so much.
+    fn are_kept_by(self, own: Used) -> bool {
+        own.fits(self.each) || own.reviews <= 1 && own.bytes <= self.only
+    }
+
+    /// Whether there may be so much in all, with what somebody has who takes of it.
+    fn have_room_for(self, all: Used, own: Used) -> bool {
+        all.fits(self.open) || all.fits(self.all) && own.fits(self.modest)
+    }
+}
+
+/// Of small reviews: an exec takes some KiB, and a request that people file less than 100.
+const MODEST_SMALL: Limit = Limit {
+    reviews: 4,
+    bytes: MIB / 4,
+};
+/// Of large ones: a debug container in a pod of 100 KiB takes some 3 MiB.
+const MODEST_LARGE: Limit = Limit {
+    reviews: 1,
+    bytes: 4 * MIB,
+};
 
 /// Small reviews that are decided.
 const DECIDED_SMALL: RoomLimits = RoomLimits {
@@ -40,21 +70,33 @@ const DECIDED_SMALL: RoomLimits = RoomLimits {
         reviews: 256,
         bytes: 16 * MIB,
     },
+    open: Limit {
+        reviews: 192,
+        bytes: 12 * MIB,
+    },
     each: Limit {
         reviews: 64,
-        bytes: 6 * MIB,
+        bytes: 2 * MIB,
     },
+    only: 6 * MIB,
+    modest: MODEST_SMALL,
 };
 /// Large ones: a pod of the largest size takes some 18 MiB, twice over.
 const DECIDED_LARGE: RoomLimits = RoomLimits {
     all: Limit {
-        reviews: 4,
+        reviews: 6,
         bytes: 32 * MIB,
+    },
+    open: Limit {
+        reviews: 4,
+        bytes: 24 * MIB,
     },
     each: Limit {
         reviews: 1,
         bytes: 24 * MIB,
     },
+    only: 24 * MIB,
+    modest: MODEST_LARGE,
 };
 /// Small reviews that are only observed.
 const OBSERVED_SMALL: RoomLimits = RoomLimits {
@@ -62,14 +104,24 @@ const OBSERVED_SMALL: RoomLimits = RoomLimits {
         reviews: 256,
         bytes: 8 * MIB,
     },
+    open: Limit {
+        reviews: 192,
+        bytes: 6 * MIB,
+    },
     each: Limit {
         reviews: 64,
-        bytes: 4 * MIB,
+        bytes: MIB,
     },
+    only: 4 * MIB,
+    modest: MODEST_SMALL,
 };
 /// Large ones.
 const OBSERVED_LARGE: RoomLimits = RoomLimits {
     all: Limit {
+        reviews: 3,
+        bytes: 24 * MIB,
+    },
+    open: Limit {
         reviews: 2,
         bytes: 20 * MIB,
     },
@@ -77,6 +129,8 @@ const OBSERVED_LARGE: RoomLimits = RoomLimits {
         reviews: 1,
         bytes: 20 * MIB,
     },
+    only: 20 * MIB,
+    modest: MODEST_LARGE,
 };
 
 /// Whose share, or which room, is taken.
@@ -103,7 +157,7 @@ impl Room {
         Self::with(DECIDED_SMALL, DECIDED_LARGE)
     }
 
-    /// Room for reviews that are only observed: at most 28 MiB.
+    /// Room for reviews that are only observed: at most 32 MiB.
     pub fn observing() -> Self {
         Self::with(OBSERVED_SMALL, OBSERVED_LARGE)
     }
@@ -114,7 +168,10 @@ impl Room {
             let number = |limit: Limit| Limit { reviews, ..limit };
             RoomLimits {
                 all: number(limits.all),
+                open: number(limits.open),
                 each: number(limits.each),
+                modest: number(limits.modest),
+                ..limits
             }
         };
         Self::with(of(DECIDED_SMALL, small), of(DECIDED_LARGE, large))
@@ -238,10 +295,10 @@ impl Pool {
             .copied()
             .unwrap_or_default()
             .and(reviews, bytes);
-        if !own.fits(self.limits.each) {
+        if !self.limits.are_kept_by(own) {
             return Err(Full::Share);
         }
-        if !all.fits(self.limits.all) {
+        if !self.limits.have_room_for(all, own) {
             return Err(Full::All);
         }
         taken.all = all;
@@ -285,12 +342,12 @@ mod tests {
     #[test]
     fn large_reviews_never_take_the_room_of_small_ones() {
         let room = Room::deciding();
-        let large: Vec<ReviewPlace> = (0..4)
+        let large: Vec<ReviewPlace> = (0..6)
             .filter_map(|n| room.take(&format!("user-{n}"), 1 << 20, 1 << 20).ok())
             .collect();
         assert_eq!(
             (large.len(), room.take("jane", 1 << 20, 1).unwrap_err()),
-            (4, Full::All)
+            (6, Full::All)
         );
         assert!(room.take("user-0", 1000, 10_000).is_ok());
         drop(large);
@@ -311,6 +368,44 @@ mod tests {
             );
             assert!(room.take("jane", length, 1000).is_ok());
         }
+    }
+
+    // K1
+    #[test]
+    fn a_few_users_with_the_largest_reviews_never_keep_the_others_out() {
+        let room = Room::deciding();
+        // As many as there is room for, of as many users as try.
+        let fill = |length: usize, memory: usize| -> Vec<ReviewPlace> {
+            let takes = |n: usize| {
+                room.take(&format!("mallory-{}", n / 64), length, memory)
+                    .ok()
+            };
+            (0..64 * 64).filter_map(takes).collect()
+        };
+        for (length, memories, usual) in [
+            (1000, [5 * MIB, 2 * MIB, MIB, 300 * 1024], 100 * 1024),
+            (1 << 20, [23 * MIB, 12 * MIB, 8 * MIB, 5 * MIB], 3 * MIB),
+        ] {
+            for memory in memories {
+                let held = fill(length, memory);
+                assert!(!held.is_empty());
+                assert_eq!(room.take("mallory", length, memory).unwrap_err(), Full::All);
+                let mut place = room.take("jane", length, 1000).unwrap();
+                assert_eq!(place.grow(usual), Ok(()), "{memory}");
+                let _other = room.take("bob", length, usual).unwrap();
+            }
+        }
+    }
+
+    // K1
+    #[test]
+    fn many_small_reviews_of_a_few_users_leave_places_to_the_others() {
+        let room = Room::deciding();
+        let takes = |n: usize| room.take(&format!("mallory-{}", n / 64), 1000, 1000).ok();
+        let held: Vec<ReviewPlace> = (0..64 * 4).filter_map(takes).collect();
+        assert_eq!(held.len(), 192 + 4, "three shares, and a few of a fourth");
+        assert!(room.take("mallory-0", 1000, 1000).is_err());
+        assert!(room.take("jane", 1000, 1000).is_ok());
     }
 
     // M4

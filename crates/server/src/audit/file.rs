@@ -8,20 +8,26 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
-use decide::record::{self, MAX_DENIED_LEN, Value};
+use decide::record::{self, MAX_LINE_LEN, Value};
 use jiff::Timestamp;
 use tracing_subscriber::fmt::MakeWriter;
+
+/// How much the line has that is tried after a failure, beside what it says: it is about as long as
+/// the longest.
+const FILLER: usize = MAX_LINE_LEN - 512;
 
 /// Where the audit is written. A file that was renamed or removed is opened anew, at the next line.
 #[derive(Debug)]
 pub struct AuditFile {
     to: Mutex<Open>,
-    /// Whether the last line could not be written.
-    failed: AtomicBool,
+    /// How many lines could not be written, of whomever.
+    failures: AtomicU64,
+    /// How many of these there were when it was last tried that a line of any length can be.
+    overcome: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -47,16 +53,19 @@ impl AuditFile {
                 file,
                 torn: false,
             }),
-            failed: AtomicBool::new(false),
+            failures: AtomicU64::new(0),
+            overcome: AtomicU64::new(0),
         })
     }
 
-    /// Whether lines can be written: after a failure one is tried.
+    /// Whether lines can be written: after a failure one is tried, as long as any may be. That
+    /// somebody's short one could be written says nothing of it.
     ///
     /// # Errors
     /// They cannot.
     pub fn check(&self) -> io::Result<()> {
-        if !self.has_failed() {
+        let failures = self.failures();
+        if self.overcome.load(Ordering::SeqCst) >= failures {
             return Ok(());
         }
         let text = |text: &str| Value::Text(text.to_owned());
@@ -65,13 +74,17 @@ impl AuditFile {
             ("timestamp", text(&now)),
             ("message", text("the audit can be written again")),
             ("target", text("audit")),
+            ("filler", text(&" ".repeat(FILLER))),
         ];
-        self.write(record::line(&fields, MAX_DENIED_LEN).as_bytes())
+        self.write(record::line(&fields, MAX_LINE_LEN).as_bytes())?;
+        self.overcome.fetch_max(failures, Ordering::SeqCst);
+        Ok(())
     }
 
-    /// Whether the last line could not be written.
-    pub fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::SeqCst)
+    /// How many lines could not be written so far, of whomever. Where as many could not before and
+    /// after a line was written, that one could be.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::SeqCst)
     }
 
     fn write(&self, line: &[u8]) -> io::Result<()> {
@@ -80,7 +93,9 @@ impl AuditFile {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .write(line);
-        self.failed.store(written.is_err(), Ordering::SeqCst);
+        if written.is_err() {
+            self.failures.fetch_add(1, Ordering::SeqCst);
+        }
         written
     }
 }
@@ -197,6 +212,33 @@ mod tests {
                 .unwrap()
                 .contains("the audit can be written again")
         );
+    }
+
+    // K5
+    #[test]
+    fn a_line_is_forgiven_by_nobody_elses() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, path) = (dir.path().join("in"), dir.path().join("in/audit.log"));
+        std::fs::create_dir(&folder).unwrap();
+        let audit = AuditFile::open(&path).unwrap();
+        let before = audit.failures();
+        std::fs::remove_dir_all(&folder).unwrap();
+        audit.write(b"jane's\n").unwrap_err();
+        std::fs::create_dir(&folder).unwrap();
+        audit.write(b"mallory's\n").unwrap();
+        assert_ne!(audit.failures(), before, "jane's is lost all the same");
+        // Nor does mallory's short one say that a long one can be written.
+        audit.check().unwrap();
+        let written = std::fs::read_to_string(&path).unwrap();
+        let tried = written.lines().nth(1).unwrap();
+        assert!(
+            (MAX_LINE_LEN - 512..=MAX_LINE_LEN).contains(&tried.len()),
+            "{}",
+            tried.len()
+        );
+        // Once is enough.
+        audit.check().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), written);
     }
 
     // K5

@@ -18,6 +18,7 @@ use api::{
 };
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
@@ -77,16 +78,21 @@ impl Extensions {
             .map_or(Ok(()), |file| file.check().map_err(WebhookError::File))
     }
 
-    /// Whether the line about what was just decided could be written.
+    /// How many lines of the audit could not be written so far: for [`Self::check_written`].
+    pub fn failures(&self) -> u64 {
+        self.file.as_ref().map_or(0, |file| file.failures())
+    }
+
+    /// Whether all lines could be written since there were so many that could not: the one about
+    /// what was just decided is among them, and whatever others could be says nothing of it.
     ///
     /// # Errors
-    /// It could not: then nothing may be allowed.
-    pub fn check_written(&self) -> Result<(), WebhookError> {
-        match &self.file {
-            Some(file) if file.has_failed() => {
-                Err(WebhookError::File(std::io::ErrorKind::WriteZero.into()))
-            }
-            Some(_) | None => Ok(()),
+    /// One could not: then nothing may be allowed.
+    pub fn check_written(&self, before: u64) -> Result<(), WebhookError> {
+        if self.failures() == before {
+            Ok(())
+        } else {
+            Err(WebhookError::File(std::io::ErrorKind::WriteZero.into()))
         }
     }
 
@@ -219,22 +225,34 @@ impl Extensions {
         let Some(webhook) = &self.audit else {
             return Ok(());
         };
+        let user = review.request.user_info.name();
+        self.post(webhook, kind, (user, topic), body, deadline)
+            .await
+            .map(drop)
+    }
+
+    /// Posts when it is the user's turn.
+    async fn post(
+        &self,
+        webhook: &Webhook,
+        kind: &str,
+        (user, topic): (&str, Topic),
+        body: &impl Serialize,
+        deadline: Instant,
+    ) -> Result<Bytes, WebhookError> {
         // Together with the post it takes no longer than the post alone may.
         let deadline = webhook::patience(deadline);
-        let turn = timeout_at(
-            deadline,
-            self.turns.take(review.request.user_info.name(), topic),
-        )
-        .await;
+        let turn = timeout_at(deadline, self.turns.take(user, topic)).await;
         let Ok(Some(_turn)) = turn else {
             return Err(WebhookError::NoTurn {
                 origin: webhook.origin(),
             });
         };
-        webhook.post(kind, body, deadline).await.map(drop)
+        webhook.post(kind, body, deadline).await
     }
 
-    /// Asks whether a new request is valid: `Ok(None)` if it is, `Ok(Some(message))` if not.
+    /// Asks whether a new request is valid, when it is this user's turn: `Ok(None)` if it is,
+    /// `Ok(Some(message))` if not.
     ///
     /// # Errors
     /// The webhook did not answer 200 with a status in time; then the request must be refused.
@@ -242,6 +260,7 @@ impl Extensions {
         &self,
         review: &Review,
         request: &AccessRequest,
+        user: &str,
         deadline: Instant,
     ) -> Result<Option<String>, WebhookError> {
         let Some(webhook) = &self.validation else {
@@ -251,7 +270,8 @@ impl Extensions {
             request: &review.raw,
             access_request: request,
         };
-        let answer = webhook.post("", &body, deadline).await?;
+        let turn = (user, Topic::Validation);
+        let answer = self.post(webhook, "", turn, &body, deadline).await?;
         let answer: ValidationAnswer =
             serde_json::from_slice(&answer).map_err(|source| WebhookError::Answer {
                 origin: webhook.origin(),

@@ -1,4 +1,4 @@
-//! Turns at the audit webhook: nobody has more than a few posts under way at once, however many
+//! Turns at the audit and validation webhooks: nobody has more than a few posts under way at once, however many
 //! they cause. Else one user could slow it until it answers nobody in time, and whoever is granted
 //! something would be denied. Few wait, too: a wait keeps a place among the reviews.
 
@@ -10,35 +10,82 @@ use std::{
 use decide::identity::share;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Maximum number of concurrent posts of one share, without denials.
-const MAX_EACH: usize = 16;
-/// Maximum number of concurrent posts of denials of one share.
-const MAX_DENIALS_EACH: usize = 2;
-/// Maximum number of concurrent posts of denials of all shares: allows never wait behind them.
-const MAX_DENIALS: usize = 8;
-/// Maximum number of posts of one share that run or wait: each one that waits occupies a place
-/// among the reviews.
-const MAX_WAITING_EACH: usize = 32;
-/// Maximum number of denials of one share that run or wait.
-const MAX_WAITING_DENIALS_EACH: usize = 4;
-/// Number of denials of all shares that run or wait, above which only new shares may add one.
-const SOFT_MAX_WAITING_DENIALS: usize = 32;
-/// Maximum number of denials of all shares that run or wait.
-const MAX_WAITING_DENIALS: usize = 64;
+/// How many posts about a topic there may be at once.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// Of one share.
+    each: usize,
+    /// Of one share that run or wait: each one that waits occupies a place among the reviews.
+    waiting_each: usize,
+    /// Of all shares; `None`: as many as they have.
+    all: Option<OfAll>,
+}
+
+/// How many posts of all shares there may be at once.
+#[derive(Debug, Clone, Copy)]
+struct OfAll {
+    /// That run.
+    running: usize,
+    /// That run or wait, above which only new shares may add one.
+    soft_waiting: usize,
+    /// That run or wait.
+    waiting: usize,
+}
+
+/// Of denials: allows never wait behind them.
+const DENIALS: Bounds = Bounds {
+    each: 2,
+    waiting_each: 4,
+    all: Some(OfAll {
+        running: 8,
+        soft_waiting: 32,
+        waiting: 64,
+    }),
+};
+/// Of new requests that the validation webhook is asked about: often that is one process that asks
+/// another one.
+const VALIDATIONS: Bounds = Bounds {
+    each: 4,
+    waiting_each: 16,
+    all: Some(OfAll {
+        running: 16,
+        soft_waiting: 64,
+        waiting: 128,
+    }),
+};
+/// Of anything else.
+const OTHERS: Bounds = Bounds {
+    each: 16,
+    waiting_each: 32,
+    all: None,
+};
 
 /// What a post is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Topic {
     /// An attempt that is denied: it costs whoever tries nothing.
     Denial,
+    /// A new request that may not be valid: to file one that is not costs nothing.
+    Validation,
     /// Anything else.
     Other,
+}
+
+impl Topic {
+    fn bounds(self) -> Bounds {
+        match self {
+            Self::Denial => DENIALS,
+            Self::Validation => VALIDATIONS,
+            Self::Other => OTHERS,
+        }
+    }
 }
 
 /// See the module.
 #[derive(Debug)]
 pub struct Turns {
     denials: Arc<Semaphore>,
+    validations: Arc<Semaphore>,
     people: Arc<Mutex<People>>,
 }
 
@@ -70,8 +117,13 @@ struct Visitor {
 
 impl Default for Turns {
     fn default() -> Self {
+        let of_all = |bounds: Bounds| {
+            let running = bounds.all.map_or(Semaphore::MAX_PERMITS, |all| all.running);
+            Arc::new(Semaphore::new(running))
+        };
         Self {
-            denials: Arc::new(Semaphore::new(MAX_DENIALS)),
+            denials: of_all(DENIALS),
+            validations: of_all(VALIDATIONS),
             people: Arc::default(),
         }
     }
@@ -85,6 +137,7 @@ impl Turns {
         let own = own.acquire_owned().await.ok()?;
         let of_all = match topic {
             Topic::Denial => Some(Arc::clone(&self.denials).acquire_owned().await.ok()?),
+            Topic::Validation => Some(Arc::clone(&self.validations).acquire_owned().await.ok()?),
             Topic::Other => None,
         };
         Some(Turn {
@@ -95,28 +148,28 @@ impl Turns {
     }
 
     fn visit(&self, key: TurnKey) -> Option<(Visitor, Arc<Semaphore>)> {
-        let (most, most_waiting) = match key.1 {
-            Topic::Denial => (MAX_DENIALS_EACH, MAX_WAITING_DENIALS_EACH),
-            Topic::Other => (MAX_EACH, MAX_WAITING_EACH),
-        };
+        let bounds = key.1.bounds();
         let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
         let of_all = people
             .iter()
-            .filter(|((_, topic), _)| *topic == Topic::Denial)
+            .filter(|((_, topic), _)| *topic == key.1)
             .map(|(_, own)| own.visitors);
         let of_all = of_all.fold(0, usize::saturating_add);
         let visitors = people.get(&key).map(|own| own.visitors).unwrap_or_default();
         // Who has nobody there yet comes in where others do not.
-        let most_of_all = if visitors == 0 {
-            MAX_WAITING_DENIALS
-        } else {
-            SOFT_MAX_WAITING_DENIALS
-        };
-        if key.1 == Topic::Denial && of_all >= most_of_all || visitors >= most_waiting {
+        let is_full = bounds.all.is_some_and(|all| {
+            let most = if visitors == 0 {
+                all.waiting
+            } else {
+                all.soft_waiting
+            };
+            of_all >= most
+        });
+        if is_full || visitors >= bounds.waiting_each {
             return None;
         }
         let new = || Own {
-            turns: Arc::new(Semaphore::new(most)),
+            turns: Arc::new(Semaphore::new(bounds.each)),
             visitors: 0,
         };
         let own = people.entry(key.clone()).or_insert_with(new);
@@ -165,6 +218,32 @@ mod tests {
         taken
     }
 
+    fn of_all(bounds: Bounds) -> OfAll {
+        bounds.all.unwrap()
+    }
+
+    // M3
+    #[tokio::test]
+    async fn one_user_has_a_few_validations_at_once_and_the_others_theirs() {
+        let turns = Turns::default();
+        let flood = all_at_once(&turns, &many("mallory"), Topic::Validation);
+        assert_eq!(flood.len(), VALIDATIONS.each);
+        assert!(
+            turns
+                .take("bob", Topic::Validation)
+                .now_or_never()
+                .is_some()
+        );
+        assert!(turns.take("mallory", Topic::Other).now_or_never().is_some());
+        let crowd: Vec<String> = (0..64).map(|n| format!("user-{n}")).collect();
+        let crowd = all_at_once(&turns, &crowd, Topic::Validation);
+        assert_eq!(
+            flood.len() + crowd.len(),
+            of_all(VALIDATIONS).running,
+            "bob has gone"
+        );
+    }
+
     fn many(user: &str) -> Vec<String> {
         vec![user.to_owned(); 64]
     }
@@ -174,9 +253,9 @@ mod tests {
     async fn one_user_has_a_few_turns_and_the_others_theirs() {
         let turns = Turns::default();
         let flood = all_at_once(&turns, &many("mallory"), Topic::Denial);
-        assert_eq!(flood.len(), MAX_DENIALS_EACH);
+        assert_eq!(flood.len(), DENIALS.each);
         let others = all_at_once(&turns, &many("mallory"), Topic::Other);
-        assert_eq!(others.len(), MAX_EACH);
+        assert_eq!(others.len(), OTHERS.each);
         assert!(turns.take("bob", Topic::Denial).now_or_never().is_some());
         assert!(turns.take("bob", Topic::Other).now_or_never().is_some());
     }
@@ -199,9 +278,9 @@ mod tests {
                 None => {}
             }
         }
-        assert_eq!(held.len(), MAX_DENIALS);
+        assert_eq!(held.len(), of_all(DENIALS).running);
         // Eight shares have four each; of the others each has one, as long as there is room.
-        assert_eq!(refused, users.len() - MAX_WAITING_DENIALS);
+        assert_eq!(refused, users.len() - of_all(DENIALS).waiting);
     }
 
     #[tokio::test]
@@ -210,7 +289,7 @@ mod tests {
         let crowd: Vec<String> = (0..64).map(|n| format!("user-{n}")).collect();
         assert_eq!(
             all_at_once(&turns, &crowd, Topic::Denial).len(),
-            MAX_DENIALS
+            of_all(DENIALS).running
         );
         assert_eq!(all_at_once(&turns, &crowd, Topic::Other).len(), crowd.len());
     }
@@ -219,7 +298,7 @@ mod tests {
     async fn whoever_waits_comes_next_and_whoever_goes_leaves_nothing() {
         let turns = Turns::default();
         let mut held = all_at_once(&turns, &many("mallory"), Topic::Denial);
-        assert_eq!(held.len(), MAX_DENIALS_EACH);
+        assert_eq!(held.len(), DENIALS.each);
         assert!(
             timeout(Duration::from_secs(1), turns.take("mallory", Topic::Denial))
                 .await
@@ -230,6 +309,6 @@ mod tests {
         assert!(timeout(Duration::from_secs(1), waiting).await.is_ok());
         drop(held);
         assert!(turns.people.lock().unwrap().is_empty());
-        assert_eq!(turns.denials.available_permits(), MAX_DENIALS);
+        assert_eq!(turns.denials.available_permits(), of_all(DENIALS).running);
     }
 }

@@ -78,7 +78,7 @@ pub enum WebhookError {
         origin: String,
     },
     /// Too much is told of this user at once.
-    #[error("{origin} was not told: too much is told of this user at once")]
+    #[error("{origin} was not told or asked: too much is told or asked of this user at once")]
     NoTurn {
         /// The webhook's, see [`Webhook::origin`].
         origin: String,

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use kube::{Client, Config, client::ClientBuilder};
+use kube::{Client, Config, client::ClientBuilder, runtime::watcher};
 use tokio::time::Instant;
 use tower::util::MapResponseLayer;
 
@@ -17,6 +17,16 @@ use tower::util::MapResponseLayer;
 pub const WATCH_TIMEOUT: Duration = Duration::from_secs(30);
 /// How soon a watch that cannot begin is tried again.
 pub const WATCH_RETRY: Duration = Duration::from_secs(5);
+
+/// How many objects a list brings at once. A page is read as a whole before anything of it is left
+/// out, several times over while it is decoded, and each object may be as large as users make it.
+pub const PAGE: u32 = 10;
+
+/// How everything is watched.
+pub fn watching() -> watcher::Config {
+    let seconds = u32::try_from(WATCH_TIMEOUT.as_secs()).unwrap_or(30);
+    watcher::Config::default().timeout(seconds).page_size(PAGE)
+}
 
 /// The clients.
 #[derive(Clone)]

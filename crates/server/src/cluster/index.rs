@@ -64,6 +64,8 @@ pub struct Finished {
     /// Since when it is over; `None`: nothing came of it, and nobody needs it any more.
     pub since: Option<Timestamp>,
     user: String,
+    /// How many bytes it takes where it is stored.
+    size: usize,
     /// Whether it stays over whatever becomes of the policies: then nobody needs its grants.
     is_final: bool,
 }
@@ -76,13 +78,36 @@ impl Finished {
     }
 }
 
-/// What a person has of memory, over all namespaces.
+/// What a person has of memory and of the store, over all namespaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Held {
     /// How many requests, also of those that are over.
     pub requests: usize,
     /// How many bytes those take that are remembered whole.
     pub bytes: usize,
+    /// How many bytes all of them take where they are stored.
+    pub stored: usize,
+}
+
+impl Held {
+    /// One request more, which is remembered whole.
+    fn add(&mut self, size: usize) {
+        self.add_over(size);
+        self.bytes = self.bytes.saturating_add(size);
+    }
+
+    /// One request more, which is over and not remembered whole.
+    fn add_over(&mut self, size: usize) {
+        self.requests = self.requests.saturating_add(1);
+        self.stored = self.stored.saturating_add(size);
+    }
+
+    /// One request less of this size, of which so much was remembered.
+    fn remove(&mut self, size: usize, remembered: usize) {
+        self.requests = self.requests.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(remembered);
+        self.stored = self.stored.saturating_sub(size);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -269,8 +294,7 @@ impl Requests {
 
     fn remember(&mut self, key: Key, request: Request, over: Option<End>) -> Option<Key> {
         let share = self.people.entry(request.user.name.clone()).or_default();
-        share.held.requests = share.held.requests.saturating_add(1);
-        share.held.bytes = share.held.bytes.saturating_add(request.size);
+        share.held.add(request.size);
         if let Some(over) = over {
             share.over.insert((last_event(&request), key.clone()), over);
         }
@@ -295,13 +319,14 @@ impl Requests {
             return;
         };
         let share = self.people.entry(request.user.name.clone()).or_default();
-        share.held.requests = share.held.requests.saturating_add(1);
+        share.held.add_over(request.size);
         self.finished.insert(
             key.clone(),
             Finished {
                 uid: request.uid,
                 since,
                 user: request.user.name,
+                size: request.size,
                 is_final,
             },
         );
@@ -310,7 +335,7 @@ impl Requests {
     fn remove(&mut self, key: &Key) {
         drop(self.take(key));
         if let Some(finished) = self.finished.remove(key) {
-            self.less(&finished.user, 0);
+            self.less(&finished.user, finished.size, 0);
         }
     }
 
@@ -327,17 +352,16 @@ impl Requests {
         if let Some(share) = self.people.get_mut(&request.user.name) {
             share.over.remove(&(last_event(&request), key.clone()));
         }
-        self.less(&request.user.name, request.size);
+        self.less(&request.user.name, request.size, request.size);
         Some(request)
     }
 
-    /// One request less of a person.
-    fn less(&mut self, user: &str, bytes: usize) {
+    /// One request less of a person, of this size, of which so much was remembered.
+    fn less(&mut self, user: &str, size: usize, remembered: usize) {
         let Some(share) = self.people.get_mut(user) else {
             return;
         };
-        share.held.requests = share.held.requests.saturating_sub(1);
-        share.held.bytes = share.held.bytes.saturating_sub(bytes);
+        share.held.remove(size, remembered);
         if share.held.requests == 0 {
             self.people.remove(user);
         }
@@ -566,7 +590,13 @@ mod tests {
             whole[0],
             ("ask-0980".to_owned(), vec!["grant-0980".to_owned()])
         );
-        assert_eq!(index.held("jane").requests, 1000);
+        let size = convert::request(&used(0), Seal::Good).unwrap().size;
+        let held = Held {
+            requests: 1000,
+            bytes: MAX_OVER_WHOLE * size,
+            stored: 1000 * size,
+        };
+        assert_eq!(index.held("jane"), held);
         assert_eq!(index.read().grants.grant_for.len(), MAX_OVER_WHOLE);
         let by = "2026-11-23T15:00:09Z".parse().unwrap();
         let mut due: Vec<String> = index

@@ -18,7 +18,7 @@ use kube::{
     api::{ApiResource, DynamicObject, ListParams},
     runtime::{
         WatchStreamExt as _,
-        watcher::{self, Event, watcher},
+        watcher::{Event, watcher},
     },
 };
 use serde::Deserialize;
@@ -27,7 +27,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
 use super::{
-    clients::{WATCH_RETRY, WATCH_TIMEOUT},
+    clients::{WATCH_RETRY, watching},
     together::{Together, TogetherError},
 };
 use crate::metrics::Metrics;
@@ -237,11 +237,8 @@ async fn watch_kind(client: &Client, mutators: &Mutators, kind: Kind) {
 
 /// Ends when the watch breaks.
 async fn drain(client: &Client, mutators: &Mutators, kind: Kind, resource: &ApiResource) {
-    let seconds = u32::try_from(WATCH_TIMEOUT.as_secs()).unwrap_or(30);
     let api: Api<DynamicObject> = Api::all_with(client.clone(), resource);
-    let mut events = watcher(api, watcher::Config::default().timeout(seconds))
-        .default_backoff()
-        .boxed();
+    let mut events = watcher(api, watching()).default_backoff().boxed();
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => mutators.apply(kind, event),

@@ -19,7 +19,7 @@ use kube::{
     api::{ApiResource, DynamicObject, ListParams},
     runtime::{
         WatchStreamExt as _,
-        watcher::{Config, Event, watcher},
+        watcher::{Event, watcher},
     },
 };
 use serde_json::Value;
@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::{
-    clients::WATCH_TIMEOUT,
+    clients::watching,
     seal::{Sealed, Sealer},
     together::{Together, TogetherError},
 };
@@ -165,10 +165,7 @@ pub async fn watch(client: &Client, store: &PolicyStore, complete: impl Fn()) {
 }
 
 async fn drain(client: &Client, store: &PolicyStore, complete: &impl Fn()) {
-    let seconds = u32::try_from(WATCH_TIMEOUT.as_secs()).unwrap_or(30);
-    let mut events = watcher(api(client), Config::default().timeout(seconds))
-        .default_backoff()
-        .boxed();
+    let mut events = watcher(api(client), watching()).default_backoff().boxed();
     let mut listed = Vec::new();
     while let Some(event) = events.next().await {
         match event {

@@ -9,7 +9,7 @@ use kube::{
     core::DeserializeGuard,
     runtime::{
         WatchStreamExt as _,
-        watcher::{Config, Event, watcher},
+        watcher::{Event, watcher},
     },
 };
 use serde::de::DeserializeOwned;
@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::{
-    clients::{Clients, WATCH_TIMEOUT},
+    clients::{Clients, watching},
     index::{Index, Key},
     policies::{self, PolicyStore},
 };
@@ -31,11 +31,6 @@ pub struct Synced {
 }
 
 impl Synced {
-    /// Whether all policies are known.
-    pub fn knows_policies(self) -> bool {
-        self.policies
-    }
-
     /// Whether the index knows all that there was.
     pub fn is_complete(self) -> bool {
         self.requests && self.grants && self.policies
@@ -90,12 +85,9 @@ impl Indexed for AccessGrant {
 }
 
 async fn drain<K: Indexed>(client: &Client, index: &Index, complete: impl Fn()) {
-    let seconds = u32::try_from(WATCH_TIMEOUT.as_secs()).unwrap_or(30);
     // Each object on its own: one that cannot be decoded must not stop the others.
     let api: Api<DeserializeGuard<K>> = Api::all(client.clone());
-    let mut events = watcher(api, Config::default().timeout(seconds))
-        .default_backoff()
-        .boxed();
+    let mut events = watcher(api, watching()).default_backoff().boxed();
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
@@ -131,4 +123,56 @@ fn apply<K: Indexed>(index: &Index, event: Event<DeserializeGuard<K>>) -> bool {
         }
     };
     K::apply(index, event)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        sync::{Mutex, PoisonError},
+    };
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+    use tokio::time::{Duration, timeout};
+    use tower::service_fn;
+
+    use super::*;
+    use crate::cluster::clients::PAGE;
+
+    // K4
+    #[tokio::test]
+    async fn lists_are_read_in_pages_that_have_room_in_memory() {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&asked);
+        let service = service_fn(move |request: Request<Body>| {
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            seen.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(query);
+            async move {
+                let list = json!({
+                    "apiVersion": "spreadgroup.com/v1", "kind": "AccessRequestList", "metadata": {"resourceVersion": "1"},
+                    "items": [],
+                });
+                Ok::<_, Infallible>(Response::new(Body::from(list.to_string().into_bytes())))
+            }
+        });
+        let (client, index) = (Client::new(service, "default"), Index::default());
+        let (done, mut is_done) = watch::channel(false);
+        let draining = drain::<AccessRequest>(&client, &index, || {
+            done.send_replace(true);
+        });
+        let listed = async { is_done.wait_for(|done| *done).await.map(drop) };
+        tokio::select! {
+            () = draining => {}
+            listed = timeout(Duration::from_secs(5), listed) => listed.unwrap().unwrap(),
+        }
+        let first = asked.lock().unwrap()[0].clone();
+        assert!(
+            first.split('&').any(|part| part == format!("limit={PAGE}")),
+            "{first}"
+        );
+    }
 }

@@ -10,13 +10,13 @@ use kube::{
     runtime::{
         controller::{self, Action, Controller},
         reflector::ObjectRef,
-        watcher,
     },
 };
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use super::{ControllerContext, bare::Bare, status};
+use crate::cluster::clients::watching;
 
 /// Maximum number of requests reconciled at once: after a start all are due, and the API server has
 /// other work too.
@@ -28,9 +28,8 @@ pub async fn run(context: Arc<ControllerContext>) {
     // Only what each object is called: one that cannot be decoded must not stop the others.
     let requests: Api<Bare<AccessRequest>> = Api::all(context.client.clone());
     let grants: Api<DeserializeGuard<AccessGrant>> = Api::all(context.client.clone());
-    let config = || watcher::Config::default().timeout(30);
-    Controller::new(requests, config())
-        .watches(grants, config(), |DeserializeGuard(grant)| {
+    Controller::new(requests, watching())
+        .watches(grants, watching(), |DeserializeGuard(grant)| {
             let grant = grant.ok()?;
             Some(ObjectRef::new(&grant.spec.grant_for).within(&grant.namespace()?))
         })

@@ -17,7 +17,7 @@ use decide::{
     policy_id::PolicyId,
     standing::{Access, Standing},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{Api, ResourceExt as _, api::PostParams, runtime::controller::Action};
 use tracing::warn;
@@ -25,6 +25,9 @@ use tracing::warn;
 use super::{ControllerContext, bare::Bare, bindings, events, observe};
 use crate::metrics::Metrics;
 
+/// How far the clocks of replicas may differ: within that, what one of them has written because of
+/// the time is not taken back. Beyond it, a status heals by itself once the clock is right.
+const MAX_SKEW: SignedDuration = SignedDuration::from_hours(1);
 /// Maximum number of grants that the message of `Sealed` names.
 const MAX_NAMES: usize = 4;
 
@@ -75,7 +78,11 @@ pub async fn reconcile(
     let bound = bindings::reconcile(&live.candidate.request, &plan, &context).await;
     let usable = *bound.as_ref().unwrap_or(&false);
     let old = live.object.status.clone().unwrap_or_default();
-    let new = status(&old, &plan, usable, now);
+    let ahead = Ahead {
+        moments: lifecycle::moments(&live.candidate, &context.rules()),
+        at: |at| lifecycle::plan(&live.candidate, at, context.keep, &context.rules()),
+    };
+    let new = settled(&old, &plan, usable, now, &ahead);
     if new != old && plan.standing != Standing::Revoked {
         tell_of_lost(&live.object, &plan);
         count_unsealed(&old, &plan.unsealed, &context.metrics);
@@ -147,6 +154,52 @@ fn is_kept(written: &AccessRequest, stored: &AccessRequest) -> bool {
         serde_json::to_value((uses, denied, emergency, reviewed, notified)).ok()
     };
     record(written).is_some_and(|written| record(stored) == Some(written))
+}
+
+/// What another replica sees whose clock is ahead of ours.
+struct Ahead<F> {
+    /// When time alone changes something, in order.
+    moments: Vec<Timestamp>,
+    /// What is to be made of the request at such a time.
+    at: F,
+}
+
+/// The new status. Where the old one is what time alone will soon make of the request, a replica
+/// whose clock is ahead of ours has written it, and it stays: else the two would write in turns for
+/// as long as their clocks differ. Whatever else changed is written all the same.
+fn settled<F: Fn(Timestamp) -> Plan>(
+    old: &AccessRequestStatus,
+    plan: &Plan,
+    usable: bool,
+    now: Timestamp,
+    ahead: &Ahead<F>,
+) -> AccessRequestStatus {
+    let new = status(old, plan, usable, now);
+    if new == *old {
+        return new;
+    }
+    let latest = now.checked_add(MAX_SKEW).unwrap_or(now);
+    let moments = ahead.moments.iter().copied();
+    let later: Vec<AccessRequestStatus> = moments
+        .filter(|at| *at > now && *at <= latest)
+        .map(|at| status(old, &(ahead.at)(at), usable, at))
+        .collect();
+    let find =
+        |is: &dyn Fn(&AccessRequestStatus) -> bool| later.iter().find(|one| is(one)).cloned();
+    let same = find(&|one| one == old);
+    let as_far = || find(&|one| stage(one) == stage(old)).filter(|_| stage(&new) != stage(old));
+    same.or_else(as_far).unwrap_or(new)
+}
+
+/// How far time has brought a request.
+fn stage(status: &AccessRequestStatus) -> (Option<Phase>, Option<&Time>, bool) {
+    let overdue =
+        |condition: &Condition| condition.type_ == REVIEWED && condition.reason == OVERDUE;
+    (
+        status.phase,
+        status.expires_at.as_ref(),
+        status.conditions.iter().any(overdue),
+    )
 }
 
 /// The new status, with the old one's uses, denial, emergency, review and told alarms: none is ever

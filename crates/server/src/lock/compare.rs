@@ -9,12 +9,12 @@ use crate::cluster::seal::hex;
 /// Maximum number of differences that are named.
 const MAX_DIFFERENCES: usize = 8;
 
-/// What is compared of an object with what is shipped: neither metadata and status, nor what
-/// differs in each cluster (the CA bundle, which is renewed; the secret end of the path; how long
+/// What is compared of an object with what is shipped: neither metadata nor status, but where a
+/// definition is not served, nor what differs in each cluster (the CA bundle, which is renewed; the secret end of the path; how long
 /// is waited; whom installers trust). Of a local group only whether somebody else serves it. Its
 /// keys are in order.
 pub fn content(kind: PartKind, object: &Value) -> Value {
-    let mut content = written(object);
+    let mut content = written(kind, object);
     match kind {
         PartKind::ValidatingWebhookConfiguration | PartKind::MutatingWebhookConfiguration => {
             for webhook in content
@@ -40,16 +40,52 @@ pub fn content(kind: PartKind, object: &Value) -> Value {
     content
 }
 
-/// All that people write into an object. A change of it is told, whatever it is.
-pub fn written(object: &Value) -> Value {
+/// All that people write into an object, and what keeps a definition from being served: that is
+/// its status, which raises no generation. A change of it is told, whatever it is.
+pub fn written(kind: PartKind, object: &Value) -> Value {
     let mut written = object.clone();
     if let Value::Object(fields) = &mut written {
         for key in ["apiVersion", "kind", "metadata", "status"] {
             fields.remove(key);
         }
+        let unserved = unserved(object);
+        if kind == PartKind::CustomResourceDefinition && !unserved.is_empty() {
+            fields.insert("status".to_owned(), json!({ "notServed": unserved }));
+        }
     }
     written.sort_all_objects();
     written
+}
+
+/// What in the status of a definition keeps the API server from serving it: nothing while it does.
+/// The API server goes by the first condition of a type, so of each there must be one only.
+fn unserved(object: &Value) -> Vec<&'static str> {
+    let conditions = object
+        .pointer("/status/conditions")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let statuses = |kind: &str| -> Vec<&Value> {
+        let of_kind = conditions.iter().filter(|one| one["type"] == kind);
+        of_kind.map(|one| &one["status"]).collect()
+    };
+    let named = |key: &str| {
+        let accepted = object.pointer(&format!("/status/acceptedNames/{key}"));
+        accepted.is_some() && accepted == object.pointer(&format!("/spec/names/{key}"))
+    };
+    let as_it_should_be = [
+        ("Established", statuses("Established") == ["True"]),
+        ("NamesAccepted", statuses("NamesAccepted") == ["True"]),
+        (
+            "Terminating",
+            statuses("Terminating")
+                .iter()
+                .all(|status| *status == "False"),
+        ),
+        ("acceptedNames", named("plural") && named("kind")),
+    ];
+    let not = as_it_should_be.into_iter().filter(|(_, is)| !is);
+    not.map(|(what, _)| what).collect()
 }
 
 fn mask(webhook: &mut Value) {
@@ -199,6 +235,10 @@ mod tests {
         let mut object = shipped().unwrap()[&part].clone();
         object["metadata"] = json!({"name": part.name, "uid": "1", "generation": 3});
         object["status"] = json!({"observedGeneration": 3});
+        if part.kind == PartKind::CustomResourceDefinition {
+            let names = object["spec"]["names"].clone();
+            object["status"] = json!({"acceptedNames": names, "conditions": [condition("NamesAccepted", "True"), condition("Established", "True")]});
+        }
         if let Some(webhooks) = object.get_mut("webhooks").and_then(Value::as_array_mut) {
             for webhook in webhooks {
                 webhook["timeoutSeconds"] = json!(30);
@@ -218,6 +258,46 @@ mod tests {
             object["spec"]["matchConstraints"]["objectSelector"] = json!({});
         }
         object
+    }
+
+    fn condition(kind: &str, status: &str) -> Value {
+        json!({"type": kind, "status": status, "reason": "x", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"})
+    }
+
+    // M9
+    #[rstest]
+    #[case::shadowed(json!({"conditions": [
+        condition("Established", "False"), condition("NamesAccepted", "False"), condition("NamesAccepted", "True"),
+        condition("Established", "True"),
+    ]}))]
+    #[case::not_established(json!({"conditions": [condition("NamesAccepted", "True"), condition("Established", "False")]}))]
+    #[case::ending(json!({"conditions": [
+        condition("NamesAccepted", "True"), condition("Established", "True"), condition("Terminating", "True"),
+    ]}))]
+    #[case::twice(json!({"conditions": [
+        condition("NamesAccepted", "True"), condition("Established", "True"), condition("Established", "True"),
+    ]}))]
+    #[case::nothing(json!({"conditions": null}))]
+    #[case::renamed(json!({"acceptedNames": {"plural": "others", "kind": "AccessGrant"}}))]
+    fn a_definition_that_is_not_served_is_a_difference_and_a_change(#[case] status: Value) {
+        let part = "CustomResourceDefinition/accessgrants.spreadgroup.com";
+        let (served, mut object) = (stored(part), stored(part));
+        for (key, value) in status.as_object().unwrap() {
+            object["status"][key] = value.clone();
+        }
+        assert_eq!(compared(part, &object), ["status"]);
+        let kind = PartKind::CustomResourceDefinition;
+        assert_ne!(
+            digest(&written(kind, &served)),
+            digest(&written(kind, &object))
+        );
+        // What it writes about everything else is its own.
+        object["status"] = served["status"].clone();
+        object["status"]["conditions"]
+            .as_array_mut()
+            .unwrap()
+            .push(condition("NonStructuralSchema", "True"));
+        assert!(compared(part, &object).is_empty());
     }
 
     fn compared(part: &str, object: &Value) -> Vec<String> {

@@ -153,7 +153,10 @@ impl Knowledge {
         let content = stored.map(|stored| content(part.kind, &stored.object));
         let digest = content.as_ref().map(digest);
         known.state = known.judge(part.kind, content.as_ref(), digest.as_deref());
-        let last = std::mem::replace(&mut known.last, stored.map_or(Last::Absent, Last::of));
+        let last = std::mem::replace(
+            &mut known.last,
+            stored.map_or(Last::Absent, |stored| Last::of(part.kind, stored)),
+        );
         let changed = last != Last::Nothing;
         if changed && last == known.last {
             return None;
@@ -173,8 +176,8 @@ impl Knowledge {
 }
 
 impl Last {
-    fn of(stored: &Stored) -> Self {
-        let written = digest(&written(&stored.object));
+    fn of(kind: PartKind, stored: &Stored) -> Self {
+        let written = digest(&written(kind, &stored.object));
         Self::Stored(Version {
             uid: stored.uid.clone(),
             generation: stored.generation,
@@ -293,6 +296,46 @@ mod tests {
         knowledge.take(Sight::Unseen(part().kind));
         assert_eq!(
             told(&mut knowledge, version(uid, generation, "guard")),
+            Some((PartState::Intact, true))
+        );
+    }
+
+    // M9
+    #[test]
+    fn a_definition_that_is_not_served_any_more_is_told_though_no_generation_is_raised() {
+        let part = Part {
+            kind: PartKind::CustomResourceDefinition,
+            name: "accessgrants.spreadgroup.com".to_owned(),
+        };
+        let served = |established: &str| {
+            let object = json!({
+                "spec": {"names": {"plural": "accessgrants", "kind": "AccessGrant"}},
+                "status": {
+                    "acceptedNames": {"plural": "accessgrants", "kind": "AccessGrant"},
+                    "conditions": [{"type": "NamesAccepted", "status": "True"}, {"type": "Established", "status": established}],
+                },
+            });
+            Sight::Stored(
+                part.clone(),
+                Box::new(Stored {
+                    uid: "1".to_owned(),
+                    generation: Some(1),
+                    object,
+                }),
+            )
+        };
+        let shipped = json!({"spec": {"names": {"plural": "accessgrants", "kind": "AccessGrant"}}});
+        let mut knowledge = Knowledge::new([(part.clone(), shipped)].into(), BTreeMap::new());
+        assert_eq!(
+            told(&mut knowledge, served("True")),
+            Some((PartState::Intact, false))
+        );
+        assert_eq!(
+            told(&mut knowledge, served("False")),
+            Some((PartState::Differs(vec!["status".to_owned()]), true))
+        );
+        assert_eq!(
+            told(&mut knowledge, served("True")),
             Some((PartState::Intact, true))
         );
     }

@@ -19,7 +19,7 @@ use super::{
     part::{Part, PartKind},
 };
 use crate::cluster::{
-    clients::{WATCH_RETRY, WATCH_TIMEOUT},
+    clients::{WATCH_RETRY, watching},
     mutators::TRUSTED,
 };
 
@@ -68,8 +68,7 @@ fn wanted(
     namespace: &str,
     kind: PartKind,
 ) -> (Api<DynamicObject>, watcher::Config) {
-    let seconds = u32::try_from(WATCH_TIMEOUT.as_secs()).unwrap_or(30);
-    let config = watcher::Config::default().timeout(seconds);
+    let config = watching();
     if kind == PartKind::ConfigMap {
         let api = Api::namespaced_with(client.clone(), namespace, &kind.resource());
         return (api, config.fields(&format!("metadata.name={TRUSTED}")));

@@ -184,6 +184,7 @@ impl FakeApi {
             Method::POST => self.review(body),
             Method::PUT if path.contains("/secrets/") => self.replace(path, body),
             Method::PUT => self.put(path.trim_end_matches("/status"), body),
+            Method::PATCH => self.patch(path.trim_end_matches("/status"), body),
             Method::DELETE => {
                 let removed = self.lock().objects.remove(path);
                 removed
@@ -300,6 +301,17 @@ impl FakeApi {
         ok(&self.get(path))
     }
 
+    /// As the API server: a merge patch.
+    fn patch(&self, path: &str, body: &Value) -> Response<Body> {
+        let mut object = self.get(path);
+        if object.is_null() {
+            return failure(StatusCode::NOT_FOUND);
+        }
+        merge(&mut object, body);
+        self.store(path, &object);
+        ok(&self.get(path))
+    }
+
     /// The objects below a path.
     pub(crate) fn below(&self, path: &str) -> Vec<Value> {
         self.lock()
@@ -339,6 +351,16 @@ impl FakeApi {
         state.version = next;
         self.1.send_replace(());
         answer
+    }
+}
+
+fn merge(into: &mut Value, patch: &Value) {
+    let Some(fields) = patch.as_object() else {
+        into.clone_from(patch);
+        return;
+    };
+    for (key, value) in fields {
+        merge(&mut into[key], value);
     }
 }
 

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use crate::{
     fake_api::Effect,
-    objects::{file, granting, stamp},
+    objects::{deleting, file, granting, stamp},
     policies::{policy, writing},
-    world::{Said, Settings, World, grant, request},
+    world::{REQUEST, Said, Settings, World, grant, request},
 };
 
 const TRUSTED: &str =
@@ -287,5 +287,25 @@ async fn who_may_not_answer_learns_nothing_of_which_requests_there_are_and_nothi
             .await
             .denial()
             .contains(text)
+    );
+}
+
+// K3
+#[tokio::test]
+async fn nobody_deletes_others_requests_by_an_answer_that_may_not_be_of_rbac() {
+    let world = world();
+    let delete = || async {
+        let review = deleting("amy", &world.api.get(REQUEST), "accessrequests");
+        world.post("/validate", review.to_string()).await
+    };
+    assert!(delete().await.allowed());
+    let mut reviews = webhook("m", "apps");
+    reviews["webhooks"][1]["rules"] = json!([rule("authorization.k8s.io", "subjectaccessreviews")]);
+    store(&world, "mutatingwebhookconfigurations", "v1", &reviews);
+    let said = delete().await;
+    assert!(
+        said.denial().contains("may change a review of rights"),
+        "{}",
+        said.body
     );
 }

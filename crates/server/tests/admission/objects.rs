@@ -361,6 +361,89 @@ async fn what_one_user_has_open_is_bounded_over_all_namespaces() {
     );
 }
 
+/// One that is over, as large as its user likes.
+fn ended(number: usize, filler: usize) -> Value {
+    let mut ended = request();
+    ended["metadata"]["name"] = json!(format!("ended-{number}"));
+    ended["metadata"]["annotations"] = json!({"note": "x".repeat(filler / 2)});
+    ended["metadata"]["managedFields"] = json!([
+        {"manager": "y".repeat(filler / 2), "operation": "Update", "apiVersion": "spreadgroup.com/v1"},
+    ]);
+    ended["status"] =
+        json!({"phase": "Denied", "denied": {"by": "amy", "at": "2026-11-23T15:00:00Z"}});
+    ended
+}
+
+fn show(world: &World, request: Value) {
+    world
+        .index
+        .apply_request(kube::runtime::watcher::Event::Apply(
+            serde_json::from_value(request).unwrap(),
+        ));
+}
+
+// K4
+#[tokio::test]
+async fn what_is_over_counts_with_all_its_bytes_where_it_is_stored() {
+    let world = World::new(Settings::default());
+    for number in 0..41 {
+        show(&world, ended(number, 100_000));
+    }
+    let said = file(&world, &filing()).await;
+    assert!(said.allowed(), "{}", said.body);
+    show(&world, ended(41, 100_000));
+    let said = file(&world, &filing()).await;
+    let denial = said.denial();
+    assert!(
+        denial.contains(
+            "where they are stored, those that are over included; the maximum is 4194304 bytes"
+        ) && denial.contains("delete those that nobody needs any more"),
+        "{denial}"
+    );
+    // Nor do those that are there already grow, whoever writes; the server goes on.
+    let mut grows = recorded("accessrequest-update");
+    let owner = grows["request"]["oldObject"]["spec"]["userInfo"]["username"].clone();
+    assert_eq!(owner, "jane");
+    grows["request"]["object"]["metadata"]["annotations"] = json!({"note": "x".repeat(50_000)});
+    let said = world.post("/validate", grows.to_string()).await;
+    assert!(
+        said.denial().contains("where they are stored"),
+        "{}",
+        said.body
+    );
+    grows["request"]["userInfo"]["username"] =
+        json!("system:serviceaccount:kube-request-access:kube-request-access");
+    assert!(world.post("/validate", grows.to_string()).await.allowed());
+}
+
+// K4
+#[tokio::test]
+async fn nothing_that_is_stored_grows_beyond_what_a_page_of_a_list_has_room_for() {
+    let world = World::new(Settings::default());
+    for name in ["accessrequest-update", "accessgrant-update"] {
+        let mut grows = recorded(name);
+        for field in ["spec", "status"] {
+            grows["request"]["object"][field] = grows["request"]["oldObject"][field].clone();
+        }
+        let managers: Vec<Value> = (0..2000)
+            .map(|number| json!({"manager": format!("{number:0128}"), "operation": "Apply", "apiVersion": "spreadgroup.com/v1"}))
+            .collect();
+        grows["request"]["object"]["metadata"]["managedFields"] = json!(managers);
+        let said = world.post("/validate", grows.to_string()).await;
+        assert!(
+            said.denial().contains("the maximum is 327680"),
+            "{}",
+            said.body
+        );
+        // What is as large already can be changed, and shrinks.
+        grows["request"]["oldObject"]["metadata"]["managedFields"] = json!(managers);
+        grows["request"]["oldObject"]["metadata"]["annotations"] =
+            json!({"note": "x".repeat(1000)});
+        let said = world.post("/validate", grows.to_string()).await;
+        assert!(said.allowed(), "{}", said.body);
+    }
+}
+
 // F26
 #[tokio::test]
 async fn many_requests_at_once_are_not_each_the_first() {

@@ -116,6 +116,35 @@ async fn a_name_without_the_mandatory_prefix_is_no_approver_of_a_set() {
     assert!(file(&world, &granting("oidc:amy")).await.allowed());
 }
 
+// H12
+#[rstest]
+#[case::with_the_prefix("oidc:amy", true)]
+#[case::by_a_certificate("amy", false)]
+#[tokio::test]
+async fn an_approval_from_before_a_set_counts_for_it_only_with_the_mandatory_prefix(
+    #[case] approver: &str,
+    #[case] counts: bool,
+) {
+    let world = World::new(Settings {
+        prefix: "oidc:",
+        ..Settings::default()
+    });
+    world.put_request(&request());
+    let stamped = stamp(&world, &granting(approver)).await.unwrap();
+    assert!(world.post("/validate", stamped.to_string()).await.allowed());
+    let granted = stamped["request"]["object"].clone();
+    assert_eq!(granted["spec"]["grantedBy"]["username"], "amy");
+    world.put_grant(&granted);
+    let sets = json!([{"name": "security", "subjects": [{"kind": "User", "name": "oidc:amy"}]}]);
+    world.put_policy(&policy("Require", json!({"approvers": sets})));
+    let said = world
+        .exec("r1", |request| {
+            request["userInfo"]["username"] = json!("oidc:jane");
+        })
+        .await;
+    assert_eq!(said.allowed(), counts, "{}", said.body);
+}
+
 #[tokio::test]
 async fn a_denial_that_the_watch_has_not_shown_yet_denies_what_is_granted_and_what_is_allowed() {
     let world = World::granted();

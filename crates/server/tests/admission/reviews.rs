@@ -69,7 +69,7 @@ async fn a_large_update_is_decided() {
     review["request"]["object"]["metadata"]["annotations"] = padding;
     // Labels and annotations that are too large may shrink.
     review["request"]["oldObject"]["metadata"]["annotations"] =
-        json!({ "filler": "x".repeat(1_500_100) });
+        json!({ "filler": "x".repeat(1_510_000) });
     assert!(world.post("/validate", review.to_string()).await.allowed());
 }
 

@@ -1,14 +1,18 @@
 //! Grants are sealed: what was written while we were away grants nothing.
 
-use api::contract::annotations::SEAL;
+use std::sync::Arc;
+
+use api::{AccessRequest, contract::annotations::SEAL};
 use decide::identity::Approvers;
 use rstest::rstest;
 use serde_json::{Value, json};
+use server::{cluster::seal::Sealer, controllers::sealing};
 
 use crate::{
+    fake_api::Effect,
     objects::{file, filing, granting, stamp},
     policies::{policy, writing},
-    world::{GRANT, Settings, World, grant, request},
+    world::{GRANT, REQUEST, Settings, World, grant, recorded, request},
 };
 
 fn sealing() -> Settings {
@@ -389,4 +393,90 @@ async fn an_owner_has_a_policy_sealed_by_the_version_that_they_read() {
     assert!(world.post("/validate", stamped.to_string()).await.allowed());
     world.plant_policy(&stamped["request"]["object"]);
     assert!(world.exec("r1", |_| {}).await.allowed());
+}
+
+/// A request that was sealed by these keys, and shows in the index.
+fn waits(world: &World, sealer: &Sealer, number: usize) -> String {
+    let mut waits = request();
+    waits["metadata"]["name"] = json!(format!("ask-{number}"));
+    waits["metadata"]["uid"] = json!(format!("uid-{number}"));
+    let typed: AccessRequest = serde_json::from_value(waits.clone()).unwrap();
+    let seal = sealer.seal_request(&typed, "2026-11-23T15:00:00Z".parse().unwrap());
+    waits["metadata"]["annotations"][SEAL] = json!(seal.unwrap());
+    let path = REQUEST.replace("/ask", &format!("/ask-{number}"));
+    world.api.store(&path, &waits);
+    let shown = serde_json::from_value(waits).unwrap();
+    world
+        .index
+        .apply_request(kube::runtime::watcher::Event::Apply(shown));
+    path
+}
+
+#[tokio::test]
+async fn one_object_that_cannot_be_sealed_anew_keeps_no_other_from_it_and_is_named() {
+    let world = World::new(Settings::default());
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("key");
+    std::fs::write(&file, "0123456789abcdef0123456789abcdef").unwrap();
+    let sealer = Arc::new(Sealer::load(file.clone()).unwrap());
+    let paths: Vec<String> = (0..5)
+        .map(|number| waits(&world, &sealer, number))
+        .collect();
+    // One of the grants cannot even be decoded.
+    let mut broken = grant("granted");
+    broken["spec"]["grantFor"] = json!("ask-0");
+    broken["status"] = json!({"of": "another version"});
+    world.api.store(GRANT, &broken);
+    let before: Vec<Value> = paths.iter().map(|path| world.api.get(path)).collect();
+    std::fs::write(&file, "fedcba9876543210fedcba9876543210").unwrap();
+    sealer.reload().unwrap();
+    let context = world.controllers_with(&sealer);
+    world.api.next_fault(
+        http::Method::PATCH,
+        "/ask-2",
+        Effect::Fails(http::StatusCode::FORBIDDEN),
+    );
+    let error = sealing::look(&context, &world.index).await.unwrap_err();
+    assert!(
+        error.to_string().ends_with("accessrequest default/ask-2"),
+        "{error}"
+    );
+    let renewed = || {
+        let seals = paths.iter().zip(&before);
+        seals
+            .filter(|(path, before)| {
+                world.api.get(path)["metadata"]["annotations"] != before["metadata"]["annotations"]
+            })
+            .count()
+    };
+    assert_eq!(renewed(), 4);
+    assert!(sealer.renewal().is_some(), "the older key stays");
+    sealing::look(&context, &world.index).await.unwrap();
+    assert_eq!(renewed(), 5);
+    assert!(sealer.renewal().is_none(), "it is gone");
+}
+
+#[tokio::test]
+async fn nobody_keeps_us_from_sealing_anew_by_filling_an_object() {
+    let (world, mut full) = sealed().await;
+    full["metadata"]["annotations"]["note"] = json!("x".repeat(64 * 1024 - 4));
+    let mut review = granting("amy");
+    review["request"]["object"] = full.clone();
+    assert!(world.post("/validate", review.to_string()).await.allowed());
+    let mut renewal = recorded("accessgrant-update");
+    renewal["request"]["oldObject"] = full.clone();
+    full["metadata"]["annotations"][SEAL] =
+        json!(format!("2026-11-23T15:00:00Z {}", "0".repeat(64)));
+    renewal["request"]["object"] = full.clone();
+    let said = world.post("/validate", renewal.to_string()).await;
+    assert!(said.allowed(), "{}", said.body);
+    // That leaves nobody more room than a seal takes.
+    full["metadata"]["annotations"][SEAL] = json!("x".repeat(1000));
+    renewal["request"]["object"] = full;
+    let said = world.post("/validate", renewal.to_string()).await;
+    assert!(
+        said.denial().contains("the maximum is 65536"),
+        "{}",
+        said.body
+    );
 }

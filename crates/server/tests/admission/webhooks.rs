@@ -50,9 +50,10 @@ type Shared = (
     Arc<Hold>,
 );
 
-/// Answers about denials may be held back.
+/// Answers about denials, or about what is to be validated, may be held back.
 struct Hold {
     denials: AtomicBool,
+    validations: AtomicBool,
     held: Semaphore,
 }
 
@@ -65,7 +66,8 @@ async fn receive(
     assert_eq!(headers["user-agent"], "kube-request-access");
     assert_eq!(headers["content-type"], "application/json");
     let body: Value = serde_json::from_str(&body).unwrap();
-    let is_held = hold.denials.load(Ordering::Relaxed) && body["isAllowed"] == false;
+    let is_held = hold.denials.load(Ordering::Relaxed) && body["isAllowed"] == false
+        || hold.validations.load(Ordering::Relaxed) && body["AccessRequest"].is_object();
     got.lock().unwrap().push((query.unwrap_or_default(), body));
     if is_held {
         hold.held.acquire().await.unwrap().forget();
@@ -126,6 +128,7 @@ impl Receiver {
         );
         let hold = Arc::new(Hold {
             denials: AtomicBool::new(false),
+            validations: AtomicBool::new(false),
             held: Semaphore::new(0),
         });
         let shared: Shared = (Arc::clone(&got), Arc::clone(&answer), Arc::clone(&hold));
@@ -472,6 +475,48 @@ async fn a_new_request_is_validated_and_then_told() {
         json!(["date"])
     );
     assert_eq!(asked["AccessRequest"], told["accessRequest"]);
+}
+
+// M3
+#[tokio::test]
+async fn a_flood_of_filings_has_four_validations_at_once_and_others_file_meanwhile() {
+    let receiver = Receiver::start().await;
+    receiver.hold.validations.store(true, Ordering::Relaxed);
+    let extensions = Arc::new(Extensions {
+        validation: Some(receiver.webhook()),
+        ..Extensions::default()
+    });
+    let filed = |user: &'static str| {
+        let extensions = Arc::clone(&extensions);
+        tokio::spawn(async move {
+            let review = api::review::decode(filing().to_string().as_bytes()).unwrap();
+            let request = serde_json::from_value(filing()["request"]["object"].clone()).unwrap();
+            let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(5);
+            extensions.validate(&review, &request, user, deadline).await
+        })
+    };
+    let flood: Vec<_> = (0..60).map(|_| filed("mallory")).collect();
+    while receiver.got.lock().unwrap().len() < 4 {
+        tokio::task::yield_now().await;
+    }
+    let other = filed("jane");
+    while receiver.got.lock().unwrap().len() < 5 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert_eq!(receiver.got().len(), 5, "four of mallory's, and jane's");
+    receiver.will_answer(StatusCode::OK, json!({"status": "valid"}));
+    receiver.hold.held.add_permits(1000);
+    assert_eq!(other.await.unwrap().unwrap(), None);
+    let mut without_turn = 0;
+    for one in flood {
+        match one.await.unwrap() {
+            Ok(message) => assert_eq!(message, None),
+            Err(WebhookError::NoTurn { .. }) => without_turn += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(without_turn, 60 - 16, "few wait");
 }
 
 #[tokio::test]

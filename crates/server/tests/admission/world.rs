@@ -289,6 +289,12 @@ impl World {
         self.catch_up();
     }
 
+    /// What controllers work with, with these keys.
+    pub(crate) fn controllers_with(&self, sealer: &Arc<Sealer>) -> controllers::ControllerContext {
+        let own = &self.controllers;
+        context(&self.api, &own.settings, &own.policies, &own.clock, sealer)
+    }
+
     /// Lets the controller look at the request.
     pub(crate) async fn try_to_reconcile(&self) -> Result<(), ReconcileError> {
         let meta = serde_json::from_value(self.api.get(REQUEST)).unwrap();

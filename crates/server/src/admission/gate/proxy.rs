@@ -57,11 +57,12 @@ impl Gate {
             .as_deref()
             .map(RawValue::get)
             .unwrap_or_default();
+        let failures = self.common.extensions.failures();
         // What is allowed is always written.
         if !denied || self.common.is_written(received, outcome.name(), options) {
             log(received, &outcome, options, untold.as_ref());
         }
-        match self.common.extensions.check_written() {
+        match self.common.extensions.check_written(failures) {
             Err(error) if !denied => {
                 error!(
                     uid = received.request().uid,

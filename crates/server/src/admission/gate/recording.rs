@@ -91,8 +91,8 @@ impl Gate {
 
     /// What could not be written where the audit has a file of its own is not allowed, even though
     /// it was decided.
-    fn only_if_written(&self, uid: &str, outcome: AttemptOutcome) -> AttemptOutcome {
-        match (&outcome, self.common.extensions.check_written()) {
+    fn only_if_written(&self, uid: &str, outcome: AttemptOutcome, failures: u64) -> AttemptOutcome {
+        match (&outcome, self.common.extensions.check_written(failures)) {
             (AttemptOutcome::Allowed(_), Err(error)) => {
                 error!(
                     uid,
@@ -118,6 +118,7 @@ impl Gate {
         let what = attempt
             .map(|attempt| describe_action(&attempt.action))
             .unwrap_or_default();
+        let failures = self.common.extensions.failures();
         // What is allowed is always written, but a dry run, which opens nothing, and costs nobody
         // anything.
         let opens =
@@ -137,7 +138,7 @@ impl Gate {
             // Counted twice: that it was denied, and that nobody was told.
             tell_of_faults(uid, &outcome, untold);
         }
-        let outcome = self.only_if_written(uid, outcome);
+        let outcome = self.only_if_written(uid, outcome, failures);
         let decision = outcome.name();
         let request = outcome.request().map(str::to_owned);
         let policies = outcome.policies_shown();

@@ -67,7 +67,9 @@ impl Objects {
             .map_err(|refusal| failure::refusal(&refusal))?;
         let caller = &received.caller;
         let person = self.common.recorded_as(caller);
-        if grant.spec.granted_by.as_ref() != Some(&convert::stamped(&person, caller)) {
+        let prefix = &self.common.settings.prefix;
+        let stamped = convert::stamped_answerer(&person, caller, prefix);
+        if grant.spec.granted_by.as_ref() != Some(&stamped) {
             return Err(failure::unstamped("grantedBy"));
         }
         // Before anything tells whether there is such a request.

@@ -3,7 +3,7 @@
 //!
 //! - [`state`]: what all of it works with.
 //! - `requests`, `grants`, `policy`: new ones. `metadata`: what none of them may have, and updates.
-//! - `removal`: deletions. `keeping`: what stays of what is deleted.
+//! - `removal`: deletions. `growth`: how large those that are there may become. `keeping`: what stays of what is deleted.
 //! - `stamp`: what the server itself writes into new objects. `target`: what a request is for.
 //! - `why`: what would become of a request.
 //! - [`arrivals`]: requests that were admitted a moment ago. `mutators`: who may change what comes
@@ -12,6 +12,7 @@
 pub mod arrivals;
 mod decoding;
 mod grants;
+mod growth;
 mod keeping;
 pub(super) mod metadata;
 mod mutators;

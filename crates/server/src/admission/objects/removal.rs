@@ -189,7 +189,8 @@ impl Objects {
             )
             .await?
         {
-            return Ok(());
+            // Where RBAC alone says yes, it must be RBAC that says so.
+            return self.check_mutators("review of rights").await;
         }
         Err(Refused::because(format!(
             "this {what} is not yours to delete: its requester may (unless it was denied, or is an emergency that must be \

@@ -27,6 +27,9 @@ const FILED: &str = "filed";
 const MAX_OPEN_BYTES: usize = 1024 * 1024;
 /// The most that all requests of one user take of memory, over all namespaces.
 const MAX_HELD_BYTES: usize = 4 * 1024 * 1024;
+/// How much all requests of one user may take of the store, for each that there may be: a usual one
+/// takes some 2 KiB.
+const STORED_BYTES_EACH: usize = 8 * 1024;
 
 impl Objects {
     /// Admits a new request: complete, stamped with the truth, and nothing hidden in it.
@@ -70,7 +73,12 @@ impl Objects {
         let invalid = self
             .common
             .extensions
-            .validate(&received.review, &object, by)
+            .validate(
+                &received.review,
+                &object,
+                self.at_whose_cost(received, &request),
+                by,
+            )
             .await
             .map_err(Failure::from)?;
         if let Some(message) = invalid {
@@ -85,6 +93,16 @@ impl Objects {
             .await?;
         self.tell_of_filing(received, &request);
         Ok(())
+    }
+
+    /// Whose share a filing is of: whoever files, but where we file for an attempt, whoever tries.
+    fn at_whose_cost<'a>(&self, received: &'a Received, request: &'a Request) -> &'a str {
+        let filer = received.caller.username.as_str();
+        if filer == self.own_name {
+            &request.user.name
+        } else {
+            filer
+        }
     }
 
     /// Writes who filed what. A requester can file and withdraw without end: beyond some, it is
@@ -251,7 +269,10 @@ impl Objects {
     /// `--keep-finished`.
     fn check_held(&self, request: &Request) -> Result<(), Refused> {
         let user = &request.user.name;
-        let Held { requests, bytes } = self.common.index.held(user);
+        self.check_stored(user, request.size)?;
+        let Held {
+            requests, bytes, ..
+        } = self.common.index.held(user);
         let bytes = bytes.saturating_add(request.size);
         let (has, most) = if requests >= self.max_kept_requests {
             (
@@ -269,6 +290,24 @@ impl Objects {
         Err(Refused::because(format!(
             "{user:?} has {has} in all namespaces, those that are over included; the maximum is {most}: delete those that \
              nobody needs any more, or ask whoever runs the cluster (--max-kept-requests, --keep-finished)"
+        )))
+    }
+
+    /// Whether there is room in the store for so much more of a user, what is over included: every
+    /// list of each replica reads it all.
+    pub(super) fn check_stored(&self, user: &str, more: usize) -> Result<(), Refused> {
+        let most = self
+            .max_kept_requests
+            .saturating_mul(STORED_BYTES_EACH)
+            .max(MAX_HELD_BYTES);
+        let bytes = self.common.index.held(user).stored.saturating_add(more);
+        if bytes <= most {
+            return Ok(());
+        }
+        Err(Refused::because(format!(
+            "the requests of {user:?} in all namespaces would take {bytes} bytes where they are stored, those that are over \
+             included; the maximum is {most} bytes ({STORED_BYTES_EACH} for each of --max-kept-requests): delete those that \
+             nobody needs any more, file smaller ones, or ask whoever runs the cluster (--max-kept-requests, --keep-finished)"
         )))
     }
 

@@ -117,7 +117,8 @@ impl Objects {
         let mut object: AccessGrant = object(received)?;
         let caller = &received.caller;
         let person = self.common.recorded_as(caller);
-        object.spec.granted_by = Some(convert::stamped(&person, caller));
+        let prefix = &self.common.settings.prefix;
+        object.spec.granted_by = Some(convert::stamped_answerer(&person, caller, prefix));
         check_name("grantFor", &object.spec.grant_for)
             .map_err(|refusal| failure::refusal(&refusal))?;
         let meant = convert::meant_request(&object).map_err(|error| failure::nonsense(&error))?;

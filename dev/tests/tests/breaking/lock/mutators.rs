@@ -69,6 +69,10 @@ fn nobody_but_an_installer_registers_a_mutating_webhook_for_our_objects_or_for_t
             "customresourcedefinitions",
             "UPDATE",
         ),
+        // It could answer in the name of RBAC.
+        ("authorization.k8s.io", "subjectaccessreviews", "CREATE"),
+        ("authentication.k8s.io", "tokenreviews", "CREATE"),
+        ("authentication.k8s.io", "*", "*"),
         ("", "*", "CREATE"),
     ];
     for (group, resource, operation) in reaching {

@@ -228,6 +228,25 @@ fn nobody_has_the_api_server_stop_serving_our_objects_in_its_own_name() {
     ending.push(json!({"type": "Terminating", "status": "True", "reason": "x", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}));
     patch(&json!({"status": {"conditions": ending}}).to_string())
         .is_refused_with("only its installers may change it");
+    // The API server goes by the first condition of a type, and by the names that it accepted.
+    let one = |kind: &str, status: &str| json!({"type": kind, "status": status, "reason": "x", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    let shadowed = [
+        one("Established", "False"),
+        one("NamesAccepted", "False"),
+        one("NamesAccepted", "True"),
+        one("Established", "True"),
+    ];
+    let unaccepted = [one("NamesAccepted", "False"), one("Established", "True")];
+    let alone = [one("Established", "True")];
+    let twice = [
+        one("NamesAccepted", "True"),
+        one("Established", "True"),
+        one("Established", "True"),
+    ];
+    for conditions in [&shadowed[..], &unaccepted, &alone, &twice] {
+        patch(&json!({"status": {"conditions": conditions}}).to_string())
+            .is_refused_with("only its installers may change it");
+    }
     // What it writes itself it may.
     patch(&change("True")).works_with("patched");
     let (mia, amy) = (broken.developer("mia"), broken.approver("amy"));
