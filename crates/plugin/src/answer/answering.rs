@@ -13,6 +13,7 @@ use crate::answer::named::{AnotherUid, BadName, Named, Tally};
 use crate::cluster::said::Told;
 use crate::cluster::{Cluster, ClusterError, Me};
 use crate::describe::history;
+use crate::describe::reading;
 use crate::describe::stored;
 use crate::describe::summary;
 use crate::describe::words;
@@ -276,11 +277,8 @@ impl Answer {
                 summary::standing(&request, &grants, &terminal.now, terminal.screen)
             )?;
         }
-        write!(
-            terminal.out,
-            "{}",
-            summary::of(&request, None, &terminal.reader(&cluster.title()))
-        )?;
+        let summary = reading::summary(&request, None, cluster, terminal).await;
+        write!(terminal.out, "{summary}")?;
         if !yes {
             self.confirm(cluster, terminal, &request).await?;
         }

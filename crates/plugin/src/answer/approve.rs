@@ -10,7 +10,7 @@ use crate::answer::named::{Named, Tally};
 use crate::answer::{Answer, AnswerError, Naming};
 use crate::ask::same;
 use crate::cluster::{Cluster, Requests};
-use crate::describe::summary;
+use crate::describe::reading;
 use crate::terminal::table::{self, Form, Layout, Table};
 use crate::terminal::{Reply, Terminal};
 use decide::text::safe_word;
@@ -90,15 +90,9 @@ async fn one(
     terminal: &mut Terminal<'_>,
 ) -> Result<(), AnswerError> {
     let request = answer.read(cluster, named, args.yes, &terminal.now).await?;
-    write!(
-        terminal.out,
-        "{}",
-        summary::of(
-            &request,
-            answer.valid_for.as_deref(),
-            &terminal.reader(&cluster.title())
-        )
-    )?;
+    let valid_for = answer.valid_for.as_deref();
+    let summary = reading::summary(&request, valid_for, cluster, terminal).await;
+    write!(terminal.out, "{summary}")?;
     if !args.yes {
         answer.confirm(cluster, terminal, &request).await?;
     }
@@ -152,7 +146,7 @@ async fn from_a_list(
     let groups = choose(groups, args, terminal)?;
     let (mut tally, mut granted) = (Tally::default(), false);
     for group in groups {
-        if !agreed(&group, answer, cluster, terminal)? {
+        if !agreed(&group, answer, cluster, terminal).await? {
             continue;
         }
         granted = true;
@@ -240,7 +234,7 @@ fn typed(groups: usize, terminal: &mut Terminal<'_>) -> Result<BTreeSet<usize>, 
 }
 
 /// Shows what the requests of a group have in common, and asks once.
-fn agreed(
+async fn agreed(
     group: &[AccessRequest],
     answer: &Answer,
     cluster: &Cluster,
@@ -249,16 +243,10 @@ fn agreed(
     let Some(first) = group.first() else {
         return Ok(false);
     };
-    write!(
-        terminal.out,
-        "\n{}",
-        summary::of(
-            first,
-            answer.valid_for.as_deref(),
-            &terminal.reader(&cluster.title())
-        )
-    )?;
     let place = cluster.in_namespace(&first.namespace().unwrap_or_default());
+    let valid_for = answer.valid_for.as_deref();
+    let summary = reading::summary(first, valid_for, &place, terminal).await;
+    write!(terminal.out, "\n{summary}")?;
     let at = place.place();
     let question = if group.len() > 1 {
         let names: Vec<String> = group

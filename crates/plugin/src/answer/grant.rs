@@ -6,7 +6,7 @@ use clap::Args;
 use crate::answer::named::Named;
 use crate::answer::{Answer, AnswerError, Naming};
 use crate::cluster::Cluster;
-use crate::describe::summary;
+use crate::describe::reading;
 use crate::terminal::Terminal;
 use crate::terminal::output;
 
@@ -60,16 +60,9 @@ pub async fn run(
     let request = answer
         .read(cluster, &named, args.yes, &terminal.now)
         .await?;
-    write!(
-        terminal.out,
-        "{}---\n{}",
-        yaml(&request)?,
-        summary::of(
-            &request,
-            answer.valid_for.as_deref(),
-            &terminal.reader(&cluster.title())
-        )
-    )?;
+    let valid_for = answer.valid_for.as_deref();
+    let summary = reading::summary(&request, valid_for, cluster, terminal).await;
+    write!(terminal.out, "{}---\n{summary}", yaml(&request)?)?;
     if !args.yes {
         answer.confirm(cluster, terminal, &request).await?;
     }

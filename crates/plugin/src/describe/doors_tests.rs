@@ -33,7 +33,12 @@ fn request(door: &str, more: &Value) -> AccessRequest {
 }
 
 fn summary_of(door: &str, more: &Value) -> String {
-    summary::of(&request(door, more), None, &reader())
+    summary::of(
+        &request(door, more),
+        None,
+        Some("a, which asked for the same").filter(|_| more.get("follows").is_some()),
+        &reader(),
+    )
 }
 
 #[test]
@@ -60,7 +65,7 @@ Namespace    shop
 Cluster      prod (https://prod:6443)
 Interactive  STDIN AND TTY
 How long     for 1h
-Follows      a
+Follows      a, which asked for the same
 
 jane can attach to container web of pod web-0 again and again for 1h, in
   namespace shop: see what it prints and TYPE INTO it. What is typed into it is

@@ -4,6 +4,7 @@
 //! what became of it. [`stored`]: whether what was stored is what was sent.
 
 pub mod history;
+pub mod reading;
 pub mod stored;
 pub mod summary;
 pub mod words;

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use api::{AccessGrant, AccessRequest, UserInfo, convert};
+use api::{AccessGrant, AccessRequest, AccessRequestSpec, UserInfo, convert};
 use decide::copy::Direction;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
@@ -124,6 +124,32 @@ fn fill(expected: &mut Option<String>, stored: Option<&String>) {
 /// anything.
 fn metadata(of: &ObjectMeta) -> Value {
     json!({"metadata": {"namespace": of.namespace, "ownerReferences": of.owner_references}})
+}
+
+/// The fields in which two requests ask for different things, but for what names credentials, for what
+/// people wrote, and for what the server stamps.
+pub fn fields_that_differ(earlier: &AccessRequestSpec, later: &AccessRequestSpec) -> Vec<String> {
+    let asked = |spec: &AccessRequestSpec| {
+        let mut spec = AccessRequestSpec {
+            user_info: None,
+            created_by: None,
+            cluster_name: None,
+            username_prefix: None,
+            custom_keys: None,
+            reason: None,
+            follows: None,
+            ..spec.clone()
+        };
+        spec.for_object.uid = None;
+        spec
+    };
+    let differences = differences(&asked(earlier), &asked(later));
+    let (most, _) = SHOWN;
+    differences
+        .into_iter()
+        .take(most)
+        .map(|(at, _, _)| safe(&at))
+        .collect()
 }
 
 /// The paths at which two values differ, and both values.

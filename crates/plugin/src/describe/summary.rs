@@ -21,7 +21,13 @@ const SHORT: usize = 80;
 /// wrote as they liked stands before the facts.
 ///
 /// `shorter` is the validity that the approver gives instead of the one that is asked for.
-pub fn of(request: &AccessRequest, shorter: Option<&str>, reader: &Reader<'_>) -> String {
+/// `follows` says which earlier request it names, and what of it is the same.
+pub fn of(
+    request: &AccessRequest,
+    shorter: Option<&str>,
+    follows: Option<&str>,
+    reader: &Reader<'_>,
+) -> String {
     let spec = &request.spec;
     let meaning = Meaning::of(spec);
     let mut sheet = Sheet::new(reader.screen);
@@ -49,7 +55,7 @@ pub fn of(request: &AccessRequest, shorter: Option<&str>, reader: &Reader<'_>) -
     let fields = (!fields.is_empty()).then(|| format!("{} (above)", fields.join(", ")));
     sheet.fact_if_any("Also sets", fields.as_deref());
     sheet.fact("How long", &how_long(request, shorter));
-    sheet.fact_if_any("Follows", spec.follows.as_deref().map(safe_word).as_deref());
+    sheet.fact_if_any("Follows", follows);
     sheet.text(&sentence(request, &meaning, shorter))
 }
 
@@ -448,6 +454,7 @@ mod tests {
         of(
             request,
             shorter,
+            None,
             &Reader {
                 screen: Screen::PIPE,
                 cluster,

@@ -5,7 +5,7 @@ use std::io;
 use clap::Args;
 
 use crate::cluster::{Cluster, ClusterError};
-use crate::describe::{history, summary};
+use crate::describe::{history, reading, summary};
 use crate::terminal::output::{self, ObjectFormat};
 use crate::terminal::{Terminal, kubectl};
 use decide::rules::is_name;
@@ -77,11 +77,9 @@ pub async fn run(
             } else {
                 String::new()
             };
-            format!(
-                "{}{lost}\n{}",
-                summary::standing(&request, &grants, &terminal.now, terminal.screen),
-                summary::of(&request, None, &terminal.reader(&cluster.title()))
-            )
+            let standing = summary::standing(&request, &grants, &terminal.now, terminal.screen);
+            let read = reading::summary(&request, None, cluster, terminal).await;
+            format!("{standing}{lost}\n{read}")
         }
         Some(ObjectFormat::Name) => format!(
             "accessrequest.{}/{}\n",

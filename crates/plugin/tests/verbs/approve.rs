@@ -503,3 +503,33 @@ async fn whatever_is_padded_the_true_command_is_on_the_screen_and_the_forged_one
         "{text}"
     );
 }
+
+// P21
+#[rstest]
+#[case::the_same(&json!({}), "a, which asked for the same")]
+#[case::another_command(
+    &json!({"execOptions": {"container": "nginx", "command": ["rm", "-rf", "/"]}}),
+    "a, which asked for SOMETHING ELSE: execOptions.command"
+)]
+#[case::for_longer(&json!({"validFor": "1h"}), "a, which asked for SOMETHING ELSE: validFor")]
+#[case::no_such_request(&json!({"follows": "gone"}), "gone, which cannot be read any more")]
+#[tokio::test]
+async fn what_goes_on_with_an_earlier_request_says_whether_it_is_the_same(
+    #[case] more: &Value,
+    #[case] told: &str,
+) {
+    let (earlier, mut later) = (
+        request("a", "jane", &json!({"status": {"phase": "Used"}})),
+        request("b", "jane", &json!({})),
+    );
+    later["spec"]["follows"] = json!("a");
+    for (field, value) in more.as_object().unwrap() {
+        later["spec"][field] = value.clone();
+    }
+    let out = with(&[earlier, later])
+        .run(&["approve", "b"], "n\n")
+        .await
+        .out;
+    let out = out.replace("\n           | ", "");
+    assert!(out.contains(&format!("Follows      {told}\n")), "{out}");
+}

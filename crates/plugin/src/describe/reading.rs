@@ -1,0 +1,46 @@
+//! A request as somebody reads it before they answer, with what must be looked up for that.
+
+use api::AccessRequest;
+use decide::rules::is_name;
+use decide::text::safe_word;
+
+use super::{stored, summary};
+use crate::cluster::Cluster;
+use crate::terminal::Terminal;
+
+/// The summary of a request. `shorter` is the validity that the approver gives instead.
+pub async fn summary(
+    request: &AccessRequest,
+    shorter: Option<&str>,
+    cluster: &Cluster,
+    terminal: &Terminal<'_>,
+) -> String {
+    let follows = follows(request, cluster).await;
+    let title = cluster.title();
+    let reader = terminal.reader(&title);
+    summary::of(request, shorter, follows.as_deref(), &reader)
+}
+
+/// Which earlier request it names, and whether it asks for the same: the name alone says nothing, for
+/// whoever asks chose it.
+async fn follows(request: &AccessRequest, cluster: &Cluster) -> Option<String> {
+    let name = request.spec.follows.as_deref()?;
+    let shown = safe_word(name);
+    // The server has checked that it was the same user's.
+    let earlier = match is_name(name) {
+        true => cluster.request(name).await,
+        false => return Some(format!("{shown}, which is not the name of a request")),
+    };
+    let Ok(earlier) = earlier else {
+        return Some(format!("{shown}, which cannot be read any more"));
+    };
+    let fields = stored::fields_that_differ(&earlier.spec, &request.spec);
+    Some(if fields.is_empty() {
+        format!("{shown}, which asked for the same")
+    } else {
+        format!(
+            "{shown}, which asked for SOMETHING ELSE: {}",
+            fields.join(", ")
+        )
+    })
+}
