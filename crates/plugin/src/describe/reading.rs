@@ -26,12 +26,11 @@ pub async fn summary(
 async fn follows(request: &AccessRequest, cluster: &Cluster) -> Option<String> {
     let name = request.spec.follows.as_deref()?;
     let shown = safe_word(name);
+    if !is_name(name) {
+        return Some(format!("{shown}, which is not the name of a request"));
+    }
     // The server has checked that it was the same user's.
-    let earlier = match is_name(name) {
-        true => cluster.request(name).await,
-        false => return Some(format!("{shown}, which is not the name of a request")),
-    };
-    let Ok(earlier) = earlier else {
+    let Ok(earlier) = cluster.request(name).await else {
         return Some(format!("{shown}, which cannot be read any more"));
     };
     let fields = stored::fields_that_differ(&earlier.spec, &request.spec);
