@@ -189,9 +189,9 @@ impl Index {
                 }
             }),
             Event::Delete(object) => self.change(|state| state.requests.remove(&key(&object))),
-            Event::Init => drop(self.change(|state| take(&mut state.relisted_requests))),
+            Event::Init => drop(self.prepare(|state| take(&mut state.relisted_requests))),
             Event::InitApply(object) => {
-                drop(self.change(|state| state.relisted_requests.put(&object)));
+                drop(self.prepare(|state| state.relisted_requests.put(&object)));
             }
             Event::InitDone => {
                 // The old ones are dropped after the lock is gone.
@@ -213,9 +213,9 @@ impl Index {
                 self.change(|state| state.grants.put(&object, &state.requests.finished));
             }
             Event::Delete(object) => self.change(|state| state.grants.remove(&key(&object))),
-            Event::Init => drop(self.change(|state| take(&mut state.relisted_grants))),
+            Event::Init => drop(self.prepare(|state| take(&mut state.relisted_grants))),
             Event::InitApply(object) => {
-                self.change(|state| state.relisted_grants.put(&object, &state.requests.finished));
+                self.prepare(|state| state.relisted_grants.put(&object, &state.requests.finished));
             }
             Event::InitDone => {
                 // Some may have become needless while the list came.
@@ -248,9 +248,15 @@ impl Index {
 
     /// Changes something, and tells of it once that can be read.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let changed = change(&mut self.state.write().unwrap_or_else(PoisonError::into_inner));
+        let changed = self.prepare(change);
         self.changes.send_replace(());
         changed
+    }
+
+    /// Changes what nobody reads yet. Every attempt that waits looks again at each change: a list of
+    /// many objects is one.
+    fn prepare<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.state.write().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -512,6 +518,29 @@ mod tests {
 
     fn object<T: serde::de::DeserializeOwned>(value: &Value) -> T {
         serde_json::from_value(value.clone()).unwrap()
+    }
+
+    // K14
+    #[test]
+    fn a_list_wakes_whoever_waits_once_and_not_for_each_of_its_objects() {
+        let index = Index::default();
+        let mut changes = index.changes();
+        for event in [
+            Event::Init,
+            Event::InitApply(request("one", "jane")),
+            Event::InitApply(request("two", "jane")),
+        ] {
+            assert!(!index.apply_request(event));
+            assert!(!changes.has_changed().unwrap());
+        }
+        assert!(index.apply_request(Event::InitDone));
+        assert!(changes.has_changed().unwrap());
+        changes.mark_unchanged();
+        index.apply_grant(Event::Init);
+        index.apply_grant(Event::InitApply(grant("g", "one")));
+        assert!(!changes.has_changed().unwrap());
+        index.apply_grant(Event::InitDone);
+        assert!(changes.has_changed().unwrap());
     }
 
     fn of(index: &Index, user: &str) -> Vec<(String, Vec<String>)> {
