@@ -247,6 +247,17 @@ fn command(options: &ExecOptions, any: bool, show: fn(&[String]) -> String) -> S
     }
 }
 
+/// The beginning of a text that a sentence has no room for.
+fn beginning(text: &str) -> String {
+    if text.chars().count() <= MAX_IN_SENTENCE {
+        return text.to_owned();
+    }
+    text.chars()
+        .take(MAX_IN_SENTENCE)
+        .chain(['\u{2026}'])
+        .collect()
+}
+
 /// A command inside a sentence: whole, or its beginning, and how much there is of it.
 fn program(argv: &[String]) -> String {
     let shown = argv::show(argv);
@@ -356,7 +367,6 @@ fn debug_lines(ask: &DebugAsk) -> Vec<(String, String)> {
         }
     };
     let mut lines = vec![
-        line("Image", argv::quote_json(&container.image)),
         line(
             "Named",
             container
@@ -368,17 +378,16 @@ fn debug_lines(ask: &DebugAsk) -> Vec<(String, String)> {
             "Sees",
             sees.unwrap_or_else(|| "its own processes".to_owned()),
         ),
-        line("Command", of_image(&container.command)),
+        line("Attach", if ask.attach { "yes" } else { "no" }.to_owned()),
     ];
+    lines = with_interactive(lines, container.stdin, container.tty);
+    lines.push(line("Image", argv::quote_json(&container.image)));
+    lines.push(line("Command", of_image(&container.command)));
     if !container.args.is_empty() {
         lines.push(line("Arguments", argv::show_block(&container.args)));
     }
     lines.push(line("Rights", rights(container)));
-    lines.push(line(
-        "Attach",
-        if ask.attach { "yes" } else { "no" }.to_owned(),
-    ));
-    with_interactive(lines, container.stdin, container.tty)
+    lines
 }
 
 fn rights(container: &DebugContainer) -> String {
@@ -484,6 +493,7 @@ fn debug_sentence(ask: &DebugAsk, means: &Means) -> String {
         namespace,
     } = means;
     let container = &ask.container;
+    let image = beginning(&argv::quote_json(&container.image));
     let attach = if ask.attach { ", and attach to it" } else { "" };
     let sees = container
         .target
@@ -496,7 +506,7 @@ fn debug_sentence(ask: &DebugAsk, means: &Means) -> String {
     };
     let open = open(container.is_interactive());
     format!(
-        "{user} can add this container to {place} {how_long}{attach}, in namespace {namespace}. What runs in it cannot \
+        "{user} can add a container of image {image} to {place} {how_long}{attach}, in namespace {namespace}. What runs in it cannot \
          be limited: it shares the network of the pod{}.{privileged}{open}",
         sees.unwrap_or_default()
     )

@@ -226,7 +226,8 @@ impl Notice {
         cluster: &str,
         url: Option<String>,
     ) -> Self {
-        let spec = &object.spec;
+        // Nothing else of the spec is told.
+        let spec = &secrets::masked(&object.spec);
         let who = |user: &Option<UserInfo>| {
             user.as_ref()
                 .map(UserInfo::name)
@@ -249,7 +250,7 @@ impl Notice {
         let pinned = uid.map(|uid| format!("@{}", argv::quote_posix(uid)));
         let pinned = pinned.unwrap_or_default();
         let ask = convert::ask(spec);
-        let options = secrets::masked(spec).exec_options;
+        let options = spec.exec_options.clone();
         let command = options
             .and_then(|options| options.command)
             .unwrap_or_default();
@@ -269,7 +270,7 @@ impl Notice {
                 .filter(|ask| !matches!(ask, Ask::Debug(_)))
                 .and_then(Ask::container)
                 .map(safe),
-            summary: Meaning::of(&secrets::masked(&object.spec)).summary(),
+            summary: Meaning::of(spec).summary(),
             command: command.iter().map(|argument| safe(argument)).collect(),
             any_command: spec.any_command == Some(true),
             interactive: ask.as_ref().is_ok_and(Ask::is_interactive),
@@ -302,7 +303,7 @@ impl Notice {
                 .denied
                 .as_ref()
                 .and_then(|denied| denied.reason.as_deref())
-                .map(safe),
+                .map(|reason| safe(&secrets::masked_text(reason))),
             emergency: new
                 .emergency
                 .as_ref()

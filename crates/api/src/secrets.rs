@@ -21,7 +21,7 @@ use crate::{AccessRequestSpec, convert};
 /// Stands for what is not shown.
 const MASK: &str = "***";
 /// What names of passwords end in, in lower case and without dashes or underscores.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 13] = [
     "password",
     "passwd",
     "passphrase",
@@ -32,7 +32,12 @@ const NAMES: [&str; 10] = [
     "accesskey",
     "secretkey",
     "credentials",
+    "privatekey",
+    "authkey",
+    "sessionid",
 ];
+/// Names that are secret by themselves, or behind a dash or an underscore: `DB_PASS`, not `bypass`.
+const SHORT_NAMES: [&str; 3] = ["pass", "cookie", "session"];
 /// How a program takes a password on its command line.
 struct Taking {
     programs: &'static [&'static str],
@@ -98,7 +103,8 @@ const TAKING: [Taking; 6] = [
     },
 ];
 /// Headers that log in, in lower case. Of those with a scheme the word behind it is secret.
-const HEADERS: [&str; 6] = [
+const HEADERS: [&str; 7] = [
+    "cookie:",
     "authorization:",
     "proxy-authorization:",
     "x-api-key:",
@@ -227,6 +233,11 @@ fn texts(spec: &AccessRequestSpec) -> Vec<String> {
         .collect()
 }
 
+/// A text without what looks like passwords.
+pub fn masked_text(text: &str) -> String {
+    Context::default().argument(text)
+}
+
 /// A command without what looks like passwords.
 pub fn mask(argv: &[String]) -> Vec<String> {
     let mut masked = argv.to_vec();
@@ -296,14 +307,8 @@ impl Context {
         if let Some(masked) = self.flag(word) {
             return masked;
         }
-        if let Some((name, value)) = word.split_once('=')
-            && is_secret(name)
-        {
-            return if value.is_empty() {
-                word.to_owned()
-            } else {
-                format!("{name}={MASK}")
-            };
+        if let Some(masked) = self.assignment(word) {
+            return masked;
         }
         if HEADERS.contains(&bare.to_ascii_lowercase().as_str()) {
             self.next = Next::Header;
@@ -315,6 +320,37 @@ impl Context {
         in_url(word)
             .or_else(|| key(word))
             .unwrap_or_else(|| word.to_owned())
+    }
+
+    /// `NAME=SECRET`, `"name":"SECRET"`, `--from-literal=name=SECRET`, and `name:` before a secret:
+    /// with a name of a secret anywhere in the word.
+    fn assignment(&mut self, word: &str) -> Option<String> {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        for (at, _) in word.match_indices(['=', ':']) {
+            let (before, after) = (word.get(..at)?, word.get(at..)?.get(1..)?);
+            let name = before.trim_end_matches(['"', '\'']);
+            let start = name.rfind(|c| !is_name(c)).map_or(0, |at| {
+                at.saturating_add(
+                    name.get(at..)
+                        .and_then(|rest| rest.chars().next())
+                        .map_or(1, char::len_utf8),
+                )
+            });
+            let name = name.get(start..)?;
+            // Of an address the host follows.
+            if !is_secret(name) || after.starts_with("//") {
+                continue;
+            }
+            if after.trim_matches(['"', '\'']).is_empty() {
+                if word.get(at..)?.starts_with(':') || !after.is_empty() {
+                    self.next = Next::Secret;
+                }
+                return Some(word.to_owned());
+            }
+            let separator = word.get(at..)?.get(..1)?;
+            return Some(format!("{before}{separator}{MASK}"));
+        }
+        None
     }
 
     /// A word that is a flag by which the program takes a password.
@@ -364,7 +400,12 @@ fn is_secret(name: &str) -> bool {
         .filter(char::is_ascii_alphanumeric)
         .collect::<String>()
         .to_ascii_lowercase();
-    NAMES.iter().any(|ending| plain.ends_with(ending))
+    let last = name
+        .rsplit(['-', '_', '.'])
+        .next()
+        .unwrap_or(name)
+        .to_ascii_lowercase();
+    NAMES.iter().any(|ending| plain.ends_with(ending)) || SHORT_NAMES.contains(&last.as_str())
 }
 
 /// `https://jane:secret@host/` as `https://jane:***@host/`.
@@ -431,6 +472,21 @@ mod tests {
         "curl -H Authorization: Bearer *** host"
     )]
     #[case("curl -H X-Api-Key: abc host", "curl -H X-Api-Key: *** host")]
+    #[case("curl -H Cookie: abc host", "curl -H Cookie: *** host")]
+    #[case(
+        r#"curl -d {"password":"hunter2"} host"#,
+        r#"curl -d {"password":*** host"#
+    )]
+    #[case("env DB_PASS=hunter2 app", "env DB_PASS=*** app")]
+    #[case("env PRIVATE_KEY=abc app", "env PRIVATE_KEY=*** app")]
+    #[case(
+        "kubectl create secret generic x --from-literal=password=hunter2",
+        "kubectl create secret generic x --from-literal=password=***"
+    )]
+    #[case(
+        "login with password: hunter2 please",
+        "login with password: *** please"
+    )]
     fn what_looks_like_a_password_is_masked(#[case] given: &str, #[case] masked: &str) {
         assert_eq!(mask(&words(given)).join(" "), masked);
         let line = ["sh".to_owned(), "-c".to_owned(), given.to_owned()];
@@ -449,6 +505,8 @@ mod tests {
     #[case("curl -u jane https://host")]
     #[case("redis-cli -h host ping")]
     #[case("echo -a b -p c -u d:e")]
+    #[case("env BYPASS=1 COMPASS=north app")]
+    #[case("curl https://token.example/a")]
     #[case("docker run -p8080:80 nginx")]
     fn what_does_not_stays(#[case] given: &str) {
         assert_eq!(mask(&words(given)), words(given));

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::connect::destination::Destination;
 use crate::connect::flags::ConnectionFlags;
 use crate::target;
+use crate::terminal::guard::guarded;
 use decide::text::{safe_lines, safe_word};
 
 mod naming;
@@ -34,6 +35,8 @@ const NOTICE_AFTER: Duration = Duration::from_secs(2);
 const CHUNK: u32 = 500;
 /// Maximum number of objects that are listed: more are no list for people.
 const MAX_LISTED: usize = 200_000;
+/// Maximum number of answers of which a list consists.
+const MAX_PAGES: usize = 500;
 
 /// A cluster, and the place in it that the flags and the kubeconfig name.
 pub struct Cluster {
@@ -58,8 +61,10 @@ pub struct Way {
     pub flags: ConnectionFlags,
     /// Whether a line that is typed must name the context: one was given, or there are several.
     pub names_context: bool,
-    /// Where they led when they were read. `None`: nowhere else can they lead.
+    /// Where they led when they were read. `None`: this is a pod, or a test.
     pub destination: Option<Destination>,
+    /// Whether this is a pod, which has no kubeconfig.
+    pub is_pod: bool,
 }
 
 /// What is read of a workload: its selector and its pod template.
@@ -82,6 +87,12 @@ pub struct Requests {
     pub understood: Vec<AccessRequest>,
     /// What the others are called.
     pub others: Vec<ObjectMeta>,
+}
+
+impl Requests {
+    fn len(&self) -> usize {
+        self.understood.len().saturating_add(self.others.len())
+    }
 }
 
 /// Why the API server gave no answer, or not the one that was hoped for.
@@ -247,7 +258,9 @@ impl Cluster {
         }
         .limit(CHUNK);
         let mut requests = Requests::default();
+        let mut pages: usize = 0;
         loop {
+            pages = pages.saturating_add(1);
             let answer = self.ours(api.list(&chunk)).await?;
             for DeserializeGuard(request) in answer.items {
                 match request {
@@ -259,12 +272,11 @@ impl Cluster {
             match answer.metadata.continue_.filter(|token| !token.is_empty()) {
                 None => return Ok(requests),
                 // One that is answered twice has no end.
-                Some(token) if Some(&token) == last.as_ref() => {
-                    return Err(ClusterError::Endless {
-                        server: self.server.clone(),
-                    });
-                }
-                Some(_) if requests.understood.len() > MAX_LISTED => {
+                Some(token)
+                    if pages >= MAX_PAGES
+                        || Some(&token) == last.as_ref()
+                        || requests.len() > MAX_LISTED =>
+                {
                     return Err(ClusterError::Endless {
                         server: self.server.clone(),
                     });
@@ -433,7 +445,7 @@ impl Cluster {
 
     fn tell_what_takes_so_long(&self) {
         if self.watched {
-            anstream::eprintln!("waiting for {} …", self.server);
+            anstream::eprintln!("{}", guarded(&format!("waiting for {} …", self.server)));
         }
     }
 

@@ -153,6 +153,6 @@ fn log(level: u8) {
     };
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
-        .with_writer(anstream::stderr)
+        .with_writer(|| Guarded::new(anstream::stderr()))
         .init();
 }

@@ -245,20 +245,10 @@ async fn agreed(
     };
     let place = cluster.in_namespace(&first.namespace().unwrap_or_default());
     let valid_for = answer.valid_for.as_deref();
-    let summary = reading::summary(first, valid_for, &place, terminal).await;
+    let summary = reading::summary_of_all(group, valid_for, &place, terminal).await;
     write!(terminal.out, "\n{summary}")?;
     let at = place.place();
     let question = if group.len() > 1 {
-        let names: Vec<String> = group
-            .iter()
-            .map(|request| safe_word(&request.name_any()))
-            .collect();
-        writeln!(
-            terminal.out,
-            "{} identical requests: {}",
-            group.len(),
-            names.join(", ")
-        )?;
         format!(
             "Grant access to these {} requests, {at} ([yN])?",
             group.len()

@@ -84,6 +84,13 @@ async fn revoke(
                 "revoked accessrequest {name}: the grants by {by} are deleted, and it waits again. To end it for good: {deny}"
             )?;
         }
+        Taken::Policy => {
+            remove::deleted(&name, cluster.delete_request(&request).await)?;
+            writeln!(
+                terminal.out,
+                "revoked accessrequest {name}: it is deleted, for a policy would go on granting it"
+            )?;
+        }
         Taken::Nothing if phase == Phase::Pending => {
             let withdraw = kubectl::told(cluster, &["request", "withdraw", &named.name]);
             let hint = format!(". To take it back: {withdraw}; to refuse it: {deny}");
@@ -105,8 +112,10 @@ async fn revoke(
 enum Taken {
     /// They are deleted; whose they were.
     Grants(String),
-    /// There are none, or a policy would grant it without them.
+    /// There are none.
     Nothing,
+    /// A policy grants it, with or without them, or is about to.
+    Policy,
     /// They are not ours to delete.
     NotOurs,
 }
@@ -120,7 +129,7 @@ async fn take_back(request: &AccessRequest, cluster: &Cluster) -> Result<Taken, 
         .as_ref()
         .is_some_and(|status| status.granted_by_policy.is_some())
     {
-        return Ok(Taken::Nothing);
+        return Ok(Taken::Policy);
     }
     let mut by = Vec::new();
     for grant in &grants(request, cluster).await? {

@@ -122,7 +122,11 @@ pub fn grouped(requests: Vec<AccessRequest>) -> Vec<Vec<AccessRequest>> {
         // Each emergency must be reviewed by itself.
         let apart = request.is_unreviewed().then(|| request.name_any());
         // Groups decide who may do more, and stand in what an approver reads.
-        let people = (&request.spec.user_info, &request.spec.created_by);
+        let people = (
+            &request.spec.user_info,
+            &request.spec.created_by,
+            &request.spec.follows,
+        );
         let key = serde_json::json!([
             request.namespace(),
             key(&request.spec),

@@ -102,6 +102,24 @@ pub enum ConnectError {
         /// What is wrong with it.
         source: InvalidUri,
     },
+    /// A server's address with characters that a terminal may obey.
+    #[error(
+        "cannot use the server {}: its URL has other characters than printable ASCII",
+        safe_word(server)
+    )]
+    ServerText {
+        /// What is configured.
+        server: String,
+    },
+    /// A way to log in that kubectl does not have any more.
+    #[error(
+        "cannot log in with the auth provider {}: kubectl has removed it. Use a login plugin (exec) in the kubeconfig",
+        safe_word(name)
+    )]
+    AuthProvider {
+        /// Its name.
+        name: String,
+    },
     /// The certificate authority cannot be read.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -220,6 +238,7 @@ pub fn connect(
         way: Arc::new(Way {
             names_context: several || given(flags.context.as_ref()).is_some(),
             flags: pinned(flags, &context, destination.is_some()),
+            is_pod: destination.is_none(),
             destination,
         }),
         context,
@@ -267,6 +286,9 @@ fn configure(selected: Selected, proxies: &Proxies) -> Result<Config, ConnectErr
         ..
     } = selected;
     let server = cluster.server.clone().unwrap_or_default();
+    if !server.chars().all(|c| c == ' ' || c.is_ascii_graphic()) {
+        return Err(ConnectError::ServerText { server });
+    }
     let url: Uri = server
         .parse()
         .map_err(|source| ConnectError::Server { server, source })?;
@@ -284,7 +306,7 @@ fn configure(selected: Selected, proxies: &Proxies) -> Result<Config, ConnectErr
     config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or_default();
     config.disable_compression = cluster.disable_compression.unwrap_or_default();
     config.tls_server_name = cluster.tls_server_name.filter(|name| !name.is_empty());
-    config.auth_info = credentials(user, &config.cluster_url);
+    config.auth_info = credentials(user, &config.cluster_url)?;
     if let Some(namespace) = namespace.filter(|namespace| !namespace.is_empty()) {
         config.default_namespace = namespace;
     }
@@ -306,21 +328,44 @@ fn in_cluster(flags: &ConnectionFlags, looked: String) -> Result<Place, ConnectE
 /// What is sent of a user's credentials: nothing where the connection is not secure, as client-go
 /// has it (`ClientConfig` of `clientcmd` reads them only for TLS), and of a login plugin only where
 /// the kubeconfig or a flag has no credentials of another kind (kubernetes/kubernetes#91745, #102175).
-fn credentials(user: AuthInfo, server: &Uri) -> AuthInfo {
+///
+/// Each way to log in is named here: what the library learns later is off until somebody adds it.
+///
+/// # Errors
+/// The kubeconfig has an auth provider that kubectl does not have any more: some of them run programs,
+/// which no preference of the user forbids.
+fn credentials(user: AuthInfo, server: &Uri) -> Result<AuthInfo, ConnectError> {
+    let impersonation = AuthInfo {
+        impersonate: user.impersonate,
+        impersonate_uid: user.impersonate_uid,
+        impersonate_groups: user.impersonate_groups,
+        impersonate_user_extra: user.impersonate_user_extra,
+        ..AuthInfo::default()
+    };
     if server.scheme_str() != Some("https") {
-        return AuthInfo {
-            impersonate: user.impersonate,
-            impersonate_uid: user.impersonate_uid,
-            impersonate_groups: user.impersonate_groups,
-            impersonate_user_extra: user.impersonate_user_extra,
-            ..AuthInfo::default()
-        };
+        return Ok(impersonation);
+    }
+    if let Some(provider) = &user.auth_provider
+        && provider.name != "oidc"
+    {
+        return Err(ConnectError::AuthProvider {
+            name: provider.name.clone(),
+        });
     }
     let others = user.token.is_some() || user.token_file.is_some() || user.username.is_some();
-    AuthInfo {
+    Ok(AuthInfo {
+        username: user.username,
+        password: user.password,
+        token: user.token,
+        token_file: user.token_file,
+        client_certificate: user.client_certificate,
+        client_certificate_data: user.client_certificate_data,
+        client_key: user.client_key,
+        client_key_data: user.client_key_data,
+        auth_provider: user.auth_provider,
         exec: user.exec.filter(|_| !others),
-        ..user
-    }
+        ..impersonation
+    })
 }
 
 /// Runs the login plugin, where there is one, and hands what it gave to the configuration; a token
@@ -499,7 +544,7 @@ mod tests {
     // P6
     #[test]
     fn over_plain_http_nothing_is_sent_but_whom_somebody_impersonates() {
-        let sent = credentials(full(), &"http://api:8080".parse().unwrap());
+        let sent = credentials(full(), &"http://api:8080".parse().unwrap()).unwrap();
         assert!(sent.token.is_none() && sent.username.is_none() && sent.exec.is_none());
         assert!(sent.client_certificate.is_none());
         assert_eq!(sent.impersonate.as_deref(), Some("amy"));
@@ -519,8 +564,51 @@ mod tests {
             ..AuthInfo::default()
         };
         has(&mut user);
-        let sent = credentials(user, &"https://api:6443".parse().unwrap());
+        let sent = credentials(user, &"https://api:6443".parse().unwrap()).unwrap();
         assert_eq!(sent.exec.is_some(), runs);
+    }
+
+    fn provider(name: &str) -> AuthInfo {
+        AuthInfo {
+            auth_provider: Some(kube::config::AuthProviderConfig {
+                name: name.to_owned(),
+                config: [("cmd-path".to_owned(), "/usr/bin/touch".to_owned())].into(),
+                ..Default::default()
+            }),
+            ..AuthInfo::default()
+        }
+    }
+
+    // P7
+    #[test]
+    fn an_auth_provider_that_runs_programs_is_refused() {
+        let https = "https://api:6443".parse().unwrap();
+        for name in ["gcp", "azure", "other"] {
+            let refused = credentials(provider(name), &https).err().unwrap();
+            assert!(
+                matches!(refused, ConnectError::AuthProvider { .. }),
+                "{refused}"
+            );
+        }
+        assert!(
+            credentials(provider("oidc"), &https)
+                .unwrap()
+                .auth_provider
+                .is_some()
+        );
+        // Nothing of it reaches a server without TLS, nor the library.
+        let http = credentials(provider("gcp"), &"http://api:8080".parse().unwrap());
+        assert!(http.unwrap().auth_provider.is_none());
+    }
+
+    // P15
+    #[test]
+    fn a_server_with_characters_that_a_terminal_obeys_is_refused() {
+        let refused = configured("https://host/\u{9b}31m", &Proxies::default()).unwrap_err();
+        assert!(
+            matches!(refused, ConnectError::ServerText { .. }),
+            "{refused}"
+        );
     }
 
     #[test]

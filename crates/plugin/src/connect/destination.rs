@@ -12,7 +12,8 @@ use decide::text::safe_word;
 pub struct Destination {
     /// URL of the API server.
     pub server: String,
-    /// The user's entry in the kubeconfig, and whom it impersonates.
+    /// The user's entry in the kubeconfig, whom it impersonates, how it logs in, and the way to the
+    /// server.
     user: Vec<Option<String>>,
 }
 
@@ -23,7 +24,7 @@ pub enum DestinationError {
     #[error(
         "the kubeconfig changed while this waited: it led to {} and leads to {} now{}. Nothing was run: the request stays \
          as it is",
-        safe_word(before), safe_word(now), if before == now { ", as another user" } else { "" }
+        safe_word(before), safe_word(now), if before == now { ", as another user or by another way" } else { "" }
     )]
     Moved {
         /// The server when the request was filed.
@@ -31,12 +32,31 @@ pub enum DestinationError {
         /// The server now.
         now: String,
     },
+    /// There is a kubeconfig where there was none.
+    #[error(
+        "there is a kubeconfig now, and there was none when the request was filed: it would lead elsewhere. Nothing was run: \
+         the request stays as it is"
+    )]
+    Appeared,
     /// It cannot be read any more.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// It does not have that context any more.
     #[error(transparent)]
     Select(#[from] SelectError),
+}
+
+/// Makes sure that a pod, which leads to its own cluster, still has no kubeconfig.
+///
+/// # Errors
+/// When there is one, or it cannot be read.
+pub fn check_pod(flags: &ConnectionFlags) -> Result<(), DestinationError> {
+    let read = kubeconfig::read(flags.kubeconfig.as_deref())?;
+    if kubeconfig::is_empty(&read.kubeconfig) {
+        Ok(())
+    } else {
+        Err(DestinationError::Appeared)
+    }
 }
 
 impl Destination {
@@ -53,7 +73,19 @@ impl Destination {
             ..
         } = &selected.user;
         let groups = impersonate_groups.as_ref().map(|groups| groups.join("\n"));
-        let login = exec.as_ref().and_then(|exec| exec.command.clone());
+        // Its arguments and environment name roles, accounts and clusters.
+        let login = exec
+            .as_ref()
+            .map(|exec| format!("{:?} {:?} {:?}", exec.command, exec.args, exec.env));
+        let cluster = &selected.cluster;
+        let way = format!(
+            "{:?} {:?} {:?} {:?} {:?}",
+            cluster.certificate_authority,
+            cluster.certificate_authority_data,
+            cluster.insecure_skip_tls_verify,
+            cluster.proxy_url,
+            cluster.tls_server_name
+        );
         Self {
             server: selected.cluster.server.clone().unwrap_or_default(),
             user: vec![
@@ -65,6 +97,7 @@ impl Destination {
                 client_certificate.clone(),
                 token_file.clone(),
                 login,
+                Some(way),
             ],
         }
     }

@@ -1,5 +1,5 @@
-//! Which login plugins may run: `credentialPluginPolicy` of kuberc, the user's preferences for
-//! kubectl (KEP-3104, kubectl 1.35). Nothing else of kuberc is about plugins of kubectl.
+//! kuberc, the user's preferences for kubectl (KEP-3104): which login plugins may run
+//! (`credentialPluginPolicy`, kubectl 1.35), and which connection flags kubectl would add by itself.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,32 @@ use serde_json::Value;
 use super::program::on_the_path;
 use decide::text::{safe, safe_word};
 
-const GROUP: &str = "kubectl.config.k8s.io/";
+/// The versions that kubectl reads; it passes over others.
+const VERSIONS: [&str; 3] = [
+    "kubectl.config.k8s.io/v1",
+    "kubectl.config.k8s.io/v1beta1",
+    "kubectl.config.k8s.io/v1alpha1",
+];
+
+/// kubectl's flags that lead to another server, or to it as somebody else. The context and the
+/// namespace are always given.
+const LEADING: [&str; 15] = [
+    "as",
+    "as-group",
+    "as-uid",
+    "as-user-extra",
+    "certificate-authority",
+    "client-certificate",
+    "client-key",
+    "cluster",
+    "insecure-skip-tls-verify",
+    "kubeconfig",
+    "password",
+    "server",
+    "tls-server-name",
+    "token",
+    "user",
+];
 
 /// Which login plugins may run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +52,8 @@ pub enum PluginPolicy {
 #[serde(rename_all = "camelCase")]
 struct Preference {
     #[serde(default)]
+    defaults: Vec<CommandDefaults>,
+    #[serde(default)]
     credential_plugin_policy: String,
     credential_plugin_allowlist: Option<Vec<Entry>>,
 }
@@ -38,15 +65,82 @@ struct Entry {
     command: Option<String>,
 }
 
+#[derive(Deserialize)]
+struct CommandDefaults {
+    command: String,
+    /// `flags` in the first version.
+    #[serde(default, alias = "flags")]
+    options: Vec<CommandOption>,
+}
+
+#[derive(Deserialize)]
+struct CommandOption {
+    name: String,
+}
+
+/// The connection flags that kuberc has kubectl add to this verb. Where it is not understood, kubectl
+/// says so itself.
+pub fn connection_defaults(flag: Option<&Path>, verb: &str) -> Vec<String> {
+    let text = file(flag).and_then(|(path, _)| std::fs::read_to_string(path).ok());
+    text.map(|text| connection_defaults_of(&text, verb))
+        .unwrap_or_default()
+}
+
+fn connection_defaults_of(text: &str, verb: &str) -> Vec<String> {
+    let Ok(Some(preference)) = preference(text) else {
+        return Vec::new();
+    };
+    let is_for = |one: &&CommandDefaults| one.command.split_whitespace().next() == Some(verb);
+    let names = preference.defaults.iter().filter(is_for);
+    names
+        .flat_map(|one| &one.options)
+        .map(|option| option.name.trim_start_matches('-'))
+        .filter(|name| LEADING.contains(name) || *name == "s")
+        .map(|name| format!("--{name}"))
+        .collect()
+}
+
+/// The first document that kubectl would take. `None`: there is nothing in the file.
+fn preference(text: &str) -> Result<Option<Preference>, String> {
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple(text).map_err(|error| safe(&error.to_string()))?;
+    let is_preference = |document: &&Value| {
+        let field = |name| {
+            document
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
+        field("kind") == "Preference" && VERSIONS.contains(&field("apiVersion"))
+    };
+    match documents.iter().find(is_preference) {
+        Some(document) => serde_json::from_value(document.clone())
+            .map(Some)
+            .map_err(|error| safe(&error.to_string())),
+        None if documents.iter().all(Value::is_null) => Ok(None),
+        None => Err(format!(
+            "no document of it is a Preference of {}",
+            VERSIONS.join(", ")
+        )),
+    }
+}
+
+/// kuberc where kubectl reads it, and whether somebody named it. `None`: it is switched off.
+fn file(flag: Option<&Path>) -> Option<(PathBuf, bool)> {
+    let given = flag.filter(|path| !path.as_os_str().is_empty());
+    let variable = std::env::var_os("KUBERC").filter(|value| !value.is_empty());
+    let disabled = std::env::var("KUBECTL_KUBERC").is_ok_and(|value| value == "false");
+    if disabled {
+        return None;
+    }
+    place(given, variable, std::env::home_dir())
+}
+
 impl PluginPolicy {
     /// Reads kuberc where kubectl reads it: `--kuberc`, `KUBERC`, `~/.kube/kuberc`. One that is there
     /// and not understood lets no plugin run: it may forbid it.
     pub fn read(flag: Option<&Path>) -> Self {
-        let given = flag.filter(|path| !path.as_os_str().is_empty());
-        let variable = std::env::var_os("KUBERC").filter(|value| !value.is_empty());
-        let disabled = std::env::var("KUBECTL_KUBERC").is_ok_and(|value| value == "false");
-        match place(given, variable, std::env::home_dir()) {
-            _ if disabled => Self::AllowAll,
+        match file(flag) {
             None => Self::AllowAll,
             Some((path, named)) => Self::of_file(&path, named),
         }
@@ -62,29 +156,10 @@ impl PluginPolicy {
         }
     }
 
-    /// The first document that kubectl would take.
     fn of_text(text: &str) -> Result<Self, String> {
-        let documents: Vec<Value> =
-            serde_saphyr::from_multiple(text).map_err(|error| safe(&error.to_string()))?;
-        let is_preference = |document: &&Value| {
-            let field = |name| {
-                document
-                    .get(name)
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-            };
-            field("kind") == "Preference" && field("apiVersion").starts_with(GROUP)
+        let Some(preference) = preference(text)? else {
+            return Ok(Self::AllowAll);
         };
-        let Some(document) = documents.iter().find(is_preference) else {
-            if documents.iter().all(Value::is_null) {
-                return Ok(Self::AllowAll);
-            }
-            return Err(format!(
-                "no document of it is a Preference of {GROUP}v1beta1"
-            ));
-        };
-        let preference: Preference =
-            serde_json::from_value(document.clone()).map_err(|error| safe(&error.to_string()))?;
         let list = preference.credential_plugin_allowlist;
         match (preference.credential_plugin_policy.as_str(), list) {
             ("" | "AllowAll", None) => Ok(Self::AllowAll),
@@ -209,6 +284,27 @@ mod tests {
             "apiVersion: other/v1\nkind: Other\n---\n{HEAD}credentialPluginPolicy: DenyAll\n"
         );
         assert_eq!(PluginPolicy::of_text(&text), Ok(denied()));
+    }
+
+    // P2
+    #[rstest]
+    #[case("exec", &["--cluster", "--token"])]
+    #[case("attach", &[])]
+    #[case("get", &["--server"])]
+    fn what_kubectl_would_add_by_itself_is_known(#[case] verb: &str, #[case] flags: &[&str]) {
+        let text = format!(
+            "{HEAD}defaults:\n- command: exec\n  options: [{{name: cluster, default: prod}}, {{name: stdin, default: 'true'}}, \
+             {{name: token, default: x}}]\n- command: get pods\n  options: [{{name: server, default: x}}]\n"
+        );
+        assert_eq!(connection_defaults_of(&text, verb), flags);
+    }
+
+    #[test]
+    fn a_version_that_kubectl_does_not_know_is_passed_over() {
+        let unknown = "apiVersion: kubectl.config.k8s.io/v9\nkind: Preference\n";
+        let text = format!("{unknown}---\n{HEAD}credentialPluginPolicy: DenyAll\n");
+        assert_eq!(PluginPolicy::of_text(&text), Ok(denied()));
+        assert!(PluginPolicy::of_text(unknown).is_err());
     }
 
     #[rstest]

@@ -35,8 +35,10 @@ fn request(door: &str, more: &Value) -> AccessRequest {
 fn summary_of(door: &str, more: &Value) -> String {
     summary::of(
         &request(door, more),
-        None,
-        Some("a, which asked for the same").filter(|_| more.get("follows").is_some()),
+        &summary::Beside {
+            follows: Some("a, which asked for the same").filter(|_| more.get("follows").is_some()),
+            ..Default::default()
+        },
         &reader(),
     )
 }
@@ -57,15 +59,16 @@ jane can attach to container web of pod web-0 once, in namespace shop: see
 ";
     assert_eq!(summary_of("attach", &silent), expected);
     let typing = json!({"attachOptions": {"stdin": true, "tty": true, "container": "web"}, "validFor": "1h", "follows": "a"});
-    let expected = r"Who          jane
+    let expected = "\
+Follows      a, which asked for the same
+Who          jane
 Asks for     attach to what runs in the container
 Pod          web-0
 Container    web
 Namespace    shop
 Cluster      prod (https://prod:6443)
-Interactive  STDIN AND TTY
 How long     for 1h
-Follows      a, which asked for the same
+Interactive  STDIN AND TTY
 
 jane can attach to container web of pod web-0 again and again for 1h, in
   namespace shop: see what it prints and TYPE INTO it. What is typed into it is
@@ -76,13 +79,14 @@ jane can attach to container web of pod web-0 again and again for 1h, in
 
 #[test]
 fn forwarding_ports_says_that_they_cannot_be_limited() {
-    let expected = r"Who          jane
+    let expected = "\
+Who          jane
 Asks for     port-forward to ANY port
 Pod          web-0
 Namespace    shop
 Cluster      prod (https://prod:6443)
-Ports        ANY (wanted: 80, 443)
 How long     once
+Ports        ANY (wanted: 80, 443)
 
 jane can forward ports to pod web-0 once, in namespace shop. Ports CANNOT be
   limited: any port of the pod can be reached, for as long as that kubectl runs.
@@ -109,10 +113,10 @@ Pod          web-0
 Container    web
 Namespace    shop
 Cluster      prod (https://prod:6443)
+How long     once
 Path         "/srv/app/n.txt"
 Unpacked in  "/srv/app"
 Command      ["tar","-xmf","-","-C","/srv/app"]
-How long     once
 
 jane can copy into container web of pod web-0 once, in namespace shop, and so
   write ANY file below "/srv/app". What is copied there cannot be limited.
@@ -143,9 +147,9 @@ Pod          web-0
 Container    web
 Namespace    shop
 Cluster      prod (https://prod:6443)
+How long     once
 Path         "/var/log"
 Command      ["tar","cf","-","/var/log"]
-How long     once
 
 jane can copy this out of container web of pod web-0 once, in namespace shop:
   if it is a directory, with all that is below it.
@@ -171,21 +175,21 @@ Asks for     debug with another container in the pod
 Pod          web-0
 Namespace    shop
 Cluster      prod (https://prod:6443)
-Image        "busybox"
+How long     once
 Named        mine
 Sees         the processes of container web
+Attach       yes
+Interactive  STDIN AND TTY
+Image        "busybox"
 Command      ["sh"]
 Arguments    ["-c","id"]
 Rights       PRIVILEGED: root on the node (profile sysadmin)
-Attach       yes
-Interactive  STDIN AND TTY
 Also sets    env, imagePullPolicy, volumeMounts, workingDir (above)
-How long     once
 
-jane can add this container to pod web-0 once, and attach to it, in namespace
-  shop. What runs in it cannot be limited: it shares the network of the pod and
-  the processes of container web. It is PRIVILEGED, which is ROOT ON THE NODE.
-  What is typed into it is not limited.
+jane can add a container of image "busybox" to pod web-0 once, and attach to
+  it, in namespace shop. What runs in it cannot be limited: it shares the
+  network of the pod and the processes of container web. It is PRIVILEGED, which
+  is ROOT ON THE NODE. What is typed into it is not limited.
 "#;
     let spec = json!({"ephemeralContainer": container, "attach": true});
     assert_eq!(summary_of("ephemeralcontainers", &spec), expected);
@@ -199,12 +203,12 @@ fn a_plain_debug_container_says_what_is_left_to_image_and_kubectl() {
         "ephemeralcontainers",
         &json!({"ephemeralContainer": container}),
     );
-    let expected = r#"Image        "busybox"
-Named        (any name)
+    let expected = r#"Named        (any name)
 Sees         its own processes
+Attach       no
+Image        "busybox"
 Command      (the image's)
 Rights       can trace processes (SYS_PTRACE) (profile general)
-Attach       no
 "#;
     assert!(text.contains(expected), "{text}");
 }

@@ -3,6 +3,7 @@
 use api::AccessRequest;
 use decide::rules::is_name;
 use decide::text::safe_word;
+use kube::ResourceExt as _;
 
 use super::{stored, summary};
 use crate::cluster::Cluster;
@@ -15,10 +16,32 @@ pub async fn summary(
     cluster: &Cluster,
     terminal: &Terminal<'_>,
 ) -> String {
+    summary_of_all(std::slice::from_ref(request), shorter, cluster, terminal).await
+}
+
+/// The same of requests that ask for the same, and are answered together.
+pub async fn summary_of_all(
+    requests: &[AccessRequest],
+    shorter: Option<&str>,
+    cluster: &Cluster,
+    terminal: &Terminal<'_>,
+) -> String {
+    let Some(request) = requests.first() else {
+        return String::new();
+    };
     let follows = follows(request, cluster).await;
+    let group: Vec<String> = requests
+        .iter()
+        .map(|request| safe_word(&request.name_any()))
+        .collect();
     let title = cluster.title();
     let reader = terminal.reader(&title);
-    summary::of(request, shorter, follows.as_deref(), &reader)
+    let beside = summary::Beside {
+        shorter,
+        follows: follows.as_deref(),
+        group: &group,
+    };
+    summary::of(request, &beside, &reader)
 }
 
 /// Which earlier request it names, and whether it asks for the same: the name alone says nothing, for

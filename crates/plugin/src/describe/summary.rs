@@ -17,20 +17,26 @@ use decide::text::{safe, safe_word};
 /// Groups are shown when they take no more room than this.
 const SHORT: usize = 80;
 
+/// What is said of a request beside what it says itself.
+#[derive(Default)]
+pub struct Beside<'a> {
+    /// The validity that the approver gives instead of the one that is asked for.
+    pub shorter: Option<&'a str>,
+    /// Which earlier request it names, and what of it is the same.
+    pub follows: Option<&'a str>,
+    /// The names of all requests that are answered with it, where it is not alone.
+    pub group: &'a [String],
+}
+
 /// The summary of a request, ending in one sentence that says what approving it means. What others
-/// wrote as they liked stands before the facts.
-///
-/// `shorter` is the validity that the approver gives instead of the one that is asked for.
-/// `follows` says which earlier request it names, and what of it is the same.
-pub fn of(
-    request: &AccessRequest,
-    shorter: Option<&str>,
-    follows: Option<&str>,
-    reader: &Reader<'_>,
-) -> String {
+/// wrote as they liked stands before the facts, and what is most dangerous is the last of those.
+pub fn of(request: &AccessRequest, beside: &Beside<'_>, reader: &Reader<'_>) -> String {
     let spec = &request.spec;
     let meaning = Meaning::of(spec);
     let mut sheet = Sheet::new(reader.screen);
+    if beside.group.len() > 1 {
+        sheet.note("Requests", &beside.group.join(", "));
+    }
     if let Some(reason) = &spec.reason {
         sheet.note("Reason", &safe(reason));
     }
@@ -41,6 +47,7 @@ pub fn of(
     for (field, json) in &others {
         sheet.note("Also sets", &format!("{field} {json}"));
     }
+    sheet.fact_if_any("Follows", beside.follows);
     sheet.fact("Who", &who(request));
     sheet.fact_if_any("Filed by", filed_by_another(request).as_deref());
     sheet.fact_if_any("Asks for", meaning.asks_for().as_deref());
@@ -48,15 +55,20 @@ pub fn of(
     sheet.fact_if_any("Container", meaning.container().as_deref());
     sheet.fact("Namespace", &namespace(request));
     sheet.fact("Cluster", &cluster(request, reader.cluster));
+    sheet.fact("How long", &how_long(request, beside.shorter));
     for (label, value) in meaning.lines() {
         sheet.fact(&label, &value);
     }
     let fields: Vec<&str> = others.iter().map(|(field, _)| field.as_str()).collect();
     let fields = (!fields.is_empty()).then(|| format!("{} (above)", fields.join(", ")));
     sheet.fact_if_any("Also sets", fields.as_deref());
-    sheet.fact("How long", &how_long(request, shorter));
-    sheet.fact_if_any("Follows", follows);
-    sheet.text(&sentence(request, &meaning, shorter))
+    let sentence = sentence(request, &meaning, beside.shorter);
+    sheet.text(&match beside.group.len() {
+        0 | 1 => sentence,
+        count => format!(
+            "{sentence} These are {count} identical requests: one answer is for ALL of them."
+        ),
+    })
 }
 
 /// Where a request stands and what became of it, in the same layout. `grants` are the answers, as
@@ -453,8 +465,10 @@ mod tests {
         let cluster = "prod (https://prod:6443)";
         of(
             request,
-            shorter,
-            None,
+            &Beside {
+                shorter,
+                ..Beside::default()
+            },
             &Reader {
                 screen: Screen::PIPE,
                 cluster,
@@ -469,8 +483,8 @@ Deployment   nginx
 Container    nginx
 Namespace    default
 Cluster      prod (https://prod:6443)
-Command      ["cat","/etc/hostname"]
 How long     once
+Command      ["cat","/etc/hostname"]
 
 jane can run ["cat","/etc/hostname"] once, in container nginx of deployment
   nginx, in namespace default.
@@ -498,9 +512,9 @@ Pod          nginx
 Container    nginx
 Namespace    default
 Cluster      prod (https://prod:6443)
+How long     for 1h
 Command      ANY command
 Interactive  STDIN AND TTY
-How long     for 1h
 
 jane can run ANY command again and again for 1h, in container nginx of pod
   nginx, in namespace default. What is typed into it is not limited.

@@ -40,6 +40,8 @@ impl Tty {
 
 impl Keyboard for Tty {
     fn settle(&self) -> io::Result<()> {
+        // Key by key, for half a line is no line yet; what is left of it is dropped at the end.
+        let _keys = system::Keys::begin()?;
         for _ in 0..MAX_DROPS {
             system::drop_typed()?;
             if !system::is_typed_within(QUIET)? {
@@ -65,7 +67,30 @@ mod system {
     use std::time::Duration;
 
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    use rustix::termios::{QueueSelector, tcflush};
+    use rustix::termios::{
+        LocalModes, OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr,
+    };
+
+    /// A terminal that tells of each key and shows none, until this is dropped.
+    pub(super) struct Keys(Termios);
+
+    impl Keys {
+        pub(super) fn begin() -> io::Result<Self> {
+            let before = tcgetattr(io::stdin())?;
+            let mut keys = before.clone();
+            keys.local_modes
+                .remove(LocalModes::ICANON | LocalModes::ECHO);
+            tcsetattr(io::stdin(), OptionalActions::Flush, &keys)?;
+            Ok(Self(before))
+        }
+    }
+
+    impl Drop for Keys {
+        fn drop(&mut self) {
+            // This drops what was typed, too. A terminal that is gone needs nothing.
+            let _gone = tcsetattr(io::stdin(), OptionalActions::Flush, &self.0);
+        }
+    }
 
     pub(super) fn drop_typed() -> io::Result<()> {
         Ok(tcflush(io::stdin(), QueueSelector::IFlush)?)
@@ -85,6 +110,16 @@ mod system {
     use std::time::Duration;
 
     use crossterm::event::{poll, read};
+
+    /// The console tells of each key anyway.
+    pub(super) struct Keys;
+
+    impl Keys {
+        #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+        pub(super) fn begin() -> io::Result<Self> {
+            Ok(Self)
+        }
+    }
 
     pub(super) fn drop_typed() -> io::Result<()> {
         while poll(Duration::ZERO)? {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use decide::argv;
 
 use crate::cluster::{Cluster, Way};
-use crate::connect::destination::DestinationError;
+use crate::connect::destination::{self, DestinationError};
 use crate::connect::flags::ConnectionFlags;
+use crate::connect::kuberc;
 use crate::connect::program::on_the_path;
 use crate::target::place::Place;
 use decide::text::safe;
@@ -43,6 +44,17 @@ pub enum KubectlError {
     /// It would have led elsewhere.
     #[error(transparent)]
     Destination(#[from] DestinationError),
+    /// The user's preferences would lead it elsewhere.
+    #[error(
+        "kuberc sets {flags} for 'kubectl {verb}', which may lead to another cluster or user than the request was filed in. \
+         Nothing was run: take that out of kuberc, or run kubectl yourself"
+    )]
+    Defaults {
+        /// What would be run.
+        verb: String,
+        /// Which flags have defaults.
+        flags: String,
+    },
     /// There is none on the PATH.
     #[error(
         "cannot run kubectl: none of the absolute directories on the PATH has it. Put it there, or name it in ${KUBECTL}"
@@ -157,8 +169,18 @@ impl Line {
 
     /// The process, once it is sure that it leads where the request was filed.
     fn command(&self) -> Result<(Command, String), KubectlError> {
-        if let Some(destination) = &self.way.destination {
-            destination.check(&self.way.flags)?;
+        match &self.way.destination {
+            Some(destination) => destination.check(&self.way.flags)?,
+            None if self.way.is_pod => destination::check_pod(&self.way.flags)?,
+            None => {}
+        }
+        let verb = self.words.first().map(String::as_str).unwrap_or_default();
+        let defaults = kuberc::connection_defaults(self.way.flags.kuberc.as_deref(), verb);
+        if !defaults.is_empty() {
+            return Err(KubectlError::Defaults {
+                verb: verb.to_owned(),
+                flags: defaults.join(", "),
+            });
         }
         let named = std::env::var_os(KUBECTL).filter(|named| !named.is_empty());
         let program = match named {

@@ -21,6 +21,8 @@ const INDENT: &str = "  ";
 const MIN_WIDTH: usize = 24;
 /// Maximum number of rows of a fact: what is longer stands whole among the notes, too.
 const MAX_FACT: usize = 2;
+/// How many rows the question may take, and the row about those that are hidden.
+const QUESTION: usize = 4;
 /// Maximum number of spaces in a row that facts show as they are: of more they tell the number.
 const MAX_SPACES: usize = 8;
 
@@ -160,29 +162,28 @@ impl Sheet {
         }
     }
 
-    /// All of it, and the sentence. A screen that is too small says how many rows it does not show;
-    /// one more row is for the question.
+    /// All of it, and the sentence. Where the screen is too small, the last row says how many rows it
+    /// does not show: there it cannot be pushed away.
     pub fn text(self, sentence: &str) -> String {
         let Self {
             screen,
             notes,
             facts,
         } = self;
-        let mut below = facts;
-        below.push(String::new());
-        below.extend(screen.sentence(sentence));
         let mut rows = notes;
         if !rows.is_empty() {
-            let all = rows.len().saturating_add(below.len()).saturating_add(2);
-            let hidden = screen.height.map(|height| all.saturating_sub(height));
-            match hidden {
-                Some(hidden @ 1..) => rows.extend(screen.sentence(&format!(
-                    "-- {hidden} rows above do not fit on this screen: scroll up to read them --"
-                ))),
-                Some(0) | None => rows.push(String::new()),
-            }
+            rows.push(String::new());
         }
-        rows.extend(below);
+        rows.extend(facts);
+        rows.push(String::new());
+        rows.extend(screen.sentence(sentence));
+        let all = rows.len().saturating_add(QUESTION);
+        let hidden = screen.height.map(|height| all.saturating_sub(height));
+        if let Some(hidden @ 1..) = hidden {
+            rows.extend(screen.sentence(&format!(
+                "-- {hidden} rows above do not fit on this screen: scroll up to read them --"
+            )));
+        }
         rows.join("\n") + "\n"
     }
 }
@@ -340,9 +341,29 @@ mod tests {
         sheet.note("Reason", &"long ".repeat(200));
         sheet.fact("Who", "jane");
         let text = sheet.text("jane can run it.");
-        let rows = text.lines().count() + 1;
+        let rows = text.lines().count() - 1 + QUESTION;
         let told = format!("-- {} rows above do not fit", rows - 10);
-        assert!(text.contains(&told), "{text}");
+        assert!(text.lines().last().unwrap().starts_with(&told), "{text}");
+    }
+
+    // P1
+    #[test]
+    fn facts_that_are_taller_than_the_screen_are_said_to_be_in_the_last_row() {
+        let mut sheet = Sheet::new(screen(80, 12));
+        for label in [
+            "Who",
+            "Pod",
+            "Namespace",
+            "Cluster",
+            "Image",
+            "Named",
+            "Command",
+            "Rights",
+        ] {
+            sheet.fact(label, &"x".repeat(70));
+        }
+        let text = sheet.text("jane can run it.");
+        assert!(text.lines().last().unwrap().starts_with("-- "), "{text}");
     }
 
     #[rstest]

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use crate::ask::secrets;
 use crate::describe::summary;
 use crate::describe::words;
-use crate::terminal::screen::cut;
+use crate::terminal::screen::{count_spaces, cut};
 use crate::terminal::times;
 use decide::text::safe_word;
 
@@ -196,10 +196,12 @@ impl Table {
             spec: secrets::masked(&request.spec),
             ..request.clone()
         };
+        // Spaces would begin rows of their own on a narrower screen.
+        let line = |request: &AccessRequest| count_spaces(&summary::command_line(request), 1);
         match self.layout.form {
-            Form::Short => cut(&summary::command_line(&masked()), COMMAND),
-            Form::Wide => summary::command_line(&masked()),
-            Form::Numbered | Form::Picked => cut(&summary::command_line(request), LONG_COMMAND),
+            Form::Short => cut(&line(&masked()), COMMAND),
+            Form::Wide => line(&masked()),
+            Form::Numbered | Form::Picked => cut(&line(request), LONG_COMMAND),
         }
     }
 }

@@ -18,8 +18,8 @@ Deployment   nginx
 Container    nginx
 Namespace    default
 Cluster      dev (https://fake:6443)
-Command      ["cat","/etc/hostname"]
 How long     for 1h
+Command      ["cat","/etc/hostname"]
 
 jane can run ["cat","/etc/hostname"] again and again for 1h, in container
   nginx of deployment nginx, in namespace default.

