@@ -19,8 +19,11 @@ use crate::{
 pub struct Candidate {
     /// The request.
     pub request: Request,
-    /// Every grant that names it, those for another request of that name included.
+    /// The grants that name it, those for another request of that name included.
     pub grants: Vec<Grant>,
+    /// Whether these are all of them. What was read always has all; memory has fewer while it
+    /// learns them, and then nothing is denied for want of a grant that was not looked for.
+    pub has_all_grants: bool,
 }
 
 /// Where a request stands at a given time.

@@ -2,7 +2,7 @@
 //! can only deny or name promising candidates; [`confirm`] works on what was just read from the API
 //! server and alone can permit.
 
-use std::cmp::Reverse;
+use std::{borrow::Borrow, cmp::Reverse};
 
 use jiff::Timestamp;
 
@@ -175,9 +175,9 @@ pub fn allowed_by_policy<'a>(attempt: &Attempt, rules: &'a Rules) -> Option<&'a 
 /// reading live.
 ///
 /// Compares everything but what only the live pod can tell: UIDs, and the pods of a workload.
-pub fn screen(
+pub fn screen<C: Borrow<Candidate>>(
     attempt: &Attempt,
-    candidates: &[Candidate],
+    candidates: &[C],
     now: Timestamp,
     rules: &Rules,
 ) -> Screened {
@@ -193,12 +193,12 @@ pub fn screen(
     };
     let mut hers: Vec<Hers<'_>> = candidates
         .iter()
-        .filter_map(|candidate| Hers::of(candidate, attempt, &caller, now, rules))
+        .filter_map(|candidate| Hers::of(candidate.borrow(), attempt, &caller, now, rules))
         .collect();
     hers.sort_by_key(Hers::preference);
     let promising: Vec<Candidate> = hers
         .iter()
-        .filter(|hers| hers.gives_access())
+        .filter(|hers| hers.gives_access() || hers.may_give_access())
         .map(|hers| hers.candidate.clone())
         .collect();
     if promising.is_empty() {
@@ -340,6 +340,20 @@ impl<'a> Hers<'a> {
             | Standing::Revoked => false,
         };
         granted && self.differences.is_empty()
+    }
+
+    /// Whether grants that are not in memory may give access.
+    fn may_give_access(&self) -> bool {
+        let unanswered = match &self.standing {
+            Standing::Pending => true,
+            Standing::Expired { by, .. } => by.is_empty(),
+            Standing::Granted(_)
+            | Standing::Denied(_)
+            | Standing::Forbidden(_)
+            | Standing::Used { .. }
+            | Standing::Revoked => false,
+        };
+        !self.candidate.has_all_grants && unanswered && self.differences.is_empty()
     }
 
     /// The order in which candidates are tried and misses are told: whatever ends last or is newest

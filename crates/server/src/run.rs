@@ -57,7 +57,7 @@ use crate::{
         watch as watches,
     },
     controllers::{
-        self, cleanup,
+        self, Touched, cleanup,
         filing::{self, Filer, Filings},
         notices::{About, Notices},
         report::{self, Observations},
@@ -136,6 +136,7 @@ pub async fn run(args: Args, audit_file: Option<Arc<AuditFile>>) -> anyhow::Resu
 
     let (ready, is_ready) = watch::channel(false);
     let index = Arc::new(Index::default());
+    let touched = Touched::of(&index).context("the index has a listener already")?;
     let policies = Arc::new(PolicyStore::new(Arc::clone(&files.sealer)));
     let (outcomes, unwritten) = Outcomes::new(clients.controllers.clone());
     let (waiting, filings) = waiting(&args, is_ready.clone());
@@ -170,7 +171,13 @@ pub async fn run(args: Args, audit_file: Option<Arc<AuditFile>>) -> anyhow::Resu
     let (watching, synced) = spawn_watches(&clients, &index, &policies, mutators, metrics.clone());
     let context = context(&args, &clients, &policies, &common.clock, &files, &metrics);
     let cleaning = (admission.objects.records.clone(), args.cleanup_interval);
-    let controlling = spawn_controllers(context, &index, cleaning, filings, synced.clone());
+    let controlling = spawn_controllers(
+        context,
+        (&index, touched),
+        cleaning,
+        filings,
+        synced.clone(),
+    );
     tokio::spawn(announce(synced, ready.clone()));
     watch_gate(&args, &clients, config, &admission, &metrics, &is_ready)?;
     tokio::spawn(tell_of_left_out(Arc::clone(&common.limits)));
@@ -559,31 +566,37 @@ fn reporter() -> Reporter {
     }
 }
 
-/// Nothing is called granted before it is known what the policies require; and nothing is listed a
-/// second time while the index lists it, so that there are fewer pages in memory at once.
+/// Nothing is called granted before it is known what the policies require; and nothing is deleted,
+/// and no key retired, before all objects are known.
 fn spawn_controllers(
     context: controllers::ControllerContext,
-    index: &Arc<Index>,
+    (index, touched): (&Arc<Index>, Touched),
     (records, every): (Records, Duration),
     filings: Filings,
     mut synced: watch::Receiver<watches::Synced>,
 ) -> JoinHandle<()> {
     let (context, index) = (Arc::new(context), Arc::clone(index));
     tokio::spawn(async move {
-        if synced
-            .wait_for(|synced| synced.is_complete())
-            .await
-            .is_err()
-        {
+        if synced.wait_for(|synced| synced.is_ready()).await.is_err() {
             return;
         }
         // It ends where nobody waits in band.
         tokio::spawn(filing::run(filings, Arc::clone(&context)));
-        let sealing = sealing::run(Arc::clone(&context), Arc::clone(&index));
+        let housekeeping = async {
+            if synced
+                .wait_for(|synced| synced.is_complete())
+                .await
+                .is_err()
+            {
+                return;
+            }
+            let sealing = sealing::run(Arc::clone(&context), Arc::clone(&index));
+            let cleaning = cleanup::run(Arc::clone(&context), Arc::clone(&index), records, every);
+            tokio::join!(sealing, cleaning);
+        };
         tokio::join!(
-            controllers::run(Arc::clone(&context)),
-            cleanup::run(context, index, records, every),
-            sealing
+            controllers::run(Arc::clone(&context), Arc::clone(&index), touched),
+            housekeeping
         );
     })
 }
@@ -592,9 +605,9 @@ fn webhooks(extensions: &Extensions) -> impl Iterator<Item = &Webhook> {
     extensions.audit.iter().chain(&extensions.validation)
 }
 
-/// Ready once the index knows all that there was.
+/// Ready once decisions can be made; what is over may still be on its way into memory.
 async fn announce(mut synced: watch::Receiver<watches::Synced>, ready: watch::Sender<bool>) {
-    if synced.wait_for(|synced| synced.is_complete()).await.is_ok() {
+    if synced.wait_for(|synced| synced.is_ready()).await.is_ok() {
         info!("ready");
         ready.send_replace(true);
     }

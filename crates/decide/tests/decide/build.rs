@@ -106,6 +106,7 @@ pub(crate) fn candidate() -> Candidate {
     Candidate {
         request: request(),
         grants: vec![grant()],
+        has_all_grants: true,
     }
 }
 

@@ -259,7 +259,7 @@ fn a_program_is_allowed_by_its_name_and_never_by_a_group() {
         who: Who::Listed(group("system:serviceaccounts:ci")),
         ..deny()
     };
-    let screened = screen(&program, &[], at(NOW), &with(&[denied]));
+    let screened = screen::<Candidate>(&program, &[], at(NOW), &with(&[denied]));
     assert!(matches!(screened, Screened::Denied(Denied::Forbidden(_))));
 }
 

@@ -444,7 +444,11 @@ fn grant(request_uid: &str) -> impl Strategy<Value = Grant> + use<> {
 
 pub(crate) fn candidate(uid: String) -> impl Strategy<Value = Candidate> {
     let grants = prop::collection::vec(grant(&uid), 0..4);
-    (request(uid), grants).prop_map(|(request, grants)| Candidate { request, grants })
+    (request(uid), grants).prop_map(|(request, grants)| Candidate {
+        request,
+        grants,
+        has_all_grants: true,
+    })
 }
 
 fn container(name: &'static str) -> impl Strategy<Value = Container> + use<> {

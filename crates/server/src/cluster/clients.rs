@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -21,6 +21,8 @@ pub const WATCH_RETRY: Duration = Duration::from_secs(5);
 /// How many objects a list brings at once. A page is read as a whole before anything of it is left
 /// out, several times over while it is decoded, and each object may be as large as users make it.
 pub const PAGE: u32 = 10;
+/// The same of what is open: until that is known, nothing is decided. Admission has bounded each.
+pub const OPEN_PAGE: u32 = 25;
 
 /// How everything is watched.
 pub fn watching() -> watcher::Config {
@@ -81,6 +83,9 @@ pub struct Pulse {
     start: Instant,
     /// Milliseconds after `start`.
     last: Arc<AtomicU64>,
+    /// Whether a list is being read: each page is a sign of life, and what is new may stand on the
+    /// last one.
+    is_listing: Arc<AtomicBool>,
 }
 
 impl Pulse {
@@ -88,6 +93,7 @@ impl Pulse {
         Self {
             start: Instant::now(),
             last: Arc::new(AtomicU64::new(0)),
+            is_listing: Arc::new(AtomicBool::new(false)),
         }
     }
 
@@ -97,8 +103,17 @@ impl Pulse {
         self.last.fetch_max(now, Ordering::Relaxed);
     }
 
-    /// Whether there was none for longer than a live watch can be silent.
+    /// Tells that a list begins, or is complete.
+    pub fn lists(&self, begins: bool) {
+        self.is_listing.store(begins, Ordering::Relaxed);
+    }
+
+    /// Whether something may have happened that the watch has not shown: there was no sign for
+    /// longer than a live watch can be silent, or a list is not complete yet.
     pub fn is_weak(&self) -> bool {
+        if self.is_listing.load(Ordering::Relaxed) {
+            return true;
+        }
         let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
         self.start.elapsed().saturating_sub(last)
             > WATCH_TIMEOUT.saturating_add(Duration::from_secs(5))

@@ -112,11 +112,11 @@ impl Ledger {
         let now = Instant::now();
         let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
         suspects.retain(|_, since| now.duration_since(*since) < REMEMBERED_FOR);
-        suspects.insert((namespace.to_owned(), request.to_owned()), now);
+        suspects.insert(Key::new(namespace, request), now);
     }
 
     /// Reads a request and the grants that are known to grant it, by name; all of its grants where
-    /// memory may have missed a denial. `None`: it is gone, or is another of the same name.
+    /// memory may have missed a denial, or does not have them all. `None`: it is gone, or is another of the same name.
     ///
     /// # Errors
     /// The API server did not answer.
@@ -134,9 +134,8 @@ impl Ledger {
 
     async fn read_grants(&self, known: &Candidate) -> Result<Vec<AccessGrant>, kube::Error> {
         let request = &known.request;
-        if self.is_suspect(&(request.namespace.clone(), request.name.clone()))
-            || self.pulse.is_weak()
-        {
+        let key = Key::new(request.namespace.as_str(), request.name.as_str());
+        if !known.has_all_grants || self.is_suspect(&key) || self.pulse.is_weak() {
             return self.list_grants(&request.namespace, &request.name).await;
         }
         let api: Api<AccessGrant> = Api::namespaced(self.client.clone(), &request.namespace);
@@ -305,7 +304,11 @@ pub fn live(
     let grants = grants.collect();
     Some(LiveRequest {
         object,
-        candidate: Candidate { request, grants },
+        candidate: Candidate {
+            request,
+            grants,
+            has_all_grants: true,
+        },
         grant_uids,
     })
 }

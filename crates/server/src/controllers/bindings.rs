@@ -10,12 +10,16 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::OwnerReference,
 };
 use kube::{
-    Api,
-    api::{DeleteParams, ObjectMeta, PostParams},
+    Api, ResourceExt as _,
+    api::{DeleteParams, ListParams, ObjectMeta, PostParams},
+    core::PartialObjectMeta,
 };
 
 use super::ControllerContext;
-use crate::cluster::rights::{self, Right};
+use crate::cluster::{
+    index::Key,
+    rights::{self, Right},
+};
 
 /// Marks the bindings that are ours.
 const LABEL: (&str, &str) = (labels::MANAGED_BY, "kube-request-access");
@@ -57,6 +61,27 @@ pub async fn reconcile(
         },
     )
     .await
+}
+
+/// The requests that somebody is bound for.
+///
+/// # Errors
+/// The API server did not answer.
+pub async fn bound(context: &ControllerContext) -> Result<Vec<Key>, kube::Error> {
+    if context.role.is_none() {
+        return Ok(Vec::new());
+    }
+    let api: Api<RoleBinding> = Api::all(context.client.clone());
+    let ours = ListParams::default().labels(&format!("{}={}", LABEL.0, LABEL.1));
+    let bindings = api.list_metadata(&ours).await?;
+    Ok(bindings.items.iter().filter_map(request_of).collect())
+}
+
+/// The request that a binding of ours is for.
+fn request_of(binding: &PartialObjectMeta<RoleBinding>) -> Option<Key> {
+    let owner = binding.owner_references().first()?;
+    (owner.kind == "AccessRequest")
+        .then(|| Key::new(binding.namespace().unwrap_or_default(), owner.name.as_str()))
 }
 
 async fn create(api: &Api<RoleBinding>, binding: &RoleBinding) -> Result<(), kube::Error> {

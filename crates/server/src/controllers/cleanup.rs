@@ -20,6 +20,9 @@ use crate::cluster::{
     records::Records,
 };
 
+/// How many keys are taken out of memory at a time.
+const AT_ONCE: usize = 256;
+
 /// Looks for requests and records to delete, every `every`. Never ends.
 pub async fn run(
     context: Arc<ControllerContext>,
@@ -32,17 +35,10 @@ pub async fn run(
     loop {
         ticks.tick().await;
         let now = (context.clock)();
-        for (key, uid) in due(&index, now, &context) {
-            if let Err(error) = delete(&key, &uid, now, &context).await {
-                let (namespace, name) = key;
-                warn!(
-                    namespace,
-                    name,
-                    error = crate::chain(&error),
-                    "cannot delete; trying again at the next round"
-                );
-            }
+        for key in whole(&index, now, &context) {
+            try_to_delete(&key, now, &context).await;
         }
+        delete_finished(&index, now, &context).await;
         if let Err(error) = records.clean_up(now).await {
             warn!(
                 error = crate::chain(&error),
@@ -52,25 +48,43 @@ pub async fn run(
     }
 }
 
-/// The requests that are due as far as memory knows, one after the other: no more than one is
-/// copied at a time.
-fn due(
-    index: &Index,
-    now: Timestamp,
-    context: &ControllerContext,
-) -> impl Iterator<Item = (Key, String)> {
-    let since = now
+/// The requests that are due, of those that memory has whole.
+fn whole(index: &Index, now: Timestamp, context: &ControllerContext) -> impl Iterator<Item = Key> {
+    index.keys().into_iter().filter(move |key| {
+        index
+            .candidate(key)
+            .is_some_and(|candidate| is_due(&candidate, now, context))
+    })
+}
+
+/// Deletes those that are over for long enough, of the others: the oldest first, one after the
+/// other, so that the API server has time for other things.
+async fn delete_finished(index: &Index, now: Timestamp, context: &ControllerContext) {
+    let by = now
         .checked_sub(context.keep.finished)
         .unwrap_or(Timestamp::MIN);
-    let finished = index
-        .finished(since)
-        .into_iter()
-        .map(|(key, finished)| (key, finished.uid));
-    let whole = index.keys().into_iter().filter_map(move |key| {
-        let candidate = index.candidate(&key)?;
-        is_due(&candidate, now, context).then_some((key, candidate.request.uid))
-    });
-    whole.chain(finished)
+    let mut last = None;
+    loop {
+        let due = index.finished(by, last.as_ref(), AT_ONCE);
+        for one in &due {
+            try_to_delete(one.key(), now, context).await;
+        }
+        match due.into_iter().next_back() {
+            Some(one) => last = Some(one),
+            None => return,
+        }
+    }
+}
+
+async fn try_to_delete(key: &Key, now: Timestamp, context: &ControllerContext) {
+    if let Err(error) = delete(key, now, context).await {
+        warn!(
+            namespace = &*key.namespace,
+            name = &*key.name,
+            error = crate::chain(&error),
+            "cannot delete; trying again at the next round"
+        );
+    }
 }
 
 fn is_due(candidate: &Candidate, now: Timestamp, context: &ControllerContext) -> bool {
@@ -80,8 +94,7 @@ fn is_due(candidate: &Candidate, now: Timestamp, context: &ControllerContext) ->
 }
 
 async fn delete(
-    (namespace, name): &Key,
-    uid: &str,
+    Key { namespace, name }: &Key,
     now: Timestamp,
     context: &ControllerContext,
 ) -> Result<(), kube::Error> {
@@ -92,7 +105,7 @@ async fn delete(
     let Some(live) = observe::with_grants(context, object).await? else {
         return Ok(());
     };
-    if live.candidate.request.uid != uid || !is_due(&live.candidate, now, context) {
+    if !is_due(&live.candidate, now, context) {
         return Ok(());
     }
     let as_read = Preconditions {
@@ -108,7 +121,11 @@ async fn delete(
         Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => Ok(()),
         Err(error) => Err(error),
         Ok(_) => {
-            info!(namespace, name, "deleted: nothing more will come of it");
+            info!(
+                namespace = &**namespace,
+                name = &**name,
+                "deleted: nothing more will come of it"
+            );
             Ok(())
         }
     }

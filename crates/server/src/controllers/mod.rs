@@ -2,7 +2,6 @@
 //! every replica runs all of it, names derive from UIDs, and writes carry the version that they are
 //! based on.
 
-pub mod bare;
 pub mod bindings;
 pub mod cleanup;
 pub mod context;
@@ -16,4 +15,4 @@ pub mod sealing;
 pub mod status;
 
 pub use context::ControllerContext;
-pub use requests::run;
+pub use requests::{Touched, run};

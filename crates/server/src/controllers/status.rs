@@ -1,6 +1,6 @@
 //! The status of a request: where it stands, for people and for `kubectl wait`.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use api::{
     AccessRequest, AccessRequestStatus, Phase, PolicyRef,
@@ -19,11 +19,11 @@ use decide::{
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::{Api, ResourceExt as _, api::PostParams, runtime::controller::Action};
+use kube::{Api, ResourceExt as _, api::PostParams};
 use tracing::warn;
 
-use super::{ControllerContext, bare::Bare, bindings, events, observe};
-use crate::metrics::Metrics;
+use super::{ControllerContext, bindings, events, observe};
+use crate::{cluster::index::Key, metrics::Metrics};
 
 /// How far the clocks of replicas may differ: within that, what one of them has written because of
 /// the time is not taken back. Beyond it, a status heals by itself once the clock is right.
@@ -52,21 +52,20 @@ impl ReconcileError {
     }
 }
 
-/// Brings a request into order.
+/// Brings a request into order. Answers after what time to look again, where nothing else happens.
 ///
 /// # Errors
 /// The API server did not answer, or somebody else wrote first.
 pub async fn reconcile(
-    request: Arc<Bare<AccessRequest>>,
-    context: Arc<ControllerContext>,
-) -> Result<Action, ReconcileError> {
-    let namespace = request.namespace().unwrap_or_default();
-    let api: Api<AccessRequest> = Api::namespaced(context.client.clone(), &namespace);
-    let Some(object) = api.get_opt(&request.name_any()).await? else {
-        return Ok(Action::await_change());
+    request: &Key,
+    context: &ControllerContext,
+) -> Result<Option<Duration>, ReconcileError> {
+    let api: Api<AccessRequest> = Api::namespaced(context.client.clone(), &request.namespace);
+    let Some(object) = api.get_opt(&request.name).await? else {
+        return Ok(None);
     };
-    let Some(live) = observe::with_grants(&context, object).await? else {
-        return Ok(Action::await_change());
+    let Some(live) = observe::with_grants(context, object).await? else {
+        return Ok(None);
     };
     let now = (context.clock)();
     let untold = context
@@ -75,7 +74,7 @@ pub async fn reconcile(
         .and_then(|notices| notices.tell_again(&live.object, now));
     let plan = lifecycle::plan(&live.candidate, now, context.keep, &context.rules());
     // A denial must reach the status even where the role cannot be bound.
-    let bound = bindings::reconcile(&live.candidate.request, &plan, &context).await;
+    let bound = bindings::reconcile(&live.candidate.request, &plan, context).await;
     let usable = *bound.as_ref().unwrap_or(&false);
     let old = live.object.status.clone().unwrap_or_default();
     let ahead = Ahead {
@@ -86,7 +85,7 @@ pub async fn reconcile(
     if new != old && plan.standing != Standing::Revoked {
         tell_of_lost(&live.object, &plan);
         count_unsealed(&old, &plan.unsealed, &context.metrics);
-        if write(&live.object, new.clone(), &context).await? {
+        if write(&live.object, new.clone(), context).await? {
             events::tell(&context.recorder, &live.object, &old, &new);
             if let Some(notices) = &context.notices {
                 notices.tell(&live.object, &old, &new, now);
@@ -99,17 +98,15 @@ pub async fn reconcile(
 
 /// When to look again: when time alone changes something, when an alarm that was not told is told
 /// again, or soon where RBAC does not know of a binding yet.
-fn next(plan: &Plan, usable: bool, untold: Option<Duration>, now: Timestamp) -> Action {
+fn next(plan: &Plan, usable: bool, untold: Option<Duration>, now: Timestamp) -> Option<Duration> {
     if !usable {
-        return Action::requeue(Duration::from_secs(1));
+        return Some(Duration::from_secs(1));
     }
     let changes = plan
         .look_again
         .and_then(|at| Duration::try_from(at.duration_since(now)).ok());
     let wait = changes.into_iter().chain(untold).min();
-    wait.map_or_else(Action::await_change, |wait| {
-        Action::requeue(wait.saturating_add(Duration::from_millis(50)))
-    })
+    wait.map(|wait| wait.saturating_add(Duration::from_millis(50)))
 }
 
 /// A PUT with uid and resourceVersion, so that a use that was spent meanwhile is never overwritten.

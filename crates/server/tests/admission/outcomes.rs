@@ -10,18 +10,18 @@ use decide::{
     settings::Settings,
 };
 use http::{Method, StatusCode};
-use kube::runtime::{controller::Action, events::Recorder};
+use kube::runtime::events::Recorder;
 use rstest::rstest;
 use serde_json::{Value, json};
 use server::{
     cluster::{outcomes::Outcomes, seal::Sealer},
-    controllers::{ControllerContext, bare::Bare, status::reconcile},
+    controllers::{ControllerContext, status::reconcile},
 };
 use tower::ServiceExt as _;
 
 use crate::{
     fake_api::Effect,
-    world::{REQUEST, World, recorded},
+    world::{REQUEST, World, recorded, request_key},
 };
 
 fn uses(world: &World) -> Value {
@@ -30,10 +30,7 @@ fn uses(world: &World) -> Value {
 
 /// What a controller of some replica does with the request, its clock so many seconds after the
 /// start.
-async fn reconciles(world: &World, seconds: i64) -> Action {
-    let object = world.api.get(REQUEST);
-    let meta: Bare<api::AccessRequest> =
-        serde_json::from_value(json!({"metadata": object["metadata"]})).unwrap();
+async fn reconciles(world: &World, seconds: i64) -> Option<Duration> {
     let now = "2026-11-23T15:00:00Z".parse::<jiff::Timestamp>().unwrap()
         + Duration::from_secs(seconds.unsigned_abs());
     let context = ControllerContext {
@@ -56,7 +53,7 @@ async fn reconciles(world: &World, seconds: i64) -> Action {
         clock: Arc::new(move || now),
         metrics: server::metrics::Metrics::new(),
     };
-    reconcile(Arc::new(meta), Arc::new(context)).await.unwrap()
+    reconcile(&request_key(), &context).await.unwrap()
 }
 
 /// An exec whose answer is made and never fetched: the connection broke, or the process died.
@@ -106,7 +103,7 @@ async fn an_answer_that_nobody_took_is_lost_and_stays_used() {
 
     // While it may still be answered, it is left as it is, and looked at when it may not.
     let wait = Duration::from_secs(44) + Duration::from_millis(50);
-    assert_eq!(reconciles(&world, 1).await, Action::requeue(wait));
+    assert_eq!(reconciles(&world, 1).await, Some(wait));
     assert_eq!(uses(&world)[0]["outcome"], Value::Null);
     reconciles(&world, 45).await;
     assert_eq!(uses(&world)[0]["outcome"], "Lost");

@@ -73,10 +73,10 @@ impl Gate {
                 .map(|person| self.common.index.candidates(namespace, &person))
                 .unwrap_or_default();
             let uid = hers
-                .into_iter()
-                .map(|one| one.request)
+                .iter()
+                .map(|one| &one.request)
                 .find(|one| one.name == name)
-                .map(|one| one.uid);
+                .map(|one| one.uid.clone());
             ObjectRef {
                 namespace: namespace.to_owned(),
                 name: name.to_owned(),

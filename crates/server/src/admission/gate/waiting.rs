@@ -220,10 +220,10 @@ impl Gate {
                     .common
                     .index
                     .candidates(&attempt.namespace, &may.person);
-                hers.into_iter()
-                    .map(|candidate| candidate.request)
+                hers.iter()
+                    .map(|candidate| &candidate.request)
                     .find(|one| one.name == *request)
-                    .map(|one| one.uid)
+                    .map(|one| one.uid.clone())
             }
             Denied::NoRequest | Denied::InteractiveOff | Denied::Forbidden(_) => None,
         };

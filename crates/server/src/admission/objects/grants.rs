@@ -197,6 +197,7 @@ impl Objects {
         let candidate = Candidate {
             request: request.clone(),
             grants: grants.iter().filter_map(value).collect(),
+            has_all_grants: true,
         };
         let name = &request.name;
         let rules = self.common.rules();

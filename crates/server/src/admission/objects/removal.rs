@@ -226,6 +226,7 @@ impl Objects {
                 ..value
             },
             grants,
+            has_all_grants: true,
         };
         Ok(matches!(
             candidate.standing(self.common.now(), &self.common.rules()),

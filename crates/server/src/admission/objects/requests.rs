@@ -1,5 +1,7 @@
 //! Filing a request.
 
+use std::sync::Arc;
+
 use api::{AccessRequest, UserInfo, convert};
 use decide::{
     access::{Ask, Request, is_from_the_future},
@@ -228,8 +230,9 @@ impl Objects {
             .iter()
             .map(|candidate| candidate.request.uid.as_str())
             .collect();
-        let open =
-            |candidate: &&Candidate| candidate.is_open(self.common.now(), &self.common.rules());
+        let open = |candidate: &&Arc<Candidate>| {
+            candidate.is_open(self.common.now(), &self.common.rules())
+        };
         let sizes: Vec<usize> = candidates
             .iter()
             .filter(open)

@@ -2,13 +2,15 @@
 //! policies, are not hers to read. A dry run with the annotation [`EXPLAIN`] is answered with
 //! [`EXPLANATION`](api::contract::annotations::EXPLANATION).
 
+use std::sync::Arc;
+
 use api::{AccessRequest, contract::annotations::EXPLAIN, convert};
 use decide::{
     access::{Request, Seal},
     duration, explain,
     ruling::{Foretold, Ruling, Wanted},
     settings::Rules,
-    standing::Standing,
+    standing::{Candidate, Standing},
     text::safe,
 };
 
@@ -138,7 +140,7 @@ impl Objects {
             .common
             .index
             .candidates(&request.namespace, &request.user);
-        let line = |candidate: &decide::standing::Candidate| {
+        let line = |candidate: &Arc<Candidate>| {
             let name = &candidate.request.name;
             match candidate.standing(self.common.now(), rules) {
                 Standing::Pending => Some(format!("Your request {name} for it waits.")),

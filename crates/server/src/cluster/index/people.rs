@@ -1,0 +1,93 @@
+//! What each person has.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+
+use super::{finished::End, key::Key};
+
+/// What a person has of memory and of the store, over all namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Held {
+    /// How many requests, also of those that are over.
+    pub requests: usize,
+    /// How many bytes those take that are remembered whole.
+    pub bytes: usize,
+    /// How many bytes all of them take where they are stored.
+    pub stored: usize,
+}
+
+impl Held {
+    /// One request more, of which so much is remembered.
+    fn add(&mut self, size: usize, remembered: usize) {
+        self.requests = self.requests.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(remembered);
+        self.stored = self.stored.saturating_add(size);
+    }
+
+    /// One request less.
+    fn remove(&mut self, size: usize, remembered: usize) {
+        self.requests = self.requests.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(remembered);
+        self.stored = self.stored.saturating_sub(size);
+    }
+}
+
+/// What one person has.
+#[derive(Debug, Default)]
+pub(super) struct Share {
+    pub(super) held: Held,
+    /// Their requests that are remembered whole.
+    pub(super) whole: BTreeSet<Key>,
+    /// Of those, the ones that are over, the one first that something last came of longest ago.
+    pub(super) over: BTreeMap<(Timestamp, Key), End>,
+}
+
+impl Share {
+    /// Their requests in a namespace that are remembered whole.
+    pub(super) fn in_namespace<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Key> {
+        self.whole
+            .range(Key::new(namespace, "")..)
+            .take_while(move |key| *key.namespace == *namespace)
+    }
+}
+
+/// All who have requests, by name.
+#[derive(Debug, Default)]
+pub(super) struct People(HashMap<Arc<str>, Share>);
+
+impl People {
+    pub(super) fn get(&self, user: &str) -> Option<&Share> {
+        self.0.get(user)
+    }
+
+    /// One request more of a person, of which so much is remembered.
+    pub(super) fn add(&mut self, user: Arc<str>, size: usize, remembered: usize) -> &mut Share {
+        let share = self.0.entry(user).or_default();
+        share.held.add(size, remembered);
+        share
+    }
+
+    pub(super) fn get_mut(&mut self, user: &str) -> Option<&mut Share> {
+        self.0.get_mut(user)
+    }
+
+    /// One request less.
+    pub(super) fn remove(&mut self, user: &str, size: usize, remembered: usize) {
+        let Some(share) = self.0.get_mut(user) else {
+            return;
+        };
+        share.held.remove(size, remembered);
+        if share.held.requests == 0 {
+            self.0.remove(user);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

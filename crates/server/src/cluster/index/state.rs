@@ -1,0 +1,330 @@
+//! What the index holds: requests with their grants, and how they change.
+
+use std::{
+    collections::{BTreeSet, HashMap, hash_map::RandomState},
+    hash::BuildHasher as _,
+    sync::Arc,
+};
+
+use api::{AccessGrant, AccessRequest, convert};
+use decide::{
+    access::{Grant, Request, Seal},
+    standing::Candidate,
+};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use tracing::warn;
+
+use super::{
+    finished::{AllFinished, End, Finished, last_event},
+    grants::Grants,
+    key::{Key, Texts},
+    people::People,
+};
+
+/// Maximum number of finished requests of one person that are remembered whole, over all
+/// namespaces.
+pub(super) const MAX_OVER_WHOLE: usize = 20;
+/// Maximum number of finished requests of all people that are remembered whole.
+const MAX_OVER_WHOLE_IN_ALL: usize = 4000;
+
+/// What the index holds.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    whole: HashMap<Key, Whole>,
+    pub(super) finished: AllFinished,
+    pub(super) people: People,
+    /// All that are over and remembered whole, the one first that something last came of longest
+    /// ago.
+    over: BTreeSet<(Timestamp, Key)>,
+    pub(super) grants: Grants,
+    /// Which round of listing requests this is.
+    round: u32,
+    texts: Texts,
+    /// Of UIDs only digests are kept of what is over. Nobody can choose two that collide.
+    digests: RandomState,
+}
+
+/// A request that is remembered whole.
+#[derive(Debug)]
+struct Whole {
+    candidate: Arc<Candidate>,
+    round: u32,
+    /// In which round of listing grants some of its grants were not in memory.
+    incomplete: Option<u32>,
+}
+
+/// The grants that memory has for a request.
+struct Known {
+    grants: Vec<Grant>,
+    incomplete: Option<u32>,
+}
+
+impl State {
+    /// Begins to list requests: what is known stays until the list is complete.
+    pub(super) fn begin_requests(&mut self) {
+        self.round = self.round.wrapping_add(1);
+    }
+
+    /// Begins to list grants.
+    pub(super) fn begin_grants(&mut self) {
+        self.grants.round = self.grants.round.wrapping_add(1);
+    }
+
+    /// The requests that the list did not show: they are gone.
+    pub(super) fn unseen_requests(&self) -> Vec<Key> {
+        let whole = self
+            .whole
+            .iter()
+            .filter(|(_, whole)| whole.round != self.round)
+            .map(|(key, _)| key);
+        whole
+            .chain(self.finished.unseen(self.round))
+            .cloned()
+            .collect()
+    }
+
+    /// The list of grants is complete: what began before it has all of its grants.
+    pub(super) fn end_grants(&mut self) {
+        self.grants.is_complete = true;
+        let round = self.grants.round;
+        for whole in self.whole.values_mut() {
+            if whole.incomplete.is_some_and(|since| since != round) {
+                whole.incomplete = None;
+                Arc::make_mut(&mut whole.candidate).has_all_grants = true;
+            }
+        }
+    }
+
+    /// The keys of all requests that are remembered whole.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.whole.keys()
+    }
+
+    pub(super) fn candidate(&self, key: &Key) -> Option<Arc<Candidate>> {
+        self.whole
+            .get(key)
+            .map(|whole| Arc::clone(&whole.candidate))
+    }
+
+    /// How many requests may give access or wait, as far as their status says.
+    pub(super) fn open(&self) -> usize {
+        self.whole.len().saturating_sub(self.over.len())
+    }
+
+    /// How many requests are over.
+    pub(super) fn over(&self) -> usize {
+        self.finished.len().saturating_add(self.over.len())
+    }
+
+    pub(super) fn key(&mut self, object: &impl kube::Resource<DynamicType = ()>) -> Key {
+        let namespace = object.meta().namespace.as_deref().unwrap_or_default();
+        Key::new(self.texts.share(namespace), object.name_any())
+    }
+
+    /// Takes a request as it is now. Answers whether controllers have nothing more to do about it.
+    pub(super) fn put_request(&mut self, key: &Key, object: &AccessRequest) -> bool {
+        let known = self.take_request(key);
+        // Seals are looked at where objects are read live: memory only promises.
+        match convert::request(object, Seal::Good) {
+            Ok(request) => {
+                let over = End::of(object, &request);
+                let known = known.unwrap_or_else(|| self.strays_of(key));
+                self.remember(key.clone(), request, known, over);
+                over.is_some() && is_told(object)
+            }
+            Err(error) => {
+                warn!(namespace = &*key.namespace, name = &*key.name, %error, "an AccessRequest that gives access to nobody");
+                self.let_stray(key, known);
+                true
+            }
+        }
+    }
+
+    pub(super) fn remove_request(&mut self, key: &Key) {
+        let known = self.take_request(key);
+        self.let_stray(key, known);
+    }
+
+    /// Takes a grant as it is now. Answers which request it concerns, if memory did not know it so.
+    pub(super) fn put_grant(&mut self, object: &AccessGrant) -> Option<Key> {
+        let key = self.key(object);
+        let request = Key::new(Arc::clone(&key.namespace), object.spec.grant_for.as_str());
+        match convert::grant(object, Seal::Good) {
+            Ok(grant) if self.has(&request, &grant) => {
+                self.grants.see(&key);
+                return None;
+            }
+            Ok(grant) => {
+                self.remove_grant(&key);
+                self.add_grant(key, request.clone(), grant);
+            }
+            Err(error) => {
+                self.remove_grant(&key);
+                warn!(namespace = &*key.namespace, name = &*key.name, %error, "an AccessGrant that grants nothing");
+            }
+        }
+        Some(request)
+    }
+
+    /// Forgets a grant. Answers which request it concerns.
+    pub(super) fn remove_grant(&mut self, key: &Key) -> Option<Key> {
+        let request = self.grants.forget(key)?;
+        match self.whole.get_mut(&request) {
+            Some(whole) => Arc::make_mut(&mut whole.candidate)
+                .grants
+                .retain(|grant| grant.name != *key.name),
+            None => self.grants.remove_stray(&request, &key.name),
+        }
+        Some(request)
+    }
+
+    fn has(&self, request: &Key, grant: &Grant) -> bool {
+        self.whole
+            .get(request)
+            .is_some_and(|whole| whole.candidate.grants.contains(grant))
+    }
+
+    fn add_grant(&mut self, key: Key, request: Key, grant: Grant) {
+        if let Some(whole) = self.whole.get_mut(&request) {
+            let grants = &mut Arc::make_mut(&mut whole.candidate).grants;
+            let place = grants.partition_point(|other| other.name < grant.name);
+            grants.insert(place, grant);
+        } else if self.is_needless(&request, &grant) {
+            return;
+        } else {
+            self.grants.add_stray(request.clone(), grant);
+        }
+        self.grants.name(key, request.name);
+    }
+
+    /// Whether a grant names a request that is over. By UID: the name may be another request's by
+    /// now.
+    fn is_needless(&self, request: &Key, grant: &Grant) -> bool {
+        let uid = grant.request_uid.as_ref().map(|uid| self.digest(uid));
+        self.finished
+            .get(request)
+            .is_some_and(|finished| Some(finished.uid) == uid)
+    }
+
+    fn digest(&self, uid: &str) -> u64 {
+        self.digests.hash_one(uid)
+    }
+
+    fn remember(&mut self, key: Key, request: Request, known: Known, over: Option<End>) {
+        let user = self.texts.share(&request.user.name);
+        let share = self
+            .people
+            .add(Arc::clone(&user), request.size, request.size);
+        share.whole.insert(key.clone());
+        let mut too_many = None;
+        if let Some(over) = over {
+            let place = (last_event(&request), key.clone());
+            share.over.insert(place.clone(), over);
+            if share.over.len() > MAX_OVER_WHOLE {
+                too_many = share.over.keys().next().cloned();
+            }
+            self.over.insert(place);
+        }
+        let Known { grants, incomplete } = known;
+        let candidate = Arc::new(Candidate {
+            request,
+            grants,
+            has_all_grants: incomplete.is_none(),
+        });
+        let round = self.round;
+        self.whole.insert(
+            key,
+            Whole {
+                candidate,
+                round,
+                incomplete,
+            },
+        );
+        if self.over.len() > MAX_OVER_WHOLE_IN_ALL {
+            too_many = too_many.or_else(|| self.over.first().cloned());
+        }
+        if let Some(place) = too_many {
+            self.shrink(&place);
+        }
+    }
+
+    /// Keeps of a request that is over only what others than denials need.
+    fn shrink(&mut self, place: &(Timestamp, Key)) {
+        let key = &place.1;
+        let Some(whole) = self.whole.get(key) else {
+            return;
+        };
+        let (request, round) = (&whole.candidate.request, whole.round);
+        let user = self.texts.share(&request.user.name);
+        let end = self
+            .people
+            .get(&user)
+            .and_then(|share| share.over.get(place).copied());
+        let Some(end) = end else {
+            return;
+        };
+        let (size, uid) = (request.size, self.digest(&request.uid));
+        let known = self.take_request(key);
+        self.people.add(Arc::clone(&user), size, 0);
+        self.finished
+            .insert(key.clone(), Finished::new(end, uid, user, size, round));
+        self.let_stray(key, known);
+    }
+
+    /// Takes out a request, and what is known of its grants.
+    fn take_request(&mut self, key: &Key) -> Option<Known> {
+        if let Some(finished) = self.finished.remove(key) {
+            self.people.remove(&finished.user, finished.size, 0);
+            return Some(Known {
+                grants: self.grants.take_strays(key),
+                incomplete: Some(self.grants.round),
+            });
+        }
+        let Whole {
+            candidate,
+            incomplete,
+            ..
+        } = self.whole.remove(key)?;
+        let request = &candidate.request;
+        let place = (last_event(request), key.clone());
+        self.over.remove(&place);
+        if let Some(share) = self.people.get_mut(&request.user.name) {
+            share.over.remove(&place);
+            share.whole.remove(key);
+        }
+        self.people
+            .remove(&request.user.name, request.size, request.size);
+        let grants = Arc::unwrap_or_clone(candidate).grants;
+        Some(Known { grants, incomplete })
+    }
+
+    /// The grants of a request that memory did not have.
+    fn strays_of(&mut self, key: &Key) -> Known {
+        Known {
+            grants: self.grants.take_strays(key),
+            // Of all rounds but the first, memory has every grant.
+            incomplete: (!self.grants.is_complete).then_some(0),
+        }
+    }
+
+    /// Keeps the grants of a request that is not remembered whole any more, as far as they are not
+    /// needless.
+    fn let_stray(&mut self, request: &Key, known: Option<Known>) {
+        for grant in known.into_iter().flat_map(|known| known.grants) {
+            if self.is_needless(request, &grant) {
+                let key = Key::new(Arc::clone(&request.namespace), grant.name);
+                self.grants.forget(&key);
+            } else {
+                self.grants.add_stray(request.clone(), grant);
+            }
+        }
+    }
+}
+
+/// Whether all that came of a request is written down and told.
+fn is_told(object: &AccessRequest) -> bool {
+    object.status.as_ref().is_some_and(|status| {
+        status.uses.iter().all(|one| one.outcome.is_some()) && status.untold().is_empty()
+    })
+}
