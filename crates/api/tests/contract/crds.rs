@@ -184,10 +184,10 @@ fn the_status_of_a_request_is_a_subresource() {
 }
 
 #[test]
-fn what_the_server_lists_by_can_be_selected() {
+fn what_requests_and_grants_are_listed_by_can_be_selected() {
     assert_eq!(
         version("accessrequests")["selectableFields"],
-        json!([{"jsonPath": ".spec.userInfo.username"}])
+        json!([{"jsonPath": ".status.phase"}, {"jsonPath": ".spec.userInfo.username"}])
     );
     assert_eq!(
         version("accessgrants")["selectableFields"],
