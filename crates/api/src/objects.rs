@@ -50,6 +50,7 @@ pub const VERSION: &str = "v1";
     doc = "A request for access to a pod: who asks, for what, to run what, once or for how long.",
     selectable = ".status.phase",
     selectable = ".spec.userInfo.username",
+    selectable = ".spec.usernamePrefix",
     validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.uses) || (has(self.status) && has(self.status.uses) && \
         oldSelf.status.uses.all(old, self.status.uses.exists(new, new.reviewUID == old.reviewUID && new.at == old.at && \
         new.podUID == old.podUID)))").message("a use of a request is never taken back"),

@@ -187,7 +187,11 @@ fn the_status_of_a_request_is_a_subresource() {
 fn what_requests_and_grants_are_listed_by_can_be_selected() {
     assert_eq!(
         version("accessrequests")["selectableFields"],
-        json!([{"jsonPath": ".status.phase"}, {"jsonPath": ".spec.userInfo.username"}])
+        json!([
+            {"jsonPath": ".status.phase"},
+            {"jsonPath": ".spec.userInfo.username"},
+            {"jsonPath": ".spec.usernamePrefix"},
+        ])
     );
     assert_eq!(
         version("accessgrants")["selectableFields"],
