@@ -12,8 +12,8 @@ use decide::{
 use http::Uri;
 
 use crate::{
-    audit::AuditType, canary::account::CanaryAccount, controllers::notices::UrlTemplate,
-    lock::exception::Excepted,
+    admission::RequestLimits, audit::AuditType, canary::account::CanaryAccount,
+    controllers::notices::UrlTemplate, lock::exception::Excepted,
 };
 
 /// Longest time that requests are kept: ten years.
@@ -96,6 +96,35 @@ pub struct Args {
         value_name = "COUNT"
     )]
     pub max_open_requests: usize,
+
+    /// How many requests of one user may be waiting or granted at once, in all namespaces
+    #[arg(
+        long,
+        env = "KRA_MAX_OPEN_REQUESTS_PER_USER",
+        default_value_t = 200,
+        value_name = "COUNT"
+    )]
+    pub max_open_requests_per_user: usize,
+
+    /// How many requests of all users together may be waiting or granted at once. The fuller it is,
+    /// the fewer one user may have: an eighth of the room that is left
+    #[arg(
+        long,
+        env = "KRA_MAX_OPEN_REQUESTS_IN_ALL",
+        default_value_t = 5000,
+        value_name = "COUNT"
+    )]
+    pub max_open_requests_in_all: usize,
+
+    /// How many requests one user may file in a minute, at each replica
+    #[arg(
+        long,
+        env = "KRA_MAX_REQUESTS_PER_MINUTE",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u32).range(1..),
+        value_name = "COUNT"
+    )]
+    pub max_requests_per_minute: u32,
 
     /// How many requests of one user there may be in all namespaces, those that are over included
     #[arg(
@@ -350,6 +379,15 @@ impl Args {
         Listed {
             users: self.policy_owner_user.clone(),
             groups: self.policy_owner_group.clone(),
+        }
+    }
+
+    /// How many requests there may be.
+    pub fn request_limits(&self) -> RequestLimits {
+        RequestLimits {
+            open_per_user: self.max_open_requests_per_user,
+            open_in_all: self.max_open_requests_in_all,
+            kept: self.max_kept_requests,
         }
     }
 

@@ -17,7 +17,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{canary::gauges::CanaryGauges, lock::gauges::LockGauges, serve::endpoint::Way};
+use crate::{
+    canary::gauges::CanaryGauges, cluster::index::gauges::IndexGauges, lock::gauges::LockGauges,
+    serve::endpoint::Way,
+};
 
 /// The metrics, and how they are written out.
 #[derive(Debug, Clone)]
@@ -37,6 +40,8 @@ pub struct Metrics {
     pub canary: CanaryGauges,
     /// Whether the lock is as it is shipped.
     pub lock: LockGauges,
+    /// How much there is in memory, and how near the limits are.
+    pub index: IndexGauges,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -81,6 +86,7 @@ impl Metrics {
             broken_seals: Family::default(),
             canary: CanaryGauges::registered(&mut registry),
             lock: LockGauges::registered(&mut registry),
+            index: IndexGauges::registered(&mut registry),
         };
         all.register(&mut registry);
         Self {

@@ -521,6 +521,7 @@ fn spawn_watches(
         clients.clone(),
         Arc::clone(index),
         Arc::clone(policies),
+        metrics.index.clone(),
         synced,
     );
     let client = clients.requests.clone();

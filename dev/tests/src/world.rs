@@ -175,6 +175,17 @@ impl World {
             ..Options::default()
         };
         let cluster = Cluster::start(&options).unwrap();
+        // Tests of one cluster run at once, and most requests are jane's.
+        let flags = [
+            "--max-requests-per-minute=100000",
+            "--max-open-requests-per-user=100000",
+            "--max-open-requests-in-all=1000000",
+        ];
+        let flags = flags
+            .map(str::to_owned)
+            .into_iter()
+            .chain(wish.flags)
+            .collect();
         let settings = Settings {
             manifests: wish.manifests.unwrap_or("deploy"),
             binaries,
@@ -183,7 +194,7 @@ impl World {
             } else {
                 Place::Local
             },
-            flags: wish.flags,
+            flags,
             role_model: wish.role_model,
             replicas: 2,
             client_authority: wish.client_authority.map(Authority::pem),

@@ -32,5 +32,5 @@ pub use decision::{Decision, Step};
 pub use dispatch::Admission;
 pub use failure::{Failure, KeepError, Refused};
 pub use gate::{Gate, Waiter, WaitingRoom};
-pub use objects::{Arrivals, Objects};
+pub use objects::{Arrivals, FilingRate, Objects, RequestLimits};
 pub use received::Received;

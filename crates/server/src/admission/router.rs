@@ -264,6 +264,12 @@ async fn ready(State(service): State<Service>) -> Response {
 }
 
 async fn metrics(State(service): State<Service>) -> Response {
+    let objects = &service.admission.objects;
+    let index = &objects.common.index;
+    service
+        .metrics
+        .index
+        .show(index.counts(), index.fullest(), objects.limits.most());
     match service.metrics.text() {
         Ok(text) => (
             [(

@@ -22,7 +22,7 @@ use tracing::{info, warn};
 
 use super::{
     clients::{Clients, OPEN_PAGE, WATCH_RETRY, watching},
-    index::{Index, Key},
+    index::{Index, Key, gauges::IndexGauges},
     policies::{self, PolicyStore},
 };
 
@@ -66,6 +66,7 @@ pub async fn run(
     clients: Clients,
     index: Arc<Index>,
     store: Arc<PolicyStore>,
+    gauges: IndexGauges,
     synced: watch::Sender<Synced>,
 ) {
     let (requests_listed, is_listed) = oneshot::channel();
@@ -75,25 +76,24 @@ pub async fn run(
             synced.send_modify(|synced| synced.requests = Requests::Open);
         }
         let mut requests_listed = Some(requests_listed);
-        drain::<AccessRequest>(
-            &clients.requests,
-            &index,
-            |_listing| {},
-            || {
+        drain::<AccessRequest>(&clients.requests, &index, &gauges, |list| {
+            if list == List::Complete {
                 synced.send_modify(|synced| synced.requests = Requests::All);
                 // The task that listens ends with this one.
                 requests_listed.take().map(|listed| listed.send(()));
-            },
-        )
+            }
+        })
         .await;
     };
     // Of grants only those are kept whose requests are not over: it is known by then which these
     // are.
     let grants = async {
         let _: Result<(), oneshot::error::RecvError> = is_listed.await;
-        let listing = |begins| clients.pulse.lists(begins);
-        drain::<AccessGrant>(&clients.grants, &index, listing, || {
-            synced.send_modify(|synced| synced.grants = true);
+        drain::<AccessGrant>(&clients.grants, &index, &gauges, |list| {
+            clients.pulse.lists(list == List::Begins);
+            if list == List::Complete {
+                synced.send_modify(|synced| synced.grants = true);
+            }
         })
         .await;
     };
@@ -174,26 +174,36 @@ async fn list_pages(
     }
 }
 
-/// `listing`: whether a list begins or ends.
+/// What becomes of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum List {
+    Begins,
+    Complete,
+}
+
 async fn drain<K: Indexed>(
     client: &Client,
     index: &Index,
-    listing: impl Fn(bool),
-    mut complete: impl FnMut(),
+    gauges: &IndexGauges,
+    mut tell: impl FnMut(List),
 ) {
     // Each object on its own: one that cannot be decoded must not stop the others.
     let api: Api<DeserializeGuard<K>> = Api::all(client.clone());
+    let resource = K::plural(&());
+    gauges.complete(&resource, false);
     let mut events = watcher(api, watching()).default_backoff().boxed();
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
-                if matches!(event, Event::Init) {
-                    listing(true);
+                match event {
+                    Event::Init => tell(List::Begins),
+                    Event::InitApply(_) => gauges.listed(&resource),
+                    Event::Apply(_) | Event::Delete(_) | Event::InitDone => {}
                 }
                 if apply(index, event) {
                     info!(kind = %K::kind(&()), "the list is complete");
-                    listing(false);
-                    complete();
+                    gauges.complete(&resource, true);
+                    tell(List::Complete);
                 }
             }
             Err(error) => {
@@ -261,14 +271,10 @@ mod tests {
         });
         let (client, index) = (Client::new(service, "default"), Index::default());
         let (done, mut is_done) = watch::channel(false);
-        let draining = drain::<AccessRequest>(
-            &client,
-            &index,
-            |_| {},
-            || {
-                done.send_replace(true);
-            },
-        );
+        let gauges = IndexGauges::default();
+        let draining = drain::<AccessRequest>(&client, &index, &gauges, |list| {
+            done.send_replace(list == List::Complete);
+        });
         let listed = async { is_done.wait_for(|done| *done).await.map(drop) };
         tokio::select! {
             () = draining => {}
@@ -279,5 +285,90 @@ mod tests {
             first.split('&').any(|part| part == format!("limit={PAGE}")),
             "{first}"
         );
+    }
+
+    /// A cluster that answers each page with this, by its query.
+    fn pages(answer: impl Fn(&str) -> (u16, serde_json::Value) + Send + Sync + 'static) -> Client {
+        let answer = Arc::new(answer);
+        let service = service_fn(move |request: Request<Body>| {
+            let (status, body) = answer(request.uri().query().unwrap_or_default());
+            let mut response = Response::new(Body::from(body.to_string().into_bytes()));
+            *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
+            async move { Ok::<_, Infallible>(response) }
+        });
+        Client::new(service, "default")
+    }
+
+    fn open_request(name: &str) -> serde_json::Value {
+        json!({
+            "apiVersion": "spreadgroup.com/v1", "kind": "AccessRequest",
+            "metadata": {"name": name, "namespace": "a", "uid": name, "creationTimestamp": "2026-11-23T15:00:00Z"},
+            "spec": {
+                "userInfo": {"username": "jane"},
+                "forObject": {"resource": {"group": "", "version": "v1", "resource": "pods"}, "subResource": "exec", "name": "p"},
+                "execOptions": {"command": ["date"]},
+            },
+        })
+    }
+
+    #[tokio::test]
+    async fn what_is_open_is_listed_first_page_by_page() {
+        let client = pages(|query| {
+            assert!(
+                query.contains("fieldSelector=status.phase%21%3DUsed"),
+                "{query}"
+            );
+            let (name, next) = if query.contains("continue=more") {
+                ("two", "")
+            } else {
+                ("one", "more")
+            };
+            // One that cannot be decoded stops nothing.
+            let items = [
+                open_request(name),
+                json!({"metadata": {"name": "x"}, "spec": 1}),
+            ];
+            let list = json!({
+                "apiVersion": "spreadgroup.com/v1", "kind": "AccessRequestList",
+                "metadata": {"resourceVersion": "1", "continue": next}, "items": items,
+            });
+            (200, list)
+        });
+        let index = Index::default();
+        assert!(list_open(&client, &index).await);
+        assert_eq!(index.counts().open, 2);
+    }
+
+    #[tokio::test]
+    async fn an_api_server_that_cannot_select_leaves_it_to_the_whole_list() {
+        let client = pages(|_| {
+            let message = "field label not supported: status.phase";
+            (
+                400,
+                json!({"status": "Failure", "message": message, "reason": "BadRequest", "code": 400}),
+            )
+        });
+        assert!(!list_open(&client, &Index::default()).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_fails_has_what_is_open_listed_again() {
+        let asked = std::sync::atomic::AtomicUsize::new(0);
+        let client = pages(move |_| {
+            if asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 {
+                return (
+                    410,
+                    json!({"status": "Failure", "message": "too old", "reason": "Expired", "code": 410}),
+                );
+            }
+            let list = json!({
+                "apiVersion": "spreadgroup.com/v1", "kind": "AccessRequestList",
+                "metadata": {"resourceVersion": "1"}, "items": [open_request("one")],
+            });
+            (200, list)
+        });
+        let index = Index::default();
+        assert!(list_open(&client, &index).await);
+        assert_eq!(index.counts().open, 1);
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::{
-    admission::{Admission, Arrivals, Common, Gate, Objects, WaitingRoom, gate::turns::Turns},
+    admission::{
+        Admission, Arrivals, Common, FilingRate, Gate, Objects, WaitingRoom, gate::turns::Turns,
+    },
     args::Args,
     audit::Extensions,
     canary::reviews::CanaryReviews,
@@ -80,7 +82,8 @@ pub(super) fn assemble(
         records,
         arrivals: Arrivals::default(),
         policy_owners: args.policy_owners(),
-        max_kept_requests: args.max_kept_requests,
+        limits: args.request_limits(),
+        rate: FilingRate::new(args.max_requests_per_minute),
         in_band_wait: args.in_band_wait,
         mutators,
         own_name,

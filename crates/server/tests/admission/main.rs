@@ -9,6 +9,7 @@
 )]
 
 mod authentication;
+mod calls;
 mod canary;
 mod door;
 mod doors;
@@ -16,6 +17,7 @@ mod emergencies;
 mod fake_api;
 mod hostile;
 mod keeping;
+mod limits;
 mod mutators;
 mod notices;
 mod objects;

@@ -31,7 +31,7 @@ pub(crate) fn policy(effect: &str, more: Value) -> Value {
     })
 }
 
-fn allow() -> Value {
+pub(crate) fn allow() -> Value {
     policy(
         "Allow",
         json!({"subjects": [{"kind": "User", "name": "jane"}], "namespaces": ["default"], "subresources": ["exec"],

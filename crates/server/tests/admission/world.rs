@@ -23,7 +23,8 @@ use kube::runtime::{
 use serde_json::{Value, json};
 use server::{
     admission::{
-        Admission, Arrivals, Common, Gate, Objects, gate::turns::Turns, room::Room, router::Service,
+        Admission, Arrivals, Common, FilingRate, Gate, Objects, RequestLimits, gate::turns::Turns,
+        room::Room, router::Service,
     },
     audit::{Extensions, Limits, Webhook},
     clock::Clock,
@@ -92,6 +93,18 @@ pub(crate) struct Settings {
     pub(crate) notices: Option<Webhook>,
     /// `None`: every review is believed.
     pub(crate) authentication: Option<Authentication>,
+    /// Whether the server knows all grants.
+    pub(crate) grants: Grants,
+    /// `--max-requests-per-minute`; `None`: more than any test files.
+    pub(crate) per_minute: Option<u32>,
+}
+
+/// What the server knows of the grants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Grants {
+    #[default]
+    Listed,
+    BeingListed,
 }
 
 /// An answer: the HTTP status, and the body.
@@ -152,7 +165,9 @@ impl World {
         let api = FakeApi::default();
         let index = Arc::new(Index::default());
         index.apply_grant(Event::Init);
-        index.apply_grant(Event::InitDone);
+        if settings.grants == Grants::Listed {
+            index.apply_grant(Event::InitDone);
+        }
         let sealer = sealer(settings.sealed);
         let policies = Arc::new(PolicyStore::new(Arc::clone(&sealer)));
         let clock = Arc::new(Mutex::new(START.parse::<Timestamp>().unwrap()));
@@ -207,7 +222,12 @@ impl World {
                 users: vec!["argocd".to_owned()],
                 groups: vec![OWNERS.to_owned()],
             },
-            max_kept_requests: 100,
+            limits: RequestLimits {
+                open_per_user: 60,
+                open_in_all: 500,
+                kept: 100,
+            },
+            rate: FilingRate::new(settings.per_minute.unwrap_or(1_000)),
             in_band_wait: settings.in_band_wait,
             mutators: Arc::clone(&mutators),
             own_name: "system:serviceaccount:kube-request-access:kube-request-access".to_owned(),

@@ -4,9 +4,9 @@
 //! [`decide::verdict::confirm`] gave on what was just read, after it was recorded and, if it is for
 //! one use, spent.
 
-use api::{UserInfo, contract::decisions};
+use api::contract::decisions;
 use decide::{
-    access::TargetKind,
+    access::{TargetKind, Validity},
     attempt::{Attempt, Door},
     settings::Rules,
     standing::Candidate,
@@ -21,7 +21,6 @@ use super::{
 };
 use crate::{
     admission::{Deadline, failure::Failure},
-    audit::AuditedAttempt,
     cluster::{
         ledger::{self, LiveRequest, Spent},
         outcomes::SpentUse,
@@ -41,6 +40,8 @@ pub(super) struct Confirmed {
     live: LiveRequest,
     pod: Pod,
     rules: Rules,
+    /// Whether RBAC will let the caller through after us, where that was asked.
+    has_right: Option<bool>,
 }
 
 impl Confirmed {
@@ -77,9 +78,10 @@ impl Gate {
     /// says now.
     pub(super) async fn confirm(
         &self,
-        attempt: &Attempt,
+        tried: &Tried<'_>,
         promising: &[Candidate],
     ) -> Result<Confirmation, Failure> {
+        let attempt = &tried.attempt;
         let Some(best) = promising.first() else {
             return Ok(Confirmation::Denied(Denied::NoRequest));
         };
@@ -93,10 +95,17 @@ impl Gate {
             workload,
         );
         let first = async { Ok::<_, Failure>(Some(self.common.ledger.read(best).await?)) };
-        // Three clients' futures in one are larger than a stack likes.
+        // Asked beside the reads, where memory says that something would be spent.
+        let right = Box::pin(async {
+            if best.request.validity != Validity::Once {
+                return Ok(None);
+            }
+            Ok(Some(self.may_connect(tried).await?))
+        });
+        // Several clients' futures in one are larger than a stack likes.
         let pod = Box::pin(async { Ok(pod.await?) });
         let rules = Box::pin(async { Ok(self.common.live_rules().await?) });
-        let (mut first, pod, rules) = tokio::try_join!(first, pod, rules)?;
+        let (mut first, pod, rules, has_right) = tokio::try_join!(first, pod, rules, right)?;
         // Of many workloads' requests only those of this pod are worth a read.
         let meant = |known: &&Candidate| {
             pod.as_ref()
@@ -131,6 +140,7 @@ impl Gate {
                         live,
                         pod,
                         rules,
+                        has_right,
                     })));
                 }
             }
@@ -148,34 +158,20 @@ impl Gate {
         let Tried {
             received,
             attempt,
-            options,
             deadline,
+            ..
         } = tried;
         let uid = &received.request().uid;
         // Nothing comes of a dry run, and so it costs nothing.
         let dry_run =
             attempt.door() == Door::EphemeralContainers && received.request().is_dry_run();
         let single = confirmed.permit.use_ == Spend::SingleUse && !dry_run;
-        if single
-            && !self
-                .may_connect(&received.request().user_info, attempt)
-                .await?
-        {
+        if single && !self.has_right(tried, &confirmed).await? {
             return Ok(AttemptOutcome::NoRight);
         }
         Failpoint::BeforeIntent.reached(uid).await;
         let basis = &basis::by_request(decisions::GRANTED, &confirmed.permit, &confirmed.live);
-        self.record(
-            received,
-            &AuditedAttempt {
-                allowed: true,
-                always_allowed: false,
-                options,
-                basis,
-            },
-            *deadline,
-        )
-        .await?;
+        self.record_allow(tried, basis).await?;
         Failpoint::AfterIntent.reached(uid).await;
         if single {
             self.spend(attempt, &confirmed, *deadline).await
@@ -190,9 +186,21 @@ impl Gate {
         }
     }
 
+    async fn has_right(
+        &self,
+        tried: &Tried<'_>,
+        confirmed: &Confirmed,
+    ) -> Result<bool, kube::Error> {
+        match confirmed.has_right {
+            Some(has_right) => Ok(has_right),
+            None => self.may_connect(tried).await,
+        }
+    }
+
     /// Whether RBAC will let the caller through after us: it is asked before anything is spent. Of
     /// an update it was asked before us.
-    async fn may_connect(&self, user: &UserInfo, attempt: &Attempt) -> Result<bool, kube::Error> {
+    async fn may_connect(&self, tried: &Tried<'_>) -> Result<bool, kube::Error> {
+        let (attempt, user) = (&tried.attempt, &tried.received.request().user_info);
         let door = attempt.door();
         if door == Door::EphemeralContainers {
             return Ok(true);

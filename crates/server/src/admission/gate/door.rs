@@ -20,10 +20,7 @@ use super::{
     recording::describe_action,
     tried::{Tried, read},
 };
-use crate::{
-    admission::{Deadline, Decision, Received, Step, failure::Failure},
-    audit::AuditedAttempt,
-};
+use crate::admission::{Deadline, Decision, Received, Step, failure::Failure};
 
 impl Gate {
     /// Decides on an attempt, records it, and spends what it uses up; or says that it may wait, and
@@ -94,12 +91,7 @@ impl Gate {
     }
 
     async fn decide(&self, tried: &Tried<'_>) -> Result<AttemptOutcome, Failure> {
-        let Tried {
-            received,
-            attempt,
-            options,
-            deadline,
-        } = tried;
+        let attempt = &tried.attempt;
         // What nobody approved must be read from the record: what does not stand there whole is not
         // run.
         let whole = record::is_whole(&describe_action(&attempt.action));
@@ -108,39 +100,19 @@ impl Gate {
                 return Ok(AttemptOutcome::Unclear(too_long(attempt)));
             }
             let basis = &basis::by_policies(decisions::ALWAYS_ALLOWED, &[]);
-            self.record(
-                received,
-                &AuditedAttempt {
-                    allowed: true,
-                    always_allowed: true,
-                    options,
-                    basis,
-                },
-                *deadline,
-            )
-            .await?;
+            self.record_allow(tried, basis).await?;
             return Ok(AttemptOutcome::Allowed(Grounds::AlwaysAllowed));
         }
         if whole && let Some(policy) = self.policy(attempt).await? {
             let basis =
                 &basis::by_policies(decisions::ALLOWED_BY_POLICY, std::slice::from_ref(&policy));
-            self.record(
-                received,
-                &AuditedAttempt {
-                    allowed: true,
-                    always_allowed: false,
-                    options,
-                    basis,
-                },
-                *deadline,
-            )
-            .await?;
+            self.record_allow(tried, basis).await?;
             return Ok(AttemptOutcome::Allowed(Grounds::Policy(policy)));
         }
         if let Screened::Denied(denied) = self.screened(attempt) {
             return Ok(AttemptOutcome::Denied(denied));
         }
-        match self.confirm_in_turn(attempt).await? {
+        match self.confirm_in_turn(tried).await? {
             Confirmation::Denied(denied) => Ok(AttemptOutcome::Denied(denied)),
             // Nobody approved what a policy granted either.
             Confirmation::Permitted(confirmed)
@@ -154,12 +126,13 @@ impl Gate {
 
     /// Confirms an attempt that memory promises something. While it waits for its turn it holds
     /// nothing: what memory promises is looked up then.
-    async fn confirm_in_turn(&self, attempt: &Attempt) -> Result<Confirmation, Failure> {
+    async fn confirm_in_turn(&self, tried: &Tried<'_>) -> Result<Confirmation, Failure> {
+        let attempt = &tried.attempt;
         let turn = self.turns.take(&attempt.caller.username).await;
         let _turn = turn.ok_or(Failure::Late)?;
         match self.screened(attempt) {
             Screened::Denied(denied) => Ok(Confirmation::Denied(denied)),
-            Screened::Promising(promising) => self.confirm(attempt, &promising).await,
+            Screened::Promising(promising) => self.confirm(tried, &promising).await,
         }
     }
 

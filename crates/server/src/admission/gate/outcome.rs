@@ -69,6 +69,14 @@ impl AttemptOutcome {
         }
     }
 
+    /// Why nothing could be decided.
+    pub(super) fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed(failure) => Some(failure),
+            Self::Allowed(_) | Self::Denied(_) | Self::NoRight | Self::Unclear(_) => None,
+        }
+    }
+
     /// The policies that decided, for the record.
     pub(super) fn policies(&self) -> &[PolicyId] {
         match self {

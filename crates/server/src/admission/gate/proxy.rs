@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use tokio::time::timeout_at;
 use tracing::{error, info};
 
-use super::{Gate, basis};
+use super::{Gate, basis, recording::tell_of_faults};
 use crate::{
     admission::{Deadline, Received, failure::Failure},
     audit::AuditedAttempt,
@@ -255,20 +255,14 @@ impl ProxyOutcome {
 fn log(received: &Received, outcome: &ProxyOutcome, options: &str, untold: Option<&Failure>) {
     let request = received.request();
     let (uid, decision) = (&request.uid, outcome.name());
-    if let ProxyOutcome::Failed(failure) = outcome {
-        error!(
-            uid,
-            error = crate::chain(failure),
-            "could not decide, and denied"
-        );
-    }
-    if let Some(error) = untold {
-        error!(
-            uid,
-            error = crate::chain(error),
-            "the audit webhook was not told of a denial"
-        );
-    }
+    let failure = match outcome {
+        ProxyOutcome::Failed(failure) => Some(failure),
+        ProxyOutcome::AlwaysAllowed
+        | ProxyOutcome::Allowed(_)
+        | ProxyOutcome::Refused
+        | ProxyOutcome::Unclear(_) => None,
+    };
+    tell_of_faults(uid, failure, untold);
     let (user, resource) = (&received.caller.username, &request.resource.resource);
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let name = safe(request.name.as_deref().unwrap_or_default());

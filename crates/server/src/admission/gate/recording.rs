@@ -3,7 +3,7 @@
 
 use api::{
     ExecOptions,
-    contract::audit_annotations,
+    contract::{audit_annotations, decisions},
     payload::{self, ObjectRef},
     review::{Answer, Operation},
 };
@@ -17,9 +17,9 @@ use decide::{
 use serde_json::value::RawValue;
 use tracing::{error, info, warn};
 
-use super::{Gate, basis, outcome::AttemptOutcome};
+use super::{Gate, basis, outcome::AttemptOutcome, tried::Tried};
 use crate::{
-    admission::{Deadline, Decision, Received},
+    admission::{Deadline, Decision, Received, failure::Failure},
     audit::{AuditedAttempt, WebhookError},
 };
 
@@ -42,6 +42,21 @@ impl Gate {
             .extensions
             .exec(&received.review, exec, deadline.answer_by())
             .await
+    }
+
+    /// Tells the audit webhook of an attempt that may proceed by this.
+    pub(super) async fn record_allow(
+        &self,
+        tried: &Tried<'_>,
+        basis: &payload::Basis,
+    ) -> Result<(), WebhookError> {
+        let exec = AuditedAttempt {
+            allowed: true,
+            always_allowed: basis.decision == decisions::ALWAYS_ALLOWED,
+            options: &tried.options,
+            basis,
+        };
+        self.record(tried.received, &exec, tried.deadline).await
     }
 
     /// Tells the audit webhook of a denial. Where it fails, the denial stands, and the line about
@@ -128,7 +143,7 @@ impl Gate {
                 .common
                 .is_written(received, decision, tried(received, &what))
         {
-            tell_of_faults(uid, &outcome, untold);
+            tell_of_faults(uid, outcome.failure(), untold);
             log(received, attempt, &outcome, &what);
         } else if untold.is_some()
             && self
@@ -136,7 +151,7 @@ impl Gate {
                 .is_written(received, UNTOLD, tried(received, &what))
         {
             // Counted twice: that it was denied, and that nobody was told.
-            tell_of_faults(uid, &outcome, untold);
+            tell_of_faults(uid, outcome.failure(), untold);
         }
         let outcome = self.only_if_written(uid, outcome, failures);
         let decision = outcome.name();
@@ -203,9 +218,14 @@ fn tried<'a>(received: &'a Received, what: &'a str) -> &'a str {
     if what.is_empty() { options } else { what }
 }
 
-/// What went wrong on the way to a denial.
-fn tell_of_faults(uid: &str, outcome: &AttemptOutcome, untold: Option<&WebhookError>) {
-    if let AttemptOutcome::Failed(failure) = outcome {
+/// What went wrong on the way to a denial: why nothing could be decided, and that the audit webhook
+/// was not told.
+pub(super) fn tell_of_faults<E: std::error::Error + 'static>(
+    uid: &str,
+    failure: Option<&Failure>,
+    untold: Option<&E>,
+) {
+    if let Some(failure) = failure {
         error!(
             uid,
             error = crate::chain(failure),

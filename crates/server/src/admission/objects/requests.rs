@@ -1,12 +1,9 @@
 //! Filing a request.
 
-use std::sync::Arc;
-
 use api::{AccessRequest, UserInfo, convert};
 use decide::{
     access::{Ask, Request, is_from_the_future},
     explain, rules,
-    standing::Candidate,
     text::safe,
 };
 use kube::Api;
@@ -14,24 +11,13 @@ use serde_json::value::RawValue;
 use tracing::info;
 
 use super::{Objects, decoding, metadata};
-use crate::{
-    admission::{
-        Deadline, Received,
-        failure::{self, Failure, Refused},
-    },
-    cluster::index::Held,
+use crate::admission::{
+    Deadline, Received,
+    failure::{self, Failure, Refused},
 };
 
 /// A request that was admitted.
 const FILED: &str = "filed";
-
-/// The most bytes that the open requests of one user in one namespace may take together.
-const MAX_OPEN_BYTES: usize = 1024 * 1024;
-/// The most that all requests of one user take of memory, over all namespaces.
-const MAX_HELD_BYTES: usize = 4 * 1024 * 1024;
-/// How much all requests of one user may take of the store, for each that there may be: a usual one
-/// takes some 2 KiB.
-const STORED_BYTES_EACH: usize = 8 * 1024;
 
 impl Objects {
     /// Admits a new request: complete, stamped with the truth, and nothing hidden in it.
@@ -215,103 +201,6 @@ impl Objects {
             }
             None => Ok(()),
         }
-    }
-
-    /// Whether the user has few enough requests open, in number and in bytes: nobody fills the
-    /// store, or our memory. What is admitted counts from now on, before the watch shows it.
-    fn admit_one_more(&self, request: &Request) -> Result<(), Refused> {
-        self.check_held(request)?;
-        let mut candidates = self
-            .common
-            .index
-            .candidates(&request.namespace, &request.user);
-        candidates.retain(|candidate| candidate.request.uid != request.uid);
-        let known: Vec<&str> = candidates
-            .iter()
-            .map(|candidate| candidate.request.uid.as_str())
-            .collect();
-        let open = |candidate: &&Arc<Candidate>| {
-            candidate.is_open(self.common.now(), &self.common.rules())
-        };
-        let sizes: Vec<usize> = candidates
-            .iter()
-            .filter(open)
-            .map(|candidate| candidate.request.size)
-            .collect();
-        let refused = |what: String, most: String| {
-            let (user, namespace) = (&request.user.name, &request.namespace);
-            Err(Refused::because(format!(
-                "{user:?} has {what} in namespace {namespace}; the maximum is {most}: delete those that nobody needs any \
-                 more, and have emergencies reviewed"
-            )))
-        };
-        self.arrivals.admit(request, &known, |coming| {
-            let count = sizes.len().saturating_add(coming.count);
-            let bytes = sizes
-                .iter()
-                .fold(coming.bytes.saturating_add(request.size), |sum, size| {
-                    sum.saturating_add(*size)
-                });
-            if bytes > MAX_OPEN_BYTES {
-                refused(
-                    format!("open requests of {bytes} bytes with this one"),
-                    format!("{MAX_OPEN_BYTES} bytes"),
-                )
-            } else if count >= self.common.max_open_requests {
-                refused(
-                    format!("{count} open requests"),
-                    self.common.max_open_requests.to_string(),
-                )
-            } else {
-                Ok(())
-            }
-        })
-    }
-
-    /// The same over all namespaces, and of what is over too: that stays stored for
-    /// `--keep-finished`.
-    fn check_held(&self, request: &Request) -> Result<(), Refused> {
-        let user = &request.user.name;
-        self.check_stored(user, request.size)?;
-        let Held {
-            requests, bytes, ..
-        } = self.common.index.held(user);
-        let bytes = bytes.saturating_add(request.size);
-        let (has, most) = if requests >= self.max_kept_requests {
-            (
-                format!("{requests} requests"),
-                self.max_kept_requests.to_string(),
-            )
-        } else if bytes > MAX_HELD_BYTES {
-            (
-                format!("requests of {bytes} bytes with this one"),
-                format!("{MAX_HELD_BYTES} bytes"),
-            )
-        } else {
-            return Ok(());
-        };
-        Err(Refused::because(format!(
-            "{user:?} has {has} in all namespaces, those that are over included; the maximum is {most}: delete those that \
-             nobody needs any more, or ask whoever runs the cluster (--max-kept-requests, --keep-finished)"
-        )))
-    }
-
-    /// Whether there is room in the store for so much more of a user, what is over included: every
-    /// list of each replica reads it all.
-    pub(super) fn check_stored(&self, user: &str, more: usize) -> Result<(), Refused> {
-        let most = self
-            .max_kept_requests
-            .saturating_mul(STORED_BYTES_EACH)
-            .max(MAX_HELD_BYTES);
-        let bytes = self.common.index.held(user).stored.saturating_add(more);
-        if bytes <= most {
-            return Ok(());
-        }
-        Err(Refused::because(format!(
-            "the requests of {user:?} in all namespaces would take {bytes} bytes where they are stored, those that are over \
-             included; the maximum is {most} bytes ({STORED_BYTES_EACH} for each of --max-kept-requests): delete those that \
-             nobody needs any more, file smaller ones, or ask whoever runs the cluster (--max-kept-requests, --keep-finished)"
-        )))
     }
 
     /// Whether an earlier request that is named is one of the same user: the approver reads its

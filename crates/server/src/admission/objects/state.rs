@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use decide::identity::Listed;
 
-use super::arrivals::Arrivals;
+use super::{arrivals::Arrivals, limits::RequestLimits, rate::FilingRate};
 use crate::{
     admission::Common,
     cluster::{mutators::Mutators, records::Records},
@@ -20,8 +20,10 @@ pub struct Objects {
     pub arrivals: Arrivals,
     /// Who may write policies.
     pub policy_owners: Listed,
-    /// `--max-kept-requests`
-    pub max_kept_requests: usize,
+    /// How many requests there may be.
+    pub limits: RequestLimits,
+    /// How fast they may be filed.
+    pub rate: FilingRate,
     /// Whether the server itself files requests, for attempts that wait (`--in-band-wait`).
     pub in_band_wait: bool,
     /// Who may change our objects on their way.

@@ -7,6 +7,7 @@
 //! object: at no time are there two of one.
 
 mod finished;
+pub mod gauges;
 mod grants;
 mod key;
 mod people;
@@ -44,6 +45,17 @@ pub struct Counts {
     pub finished: usize,
     /// Grants that are remembered: those of requests that are over mostly are not.
     pub grants: usize,
+}
+
+/// The most that any one person has of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Fullest {
+    /// Open requests, over all namespaces, as far as their status says.
+    pub open: usize,
+    /// Requests, also those that are over.
+    pub requests: usize,
+    /// How many bytes they take where they are stored.
+    pub stored: usize,
 }
 
 impl Index {
@@ -113,6 +125,11 @@ impl Index {
             .get(user)
             .map(|share| share.held)
             .unwrap_or_default()
+    }
+
+    /// The most that any one person has of each. It looks at every person.
+    pub fn fullest(&self) -> Fullest {
+        self.read().people.fullest()
     }
 
     /// How much there is.

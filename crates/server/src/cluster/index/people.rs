@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{finished::End, key::Key};
+use super::{Fullest, finished::End, key::Key};
 
 /// What a person has of memory and of the store, over all namespaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,6 +62,19 @@ pub(super) struct People(HashMap<Arc<str>, Share>);
 impl People {
     pub(super) fn get(&self, user: &str) -> Option<&Share> {
         self.0.get(user)
+    }
+
+    /// The most that any one person has of each.
+    pub(super) fn fullest(&self) -> Fullest {
+        self.0
+            .values()
+            .fold(Fullest::default(), |most, share| Fullest {
+                open: most
+                    .open
+                    .max(share.whole.len().saturating_sub(share.over.len())),
+                requests: most.requests.max(share.held.requests),
+                stored: most.stored.max(share.held.stored),
+            })
     }
 
     /// One request more of a person, of which so much is remembered.
