@@ -135,6 +135,16 @@ pub struct Args {
     )]
     pub max_kept_requests: usize,
 
+    /// How many requests that are over the server remembers, some 250 bytes each. Limits and
+    /// clean-up know of others once there is room
+    #[arg(
+        long,
+        env = "KRA_MAX_INDEXED_REQUESTS",
+        default_value_t = 250_000,
+        value_name = "COUNT"
+    )]
+    pub max_indexed_requests: usize,
+
     /// Delete requests that were used, denied or expired after this time
     #[arg(long, env = "KRA_KEEP_FINISHED", default_value = "168h", value_parser = any_duration, value_name = "DURATION")]
     pub keep_finished: Duration,

@@ -135,7 +135,7 @@ pub async fn run(args: Args, audit_file: Option<Arc<AuditFile>>) -> anyhow::Resu
     info!(address = %listener.local_addr()?, version = env!("KRA_VERSION"), own_name, cluster = args.cluster_name, "started");
 
     let (ready, is_ready) = watch::channel(false);
-    let index = Arc::new(Index::default());
+    let index = Arc::new(Index::with_room(args.max_indexed_requests));
     let touched = Touched::of(&index).context("the index has a listener already")?;
     let policies = Arc::new(PolicyStore::new(Arc::clone(&files.sealer)));
     let (outcomes, unwritten) = Outcomes::new(clients.controllers.clone());

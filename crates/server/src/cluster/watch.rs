@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use api::{AccessGrant, AccessRequest};
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream::BoxStream};
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     api::ListParams,
     core::DeserializeGuard,
     runtime::{
         WatchStreamExt as _,
-        watcher::{Event, watcher},
+        watcher::{self, Event, watcher},
     },
 };
 use serde::de::DeserializeOwned;
@@ -103,12 +103,20 @@ pub async fn run(
     tokio::join!(requests, grants, policies);
 }
 
+fn watched<K: Indexed>(
+    api: &Api<DeserializeGuard<K>>,
+) -> BoxStream<'static, watcher::Result<Event<DeserializeGuard<K>>>> {
+    watcher(api.clone(), watching()).default_backoff().boxed()
+}
+
 /// What the index holds.
 trait Indexed:
     Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static
 {
     /// Takes an event. True when a list has become complete.
     fn apply(index: &Index, event: Event<Self>) -> bool;
+    /// Whether all should be listed anew.
+    fn wants_list(index: &Index) -> bool;
     /// Forgets an object that cannot be decoded.
     fn forget(index: &Index, key: &Key);
 }
@@ -116,6 +124,9 @@ trait Indexed:
 impl Indexed for AccessRequest {
     fn apply(index: &Index, event: Event<Self>) -> bool {
         index.apply_request(event)
+    }
+    fn wants_list(index: &Index) -> bool {
+        index.has_room_for_left_out()
     }
     fn forget(index: &Index, key: &Key) {
         index.forget_request(key);
@@ -125,6 +136,9 @@ impl Indexed for AccessRequest {
 impl Indexed for AccessGrant {
     fn apply(index: &Index, event: Event<Self>) -> bool {
         index.apply_grant(event)
+    }
+    fn wants_list(_index: &Index) -> bool {
+        false
     }
     fn forget(index: &Index, key: &Key) {
         index.forget_grant(key);
@@ -191,7 +205,7 @@ async fn drain<K: Indexed>(
     let api: Api<DeserializeGuard<K>> = Api::all(client.clone());
     let resource = K::plural(&());
     gauges.complete(&resource, false);
-    let mut events = watcher(api, watching()).default_backoff().boxed();
+    let mut events = watched(&api);
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
@@ -204,6 +218,9 @@ async fn drain<K: Indexed>(
                     info!(kind = %K::kind(&()), "the list is complete");
                     gauges.complete(&resource, true);
                     tell(List::Complete);
+                } else if K::wants_list(index) {
+                    info!(kind = %K::kind(&()), "there is room for what was left out; listing anew");
+                    events = watched(&api);
                 }
             }
             Err(error) => {

@@ -135,6 +135,12 @@ impl AllFinished {
         Some(finished)
     }
 
+    /// Takes out the one that is over for the shortest time.
+    pub(super) fn pop_newest(&mut self) -> Option<Finished> {
+        let (_, key) = self.due.pop_last()?;
+        self.by_name.remove(&key)
+    }
+
     pub(super) fn get(&self, key: &Key) -> Option<&Finished> {
         self.by_name.get(key)
     }

@@ -13,6 +13,7 @@ use super::{Counts, Fullest};
 pub struct IndexGauges {
     requests: Family<StateLabels, Gauge>,
     grants: Gauge,
+    left_out: Gauge,
     complete: Family<ResourceLabels, Gauge>,
     listed: Family<ResourceLabels, Counter>,
     used: Family<LimitLabels, Gauge>,
@@ -61,6 +62,11 @@ impl IndexGauges {
             all.grants.clone(),
         );
         registry.register(
+            "left_out_requests",
+            "Requests that are over and not in memory (--max-indexed-requests): limits and clean-up know of them later",
+            all.left_out.clone(),
+        );
+        registry.register(
             "list_complete",
             "1 once all objects of a kind that were there at the start are known; before that, denials may be less specific",
             all.complete.clone(),
@@ -101,6 +107,7 @@ impl IndexGauges {
             set(&self.requests.get_or_create(&StateLabels { state }), count);
         }
         set(&self.grants, counts.grants);
+        set(&self.left_out, counts.left_out);
         let Most {
             of_one,
             open_in_all,

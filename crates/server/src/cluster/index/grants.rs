@@ -17,7 +17,15 @@ pub(super) struct Grants {
     pub(super) round: u32,
     /// Whether a list was complete.
     pub(super) is_complete: bool,
+    /// How many strays there are.
+    stray: usize,
+    /// In which round of listing a stray was left out, for want of room.
+    left_out_in: Option<u32>,
 }
+
+/// Maximum number of grants that are remembered without their requests: those of requests that are
+/// about to come, or to be forgotten. The requests of all others are over, and were left out.
+const MAX_STRAYS: usize = 10_000;
 
 #[derive(Debug)]
 struct Named {
@@ -47,13 +55,30 @@ impl Grants {
         Some(Key::new(Arc::clone(&grant.namespace), request))
     }
 
-    pub(super) fn add_stray(&mut self, request: Key, grant: Grant) {
+    /// Remembers a grant without its request. False: there is no room.
+    pub(super) fn add_stray(&mut self, request: Key, grant: Grant) -> bool {
+        if self.stray >= MAX_STRAYS {
+            self.left_out_in = Some(self.round);
+            return false;
+        }
+        self.stray = self.stray.saturating_add(1);
         self.strays.entry(request).or_default().push(grant);
+        true
+    }
+
+    /// In which round of listing a grant of a request that comes now may not have been in memory.
+    pub(super) fn incomplete(&self) -> Option<u32> {
+        // What comes before the first list ends is complete with it.
+        let first = (!self.is_complete).then_some(0);
+        first.or(self.left_out_in)
     }
 
     pub(super) fn remove_stray(&mut self, request: &Key, name: &str) {
         if let Some(strays) = self.strays.get_mut(request) {
+            let before = strays.len();
             strays.retain(|grant| grant.name != name);
+            let gone = before.saturating_sub(strays.len());
+            self.stray = self.stray.saturating_sub(gone);
             if strays.is_empty() {
                 self.strays.remove(request);
             }
@@ -63,6 +88,7 @@ impl Grants {
     /// Takes those that name a request, in the order of their names.
     pub(super) fn take_strays(&mut self, request: &Key) -> Vec<Grant> {
         let mut strays = self.strays.remove(request).unwrap_or_default();
+        self.stray = self.stray.saturating_sub(strays.len());
         strays.sort_by(|one, other| one.name.cmp(&other.name));
         strays
     }

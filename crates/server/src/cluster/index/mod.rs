@@ -45,6 +45,8 @@ pub struct Counts {
     pub finished: usize,
     /// Grants that are remembered: those of requests that are over mostly are not.
     pub grants: usize,
+    /// Requests that are over and left out, for want of room.
+    pub left_out: usize,
 }
 
 /// The most that any one person has of each.
@@ -59,6 +61,20 @@ pub struct Fullest {
 }
 
 impl Index {
+    /// One that keeps something of at most so many requests that are over, beside those that are
+    /// remembered whole.
+    pub fn with_room(most_finished: usize) -> Self {
+        Self {
+            state: RwLock::new(State::with_room(most_finished)),
+            ..Self::default()
+        }
+    }
+
+    /// Whether requests should be listed anew, because there is room for what was left out.
+    pub fn has_room_for_left_out(&self) -> bool {
+        self.read().has_room_for_left_out()
+    }
+
     /// The requests of a user in a namespace, each with the grants that name it.
     pub fn candidates(&self, namespace: &str, user: &Person) -> Vec<Arc<Candidate>> {
         let state = self.read();
@@ -139,6 +155,7 @@ impl Index {
             open: state.open(),
             finished: state.over(),
             grants: state.grants.len(),
+            left_out: state.left_out,
         }
     }
 

@@ -41,6 +41,10 @@ pub(super) struct State {
     /// Which round of listing requests this is.
     round: u32,
     texts: Texts,
+    /// Maximum number of finished requests that something is kept of; `None`: as many as there are.
+    most_finished: Option<usize>,
+    /// How many were left out since requests were last listed.
+    pub(super) left_out: usize,
     /// Of UIDs only digests are kept of what is over. Nobody can choose two that collide.
     digests: RandomState,
 }
@@ -61,9 +65,23 @@ struct Known {
 }
 
 impl State {
+    pub(super) fn with_room(most_finished: usize) -> Self {
+        Self {
+            most_finished: Some(most_finished),
+            ..Self::default()
+        }
+    }
+
     /// Begins to list requests: what is known stays until the list is complete.
     pub(super) fn begin_requests(&mut self) {
         self.round = self.round.wrapping_add(1);
+        self.left_out = 0;
+    }
+
+    /// Whether there is room again for what was left out.
+    pub(super) fn has_room_for_left_out(&self) -> bool {
+        let half = self.most_finished.map(|most| most / 2);
+        self.left_out > 0 && half.is_some_and(|half| self.finished.len() < half)
     }
 
     /// Begins to list grants.
@@ -190,10 +208,10 @@ impl State {
             let grants = &mut Arc::make_mut(&mut whole.candidate).grants;
             let place = grants.partition_point(|other| other.name < grant.name);
             grants.insert(place, grant);
-        } else if self.is_needless(&request, &grant) {
+        } else if self.is_needless(&request, &grant)
+            || !self.grants.add_stray(request.clone(), grant)
+        {
             return;
-        } else {
-            self.grants.add_stray(request.clone(), grant);
         }
         self.grants.name(key, request.name);
     }
@@ -270,6 +288,22 @@ impl State {
         self.finished
             .insert(key.clone(), Finished::new(end, uid, user, size, round));
         self.let_stray(key, known);
+        self.make_room();
+    }
+
+    /// Leaves out what is over for the shortest time, where there is too much: clean-up takes the
+    /// others first, and then there is room.
+    fn make_room(&mut self) {
+        if self
+            .most_finished
+            .is_none_or(|most| self.finished.len() <= most)
+        {
+            return;
+        }
+        if let Some(newest) = self.finished.pop_newest() {
+            self.people.remove(&newest.user, newest.size, 0);
+            self.left_out = self.left_out.saturating_add(1);
+        }
     }
 
     /// Takes out a request, and what is known of its grants.
@@ -303,8 +337,7 @@ impl State {
     fn strays_of(&mut self, key: &Key) -> Known {
         Known {
             grants: self.grants.take_strays(key),
-            // Of all rounds but the first, memory has every grant.
-            incomplete: (!self.grants.is_complete).then_some(0),
+            incomplete: self.grants.incomplete(),
         }
     }
 
@@ -312,11 +345,9 @@ impl State {
     /// needless.
     fn let_stray(&mut self, request: &Key, known: Option<Known>) {
         for grant in known.into_iter().flat_map(|known| known.grants) {
-            if self.is_needless(request, &grant) {
-                let key = Key::new(Arc::clone(&request.namespace), grant.name);
+            let key = Key::new(Arc::clone(&request.namespace), grant.name.as_str());
+            if self.is_needless(request, &grant) || !self.grants.add_stray(request.clone(), grant) {
                 self.grants.forget(&key);
-            } else {
-                self.grants.add_stray(request.clone(), grant);
             }
         }
     }

@@ -152,6 +152,7 @@ fn of_what_is_over_the_newest_few_are_whole_and_the_others_are_what_clean_up_nee
         open: 0,
         finished: 1000,
         grants: MAX_OVER_WHOLE,
+        left_out: 0,
     };
     assert_eq!(index.counts(), counts);
     let by = "2026-11-23T15:00:09Z".parse().unwrap();
@@ -411,6 +412,54 @@ fn a_change_of_policies_concerns_what_may_give_access_again() {
         ["an-hour", "eight-hours", "once"]
     );
     assert_eq!(concerned("2026-11-23T17:30:00Z"), ["eight-hours", "once"]);
+}
+
+#[test]
+fn more_than_there_is_room_for_is_left_out_and_listed_once_there_is_room() {
+    let index = Index::with_room(100);
+    let list = |from: usize| {
+        index.apply_request(Event::Init);
+        for number in from..1000 {
+            index.apply_request(Event::InitApply(used(number)));
+        }
+        index.apply_request(Event::InitDone);
+    };
+    list(0);
+    let left_out = 1000 - 100 - MAX_OVER_WHOLE;
+    let counts = index.counts();
+    assert_eq!(
+        (counts.finished, counts.left_out),
+        (100 + MAX_OVER_WHOLE, left_out)
+    );
+    // What clean-up takes first is there, and what is newest, for denials.
+    assert_eq!(finished(&index, Timestamp::MAX)[0], "ask-0000");
+    assert!(index.candidate(&Key::new("a", "ask-0999")).is_some());
+    assert!(!index.has_room_for_left_out());
+    for number in 0..51 {
+        index.apply_request(Event::Delete(used(number)));
+    }
+    assert!(index.has_room_for_left_out());
+    list(51);
+    assert_eq!(index.counts().finished, 100 + MAX_OVER_WHOLE);
+    assert_eq!(index.counts().left_out, left_out - 51);
+    assert_eq!(finished(&index, Timestamp::MAX)[0], "ask-0051");
+    // An open one is never left out, and what it has of grants comes with it.
+    index.apply_request(Event::Apply(request("open", "tom")));
+    assert_eq!(index.counts().open, 1);
+}
+
+#[test]
+fn grants_of_requests_that_were_left_out_take_no_more_room_than_this() {
+    let index = Index::with_room(1);
+    index.apply_grant(Event::Init);
+    for number in 0..10_100 {
+        index.apply_grant(Event::InitApply(grant(&format!("g-{number}"), "left-out")));
+    }
+    index.apply_grant(Event::InitDone);
+    assert_eq!(index.counts().grants, 10_000);
+    index.apply_request(Event::Apply(request("left-out", "jane")));
+    let known = index.candidate(&Key::new("a", "left-out")).unwrap();
+    assert!(!known.has_all_grants, "they are read");
 }
 
 #[test]
