@@ -503,7 +503,10 @@ async fn a_flood_of_filings_has_four_validations_at_once_and_others_file_meanwhi
     while receiver.got.lock().unwrap().len() < 5 {
         tokio::task::yield_now().await;
     }
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    // By then each of them has a turn, waits for one, or was refused.
+    while flood.iter().filter(|one| one.is_finished()).count() < 60 - 16 {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(receiver.got().len(), 5, "four of mallory's, and jane's");
     receiver.will_answer(StatusCode::OK, json!({"status": "valid"}));
     receiver.hold.held.add_permits(1000);
