@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use api::{AccessGrant, AccessRequest};
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec, Secret, Service};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::{DeleteParams, ListParams, PartialObjectMeta, PostParams, Preconditions};
 use kube::core::{DeserializeGuard, NotUsed, Object, Selector, Status};
 use kube::{Api, Client, ResourceExt as _};
@@ -20,23 +20,21 @@ use crate::target;
 use crate::terminal::guard::guarded;
 use decide::text::{safe_lines, safe_word};
 
+pub mod fields;
+mod listing;
 mod naming;
 mod people;
 pub mod said;
 mod watching;
 
+use listing::MAX_LISTED;
+pub use listing::{Pages, Requests, Which};
 pub use naming::Kind;
 pub use people::Me;
 pub use watching::Seen;
 
 /// After this long somebody who waits at a terminal is told what for.
 const NOTICE_AFTER: Duration = Duration::from_secs(2);
-/// Objects that the API server is asked for at a time, as kubectl does.
-const CHUNK: u32 = 500;
-/// Maximum number of objects that are listed: more are no list for people.
-const MAX_LISTED: usize = 200_000;
-/// Maximum number of answers of which a list consists.
-const MAX_PAGES: usize = 500;
 
 /// A cluster, and the place in it that the flags and the kubeconfig name.
 pub struct Cluster {
@@ -79,21 +77,6 @@ pub struct WorkloadSpec {
 
 /// A workload of any kind that a request can name.
 pub type WorkloadObject = Object<WorkloadSpec, NotUsed>;
-
-/// The requests that there are.
-#[derive(Debug, Default)]
-pub struct Requests {
-    /// Those that are understood.
-    pub understood: Vec<AccessRequest>,
-    /// What the others are called.
-    pub others: Vec<ObjectMeta>,
-}
-
-impl Requests {
-    fn len(&self) -> usize {
-        self.understood.len().saturating_add(self.others.len())
-    }
-}
 
 /// Why the API server gave no answer, or not the one that was hoped for.
 #[derive(Debug, thiserror::Error)]
@@ -235,55 +218,6 @@ impl Cluster {
             ..PostParams::default()
         };
         self.ours(self.here().create(&parameters, new)).await
-    }
-
-    /// All requests of the namespace, or of all namespaces, with these labels.
-    ///
-    /// # Errors
-    /// When the server refuses to tell, or cannot be asked.
-    pub async fn requests(
-        &self,
-        everywhere: bool,
-        labels: Option<&str>,
-    ) -> Result<Requests, ClusterError> {
-        // Each on its own: one that is not understood must not hide the others.
-        let api: Api<DeserializeGuard<AccessRequest>> = if everywhere {
-            Api::all(self.client.clone())
-        } else {
-            self.here()
-        };
-        let mut chunk = ListParams {
-            label_selector: labels.map(str::to_owned),
-            ..ListParams::default()
-        }
-        .limit(CHUNK);
-        let mut requests = Requests::default();
-        let mut pages: usize = 0;
-        loop {
-            pages = pages.saturating_add(1);
-            let answer = self.ours(api.list(&chunk)).await?;
-            for DeserializeGuard(request) in answer.items {
-                match request {
-                    Ok(request) => requests.understood.push(request),
-                    Err(invalid) => requests.others.push(invalid.metadata),
-                }
-            }
-            let last = chunk.continue_token.take();
-            match answer.metadata.continue_.filter(|token| !token.is_empty()) {
-                None => return Ok(requests),
-                // One that is answered twice has no end.
-                Some(token)
-                    if pages >= MAX_PAGES
-                        || Some(&token) == last.as_ref()
-                        || requests.len() > MAX_LISTED =>
-                {
-                    return Err(ClusterError::Endless {
-                        server: self.server.clone(),
-                    });
-                }
-                Some(token) => chunk = chunk.continue_token(&token),
-            }
-        }
     }
 
     /// A Secret of this namespace.

@@ -13,7 +13,8 @@ use kube::ResourceExt;
 
 use self::words::Words;
 use crate::args::Cli;
-use crate::cluster::{Cluster, Kind};
+use crate::cluster::fields::Fields;
+use crate::cluster::{Cluster, Kind, Which};
 use crate::connect::kubeconfig;
 use crate::connect::{ConnectError, ConnectionFlags};
 use crate::describe::{self, summary};
@@ -24,6 +25,9 @@ use decide::text::safe_word;
 pub const PROGRAM: &str = "kubectl_complete-request";
 /// Or a script runs us with this word.
 pub const WORD: &str = "__complete";
+
+/// More candidates help nobody.
+const MAX_CANDIDATES: usize = 500;
 
 /// The shell completes files where there are no candidates.
 const FILES: u8 = 0;
@@ -293,45 +297,50 @@ async fn requests(words: &Words<'_>, cluster: &Cluster) -> Option<Candidates> {
     } else {
         None
     };
+    let phases: Option<&[Phase]> = match verb {
+        "approve" | "grant" | "withdraw" => Some(&[Phase::Pending]),
+        "deny" => Some(&[Phase::Pending, Phase::Granted]),
+        "revoke" | "extend" => Some(&[Phase::Granted]),
+        _ => None,
+    };
     let fits = |request: &AccessRequest| {
-        let phase = request.phase();
-        match verb {
-            "approve" | "grant" | "withdraw" => phase == Phase::Pending,
-            "deny" => matches!(phase, Phase::Pending | Phase::Granted),
-            "review" => request.is_unreviewed(),
-            "revoke" | "extend" => phase == Phase::Granted,
-            _ => true,
+        let name = request.name_any();
+        phases.is_none_or(|phases| phases.contains(&request.phase()))
+            && (verb != "review" || request.is_unreviewed())
+            && me.as_ref().is_none_or(|me| me.asks_in(request))
+            && name.starts_with(words.current)
+            && !words.has(&name)
+    };
+    let among = phases.map(|phases| Fields::default().in_phase(phases));
+    let fields = match &me {
+        Some(me) => {
+            let among = among.unwrap_or_default();
+            cluster.fields_of(me, false, &among).await.ok()?
         }
+        None => among.map(|among| vec![among]),
     };
-    let user = |request: &AccessRequest| {
-        request
-            .spec
-            .user_info
-            .as_ref()
-            .map(|user| user.name().to_owned())
-    };
-    let mine = |request: &AccessRequest| {
-        me.as_ref()
-            .is_none_or(|me| user(request).is_some_and(|user| me.is(&user, request)))
-    };
-    let there = cluster
-        .requests(false, None)
-        .await
-        .ok()?
-        .understood
-        .into_iter();
-    let fitting =
-        there.filter(|request| fits(request) && mine(request) && !words.has(&request.name_any()));
-    let values = fitting.map(|request| {
-        let told = [
-            describe::words::user(&request),
-            summary::target(&request),
-            summary::phase(&request).to_owned(),
-        ];
-        (safe_word(&request.name_any()), told.join(", "))
+    let mut pages = cluster.list(Which {
+        fields: fields.unwrap_or_default(),
+        ..Which::default()
     });
+    let mut values = Vec::new();
+    while values.len() < MAX_CANDIDATES
+        && let Some(page) = pages.next().await.ok()?
+    {
+        let fitting = page.understood.iter().filter(|request| fits(request));
+        values.extend(fitting.map(candidate));
+    }
     Some(Candidates {
-        values: values.collect(),
+        values,
         directive: NO_FILES,
     })
+}
+
+fn candidate(request: &AccessRequest) -> (String, String) {
+    let told = [
+        describe::words::user(request),
+        summary::target(request),
+        summary::phase(request).to_owned(),
+    ];
+    (safe_word(&request.name_any()), told.join(", "))
 }

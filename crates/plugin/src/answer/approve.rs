@@ -9,7 +9,8 @@ use kube::ResourceExt;
 use crate::answer::named::{Named, Tally};
 use crate::answer::{Answer, AnswerError, Naming};
 use crate::ask::same;
-use crate::cluster::{Cluster, Requests};
+use crate::cluster::fields::Fields;
+use crate::cluster::{Cluster, Requests, Which};
 use crate::describe::reading;
 use crate::terminal::table::{self, Form, Layout, Table};
 use crate::terminal::{Reply, Terminal};
@@ -106,10 +107,15 @@ async fn waiting(
     terminal: &mut Terminal<'_>,
 ) -> Result<Vec<Vec<AccessRequest>>, AnswerError> {
     let me = cluster.me().await?;
+    let which = Which {
+        everywhere: args.all_namespaces,
+        labels: None,
+        fields: vec![Fields::default().in_phase(&[Phase::Pending])],
+    };
     let Requests {
         understood: mut requests,
         others,
-    } = cluster.requests(args.all_namespaces, None).await?;
+    } = cluster.requests(which).await?;
     requests.retain(|request| {
         request.phase() == Phase::Pending && request.metadata.deletion_timestamp.is_none()
     });

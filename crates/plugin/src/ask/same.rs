@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::Value;
 
-use crate::cluster::Cluster;
+use crate::cluster::fields::Fields;
+use crate::cluster::{Cluster, Which};
 use api::names::USERNAME_LABEL;
 
 /// Everything that is asked for, by whom, and why. What only names credentials or an earlier
@@ -66,11 +67,13 @@ fn typed(spec: &AccessRequestSpec) -> Option<Value> {
 pub async fn find(new: &AccessRequest, cluster: &Cluster, now: Timestamp) -> Option<AccessRequest> {
     let label = new.labels().get(USERNAME_LABEL)?;
     let selector = format!("{USERNAME_LABEL}={label}");
-    let there = cluster
-        .requests(false, Some(&selector))
-        .await
-        .ok()?
-        .understood;
+    let open = Fields::default().in_phase(&[Phase::Pending, Phase::Granted]);
+    let which = Which {
+        labels: Some(selector),
+        fields: vec![open],
+        ..Which::default()
+    };
+    let there = cluster.requests(which).await.ok()?.understood;
     let asked = typed(&new.spec);
     let alike = there
         .into_iter()

@@ -8,7 +8,12 @@ use k8s_openapi::api::authorization::v1::{
 use kube::Api;
 use kube::api::PostParams;
 
+use super::fields::Fields;
+use super::listing::{Ask, Which};
 use super::{Cluster, ClusterError};
+
+/// Maximum number of prefixes that are looked for.
+const MAX_PREFIXES: usize = 8;
 
 /// Who somebody is, as the API server knows her.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +37,12 @@ impl Me {
         let prefix = request.spec.username_prefix.as_deref().unwrap_or_default();
         let behind = self.0.strip_prefix(prefix);
         !name.is_empty() && (self.0 == name || behind == Some(name))
+    }
+
+    /// Whether the access is asked for them.
+    pub fn asks_in(&self, request: &AccessRequest) -> bool {
+        let user = request.spec.user_info.as_ref();
+        user.is_some_and(|user| self.is(user.name(), request))
     }
 
     /// Whether they asked for the access or filed the request.
@@ -62,6 +73,50 @@ impl Cluster {
     /// When the server cannot be asked at all.
     pub async fn me(&self) -> Result<Option<Me>, ClusterError> {
         Ok(self.whoami().await?.map(Me::new))
+    }
+
+    /// By what our requests among these are chosen: by the whole name, or by what is behind a prefix
+    /// that the server wrote into a request. `None`: each must be looked at.
+    ///
+    /// # Errors
+    /// When the server refuses to tell, or cannot be asked.
+    pub async fn fields_of(
+        &self,
+        me: &Me,
+        everywhere: bool,
+        among: &Fields,
+    ) -> Result<Option<Vec<Fields>>, ClusterError> {
+        let which = Which {
+            everywhere,
+            ..Which::default()
+        };
+        let mut ours = vec![among.clone().of(me.name())];
+        let mut others = Fields::default().without_prefix("");
+        for _ in 0..MAX_PREFIXES {
+            let ask = Ask {
+                fields: others.text(),
+                limit: Some(1),
+                token: None,
+            };
+            let requests = match self.page(&which, &ask).await {
+                Ok((requests, _)) => requests,
+                // A definition of requests that is older than we are.
+                Err(ClusterError::Refused(status)) if status.code == 400 => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            if requests.understood.is_empty() && requests.others.is_empty() {
+                return Ok(Some(ours));
+            }
+            let first = requests.understood.into_iter().next();
+            let Some(prefix) = first.and_then(|request| request.spec.username_prefix) else {
+                return Ok(None);
+            };
+            if let Some(name) = me.0.strip_prefix(&prefix) {
+                ours.push(among.clone().of(name).with_prefix(&prefix));
+            }
+            others = others.without_prefix(&prefix);
+        }
+        Ok(None)
     }
 
     /// All that the API server knows of us.

@@ -9,6 +9,7 @@ use kube::core::{DeserializeGuard, Status};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Config, Event, watcher};
 
+use super::fields::Fields;
 use super::{Cluster, ClusterError};
 
 /// A watch that is silent is noticed after this many seconds.
@@ -40,15 +41,23 @@ impl Cluster {
         })
     }
 
-    /// All requests, from now on: those that are there, and each that changes, once `Ok(None)` said
-    /// that all are told. Those that are not understood are left out.
+    /// Requests with these labels and fields, from now on: those that are there, and each that
+    /// changes, once `Ok(None)` said that all are told. Those that are not understood are left out.
     pub fn watch_requests(
         &self,
         everywhere: bool,
         labels: Option<&str>,
+        fields: Option<&Fields>,
     ) -> impl Stream<Item = Result<Option<AccessRequest>, ClusterError>> + use<'_> {
-        let config = Config::default().timeout(WATCH_TIMEOUT);
-        let config = labels.map_or_else(|| config.clone(), |labels| config.clone().labels(labels));
+        let fields = fields.and_then(Fields::text);
+        let all = Config::default().timeout(WATCH_TIMEOUT);
+        let config = Config {
+            label_selector: labels.map(str::to_owned),
+            // What is chosen comes at once, as in a list.
+            page_size: all.page_size.filter(|_| fields.is_none()),
+            field_selector: fields,
+            ..all
+        };
         let api: Api<DeserializeGuard<AccessRequest>> = if everywhere {
             Api::all(self.client.clone())
         } else {

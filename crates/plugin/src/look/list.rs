@@ -5,19 +5,18 @@ use std::io;
 use std::pin::pin;
 
 use api::{AccessRequest, Phase, UserInfo};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use futures::StreamExt as _;
 use jiff::SignedDuration;
 use kube::ResourceExt;
-use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::ask::same;
 use crate::ask::waiting::MAX_ERRORS;
-use crate::cluster::{Cluster, ClusterError, Me, Requests};
+use crate::cluster::fields::Fields;
+use crate::cluster::{Cluster, ClusterError, Me, Which};
+use crate::look::printer::{self, ListFormat, Manner, PrintError, Printer};
 use crate::terminal::Terminal;
-use crate::terminal::output;
-use crate::terminal::table::{Form, Layout, Table};
+use crate::terminal::table::Table;
 use decide::text::safe_word;
 
 const EXAMPLES: &str = "\
@@ -73,21 +72,6 @@ pub struct ListArgs {
     pub output: ListFormat,
 }
 
-/// How several requests are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ListFormat {
-    /// A line each.
-    Table,
-    /// A line each, nothing cut.
-    Wide,
-    /// A v1 List as JSON.
-    Json,
-    /// A v1 List as YAML.
-    Yaml,
-    /// `accessrequest.spreadgroup.com/NAME`.
-    Name,
-}
-
 /// Why nothing was listed.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
@@ -95,8 +79,8 @@ pub enum ListError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// The requests could not be printed.
-    #[error("cannot print the requests")]
-    Print(#[from] serde_json::Error),
+    #[error(transparent)]
+    Print(#[from] PrintError),
     /// A stream failed.
     #[error("cannot write to the terminal")]
     Terminal(#[from] io::Error),
@@ -112,24 +96,39 @@ pub async fn run(
     terminal: &mut Terminal<'_>,
 ) -> Result<(), ListError> {
     let filter = Filter::of(&args, cluster).await?;
-    let labels = args.selector.as_deref();
-    let Requests {
-        understood: mut requests,
-        others,
-    } = cluster.requests(args.all_namespaces, labels).await?;
-    requests.retain(|request| filter.takes(request));
-    for other in others {
-        let name = |name: Option<String>| safe_word(&name.unwrap_or_default());
-        let (namespace, name) = (name(other.namespace), name(other.name));
-        writeln!(
-            terminal.err,
-            "accessrequest {name} of namespace {namespace} is not understood, and not listed"
-        )?;
+    let mut pages = cluster.list(Which {
+        everywhere: args.all_namespaces,
+        labels: args.selector.clone(),
+        fields: filter.fields(&args, cluster).await?,
+    });
+    let mut printer = Printer::new(Manner {
+        format: args.output,
+        namespaces: args.all_namespaces,
+        goes_on: args.watch,
+        place: place(&args, cluster),
+        nothing: nothing(&args, cluster),
+    });
+    let mut seen = HashMap::new();
+    while let Some(mut page) = pages.next().await? {
+        page.understood.retain(|request| filter.takes(request));
+        for other in page.others {
+            let name = |name: Option<String>| safe_word(&name.unwrap_or_default());
+            let (namespace, name) = (name(other.namespace), name(other.name));
+            writeln!(
+                terminal.err,
+                "accessrequest {name} of namespace {namespace} is not understood, and not listed"
+            )?;
+        }
+        if args.watch {
+            seen.extend(page.understood.iter().filter_map(version));
+        }
+        printer.print(page.understood, pages.is_over(), terminal)?;
     }
-    let seen = requests.iter().filter_map(version).collect();
-    let table = print(requests, &args, cluster, terminal)?;
+    let fields = pages.chosen_by().cloned();
+    let table = printer.end(terminal)?;
     if args.watch {
-        watch(&args, &filter, table, seen, cluster, terminal).await
+        let watched = (cluster, fields.as_ref());
+        watch(&args, &filter, table, seen, watched, terminal).await
     } else {
         Ok(())
     }
@@ -167,6 +166,26 @@ impl Filter {
         })
     }
 
+    /// As far as the API server can choose.
+    async fn fields(
+        &self,
+        args: &ListArgs,
+        cluster: &Cluster,
+    ) -> Result<Vec<Fields>, ClusterError> {
+        let mut among = Fields::default();
+        if self.pending {
+            among = among.in_phase(&[Phase::Pending]);
+        }
+        if let Some(requester) = &self.requester {
+            among = among.of(requester);
+        }
+        if let Whose::Hers(me) = &self.mine {
+            let ours = cluster.fields_of(me, args.all_namespaces, &among).await?;
+            return Ok(ours.unwrap_or_default());
+        }
+        Ok(among.text().map(|_| among).into_iter().collect())
+    }
+
     fn takes(&self, request: &AccessRequest) -> bool {
         let user = request
             .spec
@@ -190,66 +209,18 @@ impl Filter {
     }
 }
 
-/// Prints what there is; answers with the table, for what comes below it.
-fn print(
-    requests: Vec<AccessRequest>,
-    args: &ListArgs,
-    cluster: &Cluster,
-    terminal: &mut Terminal<'_>,
-) -> Result<Option<Table>, ListError> {
-    let (now, empty) = (terminal.now.timestamp(), requests.is_empty());
-    match args.output {
-        ListFormat::Json if !args.watch => {
-            write!(terminal.out, "{}", output::json(&list(&requests)?)?)?;
-        }
-        ListFormat::Yaml if !args.watch => {
-            write!(terminal.out, "{}", output::yaml(&list(&requests)?))?;
-        }
-        ListFormat::Table | ListFormat::Wide | ListFormat::Name if empty && !args.watch => {
-            writeln!(terminal.err, "{}", nothing(args, cluster))?;
-        }
-        ListFormat::Json | ListFormat::Yaml | ListFormat::Name => {
-            for request in &requests {
-                write!(terminal.out, "{}", object(request, args.output)?)?;
-            }
-        }
-        ListFormat::Table | ListFormat::Wide => {
-            let wide = args.output == ListFormat::Wide;
-            if terminal.shown || wide {
-                writeln!(terminal.out, "{}", place(args, cluster))?;
-            }
-            let form = if wide { Form::Wide } else { Form::Short };
-            let layout = Layout {
-                namespaces: args.all_namespaces,
-                form,
-            };
-            let apart = |requests: Vec<AccessRequest>| {
-                requests.into_iter().map(|request| vec![request]).collect()
-            };
-            let groups: Vec<_> = if wide || args.watch {
-                apart(requests)
-            } else {
-                same::grouped(requests)
-            };
-            let (table, text) = Table::of(&groups, layout, now);
-            write!(terminal.out, "{text}")?;
-            return Ok(Some(table));
-        }
-    }
-    Ok(None)
-}
-
 /// Prints each request that is not as it was `seen`, until the API server is silent for too long.
 async fn watch(
     args: &ListArgs,
     filter: &Filter,
     table: Option<Table>,
     mut seen: HashMap<String, String>,
-    cluster: &Cluster,
+    (cluster, fields): (&Cluster, Option<&Fields>),
     terminal: &mut Terminal<'_>,
 ) -> Result<(), ListError> {
     let began = (Instant::now(), terminal.now.timestamp());
-    let mut changes = pin!(cluster.watch_requests(args.all_namespaces, args.selector.as_deref()));
+    let labels = args.selector.as_deref();
+    let mut changes = pin!(cluster.watch_requests(args.all_namespaces, labels, fields));
     let mut errors: u32 = 0;
     while let Some(change) = changes.next().await {
         match change {
@@ -266,7 +237,7 @@ async fn watch(
                 let now = began.1.checked_add(elapsed).unwrap_or(began.1);
                 let text = match &table {
                     Some(table) => table.line(&request, now),
-                    None => object(&request, args.output)?,
+                    None => printer::object(&request, args.output).map_err(PrintError::from)?,
                 };
                 write!(terminal.out, "{text}")?;
                 terminal.out.flush()?;
@@ -315,29 +286,4 @@ fn nothing(args: &ListArgs, cluster: &Cluster) -> String {
     } else {
         format!("{what} in namespace {}", safe_word(&cluster.namespace))
     }
-}
-
-fn list(requests: &[AccessRequest]) -> serde_json::Result<Value> {
-    let items = requests
-        .iter()
-        .map(output::value_of)
-        .collect::<serde_json::Result<Vec<Value>>>()?;
-    Ok(output::list_of(&items))
-}
-
-/// One request alone.
-fn object(request: &AccessRequest, format: ListFormat) -> serde_json::Result<String> {
-    Ok(match format {
-        ListFormat::Json => output::json(&output::value_of(request)?)?,
-        ListFormat::Yaml => format!("---\n{}", output::yaml(&output::value_of(request)?)),
-        ListFormat::Table | ListFormat::Wide | ListFormat::Name => object_name(request),
-    })
-}
-
-fn object_name(request: &AccessRequest) -> String {
-    format!(
-        "accessrequest.{}/{}\n",
-        api::objects::GROUP,
-        safe_word(&request.name_any())
-    )
 }

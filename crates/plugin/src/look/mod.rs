@@ -3,6 +3,7 @@
 pub mod drafts;
 pub mod list;
 pub mod policy;
+pub mod printer;
 pub mod report;
 pub mod show;
 pub mod whoami;

@@ -87,19 +87,49 @@ impl From<String> for Cell {
 impl Table {
     /// The table of these requests, those that are the same in one row, and its text.
     pub fn of(groups: &[Vec<AccessRequest>], layout: Layout, now: Timestamp) -> (Self, String) {
+        Self::begin(groups, layout, false, now)
+    }
+
+    /// The same where [`rows`](Self::rows) follow, and some may be `counted` that are the same.
+    pub fn begin(
+        groups: &[Vec<AccessRequest>],
+        layout: Layout,
+        counted: bool,
+        now: Timestamp,
+    ) -> (Self, String) {
         let mut table = Self {
             layout,
-            counted: groups.iter().any(|group| group.len() > 1),
+            counted: counted || groups.iter().any(|group| group.len() > 1),
             widths: Vec::new(),
         };
+        let titles = table.titles();
+        let text = table.laid_out(Some(titles), groups, now);
+        (table, text)
+    }
+
+    /// More rows, below the others. Columns grow where they must.
+    pub fn rows(&mut self, groups: &[Vec<AccessRequest>], now: Timestamp) -> String {
+        self.laid_out(None, groups, now)
+    }
+
+    fn laid_out(
+        &mut self,
+        titles: Option<Vec<Cell>>,
+        groups: &[Vec<AccessRequest>],
+        now: Timestamp,
+    ) -> String {
         let rows = groups
             .iter()
             .enumerate()
-            .map(|(at, group)| table.row(at, group, now));
-        let rows: Vec<Vec<Cell>> = std::iter::once(table.titles()).chain(rows).collect();
-        table.widths = widths(&rows);
-        let text = rows.iter().map(|row| line(row, &table.widths)).collect();
-        (table, text)
+            .map(|(at, group)| self.row(at, group, now));
+        let rows: Vec<Vec<Cell>> = titles.into_iter().chain(rows).collect();
+        let before = self.widths.iter().copied().chain(std::iter::repeat(0));
+        let widths = widths(&rows).into_iter().zip(before);
+        let widths: Vec<usize> = widths.map(|(new, before)| new.max(before)).collect();
+        if !widths.is_empty() {
+            self.widths = widths;
+        }
+        rows.iter().map(|row| line(row, &self.widths)).collect()
     }
 
     /// One more row, below the others.
