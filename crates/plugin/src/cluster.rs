@@ -20,6 +20,7 @@ use crate::target;
 use crate::terminal::guard::guarded;
 use decide::text::{safe_lines, safe_word};
 
+mod cutting;
 pub mod fields;
 mod listing;
 mod naming;

@@ -1,25 +1,30 @@
 //! Requests, as many as there are: an answer of the API server at a time.
 
 use std::collections::{HashSet, VecDeque};
+use std::error::Error;
+use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
 use api::AccessRequest;
+use futures::{AsyncBufRead, AsyncBufReadExt as _};
 use http_body_util::LengthLimitError;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource as _;
 use kube::api::{ListParams, PartialObjectMeta, Request};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
+use super::cutting::Cutter;
 use super::fields::Fields;
 use super::{Cluster, ClusterError, causes};
 
-/// Objects that the API server is asked for at a time, as kubectl does.
-const CHUNK: u32 = 500;
+/// Requests that are handed out at a time.
+const CHUNK: usize = 500;
+/// Those that the API server is asked for at a time, where it cannot answer all at once; as kubectl does.
+const PAGE: u32 = 500;
 /// Maximum number of objects that are listed: more are no list for people.
 pub(super) const MAX_LISTED: usize = 200_000;
 /// Maximum number of answers of which a list consists.
-const MAX_PAGES: usize = 500;
+const MAX_ANSWERS: usize = 500;
 /// How often in a row the rest of a list may fail to come.
 const MAX_FAILURES: u32 = 4;
 /// Before the rest is asked for again; doubled each time.
@@ -47,41 +52,42 @@ pub struct Requests {
 }
 
 impl Requests {
-    fn len(&self) -> usize {
-        self.understood.len().saturating_add(self.others.len())
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.understood.is_empty() && self.others.is_empty()
     }
 }
 
-/// One answer, and what the rest of the list is asked for by.
-pub(super) type Page = (Requests, Option<String>);
-
 /// What the API server is asked at once.
+///
+/// Without a limit, first: an API server answers that from its cache. One of 1.33 looks through all that
+/// is stored for a page (kubernetes/kubernetes#132132), and each one does for those behind the first,
+/// once what it remembers of older versions is gone with etcd's compaction, every five minutes.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Ask {
+struct Ask {
     /// Of the requests with these fields.
-    pub(super) fields: Option<String>,
+    fields: Option<String>,
     /// At most so many.
-    pub(super) limit: Option<u32>,
+    limit: Option<u32>,
     /// From here on.
-    pub(super) token: Option<String>,
+    token: Option<String>,
 }
 
 impl Ask {
-    fn all() -> Self {
+    fn of(fields: &Fields) -> Self {
         Self {
-            limit: Some(CHUNK),
+            fields: fields.text(),
             ..Self::default()
         }
     }
+}
 
-    /// Without a limit: with one, an API server of 1.33 looks through all that is stored for the few
-    /// that are chosen, and does not look into its cache (kubernetes/kubernetes#132132).
-    fn chosen(fields: &Fields) -> Self {
-        fields.text().map_or_else(Self::all, |text| Self {
-            fields: Some(text),
-            ..Self::default()
-        })
-    }
+/// An answer that comes.
+struct Answer {
+    bytes: Pin<Box<dyn AsyncBufRead + Send>>,
+    cutter: Cutter,
+    items: VecDeque<Vec<u8>>,
+    is_whole: bool,
 }
 
 /// A list that comes in pieces. Nothing of what was handed out is kept but its UIDs.
@@ -89,27 +95,22 @@ pub struct Pages<'a> {
     cluster: &'a Cluster,
     which: Which,
     asks: VecDeque<Ask>,
+    /// The answer to the last question, and the question.
+    comes: Option<(Ask, Answer)>,
     seen: HashSet<String>,
     failures: u32,
-    pages: usize,
+    answers: usize,
 }
 
 impl Cluster {
     /// Requests of the namespace, or of all namespaces, as they come.
     pub fn list(&self, which: Which) -> Pages<'_> {
         let asks = if which.fields.is_empty() {
-            [Ask::all()].into()
+            [Ask::default()].into()
         } else {
-            which.fields.iter().map(Ask::chosen).collect()
+            which.fields.iter().map(Ask::of).collect()
         };
-        Pages {
-            cluster: self,
-            which,
-            asks,
-            seen: HashSet::new(),
-            failures: 0,
-            pages: 0,
-        }
+        self.asking(which, asks)
     }
 
     /// The same, all together.
@@ -125,7 +126,42 @@ impl Cluster {
         Ok(requests)
     }
 
-    pub(super) async fn page(&self, which: &Which, ask: &Ask) -> Result<Page, ClusterError> {
+    /// Any request with these fields, or none. `None`: the API server cannot choose by them.
+    ///
+    /// # Errors
+    /// When the server refuses to tell, or cannot be asked.
+    pub(super) async fn any(
+        &self,
+        everywhere: bool,
+        fields: &Fields,
+    ) -> Result<Option<Requests>, ClusterError> {
+        let which = Which {
+            everywhere,
+            labels: None,
+            fields: vec![fields.clone()],
+        };
+        let ask = Ask {
+            limit: Some(1),
+            ..Ask::of(fields)
+        };
+        let mut pages = self.asking(which, [ask].into());
+        let first = pages.next().await?;
+        Ok(pages.chosen_by().map(|_| first.unwrap_or_default()))
+    }
+
+    fn asking(&self, which: Which, asks: VecDeque<Ask>) -> Pages<'_> {
+        Pages {
+            cluster: self,
+            which,
+            asks,
+            comes: None,
+            seen: HashSet::new(),
+            failures: 0,
+            answers: 0,
+        }
+    }
+
+    async fn ask(&self, which: &Which, ask: &Ask) -> Result<Answer, ClusterError> {
         let namespace = (!which.everywhere).then_some(self.namespace.as_str());
         let parameters = ListParams {
             label_selector: which.labels.clone(),
@@ -135,36 +171,82 @@ impl Cluster {
             ..ListParams::default()
         };
         let request = Request::new(AccessRequest::url_path(&(), namespace)).list(&parameters);
-        let text = self.ours(async {
+        let bytes = self.ours(async {
             self.client
-                .request_text(request.map_err(kube::Error::BuildRequest)?)
+                .request_stream(request.map_err(kube::Error::BuildRequest)?)
                 .await
         });
-        read(&text.await?).map_err(|error| self.explain(kube::Error::SerdeError(error)))
+        Ok(Answer {
+            bytes: Box::pin(bytes.await?),
+            cutter: Cutter::default(),
+            items: VecDeque::new(),
+            is_whole: false,
+        })
+    }
+}
+
+impl Answer {
+    /// Reads on until there are more items than are handed out next, or no more.
+    async fn read(&mut self) -> kube::Result<()> {
+        while !self.is_whole && self.items.len() <= CHUNK {
+            let bytes = self.bytes.fill_buf().await.map_err(cause)?;
+            let read = bytes.len();
+            self.items.extend(self.cutter.take(bytes));
+            self.is_whole = read == 0;
+            self.bytes.as_mut().consume(read);
+        }
+        Ok(())
+    }
+
+    /// The next of them. Each on its own: one that is not understood must not hide the others.
+    fn requests(&mut self) -> serde_json::Result<Requests> {
+        let mut requests = Requests::default();
+        for item in self.items.drain(..CHUNK.min(self.items.len())) {
+            match serde_json::from_slice(&item) {
+                Ok(request) => requests.understood.push(request),
+                Err(_not_understood) => {
+                    let known: PartialObjectMeta<AccessRequest> = serde_json::from_slice(&item)?;
+                    requests.others.push(known.metadata);
+                }
+            }
+        }
+        Ok(requests)
     }
 }
 
 impl Pages<'_> {
-    /// What comes next. `None`: that was all.
+    /// What comes next, which may be none that is new. `None`: that was all.
     ///
     /// # Errors
     /// When the server refuses to tell, cannot be asked, or goes on without an end.
     pub async fn next(&mut self) -> Result<Option<Requests>, ClusterError> {
-        while let Some(ask) = self.asks.pop_front() {
-            match self.cluster.page(&self.which, &ask).await {
-                Ok(page) => return self.take(page, ask).map(Some),
-                Err(error) => {
-                    let again = self.after(&error, ask).await.ok_or(error)?;
-                    self.asks.push_front(again);
+        loop {
+            let (ask, answer) = if let Some(comes) = self.comes.take() {
+                comes
+            } else if let Some(ask) = self.asks.pop_front() {
+                match self.cluster.ask(&self.which, &ask).await {
+                    Ok(answer) => (ask, answer),
+                    Err(error) => {
+                        self.after(error, ask).await?;
+                        continue;
+                    }
                 }
+            } else {
+                return Ok(None);
+            };
+            match self.read(&ask, answer).await {
+                Ok((requests, rest)) => {
+                    self.comes = rest.map(|answer| (ask, answer));
+                    return Ok(Some(requests));
+                }
+                Err(error) => self.after(error, ask).await?,
             }
         }
-        Ok(None)
     }
 
     /// Whether nothing more comes.
     pub fn is_over(&self) -> bool {
-        self.asks.is_empty()
+        self.asks.is_empty() && self.comes.is_none()
     }
 
     /// By what the API server chose all of them. `None`: it did not.
@@ -175,107 +257,120 @@ impl Pages<'_> {
         }
     }
 
-    /// What of an answer is new, once it is clear how the list goes on.
-    fn take(&mut self, (mut requests, token): Page, ask: Ask) -> Result<Requests, ClusterError> {
-        self.pages = self.pages.saturating_add(1);
+    /// Some of what comes, without what was handed out before.
+    async fn read(
+        &mut self,
+        ask: &Ask,
+        mut answer: Answer,
+    ) -> Result<(Requests, Option<Answer>), ClusterError> {
+        let explain = |error| self.cluster.explain(error);
+        answer.read().await.map_err(explain)?;
+        let not_understood = |error| explain(kube::Error::SerdeError(error));
+        let mut requests = answer.requests().map_err(not_understood)?;
+        let rest = if answer.is_whole && answer.items.is_empty() {
+            let end = answer.cutter.end().map_err(not_understood)?;
+            self.go_on(ask, end.continue_)?;
+            None
+        } else {
+            Some(answer)
+        };
         let mut is_new = |uid: Option<&String>| uid.is_none_or(|uid| self.seen.insert(uid.clone()));
         requests
             .understood
             .retain(|request| is_new(request.metadata.uid.as_ref()));
         requests.others.retain(|meta| is_new(meta.uid.as_ref()));
-        if requests.len() > 0 {
+        if !requests.is_empty() {
             self.failures = 0;
         }
-        if let Some(token) = token {
-            // One that is answered twice has no end.
-            let endless = self.pages >= MAX_PAGES
-                || self.seen.len() > MAX_LISTED
-                || ask.token.as_ref() == Some(&token);
-            if endless {
-                return Err(ClusterError::Endless {
-                    server: self.cluster.server.clone(),
-                });
-            }
-            self.asks.push_front(Ask {
-                token: Some(token),
-                ..ask
-            });
-        }
-        Ok(requests)
+        Ok((requests, rest))
     }
 
-    /// What is asked instead. `None`: that was an error.
-    async fn after(&mut self, error: &ClusterError, ask: Ask) -> Option<Ask> {
-        self.failures = self.failures.saturating_add(1);
-        if self.failures >= MAX_FAILURES {
-            return None;
+    fn go_on(&mut self, ask: &Ask, token: Option<String>) -> Result<(), ClusterError> {
+        self.answers = self.answers.saturating_add(1);
+        let Some(token) = token.filter(|token| !token.is_empty()) else {
+            return Ok(());
+        };
+        // One that is answered twice has no end.
+        let endless = self.answers >= MAX_ANSWERS
+            || self.seen.len() > MAX_LISTED
+            || ask.token.as_ref() == Some(&token);
+        if endless {
+            return Err(ClusterError::Endless {
+                server: self.cluster.server.clone(),
+            });
         }
-        match (error, &ask.token) {
+        self.asks.push_front(Ask {
+            token: Some(token),
+            ..ask.clone()
+        });
+        Ok(())
+    }
+
+    /// Asks otherwise, or once more, where that is of use.
+    async fn after(&mut self, error: ClusterError, ask: Ask) -> Result<(), ClusterError> {
+        self.failures = self.failures.saturating_add(1);
+        let code = match &error {
+            ClusterError::Refused(status) => status.code,
+            _ => 0,
+        };
+        let begun = self.answers > 0 || !self.seen.is_empty();
+        let in_pages = Ask {
+            limit: ask.limit.or(Some(PAGE)),
+            ..ask.clone()
+        };
+        let next = if self.failures >= MAX_FAILURES {
+            None
+        } else if code == 400 && ask.fields.is_some() && ask.token.is_none() {
             // A definition of requests that is older than we are has no such fields.
-            (ClusterError::Refused(status), None) if status.code == 400 => {
-                ask.fields?;
-                self.which.fields.clear();
-                self.asks.clear();
-                Some(Ask::all())
-            }
-            (error, None) => (ask.limit.is_none() && is_too_large(error)).then(|| Ask {
-                limit: Some(CHUNK),
+            self.which.fields.clear();
+            self.asks.clear();
+            Some(Ask {
+                fields: None,
                 ..ask
-            }),
+            })
+        } else if code == 410 && ask.token.is_some() {
             // It began so long ago that the API server does not know any more what there was: the rest
             // is as it is now, or all is, of which nothing is handed out twice.
-            (ClusterError::Refused(status), Some(_)) if status.code == 410 => {
-                let rest = status.metadata.as_ref();
-                let rest = rest.and_then(|metadata| metadata.continue_.clone());
-                Some(Ask {
-                    token: rest.filter(|token| !token.is_empty()),
-                    ..ask
-                })
-            }
-            (error, Some(_)) if is_of_the_moment(error) => {
-                let doubled = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
-                tokio::time::sleep(PAUSE.saturating_mul(doubled)).await;
-                Some(ask)
-            }
-            (_, Some(_)) => None,
-        }
+            let token = rest_of_list(&error);
+            Some(Ask { token, ..ask })
+        } else if is_too_large(&error) && ask.limit.is_none() {
+            Some(in_pages)
+        } else if code == 429 || begun && is_of_the_moment(&error) {
+            let doubled = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
+            tokio::time::sleep(PAUSE.saturating_mul(doubled)).await;
+            // An API server whose cache is not there yet answers in pages only.
+            Some(if code == 429 { in_pages } else { ask })
+        } else {
+            None
+        };
+        self.asks.push_front(next.ok_or(error)?);
+        Ok(())
     }
 }
 
-/// Each request on its own: one that is not understood must not hide the others.
-fn read(text: &str) -> serde_json::Result<Page> {
-    #[derive(Deserialize)]
-    struct Answer<'a> {
-        #[serde(default)]
-        metadata: ListMeta,
-        #[serde(borrow)]
-        items: &'a RawValue,
-    }
-    let answer: Answer<'_> = serde_json::from_str(text)?;
-    let items: Option<Vec<&RawValue>> = serde_json::from_str(answer.items.get())?;
-    let mut requests = Requests::default();
-    for item in items.unwrap_or_default() {
-        match serde_json::from_str(item.get()) {
-            Ok(request) => requests.understood.push(request),
-            Err(_not_understood) => {
-                let known: PartialObjectMeta<AccessRequest> = serde_json::from_str(item.get())?;
-                requests.others.push(known.metadata);
-            }
-        }
-    }
-    let token = answer.metadata.continue_;
-    Ok((requests, token.filter(|token| !token.is_empty())))
+/// Where the API server says that a list that is too old goes on.
+fn rest_of_list(error: &ClusterError) -> Option<String> {
+    let ClusterError::Refused(status) = error else {
+        return None;
+    };
+    let token = status.metadata.as_ref()?.continue_.clone();
+    token.filter(|token| !token.is_empty())
+}
+
+/// What the client said where reading failed.
+fn cause(error: io::Error) -> kube::Error {
+    error.downcast().unwrap_or_else(kube::Error::ReadEvents)
 }
 
 /// Whether an answer had more bytes than we take at once.
 fn is_too_large(error: &ClusterError) -> bool {
-    causes(error).any(<dyn std::error::Error>::is::<LengthLimitError>)
+    causes(error).any(<dyn Error>::is::<LengthLimitError>)
 }
 
 /// Whether the same question may be answered in a moment.
 fn is_of_the_moment(error: &ClusterError) -> bool {
     match error {
-        ClusterError::Refused(status) => status.code == 429 || status.code >= 500,
+        ClusterError::Refused(status) => status.code >= 500,
         ClusterError::ConnectionRefused { .. } | ClusterError::Unreachable { .. } => true,
         ClusterError::NotInstalled { .. }
         | ClusterError::Unauthorized(_)

@@ -9,7 +9,6 @@ use kube::Api;
 use kube::api::PostParams;
 
 use super::fields::Fields;
-use super::listing::{Ask, Which};
 use super::{Cluster, ClusterError};
 
 /// Maximum number of prefixes that are looked for.
@@ -86,25 +85,13 @@ impl Cluster {
         everywhere: bool,
         among: &Fields,
     ) -> Result<Option<Vec<Fields>>, ClusterError> {
-        let which = Which {
-            everywhere,
-            ..Which::default()
-        };
         let mut ours = vec![among.clone().of(me.name())];
         let mut others = Fields::default().without_prefix("");
         for _ in 0..MAX_PREFIXES {
-            let ask = Ask {
-                fields: others.text(),
-                limit: Some(1),
-                token: None,
+            let Some(requests) = self.any(everywhere, &others).await? else {
+                return Ok(None);
             };
-            let requests = match self.page(&which, &ask).await {
-                Ok((requests, _)) => requests,
-                // A definition of requests that is older than we are.
-                Err(ClusterError::Refused(status)) if status.code == 400 => return Ok(None),
-                Err(error) => return Err(error),
-            };
-            if requests.understood.is_empty() && requests.others.is_empty() {
+            if requests.is_empty() {
                 return Ok(Some(ours));
             }
             let first = requests.understood.into_iter().next();

@@ -58,6 +58,14 @@ pub fn guarded(text: &str) -> String {
         rest = after;
     }
     while let Some(c) = rest.chars().next() {
+        // Most of what is written needs no look at each character.
+        let odd = rest.find(|c: char| !matches!(c, '\n' | ' '..='~'));
+        let (plain, after) = rest.split_at(odd.unwrap_or(rest.len()));
+        if !plain.is_empty() {
+            guarded.push_str(plain);
+            rest = after;
+            continue;
+        }
         if let Some(after) = style(rest) {
             let style = rest.len().saturating_sub(after.len());
             guarded.push_str(rest.get(..style).unwrap_or_default());

@@ -56,6 +56,8 @@ struct State {
     user: String,
     screen: Option<Screen>,
     may_not: HashSet<String>,
+    /// Whether requests can be selected by their names only.
+    without_fields: bool,
     /// What the server writes into each new object.
     stamp: Option<fn(&mut Value)>,
 }
@@ -163,6 +165,12 @@ impl Fake {
                 .refusals
                 .insert((method, path.to_owned()), (code, body))
         });
+        self
+    }
+
+    /// With a definition of requests that has no fields to select by.
+    pub(crate) fn without_fields(self) -> Self {
+        self.change(|state| state.without_fields = true);
         self
     }
 
@@ -504,6 +512,11 @@ impl State {
             return (200, object.clone());
         }
         let (collection, name) = call.path.rsplit_once('/').unwrap();
+        let selects = |field: &str| call.query.contains(&format!("fieldSelector={field}"));
+        if self.without_fields && (selects("status.") || selects("spec.user")) {
+            let message = "field label not supported: status.phase";
+            return (400, status(400, "BadRequest", message, ""));
+        }
         if COLLECTIONS.contains(&name) {
             return (200, self.list(call));
         }
@@ -547,20 +560,38 @@ fn is_of(call: &Call, at: &str, object: &Value) -> bool {
     let (collection, name) = at.rsplit_once('/').unwrap();
     let plural = call.path.rsplit('/').next();
     let everywhere = !call.path.contains("/namespaces/") && collection.rsplit('/').next() == plural;
-    let selected = |field: &str, value: &str| {
-        let selector = call
-            .query
-            .split('&')
-            .find_map(|pair| pair.strip_prefix("fieldSelector="));
-        let wanted = selector.and_then(|selector| selector.strip_prefix(&format!("{field}%3D")));
-        wanted.is_none_or(|wanted| wanted == value)
-    };
+    let selector = call
+        .query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("fieldSelector="));
+    let fields = selector.map(decoded).unwrap_or_default();
+    let mut fields = fields.split(',').filter(|field| !field.is_empty());
     (collection == call.path || everywhere)
-        && selected("metadata.name", name)
-        && selected(
-            "spec.grantFor",
-            object["spec"]["grantFor"].as_str().unwrap_or_default(),
-        )
+        && fields.all(|field| {
+            let (path, value) = field.split_once('=').unwrap();
+            let (path, wanted) = path
+                .strip_suffix('!')
+                .map_or((path, true), |path| (path, false));
+            let there = if path == "metadata.name" {
+                name
+            } else {
+                let pointer = format!("/{}", path.replace('.', "/"));
+                let there = object.pointer(&pointer);
+                there.and_then(Value::as_str).unwrap_or_default()
+            };
+            (there == value) == wanted
+        })
+}
+
+/// A value out of a query. No name in these tests needs to be escaped in a selector.
+fn decoded(text: &str) -> String {
+    let mut parts = text.split('%');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |decoded, part| {
+        let (code, rest) = part.split_at(2);
+        let code = u8::from_str_radix(code, 16).unwrap();
+        decoded + &char::from(code).to_string() + rest
+    })
 }
 
 /// A failure as the API server tells it.

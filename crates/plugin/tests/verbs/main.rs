@@ -17,6 +17,7 @@ mod debug;
 mod exec;
 mod extend;
 mod fake;
+mod listing;
 mod lists;
 mod pods;
 mod policy;

@@ -7,11 +7,12 @@ use std::{
 };
 
 use rstest::rstest;
+use run::local::Process;
 use serde_json::{Value, json};
 
 use crate::asking::original;
 use kra_tests::{
-    processes::{current, fragile, restart},
+    processes::{current, fragile, like, restart, server_log, signal},
     scene::{Person, Scene},
     world::{self, eventually},
 };
@@ -410,4 +411,52 @@ fn a_request_that_was_planted_with_its_status_is_granted_by_nobody() {
     plant(&scene, "accessrequests", "planted", object);
     all_goes_on(&scene, &jane, &amy);
     jane.exec(&["date"]).is_refused_with("");
+}
+
+// What was just filed has no phase until a server has looked at it.
+#[test]
+fn what_no_server_has_looked_at_yet_waits_and_can_be_selected() {
+    let (world, mut turn) = fragile();
+    let scene = Scene::new(world);
+    let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
+    let done = jane.ask(&[], &["date"]);
+    amy.kubectl(["request", "deny", &done, "--yes"])
+        .works_with("deny");
+    jane.awaits(&done, "Denied");
+    let waiting = jane.ask(&[], &["hostname"]);
+    let phase = || scene.get("acr", &waiting)["status"]["phase"].clone();
+    eventually("its phase", || phase() == "Pending");
+
+    let server = current(world, &turn);
+    let like_it = like(server, world);
+    signal(server, "-KILL");
+    let spec = scene.get("acr", &waiting)["spec"].clone();
+    plant(&scene, "accessrequests", "new", json!({"spec": spec}));
+    let name = |name: &str| format!("accessrequest.spreadgroup.com/{name}\n");
+    let both = name(&waiting) + &name("new");
+    for flags in [
+        &["--pending"][..],
+        &["--pending", "--mine"],
+        &["--pending", "--requester", &jane.name],
+    ] {
+        let line = ["request", "list", "-o", "name"].iter().chain(flags);
+        assert_eq!(jane.kubectl(line).text, both, "{flags:?}");
+    }
+    let chosen = |fields: &str| {
+        jane.kubectl(["get", "acr", "-o", "name", "--field-selector", fields])
+            .text
+    };
+    let user = format!("spec.userInfo.username={}", jane.name);
+    assert_eq!(chosen("status.phase=Pending"), name(&waiting));
+    assert_eq!(chosen("status.phase="), name("new"));
+    assert_eq!(chosen(&format!("{user},status.phase=Denied")), name(&done));
+    assert_eq!(
+        chosen(&format!("{user},status.phase!=Denied,spec.usernamePrefix=")),
+        both
+    );
+
+    *turn = Some(Process::start(like_it, server_log(world)).unwrap());
+    eventually("the server's return", || {
+        !jane.exec(&["ls"]).text.contains("failed calling webhook")
+    });
 }
