@@ -18,6 +18,7 @@ use crate::describe::stored;
 use crate::describe::summary;
 use crate::describe::words;
 use crate::terminal::kubectl;
+use crate::terminal::lines::Hint;
 use crate::terminal::{Reply, Terminal};
 use api::convert::is_answer_to;
 use api::names;
@@ -130,12 +131,12 @@ pub enum AnswerError {
     },
     /// Between the question and the answer the request was deleted, and perhaps another took its
     /// name.
-    #[error(
-        "request {name} was deleted while you read it; nothing was stored. See 'kubectl request list'"
-    )]
+    #[error("request {name} was deleted while you read it; nothing was stored. See '{list}'")]
     Changed {
         /// Name of the request.
         name: String,
+        /// What tells what there is now.
+        list: String,
     },
     /// An answer of that name is there.
     #[error(
@@ -248,7 +249,7 @@ impl Answer {
         terminal: &mut Terminal<'_>,
     ) -> Result<(), AnswerError> {
         let mut tally = Tally::default();
-        for named in Named::all(requests).map_err(AnswerError::BadName)? {
+        for named in Named::all(requests, cluster).map_err(AnswerError::BadName)? {
             let answered = self.one(&named, yes, &named.place(cluster), terminal).await;
             tally
                 .note(answered, terminal)
@@ -299,7 +300,7 @@ impl Answer {
         self.check_duration()?;
         // A denial of another one than was meant lets nobody in.
         if yes && named.uid.is_none() && self.status != GrantStatus::Denied {
-            let show = kubectl::told(cluster, &["request", "show", &named.name]);
+            let show = kubectl::told(cluster, Hint::ShowForUid, &named.name);
             return Err(AnswerError::YesToWhat { show });
         }
         let request = cluster.request(&named.name).await?;
@@ -340,15 +341,12 @@ impl Answer {
 
     /// The line that answers so without a question.
     pub(super) fn again_with_yes(&self, cluster: &Cluster, request: &AccessRequest) -> String {
-        let verb = match self.status {
-            GrantStatus::Granted => "approve",
-            GrantStatus::Denied => "deny",
-            GrantStatus::Reviewed => "review",
+        let hint = match self.status {
+            GrantStatus::Granted => Hint::ApproveWithYes,
+            GrantStatus::Denied => Hint::DenyWithYes,
+            GrantStatus::Reviewed => Hint::ReviewWithYes,
         };
-        kubectl::told(
-            cluster,
-            &["request", verb, &words::exactly(request), "--yes"],
-        )
+        kubectl::told(cluster, hint, &words::exactly(request))
     }
 
     /// Makes sure that what was read is still what is there.
@@ -363,6 +361,7 @@ impl Answer {
     ) -> Result<(), AnswerError> {
         let changed = || AnswerError::Changed {
             name: safe_word(&request.name_any()),
+            list: kubectl::told(cluster, Hint::ListAfterReading, ""),
         };
         match cluster.request(&request.name_any()).await {
             Ok(now) if now.uid() == request.uid() => {
@@ -519,12 +518,12 @@ impl Answer {
             Phase::Expired => Err(AnswerError::Expired { name, user }),
             Phase::Granted if self.status == GrantStatus::Granted => {
                 let by = granted_by(request);
-                let words = if request.is_unreviewed() {
-                    ["request", "deny", &name]
+                let hint = if request.is_unreviewed() {
+                    Hint::DenyGrantedEmergency
                 } else {
-                    ["request", "revoke", &name]
+                    Hint::RevokeGranted
                 };
-                let end = kubectl::told(cluster, &words);
+                let end = kubectl::told(cluster, hint, &request.name_any());
                 Err(AnswerError::Granted { name, by, end })
             }
             Phase::Pending | Phase::Granted => Ok(()),
@@ -580,7 +579,7 @@ async fn settled(
     }
     let deleted = cluster.delete_grant(stored).await.is_ok();
     let grant = safe_word(&stored.name_any());
-    let line = kubectl::told(cluster, &["delete", "acg", &stored.name_any()]);
+    let line = kubectl::told(cluster, Hint::DeleteAlteredGrant, &stored.name_any());
     let fate = stored::fate(deleted, &line);
     Err(AnswerError::Altered {
         grant,
@@ -628,7 +627,7 @@ fn explain(
         return refused.into();
     };
     let grant = safe_word(&there.name_any());
-    let line = kubectl::told(cluster, &["delete", "acg", &there.name_any()]);
+    let line = kubectl::told(cluster, Hint::DeleteAnswer, &there.name_any());
     if !is_answer_to(there, request) {
         return AnswerError::AnsweredAnother { grant, line };
     }

@@ -12,8 +12,9 @@ use crate::ask::same;
 use crate::cluster::fields::Fields;
 use crate::cluster::{Cluster, Requests, Which};
 use crate::describe::reading;
+use crate::terminal::lines::Hint;
 use crate::terminal::table::{self, Form, Layout, Table};
-use crate::terminal::{Reply, Terminal};
+use crate::terminal::{Reply, Terminal, kubectl};
 use decide::text::safe_word;
 
 const EXAMPLES: &str = "\
@@ -74,7 +75,7 @@ pub async fn run(
         return from_a_list(&args, &answer, cluster, terminal).await;
     }
     let mut tally = Tally::default();
-    for named in Named::all(&args.requests).map_err(AnswerError::BadName)? {
+    for named in Named::all(&args.requests, cluster).map_err(AnswerError::BadName)? {
         let answered = one(&named, &args, &answer, &named.place(cluster), terminal).await;
         tally
             .note(answered, terminal)
@@ -131,8 +132,9 @@ async fn waiting(
     if !others.is_empty() {
         writeln!(
             terminal.err,
-            "left out: {} that this version does not understand (see kubectl request list)",
-            others.len()
+            "left out: {} that this version does not understand (see '{}')",
+            others.len(),
+            kubectl::told(cluster, Hint::ListOfLeftOut, "")
         )?;
     }
     Ok(same::grouped(requests))

@@ -54,7 +54,7 @@ pub async fn run(
         reason,
         naming: Naming::Original,
     };
-    let named = Named::parse(&args.request)?;
+    let named = Named::parse(&args.request, cluster)?;
     let place = named.place(cluster);
     let cluster = &place;
     let request = answer

@@ -7,7 +7,8 @@ use kube::ResourceExt as _;
 
 use crate::cluster::Cluster;
 use crate::cluster::said::Told;
-use crate::terminal::Terminal;
+use crate::terminal::lines::Hint;
+use crate::terminal::{Terminal, kubectl};
 use decide::rules::is_name;
 use decide::text::safe_word;
 
@@ -24,13 +25,22 @@ pub struct Named {
 
 /// Why it is no name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{} is not the name of a request: see 'kubectl request list'",
-    safe_word(text)
-)]
+#[error("{} is not the name of a request: see '{list}'", safe_word(text))]
 pub struct BadName {
     /// What was typed.
-    pub text: String,
+    text: String,
+    /// What tells the names.
+    list: String,
+}
+
+impl BadName {
+    /// What was typed instead of the name of a request of this place.
+    pub fn of(text: &str, cluster: &Cluster) -> Self {
+        Self {
+            text: text.to_owned(),
+            list: kubectl::told(cluster, Hint::ListForNames, ""),
+        }
+    }
 }
 
 /// The name is another request's by now.
@@ -48,7 +58,7 @@ impl Named {
     ///
     /// # Errors
     /// When it can be no name.
-    pub fn parse(text: &str) -> Result<Self, BadName> {
+    pub fn parse(text: &str, cluster: &Cluster) -> Result<Self, BadName> {
         let (namespace, name) = match text.split_once('/') {
             Some((namespace, name)) => (Some(namespace), name),
             None => (None, text),
@@ -59,9 +69,7 @@ impl Named {
         };
         // A UID is written like a name.
         if !is_name(name) || !namespace.is_none_or(is_name) || !uid.is_none_or(is_name) {
-            return Err(BadName {
-                text: text.to_owned(),
-            });
+            return Err(BadName::of(text, cluster));
         }
         Ok(Self {
             namespace: namespace.map(str::to_owned),
@@ -88,8 +96,11 @@ impl Named {
     ///
     /// # Errors
     /// When one of them can be no name.
-    pub fn all(texts: &[String]) -> Result<Vec<Self>, BadName> {
-        texts.iter().map(|text| Self::parse(text)).collect()
+    pub fn all(texts: &[String], cluster: &Cluster) -> Result<Vec<Self>, BadName> {
+        texts
+            .iter()
+            .map(|text| Self::parse(text, cluster))
+            .collect()
     }
 
     /// Where it is.

@@ -5,9 +5,11 @@ use std::io;
 use api::{AccessRequest, Phase};
 
 use crate::answer::named::{AnotherUid, BadName};
-use crate::cluster::ClusterError;
 use crate::cluster::said::Told;
+use crate::cluster::{Cluster, ClusterError};
 use crate::describe::summary;
+use crate::terminal::kubectl;
+use crate::terminal::lines::Hint;
 
 /// Why nothing was deleted.
 #[derive(Debug, thiserror::Error)]
@@ -79,12 +81,12 @@ pub enum RemoveError {
     #[error(transparent)]
     AnotherUid(#[from] AnotherUid),
     /// Another took its name meanwhile.
-    #[error(
-        "request {name} changed while it was read; nothing was deleted. See 'kubectl request list'"
-    )]
+    #[error("request {name} changed while it was read; nothing was deleted. See '{list}'")]
     Changed {
         /// Name of the request.
         name: String,
+        /// What tells what there is now.
+        list: String,
     },
     /// A stream failed.
     #[error("cannot write to the terminal")]
@@ -105,10 +107,15 @@ impl Told for RemoveError {
 ///
 /// # Errors
 /// When the server refuses, or what is there is another object of the same name.
-pub fn deleted(name: &str, answer: Result<(), ClusterError>) -> Result<(), RemoveError> {
+pub fn deleted(
+    name: &str,
+    answer: Result<(), ClusterError>,
+    cluster: &Cluster,
+) -> Result<(), RemoveError> {
     match answer {
         Err(ClusterError::Refused(status)) if status.code == 409 => Err(RemoveError::Changed {
             name: name.to_owned(),
+            list: kubectl::told(cluster, Hint::ListAfterDeleting, ""),
         }),
         Err(error) if !error.is_not_found() => Err(error.into()),
         Ok(()) | Err(_) => Ok(()),

@@ -8,6 +8,7 @@ use crate::answer::named::{Named, Tally};
 use crate::answer::remove::{self, RemoveError};
 use crate::cluster::Cluster;
 use crate::describe::history;
+use crate::terminal::lines::Hint;
 use crate::terminal::{Terminal, kubectl};
 use decide::text::safe_word;
 
@@ -38,7 +39,7 @@ pub async fn run(
     terminal: &mut Terminal<'_>,
 ) -> Result<(), RemoveError> {
     let mut tally = Tally::default();
-    for named in Named::all(&args.requests).map_err(RemoveError::BadName)? {
+    for named in Named::all(&args.requests, cluster).map_err(RemoveError::BadName)? {
         let revoked = revoke(&named, &named.place(cluster), terminal).await;
         tally
             .note(revoked, terminal)
@@ -55,7 +56,7 @@ async fn revoke(
     let request = cluster.request(&named.name).await?;
     named.check_uid(&request)?;
     let name = safe_word(&named.name);
-    let deny = kubectl::told(cluster, &["request", "deny", &named.name]);
+    let deny = kubectl::told(cluster, Hint::DenyInsteadOfRevoke, &named.name);
     let (phase, shown) = remove::stands(&request);
     // It is what must be reviewed.
     if phase == Phase::Granted && request.is_unreviewed() {
@@ -85,14 +86,14 @@ async fn revoke(
             )?;
         }
         Taken::Policy => {
-            remove::deleted(&name, cluster.delete_request(&request).await)?;
+            remove::deleted(&name, cluster.delete_request(&request).await, cluster)?;
             writeln!(
                 terminal.out,
                 "revoked accessrequest {name}: it is deleted, for a policy would go on granting it"
             )?;
         }
         Taken::Nothing if phase == Phase::Pending => {
-            let withdraw = kubectl::told(cluster, &["request", "withdraw", &named.name]);
+            let withdraw = kubectl::told(cluster, Hint::WithdrawPending, &named.name);
             let hint = format!(". To take it back: {withdraw}; to refuse it: {deny}");
             return Err(RemoveError::NotGranted {
                 name,
@@ -101,7 +102,7 @@ async fn revoke(
             });
         }
         Taken::Nothing | Taken::NotOurs => {
-            remove::deleted(&name, cluster.delete_request(&request).await)?;
+            remove::deleted(&name, cluster.delete_request(&request).await, cluster)?;
             writeln!(terminal.out, "revoked accessrequest {name}: it is deleted")?;
         }
     }
@@ -135,7 +136,7 @@ async fn take_back(request: &AccessRequest, cluster: &Cluster) -> Result<Taken, 
     for grant in &grants(request, cluster).await? {
         match cluster.delete_grant(grant).await {
             Err(error) if error.is_forbidden() => return Ok(Taken::NotOurs),
-            answer => remove::deleted(&safe_word(&name), answer)?,
+            answer => remove::deleted(&safe_word(&name), answer, cluster)?,
         }
         by.push(
             grant

@@ -7,6 +7,7 @@ use crate::answer::named::{Named, Tally};
 use crate::answer::remove::{self, RemoveError};
 use crate::cluster::{Cluster, Me};
 use crate::describe::words;
+use crate::terminal::lines::Hint;
 use crate::terminal::{Terminal, kubectl};
 use decide::text::safe_word;
 
@@ -33,7 +34,7 @@ pub async fn run(
     cluster: &Cluster,
     terminal: &mut Terminal<'_>,
 ) -> Result<(), RemoveError> {
-    let all = Named::all(&args.requests).map_err(RemoveError::BadName)?;
+    let all = Named::all(&args.requests, cluster).map_err(RemoveError::BadName)?;
     let me = cluster.me().await.map_err(RemoveError::Cluster)?;
     let mut tally = Tally::default();
     for named in all {
@@ -54,23 +55,26 @@ async fn withdraw(
     let request = cluster.request(&named.name).await?;
     named.check_uid(&request)?;
     let name = safe_word(&named.name);
-    let line = |verb| kubectl::told(cluster, &["request", verb, &named.name]);
+    let line = |hint| kubectl::told(cluster, hint, &named.name);
     if let Some(me) = me.filter(|me| !me.is_party_to(&request)) {
         return Err(RemoveError::Another {
             name,
             whose: words::user(&request),
             me: safe_word(me.name()),
-            line: line("deny"),
+            line: line(Hint::DenyAnothers),
         });
     }
     match remove::stands(&request) {
         (Phase::Pending, _) => {}
         (Phase::Granted, _) if request.is_unreviewed() => {
-            let line = line("deny");
+            let line = line(Hint::DenyEmergency);
             return Err(RemoveError::Unreviewed { name, line });
         }
         (Phase::Granted, phase) => {
-            let hint = format!(". To end the access: {}", line("revoke"));
+            let hint = format!(
+                ". To end the access: {}",
+                line(Hint::RevokeInsteadOfWithdraw)
+            );
             return Err(RemoveError::NotPending { name, phase, hint });
         }
         (_, phase) => {
@@ -81,6 +85,6 @@ async fn withdraw(
             });
         }
     }
-    remove::deleted(&name, cluster.delete_request(&request).await)?;
+    remove::deleted(&name, cluster.delete_request(&request).await, cluster)?;
     Ok(writeln!(terminal.out, "withdrew accessrequest {name}")?)
 }

@@ -5,14 +5,17 @@ use clap::Args;
 use decide::attempt::Door;
 use kube::ResourceExt;
 
+use crate::answer::named::BadName;
 use crate::ask::waiting::{Wait, Waiting};
 use crate::ask::{self, AskError, Filing, Order, secrets};
 use crate::cluster::{Cluster, Me};
 use crate::describe::words;
 use crate::target::Workload;
-use crate::terminal::Terminal;
 use crate::terminal::exit;
-use crate::terminal::kubectl::{Next, Words};
+use crate::terminal::kubectl::Next;
+use crate::terminal::lines::Hint;
+use crate::terminal::words::Words;
+use crate::terminal::{Terminal, kubectl};
 use api::names::NOBODY;
 use decide::rules::is_name;
 use decide::text::safe_word;
@@ -57,18 +60,12 @@ pub struct Repeat {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AgainError {
     /// Not the name of any request.
-    #[error(
-        "{} is not the name of a request: see 'kubectl request list'",
-        safe_word(name)
-    )]
-    BadName {
-        /// What was typed.
-        name: String,
-    },
+    #[error(transparent)]
+    BadName(#[from] BadName),
     /// Somebody else's.
     #[error(
         "request {name} is {whose}'s, and you are {me}: nobody asks again for somebody else. To ask for the same \
-         yourself, read it with 'kubectl request show {name}'"
+         yourself, read it with '{show}'"
     )]
     Another {
         /// Name of the request.
@@ -77,6 +74,8 @@ pub enum AgainError {
         whose: String,
         /// Who asks.
         me: String,
+        /// What shows it.
+        show: String,
     },
 }
 
@@ -89,7 +88,7 @@ impl From<AgainError> for AskError {
 /// Checks what was typed.
 ///
 /// # Errors
-/// When it cannot be the name of a request, or flags contradict each other.
+/// When flags contradict each other.
 pub fn check(args: AgainArgs) -> Result<Repeat, AskError> {
     Repeat::check(args.request, None, args.filing, args.waiting)
 }
@@ -98,16 +97,13 @@ impl Repeat {
     /// Checks what was typed.
     ///
     /// # Errors
-    /// When it cannot be the name of a request, or flags contradict each other.
+    /// When flags contradict each other.
     pub fn check(
         name: String,
         valid_for: Option<String>,
         filing: Filing,
         waiting: Waiting,
     ) -> Result<Self, AskError> {
-        if !is_name(&name) {
-            return Err(AgainError::BadName { name }.into());
-        }
         let wait = waiting.check()?;
         filing.check(wait)?;
         Ok(Self {
@@ -122,15 +118,18 @@ impl Repeat {
 /// Files the request.
 ///
 /// # Errors
-/// When there is no earlier one of that name, it is somebody else's, or the server refuses.
+/// When it cannot be the name of a request, there is no earlier one of that name, it is somebody else's, or the server refuses.
 pub async fn run(
     repeat: Repeat,
     cluster: &Cluster,
     terminal: &mut Terminal<'_>,
 ) -> Result<Next, AskError> {
+    if !is_name(&repeat.name) {
+        return Err(AgainError::from(BadName::of(&repeat.name, cluster)).into());
+    }
     let earlier = cluster.request(&repeat.name).await?;
     let me = cluster.whoami().await?;
-    let user_info = on_behalf_of(&earlier, me.as_deref())?;
+    let user_info = on_behalf_of(&earlier, me.as_deref(), cluster)?;
     if repeat.valid_for.is_none()
         && let Some(note) = still(&earlier)
     {
@@ -234,7 +233,11 @@ fn interactive(words: Words, stdin: Option<bool>, tty: Option<bool>) -> Words {
 }
 
 /// For whom it is filed, where that is not who files it: as it was the first time.
-fn on_behalf_of(earlier: &AccessRequest, me: Option<&str>) -> Result<Option<UserInfo>, AgainError> {
+fn on_behalf_of(
+    earlier: &AccessRequest,
+    me: Option<&str>,
+    cluster: &Cluster,
+) -> Result<Option<UserInfo>, AgainError> {
     // Where the API server does not say who we are, it is for our server to refuse.
     let Some(me) = me else { return Ok(None) };
     let user = earlier
@@ -255,6 +258,7 @@ fn on_behalf_of(earlier: &AccessRequest, me: Option<&str>) -> Result<Option<User
             name: safe_word(&earlier.name_any()),
             whose: words::user(earlier),
             me: safe_word(me.name()),
+            show: kubectl::told(cluster, Hint::ShowAnothers, &earlier.name_any()),
         }),
         (true, _) => Ok(None),
         (false, true) => Ok(Some(UserInfo {

@@ -11,7 +11,8 @@ use crate::target::Target;
 use crate::target::place::{self, Place};
 use crate::terminal::Terminal;
 use crate::terminal::exit;
-use crate::terminal::kubectl::{self, Next, Words};
+use crate::terminal::kubectl::{self, Next};
+use crate::terminal::words::Words;
 use decide::text::safe_word;
 
 const EXAMPLES: &str = "\

@@ -16,7 +16,8 @@ use crate::target::place;
 use crate::target::{Target, TargetError};
 use crate::terminal::Terminal;
 use crate::terminal::exit;
-use crate::terminal::kubectl::{Next, Words};
+use crate::terminal::kubectl::Next;
+use crate::terminal::words::Words;
 use decide::rules::is_name;
 use decide::text::safe_word;
 

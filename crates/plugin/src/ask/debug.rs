@@ -16,7 +16,8 @@ use crate::target::container;
 use crate::target::place::{self, Place};
 use crate::terminal::Terminal;
 use crate::terminal::exit;
-use crate::terminal::kubectl::{Next, Words};
+use crate::terminal::kubectl::Next;
+use crate::terminal::words::Words;
 use decide::text::safe_word;
 
 const EXAMPLES: &str = "\
@@ -179,7 +180,7 @@ pub enum DebugError {
     /// A flag that makes a copy of the pod.
     #[error(
         "{flag} makes another pod, which is no access to this one: it is not gated, and there is nothing to ask for. \
-         Whether you may is for RBAC to say: 'kubectl auth can-i create pods'"
+         Whether you may create pods is for RBAC to say"
     )]
     Copy {
         /// The flag.
@@ -187,8 +188,8 @@ pub enum DebugError {
     },
     /// A node.
     #[error(
-        "kubectl debug {} makes another pod on that node, which is no access to a pod: it is not gated, and there is \
-         nothing to ask for. Whether you may is for RBAC to say: 'kubectl auth can-i create pods'",
+        "debug of {} makes another pod on that node, which is no access to a pod: it is not gated, and there is \
+         nothing to ask for. Whether you may create pods is for RBAC to say",
         safe_word(node)
     )]
     Node {
@@ -198,7 +199,7 @@ pub enum DebugError {
     /// `--custom`.
     #[error(
         "--custom is not understood here: see with --dry-run -o yaml what is asked for, write what the file adds into \
-         spec.ephemeralContainer, and file that with 'kubectl create -f'"
+         spec.ephemeralContainer, and create that object with kubectl"
     )]
     Custom,
     /// `--filename`.

@@ -10,7 +10,8 @@ use crate::target::Target;
 use crate::target::place::{self, Place};
 use crate::terminal::Terminal;
 use crate::terminal::exit;
-use crate::terminal::kubectl::{self, Next, Words};
+use crate::terminal::kubectl::{self, Next};
+use crate::terminal::words::Words;
 
 const EXAMPLES: &str = "\
 Examples:

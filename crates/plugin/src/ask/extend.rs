@@ -36,7 +36,7 @@ pub struct ExtendArgs {
 /// Checks what was typed.
 ///
 /// # Errors
-/// When it cannot be the name of a request, the validity is none, or flags contradict each other.
+/// When the validity is none, or flags contradict each other.
 pub fn check(args: ExtendArgs) -> Result<Repeat, AskError> {
     duration::parse(&args.valid_for, MAX_ACCESS).map_err(AskError::ValidFor)?;
     Repeat::check(

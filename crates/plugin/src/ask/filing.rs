@@ -18,6 +18,7 @@ use crate::cluster::Cluster;
 use crate::describe::{stored, summary};
 use crate::terminal::Terminal;
 use crate::terminal::kubectl::{self, Line, Next};
+use crate::terminal::lines::Hint;
 use crate::terminal::output::{self, ObjectFormat};
 
 /// The flags, checked.
@@ -194,7 +195,7 @@ impl Order {
         }
         let deleted = cluster.delete_request(&stored).await.is_ok();
         let request = safe_word(&stored.name_any());
-        let line = kubectl::told(cluster, &["delete", "acr", &stored.name_any()]);
+        let line = kubectl::told(cluster, Hint::DeleteAlteredRequest, &stored.name_any());
         let fate = stored::fate(deleted, &line);
         Err(AskError::Altered {
             request,
@@ -272,7 +273,7 @@ impl Order {
         match self.words.map(|words| Line::new(words, cluster)) {
             Some(line) if wait.run => Ok(Next::Run(Box::new(line))),
             Some(line) => {
-                writeln!(terminal.err, "  {}{}", line.shown(), line.left_out())?;
+                writeln!(terminal.err, "  {}", line.shown())?;
                 Ok(Next::Done)
             }
             None => Ok(Next::Done),
@@ -327,7 +328,8 @@ async fn explain(
     let answer = cluster.create_request(&question, true).await?;
     let explanation = answer.annotations().get(&format!("{GROUP}/explanation"));
     let explanation = explanation.ok_or(AskError::NoExplanation)?;
-    writeln!(terminal.out, "{}", safe_lines(explanation.trim_end()))?;
+    let explanation = kubectl::led(cluster, &safe_lines(explanation.trim_end()));
+    writeln!(terminal.out, "{explanation}")?;
     Ok(Next::Done)
 }
 

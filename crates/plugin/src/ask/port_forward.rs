@@ -13,7 +13,8 @@ use crate::target::service;
 use crate::target::{Target, TargetError};
 use crate::terminal::Terminal;
 use crate::terminal::exit;
-use crate::terminal::kubectl::{self, Next, Words};
+use crate::terminal::kubectl::{self, Next};
+use crate::terminal::words::Words;
 use decide::rules::is_name;
 use decide::text::safe_word;
 

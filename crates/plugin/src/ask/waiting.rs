@@ -18,6 +18,7 @@ use crate::describe::summary;
 use crate::terminal::Terminal;
 use crate::terminal::exit::Exit;
 use crate::terminal::kubectl;
+use crate::terminal::lines::Hint;
 use decide::text::safe_word;
 
 /// At a terminal somebody can interrupt it.
@@ -132,7 +133,7 @@ fn open(line: &str) -> String {
 
 /// What takes the request back.
 fn withdrawal(request: &AccessRequest, cluster: &Cluster) -> String {
-    kubectl::told(cluster, &["request", "withdraw", &request.name_any()])
+    kubectl::told(cluster, Hint::WithdrawAfterWait, &request.name_any())
 }
 
 impl WaitError {
@@ -306,7 +307,7 @@ fn phase(request: &AccessRequest) -> Phase {
 
 fn settled_how(request: &AccessRequest, cluster: &Cluster, now: &Zoned) -> WaitError {
     let name = safe_word(&request.name_any());
-    let line = kubectl::told(cluster, &["request", "again", &request.name_any()]);
+    let line = kubectl::told(cluster, Hint::AgainAfterWait, &request.name_any());
     match phase(request) {
         Phase::Denied => WaitError::Denied {
             name,

@@ -1,6 +1,5 @@
 //! From kubectl's connection flags and the kubeconfig to a client.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +26,6 @@ use crate::connect::kubeconfig::{self, ReadError, SelectError, Selected};
 use crate::connect::kuberc::PluginPolicy;
 use crate::connect::login::{Login, LoginError, Purpose, Tokens};
 use crate::connect::proxy::{Proxies, ProxyError};
-use crate::terminal::kubectl::Words;
 use decide::text::{safe_lines, safe_word};
 
 /// Maximum size of an answer, in bytes: 500 of the largest requests that the server takes.
@@ -36,51 +34,6 @@ const MAX_ANSWER: usize = 128 * 1024 * 1024;
 const BUFFERED: usize = 1024;
 /// A day: nobody waits longer for one request.
 const MAX_TIMEOUT: Duration = Duration::from_hours(24);
-
-impl ConnectionFlags {
-    /// The same, as kubectl takes them.
-    pub fn words(&self) -> Vec<String> {
-        let path = |path: &Option<PathBuf>| {
-            path.as_ref()
-                .map(|path| path.to_string_lossy().into_owned())
-        };
-        let flag = |flag: Option<bool>| flag.map(|flag| flag.to_string());
-        let words = Words::default()
-            .value("--namespace", self.namespace.as_deref())
-            .value("--context", self.context.as_deref())
-            .value("--kubeconfig", path(&self.kubeconfig).as_deref())
-            .value("--as", self.as_user.as_deref())
-            .value("--as-uid", self.as_uid.as_deref())
-            .value("--cache-dir", path(&self.cache_dir).as_deref())
-            .value("--kuberc", path(&self.kuberc).as_deref())
-            .value(
-                "--certificate-authority",
-                self.certificate_authority.as_deref(),
-            )
-            .value("--client-certificate", self.client_certificate.as_deref())
-            .value("--client-key", self.client_key.as_deref())
-            .value("--cluster", self.cluster.as_deref())
-            .value(
-                "--disable-compression",
-                flag(self.disable_compression).as_deref(),
-            )
-            .value(
-                "--insecure-skip-tls-verify",
-                flag(self.insecure_skip_tls_verify).as_deref(),
-            )
-            .value("--password", self.password.as_deref())
-            .value("--username", self.username.as_deref())
-            .value("--request-timeout", self.request_timeout.as_deref())
-            .value("--server", self.server.as_deref())
-            .value("--tls-server-name", self.tls_server_name.as_deref())
-            .value("--token", self.token.as_deref())
-            .value("--user", self.user.as_deref());
-        self.as_group
-            .iter()
-            .fold(words, |words, group| words.value("--as-group", Some(group)))
-            .command(&[])
-    }
-}
 
 /// Why there is no connection to try.
 #[derive(Debug, thiserror::Error)]

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::terminal::words::Words;
+
 /// kubectl's global connection flags. They may stand before or after the verb.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Connection: all of kubectl's flags")]
@@ -78,6 +80,51 @@ pub struct ConnectionFlags {
     /// The kubeconfig's user
     #[arg(long, global = true, hide_short_help = true)]
     pub user: Option<String>,
+}
+
+impl ConnectionFlags {
+    /// The same, as kubectl takes them.
+    pub fn words(&self) -> Vec<String> {
+        let path = |path: &Option<PathBuf>| {
+            path.as_ref()
+                .map(|path| path.to_string_lossy().into_owned())
+        };
+        let flag = |flag: Option<bool>| flag.map(|flag| flag.to_string());
+        let words = Words::default()
+            .value("--namespace", self.namespace.as_deref())
+            .value("--context", self.context.as_deref())
+            .value("--kubeconfig", path(&self.kubeconfig).as_deref())
+            .value("--as", self.as_user.as_deref())
+            .value("--as-uid", self.as_uid.as_deref())
+            .value("--cache-dir", path(&self.cache_dir).as_deref())
+            .value("--kuberc", path(&self.kuberc).as_deref())
+            .value(
+                "--certificate-authority",
+                self.certificate_authority.as_deref(),
+            )
+            .value("--client-certificate", self.client_certificate.as_deref())
+            .value("--client-key", self.client_key.as_deref())
+            .value("--cluster", self.cluster.as_deref())
+            .value(
+                "--disable-compression",
+                flag(self.disable_compression).as_deref(),
+            )
+            .value(
+                "--insecure-skip-tls-verify",
+                flag(self.insecure_skip_tls_verify).as_deref(),
+            )
+            .value("--password", self.password.as_deref())
+            .value("--username", self.username.as_deref())
+            .value("--request-timeout", self.request_timeout.as_deref())
+            .value("--server", self.server.as_deref())
+            .value("--tls-server-name", self.tls_server_name.as_deref())
+            .value("--token", self.token.as_deref())
+            .value("--user", self.user.as_deref());
+        self.as_group
+            .iter()
+            .fold(words, |words, group| words.value("--as-group", Some(group)))
+            .command(&[])
+    }
 }
 
 /// A flag that says something: kubectl takes an empty one for none.

@@ -8,6 +8,7 @@ use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, KubeconfigError};
 use secrecy::SecretString;
 
 use crate::connect::flags::{ConnectionFlags, given};
+use crate::terminal::lines::Hint;
 use decide::text::{safe, safe_word};
 
 /// Stands for the context of a command line that needs none.
@@ -45,36 +46,43 @@ pub enum ReadError {
 pub enum SelectError {
     /// No such context.
     #[error(
-        "context {} does not exist in the kubeconfig: see 'kubectl config get-contexts'",
+        "context {} does not exist in the kubeconfig: see '{see}'",
         safe_word(name)
     )]
     NoContext {
         /// Its name.
         name: String,
+        /// What tells which there are.
+        see: String,
     },
     /// No such cluster.
     #[error(
-        "cluster {} does not exist in the kubeconfig: see 'kubectl config get-clusters'",
+        "cluster {} does not exist in the kubeconfig: see '{see}'",
         safe_word(name)
     )]
     NoCluster {
         /// Its name.
         name: String,
+        /// What tells which there are.
+        see: String,
     },
     /// No such user.
     #[error(
-        "auth info {} does not exist in the kubeconfig: see 'kubectl config get-users'",
+        "auth info {} does not exist in the kubeconfig: see '{see}'",
         safe_word(name)
     )]
     NoUser {
         /// Its name.
         name: String,
+        /// What tells which there are.
+        see: String,
     },
     /// Nothing says which cluster.
-    #[error(
-        "the kubeconfig has no current context: choose one with --context, or 'kubectl config use-context'"
-    )]
-    NoCurrentContext,
+    #[error("the kubeconfig has no current context: choose one of '{see}' with --context")]
+    NoCurrentContext {
+        /// What tells which there are.
+        see: String,
+    },
     /// A cluster without an address.
     #[error(
         "cluster {} of the kubeconfig has no server: give one with --server",
@@ -214,13 +222,14 @@ fn context(
     kubeconfig: &Kubeconfig,
     flags: &ConnectionFlags,
 ) -> Result<(String, Context), SelectError> {
+    let contexts = || Hint::Contexts.of_kubeconfig(flags);
     let Some(name) = given(flags.context.as_ref()).or_else(|| kubeconfig.current_context.clone())
     else {
         // --server or --cluster say enough.
         let enough = given(flags.server.as_ref()).or_else(|| given(flags.cluster.as_ref()));
         return enough
             .map(|_| (NAMELESS.to_owned(), Context::default()))
-            .ok_or(SelectError::NoCurrentContext);
+            .ok_or_else(|| SelectError::NoCurrentContext { see: contexts() });
     };
     let found = kubeconfig
         .contexts
@@ -229,7 +238,10 @@ fn context(
         .and_then(|named| named.context.clone());
     match found {
         Some(context) => Ok((name, context)),
-        None => Err(SelectError::NoContext { name }),
+        None => Err(SelectError::NoContext {
+            name,
+            see: contexts(),
+        }),
     }
 }
 
@@ -249,7 +261,10 @@ fn cluster(
         Some(cluster) => Ok(cluster),
         // A context may dangle as long as the flag says where to go.
         None if asked.is_none() && given(flags.server.as_ref()).is_some() => Ok(Cluster::default()),
-        None => Err(SelectError::NoCluster { name: name.clone() }),
+        None => Err(SelectError::NoCluster {
+            name: name.clone(),
+            see: Hint::Clusters.of_kubeconfig(flags),
+        }),
     }
 }
 
@@ -266,7 +281,10 @@ fn user(
         .find(|named| Some(&named.name) == name);
     match (named, asked) {
         (Some(named), _) => Ok(named.auth_info.clone().unwrap_or_default()),
-        (None, Some(name)) => Err(SelectError::NoUser { name }),
+        (None, Some(name)) => Err(SelectError::NoUser {
+            name,
+            see: Hint::Users.of_kubeconfig(flags),
+        }),
         // Like kubectl: a context without a user logs in as nobody.
         (None, None) => Ok(AuthInfo::default()),
     }

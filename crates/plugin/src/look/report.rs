@@ -14,6 +14,8 @@ use crate::ask::secrets;
 use crate::cluster::{Cluster, ClusterError};
 use crate::look::drafts;
 use crate::terminal::Terminal;
+use crate::terminal::kubectl;
+use crate::terminal::lines::Hint;
 use crate::terminal::output;
 use crate::terminal::table;
 use crate::terminal::times;
@@ -122,7 +124,12 @@ pub async fn run(
     if programs && !args.policies && args.output == ReportFormat::Table {
         writeln!(
             terminal.err,
-            "Policies for the ServiceAccounts, to review: kubectl request report --policies"
+            "Policies for the ServiceAccounts, to review: {}",
+            kubectl::told(
+                cluster,
+                Hint::ReportPolicies,
+                &format!("--server-namespace={}", args.server_namespace)
+            )
         )?;
     }
     Ok(())

@@ -4,12 +4,14 @@ use std::io;
 
 use clap::Args;
 
+use crate::answer::named::BadName;
 use crate::cluster::{Cluster, ClusterError};
 use crate::describe::{history, reading, summary};
+use crate::terminal::lines::Hint;
 use crate::terminal::output::{self, ObjectFormat};
 use crate::terminal::{Terminal, kubectl};
 use decide::rules::is_name;
-use decide::text::{safe, safe_word};
+use decide::text::safe;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,14 +39,8 @@ pub enum ShowError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// Not the name of any request.
-    #[error(
-        "{} is not the name of a request: see 'kubectl request list'",
-        safe_word(name)
-    )]
-    BadName {
-        /// What was typed.
-        name: String,
-    },
+    #[error(transparent)]
+    BadName(#[from] BadName),
     /// The request could not be printed.
     #[error("cannot print the request")]
     Print(#[from] serde_json::Error),
@@ -63,7 +59,7 @@ pub async fn run(
     terminal: &mut Terminal<'_>,
 ) -> Result<(), ShowError> {
     if !is_name(&args.request) {
-        return Err(ShowError::BadName { name: args.request });
+        return Err(BadName::of(&args.request, cluster).into());
     }
     let request = cluster.request(&args.request).await?;
     let text = match args.output {
@@ -72,7 +68,7 @@ pub async fn run(
             let grants = cluster.grants_of(&args.request).await.unwrap_or_default();
             // A line that is typed stands on a row of its own, whole.
             let lost = if history::is_lost(&request) {
-                let line = kubectl::told(cluster, &["request", "again", &args.request]);
+                let line = kubectl::told(cluster, Hint::AgainAfterLoss, &args.request);
                 format!("\nTo ask again for what was lost: {line}\n")
             } else {
                 String::new()

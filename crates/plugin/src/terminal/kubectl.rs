@@ -4,14 +4,13 @@ use std::io;
 use std::process::Command;
 use std::sync::Arc;
 
-use decide::argv;
-
 use crate::cluster::{Cluster, Way};
 use crate::connect::destination::{self, DestinationError};
 use crate::connect::flags::ConnectionFlags;
 use crate::connect::kuberc;
 use crate::connect::program::on_the_path;
 use crate::target::place::Place;
+use crate::terminal::lines::{Hint, Leads};
 use decide::text::safe;
 
 /// Names the kubectl to run, where it is not the one on the PATH.
@@ -26,8 +25,8 @@ pub enum Next {
     Run(Box<Line>),
 }
 
-/// A command line of kubectl, and the one maker of them: what is run and what people are told to
-/// type lead to the same cluster, namespace and account.
+/// A command line of kubectl: what is run and what people are told to type lead to the same cluster,
+/// namespace and account.
 #[derive(Debug, Clone)]
 pub struct Line {
     /// The verb, and everything behind it.
@@ -46,7 +45,7 @@ pub enum KubectlError {
     Destination(#[from] DestinationError),
     /// The user's preferences would lead it elsewhere.
     #[error(
-        "kuberc sets {flags} for 'kubectl {verb}', which may lead to another cluster or user than the request was filed in. \
+        "kuberc sets {flags} for {verb} of kubectl, which may lead to another cluster or user than the request was filed in. \
          Nothing was run: take that out of kuberc, or run kubectl yourself"
     )]
     Defaults {
@@ -97,47 +96,9 @@ impl Line {
             .collect()
     }
 
-    /// The line as it is typed into a shell. Secrets are left out: see [`Self::left_out`].
+    /// The line as it is typed into a shell. Secrets are left out, and it is said which.
     pub fn shown(&self) -> String {
-        // Behind the word for us stands our verb, and behind delete the resource.
-        let verbs = match self.words.first().map(String::as_str) {
-            Some("request" | "delete") => 2,
-            Some(_) | None => 1,
-        };
-        let (verbs, rest) = self.words.split_at(verbs.min(self.words.len()));
-        let flags = ConnectionFlags {
-            namespace: None,
-            context: self
-                .way
-                .flags
-                .context
-                .clone()
-                .filter(|_| self.way.names_context),
-            ..self.way.flags.clone()
-        };
-        let flags = flags.words().into_iter().filter(|word| !is_secret(word));
-        let line: Vec<String> = std::iter::once("kubectl".to_owned())
-            .chain(verbs.iter().cloned())
-            .chain(["-n".to_owned(), self.namespace.clone()])
-            .chain(flags)
-            .chain(rest.iter().cloned())
-            .collect();
-        safe(&argv::shell_line(&line))
-    }
-
-    /// What must be added to the shown line, in words: ` (and your --token)`.
-    pub fn left_out(&self) -> String {
-        let words = self.way.flags.words();
-        let secrets: Vec<&str> = words
-            .iter()
-            .filter(|word| is_secret(word))
-            .filter_map(|word| word.split('=').next())
-            .collect();
-        if secrets.is_empty() {
-            String::new()
-        } else {
-            format!(" (and your {})", secrets.join(" and "))
-        }
+        leads(&self.way, &self.namespace, |leads| leads.line(&self.words))
     }
 
     /// Becomes kubectl, where the system can: then its terminal, its signals and its exit code are
@@ -195,16 +156,27 @@ impl Line {
     }
 }
 
-/// A line that people are told to type, in this place, with what must be added to it.
-pub fn told<S: AsRef<str>>(cluster: &Cluster, words: &[S]) -> String {
-    let words = words.iter().map(|word| word.as_ref().to_owned()).collect();
-    let line = Line::new(words, cluster);
-    format!("{}{}", line.shown(), line.left_out())
+/// A line that people are told to type, in this place.
+pub fn told(cluster: &Cluster, hint: Hint, of: &str) -> String {
+    leads(&cluster.way, &cluster.namespace, |leads| {
+        hint.line(of, leads)
+    })
 }
 
-/// Whether a word of the connection flags must not be shown.
-fn is_secret(word: &str) -> bool {
-    word.starts_with("--token=") || word.starts_with("--password=")
+/// A text of the server's in which lines stand, which lead here.
+pub fn led(cluster: &Cluster, text: &str) -> String {
+    leads(&cluster.way, &cluster.namespace, |leads| leads.lead(text))
+}
+
+fn leads<T>(way: &Way, namespace: &str, make: impl FnOnce(&Leads<'_>) -> T) -> T {
+    let flags = ConnectionFlags {
+        context: way.flags.context.clone().filter(|_| way.names_context),
+        ..way.flags.clone()
+    };
+    make(&Leads {
+        flags: &flags,
+        namespace: Some(namespace),
+    })
 }
 
 /// What kubectl is told to go to: as it was typed, or the pod that was chosen instead.
@@ -213,48 +185,5 @@ pub fn target(typed: &str, place: &Place, pinned: bool) -> String {
         place.name.clone()
     } else {
         typed.to_owned()
-    }
-}
-
-/// Words of a command line, put together.
-#[derive(Default)]
-pub struct Words(Vec<String>);
-
-impl Words {
-    /// Begins with the verb of kubectl.
-    pub fn of(verb: &str) -> Self {
-        Self(vec![verb.to_owned()])
-    }
-
-    /// A flag, where it is given.
-    #[must_use]
-    pub fn flag(mut self, given: bool, flag: &str) -> Self {
-        self.0.extend(given.then(|| flag.to_owned()));
-        self
-    }
-
-    /// A flag with a value, where there is one, in one word: so that a value that begins with a
-    /// dash stays one.
-    #[must_use]
-    pub fn value(mut self, flag: &str, value: Option<&str>) -> Self {
-        self.0.extend(value.map(|value| format!("{flag}={value}")));
-        self
-    }
-
-    /// Plain words.
-    #[must_use]
-    pub fn plain<S: AsRef<str>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
-        self.0
-            .extend(words.into_iter().map(|word| word.as_ref().to_owned()));
-        self
-    }
-
-    /// A command behind two dashes, and the end. Nothing stands there where there is none.
-    pub fn command(mut self, command: &[String]) -> Vec<String> {
-        if !command.is_empty() {
-            self.0.push("--".to_owned());
-            self.0.extend_from_slice(command);
-        }
-        self.0
     }
 }

@@ -4,6 +4,7 @@ pub mod exit;
 pub mod guard;
 pub mod keyboard;
 pub mod kubectl;
+pub mod lines;
 pub mod output;
 pub mod picker;
 pub mod screen;
@@ -11,5 +12,6 @@ mod streams;
 pub mod table;
 pub mod times;
 pub mod update;
+pub mod words;
 
 pub use streams::{Pick, Reply, Terminal};

@@ -138,7 +138,7 @@ async fn what_is_run_again_names_a_pod_and_no_flag(#[case] name: &str, #[case] r
 #[tokio::test(start_paused = true)]
 async fn the_request_of_another_is_refused() {
     let failure = "error: request access-debug-jane-x4k2y is bob's, and you are jane: nobody asks again for somebody \
-                   else. To ask for the same yourself, read it with 'kubectl request show access-debug-jane-x4k2y'";
+                   else. To ask for the same yourself, read it with 'kubectl request show -n default access-debug-jane-x4k2y'";
     refused(
         &with(earlier("bob", "bob", "Used")),
         &["again", NAME],
@@ -170,7 +170,7 @@ async fn what_the_server_refuses_is_told_in_its_words() {
 )]
 #[case(
     "../x",
-    "error: ../x is not the name of a request: see 'kubectl request list'"
+    "error: ../x is not the name of a request: see 'kubectl request list -n default'"
 )]
 #[tokio::test(start_paused = true)]
 async fn what_is_no_request_is_refused(#[case] name: &str, #[case] failure: &str) {

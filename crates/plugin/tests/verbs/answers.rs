@@ -179,7 +179,7 @@ async fn a_request_that_was_recreated_while_it_was_read_is_not_granted(#[case] u
     };
     let outcome = fake.run_reading(&["grant", NAME], &mut input).await;
     let failure = format!(
-        "error: request {NAME} was deleted while you read it; nothing was stored. See 'kubectl request list'"
+        "error: request {NAME} was deleted while you read it; nothing was stored. See 'kubectl request list -n default'"
     );
     ended(&fake, &outcome, &failure);
 }
@@ -359,7 +359,7 @@ async fn what_is_no_name_never_reaches_the_server(#[values("grant", "deny", "sho
     ended(
         &fake,
         &outcome,
-        "error: ../accessgrants/x is not the name of a request: see 'kubectl request list'",
+        "error: ../accessgrants/x is not the name of a request: see 'kubectl request list -n default'",
     );
     assert!(fake.calls().is_empty());
 }

@@ -315,7 +315,7 @@ async fn a_request_that_changed_meanwhile_is_not_granted() {
 }
 
 #[rstest]
-#[case(&["approve", "../x"], "../x is not the name of a request: see 'kubectl request list'")]
+#[case(&["approve", "../x"], "../x is not the name of a request: see 'kubectl request list -n default'")]
 #[case(&["approve", "a", "-d", "1x"], "--valid-for: \"1x\" is not a duration: write it like 90m, 1h30m or 45s")]
 #[tokio::test]
 async fn what_makes_no_sense_never_reaches_the_server(

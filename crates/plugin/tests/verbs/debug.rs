@@ -7,7 +7,7 @@ use crate::fake::REQUESTS;
 use crate::pods::{filed, refused, web_0, world};
 
 const ANOTHER_POD: &str = "makes another pod, which is no access to this one: it is not gated, and there is nothing to \
-                           ask for. Whether you may is for RBAC to say: 'kubectl auth can-i create pods'";
+                           ask for. Whether you may create pods is for RBAC to say";
 
 #[tokio::test]
 async fn one_request_is_for_the_container_and_for_attaching_to_it() {
@@ -145,13 +145,13 @@ async fn what_makes_another_pod_cannot_be_asked_for(#[case] flags: &[&str], #[ca
 #[rstest]
 #[case(
     &["debug", "node/worker", "--image=busybox"],
-    "error: kubectl debug node/worker makes another pod on that node, which is no access to a pod: it is not gated, and \
-     there is nothing to ask for. Whether you may is for RBAC to say: 'kubectl auth can-i create pods'"
+    "error: debug of node/worker makes another pod on that node, which is no access to a pod: it is not gated, and \
+     there is nothing to ask for. Whether you may create pods is for RBAC to say"
 )]
 #[case(
     &["debug", "web-0", "--image=busybox", "--custom=profile.yaml"],
     "error: --custom is not understood here: see with --dry-run -o yaml what is asked for, write what the file adds into \
-     spec.ephemeralContainer, and file that with 'kubectl create -f'"
+     spec.ephemeralContainer, and create that object with kubectl"
 )]
 #[case(
     &["debug", "web-0", "-f", "pod.yaml", "--image=busybox"],

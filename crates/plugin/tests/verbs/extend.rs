@@ -66,10 +66,10 @@ async fn what_makes_no_sense_is_refused() {
     refused(
         &earlier("jane"),
         &["extend", "a/b", "-d", "1h"],
-        "error: a/b is not the name of a request: see 'kubectl request list'",
+        "error: a/b is not the name of a request: see 'kubectl request list -n default'",
     )
     .await;
     let failure = "error: request a is bob's, and you are jane: nobody asks again for somebody else. To ask for the same \
-                   yourself, read it with 'kubectl request show a'";
+                   yourself, read it with 'kubectl request show -n default a'";
     refused(&earlier("bob"), &["extend", "a", "-d", "1h"], failure).await;
 }

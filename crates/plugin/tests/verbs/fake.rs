@@ -17,7 +17,8 @@ use kube::client::Body;
 use plugin::args::{Cli, Verb};
 use plugin::cluster::Cluster;
 use plugin::cluster::Way;
-use plugin::connect::ConnectionFlags;
+use plugin::connect::login::Purpose;
+use plugin::connect::{self, ConnectionFlags};
 use plugin::terminal::exit::Exit;
 use plugin::terminal::keyboard::Keyboard;
 use plugin::terminal::kubectl::{Line, Next};
@@ -55,6 +56,8 @@ struct State {
     watches: Vec<(Call, mpsc::UnboundedSender<String>)>,
     user: String,
     screen: Option<Screen>,
+    /// Whether it is connected to as the kubeconfig says.
+    connecting: bool,
     may_not: HashSet<String>,
     /// Whether requests can be selected by their names only.
     without_fields: bool,
@@ -206,6 +209,12 @@ impl Fake {
         self
     }
 
+    /// Is connected to as the flags and their kubeconfig say, and not behind them.
+    pub(crate) fn connecting(self) -> Self {
+        self.change(|state| state.connecting = true);
+        self
+    }
+
     /// What is read on.
     pub(crate) fn read_on(self, width: usize, height: usize) -> Self {
         self.change(|state| {
@@ -307,7 +316,13 @@ impl Fake {
         } else {
             Box::pin(plugin::perform(
                 cli.verb,
-                || Ok(self.cluster(flags)),
+                || {
+                    if self.change(|state| state.connecting) {
+                        connect::connect(&flags, false, Purpose::Command)
+                    } else {
+                        Ok(self.cluster(flags))
+                    }
+                },
                 &mut terminal,
             ))
             .await
@@ -357,7 +372,7 @@ impl Fake {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn answer(&self, request: Request<Body>) -> Response<Answer> {
+    pub(crate) async fn answer(&self, request: Request<Body>) -> Response<Answer> {
         let (parts, body) = request.into_parts();
         let bytes = body.collect_bytes().await.unwrap();
         let call = Call {

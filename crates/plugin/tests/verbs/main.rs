@@ -17,6 +17,7 @@ mod debug;
 mod exec;
 mod extend;
 mod fake;
+mod lines;
 mod listing;
 mod lists;
 mod pods;

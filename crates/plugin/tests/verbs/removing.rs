@@ -196,7 +196,7 @@ async fn another_request_that_took_the_name_is_not_deleted() {
     let fake = Fake::new()
         .with(&format!("{REQUESTS}/a"), another)
         .answering_in_turn(&format!("{REQUESTS}/a"), &[read]);
-    let failure = "error: request a changed while it was read; nothing was deleted. See 'kubectl request list'";
+    let failure = "error: request a changed while it was read; nothing was deleted. See 'kubectl request list -n default'";
     assert_eq!(
         fake.run(&["withdraw", "a"], "").await.failure.as_deref(),
         Some(failure)
@@ -231,7 +231,8 @@ async fn what_is_no_name_never_reaches_the_server(
     #[values("withdraw", "revoke", "deny")] verb: &str,
 ) {
     let fake = Fake::new();
-    let failure = "error: a/b/c is not the name of a request: see 'kubectl request list'";
+    let failure =
+        "error: a/b/c is not the name of a request: see 'kubectl request list -n default'";
     assert_eq!(
         fake.run(&[verb, "a", "a/b/c"], "").await.failure.as_deref(),
         Some(failure)

@@ -58,7 +58,7 @@ async fn who_would_have_been_stopped_is_told_by_person_and_program() {
     insta::assert_snapshot!(outcome.out);
     assert_eq!(
         outcome.err,
-        "Policies for the ServiceAccounts, to review: kubectl request report --policies\n"
+        "Policies for the ServiceAccounts, to review: kubectl request report -n default --policies --server-namespace=kube-request-access\n"
     );
 }
 

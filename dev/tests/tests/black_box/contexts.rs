@@ -9,7 +9,10 @@ use kra_tests::{
     scene::{Person, Said, Scene, said},
     world::{self, eventually},
 };
+use serde_json::json;
 use tempfile::TempDir;
+
+use crate::policies::{owner_applies, policy};
 
 /// jane with a kubeconfig of her own, which has a context for a cluster that nobody answers in, and one
 /// more.
@@ -141,6 +144,36 @@ fn what_people_are_told_to_type_leads_where_they_asked() {
         scene.namespace
     ));
     again.works_with("Status       Used");
+}
+
+// P3: those that are kubectl's own; which lines there are, and that ours lead here, the plugin's own
+// tests show.
+#[test]
+fn the_lines_of_kubectls_own_are_run_by_the_real_one() {
+    let scene = Scene::new(world::standing());
+    let (jane, amy) = (scene.developer("jane"), scene.approver("amy"));
+    let (_dir, amy) = with_contexts(&amy);
+    let two = policy(&scene, "Require", json!({"approvals": 2}));
+    owner_applies(&scene, &two).works_with("created");
+    let request = jane.ask(&[], &["date"]);
+    eventually("the number of approvals", || {
+        scene.get("acr", &request)["status"]["approvals"] == 2
+    });
+    let kubeconfig = format!("--kubeconfig={}", amy.kubeconfig.display());
+    let exactly = amy.exactly(&request);
+    let grant = || amy.kubectl(["request", "grant", &kubeconfig, &exactly, "--yes"]);
+    grant().works_with("(1 of 2 approvals)");
+    let delete = line(&grant(), "To take that back: ");
+    let gone = amy.kubectl(["request", "list", &kubeconfig, "--context=gone"]);
+    let contexts = line(&gone, "see '");
+    let gone = amy.kubectl(["request", "list", &kubeconfig, "--cluster=gone"]);
+    let clusters = line(&gone, "see '");
+    config(&amy, &["use-context", "elsewhere"]);
+    amy.shell(&delete).works_with("deleted");
+    for lines in [contexts, clusters] {
+        amy.shell(lines.trim_end_matches('\''))
+            .works_with("elsewhere");
+    }
 }
 
 /// The line that stands behind these words.
