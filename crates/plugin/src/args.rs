@@ -79,7 +79,7 @@ pub enum Verb {
     Ask(DoorArgs),
     /// Ask again for what an earlier request was for
     Again(AgainArgs),
-    /// Ask that an access goes on where it ends
+    /// Ask for more time for what an earlier request was for
     Extend(ExtendArgs),
     /// Ask the server what would become of a command, and file nothing
     Why(Box<WhyArgs>),

@@ -1,4 +1,4 @@
-//! `kubectl request extend`: files a request that goes on where an earlier one ends.
+//! `kubectl request extend`: files once more what an earlier request was for, with a validity of its own.
 
 use clap::Args;
 use decide::duration::{self, MAX_ACCESS};
@@ -20,7 +20,7 @@ of its own, and begins when it is granted: the earlier access stays as it is.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub struct ExtendArgs {
-    /// Name of the request whose access is to go on
+    /// Name of the earlier request, of which the access ends too early
     pub request: String,
     /// For how long, from the moment it is granted: 45s, 90m, 1h30m, at most 12h
     #[arg(short = 'd', long, value_name = "DURATION", allow_hyphen_values = true)]

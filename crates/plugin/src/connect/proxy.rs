@@ -112,7 +112,7 @@ fn is_local(host: &str) -> bool {
 
 /// Whether one entry of `NO_PROXY` means this server: `*`, an address, a network, a domain with its
 /// subdomains, or (with a dot in front) its subdomains alone; each but networks with a port or
-/// without.
+/// without. A domain is none of an address: `.1` does not mean 10.0.0.1 (`domainMatch.match`).
 fn matches(pattern: &str, host: &str, port: u16) -> bool {
     let pattern = pattern.to_lowercase();
     if pattern == "*" {
@@ -129,7 +129,14 @@ fn matches(pattern: &str, host: &str, port: u16) -> bool {
     if let Ok(wanted) = name.parse::<IpAddr>() {
         return address == Some(wanted);
     }
-    let domain = name.strip_prefix('*').unwrap_or(name);
+    if address.is_some() {
+        return false;
+    }
+    let domain = if name.starts_with("*.") {
+        name.trim_start_matches('*')
+    } else {
+        name
+    };
     match domain.strip_prefix('.') {
         Some(parent) => is_below(host, parent),
         None => host == domain || is_below(host, domain),
@@ -210,6 +217,11 @@ mod tests {
     #[case("rp.com", "https://api.corp.com")]
     #[case("11.0.0.0/8", "https://10.1.2.3:6443")]
     #[case("10.1.2.3/8/8", "https://10.1.2.3:6443")]
+    #[case::a_domain_is_none_of_an_address(".1", "https://10.0.0.1:6443")]
+    #[case::a_domain_is_none_of_an_address("0.1", "https://10.0.0.1:6443")]
+    #[case::a_domain_is_none_of_an_address("*.0.1", "https://10.0.0.1:6443")]
+    #[case::a_domain_is_none_of_an_address("1:6443", "https://10.0.0.1:6443")]
+    #[case("*corp.com", "https://api.corp.com")]
     fn any_other_server_is_asked_through_the_proxy(#[case] none: &str, #[case] server: &str) {
         assert_eq!(proxy(none, server).as_deref(), Some("http://proxy:3128/"));
     }
