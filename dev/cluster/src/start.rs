@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::ops::Deref;
 use std::panic::resume_unwind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,6 +15,7 @@ use crate::cgroup::{self, CgroupError};
 use crate::cluster::{ADMIN, Cluster, ClusterError};
 use crate::component::{Component, ComponentError};
 use crate::control_plane::{ControlPlane, ControlPlaneError, Server};
+use crate::invoker::Invoker;
 use crate::keeper::{Init, Keeper, KeeperError, MARK};
 use crate::node::container::{ContainerError, ContainerNode, what_is_missing_for_containers};
 use crate::node::{self, Node, local};
@@ -496,14 +497,16 @@ fn run_dir(options: &Options, number: u8) -> Result<RunDir, StartError> {
     Ok(run)
 }
 
-/// In the cache, where nobody else can put anything first. The time keeps kept logs apart.
+/// In the cache, where nobody else can put anything first; what root by sudo starts is root's, and in
+/// no directory of the user's. The time keeps kept logs apart.
 fn default_dir(number: u8) -> Result<PathBuf, BuildError> {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs();
-    let cache: PathBuf = build::dir().ok_or(BuildError::NoCache)?;
-    Ok(Path::new(&cache)
-        .join("clusters")
-        .join(format!("{number}-{now}")))
+    let parent = match Invoker::by_sudo() {
+        Some(_) => PathBuf::from("/var/lib/kube-request-access"),
+        None => build::dir().ok_or(BuildError::NoCache)?,
+    };
+    Ok(parent.join("clusters").join(format!("{number}-{now}")))
 }

@@ -59,10 +59,10 @@ impl Binaries {
         let step = progress.long_step("building kube-request-access");
         // Targets in rust-toolchain.toml are not added where rustup's auto-install is off.
         run(
-            Command::new("rustup").args(["--quiet", "target", "add", TARGET]),
+            cluster::builder("rustup").args(["--quiet", "target", "add", TARGET]),
             "rustup",
         )?;
-        let mut cargo = Command::new("cargo");
+        let mut cargo = cluster::builder("cargo");
         cargo
             .current_dir(crate::checkout())
             .args(["build", "--quiet", "--locked", "--target", TARGET]);

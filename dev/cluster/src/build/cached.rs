@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use super::error::BuildError;
 use super::go;
 use super::parts::{self, Group, Part};
 use super::staging::Staging;
+use crate::invoker::Invoker;
 use crate::node::Node;
 use crate::progress::{Progress, readable};
 use crate::tools::Tool;
@@ -28,7 +30,8 @@ pub struct Built {
     pub localnode: Option<PathBuf>,
 }
 
-/// Builds whatever of a cluster is not in the cache yet. Another process that builds is waited for.
+/// Builds whatever of a cluster is not in the cache yet. Another process that builds is waited for. Who
+/// became root by sudo builds nothing, and leaves the cache as it is: they build it as themselves.
 ///
 /// # Errors
 /// When tools are missing (all are named, before anything is built) or building fails.
@@ -49,12 +52,16 @@ pub fn build(node: Node, progress: Progress) -> Result<Built, BuildError> {
             .filter(|group| !cache.dir(group).exists())
             .collect::<Vec<_>>()
     };
+    let by_sudo = Invoker::by_sudo().is_some();
     if !lacking(&cache).is_empty() {
+        if by_sudo {
+            return Err(BuildError::AsRoot { how: HOW });
+        }
         let lock = cache.lock(progress)?;
         build_all(&cache, &lacking(&cache), progress)?;
         drop(lock);
     }
-    for group in groups {
+    for group in groups.into_iter().filter(|_| !by_sudo) {
         cache.mark_used(group);
     }
     Ok(Built {
@@ -156,10 +163,15 @@ struct Cache(PathBuf);
 impl Cache {
     fn open() -> Result<Self, BuildError> {
         let dir = dir().ok_or(BuildError::NoCache)?;
-        fs::create_dir_all(&dir).map_err(|source| BuildError::File {
-            path: dir.clone(),
-            source,
-        })?;
+        if Invoker::by_sudo().is_none() {
+            // What is run from here as root, nobody else may write.
+            let mut private = fs::DirBuilder::new();
+            let made = private.recursive(true).mode(0o700).create(&dir);
+            made.map_err(|source| BuildError::File {
+                path: dir.clone(),
+                source,
+            })?;
+        }
         Ok(Self(dir))
     }
 
@@ -221,6 +233,8 @@ impl Cache {
     }
 }
 
+/// What builds the cluster, without starting one.
+const HOW: &str = "cargo run -p kra-cluster -- build";
 const USED: &str = "last-used";
 /// How long a version stays in the cache that nobody uses.
 const KEPT_UNUSED: Duration = Duration::from_hours(30 * 24);

@@ -13,6 +13,14 @@ pub enum BuildError {
     /// Neither `$KRA_CACHE` nor `$HOME` says where to keep what is built.
     #[error("there is no place for the cache: set KRA_CACHE or HOME")]
     NoCache,
+    /// Root by sudo builds nothing.
+    #[error(
+        "not everything is built yet, and nothing is built as root: build it as yourself, with {how}"
+    )]
+    AsRoot {
+        /// What builds it.
+        how: &'static str,
+    },
     /// Commands the build needs are not there.
     #[error("to build the cluster, install first:\n{}", list(.missing))]
     Tools {

@@ -148,12 +148,12 @@ fn python_environment() -> &'static Path {
         let version = version_of("python3", "apt-get install python3-venv");
         let requirements = clients().join("python/requirements.txt");
         installed("python", &[&version], &[&requirements], |dir| {
-            let mut venv = Command::new("python3");
+            let mut venv = cluster::builder("python3");
             succeeds(
                 venv.args(["-m", "venv"]).arg(dir),
                 "apt-get install python3-venv",
             );
-            let mut pip = Command::new(dir.join("bin/python3"));
+            let mut pip = cluster::builder(dir.join("bin/python3"));
             pip.args([
                 "-m",
                 "pip",
@@ -183,10 +183,13 @@ fn javascript_modules() -> &'static Path {
             &lists.each_ref().map(PathBuf::as_path),
             |dir| {
                 fs::create_dir(dir).unwrap();
+                theirs(dir);
                 for list in &lists {
-                    fs::copy(list, dir.join(list.file_name().unwrap())).unwrap();
+                    let copy = dir.join(list.file_name().unwrap());
+                    fs::copy(list, &copy).unwrap();
+                    theirs(&copy);
                 }
-                let mut npm = Command::new("npm");
+                let mut npm = cluster::builder("npm");
                 npm.current_dir(dir).args([
                     "ci",
                     "--silent",
@@ -200,9 +203,16 @@ fn javascript_modules() -> &'static Path {
     })
 }
 
+/// Belongs to whoever called us by sudo: what is fetched is unpacked as they.
+fn theirs(path: &Path) {
+    if let Some(invoker) = cluster::Invoker::by_sudo() {
+        invoker.owns(path).unwrap();
+    }
+}
+
 /// What a program says its version is.
 fn version_of(program: &str, how_to_install: &str) -> String {
-    match Command::new(program).arg("--version").output() {
+    match cluster::builder(program).arg("--version").output() {
         Ok(output) if output.status.success() => {
             String::from_utf8_lossy(&output.stdout).into_owned()
         }
@@ -239,6 +249,7 @@ fn installed(
             .prefix("clients-")
             .tempdir_in(&cache)
             .unwrap();
+        theirs(staging.path());
         let made = staging.path().join(name);
         install(&made);
         // Another run may have been faster.
