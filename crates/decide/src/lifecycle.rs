@@ -106,7 +106,8 @@ pub fn plan(candidate: &Candidate, now: Timestamp, keep: Keep, rules: &Rules) ->
         .as_ref()
         .filter(|_| reviewed.is_none())
         .map(|emergency| emergency.review_by);
-    let times = [ends.changes, ends.bound_until, delete_at, overdue]
+    // Its deletion changes nothing but itself, and is clean-up's: nobody keeps its time in memory.
+    let times = [ends.changes, ends.bound_until, overdue]
         .into_iter()
         .flatten();
     let look_again = times

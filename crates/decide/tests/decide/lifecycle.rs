@@ -68,10 +68,10 @@ fn times(seconds: Option<i64>) -> Option<Timestamp> {
 )]
 #[case::granted_for_an_hour_is_bound_for_an_hour(for_an_hour(), 120, true, None, Some(60 + HOUR))]
 #[case::ended_is_kept_for_the_record(
-    for_an_hour(), 60 + HOUR, false, Some(60 + HOUR + KEPT), Some(60 + HOUR + KEPT))]
-#[case::denied_is_kept_for_the_record(denied(), 120, false, Some(90 + KEPT), Some(90 + KEPT))]
+    for_an_hour(), 60 + HOUR, false, Some(60 + HOUR + KEPT), None)]
+#[case::denied_is_kept_for_the_record(denied(), 120, false, Some(90 + KEPT), None)]
 #[case::used_is_bound_while_rbac_is_asked(spent(), 120, true, Some(100 + KEPT), Some(160))]
-#[case::used_is_unbound_after_a_minute(spent(), 160, false, Some(100 + KEPT), Some(100 + KEPT))]
+#[case::used_is_unbound_after_a_minute(spent(), 160, false, Some(100 + KEPT), None)]
 #[case::taken_is_looked_at_when_it_must_have_been_answered(taken(), 120, true, Some(100 + KEPT), Some(145))]
 #[case::lost_is_bound_as_long_as_used(taken(), 145, true, Some(100 + KEPT), Some(160))]
 #[case::revoked_is_left_to_its_deletion(revoked(), 120, false, None, None)]
