@@ -311,7 +311,7 @@ impl<'a> Hers<'a> {
         let wanted = candidate.wanted(&ruling, now, rules);
         let left = matching::left(candidate, &standing, part, attempt, now);
         // Of a container that this request did not add, it says nothing.
-        if left == Left::Nothing && part == Part::Attach {
+        if left == Left::Nothing && part == Part::Attach && candidate.has_all_grants {
             return None;
         }
         let differences = matching::differences(&request.ask, &attempt.action);
@@ -347,10 +347,10 @@ impl<'a> Hers<'a> {
         let unanswered = match &self.standing {
             Standing::Pending => true,
             Standing::Expired { by, .. } => by.is_empty(),
+            Standing::Used { by, .. } => by.is_empty() && self.left == Left::Own,
             Standing::Granted(_)
             | Standing::Denied(_)
             | Standing::Forbidden(_)
-            | Standing::Used { .. }
             | Standing::Revoked => false,
         };
         !self.candidate.has_all_grants && unanswered && self.differences.is_empty()
@@ -378,7 +378,8 @@ impl<'a> Hers<'a> {
         )
     }
 
-    fn miss(&self) -> Option<(usize, Miss)> {
+    /// How far it is from giving access, the nearest first; `None`: nothing is to be told of it.
+    fn distance(&self) -> Option<usize> {
         let request = &self.candidate.request;
         // For a workload's request memory cannot tell whether it is about this pod: do not speak of
         // what is over.
@@ -387,49 +388,36 @@ impl<'a> Hers<'a> {
         } else {
             2
         };
+        let matches = self.differences.is_empty();
+        match &self.standing {
+            Standing::Pending => matches.then_some(0),
+            Standing::Granted(_) if !matches => Some(self.differences.len().saturating_add(1)),
+            Standing::Granted(_) => matches!(self.left, Left::Spent(_)).then_some(over),
+            Standing::Denied(_)
+            | Standing::Forbidden(_)
+            | Standing::Used { .. }
+            | Standing::Expired { .. } => matches.then_some(over),
+            Standing::Revoked => None,
+        }
+    }
+
+    /// What is missing, of one that has a distance.
+    fn miss(&self) -> Miss {
+        let request = &self.candidate.request;
         match (&self.standing, &self.left) {
-            (Standing::Pending, _) if self.differences.is_empty() => Some((
-                0,
-                Miss::Waiting {
-                    since: request.created,
-                    wanted: Box::new(self.wanted.clone()),
-                },
-            )),
-            (Standing::Granted(access), Left::Spent(one)) if self.differences.is_empty() => {
-                let standing = Standing::Used {
-                    last: one.clone(),
-                    by: access.by.clone(),
-                };
-                Some((over, Miss::Over(standing)))
-            }
-            (Standing::Granted(_), _) if !self.differences.is_empty() => {
-                let differences = self.differences.clone();
-                let rank = differences.len().saturating_add(1);
-                Some((
-                    rank,
-                    Miss::Differs {
-                        differences,
-                        granted: Box::new(request.ask.clone()),
-                    },
-                ))
-            }
-            (
-                Standing::Denied(_)
-                | Standing::Forbidden(_)
-                | Standing::Used { .. }
-                | Standing::Expired { .. },
-                _,
-            ) if self.differences.is_empty() => Some((over, Miss::Over(self.standing.clone()))),
-            (
-                Standing::Pending
-                | Standing::Granted(_)
-                | Standing::Denied(_)
-                | Standing::Forbidden(_)
-                | Standing::Used { .. }
-                | Standing::Expired { .. }
-                | Standing::Revoked,
-                _,
-            ) => None,
+            (Standing::Pending, _) => Miss::Waiting {
+                since: request.created,
+                wanted: Box::new(self.wanted.clone()),
+            },
+            (Standing::Granted(_), _) if !self.differences.is_empty() => Miss::Differs {
+                differences: self.differences.clone(),
+                granted: Box::new(request.ask.clone()),
+            },
+            (Standing::Granted(access), Left::Spent(one)) => Miss::Over(Standing::Used {
+                last: one.clone(),
+                by: access.by.clone(),
+            }),
+            (standing, _) => Miss::Over(standing.clone()),
         }
     }
 }
@@ -442,19 +430,17 @@ fn may_name(target: &Target, pod: &str) -> bool {
 /// newest), then what is granted and differs least.
 fn nearest(hers: &[Hers<'_>]) -> Denied {
     let ranked = hers.iter().filter_map(|hers| {
-        let (rank, miss) = hers.miss()?;
         let request = &hers.candidate.request;
         Some((
-            (rank, Reverse(request.created), request.uid.clone()),
-            request,
-            miss,
+            (hers.distance()?, Reverse(request.created), &request.uid),
+            hers,
         ))
     });
     ranked
-        .min_by(|(a, ..), (b, ..)| a.cmp(b))
-        .map_or(Denied::NoRequest, |(_, request, miss)| Denied::Near {
-            request: request.name.clone(),
-            miss,
+        .min_by(|(a, _), (b, _)| a.cmp(b))
+        .map_or(Denied::NoRequest, |(_, nearest)| Denied::Near {
+            request: nearest.candidate.request.name.clone(),
+            miss: nearest.miss(),
         })
 }
 

@@ -578,27 +578,23 @@ fn spawn_controllers(
 ) -> JoinHandle<()> {
     let (context, index) = (Arc::new(context), Arc::clone(index));
     tokio::spawn(async move {
-        if synced.wait_for(|synced| synced.is_ready()).await.is_err() {
+        if synced
+            .wait_for(|synced| synced.is_complete())
+            .await
+            .is_err()
+        {
             return;
         }
         // It ends where nobody waits in band.
         tokio::spawn(filing::run(filings, Arc::clone(&context)));
-        let housekeeping = async {
-            if synced
-                .wait_for(|synced| synced.is_complete())
-                .await
-                .is_err()
-            {
-                return;
-            }
-            let sealing = sealing::run(Arc::clone(&context), Arc::clone(&index));
-            let cleaning = cleanup::run(Arc::clone(&context), Arc::clone(&index), records, every);
-            tokio::join!(sealing, cleaning);
-        };
-        tokio::join!(
-            controllers::run(Arc::clone(&context), Arc::clone(&index), touched),
-            housekeeping
-        );
+        let sealing = sealing::run(Arc::clone(&context), Arc::clone(&index));
+        let cleaning = cleanup::run(Arc::clone(&context), Arc::clone(&index), records, every);
+        // None of them ends by itself: where one does, the server does.
+        tokio::select! {
+            () = controllers::run(Arc::clone(&context), Arc::clone(&index), touched) => {}
+            // It ends where nothing is sealed.
+            ((), ()) = async { tokio::join!(sealing, cleaning) } => {}
+        }
     })
 }
 
@@ -606,9 +602,9 @@ fn webhooks(extensions: &Extensions) -> impl Iterator<Item = &Webhook> {
     extensions.audit.iter().chain(&extensions.validation)
 }
 
-/// Ready once decisions can be made; what is over may still be on its way into memory.
+/// Ready once the index knows all that there was: until then another replica decides.
 async fn announce(mut synced: watch::Receiver<watches::Synced>, ready: watch::Sender<bool>) {
-    if synced.wait_for(|synced| synced.is_ready()).await.is_ok() {
+    if synced.wait_for(|synced| synced.is_complete()).await.is_ok() {
         info!("ready");
         ready.send_replace(true);
     }

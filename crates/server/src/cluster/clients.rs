@@ -21,8 +21,8 @@ pub const WATCH_RETRY: Duration = Duration::from_secs(5);
 /// How many objects a list brings at once. A page is read as a whole before anything of it is left
 /// out, several times over while it is decoded, and each object may be as large as users make it.
 pub const PAGE: u32 = 10;
-/// The same of what is open: until that is known, nothing is decided. Admission has bounded each.
-pub const OPEN_PAGE: u32 = 25;
+/// The same of grants, which approvers write.
+pub const GRANTS_PAGE: u32 = 25;
 
 /// How everything is watched.
 pub fn watching() -> watcher::Config {
@@ -86,6 +86,8 @@ pub struct Pulse {
     /// Whether a list is being read: each page is a sign of life, and what is new may stand on the
     /// last one.
     is_listing: Arc<AtomicBool>,
+    /// Whether the watch failed, and there was no sign of life since.
+    is_lost: Arc<AtomicBool>,
 }
 
 impl Pulse {
@@ -94,6 +96,7 @@ impl Pulse {
             start: Instant::now(),
             last: Arc::new(AtomicU64::new(0)),
             is_listing: Arc::new(AtomicBool::new(false)),
+            is_lost: Arc::new(AtomicBool::new(false)),
         }
     }
 
@@ -101,6 +104,12 @@ impl Pulse {
     pub fn beat(&self) {
         let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last.fetch_max(now, Ordering::Relaxed);
+        self.is_lost.store(false, Ordering::Relaxed);
+    }
+
+    /// Tells that the watch failed: whatever was heard before says nothing of what came since.
+    pub fn lose(&self) {
+        self.is_lost.store(true, Ordering::Relaxed);
     }
 
     /// Tells that a list begins, or is complete.
@@ -108,10 +117,11 @@ impl Pulse {
         self.is_listing.store(begins, Ordering::Relaxed);
     }
 
-    /// Whether something may have happened that the watch has not shown: there was no sign for
-    /// longer than a live watch can be silent, or a list is not complete yet.
+    /// Whether something may have happened that the watch has not shown: it failed, a list is not
+    /// complete yet, or there was no sign for longer than a live watch can be silent.
     pub fn is_weak(&self) -> bool {
-        if self.is_listing.load(Ordering::Relaxed) {
+        let is_blind = [&self.is_listing, &self.is_lost];
+        if is_blind.iter().any(|flag| flag.load(Ordering::Relaxed)) {
             return true;
         }
         let last = Duration::from_millis(self.last.load(Ordering::Relaxed));

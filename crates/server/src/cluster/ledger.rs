@@ -189,7 +189,12 @@ impl Ledger {
                 Ok(false) => return Err(SpendError::NotStored),
                 Err(error) => error,
             };
-            let read = self.read(&live.candidate).await.map_err(SpendError::Read)?;
+            // With all of its grants: one may have come that denies.
+            let known = Candidate {
+                has_all_grants: false,
+                ..live.candidate.clone()
+            };
+            let read = self.read(&known).await.map_err(SpendError::Read)?;
             let Some(now) = read else {
                 return Ok(Spent::Lost);
             };

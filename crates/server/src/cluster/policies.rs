@@ -14,6 +14,7 @@ use decide::{
     ruling::Policies,
 };
 use futures::StreamExt as _;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::{
     Api, Client, Resource as _, ResourceExt as _,
     api::{ApiResource, DynamicObject, ListParams},
@@ -22,13 +23,14 @@ use kube::{
         watcher::{Event, watcher},
     },
 };
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::{
     clients::watching,
-    seal::{Sealed, Sealer},
+    seal::{KeySet, Sealed, Sealer},
     together::{Together, TogetherError},
 };
 
@@ -49,6 +51,7 @@ pub struct PolicyStore {
     changed: watch::Sender<()>,
     events: watch::Sender<()>,
     live: Together<Arc<Policies>>,
+    last: LastRead,
 }
 
 impl Default for PolicyStore {
@@ -81,6 +84,7 @@ impl PolicyStore {
             changed: watch::channel(()).0,
             events: watch::channel(()).0,
             live: Together::default(),
+            last: LastRead::default(),
         }
     }
 
@@ -91,7 +95,7 @@ impl PolicyStore {
     /// It did not answer, or there are too many. Then nothing may be allowed.
     pub async fn read(&self, client: &Client) -> Result<Arc<Policies>, PoliciesError> {
         self.live
-            .get(async || read(client, &self.sealer).await.map(Arc::new))
+            .get(async || read(client, &self.sealer, &self.last).await)
             .await
     }
 
@@ -190,22 +194,74 @@ async fn drain(client: &Client, store: &PolicyStore, complete: &impl Fn()) {
     }
 }
 
-async fn read(client: &Client, sealer: &Sealer) -> Result<Policies, PoliciesError> {
-    let list = api(client)
+/// Policies as they were last read, and what they were understood to mean: what is stored byte for
+/// byte as before means the same, under the same keys.
+#[derive(Default)]
+struct LastRead(Mutex<Option<AsRead>>);
+
+struct AsRead {
+    keys: KeySet,
+    /// The objects, as the API server wrote them.
+    items: Box<str>,
+    policies: Arc<Policies>,
+}
+
+impl LastRead {
+    fn get(&self, keys: &KeySet, items: &str) -> Option<Arc<Policies>> {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = last.as_ref()?;
+        (last.keys == *keys && *last.items == *items).then(|| Arc::clone(&last.policies))
+    }
+
+    fn put(&self, keys: KeySet, items: &str, policies: &Arc<Policies>) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(AsRead {
+            keys,
+            items: items.into(),
+            policies: Arc::clone(policies),
+        });
+    }
+}
+
+async fn read(
+    client: &Client,
+    sealer: &Sealer,
+    last: &LastRead,
+) -> Result<Arc<Policies>, PoliciesError> {
+    #[derive(Deserialize)]
+    struct List<'a> {
+        #[serde(default)]
+        metadata: ListMeta,
+        #[serde(borrow)]
+        items: &'a RawValue,
+    }
+    let request = kube::api::Request::new(AccessPolicy::url_path(&(), None))
         .list(&ListParams::default().limit(MAX_POLICIES))
-        .await?;
-    if list
+        .map_err(kube::Error::BuildRequest)?;
+    let text = client.request_text(request).await?;
+    let answer: List<'_> = serde_json::from_str(&text).map_err(kube::Error::SerdeError)?;
+    if answer
         .metadata
         .continue_
         .is_some_and(|token| !token.is_empty())
     {
         return Err(PoliciesError::TooMany);
     }
-    Ok(list
-        .items
+    // Before anything is understood: with keys that come meanwhile, it is understood anew.
+    let keys = sealer.key_set();
+    let items = answer.items.get();
+    if let Some(policies) = last.get(&keys, items) {
+        return Ok(policies);
+    }
+    let objects: Option<Vec<DynamicObject>> =
+        serde_json::from_str(items).map_err(kube::Error::SerdeError)?;
+    let policies = objects
         .iter()
-        .filter_map(|object| understood(object, sealer).policy)
-        .collect())
+        .flatten()
+        .filter_map(|object| understood(object, sealer).policy);
+    let policies = Arc::new(policies.collect());
+    last.put(keys, items, &policies);
+    Ok(policies)
 }
 
 /// As objects of any content: one that cannot be decoded must not stop the others, nor be left out.
@@ -289,5 +345,54 @@ fn stored(policy: Policy, object: &DynamicObject, seal: Sealed) -> Understood {
     Understood {
         policy: Some(policy).filter(|_| stands),
         fault: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, fs};
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+    use tower::service_fn;
+
+    use super::*;
+
+    fn cluster(effect: &Arc<Mutex<&'static str>>) -> Client {
+        let effect = Arc::clone(effect);
+        let service = service_fn(move |_: Request<Body>| {
+            let effect = *effect.lock().unwrap();
+            let policy = json!({
+                "apiVersion": "spreadgroup.com/v1", "kind": "AccessPolicy",
+                "metadata": {"name": "p", "uid": "p", "generation": 1, "creationTimestamp": "2026-11-23T15:00:00Z"},
+                "spec": {"effect": effect},
+            });
+            let list = json!({"kind": "AccessPolicyList", "items": [policy], "metadata": {"resourceVersion": "1"}});
+            async move { Ok::<_, Infallible>(Response::new(Body::from(list.to_string().into_bytes()))) }
+        });
+        Client::new(service, "default")
+    }
+
+    #[tokio::test]
+    async fn what_is_stored_as_before_is_understood_once_and_anew_when_it_or_a_key_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("keys");
+        fs::write(&file, "a".repeat(64)).unwrap();
+        let sealer = Sealer::load(file.clone()).unwrap();
+        let effect = Arc::new(Mutex::new("Deny"));
+        let (client, last) = (cluster(&effect), LastRead::default());
+        let first = read(&client, &sealer, &last).await.unwrap();
+        let again = read(&client, &sealer, &last).await.unwrap();
+        assert!(Arc::ptr_eq(&first, &again));
+        *effect.lock().unwrap() = "Allow";
+        let changed = read(&client, &sealer, &last).await.unwrap();
+        assert!(changed != first, "an Allow without a seal is none");
+        let again = read(&client, &sealer, &last).await.unwrap();
+        assert!(Arc::ptr_eq(&changed, &again));
+        fs::write(&file, "b".repeat(64)).unwrap();
+        sealer.reload().unwrap();
+        let under_others = read(&client, &sealer, &last).await.unwrap();
+        assert!(!Arc::ptr_eq(&changed, &under_others));
     }
 }

@@ -68,6 +68,16 @@ impl From<Sealed> for access::Seal {
     }
 }
 
+/// The keys that were believed at a time. Equal while no others are.
+#[derive(Clone)]
+pub struct KeySet(Arc<Keys>);
+
+impl PartialEq for KeySet {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 impl Sealer {
     /// One that seals with the keys of a file.
     ///
@@ -112,6 +122,11 @@ impl Sealer {
             self.changed.send_replace(());
         }
         Ok(())
+    }
+
+    /// The keys that are believed now, to tell whether others are later.
+    pub fn key_set(&self) -> KeySet {
+        KeySet(self.keys.load_full())
     }
 
     /// Tells of every change of the keys.

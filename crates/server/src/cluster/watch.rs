@@ -6,7 +6,6 @@ use api::{AccessGrant, AccessRequest};
 use futures::{StreamExt as _, stream::BoxStream};
 use kube::{
     Api, Client, Resource, ResourceExt as _,
-    api::ListParams,
     core::DeserializeGuard,
     runtime::{
         WatchStreamExt as _,
@@ -14,50 +13,27 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
-use tokio::{
-    sync::{oneshot, watch},
-    time::sleep,
-};
+use tokio::sync::{oneshot, watch};
 use tracing::{info, warn};
 
 use super::{
-    clients::{Clients, OPEN_PAGE, WATCH_RETRY, watching},
+    clients::{Clients, GRANTS_PAGE, PAGE, watching},
     index::{Index, Key, gauges::IndexGauges},
     policies::{self, PolicyStore},
 };
 
-/// What is not over, by what the server has written into the status: an object without a phase is
-/// new. Of what is over nothing is needed before a decision.
-const OPEN: &str = "status.phase!=Used,status.phase!=Denied,status.phase!=Expired";
-
-/// What is known.
+/// Which lists are complete.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Synced {
-    requests: Requests,
+    requests: bool,
     grants: bool,
     policies: bool,
 }
 
-/// Which requests are known.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Requests {
-    #[default]
-    None,
-    /// All that were open.
-    Open,
-    All,
-}
-
 impl Synced {
-    /// Whether decisions can be made: whatever is open is known, and the policies. Grants that are
-    /// not known yet are read where they matter.
-    pub fn is_ready(self) -> bool {
-        self.requests >= Requests::Open && self.policies
-    }
-
     /// Whether the index knows all that there was.
     pub fn is_complete(self) -> bool {
-        self.requests == Requests::All && self.grants && self.policies
+        self.requests && self.grants && self.policies
     }
 }
 
@@ -71,14 +47,10 @@ pub async fn run(
 ) {
     let (requests_listed, is_listed) = oneshot::channel();
     let requests = async {
-        if list_open(&clients.requests, &index).await {
-            info!("all open requests are known");
-            synced.send_modify(|synced| synced.requests = Requests::Open);
-        }
         let mut requests_listed = Some(requests_listed);
         drain::<AccessRequest>(&clients.requests, &index, &gauges, |list| {
             if list == List::Complete {
-                synced.send_modify(|synced| synced.requests = Requests::All);
+                synced.send_modify(|synced| synced.requests = true);
                 // The task that listens ends with this one.
                 requests_listed.take().map(|listed| listed.send(()));
             }
@@ -89,11 +61,13 @@ pub async fn run(
     // are.
     let grants = async {
         let _: Result<(), oneshot::error::RecvError> = is_listed.await;
-        drain::<AccessGrant>(&clients.grants, &index, &gauges, |list| {
-            clients.pulse.lists(list == List::Begins);
-            if list == List::Complete {
+        drain::<AccessGrant>(&clients.grants, &index, &gauges, |list| match list {
+            List::Begins => clients.pulse.lists(true),
+            List::Complete => {
+                clients.pulse.lists(false);
                 synced.send_modify(|synced| synced.grants = true);
             }
+            List::Broken => clients.pulse.lose(),
         })
         .await;
     };
@@ -106,13 +80,18 @@ pub async fn run(
 fn watched<K: Indexed>(
     api: &Api<DeserializeGuard<K>>,
 ) -> BoxStream<'static, watcher::Result<Event<DeserializeGuard<K>>>> {
-    watcher(api.clone(), watching()).default_backoff().boxed()
+    watcher(api.clone(), watching().page_size(K::PAGE))
+        .default_backoff()
+        .boxed()
 }
 
 /// What the index holds.
 trait Indexed:
     Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static
 {
+    /// How many objects a list brings at once.
+    const PAGE: u32;
+
     /// Takes an event. True when a list has become complete.
     fn apply(index: &Index, event: Event<Self>) -> bool;
     /// Whether all should be listed anew.
@@ -122,6 +101,8 @@ trait Indexed:
 }
 
 impl Indexed for AccessRequest {
+    const PAGE: u32 = PAGE;
+
     fn apply(index: &Index, event: Event<Self>) -> bool {
         index.apply_request(event)
     }
@@ -134,6 +115,8 @@ impl Indexed for AccessRequest {
 }
 
 impl Indexed for AccessGrant {
+    const PAGE: u32 = GRANTS_PAGE;
+
     fn apply(index: &Index, event: Event<Self>) -> bool {
         index.apply_grant(event)
     }
@@ -145,54 +128,13 @@ impl Indexed for AccessGrant {
     }
 }
 
-/// Lists what is open, ahead of all that is over. False: the API server cannot tell, because the
-/// definition of the kind is an older one.
-async fn list_open(client: &Client, index: &Index) -> bool {
-    let api: Api<DeserializeGuard<AccessRequest>> = Api::all(client.clone());
-    loop {
-        match list_pages(&api, index).await {
-            Ok(()) => return true,
-            Err(kube::Error::Api(status)) if status.code == 400 => {
-                warn!(
-                    error = status.message,
-                    "open requests cannot be listed by themselves; apply the shipped definitions"
-                );
-                return false;
-            }
-            Err(error) => {
-                warn!(
-                    error = crate::chain(&error),
-                    "cannot list open requests; trying again"
-                );
-                sleep(WATCH_RETRY).await;
-            }
-        }
-    }
-}
-
-async fn list_pages(
-    api: &Api<DeserializeGuard<AccessRequest>>,
-    index: &Index,
-) -> Result<(), kube::Error> {
-    let mut page = ListParams::default().fields(OPEN).limit(OPEN_PAGE);
-    loop {
-        let list = api.list(&page).await?;
-        // What cannot be decoded gives access to nobody.
-        for object in list.items.into_iter().filter_map(|guard| guard.0.ok()) {
-            index.take_listed(&object);
-        }
-        page.continue_token = list.metadata.continue_.filter(|token| !token.is_empty());
-        if page.continue_token.is_none() {
-            return Ok(());
-        }
-    }
-}
-
 /// What becomes of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum List {
     Begins,
     Complete,
+    /// The watch failed: what happened since is not known.
+    Broken,
 }
 
 async fn drain<K: Indexed>(
@@ -224,6 +166,7 @@ async fn drain<K: Indexed>(
                 }
             }
             Err(error) => {
+                tell(List::Broken);
                 warn!(kind = %K::kind(&()), error = crate::chain(&error), "the watch failed; restarting it");
             }
         }
@@ -266,7 +209,6 @@ mod tests {
     use tower::service_fn;
 
     use super::*;
-    use crate::cluster::clients::PAGE;
 
     // K4
     #[tokio::test]
@@ -302,90 +244,5 @@ mod tests {
             first.split('&').any(|part| part == format!("limit={PAGE}")),
             "{first}"
         );
-    }
-
-    /// A cluster that answers each page with this, by its query.
-    fn pages(answer: impl Fn(&str) -> (u16, serde_json::Value) + Send + Sync + 'static) -> Client {
-        let answer = Arc::new(answer);
-        let service = service_fn(move |request: Request<Body>| {
-            let (status, body) = answer(request.uri().query().unwrap_or_default());
-            let mut response = Response::new(Body::from(body.to_string().into_bytes()));
-            *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
-            async move { Ok::<_, Infallible>(response) }
-        });
-        Client::new(service, "default")
-    }
-
-    fn open_request(name: &str) -> serde_json::Value {
-        json!({
-            "apiVersion": "spreadgroup.com/v1", "kind": "AccessRequest",
-            "metadata": {"name": name, "namespace": "a", "uid": name, "creationTimestamp": "2026-11-23T15:00:00Z"},
-            "spec": {
-                "userInfo": {"username": "jane"},
-                "forObject": {"resource": {"group": "", "version": "v1", "resource": "pods"}, "subResource": "exec", "name": "p"},
-                "execOptions": {"command": ["date"]},
-            },
-        })
-    }
-
-    #[tokio::test]
-    async fn what_is_open_is_listed_first_page_by_page() {
-        let client = pages(|query| {
-            assert!(
-                query.contains("fieldSelector=status.phase%21%3DUsed"),
-                "{query}"
-            );
-            let (name, next) = if query.contains("continue=more") {
-                ("two", "")
-            } else {
-                ("one", "more")
-            };
-            // One that cannot be decoded stops nothing.
-            let items = [
-                open_request(name),
-                json!({"metadata": {"name": "x"}, "spec": 1}),
-            ];
-            let list = json!({
-                "apiVersion": "spreadgroup.com/v1", "kind": "AccessRequestList",
-                "metadata": {"resourceVersion": "1", "continue": next}, "items": items,
-            });
-            (200, list)
-        });
-        let index = Index::default();
-        assert!(list_open(&client, &index).await);
-        assert_eq!(index.counts().open, 2);
-    }
-
-    #[tokio::test]
-    async fn an_api_server_that_cannot_select_leaves_it_to_the_whole_list() {
-        let client = pages(|_| {
-            let message = "field label not supported: status.phase";
-            (
-                400,
-                json!({"status": "Failure", "message": message, "reason": "BadRequest", "code": 400}),
-            )
-        });
-        assert!(!list_open(&client, &Index::default()).await);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_page_that_fails_has_what_is_open_listed_again() {
-        let asked = std::sync::atomic::AtomicUsize::new(0);
-        let client = pages(move |_| {
-            if asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 {
-                return (
-                    410,
-                    json!({"status": "Failure", "message": "too old", "reason": "Expired", "code": 410}),
-                );
-            }
-            let list = json!({
-                "apiVersion": "spreadgroup.com/v1", "kind": "AccessRequestList",
-                "metadata": {"resourceVersion": "1"}, "items": [open_request("one")],
-            });
-            (200, list)
-        });
-        let index = Index::default();
-        assert!(list_open(&client, &index).await);
-        assert_eq!(index.counts().open, 1);
     }
 }

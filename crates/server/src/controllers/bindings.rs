@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use api::{UserInfo, contract::labels, objects};
-use decide::{access::Request, lifecycle::Plan};
+use decide::{access::Request, lifecycle::Plan, rules};
 use k8s_openapi::{
     api::rbac::v1::{RoleBinding, RoleRef, Subject},
     apimachinery::pkg::apis::meta::v1::OwnerReference,
@@ -17,6 +17,7 @@ use kube::{
 
 use super::ControllerContext;
 use crate::cluster::{
+    clients::PAGE,
     index::Key,
     rights::{self, Right},
 };
@@ -72,16 +73,31 @@ pub async fn bound(context: &ControllerContext) -> Result<Vec<Key>, kube::Error>
         return Ok(Vec::new());
     }
     let api: Api<RoleBinding> = Api::all(context.client.clone());
-    let ours = ListParams::default().labels(&format!("{}={}", LABEL.0, LABEL.1));
-    let bindings = api.list_metadata(&ours).await?;
-    Ok(bindings.items.iter().filter_map(request_of).collect())
+    // In small pages: everybody who may write role bindings can give theirs this label.
+    let mut page = ListParams::default()
+        .labels(&format!("{}={}", LABEL.0, LABEL.1))
+        .limit(PAGE);
+    let mut bound = Vec::new();
+    loop {
+        let bindings = api.list_metadata(&page).await?;
+        bound.extend(bindings.items.iter().filter_map(request_of));
+        page.continue_token = bindings
+            .metadata
+            .continue_
+            .filter(|token| !token.is_empty());
+        if page.continue_token.is_none() {
+            return Ok(bound);
+        }
+    }
 }
 
-/// The request that a binding of ours is for.
+/// The request that a binding is for, if it is one of ours.
 fn request_of(binding: &PartialObjectMeta<RoleBinding>) -> Option<Key> {
     let owner = binding.owner_references().first()?;
-    (owner.kind == "AccessRequest")
-        .then(|| Key::new(binding.namespace().unwrap_or_default(), owner.name.as_str()))
+    let is_ours = owner.kind == "AccessRequest"
+        && binding.name_any() == name_of(&owner.uid)
+        && rules::is_name(&owner.name);
+    is_ours.then(|| Key::new(binding.namespace().unwrap_or_default(), owner.name.as_str()))
 }
 
 async fn create(api: &Api<RoleBinding>, binding: &RoleBinding) -> Result<(), kube::Error> {
@@ -100,7 +116,11 @@ async fn remove(api: &Api<RoleBinding>, request: &Request) -> Result<(), kube::E
 
 /// By UID: a request that is filed again under the same name has another binding.
 fn name(request: &Request) -> String {
-    format!("access-{}", request.uid)
+    name_of(&request.uid)
+}
+
+fn name_of(request_uid: &str) -> String {
+    format!("access-{request_uid}")
 }
 
 fn binding(request: &Request, role: &str, context: &ControllerContext) -> RoleBinding {

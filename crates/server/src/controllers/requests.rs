@@ -17,7 +17,7 @@ use futures::{
 use kube::runtime::scheduler::{ScheduleRequest, Scheduler, scheduler};
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tracing::{debug, warn};
 
@@ -27,6 +27,8 @@ use crate::cluster::index::{Index, Key};
 /// Maximum number of requests reconciled at once: after a start all that are open are due, and the
 /// API server has other work too.
 const MAX_AT_ONCE: usize = 8;
+/// How long one may take: a connection that is dead must not hold a place for ever.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
 /// After what time something that failed is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -97,11 +99,19 @@ async fn next<S: Stream<Item = ScheduleRequest<Key>>>(
 
 /// Reconciles one, and says after what time to look again.
 async fn look(key: Key, context: &ControllerContext) -> (Key, Option<Duration>) {
-    match status::reconcile(&key, context).await {
-        Ok(after) => (key, after),
-        Err(error) => {
+    match timeout(LOOK_TIMEOUT, status::reconcile(&key, context)).await {
+        Ok(Ok(after)) => (key, after),
+        Ok(Err(error)) => {
             let pause = pause_after(&key, &error);
             (key, Some(pause))
+        }
+        Err(_elapsed) => {
+            warn!(
+                namespace = &*key.namespace,
+                name = &*key.name,
+                "the API server does not answer; trying again"
+            );
+            (key, Some(RETRY_INTERVAL))
         }
     }
 }
@@ -153,6 +163,8 @@ fn triggers(
         changes(context.policies.changes()),
         changes(context.sealer.changes()),
     );
+    // Once at the beginning: what changed while no replica ran.
+    let any = stream::once(std::future::ready(())).chain(any);
     let all = any.flat_map(move |()| {
         let keys = index.keys_under_policies(clock());
         stream::iter(keys.into_iter().map(now))

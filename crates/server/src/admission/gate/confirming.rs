@@ -100,7 +100,8 @@ impl Gate {
             if best.request.validity != Validity::Once {
                 return Ok(None);
             }
-            Ok(Some(self.may_connect(tried).await?))
+            // Where it cannot be told, it is asked again before anything is spent.
+            Ok(self.may_connect(tried).await.ok())
         });
         // Several clients' futures in one are larger than a stack likes.
         let pod = Box::pin(async { Ok(pod.await?) });

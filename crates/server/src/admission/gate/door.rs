@@ -65,7 +65,9 @@ impl Gate {
     /// What an attempt comes to. Bounded, so that one that takes too long is recorded like any
     /// other.
     pub(super) async fn outcome_of(&self, tried: &Tried<'_>) -> AttemptOutcome {
-        match timeout_at(tried.deadline.decide_by(), self.decide(tried)).await {
+        // Boxed: clients' futures are larger than a stack likes.
+        let decision = Box::pin(self.decide(tried));
+        match timeout_at(tried.deadline.decide_by(), decision).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(failure)) => AttemptOutcome::Failed(failure),
             Err(_elapsed) => AttemptOutcome::Failed(Failure::Timeout),

@@ -108,21 +108,15 @@ impl Objects {
     /// enough. What is admitted counts from now on, before the watch shows it.
     pub(super) fn admit_one_more(&self, request: &Request) -> Result<(), Refused> {
         self.check_held(request)?;
-        let (now, rules) = (self.common.now(), self.common.rules());
-        let mut hers = self.common.index.all_candidates(&request.user.name);
-        hers.retain(|candidate| candidate.request.uid != request.uid);
-        let open: Vec<Arc<Candidate>> = hers
-            .iter()
-            .filter(|candidate| candidate.is_open(now, &rules))
-            .cloned()
-            .collect();
-        let known: Vec<&str> = hers
+        let mut open = self.common.index.open_of(&request.user.name);
+        open.retain(|candidate| candidate.request.uid != request.uid);
+        let known: Vec<&str> = open
             .iter()
             .map(|candidate| candidate.request.uid.as_str())
             .collect();
-        let open = Open::of(&open, &request.namespace);
+        let there = Open::of(&open, &request.namespace);
         self.arrivals.admit(request, &known, |coming| {
-            self.check_room(request, &open.with(coming))?;
+            self.check_room(request, &there.with(coming))?;
             self.check_rate(&request.user.name)
         })
     }

@@ -37,7 +37,7 @@ impl FilingRate {
     /// It is too many; after this time there is room for it.
     pub(super) fn take(&self, user: &str) -> Result<(), Duration> {
         const MINUTE: Duration = Duration::from_mins(1);
-        let each = MINUTE.div_f64(f64::from(self.per_minute));
+        let each = MINUTE.checked_div(self.per_minute).unwrap_or(MINUTE);
         let now = Instant::now();
         let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
         // Whoever has waited long enough is as one who never filed.

@@ -58,7 +58,7 @@ impl Grants {
     /// Remembers a grant without its request. False: there is no room.
     pub(super) fn add_stray(&mut self, request: Key, grant: Grant) -> bool {
         if self.stray >= MAX_STRAYS {
-            self.left_out_in = Some(self.round);
+            self.left_out();
             return false;
         }
         self.stray = self.stray.saturating_add(1);
@@ -68,9 +68,20 @@ impl Grants {
 
     /// In which round of listing a grant of a request that comes now may not have been in memory.
     pub(super) fn incomplete(&self) -> Option<u32> {
-        // What comes before the first list ends is complete with it.
+        // What comes before the first list ends is complete with it, unless something was left out.
         let first = (!self.is_complete).then_some(0);
-        first.or(self.left_out_in)
+        self.left_out_in.or(first)
+    }
+
+    /// Remembers that grants of some request were left out in this round.
+    pub(super) fn left_out(&mut self) {
+        self.left_out_in = Some(self.round);
+    }
+
+    /// A list is complete: what was left out before it began is known now.
+    pub(super) fn end_list(&mut self) {
+        self.is_complete = true;
+        self.left_out_in = self.left_out_in.filter(|round| *round == self.round);
     }
 
     pub(super) fn remove_stray(&mut self, request: &Key, name: &str) {

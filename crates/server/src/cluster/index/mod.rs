@@ -24,6 +24,7 @@ use jiff::Timestamp;
 use kube::runtime::watcher::Event;
 use tokio::sync::{mpsc, watch};
 
+use people::Share;
 use state::State;
 pub use {finished::Due, key::Key, people::Held};
 
@@ -86,13 +87,15 @@ impl Index {
             .collect()
     }
 
-    /// The requests of a user in all namespaces, each with the grants that name it.
-    pub fn all_candidates(&self, user: &str) -> Vec<Arc<Candidate>> {
+    /// The requests of a user in all namespaces that are not over, as far as their status says: the
+    /// same that [`Counts::open`] counts. Those that are being deleted, or that a policy forbids
+    /// now, are among them: they take room as long as they are there.
+    pub fn open_of(&self, user: &str) -> Vec<Arc<Candidate>> {
         let state = self.read();
         let share = state.people.get(user);
         share
             .into_iter()
-            .flat_map(|share| &share.whole)
+            .flat_map(Share::open)
             .filter_map(|key| state.candidate(key))
             .collect()
     }
@@ -175,7 +178,9 @@ impl Index {
             }
             Event::Delete(object) => self.change(|state| {
                 let key = state.key(&object);
-                state.remove_request(&key);
+                if !state.remove_request(&key) {
+                    state.forget_left_out(&object);
+                }
             }),
             Event::Init => self.prepare(State::begin_requests),
             Event::InitApply(object) => self.take_listed(&object),

@@ -1,7 +1,7 @@
 //! What each person has.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -44,9 +44,17 @@ pub(super) struct Share {
     pub(super) whole: BTreeSet<Key>,
     /// Of those, the ones that are over, the one first that something last came of longest ago.
     pub(super) over: BTreeMap<(Timestamp, Key), End>,
+    /// Of what they have, what memory knows nothing else of, for want of room.
+    left_out: Held,
 }
 
 impl Share {
+    /// Their requests that are not over.
+    pub(super) fn open(&self) -> impl Iterator<Item = &Key> {
+        let over: HashSet<&Key> = self.over.keys().map(|(_, key)| key).collect();
+        self.whole.iter().filter(move |key| !over.contains(key))
+    }
+
     /// Their requests in a namespace that are remembered whole.
     pub(super) fn in_namespace<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Key> {
         self.whole
@@ -86,6 +94,39 @@ impl People {
 
     pub(super) fn get_mut(&mut self, user: &str) -> Option<&mut Share> {
         self.0.get_mut(user)
+    }
+
+    /// One request of a person that memory knows nothing else of: it counts all the same.
+    pub(super) fn leave_out(&mut self, user: &str, size: usize) {
+        if let Some(share) = self.0.get_mut(user) {
+            share.left_out.add(size, 0);
+        }
+    }
+
+    /// One request less, if any of this person was left out.
+    pub(super) fn forget_left_out(&mut self, user: &str, size: usize) -> bool {
+        let Some(share) = self
+            .0
+            .get_mut(user)
+            .filter(|share| share.left_out.requests > 0)
+        else {
+            return false;
+        };
+        share.left_out.remove(size, 0);
+        self.remove(user, size, 0);
+        true
+    }
+
+    /// What was left out is listed anew, and counted then.
+    pub(super) fn forget_all_left_out(&mut self) {
+        for share in self.0.values_mut() {
+            let Held {
+                requests, stored, ..
+            } = std::mem::take(&mut share.left_out);
+            share.held.requests = share.held.requests.saturating_sub(requests);
+            share.held.stored = share.held.stored.saturating_sub(stored);
+        }
+        self.0.retain(|_, share| share.held.requests > 0);
     }
 
     /// One request less.

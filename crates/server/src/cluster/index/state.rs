@@ -76,12 +76,13 @@ impl State {
     pub(super) fn begin_requests(&mut self) {
         self.round = self.round.wrapping_add(1);
         self.left_out = 0;
+        self.people.forget_all_left_out();
     }
 
     /// Whether there is room again for what was left out.
     pub(super) fn has_room_for_left_out(&self) -> bool {
-        let half = self.most_finished.map(|most| most / 2);
-        self.left_out > 0 && half.is_some_and(|half| self.finished.len() < half)
+        let enough = self.most_finished.map(|most| most.saturating_sub(most / 4));
+        self.left_out > 0 && enough.is_some_and(|enough| self.finished.len() < enough)
     }
 
     /// Begins to list grants.
@@ -104,7 +105,7 @@ impl State {
 
     /// The list of grants is complete: what began before it has all of its grants.
     pub(super) fn end_grants(&mut self) {
-        self.grants.is_complete = true;
+        self.grants.end_list();
         let round = self.grants.round;
         for whole in self.whole.values_mut() {
             if whole.incomplete.is_some_and(|since| since != round) {
@@ -143,11 +144,12 @@ impl State {
     /// Takes a request as it is now. Answers whether controllers have nothing more to do about it.
     pub(super) fn put_request(&mut self, key: &Key, object: &AccessRequest) -> bool {
         let known = self.take_request(key);
+        let is_new = object.status.is_none();
         // Seals are looked at where objects are read live: memory only promises.
         match convert::request(object, Seal::Good) {
             Ok(request) => {
                 let over = End::of(object, &request);
-                let known = known.unwrap_or_else(|| self.strays_of(key));
+                let known = known.unwrap_or_else(|| self.strays_of(key, is_new));
                 self.remember(key.clone(), request, known, over);
                 over.is_some() && is_told(object)
             }
@@ -159,9 +161,22 @@ impl State {
         }
     }
 
-    pub(super) fn remove_request(&mut self, key: &Key) {
+    /// Forgets a request. False: memory did not know it.
+    pub(super) fn remove_request(&mut self, key: &Key) -> bool {
         let known = self.take_request(key);
+        let was_known = known.is_some();
         self.let_stray(key, known);
+        was_known
+    }
+
+    /// Counts a request as gone that was left out.
+    pub(super) fn forget_left_out(&mut self, object: &AccessRequest) {
+        let request = convert::request(object, Seal::Good).ok();
+        let was_left_out = request.is_some_and(|request| {
+            self.people
+                .forget_left_out(&request.user.name, request.size)
+        });
+        self.left_out = self.left_out.saturating_sub(usize::from(was_left_out));
     }
 
     /// Takes a grant as it is now. Answers which request it concerns, if memory did not know it so.
@@ -301,7 +316,8 @@ impl State {
             return;
         }
         if let Some(newest) = self.finished.pop_newest() {
-            self.people.remove(&newest.user, newest.size, 0);
+            self.people.leave_out(&newest.user, newest.size);
+            self.grants.left_out();
             self.left_out = self.left_out.saturating_add(1);
         }
     }
@@ -329,15 +345,23 @@ impl State {
         }
         self.people
             .remove(&request.user.name, request.size, request.size);
-        let grants = Arc::unwrap_or_clone(candidate).grants;
+        // A reader may hold it: of the request nobody needs a copy.
+        let grants = Arc::try_unwrap(candidate)
+            .map_or_else(|shared| shared.grants.clone(), |candidate| candidate.grants);
         Some(Known { grants, incomplete })
     }
 
-    /// The grants of a request that memory did not have.
-    fn strays_of(&mut self, key: &Key) -> Known {
+    /// The grants of a request that memory did not have. All grants of one that no server has
+    /// looked at yet came in this round of listing, or are still to come.
+    fn strays_of(&mut self, key: &Key, is_new: bool) -> Known {
+        let incomplete = if is_new && self.grants.is_complete {
+            None
+        } else {
+            self.grants.incomplete()
+        };
         Known {
             grants: self.grants.take_strays(key),
-            incomplete: self.grants.incomplete(),
+            incomplete,
         }
     }
 
