@@ -20,6 +20,7 @@ use crate::target;
 use crate::terminal::guard::guarded;
 use decide::text::{safe_lines, safe_word};
 
+mod bounds;
 mod cutting;
 pub mod fields;
 mod listing;
@@ -27,12 +28,14 @@ mod naming;
 mod people;
 pub mod said;
 mod watching;
+mod whole;
 
-use listing::MAX_LISTED;
+use bounds::{MAX_LISTED, MAX_MIB};
 pub use listing::{Pages, Requests, Which};
 pub use naming::Kind;
 pub use people::Me;
 pub use watching::Seen;
+pub use whole::Whole;
 
 /// After this long somebody who waits at a terminal is told what for.
 const NOTICE_AFTER: Duration = Duration::from_secs(2);
@@ -119,8 +122,8 @@ pub enum ClusterError {
     },
     /// A list without an end.
     #[error(
-        "error: the server {} lists more than {MAX_LISTED} requests, or the same ones again and again: choose some with \
-         -n or -l",
+        "error: the server {} lists more than {MAX_LISTED} requests or {MAX_MIB} MiB, or the same ones again and again: \
+         choose some with -n or -l",
         safe_word(server)
     )]
     Endless {
@@ -202,7 +205,7 @@ impl Cluster {
     /// # Errors
     /// When there is none of that name, or the server cannot be asked.
     pub async fn request(&self, name: &str) -> Result<AccessRequest, ClusterError> {
-        self.ours(self.here::<AccessRequest>().get(name)).await
+        Ok(self.whole(name).await?.request)
     }
 
     /// Files a request.

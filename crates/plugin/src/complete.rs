@@ -327,7 +327,8 @@ async fn requests(words: &Words<'_>, cluster: &Cluster) -> Option<Candidates> {
     while values.len() < MAX_CANDIDATES
         && let Some(page) = pages.next().await.ok()?
     {
-        let fitting = page.understood.iter().filter(|request| fits(request));
+        let requests = page.understood.iter().map(|whole| &whole.request);
+        let fitting = requests.filter(|request| fits(request));
         values.extend(fitting.map(candidate));
     }
     Some(Candidates {

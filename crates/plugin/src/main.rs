@@ -1,5 +1,6 @@
 //! `kubectl request …`
 
+use std::cell::Cell;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
@@ -82,7 +83,8 @@ async fn perform(cli: Cli) -> Result<Next, Failure> {
         input: &mut input,
         shown,
         watched,
-        screen: Screen::of_process(),
+        screen: &Screen::of_process,
+        drawn: Cell::default(),
         keyboard,
         pick,
         now,

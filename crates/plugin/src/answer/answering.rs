@@ -197,6 +197,12 @@ pub enum AnswerError {
     /// The approver did not say yes.
     #[error("nothing was stored: only y or Y, typed after the question, is a yes")]
     NotConfirmed,
+    /// What was drawn is not what stands there.
+    #[error(
+        "nothing was stored: the screen became smaller while the question stood, and breaks what stands above it anew. \
+         Repeat the command"
+    )]
+    Shrank,
     /// Nobody can be asked.
     #[error(
         "nothing was stored: there is no terminal to read the question and answer it. Read the request first, then name \
@@ -213,6 +219,18 @@ pub enum AnswerError {
     YesToWhat {
         /// What to type.
         show: String,
+    },
+    /// A later version filed it, with fields that this one drops.
+    #[error(
+        "request {name} also sets {}, which this version of the plugin does not know and cannot show: nothing was stored. \
+         Use a plugin of the server's version",
+        fields.join(", ")
+    )]
+    Unknown {
+        /// Name of the request.
+        name: String,
+        /// The fields.
+        fields: Vec<String>,
     },
     /// The name is another request's by now.
     #[error(transparent)]
@@ -275,7 +293,7 @@ impl Answer {
             writeln!(
                 terminal.out,
                 "{}",
-                summary::standing(&request, &grants, &terminal.now, terminal.screen)
+                summary::standing(&request, &grants, &terminal.now, terminal.draws())
             )?;
         }
         let summary = reading::summary(&request, None, cluster, terminal).await;
@@ -303,11 +321,19 @@ impl Answer {
             let show = kubectl::told(cluster, Hint::ShowForUid, &named.name);
             return Err(AnswerError::YesToWhat { show });
         }
-        let request = cluster.request(&named.name).await?;
-        named.check_uid(&request)?;
-        self.refuse_decided(&request, cluster, now)?;
-        self.refuse_longer(&request)?;
-        Ok(request)
+        let whole = cluster.whole(&named.name).await?;
+        named.check_uid(&whole.request)?;
+        let unknown = whole.unknown();
+        // A denial lets nobody in, whatever else it denies.
+        if !unknown.is_empty() && self.status != GrantStatus::Denied {
+            return Err(AnswerError::Unknown {
+                name: safe_word(&named.name),
+                fields: unknown.iter().map(|field| safe_word(field)).collect(),
+            });
+        }
+        self.refuse_decided(&whole.request, cluster, now)?;
+        self.refuse_longer(&whole.request)?;
+        Ok(whole.request)
     }
 
     /// Asks, and makes sure that what was read is still what is there.
@@ -323,6 +349,7 @@ impl Answer {
         match terminal.ask(&self.question(cluster))? {
             Reply::Yes => self.check_unchanged(cluster, terminal, request).await,
             Reply::No => Err(AnswerError::NotConfirmed),
+            Reply::Shrank => Err(AnswerError::Shrank),
             Reply::NobodyAsked => Err(AnswerError::NobodyAsked {
                 line: self.again_with_yes(cluster, request),
             }),

@@ -10,7 +10,7 @@ use crate::answer::named::{Named, Tally};
 use crate::answer::{Answer, AnswerError, Naming};
 use crate::ask::same;
 use crate::cluster::fields::Fields;
-use crate::cluster::{Cluster, Requests, Which};
+use crate::cluster::{Cluster, Requests, Which, Whole};
 use crate::describe::reading;
 use crate::terminal::lines::Hint;
 use crate::terminal::table::{self, Form, Layout, Table};
@@ -114,30 +114,36 @@ async fn waiting(
         fields: vec![Fields::default().in_phase(&[Phase::Pending])],
     };
     let Requests {
-        understood: mut requests,
+        mut understood,
         others,
     } = cluster.requests(which).await?;
-    requests.retain(|request| {
+    understood.retain(|Whole { request, .. }| {
         request.phase() == Phase::Pending && request.metadata.deletion_timestamp.is_none()
     });
-    let waiting = requests.len();
-    requests.retain(|request| me.as_ref().is_none_or(|me| !me.is_party_to(request)));
-    let own = waiting.saturating_sub(requests.len());
+    let waiting = understood.len();
+    understood
+        .retain(|Whole { request, .. }| me.as_ref().is_none_or(|me| !me.is_party_to(request)));
+    let own = waiting.saturating_sub(understood.len());
     if own > 0 {
         writeln!(
             terminal.err,
             "left out: {own} that you asked for or filed yourself, which others must answer"
         )?;
     }
-    if !others.is_empty() {
+    // What is not known of them may be what matters.
+    let (known, partly): (Vec<Whole>, Vec<Whole>) = understood
+        .into_iter()
+        .partition(|whole| whole.unknown().is_empty());
+    let left_out = others.len().saturating_add(partly.len());
+    if left_out > 0 {
         writeln!(
             terminal.err,
-            "left out: {} that this version does not understand (see '{}')",
-            others.len(),
+            "left out: {left_out} that this version does not understand (see '{}')",
             kubectl::told(cluster, Hint::ListOfLeftOut, "")
         )?;
     }
-    Ok(same::grouped(requests))
+    let requests = known.into_iter().map(|whole| whole.request);
+    Ok(same::grouped(requests.collect()))
 }
 
 async fn from_a_list(
@@ -273,6 +279,7 @@ async fn agreed(
             writeln!(terminal.err, "skipped {}", safe_word(&first.name_any()))?;
             Ok(false)
         }
+        Reply::Shrank => Err(AnswerError::Shrank),
         Reply::NobodyAsked => Err(AnswerError::NobodyAsked {
             line: answer.again_with_yes(&place, first),
         }),

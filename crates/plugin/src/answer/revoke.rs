@@ -70,7 +70,7 @@ async fn revoke(
         });
     }
     // The grants say who gives access. The phase is written later, and by a controller.
-    match take_back(&request, cluster).await? {
+    match take_back(&request, cluster, terminal).await? {
         Taken::Grants(by) => {
             let left = grants_left(&request, cluster).await?;
             if left > 0 {
@@ -122,7 +122,11 @@ enum Taken {
 }
 
 /// Deletes the grants.
-async fn take_back(request: &AccessRequest, cluster: &Cluster) -> Result<Taken, RemoveError> {
+async fn take_back(
+    request: &AccessRequest,
+    cluster: &Cluster,
+    terminal: &mut Terminal<'_>,
+) -> Result<Taken, RemoveError> {
     let name = request.name_any();
     // Without its grants a policy would grant it still.
     if request
@@ -132,25 +136,38 @@ async fn take_back(request: &AccessRequest, cluster: &Cluster) -> Result<Taken, 
     {
         return Ok(Taken::Policy);
     }
-    let mut by = Vec::new();
+    let mut by: Vec<String> = Vec::new();
     for grant in &grants(request, cluster).await? {
-        match cluster.delete_grant(grant).await {
+        let answer = cluster.delete_grant(grant).await;
+        // What is gone is gone, whatever becomes of the others.
+        if answer.as_ref().is_err_and(|error| !error.is_not_found()) && !by.is_empty() {
+            writeln!(
+                terminal.err,
+                "accessrequest {}: the grants by {} are deleted, and the one by {} could not be",
+                safe_word(&name),
+                by.join(", "),
+                by_whom(grant)
+            )?;
+        }
+        match answer {
             Err(error) if error.is_forbidden() => return Ok(Taken::NotOurs),
             answer => remove::deleted(&safe_word(&name), answer, cluster)?,
         }
-        by.push(
-            grant
-                .spec
-                .granted_by
-                .as_ref()
-                .map_or_else(|| "somebody".to_owned(), |by| safe_word(by.name())),
-        );
+        by.push(by_whom(grant));
     }
     Ok(if by.is_empty() {
         Taken::Nothing
     } else {
         Taken::Grants(by.join(", "))
     })
+}
+
+fn by_whom(grant: &AccessGrant) -> String {
+    grant
+        .spec
+        .granted_by
+        .as_ref()
+        .map_or_else(|| "somebody".to_owned(), |by| safe_word(by.name()))
 }
 
 /// How many grants there are still: one may have been stored meanwhile.

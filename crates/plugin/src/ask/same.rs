@@ -77,6 +77,7 @@ pub async fn find(new: &AccessRequest, cluster: &Cluster, now: Timestamp) -> Opt
     let asked = typed(&new.spec);
     let alike = there
         .into_iter()
+        .map(|whole| whole.request)
         .filter(|request| typed(&request.spec) == asked && is_open(request, now));
     let mut alike: Vec<AccessRequest> = alike.collect();
     if alike.is_empty() {

@@ -27,7 +27,7 @@ pub fn check(
     }
     match terminal.ask("Send it all the same ([yN])?")? {
         Reply::Yes => Ok(()),
-        Reply::No => Err(AskError::Secret {
+        Reply::No | Reply::Shrank => Err(AskError::Secret {
             how: "only y or Y, typed after the question, is a yes",
         }),
         Reply::NobodyAsked => Err(AskError::Secret {

@@ -13,18 +13,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource as _;
 use kube::api::{ListParams, PartialObjectMeta, Request};
 
+use super::bounds::Spent;
 use super::cutting::Cutter;
 use super::fields::Fields;
+use super::whole::Whole;
 use super::{Cluster, ClusterError, causes};
 
 /// Requests that are handed out at a time.
 const CHUNK: usize = 500;
 /// Those that the API server is asked for at a time, where it cannot answer all at once; as kubectl does.
 const PAGE: u32 = 500;
-/// Maximum number of objects that are listed: more are no list for people.
-pub(super) const MAX_LISTED: usize = 200_000;
-/// Maximum number of answers of which a list consists.
-const MAX_ANSWERS: usize = 500;
 /// How often in a row the rest of a list may fail to come.
 const MAX_FAILURES: u32 = 4;
 /// Before the rest is asked for again; doubled each time.
@@ -45,8 +43,8 @@ pub struct Which {
 /// The requests that there are.
 #[derive(Debug, Default)]
 pub struct Requests {
-    /// Those that are understood.
-    pub understood: Vec<AccessRequest>,
+    /// Those that are understood, if only in part.
+    pub understood: Vec<Whole>,
     /// What the others are called.
     pub others: Vec<ObjectMeta>,
 }
@@ -55,6 +53,25 @@ impl Requests {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.understood.is_empty() && self.others.is_empty()
+    }
+
+    /// One more, by itself: one that is not understood must not hide the others.
+    fn add(
+        &mut self,
+        item: &[u8],
+        is_new: impl FnOnce(Option<&String>) -> bool,
+    ) -> serde_json::Result<()> {
+        if let Ok(whole) = Whole::of(item) {
+            if is_new(whole.request.metadata.uid.as_ref()) {
+                self.understood.push(whole);
+            }
+        } else {
+            let known: PartialObjectMeta<AccessRequest> = serde_json::from_slice(item)?;
+            if is_new(known.metadata.uid.as_ref()) {
+                self.others.push(known.metadata);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -99,7 +116,7 @@ pub struct Pages<'a> {
     comes: Option<(Ask, Answer)>,
     seen: HashSet<String>,
     failures: u32,
-    answers: usize,
+    spent: Spent,
 }
 
 impl Cluster {
@@ -157,7 +174,7 @@ impl Cluster {
             comes: None,
             seen: HashSet::new(),
             failures: 0,
-            answers: 0,
+            spent: Spent::default(),
         }
     }
 
@@ -196,21 +213,6 @@ impl Answer {
             self.bytes.as_mut().consume(read);
         }
         Ok(())
-    }
-
-    /// The next of them. Each on its own: one that is not understood must not hide the others.
-    fn requests(&mut self) -> serde_json::Result<Requests> {
-        let mut requests = Requests::default();
-        for item in self.items.drain(..CHUNK.min(self.items.len())) {
-            match serde_json::from_slice(&item) {
-                Ok(request) => requests.understood.push(request),
-                Err(_not_understood) => {
-                    let known: PartialObjectMeta<AccessRequest> = serde_json::from_slice(&item)?;
-                    requests.others.push(known.metadata);
-                }
-            }
-        }
-        Ok(requests)
     }
 }
 
@@ -266,7 +268,20 @@ impl Pages<'_> {
         let explain = |error| self.cluster.explain(error);
         answer.read().await.map_err(explain)?;
         let not_understood = |error| explain(kube::Error::SerdeError(error));
-        let mut requests = answer.requests().map_err(not_understood)?;
+        let mut requests = Requests::default();
+        for item in answer.items.drain(..CHUNK.min(answer.items.len())) {
+            let is_new = |uid: Option<&String>| {
+                let is_new = uid.is_none_or(|uid| self.seen.insert(uid.clone()));
+                if is_new {
+                    self.spent.one(item.len());
+                }
+                is_new
+            };
+            requests.add(&item, is_new).map_err(not_understood)?;
+        }
+        if self.spent.is_too_much(false) {
+            return Err(self.endless());
+        }
         let rest = if answer.is_whole && answer.items.is_empty() {
             let end = answer.cutter.end().map_err(not_understood)?;
             self.go_on(ask, end.continue_)?;
@@ -274,11 +289,6 @@ impl Pages<'_> {
         } else {
             Some(answer)
         };
-        let mut is_new = |uid: Option<&String>| uid.is_none_or(|uid| self.seen.insert(uid.clone()));
-        requests
-            .understood
-            .retain(|request| is_new(request.metadata.uid.as_ref()));
-        requests.others.retain(|meta| is_new(meta.uid.as_ref()));
         if !requests.is_empty() {
             self.failures = 0;
         }
@@ -286,18 +296,13 @@ impl Pages<'_> {
     }
 
     fn go_on(&mut self, ask: &Ask, token: Option<String>) -> Result<(), ClusterError> {
-        self.answers = self.answers.saturating_add(1);
+        self.spent.answer();
         let Some(token) = token.filter(|token| !token.is_empty()) else {
             return Ok(());
         };
         // One that is answered twice has no end.
-        let endless = self.answers >= MAX_ANSWERS
-            || self.seen.len() > MAX_LISTED
-            || ask.token.as_ref() == Some(&token);
-        if endless {
-            return Err(ClusterError::Endless {
-                server: self.cluster.server.clone(),
-            });
+        if ask.token.as_ref() == Some(&token) || self.spent.is_too_much(true) {
+            return Err(self.endless());
         }
         self.asks.push_front(Ask {
             token: Some(token),
@@ -306,14 +311,21 @@ impl Pages<'_> {
         Ok(())
     }
 
+    fn endless(&self) -> ClusterError {
+        ClusterError::Endless {
+            server: self.cluster.server.clone(),
+        }
+    }
+
     /// Asks otherwise, or once more, where that is of use.
     async fn after(&mut self, error: ClusterError, ask: Ask) -> Result<(), ClusterError> {
         self.failures = self.failures.saturating_add(1);
-        let code = match &error {
-            ClusterError::Refused(status) => status.code,
-            _ => 0,
+        let code = if let ClusterError::Refused(status) = &error {
+            status.code
+        } else {
+            0
         };
-        let begun = self.answers > 0 || !self.seen.is_empty();
+        let begun = self.spent.is_begun();
         let in_pages = Ask {
             limit: ask.limit.or(Some(PAGE)),
             ..ask.clone()

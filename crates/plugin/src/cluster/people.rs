@@ -95,7 +95,7 @@ impl Cluster {
                 return Ok(Some(ours));
             }
             let first = requests.understood.into_iter().next();
-            let Some(prefix) = first.and_then(|request| request.spec.username_prefix) else {
+            let Some(prefix) = first.and_then(|whole| whole.request.spec.username_prefix) else {
                 return Ok(None);
             };
             if let Some(name) = me.0.strip_prefix(&prefix) {

@@ -109,8 +109,7 @@ pub async fn run(
         nothing: nothing(&args, cluster),
     });
     let mut seen = HashMap::new();
-    while let Some(mut page) = pages.next().await? {
-        page.understood.retain(|request| filter.takes(request));
+    while let Some(page) = pages.next().await? {
         for other in page.others {
             let name = |name: Option<String>| safe_word(&name.unwrap_or_default());
             let (namespace, name) = (name(other.namespace), name(other.name));
@@ -119,10 +118,12 @@ pub async fn run(
                 "accessrequest {name} of namespace {namespace} is not understood, and not listed"
             )?;
         }
+        let mut requests: Vec<_> = page.understood.into_iter().map(|one| one.request).collect();
+        requests.retain(|request| filter.takes(request));
         if args.watch {
-            seen.extend(page.understood.iter().filter_map(version));
+            seen.extend(requests.iter().filter_map(version));
         }
-        printer.print(page.understood, pages.is_over(), terminal)?;
+        printer.print(requests, pages.is_over(), terminal)?;
     }
     let fields = pages.chosen_by().cloned();
     let table = printer.end(terminal)?;

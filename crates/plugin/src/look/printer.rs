@@ -164,7 +164,9 @@ impl Printer {
         let before = match format {
             _ if !self.begun => head(format)? + "\n",
             ListFormat::Json => ",\n".to_owned(),
-            _ => String::new(),
+            ListFormat::Table | ListFormat::Wide | ListFormat::Yaml | ListFormat::Name => {
+                String::new()
+            }
         };
         let value = output::value_of(request)?;
         Ok(if format == ListFormat::Json {

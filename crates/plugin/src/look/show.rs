@@ -11,7 +11,7 @@ use crate::terminal::lines::Hint;
 use crate::terminal::output::{self, ObjectFormat};
 use crate::terminal::{Terminal, kubectl};
 use decide::rules::is_name;
-use decide::text::safe;
+use decide::text::{safe, safe_word};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -49,6 +49,18 @@ pub enum ShowError {
     Terminal(#[from] io::Error),
 }
 
+/// What a plugin of a later version would show.
+fn unknown_fields(fields: &[String]) -> String {
+    if fields.is_empty() {
+        return String::new();
+    }
+    let fields: Vec<String> = fields.iter().map(|field| safe_word(field)).collect();
+    format!(
+        "IT ALSO SETS {}, which this version of the plugin does not know: do not grant it by what is shown here.\n",
+        fields.join(", ")
+    )
+}
+
 /// Shows one request.
 ///
 /// # Errors
@@ -61,7 +73,9 @@ pub async fn run(
     if !is_name(&args.request) {
         return Err(BadName::of(&args.request, cluster).into());
     }
-    let request = cluster.request(&args.request).await?;
+    let whole = cluster.whole(&args.request).await?;
+    let unknown = whole.unknown();
+    let request = whole.request;
     let text = match args.output {
         None => {
             // Whoever may not see the answers reads what the status says.
@@ -73,9 +87,11 @@ pub async fn run(
             } else {
                 String::new()
             };
-            let standing = summary::standing(&request, &grants, &terminal.now, terminal.screen);
+            let standing = summary::standing(&request, &grants, &terminal.now, terminal.draws());
             let read = reading::summary(&request, None, cluster, terminal).await;
-            format!("{standing}{lost}\n{read}")
+            // Right above it, where an approver ends to read.
+            let unknown = unknown_fields(&unknown);
+            format!("{standing}{lost}\n{read}{unknown}")
         }
         Some(ObjectFormat::Name) => format!(
             "accessrequest.{}/{}\n",

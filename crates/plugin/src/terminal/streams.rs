@@ -1,5 +1,6 @@
 //! What a verb reads from and writes to.
 
+use std::cell::Cell;
 use std::io::{self, BufRead, Write};
 
 use jiff::Zoned;
@@ -18,6 +19,8 @@ pub enum Reply {
     Yes,
     /// Anything else.
     No,
+    /// A yes to what is drawn otherwise by now: the screen became smaller.
+    Shrank,
     /// There is no terminal at which somebody could read the question and answer it.
     NobodyAsked,
 }
@@ -35,8 +38,10 @@ pub struct Terminal<'a> {
     pub shown: bool,
     /// Whether `err` is a terminal: somebody sees what takes so long.
     pub watched: bool,
-    /// The size of what is read on.
-    pub screen: Screen,
+    /// The size of what is read on, now.
+    pub screen: &'a dyn Fn() -> Screen,
+    /// What the last summary was drawn for.
+    pub drawn: Cell<Option<Screen>>,
     /// Where somebody can read a question and type its answer. A pipe cannot.
     pub keyboard: Option<&'a dyn Keyboard>,
     /// Where somebody can choose by keys. Elsewhere numbers are typed.
@@ -49,9 +54,29 @@ impl Terminal<'_> {
     /// For whom a summary is drawn.
     pub fn reader<'c>(&self, cluster: &'c str) -> Reader<'c> {
         Reader {
-            screen: self.screen,
+            screen: self.draws(),
             cluster,
         }
+    }
+
+    /// The screen that something is drawn for, which must not shrink before it is answered.
+    pub fn draws(&self) -> Screen {
+        let screen = (self.screen)();
+        self.drawn.set(Some(screen));
+        screen
+    }
+
+    /// Whether the screen became smaller since something was drawn on it: what a terminal breaks anew
+    /// then begins rows in column 0.
+    fn shrank(&self) -> bool {
+        let (Some(drawn), now) = (self.drawn.get(), (self.screen)()) else {
+            return false;
+        };
+        now.width < drawn.width
+            || now
+                .height
+                .zip(drawn.height)
+                .is_some_and(|(now, drawn)| now < drawn)
     }
 
     /// Asks, and takes nothing but `y` or `Y` for a yes: not the end of the input, nothing that was
@@ -69,6 +94,7 @@ impl Terminal<'_> {
         let answer = self.ask_for(question);
         keyboard.mark_pastes(false)?;
         Ok(match answer?.as_str() {
+            "y" | "Y" if self.shrank() => Reply::Shrank,
             "y" | "Y" => Reply::Yes,
             _ => Reply::No,
         })
@@ -118,7 +144,8 @@ mod tests {
             input,
             shown: false,
             watched: false,
-            screen: Screen::PIPE,
+            screen: &|| Screen::PIPE,
+            drawn: Cell::default(),
             keyboard,
             pick: None,
             now: Zoned::default(),
@@ -143,6 +170,40 @@ mod tests {
         let (asked, out) = asked(typed, Some(&Quiet));
         assert_eq!(asked, reply);
         assert!(out.starts_with("Sure ([yN])? "), "{out}");
+    }
+
+    // P1
+    #[rstest]
+    #[case::the_same((80, 24), Reply::Yes)]
+    #[case::larger((200, 50), Reply::Yes)]
+    #[case::narrower((79, 24), Reply::Shrank)]
+    #[case::lower((80, 12), Reply::Shrank)]
+    fn a_yes_is_for_what_was_drawn_and_not_for_what_a_smaller_screen_makes_of_it(
+        #[case] (width, height): (usize, usize),
+        #[case] expected: Reply,
+    ) {
+        let screen = Cell::new(Screen {
+            width: 80,
+            height: Some(24),
+        });
+        let mut terminal = Terminal {
+            out: &mut io::sink(),
+            err: &mut io::sink(),
+            input: &mut "y\n".as_bytes(),
+            shown: true,
+            watched: true,
+            screen: &|| screen.get(),
+            drawn: Cell::default(),
+            keyboard: Some(&Quiet),
+            pick: None,
+            now: Zoned::default(),
+        };
+        terminal.reader("");
+        screen.set(Screen {
+            width,
+            height: Some(height),
+        });
+        assert_eq!(terminal.ask("Sure ([yN])?").unwrap(), expected);
     }
 
     #[test]

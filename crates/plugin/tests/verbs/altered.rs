@@ -109,6 +109,43 @@ async fn a_grant_that_was_changed_on_its_way_is_deleted(
     assert_eq!(fake.stored(&format!("{GRANTS}/grant-a")), None);
 }
 
+// P23
+#[rstest]
+#[case::granted(&["grant", "a@uid-of-a", "--yes"], false)]
+#[case::approved(&["approve", "a@uid-of-a", "--yes"], false)]
+#[case::from_a_list(&["approve", "--pending"], false)]
+#[case::denied(&["deny", "a", "--yes"], true)]
+#[tokio::test]
+async fn what_a_later_version_asks_for_is_not_granted_by_what_this_one_shows(
+    #[case] line: &[&str],
+    #[case] answered: bool,
+) {
+    let mut later = request();
+    later["spec"]["execOptions"]["asRoot"] = json!(true);
+    let fake = asked().with(&format!("{REQUESTS}/a"), later);
+    let outcome = fake.run(line, "y\n").await;
+    assert_eq!(
+        fake.posted(GRANTS).len(),
+        usize::from(answered),
+        "{outcome:?}"
+    );
+    let told = format!("{}{}", outcome.err, outcome.failure.unwrap_or_default());
+    assert_eq!(
+        told.contains("request a also sets spec.execOptions.asRoot, which this version of the plugin does not know")
+            || told.contains("left out: 1 that this version does not understand"),
+        !answered,
+        "{told}"
+    );
+    let shown = fake.run(&["show", "a"], "").await.out;
+    assert!(
+        shown.ends_with(
+            "IT ALSO SETS spec.execOptions.asRoot, which this version of the plugin does not know: do not grant it by \
+             what is shown here.\n"
+        ),
+        "{shown}"
+    );
+}
+
 #[tokio::test]
 async fn a_denial_that_became_a_grant_is_deleted() {
     let fake = asked().stamping(|grant| grant["status"] = json!("granted"));

@@ -49,10 +49,11 @@ fn page(names: &[&str], rest: &str) -> Value {
 }
 
 fn named(names: &str) -> String {
-    names
+    let lines: Vec<String> = names
         .chars()
         .map(|name| format!("accessrequest.spreadgroup.com/{name}\n"))
-        .collect()
+        .collect();
+    lines.concat()
 }
 
 /// The queries of the lists that were asked for.
@@ -205,6 +206,28 @@ async fn an_api_server_that_has_no_cache_yet_is_asked_for_pages() {
     let outcome = fake.run(&["list", "-o", "name"], "").await;
     assert_eq!(outcome.out, named("abcd"));
     assert!(queries(&fake)[1].contains("limit=500"));
+}
+
+// P17
+#[rstest]
+#[case::new_ones(501)]
+#[case::the_same_ones(1)]
+#[tokio::test]
+async fn a_list_that_goes_on_elsewhere_each_time_is_given_up(#[case] different: usize) {
+    let names = (0..different).cycle().map(|at| format!("r-{at}"));
+    let pages: Vec<Value> = (0..501)
+        .zip(names)
+        .map(|(at, name)| page(&[&name], &format!("next-{at}")))
+        .collect();
+    let fake = Fake::new().answering_in_turn(REQUESTS, &pages);
+    let failure = fake.run(&["list"], "").await.failure.unwrap_or_default();
+    assert!(
+        failure.contains(
+            "lists more than 200000 requests or 256 MiB, or the same ones again and again"
+        ),
+        "{failure}"
+    );
+    assert_eq!(queries(&fake).len(), 500);
 }
 
 #[tokio::test]

@@ -122,6 +122,23 @@ async fn where_no_grant_can_be_deleted_the_request_is(#[case] fake: Fake) {
     assert!(fake.stored(&format!("{REQUESTS}/a")).is_none());
 }
 
+// P8
+#[tokio::test]
+async fn of_several_grants_it_is_told_which_are_gone_where_one_cannot_be_deleted() {
+    let fake = granted().refusing(Method::DELETE, &format!("{GRANTS}/two"), 403, "no");
+    let fake = fake.refusing(Method::DELETE, &format!("{REQUESTS}/a"), 403, "not yours");
+    let outcome = fake.run(&["revoke", "a"], "").await;
+    assert_eq!(
+        outcome.err,
+        "accessrequest a: the grants by amy are deleted, and the one by ann could not be\n"
+    );
+    assert_eq!(
+        outcome.failure.as_deref(),
+        Some("Error from server (Forbidden): not yours")
+    );
+    assert!(fake.stored(&format!("{GRANTS}/one")).is_none());
+}
+
 #[rstest]
 #[case(
     "revoke",
