@@ -8,6 +8,7 @@ use std::process::Command;
 
 use crate::api::{Api, ApiError};
 use crate::control_plane::ControlPlane;
+use crate::etcd;
 use crate::kubeconfig::Kubeconfig;
 use crate::node::Node;
 use crate::node::container::{ContainerError, ContainerNode};
@@ -69,8 +70,8 @@ pub enum ClusterError {
         /// The archive.
         image: PathBuf,
     },
-    /// etcd did not take a value.
-    #[error("cannot write {key} into the store")]
+    /// etcd did not take a value, or did not give one.
+    #[error("cannot write or read {key} in the store")]
     Store {
         /// Its key.
         key: String,
@@ -165,7 +166,7 @@ impl Cluster {
     pub fn host_for_pods(&self) -> IpAddr {
         match self.state.node {
             Node::Containers => Subnet(self.state.number).gateway().into(),
-            Node::LocalAgent => Ipv4Addr::LOCALHOST.into(),
+            Node::LocalAgent | Node::Nothing => Ipv4Addr::LOCALHOST.into(),
         }
     }
 
@@ -350,15 +351,43 @@ impl Cluster {
     /// # Errors
     /// When etcd does not take it.
     pub fn plant(&self, key: &str, value: &[u8]) -> Result<(), ClusterError> {
-        let control_plane = ControlPlane {
+        etcd::put(&self.etcd_socket(), key, value).map_err(store_failed(key))
+    }
+
+    /// The same of many, some thousands a second.
+    ///
+    /// # Errors
+    /// When etcd does not take some of them.
+    pub fn plant_all(&self, pairs: &[(String, Vec<u8>)]) -> Result<(), ClusterError> {
+        let socket = self.etcd_socket();
+        pairs.chunks(etcd::MANY).try_for_each(|some| {
+            let first = some.first().map_or("", |(key, _)| key);
+            etcd::put_all(&socket, some).map_err(store_failed(first))
+        })
+    }
+
+    /// What stands in etcd under a key; `None` where nothing does.
+    ///
+    /// # Errors
+    /// When etcd does not answer.
+    pub fn stored(&self, key: &str) -> Result<Option<Vec<u8>>, ClusterError> {
+        etcd::get(&self.etcd_socket(), key).map_err(store_failed(key))
+    }
+
+    /// Removes an object from etcd.
+    ///
+    /// # Errors
+    /// When etcd does not answer.
+    pub fn uproot(&self, key: &str) -> Result<(), ClusterError> {
+        etcd::delete(&self.etcd_socket(), key).map_err(store_failed(key))
+    }
+
+    fn etcd_socket(&self) -> PathBuf {
+        ControlPlane {
             dir: &self.dir,
             state: &self.state,
-        };
-        let failed = |source| ClusterError::Store {
-            key: key.to_owned(),
-            source,
-        };
-        crate::etcd::put(&control_plane.etcd_socket(), key, value).map_err(failed)
+        }
+        .etcd_socket()
     }
 
     pub(crate) fn api(&self) -> Result<Api, ClusterError> {
@@ -370,6 +399,13 @@ impl Cluster {
         self.dir
             .users()
             .join(format!("{}.kubeconfig", file_name(user)))
+    }
+}
+
+fn store_failed(key: &str) -> impl FnOnce(io::Error) -> ClusterError {
+    move |source| ClusterError::Store {
+        key: key.to_owned(),
+        source,
     }
 }
 

@@ -66,6 +66,16 @@ impl Component {
         Ok(Self { name, child, log })
     }
 
+    /// The name of its command.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Fails when the process has ended.
     pub(crate) fn check(&mut self) -> Result<(), ComponentError> {
         match self.child.try_wait() {

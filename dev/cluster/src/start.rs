@@ -108,6 +108,8 @@ pub enum NodeChoice {
     Container,
     /// Plain processes of this machine, as this user, without isolation.
     LocalAgent,
+    /// Nothing: there is no node and there are no controllers, only etcd and the API server.
+    Nothing,
 }
 
 /// How a cluster is to be.
@@ -179,6 +181,7 @@ impl NodeChoice {
     fn decide(self) -> Result<Node, StartError> {
         match self {
             Self::LocalAgent => Ok(Node::LocalAgent),
+            Self::Nothing => Ok(Node::Nothing),
             Self::Container => Ok(Node::Containers),
             Self::Auto => match what_is_missing_for_containers() {
                 missing if missing.is_empty() => Ok(Node::Containers),
@@ -255,20 +258,57 @@ impl Running {
         self.cluster.user(ADMIN, &["system:masters"])?;
         let api = self.cluster.api()?;
         self.start_servers(&api, ports.api.reserved, options)?;
-        self.start_rest(ports.kubelet.reserved)?;
+        if self.cluster.state.node != Node::Nothing {
+            self.start_node(&api, ports.kubelet.reserved, options)?;
+        }
+        self.cluster
+            .state
+            .write(&self.cluster.dir)
+            .map_err(|source| self.dir_failed(source))
+    }
+
+    /// What runs pods, and the controllers, until the namespace `default` can take pods.
+    fn start_node(
+        &mut self,
+        api: &Api,
+        port: Reserved,
+        options: &Options,
+    ) -> Result<(), StartError> {
+        self.start_rest(port)?;
         let step = options
             .progress
             .step("waiting for the node and the namespace default");
-        self.wait_for("the node is not ready", || node_is_ready(&api))?;
+        self.wait_for("the node is not ready", || node_is_ready(api))?;
         // A pod of before is mounted with these only at a second attempt, seconds later.
         self.wait_for("the namespace default is not set up", || {
             NEEDED_BY_PODS.iter().all(|path| api.is_ok(path))
         })?;
         step.done_as("node and namespace default are ready");
-        self.cluster
-            .state
-            .write(&self.cluster.dir)
-            .map_err(|source| self.dir_failed(source))
+        Ok(())
+    }
+
+    /// Kills the API server and starts it again, as `options` had it started; returns when it is
+    /// ready. Whoever watched it lists anew.
+    ///
+    /// # Errors
+    /// It does not start. Then the cluster is of no use any more.
+    pub fn restart_api_server(&mut self, options: &Options) -> Result<(), StartError> {
+        let name = Server::Api.name();
+        self.components
+            .extract_if(.., |component| component.name() == name)
+            .for_each(|mut component| component.reap());
+        self.start_server(Server::Api, &self.api_server_flags(options)?)?;
+        let api = self.cluster.api()?;
+        self.wait_for("the API server is not ready", || api.is_ok("/readyz"))
+    }
+
+    /// The process ids of etcd, the API server and whatever else of the cluster is a child of this
+    /// process, by name.
+    pub fn processes(&self) -> Vec<(&'static str, u32)> {
+        self.components
+            .iter()
+            .map(|component| (component.name(), component.id()))
+            .collect()
     }
 
     fn dir_failed(&self, source: io::Error) -> StartError {
@@ -465,7 +505,7 @@ impl Ports {
         let reserve = || Port::reserve().map_err(|source| StartError::Port { source });
         let nginx = match node {
             Node::Containers => 80,
-            Node::LocalAgent => reserve()?.number,
+            Node::LocalAgent | Node::Nothing => reserve()?.number,
         };
         Ok(Self {
             api: reserve()?,

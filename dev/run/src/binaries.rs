@@ -79,6 +79,13 @@ impl Binaries {
         })
     }
 
+    /// Those of a directory into which somebody else has built them.
+    pub fn in_dir(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+        }
+    }
+
     /// The admission server.
     pub fn server(&self) -> PathBuf {
         self.dir.join("kube-request-access")

@@ -37,18 +37,15 @@ pub struct Built {
 /// When tools are missing (all are named, before anything is built) or building fails.
 pub fn build(node: Node, progress: Progress) -> Result<Built, BuildError> {
     let cache = Cache::open()?;
-    let groups = [
-        &parts::KUBERNETES,
-        &parts::BUSYBOX,
-        if node == Node::Containers {
-            &parts::RUNTIME
-        } else {
-            &parts::LOCALNODE
-        },
-    ];
+    let groups: &[&Group] = match node {
+        Node::Containers => &[&parts::KUBERNETES, &parts::BUSYBOX, &parts::RUNTIME],
+        Node::LocalAgent => &[&parts::KUBERNETES, &parts::BUSYBOX, &parts::LOCALNODE],
+        Node::Nothing => &[&parts::KUBERNETES],
+    };
     let lacking = |cache: &Cache| {
         groups
-            .into_iter()
+            .iter()
+            .copied()
             .filter(|group| !cache.dir(group).exists())
             .collect::<Vec<_>>()
     };

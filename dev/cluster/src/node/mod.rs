@@ -18,4 +18,6 @@ pub enum Node {
     /// Plain processes of this machine, as this user, without isolation: `kubectl exec` runs right
     /// here.
     LocalAgent,
+    /// No node, and no controllers: etcd and the API server alone, for measurements. Needs no root.
+    Nothing,
 }
