@@ -254,6 +254,7 @@ impl<'a> Suite<'a> {
             start,
         });
         step.done_as(&format!("the server is ready with {what}"));
+        self.check_copies(objects)?;
         let step = Progress::Stderr.step(&format!("measuring with {what}"));
         self.decisions.extend(rounds.measure(&mut self.stage)?);
         step.done_as(&format!("measured with {what}"));
@@ -263,6 +264,24 @@ impl<'a> Suite<'a> {
             step.done_as(&format!("disturbed the server with {what}"));
         }
         self.stage.stop_server();
+        Ok(())
+    }
+
+    /// Copies are as the server would have written them: it changes none. Else a start would measure
+    /// repairs.
+    fn check_copies(&self, objects: usize) -> anyhow::Result<()> {
+        const SAMPLE: usize = 200;
+        for number in 0..objects.min(SAMPLE) {
+            for (key, planted) in self.population().object(number, None)? {
+                let stored = self.stage.running.stored(&key)?.unwrap_or_default();
+                anyhow::ensure!(
+                    stored == planted,
+                    "the server wrote {key} anew:\n{}\ninstead of\n{}",
+                    String::from_utf8_lossy(&stored),
+                    String::from_utf8_lossy(&planted),
+                );
+            }
+        }
         Ok(())
     }
 
