@@ -104,6 +104,10 @@ pub(crate) struct Suite {
     /// 0,5000]
     #[arg(long, value_delimiter = ',', value_name = "N,…")]
     objects: Vec<usize>,
+    /// Under how many policies, at most 500 [default: 0,10,500; with --quick 0,500, and without
+    /// objects 0]
+    #[arg(long, value_delimiter = ',', value_name = "N,…", value_parser = policies)]
+    policies: Vec<usize>,
     /// Only these scenarios (repeatable, or separated by commas)
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     scenario: Vec<suite::Scenario>,
@@ -111,7 +115,7 @@ pub(crate) struct Suite {
     #[arg(long, value_name = "FILE")]
     server: Option<PathBuf>,
     /// Write the ratios down, for later runs with --quick to be compared with
-    #[arg(long, requires = "quick")]
+    #[arg(long, requires = "quick", conflicts_with_all = ["objects", "policies", "scenario"])]
     record: bool,
     /// How to print; progress goes to standard error
     #[arg(short, long, value_enum, default_value_t = Output::Table, value_name = "FORMAT")]
@@ -123,6 +127,7 @@ impl Suite {
         suite::Settings {
             is_quick: self.quick,
             objects: self.objects.clone(),
+            policies: self.policies.clone(),
             scenarios: self.scenario.clone(),
             server: self.server.clone(),
             records: self.record,
@@ -170,6 +175,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
     })
 }
 
+fn policies(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|&count| count <= suite::MAX_POLICIES)
+        .ok_or_else(|| format!("write a number, at most {}", suite::MAX_POLICIES))
+}
+
 fn rate(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()
@@ -215,5 +227,6 @@ mod tests {
         assert!(!is_taken("kra-bench suite --objects=many"));
         assert!(!is_taken("kra-bench suite --scenario=all"));
         assert!(!is_taken("kra-bench suite --record"));
+        assert!(!is_taken("kra-bench suite --policies=501"));
     }
 }

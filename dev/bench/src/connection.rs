@@ -258,8 +258,12 @@ impl Connection {
         request: Request<Full<Bytes>>,
     ) -> Result<(StatusCode, Bytes), Fault> {
         // Whatever goes wrong between two HTTP parsers ends the connection.
-        self.sender.ready().await.map_err(closed)?;
-        let answer = self.sender.send_request(request).await.map_err(closed)?;
+        self.sender.ready().await.map_err(|error| closed(&error))?;
+        let answer = self
+            .sender
+            .send_request(request)
+            .await
+            .map_err(|error| closed(&error))?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), MAX_ANSWER)
             .collect()
@@ -269,7 +273,7 @@ impl Connection {
     }
 }
 
-fn closed(error: hyper::Error) -> Fault {
+fn closed(error: &hyper::Error) -> Fault {
     if error.is_parse() {
         Fault::Garbage
     } else {

@@ -1,6 +1,6 @@
 //! Measures admission webhooks.
 //!
-//! - [`load`]: posts AdmissionReviews to any webhook, in a closed or an open loop, and counts what
+//! - [`load`]: posts an AdmissionReview, many times, to any webhook, in a closed or an open loop, and counts what
 //!   becomes of them: [`review`] is what is sent, [`connection`] how, [`pace`] when, [`tally`] what
 //!   came of it, [`process`] what it cost the server.
 //! - [`suite`]: this project's scenarios, on a control plane of their own.

@@ -113,7 +113,7 @@ mod tests {
     fn pace() -> Pace {
         Pace {
             rate: None,
-            duration: Some(SECOND * 2),
+            duration: Some(Duration::from_secs(2)),
             shots: None,
             warm_up: SECOND,
             timeout: SECOND,

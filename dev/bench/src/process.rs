@@ -85,7 +85,9 @@ pub fn settled(pid: u32, patience: Duration) -> Result<Option<Duration>, UsageEr
             0
         };
         if quiet >= 2 {
-            return Ok(Some(started.elapsed().saturating_sub(STEP * 2)));
+            return Ok(Some(
+                started.elapsed().saturating_sub(STEP.saturating_mul(2)),
+            ));
         }
         before = now;
     }

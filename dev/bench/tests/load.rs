@@ -1,5 +1,11 @@
 //! The load generator against servers that behave, and against some that do not.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, as it should"
+)]
+
 use std::{
     net::SocketAddr,
     process::{Command, Output},

@@ -1,5 +1,10 @@
 //! The reviews, as the API server sends them.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value that has no such field is null"
+)]
+
 use anyhow::Context as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -44,7 +49,7 @@ pub(super) fn exec(name: &str, pod: &str, command: &Value) -> Value {
 }
 
 /// A write of an object of ours.
-fn create(kind: &str, plural: &str, user: Value, object: &Value) -> Value {
+fn create(kind: &str, plural: &str, user: &Value, object: &Value) -> Value {
     let kind = json!({"group": "spreadgroup.com", "version": "v1", "kind": kind});
     let resource = json!({"group": "spreadgroup.com", "version": "v1", "resource": plural});
     json!({
@@ -106,9 +111,9 @@ fn write(
     kind: &str,
     plural: &str,
     user: &Value,
-    object: Value,
+    mut object: Value,
 ) -> anyhow::Result<Write> {
-    let mutate = Template::new(create(kind, plural, user.clone(), &object))?;
+    let mutate = Template::new(create(kind, plural, user, &object))?;
     let target = stage.reviews("mutate")?;
     let uid = review::uid();
     let mut client = super::client::Client::new(target.clone())?;
@@ -119,7 +124,6 @@ fn write(
         "a {kind} was refused: {}",
         decision.message
     );
-    let mut object = object;
     if let Some(patch) = decision.patch {
         let patch: json_patch::Patch = serde_json::from_slice(&STANDARD.decode(patch)?)?;
         json_patch::patch(&mut object, &patch).context("the server's patch cannot be applied")?;
@@ -130,6 +134,6 @@ fn write(
     metadata["uid"] = json!(review::uid());
     metadata["creationTimestamp"] = json!(now.to_string());
     metadata["generation"] = json!(1);
-    let validate = Template::new(create(kind, plural, user.clone(), &object))?;
+    let validate = Template::new(create(kind, plural, user, &object))?;
     Ok(Write { mutate, validate })
 }

@@ -138,6 +138,7 @@ impl<'a> Rounds<'a> {
     fn wants(&self, scenario: Scenario) -> bool {
         let under = match scenario {
             Scenario::Deny | Scenario::Reads | Scenario::Allow => true,
+            // Each takes requests of its own.
             Scenario::AllowOnce => self.policies != 10,
             Scenario::DenyBeside
             | Scenario::CreateMutate
@@ -235,7 +236,7 @@ impl<'a> Rounds<'a> {
             Scenario::CreateValidate => (writes.filing.1.clone(), Expected::Allowed, "validate"),
             Scenario::GrantMutate => (writes.granting.0.clone(), Expected::Allowed, "mutate"),
             Scenario::GrantValidate => (writes.granting.1.clone(), Expected::Allowed, "validate"),
-            Scenario::Reads | Scenario::Burst | Scenario::Relist => return self.reads(stage),
+            Scenario::Reads | Scenario::Burst | Scenario::Relist => return Ok(self.reads(stage)),
         };
         let shots = (scenario == Scenario::AllowOnce)
             .then(|| u64::try_from(work.len()).unwrap_or_default());
@@ -252,14 +253,14 @@ impl<'a> Rounds<'a> {
     }
 
     /// What the server reads before it allows, from where the server runs.
-    fn reads(&self, stage: &Stage) -> anyhow::Result<Plan> {
+    fn reads(&self, stage: &Stage) -> Plan {
         let paths = vec![
             path("accessrequests", "allowed"),
             path("accessgrants", "allowed"),
             format!("/api/v1/namespaces/{NAMESPACE}/pods/{POD}"),
             format!("{API}/accesspolicies?limit=500"),
         ];
-        Ok(Plan {
+        Plan {
             target: stage.api.target().clone(),
             work: Work::Reads(paths),
             expected: None,
@@ -268,7 +269,7 @@ impl<'a> Rounds<'a> {
             threads: 1,
             cores: stage.cores.server.clone(),
             pid: None,
-        })
+        }
     }
 
     fn pace(&self, shots: Option<u64>) -> Pace {

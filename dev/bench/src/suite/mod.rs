@@ -64,6 +64,9 @@ impl Scenario {
     }
 }
 
+/// As many as the server reads before an allow.
+pub const MAX_POLICIES: usize = 500;
+
 /// What is to be measured.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -71,6 +74,8 @@ pub struct Settings {
     pub is_quick: bool,
     /// With how many requests; empty: the usual ones.
     pub objects: Vec<usize>,
+    /// Under how many policies; empty: the usual ones.
+    pub policies: Vec<usize>,
     /// Only these; empty: all.
     pub scenarios: Vec<Scenario>,
     /// The server, where it is another than the one beside this program.
@@ -94,12 +99,27 @@ impl Settings {
         wanted
     }
 
-    fn policies(&self, objects: usize) -> &'static [usize] {
-        match (self.is_quick, objects) {
-            (true, 0) => &[0],
-            (true, _) => &[0, 500],
-            (false, _) => &[0, 10, 500],
-        }
+    fn policies(&self, objects: usize) -> Vec<usize> {
+        let mut wanted = match (self.policies.as_slice(), self.is_quick, objects) {
+            ([], true, 0) => vec![0],
+            ([], true, _) => vec![0, 500],
+            ([], false, _) => vec![0, 10, 500],
+            (given, _, _) => given.to_vec(),
+        };
+        // They only grow, too, while the population stays.
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted
+    }
+
+    /// Whether the ratios are those that are recorded.
+    fn is_usual(&self) -> bool {
+        self.is_quick && self.objects.is_empty() && self.policies.is_empty()
+    }
+
+    /// What takes half a minute is left out of a quick run, unless it is named.
+    fn wants_slow(&self, scenario: Scenario) -> bool {
+        self.scenarios.contains(&scenario) || (self.scenarios.is_empty() && !self.is_quick)
     }
 
     fn wants(&self, scenario: Scenario) -> bool {
@@ -139,13 +159,14 @@ pub fn run(settings: &Settings) -> anyhow::Result<bool> {
     let mut suite = Suite::begin(settings)?;
     for objects in settings.populations() {
         suite.grow(objects)?;
-        for &policies in settings.policies(objects) {
-            suite.measure(objects, policies)?;
+        for policies in settings.policies(objects) {
+            let measured = suite.measure(objects, policies);
+            measured.with_context(|| suite.stage.last_words())?;
         }
         suite.forget_policies()?;
     }
     let ratios = ratios::of(&suite.decisions, &suite.starts);
-    let ratios = if settings.is_quick && settings.objects.is_empty() && !settings.records {
+    let ratios = if settings.is_usual() && !settings.records {
         ratios::compared(ratios)?
     } else {
         ratios
@@ -258,10 +279,8 @@ impl<'a> Suite<'a> {
         let step = Progress::Stderr.step(&format!("measuring with {what}"));
         self.decisions.extend(rounds.measure(&mut self.stage)?);
         step.done_as(&format!("measured with {what}"));
-        if policies == 0 && !self.settings.is_quick {
-            let step = Progress::Stderr.step(&format!("disturbing the server with {what}"));
+        if policies == 0 {
             self.disturb(objects)?;
-            step.done_as(&format!("disturbed the server with {what}"));
         }
         self.stage.stop_server();
         Ok(())
@@ -286,12 +305,12 @@ impl<'a> Suite<'a> {
     }
 
     fn disturb(&mut self, objects: usize) -> anyhow::Result<()> {
-        if self.settings.wants(Scenario::Burst) && objects > 0 {
+        if self.settings.wants_slow(Scenario::Burst) && objects > 0 {
             let entries = disturbed::changes(&self.population(), objects)?;
             self.disturbed
                 .push(disturbed::burst(&self.stage, objects, &entries)?);
         }
-        if self.settings.wants(Scenario::Relist) {
+        if self.settings.wants_slow(Scenario::Relist) {
             self.disturbed
                 .push(disturbed::relist(&mut self.stage, objects)?);
         }

@@ -1,6 +1,11 @@
 //! One object of each kind, made as users make them and read as etcd has it: what populations are
 //! copied from.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value that has no such field is null"
+)]
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};

@@ -3,6 +3,11 @@
 //!
 //! The same number is always the same object, so a population can grow, and be written again.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value that has no such field is null"
+)]
+
 use anyhow::Context as _;
 use api::{AccessGrant, AccessPolicy, AccessRequest, contract::annotations::SEAL};
 use fastrand::Rng;
@@ -14,8 +19,10 @@ use super::models::{APPROVER, ARGUMENT, Model, Models, USER, key, policy_key};
 
 const PEOPLE: usize = 300;
 const NAMESPACES: usize = 200;
-const SHORTEST: f64 = 20.0;
-const LONGEST: f64 = 2000.0;
+const HOUR: i64 = 3600;
+/// Lengths of commands, without `sh -c`.
+const SHORTEST: usize = 16;
+const LONGEST: [usize; 7] = [40, 80, 160, 320, 640, 1280, 1996];
 
 /// A key and what stands under it.
 pub(super) type Entry = (String, Vec<u8>);
@@ -48,15 +55,12 @@ impl Population<'_> {
     /// The request with this number, and its grant where it was answered. Of a hundred, 95 are over.
     pub(super) fn object(&self, number: usize, label: Option<&str>) -> anyhow::Result<Vec<Entry>> {
         let mut rng = Rng::with_seed(u64::try_from(number)?);
-        let hours = |rng: &mut Rng, from: i64, to: i64| {
-            SignedDuration::from_secs(rng.i64(from * 3600..to * 3600))
-        };
         let (model, age) = match rng.u32(0..1000) {
-            0..25 => (&self.models.pending, hours(&mut rng, 0, 24)),
-            25..50 => (&self.models.granted, hours(&mut rng, 0, 9)),
-            50..100 => (&self.models.denied, hours(&mut rng, 13, 144)),
-            100..400 => (&self.models.used, hours(&mut rng, 13, 144)),
-            _ => (&self.models.expired, hours(&mut rng, 13, 144)),
+            0..25 => (&self.models.pending, age(&mut rng, 0..24 * HOUR)),
+            25..50 => (&self.models.granted, age(&mut rng, 0..9 * HOUR)),
+            50..100 => (&self.models.denied, age(&mut rng, 13 * HOUR..144 * HOUR)),
+            100..400 => (&self.models.used, age(&mut rng, 13 * HOUR..144 * HOUR)),
+            _ => (&self.models.expired, age(&mut rng, 13 * HOUR..144 * HOUR)),
         };
         let namespace = format!("team-{:03}", rng.usize(..NAMESPACES));
         let copy = Copy {
@@ -80,7 +84,10 @@ impl Population<'_> {
     pub(super) fn copy(&self, model: &Model, copy: &Copy<'_>) -> anyhow::Result<Vec<Entry>> {
         let mut stored: Value = serde_json::from_str(&model.request)?;
         let original = Original::of(&stored)?;
-        let shift = self.now.duration_since(original.created) - copy.age;
+        let shift = self
+            .now
+            .duration_since(original.created)
+            .saturating_sub(copy.age);
         original.rename(&mut stored, copy);
         shift_times(&mut stored, shift);
         if let Some(label) = copy.label {
@@ -251,7 +258,7 @@ fn shift_times(stored: &mut Value, by: SignedDuration) {
         Some((time.checked_add(by).ok()?).to_string())
     };
     texts(stored, &mut |text| {
-        if text.contains("T") && text.contains("Z") {
+        if text.contains('T') && text.contains('Z') {
             let words = text
                 .split(' ')
                 .map(|word| shifted(word).unwrap_or_else(|| word.to_owned()));
@@ -269,16 +276,18 @@ fn texts(value: &mut Value, change: &mut impl FnMut(&mut String)) {
     }
 }
 
+/// How long ago, in seconds.
+fn age(rng: &mut Rng, range: std::ops::Range<i64>) -> SignedDuration {
+    SignedDuration::from_secs(rng.i64(range))
+}
+
 /// A command of 20 to 2,000 bytes, short ones more often.
 fn command(rng: &mut Rng) -> Value {
     const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789 -/.=";
-    let length = SHORTEST * (LONGEST / SHORTEST).powf(rng.f64());
-    let mut text = String::new();
-    while text.len() as f64 <= length - 4.0 {
-        text.push(char::from(
-            rng.choice(LETTERS.iter()).copied().unwrap_or(b'a'),
-        ));
-    }
+    let most = rng.choice(LONGEST).unwrap_or(SHORTEST + 1);
+    let length = rng.usize(SHORTEST..most);
+    let letters = std::iter::repeat_with(|| rng.choice(LETTERS.iter()).copied().map(char::from));
+    let text: String = letters.flatten().take(length).collect();
     json!(["sh", "-c", text])
 }
 
@@ -291,4 +300,118 @@ fn uid(rng: &mut Rng) -> String {
         rng.u16(..0x1000),
         rng.u64(..1 << 48)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUEST: &str = r#"{"apiVersion":"spreadgroup.com/v1","kind":"AccessRequest",
+        "metadata":{"name":"model-expired","namespace":"bench","uid":"11111111-1111-4111-8111-111111111111",
+            "creationTimestamp":"2026-11-28T06:00:00Z","annotations":{"spreadgroup.com/seal":"2026-11-28T06:00:00Z ab"}},
+        "spec":{"userInfo":{"username":"model-user"},"validFor":"1s",
+            "forObject":{"resource":{"group":"","version":"v1","resource":"pods"},"subResource":"exec","name":"box","namespace":"bench","uid":"pod-uid"},
+            "execOptions":{"command":["model-argument"]}},
+        "status":{"phase":"Expired","conditions":[{"type":"Expired","status":"True","reason":"Expired",
+            "message":"ended at 2026-11-28T06:00:01Z","lastTransitionTime":"2026-11-28T06:00:02Z"}]}}"#;
+    const GRANT: &str = r#"{"apiVersion":"spreadgroup.com/v1","kind":"AccessGrant",
+        "metadata":{"name":"model-expired","namespace":"bench","uid":"22222222-2222-4222-8222-222222222222","creationTimestamp":"2026-11-28T06:00:00Z"},
+        "spec":{"grantFor":"model-expired","requestUID":"11111111-1111-4111-8111-111111111111","grantedBy":{"username":"model-approver"},
+            "seal":{"at":"2026-11-28T06:00:00Z","mac":"ab"}},"status":"granted"}"#;
+    const POLICY: &str = r#"{"apiVersion":"spreadgroup.com/v1","kind":"AccessPolicy",
+        "metadata":{"name":"model-policy","uid":"x","generation":1,"creationTimestamp":"2026-11-28T06:00:00Z","annotations":{}},
+        "spec":{"effect":"Allow","subjects":[{"kind":"Group","name":"model-group"}],"namespaces":["model-namespace-*"],"subresources":["exec"]}}"#;
+
+    fn models() -> Models {
+        let model = Model {
+            request: REQUEST.to_owned(),
+            grant: Some(GRANT.to_owned()),
+        };
+        Models {
+            pending: model.clone(),
+            granted: model.clone(),
+            once: model.clone(),
+            used: model.clone(),
+            expired: model.clone(),
+            denied: model,
+            policy: POLICY.to_owned(),
+        }
+    }
+
+    fn with_population(check: impl FnOnce(&Population<'_>)) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("seal-key");
+        std::fs::write(&file, "0123456789abcdef0123456789abcdef").unwrap();
+        check(&Population {
+            models: &models(),
+            sealer: &Sealer::load(file).unwrap(),
+            now: "2026-12-01T00:00:00Z".parse().unwrap(),
+        });
+    }
+
+    #[test]
+    fn copies_have_good_seals_and_differ_and_the_same_number_is_the_same() {
+        with_population(|population| {
+            let both = |number| {
+                let entries = population.object(number, None).unwrap();
+                let request: AccessRequest = serde_json::from_slice(&entries[0].1).unwrap();
+                let grant: AccessGrant = serde_json::from_slice(&entries[1].1).unwrap();
+                (entries, request, grant)
+            };
+            let (entries, request, grant) = both(7);
+            assert!(population.sealer.request(&request).is_good());
+            assert!(population.sealer.grant(&grant, &request).is_good());
+            assert_eq!(grant.spec.request_uid, request.metadata.uid);
+            assert_ne!(grant.metadata.uid, request.metadata.uid);
+            assert!(entries[0].0.ends_with("/request-0000007"));
+            assert_eq!(both(7).0, entries);
+            assert_ne!(both(8).1.metadata.uid, request.metadata.uid);
+            let text: String = entries
+                .iter()
+                .map(|(_, value)| String::from_utf8_lossy(value))
+                .collect();
+            for model in [USER, APPROVER, ARGUMENT, "model-", "\"bench\"", "pod-uid"] {
+                assert!(!text.contains(model), "{model}: {text}");
+            }
+        });
+    }
+
+    #[test]
+    fn all_times_move_alike_those_in_sentences_too() {
+        let mut stored: Value = serde_json::from_str(REQUEST).unwrap();
+        shift_times(&mut stored, SignedDuration::from_hours(-24));
+        let condition = &stored["status"]["conditions"][0];
+        assert_eq!(condition["message"], "ended at 2026-11-27T06:00:01Z");
+        assert_eq!(condition["lastTransitionTime"], "2026-11-27T06:00:02Z");
+        assert_eq!(stored["spec"]["userInfo"]["username"], USER);
+    }
+
+    #[test]
+    fn commands_have_20_to_2000_bytes() {
+        let mut rng = Rng::with_seed(1);
+        for _ in 0..1000 {
+            let command = command(&mut rng);
+            let length: usize = command
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|part| part.as_str().unwrap().len())
+                .sum();
+            assert!((20..=2000).contains(&length), "{length}");
+        }
+    }
+
+    #[test]
+    fn policies_differ_and_are_sealed() {
+        with_population(|population| {
+            let policy = |number| {
+                let (key, value) = population.policy(number).unwrap();
+                (key, serde_json::from_slice::<AccessPolicy>(&value).unwrap())
+            };
+            let ((key, one), (_, other)) = (policy(1), policy(2));
+            assert_eq!(key, "/registry/spreadgroup.com/accesspolicies/policy-001");
+            assert!(population.sealer.policy(&one).is_good());
+            assert_ne!(one.spec, other.spec);
+        });
+    }
 }

@@ -1,5 +1,10 @@
 //! A control plane, and the server on it as a process.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value that has no such field is null"
+)]
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -140,6 +145,7 @@ impl Stage {
 
     /// What the control plane's controllers would make, were there any; and the measured pod.
     fn furnish(&mut self) -> anyhow::Result<()> {
+        const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
         let role = json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "bench-view"},
             "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}],
@@ -149,7 +155,6 @@ impl Stage {
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "bench-view"},
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "devs"}],
         });
-        const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
         self.api
             .create(&format!("{RBAC}/clusterroles"), &role, None)?;
         self.api
@@ -239,6 +244,15 @@ impl Stage {
             .arg("--cluster-name=dev")
             .env("KUBECONFIG", self.running.admin_kubeconfig());
         command
+    }
+
+    /// What the server logged last: why it is gone, where it is.
+    pub(super) fn last_words(&self) -> String {
+        const LINES: usize = 3;
+        let log = fs::read_to_string(self.dir.join("server.log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().rev().take(LINES).collect();
+        let lines: Vec<&str> = lines.into_iter().rev().collect();
+        format!("the server's log ends with\n{}\n", lines.join("\n"))
     }
 
     /// The server's process.
