@@ -56,6 +56,8 @@ pub struct Plan {
     pub cores: Vec<usize>,
     /// The server's process, where it is on this machine.
     pub pid: Option<u32>,
+    /// Processes that work for the server, whose time is told apart.
+    pub beside: Vec<u32>,
 }
 
 /// What came of a run.
@@ -67,6 +69,8 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// Processor time that the server took meanwhile, and its memory afterwards.
     pub server: Option<Usage>,
+    /// Processor time that the processes beside it took.
+    pub beside: Duration,
     /// The part of its threads' time that this program was busy, 0 to 1.
     pub busy: f64,
 }
@@ -128,13 +132,19 @@ fn measure(plan: &Plan, dealer: &Dealer, running: Running) -> Result<Outcome, Lo
     let from = dealer.counts_from();
     thread::sleep(from.saturating_duration_since(Instant::now()));
     let usage = || plan.pid.map(process::usage).transpose();
+    let beside = || {
+        let each = plan.beside.iter().map(|&pid| Ok(process::usage(pid)?.cpu));
+        each.sum::<Result<Duration, UsageError>>()
+    };
     let (before, own_before) = (usage(), process::usage(std::process::id())?.cpu);
+    let beside_before = beside();
     let threads = running.len();
     let mut tally = Tally::new()?;
     for one in running {
         tally.add(one.join().map_err(|_panic| LoadError::Ended)??);
     }
     let (before, after) = (before?, usage()?);
+    let beside = beside()?.saturating_sub(beside_before?);
     let wall = from.elapsed();
     let own = process::usage(std::process::id())?
         .cpu
@@ -150,6 +160,7 @@ fn measure(plan: &Plan, dealer: &Dealer, running: Running) -> Result<Outcome, Lo
             .map_or(wall, |last| last.saturating_duration_since(from)),
         tally,
         server,
+        beside,
         busy: own.as_secs_f64() / room,
     })
 }

@@ -58,6 +58,7 @@ fn measure(load: &Load) -> anyhow::Result<bool> {
         threads: load.threads.get().into(),
         cores: load.cores.clone(),
         pid: load.pid,
+        beside: Vec::new(),
     };
     if let Some(pid) = load.pid {
         process::usage(pid)?;

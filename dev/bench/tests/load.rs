@@ -146,6 +146,7 @@ fn plan(target: Target, pace: Pace) -> Plan {
         threads: 1,
         cores: Vec::new(),
         pid: None,
+        beside: Vec::new(),
     }
 }
 

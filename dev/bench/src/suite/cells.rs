@@ -17,7 +17,7 @@ use super::{
 use crate::{
     load::{self, Expected, Outcome, Plan, Work},
     pace::Pace,
-    report::Report,
+    report::{Report, number, ratio},
     review::{self, Template},
     tally::Tally,
 };
@@ -40,6 +40,8 @@ pub(super) struct Cell {
     /// The medians of the rounds.
     pub(super) per_second: f64,
     pub(super) cpu_seconds_per_1000: f64,
+    /// The same of etcd and the API server.
+    pub(super) control_plane_cpu_seconds_per_1000: f64,
     /// All rounds together.
     pub(super) report: Report,
 }
@@ -174,6 +176,11 @@ impl<'a> Rounds<'a> {
         let reports: Vec<Report> = outcomes.iter().map(Report::new).collect();
         let costs = reports.iter().filter_map(|report| report.server);
         let cpu_seconds_per_1000 = median(costs.map(|cost| cost.cpu_seconds_per_1000).collect());
+        let beside = outcomes.iter().map(|outcome| {
+            let answers = number(outcome.tally.answers());
+            ratio(outcome.beside.as_secs_f64() * 1000.0, answers)
+        });
+        let control_plane_cpu_seconds_per_1000 = median(beside.collect());
         let per_second = median(reports.iter().map(|report| report.per_second).collect());
         Ok(Cell {
             objects: self.objects,
@@ -181,6 +188,7 @@ impl<'a> Rounds<'a> {
             scenario,
             per_second,
             cpu_seconds_per_1000,
+            control_plane_cpu_seconds_per_1000,
             report: Report::new(&together(outcomes)?),
         })
     }
@@ -249,6 +257,7 @@ impl<'a> Rounds<'a> {
             threads: 1,
             cores: stage.cores.load.clone(),
             pid: Some(stage.pid()?),
+            beside: stage.control_plane(),
         })
     }
 
@@ -269,6 +278,7 @@ impl<'a> Rounds<'a> {
             threads: 1,
             cores: stage.cores.server.clone(),
             pid: None,
+            beside: stage.control_plane(),
         }
     }
 
@@ -340,10 +350,12 @@ fn together(outcomes: Vec<Outcome>) -> anyhow::Result<Outcome> {
         tally: Tally::new()?,
         elapsed: Duration::ZERO,
         server: None,
+        beside: Duration::ZERO,
         busy: 0.0,
     };
     for outcome in outcomes {
         sum.tally.add(outcome.tally);
+        sum.beside = sum.beside.saturating_add(outcome.beside);
         sum.elapsed = sum.elapsed.saturating_add(outcome.elapsed);
         sum.busy = sum.busy.max(outcome.busy);
         sum.server = match (sum.server, outcome.server) {

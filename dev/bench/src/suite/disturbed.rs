@@ -65,9 +65,7 @@ pub(super) fn burst(stage: &Stage, objects: usize, entries: &[Entry]) -> anyhow:
 pub(super) fn relist(stage: &mut Stage, objects: usize) -> anyhow::Result<Disturbed> {
     let measuring = Measuring::start(stage)?;
     stage.restart_api_server()?;
-    let disturbed = measuring.end(stage, objects, Scenario::Relist)?;
-    stage.await_api_server()?;
-    Ok(disturbed)
+    measuring.end(stage, objects, Scenario::Relist)
 }
 
 type Running = thread::JoinHandle<Result<Outcome, LoadError>>;
@@ -90,6 +88,7 @@ impl Measuring {
             threads: 1,
             cores: stage.cores.load.clone(),
             pid: Some(stage.pid()?),
+            beside: Vec::new(),
         };
         let ready = Plan {
             target: stage.reviews("validate")?,
@@ -100,6 +99,7 @@ impl Measuring {
             threads: 1,
             cores: stage.cores.load.clone(),
             pid: None,
+            beside: Vec::new(),
         };
         Ok(Self {
             denials: thread::spawn(|| load::run(denials)),

@@ -193,6 +193,14 @@ pub fn run(settings: &Settings) -> anyhow::Result<bool> {
     Ok(results.decisions.iter().all(Cell::is_good) && results.ratios.iter().all(Ratio::is_good))
 }
 
+/// Tells lines of the table as soon as they are known: whoever ends a long run keeps them.
+fn tell(write: impl FnOnce(&mut String) -> std::fmt::Result) {
+    let mut text = String::new();
+    if write(&mut text).is_ok() {
+        Progress::Stderr.say(text.trim_end());
+    }
+}
+
 struct Suite<'a> {
     settings: &'a Settings,
     stage: Stage,
@@ -274,11 +282,18 @@ impl<'a> Suite<'a> {
             policies,
             start,
         });
-        step.done_as(&format!("the server is ready with {what}"));
+        step.done_as(&format!(
+            "the server is ready with {what}: after {:.1} s, with {:.0} MB at most and {:.0} MB at rest",
+            start.ready_ms / 1000.0,
+            start.peak_mb,
+            start.settled_mb,
+        ));
         self.check_copies(objects)?;
         let step = Progress::Stderr.step(&format!("measuring with {what}"));
-        self.decisions.extend(rounds.measure(&mut self.stage)?);
+        let cells = rounds.measure(&mut self.stage)?;
         step.done_as(&format!("measured with {what}"));
+        tell(|text| cells.iter().try_for_each(|cell| table::row(cell, text)));
+        self.decisions.extend(cells);
         if policies == 0 {
             self.disturb(objects)?;
         }
@@ -305,15 +320,18 @@ impl<'a> Suite<'a> {
     }
 
     fn disturb(&mut self, objects: usize) -> anyhow::Result<()> {
+        let mut all = Vec::new();
         if self.settings.wants_slow(Scenario::Burst) && objects > 0 {
             let entries = disturbed::changes(&self.population(), objects)?;
-            self.disturbed
-                .push(disturbed::burst(&self.stage, objects, &entries)?);
+            all.push(disturbed::burst(&self.stage, objects, &entries)?);
         }
         if self.settings.wants_slow(Scenario::Relist) {
-            self.disturbed
-                .push(disturbed::relist(&mut self.stage, objects)?);
+            all.push(disturbed::relist(&mut self.stage, objects)?);
         }
+        if !all.is_empty() {
+            tell(|text| table::disturbed(&all, text));
+        }
+        self.disturbed.extend(all);
         Ok(())
     }
 

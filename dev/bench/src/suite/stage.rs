@@ -200,7 +200,7 @@ impl Stage {
             if started.elapsed() > READY {
                 return Err(error).context("the server did not become ready");
             }
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(20));
         }
         let (ready, at_ready) = (started.elapsed(), process::usage(pid)?);
         let quiet = process::settled(pid, SETTLED)?;
@@ -276,6 +276,12 @@ impl Stage {
         let processes = self.running.processes();
         let found = processes.iter().find(|(name, _)| *name == "kube-apiserver");
         Ok(found.ok_or_else(|| anyhow!("there is no API server"))?.1)
+    }
+
+    /// The processes of the control plane.
+    pub(super) fn control_plane(&self) -> Vec<u32> {
+        let processes = self.running.processes();
+        processes.into_iter().map(|(_name, pid)| pid).collect()
     }
 
     /// Kills the API server, and starts it again.

@@ -42,7 +42,7 @@ fn decisions(results: &Results, text: &mut String) -> std::fmt::Result {
     }
     writeln!(
         text,
-        "{:>8} {:>8}  {:<16}{:>9}{:>9}{:>9}{:>9}{:>9}{:>12}{:>8}",
+        "{:>8} {:>8}  {:<16}{:>9}{:>9}{:>9}{:>9}{:>9}{:>12}{:>12}{:>8}",
         "requests",
         "policies",
         "scenario",
@@ -52,6 +52,7 @@ fn decisions(results: &Results, text: &mut String) -> std::fmt::Result {
         "p99.9 ms",
         "max ms",
         "CPU s/1,000",
+        "API s/1,000",
         "errors"
     )?;
     for cell in &results.decisions {
@@ -70,7 +71,8 @@ fn decisions(results: &Results, text: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-fn row(cell: &Cell, text: &mut String) -> std::fmt::Result {
+/// One line, as it is told at once too: an hour may not come to its end.
+pub(super) fn row(cell: &Cell, text: &mut String) -> std::fmt::Result {
     let latency = cell.report.latency_ms;
     let cpu = if cell.cpu_seconds_per_1000 > 0.0 {
         format!("{:.3}", cell.cpu_seconds_per_1000)
@@ -79,7 +81,7 @@ fn row(cell: &Cell, text: &mut String) -> std::fmt::Result {
     };
     writeln!(
         text,
-        "{:>8} {:>8}  {:<16}{:>9.0}{:>9.2}{:>9.2}{:>9.2}{:>9.1}{cpu:>12}{:>8}",
+        "{:>8} {:>8}  {:<16}{:>9.0}{:>9.2}{:>9.2}{:>9.2}{:>9.1}{cpu:>12}{:>12.3}{:>8}",
         cell.objects,
         cell.policies,
         cell.scenario.name(),
@@ -88,6 +90,7 @@ fn row(cell: &Cell, text: &mut String) -> std::fmt::Result {
         latency.p99,
         latency.p999,
         latency.max,
+        cell.control_plane_cpu_seconds_per_1000,
         cell.report.failed(),
     )
 }
@@ -125,7 +128,8 @@ fn starts(results: &Results, text: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-fn disturbed(all: &[Disturbed], text: &mut String) -> std::fmt::Result {
+/// The same of what was disturbed.
+pub(super) fn disturbed(all: &[Disturbed], text: &mut String) -> std::fmt::Result {
     writeln!(
         text,
         "\nDisturbed: 500 denials a second and 50 times /ready, due whatever the server does\n{:>8}  {:<8}{:<9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>8}{:>10}",
