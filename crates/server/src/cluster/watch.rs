@@ -232,7 +232,9 @@ mod tests {
         let (done, mut is_done) = watch::channel(false);
         let gauges = IndexGauges::default();
         let draining = drain::<AccessRequest>(&client, &index, &gauges, |list| {
-            done.send_replace(list == List::Complete);
+            if list == List::Complete {
+                done.send_replace(true);
+            }
         });
         let listed = async { is_done.wait_for(|done| *done).await.map(drop) };
         tokio::select! {

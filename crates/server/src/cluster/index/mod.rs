@@ -189,7 +189,7 @@ impl Index {
                 for key in gone {
                     self.prepare(|state| state.remove_request(&key));
                 }
-                self.changes.send_replace(());
+                self.change(State::end_requests);
                 return true;
             }
         }

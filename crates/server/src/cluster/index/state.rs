@@ -40,6 +40,7 @@ pub(super) struct State {
     pub(super) grants: Grants,
     /// Which round of listing requests this is.
     round: u32,
+    is_listing: bool,
     texts: Texts,
     /// Maximum number of finished requests that something is kept of; `None`: as many as there are.
     most_finished: Option<usize>,
@@ -75,6 +76,7 @@ impl State {
     /// Begins to list requests: what is known stays until the list is complete.
     pub(super) fn begin_requests(&mut self) {
         self.round = self.round.wrapping_add(1);
+        self.is_listing = true;
         self.left_out = 0;
         self.people.forget_all_left_out();
     }
@@ -83,6 +85,11 @@ impl State {
     pub(super) fn has_room_for_left_out(&self) -> bool {
         let enough = self.most_finished.map(|most| most.saturating_sub(most / 4));
         self.left_out > 0 && enough.is_some_and(|enough| self.finished.len() < enough)
+    }
+
+    /// The list of requests is complete.
+    pub(super) fn end_requests(&mut self) {
+        self.is_listing = false;
     }
 
     /// Begins to list grants.
@@ -149,6 +156,10 @@ impl State {
         match convert::request(object, Seal::Good) {
             Ok(request) => {
                 let over = End::of(object, &request);
+                if known.is_none() && !is_new && !self.is_listing {
+                    // What changes and is not known was left out, and counts already.
+                    self.count_less(&request);
+                }
                 let known = known.unwrap_or_else(|| self.strays_of(key, is_new));
                 self.remember(key.clone(), request, known, over);
                 over.is_some() && is_told(object)
@@ -171,11 +182,16 @@ impl State {
 
     /// Counts a request as gone that was left out.
     pub(super) fn forget_left_out(&mut self, object: &AccessRequest) {
-        let request = convert::request(object, Seal::Good).ok();
-        let was_left_out = request.is_some_and(|request| {
-            self.people
-                .forget_left_out(&request.user.name, request.size)
-        });
+        if let Ok(request) = convert::request(object, Seal::Good) {
+            self.count_less(&request);
+        }
+    }
+
+    /// One less that was left out, if any was of this person.
+    fn count_less(&mut self, request: &Request) {
+        let was_left_out = self
+            .people
+            .forget_left_out(&request.user.name, request.size);
         self.left_out = self.left_out.saturating_sub(usize::from(was_left_out));
     }
 
@@ -315,10 +331,16 @@ impl State {
         {
             return;
         }
-        if let Some(newest) = self.finished.pop_newest() {
+        let Some(newest) = self.finished.pop_newest() else {
+            return;
+        };
+        self.grants.left_out();
+        if newest.round == self.round {
             self.people.leave_out(&newest.user, newest.size);
-            self.grants.left_out();
             self.left_out = self.left_out.saturating_add(1);
+        } else {
+            // This list has not come to it yet, and will bring it.
+            self.people.remove(&newest.user, newest.size, 0);
         }
     }
 

@@ -431,6 +431,7 @@ fn more_than_there_is_room_for_is_left_out_and_listed_once_there_is_room() {
         (counts.finished, counts.left_out),
         (100 + MAX_OVER_WHOLE, left_out)
     );
+    assert_eq!(index.held("jane").requests, 1000, "they count all the same");
     // What clean-up takes first is there, and what is newest, for denials.
     assert_eq!(finished(&index, Timestamp::MAX)[0], "ask-0000");
     assert!(index.candidate(&Key::new("a", "ask-0999")).is_some());
@@ -439,13 +440,27 @@ fn more_than_there_is_room_for_is_left_out_and_listed_once_there_is_room() {
         index.apply_request(Event::Delete(used(number)));
     }
     assert!(index.has_room_for_left_out());
+    index.apply_request(Event::Delete(used(500)));
+    assert_eq!(index.held("jane").requests, 1000 - 52);
+    index.apply_request(Event::Apply(used(500)));
     list(51);
+    assert_eq!(index.held("jane").requests, 1000 - 51);
     assert_eq!(index.counts().finished, 100 + MAX_OVER_WHOLE);
     assert_eq!(index.counts().left_out, left_out - 51);
     assert_eq!(finished(&index, Timestamp::MAX)[0], "ask-0051");
     // An open one is never left out, and what it has of grants comes with it.
     index.apply_request(Event::Apply(request("open", "tom")));
     assert_eq!(index.counts().open, 1);
+}
+
+#[test]
+fn what_is_being_deleted_is_open_to_its_user_and_in_all_alike() {
+    let index = complete();
+    let mut going = request("going", "jane");
+    going.metadata.deletion_timestamp = going.metadata.creation_timestamp.clone();
+    index.apply_request(Event::Apply(going));
+    index.apply_request(Event::Apply(used(1)));
+    assert_eq!((index.counts().open, index.open_of("jane").len()), (1, 1));
 }
 
 #[test]
@@ -457,9 +472,18 @@ fn grants_of_requests_that_were_left_out_take_no_more_room_than_this() {
     }
     index.apply_grant(Event::InitDone);
     assert_eq!(index.counts().grants, 10_000);
-    index.apply_request(Event::Apply(request("left-out", "jane")));
-    let known = index.candidate(&Key::new("a", "left-out")).unwrap();
-    assert!(!known.has_all_grants, "they are read");
+    let mut back = request("left-out", "jane");
+    back.status = Some(object(&json!({"phase": "Granted"})));
+    index.apply_request(Event::Apply(back));
+    index.apply_request(Event::Apply(request("new", "jane")));
+    let has_all = |name| {
+        index
+            .candidate(&Key::new("a", name))
+            .unwrap()
+            .has_all_grants
+    };
+    assert!(!has_all("left-out"), "they are read");
+    assert!(has_all("new"), "no server has looked at it yet");
 }
 
 #[test]
