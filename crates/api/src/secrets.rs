@@ -8,8 +8,9 @@
 //! - `--password=…`, `--token=…` and the like, or the argument behind such a flag;
 //! - `PGPASSWORD=…`, `MYSQL_PWD=…`, `API_TOKEN=…`: names that end so;
 //! - the flags by which well-known programs take one: `mysql -pSECRET`, `curl -u jane:SECRET`,
-//!   `redis-cli -a SECRET`, `sshpass -p SECRET`;
+//!   `redis-cli -a SECRET`, `sshpass -p SECRET`, `vault login SECRET`;
 //! - `Authorization: Bearer …` and other headers that log in;
+//! - `PASSWORD '…'` and `IDENTIFIED BY '…'` of SQL;
 //! - `scheme://user:password@host`;
 //! - keys that are known by their beginning, and private keys. The beginnings and lengths are those of
 //!   the rules that gitleaks ships (`config/gitleaks.toml`).
@@ -50,7 +51,7 @@ struct Taking {
     behind_colon: bool,
 }
 
-const TAKING: [Taking; 6] = [
+const TAKING: [Taking; 7] = [
     // With a space, `-p` asks for the password, and the next word is a database.
     Taking {
         programs: &[
@@ -91,6 +92,14 @@ const TAKING: [Taking; 6] = [
         programs: &["ldapsearch", "ldapadd", "ldapmodify", "ldappasswd"],
         flags: &["-w"],
         joined: true,
+        next: true,
+        behind_colon: false,
+    },
+    // `vault login TOKEN`.
+    Taking {
+        programs: &["vault", "bao"],
+        flags: &["login"],
+        joined: false,
         next: true,
         behind_colon: false,
     },
@@ -251,6 +260,8 @@ struct Context {
     /// How the program takes a password.
     taking: Option<&'static Taking>,
     next: Next,
+    /// The quote that ends a secret of several words.
+    quote: Option<char>,
 }
 
 /// What the next word is.
@@ -264,6 +275,10 @@ enum Next {
     BehindColon,
     /// What a header says: a scheme and a secret, or a secret.
     Header,
+    /// A password, where it is quoted: SQL.
+    Quoted,
+    /// `BY`, behind which one is quoted.
+    By,
 }
 
 impl Context {
@@ -273,6 +288,7 @@ impl Context {
         if let Some((before, _)) = argument.split_once(PRIVATE_KEY) {
             return format!("{before}{PRIVATE_KEY}{MASK}");
         }
+        self.quote = None;
         argument
             .split_inclusive(char::is_whitespace)
             .map(|piece| {
@@ -288,16 +304,25 @@ impl Context {
     }
 
     fn word(&mut self, word: &str) -> String {
+        if let Some(quote) = self.quote {
+            self.quote = Some(quote).filter(|_| !word.contains(quote));
+            return MASK.to_owned();
+        }
         let bare = word.trim_matches(['"', '\'']);
         match std::mem::take(&mut self.next) {
-            Next::Secret if !word.starts_with('-') => return MASK.to_owned(),
+            Next::Secret if !word.starts_with('-') => return self.secret(word),
+            Next::Quoted if word.starts_with(['\'', '"']) => return self.secret(word),
+            Next::By if bare.eq_ignore_ascii_case("by") => {
+                self.next = Next::Quoted;
+                return word.to_owned();
+            }
             Next::BehindColon if !word.starts_with('-') => return behind_colon(word),
             Next::Header if SCHEMES.contains(&bare.to_ascii_lowercase().as_str()) => {
                 self.next = Next::Secret;
                 return word.to_owned();
             }
             Next::Header => return MASK.to_owned(),
-            Next::Anything | Next::Secret | Next::BehindColon => {}
+            Next::Anything | Next::Secret | Next::BehindColon | Next::Quoted | Next::By => {}
         }
         let program = bare.rsplit('/').next().unwrap_or(bare);
         if let Some(taking) = TAKING.iter().find(|one| one.programs.contains(&program)) {
@@ -316,6 +341,10 @@ impl Context {
         }
         if word.starts_with("--") && is_secret(word) {
             self.next = Next::Secret;
+        } else if bare.eq_ignore_ascii_case("password") {
+            self.next = Next::Quoted;
+        } else if bare.eq_ignore_ascii_case("identified") {
+            self.next = Next::By;
         }
         in_url(word)
             .or_else(|| key(word))
@@ -348,9 +377,19 @@ impl Context {
                 return Some(word.to_owned());
             }
             let separator = word.get(at..)?.get(..1)?;
-            return Some(format!("{before}{separator}{MASK}"));
+            return Some(format!("{before}{separator}{}", self.secret(after)));
         }
         None
+    }
+
+    /// A secret, and all words up to the quote that ends it.
+    fn secret(&mut self, value: &str) -> String {
+        let mut characters = value.chars();
+        self.quote = characters
+            .next()
+            .filter(|first| ['\'', '"'].contains(first))
+            .filter(|quote| !characters.as_str().contains(*quote));
+        MASK.to_owned()
     }
 
     /// A word that is a flag by which the program takes a password.
@@ -478,6 +517,21 @@ mod tests {
         r#"curl -d {"password":*** host"#
     )]
     #[case("env DB_PASS=hunter2 app", "env DB_PASS=*** app")]
+    #[case("openssl rsa -passin pass:hunter2", "openssl rsa -passin pass:***")]
+    #[case("vault login s.hunter2", "vault login ***")]
+    #[case(
+        "vault login -method=userpass username=jane password=hunter2",
+        "vault login -method=userpass username=jane password=***"
+    )]
+    #[case(
+        "vault kv put secret/db password=hunter2",
+        "vault kv put secret/db password=***"
+    )]
+    #[case("ALTER USER app PASSWORD 'hunter2'", "ALTER USER app PASSWORD ***")]
+    #[case(
+        "CREATE USER a IDENTIFIED BY 'hunter2';",
+        "CREATE USER a IDENTIFIED BY ***"
+    )]
     #[case("env PRIVATE_KEY=abc app", "env PRIVATE_KEY=*** app")]
     #[case(
         "kubectl create secret generic x --from-literal=password=hunter2",
@@ -508,8 +562,26 @@ mod tests {
     #[case("env BYPASS=1 COMPASS=north app")]
     #[case("curl https://token.example/a")]
     #[case("docker run -p8080:80 nginx")]
+    #[case("select password from users order by 'name'")]
+    #[case("vault status")]
+    #[case("grep -i password /var/log/app.log")]
     fn what_does_not_stays(#[case] given: &str) {
         assert_eq!(mask(&words(given)), words(given));
+    }
+
+    // P11
+    #[rstest]
+    #[case(
+        "ALTER ROLE app WITH password 'hunter 2 s' VALID",
+        "ALTER ROLE app WITH password *** *** *** VALID"
+    )]
+    #[case(
+        "PGPASSWORD='hunter 2secret' psql -c x",
+        "PGPASSWORD=*** *** psql -c x"
+    )]
+    #[case("sh -c \"TOKEN='a b", "sh -c \"TOKEN=*** ***")]
+    fn a_quoted_password_is_masked_to_its_closing_quote(#[case] given: &str, #[case] masked: &str) {
+        assert_eq!(masked_text(given), masked);
     }
 
     fn spec(spec: &serde_json::Value) -> AccessRequestSpec {

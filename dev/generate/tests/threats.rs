@@ -88,6 +88,42 @@ fn every_id_in_a_comment_is_explained_and_every_threat_is_tried_or_said_not_to_b
     );
 }
 
+/// All Rust sources below a directory, one behind the other.
+fn sources(dir: &Path) -> io::Result<String> {
+    let mut all = String::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() && path.file_name().is_none_or(|name| name != "target") {
+            all.push_str(&sources(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            all.push_str(&fs::read_to_string(&path)?);
+        }
+    }
+    Ok(all)
+}
+
+#[test]
+fn every_test_that_the_threats_name_is_there() {
+    let threats = read("docs/threats.md").unwrap();
+    let (_, table) = threats.split_once("| who | command | test |").unwrap();
+    let rows: Vec<&str> = table
+        .lines()
+        .skip(2)
+        .take_while(|row| row.starts_with("| "))
+        .collect();
+    assert!(rows.len() > 20, "{rows:#?}");
+    let code = ["crates", "dev"].map(|dir| sources(&root().join(dir)).unwrap());
+    let code = code.concat();
+    let gone: Vec<&str> = rows
+        .into_iter()
+        .filter(|row| {
+            let name = row.rsplit('`').nth(1).unwrap_or_default();
+            name.is_empty() || !code.contains(&format!("fn {name}("))
+        })
+        .collect();
+    assert!(gone.is_empty(), "no such test: {gone:#?}");
+}
+
 #[test]
 fn ids_are_found_where_comments_begin_with_them() {
     let ids = |text: &str| named(text).into_iter().collect::<Vec<_>>().join(" ");

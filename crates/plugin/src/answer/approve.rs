@@ -204,6 +204,7 @@ fn choose(
         let layout = Layout {
             namespaces: args.all_namespaces,
             form: Form::Numbered,
+            width: terminal.columns(),
         };
         write!(terminal.out, "{}", Table::of(&groups, layout, now).1)?;
         if args.pending {

@@ -183,14 +183,20 @@ pub fn connect(
         None => builder.with_layer(&bounded).build(),
     };
     let server = server.trim_end_matches('/').to_owned();
+    // Another shell may have another KUBECONFIG.
+    let of_environment = std::env::var_os("KUBECONFIG").is_some_and(|files| !files.is_empty());
+    let file = kubeconfig::named_by_environment().filter(|_| destination.is_some());
     Ok(Cluster {
         client,
         namespace,
         server,
         watched,
         way: Arc::new(Way {
-            names_context: several || given(flags.context.as_ref()).is_some(),
-            flags: pinned(flags, &context, destination.is_some()),
+            names_context: several || given(flags.context.as_ref()).is_some() || of_environment,
+            flags: ConnectionFlags {
+                kubeconfig: flags.kubeconfig.clone().or(file),
+                ..pinned(flags, &context, destination.is_some())
+            },
             is_pod: destination.is_none(),
             destination,
         }),

@@ -126,6 +126,22 @@ pub fn read(flag: Option<&Path>) -> Result<Read, ReadError> {
     }
 }
 
+/// The one file that KUBECONFIG names, by its absolute path. Several are merged by their order, which no
+/// flag says.
+pub fn named_by_environment() -> Option<PathBuf> {
+    one_file(std::env::var_os("KUBECONFIG"))
+}
+
+fn one_file(variable: Option<OsString>) -> Option<PathBuf> {
+    let paths: Vec<PathBuf> = std::env::split_paths(&variable?)
+        .filter(|path| !path.as_os_str().is_empty())
+        .collect();
+    match paths.as_slice() {
+        [path] if path.exists() => std::path::absolute(path).ok(),
+        _ => None,
+    }
+}
+
 fn usual_files(variable: Option<OsString>) -> Vec<PathBuf> {
     let named = variable
         .map(|value| std::env::split_paths(&value).collect::<Vec<_>>())
@@ -631,6 +647,20 @@ users:
             Some(dir.path().join("jane.token").to_string_lossy().into_owned())
         );
         assert!(jane.token.is_none());
+    }
+
+    // P3
+    #[test]
+    fn the_one_file_of_the_environment_is_named_in_lines_and_several_cannot_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config");
+        std::fs::write(&file, "").unwrap();
+        let one = |paths: &[&Path]| one_file(Some(std::env::join_paths(paths).unwrap()));
+        assert_eq!(one(&[&file]), Some(file.clone()));
+        assert_eq!(one(&[Path::new(""), &file]), Some(file.clone()));
+        assert_eq!(one(&[&file, &file]), None);
+        assert_eq!(one(&[&dir.path().join("gone")]), None);
+        assert_eq!(one_file(None), None);
     }
 
     #[test]

@@ -144,6 +144,7 @@ impl Printer {
             let layout = Layout {
                 namespaces: self.manner.namespaces,
                 form: if wide { Form::Wide } else { Form::Short },
+                width: terminal.columns(),
             };
             // Whether two of those that come are the same is not known yet.
             let counted = !wide && !last;

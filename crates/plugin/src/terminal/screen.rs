@@ -78,6 +78,25 @@ impl Screen {
             .collect()
     }
 
+    /// The rows of a line that is too long: those that it goes on in begin with a gutter.
+    pub fn broken(self, line: &str) -> Vec<String> {
+        let room = self.columns().saturating_sub(GUTTER.len());
+        let mut rows = wrap(line, self.columns());
+        let first = if rows.is_empty() {
+            String::new()
+        } else {
+            rows.remove(0)
+        };
+        let rest = line.get(first.len()..).unwrap_or_default().trim_start();
+        let rest = if rest.is_empty() {
+            Vec::new()
+        } else {
+            wrap(rest, room)
+        };
+        let rest = rest.into_iter().map(|row| format!("{GUTTER}{row}"));
+        std::iter::once(first).chain(rest).collect()
+    }
+
     /// The rows of what somebody wrote as they liked: each of them is marked, and more spaces than
     /// one are counted.
     fn quoted(self, label: &str, text: &str) -> Vec<String> {

@@ -66,6 +66,11 @@ impl Terminal<'_> {
         screen
     }
 
+    /// How wide a row of the output may be, where it is read on a terminal.
+    pub fn columns(&self) -> Option<usize> {
+        self.shown.then(|| (self.screen)().width)
+    }
+
     /// Whether the screen became smaller since something was drawn on it: what a terminal breaks anew
     /// then begins rows in column 0.
     fn shrank(&self) -> bool {

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use crate::ask::secrets;
 use crate::describe::summary;
 use crate::describe::words;
-use crate::terminal::screen::{count_spaces, cut};
+use crate::terminal::screen::{Screen, count_spaces, cut};
 use crate::terminal::times;
 use decide::text::safe_word;
 
@@ -26,6 +26,9 @@ pub struct Layout {
     pub namespaces: bool,
     /// For whom it is.
     pub form: Form,
+    /// Columns of the terminal that it is read on: a row that were longer would begin a row of its own,
+    /// which looks like one of ours. `None`: it goes elsewhere.
+    pub width: Option<usize>,
 }
 
 /// For whom a table is.
@@ -53,6 +56,7 @@ pub fn rows_to_pick(
         Layout {
             namespaces,
             form: Form::Picked,
+            width: None,
         },
         now,
     );
@@ -129,15 +133,35 @@ impl Table {
         if !widths.is_empty() {
             self.widths = widths;
         }
-        rows.iter().map(|row| line(row, &self.widths)).collect()
+        rows.iter().map(|row| self.fitted(row)).collect()
     }
 
     /// One more row, below the others.
     pub fn line(&self, request: &AccessRequest, now: Timestamp) -> String {
-        line(
-            &self.row(0, std::slice::from_ref(request), now),
-            &self.widths,
-        )
+        self.fitted(&self.row(0, std::slice::from_ref(request), now))
+    }
+
+    /// A row on the terminal. What nothing is cut of goes on behind a gutter; else it is cut.
+    fn fitted(&self, row: &[Cell]) -> String {
+        let whole = line(row, &self.widths);
+        let plain = anstream::adapter::strip_str(&whole).to_string();
+        let plain = plain.trim_end();
+        match self.layout.width {
+            // The last column is left free: some terminals begin the next row there.
+            Some(width) if plain.chars().count() >= width => match self.layout.form {
+                Form::Wide => {
+                    let screen = Screen {
+                        width: width.saturating_sub(1),
+                        height: None,
+                    };
+                    screen.broken(plain).join("\n") + "\n"
+                }
+                Form::Short | Form::Numbered | Form::Picked => {
+                    cut(plain, width.saturating_sub(1)) + "\n"
+                }
+            },
+            Some(_) | None => whole,
+        }
     }
 
     fn titles(&self) -> Vec<Cell> {
@@ -306,6 +330,7 @@ mod tests {
             let layout = Layout {
                 namespaces: false,
                 form,
+                width: None,
             };
             Table::of(&groups, layout, Timestamp::UNIX_EPOCH).1
         };
@@ -317,5 +342,31 @@ mod tests {
             );
         }
         assert!(text(Form::Wide).contains(&"n".repeat(253)));
+    }
+
+    // P1
+    #[test]
+    fn no_row_of_a_table_begins_another_on_the_terminal() {
+        let named = |name: &str| AccessRequest::new(name, api::AccessRequestSpec::default());
+        let groups = [vec![named(&"n".repeat(253))], vec![named("short")]];
+        for form in [Form::Short, Form::Numbered, Form::Wide] {
+            for width in 1..220 {
+                let layout = Layout {
+                    namespaces: false,
+                    form,
+                    width: Some(width),
+                };
+                let text = Table::of(&groups, layout, Timestamp::UNIX_EPOCH).1;
+                let shown = anstream::adapter::strip_str(&text).to_string();
+                let long = shown
+                    .lines()
+                    .find(|row| row.chars().count() > width.max(24));
+                assert_eq!(long, None, "{form:?} {width}");
+                let wide = shown
+                    .lines()
+                    .filter(|row| !row.starts_with("           | "));
+                assert_eq!(wide.count(), 3, "{form:?} {width}: {shown}");
+            }
+        }
     }
 }
