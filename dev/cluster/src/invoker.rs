@@ -25,12 +25,12 @@ impl Invoker {
         )
     }
 
-    fn of(uid: u32, sudo_uid: Option<&str>, sudo_gid: Option<&str>) -> Option<Self> {
+    fn of(acting_as: u32, user: Option<&str>, group: Option<&str>) -> Option<Self> {
         let invoker = Self {
-            uid: sudo_uid?.parse().ok()?,
-            gid: sudo_gid?.parse().ok()?,
+            uid: user?.parse().ok()?,
+            gid: group?.parse().ok()?,
         };
-        (uid == 0 && invoker.uid != 0).then_some(invoker)
+        (acting_as == 0 && invoker.uid != 0).then_some(invoker)
     }
 
     /// Makes a directory or file theirs.
@@ -86,7 +86,7 @@ mod tests {
             uid: 1000,
             gid: 100,
         });
-        for (uid, sudo_uid, sudo_gid, expected) in [
+        for (acting_as, user, group, expected) in [
             (0, Some("1000"), Some("100"), invoker),
             (1000, Some("1000"), Some("100"), None),
             (0, None, None, None),
@@ -94,9 +94,9 @@ mod tests {
             (0, Some("x"), Some("100"), None),
         ] {
             assert_eq!(
-                Invoker::of(uid, sudo_uid, sudo_gid),
+                Invoker::of(acting_as, user, group),
                 expected,
-                "{uid} {sudo_uid:?}"
+                "{acting_as} {user:?}"
             );
         }
     }

@@ -1,5 +1,7 @@
 //! The scripts, with stand-ins for what they run: who builds, and who runs the node.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;

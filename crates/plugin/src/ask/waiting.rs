@@ -286,7 +286,9 @@ async fn settled(request: &AccessRequest, cluster: &Cluster) -> End {
             Ok(Seen::There(_) | Seen::Gone) => return End::Failed(WaitError::Deleted { name }),
             Err(source) => {
                 errors = errors.saturating_add(1);
-                if errors >= MAX_ERRORS || source.is_about_us() {
+                // A login plugin runs again, once.
+                let renewed = errors == 1 && matches!(source, ClusterError::Unauthorized(_));
+                if errors >= MAX_ERRORS || source.is_about_us() && !renewed {
                     let line = withdrawal(request, cluster);
                     return End::Failed(WaitError::Watch {
                         name,

@@ -178,7 +178,8 @@ pub fn connect(
         Some(tokens) => builder
             .with_layer(&bounded)
             .with_layer(&BufferLayer::new(BUFFERED))
-            .with_layer(&tokens)
+            .with_layer(&AsyncFilterLayer::new(tokens.clone()))
+            .with_layer(&MapResponseLayer::new(move |answer| tokens.note(answer)))
             .build(),
         None => builder.with_layer(&bounded).build(),
     };
@@ -333,7 +334,7 @@ fn log_in(
     config: &mut Config,
     flags: &ConnectionFlags,
     purpose: Purpose,
-) -> Result<Option<AsyncFilterLayer<Tokens>>, LoginError> {
+) -> Result<Option<Tokens>, LoginError> {
     let Some(plugin) = config.auth_info.exec.take() else {
         return Ok(None);
     };
@@ -351,7 +352,7 @@ fn log_in(
         config.auth_info.client_certificate = None;
         config.auth_info.client_key = None;
     }
-    Ok(Tokens::layer(login, &given))
+    Ok(Tokens::of(login, &given))
 }
 
 /// Writes the headers of impersonation, because kube writes only those in ASCII: kubectl sends any

@@ -9,9 +9,10 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::BoxFuture;
-use http::{HeaderValue, Request, header::AUTHORIZATION};
+use http::{HeaderValue, Request, Response, StatusCode, header::AUTHORIZATION};
 use jiff::{SignedDuration, Timestamp};
 use kube::client::Body;
 use kube::config::{ExecConfig, ExecInteractiveMode};
@@ -19,7 +20,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
-use tower::filter::{AsyncFilterLayer, AsyncPredicate};
+use tower::filter::AsyncPredicate;
 
 use super::kuberc::PluginPolicy;
 use super::program::on_the_path;
@@ -257,9 +258,13 @@ fn find(command: &str) -> io::Result<PathBuf> {
     })
 }
 
-/// Puts the token of a plugin into each request, and runs the plugin again once it has ended.
+/// Puts the token of a plugin into each request, and runs the plugin again once it has ended, or was
+/// refused, as client-go does it: the request that was refused is not sent again.
 #[derive(Clone)]
-pub struct Tokens(Arc<Mutex<State>>);
+pub struct Tokens {
+    state: Arc<Mutex<State>>,
+    refused: Arc<AtomicBool>,
+}
 
 struct State {
     login: Login,
@@ -269,18 +274,30 @@ struct State {
 
 impl Tokens {
     /// The layer of a client, where the plugin gave a token.
-    pub fn layer(login: Login, first: &Credentials) -> Option<AsyncFilterLayer<Self>> {
+    pub fn of(login: Login, first: &Credentials) -> Option<Self> {
         let state = State {
             login,
             token: first.token.clone()?,
             expires: first.expires,
         };
-        Some(AsyncFilterLayer::new(Self(Arc::new(Mutex::new(state)))))
+        Some(Self {
+            state: Arc::new(Mutex::new(state)),
+            refused: Arc::default(),
+        })
+    }
+
+    /// Takes note of an answer that the token is none.
+    pub fn note<B>(&self, answer: Response<B>) -> Response<B> {
+        if answer.status() == StatusCode::UNAUTHORIZED {
+            self.refused.store(true, Ordering::Relaxed);
+        }
+        answer
     }
 
     async fn header(&self) -> Result<HeaderValue, tower::BoxError> {
-        let mut state = self.0.lock().await;
-        if is_over(state.expires, Timestamp::now()) {
+        let mut state = self.state.lock().await;
+        let refused = self.refused.swap(false, Ordering::Relaxed);
+        if refused || is_over(state.expires, Timestamp::now()) {
             let login = state.login.clone();
             let renewed = tokio::task::spawn_blocking(move || login.run()).await??;
             state.token = renewed
@@ -475,12 +492,25 @@ mod tests {
             token: SecretString::from("old"),
             expires: Some(Timestamp::UNIX_EPOCH),
         };
-        let tokens = Tokens(Arc::new(Mutex::new(state)));
+        let tokens = Tokens {
+            state: Arc::new(Mutex::new(state)),
+            refused: Arc::default(),
+        };
         for _ in 0..3 {
             assert_eq!(tokens.header().await.unwrap(), "Bearer renewed");
         }
-        let told = fs::read_to_string(directory.path().join("told")).unwrap();
-        assert_eq!(told.lines().count(), 1);
+        let runs = || {
+            let told = fs::read_to_string(directory.path().join("told")).unwrap();
+            told.lines().count()
+        };
+        assert_eq!(runs(), 1);
+        // Once for each time that it is refused.
+        let answered = |code| Response::builder().status(code).body(()).unwrap();
+        for (code, expected) in [(200, 1), (403, 1), (401, 2), (200, 2)] {
+            tokens.note(answered(code));
+            tokens.header().await.unwrap();
+            assert_eq!(runs(), expected, "{code}");
+        }
     }
 
     #[rstest]
