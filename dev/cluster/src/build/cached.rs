@@ -58,7 +58,7 @@ pub fn build(node: Node, progress: Progress) -> Result<Built, BuildError> {
         build_all(&cache, &lacking(&cache), progress)?;
         drop(lock);
     }
-    for group in groups.into_iter().filter(|_| !by_sudo) {
+    for group in groups.iter().filter(|_| !by_sudo) {
         cache.mark_used(group);
     }
     Ok(Built {
