@@ -9,10 +9,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    Scenario, Settings, attempts,
+    attempts,
     models::{API, path},
     population::{Copy, Entry, Population},
     stage::{NAMESPACE, POD, Stage},
+    wanted::{Scenario, Settings},
 };
 use crate::{
     load::{self, Expected, Outcome, Plan, Work},

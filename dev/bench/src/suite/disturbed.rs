@@ -7,9 +7,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{
-    Scenario, attempts,
+    attempts,
     population::{Entry, Population},
     stage::{POD, Stage},
+    wanted::Scenario,
 };
 use crate::{
     load::{self, Expected, LoadError, Outcome, Plan, Work},

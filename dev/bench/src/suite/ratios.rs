@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::{Scenario, Started, cells::Cell};
+use super::{cells::Cell, stage::Started, wanted::Scenario};
 use crate::report::ratio;
 
 /// A ratio may be so many times the recorded one.

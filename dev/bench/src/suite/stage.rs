@@ -74,6 +74,15 @@ impl Cores {
     }
 }
 
+/// A start with that much stored.
+#[derive(Debug, Serialize)]
+pub(super) struct Started {
+    pub(super) objects: usize,
+    pub(super) policies: usize,
+    #[serde(flatten)]
+    pub(super) start: Start,
+}
+
 /// What a start cost.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Start {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Results, cells::Cell, disturbed::Disturbed};
+use super::{cells::Cell, disturbed::Disturbed, results::Results};
 
 /// Everything.
 pub(super) fn of(results: &Results) -> String {

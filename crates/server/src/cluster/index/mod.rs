@@ -26,7 +26,11 @@ use tokio::sync::{mpsc, watch};
 
 use people::Share;
 use state::State;
-pub use {finished::Due, key::Key, people::Held};
+pub use {
+    finished::Due,
+    key::Key,
+    people::{Fullest, Held},
+};
 
 /// The index.
 #[derive(Debug, Default)]
@@ -48,17 +52,6 @@ pub struct Counts {
     pub grants: usize,
     /// Requests that are over and left out, for want of room.
     pub left_out: usize,
-}
-
-/// The most that any one person has of each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Fullest {
-    /// Open requests, over all namespaces, as far as their status says.
-    pub open: usize,
-    /// Requests, also those that are over.
-    pub requests: usize,
-    /// How many bytes they take where they are stored.
-    pub stored: usize,
 }
 
 impl Index {

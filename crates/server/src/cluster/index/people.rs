@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Fullest, finished::End, key::Key};
+use super::{finished::End, key::Key};
 
 /// What a person has of memory and of the store, over all namespaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,6 +34,17 @@ impl Held {
         self.bytes = self.bytes.saturating_sub(remembered);
         self.stored = self.stored.saturating_sub(size);
     }
+}
+
+/// The most that any one person has of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Fullest {
+    /// Open requests, over all namespaces, as far as their status says.
+    pub open: usize,
+    /// Requests, also those that are over.
+    pub requests: usize,
+    /// How many bytes they take where they are stored.
+    pub stored: usize,
 }
 
 /// What one person has.
