@@ -135,8 +135,8 @@ pub struct Args {
     )]
     pub max_kept_requests: usize,
 
-    /// How many requests that are over the server remembers, some 250 bytes each. Limits and
-    /// clean-up know of others once there is room
+    /// How many requests that are over the server remembers, at 250 to 600 bytes each. Others still
+    /// count against their users, and are deleted once there is room for them
     #[arg(
         long,
         env = "KRA_MAX_INDEXED_REQUESTS",

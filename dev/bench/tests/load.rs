@@ -225,16 +225,17 @@ fn a_connection_that_is_closed_is_counted_and_made_anew() {
 
 #[test]
 fn a_server_that_never_answers_is_late() {
-    let server = Server::start(|_, _| {
-        std::thread::sleep(Duration::from_millis(300));
-        None
-    });
+    // Held until the test ends.
+    let (end, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let server = Server::start(move |_, _| held.lock().unwrap().recv().err().and(None));
     let pace = Pace {
         timeout: Duration::from_millis(30),
         ..times(2)
     };
     let tally = load::run(server.plan(pace)).unwrap().tally;
     assert_eq!((tally.faults[&Fault::Late], tally.answers()), (2, 0));
+    drop(end);
 }
 
 /// One review in a run of a second takes 400 ms, all others next to nothing.

@@ -4,14 +4,17 @@
 //! another one where a `use` or a path names something in it. That a module declares another one by
 //! `mod`, or hands on what is in it by `pub use`, is no use.
 
+mod source;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
 };
 
+use source::is_test;
 use syn::{
-    Attribute, ItemMod, ItemUse, UseTree, Visibility,
+    ItemMod, ItemUse, UseTree, Visibility,
     visit::{self, Visit},
 };
 
@@ -115,15 +118,6 @@ impl Sources {
 /// Collects what a file names.
 struct Reader {
     paths: Vec<Vec<String>>,
-}
-
-fn is_test(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| {
-        attribute.path().is_ident("cfg")
-            && attribute
-                .parse_args::<syn::Ident>()
-                .is_ok_and(|argument| argument == "test")
-    })
 }
 
 fn flatten(tree: &UseTree, before: &[String], into: &mut Vec<Vec<String>>) {

@@ -4,8 +4,11 @@
 //! test does not compile. Here is what that match cannot see: a line that is written elsewhere, and one
 //! that is told in a second place, where it may lead elsewhere.
 
+mod source;
+
 use std::{collections::BTreeMap, fs, io, path::Path};
 
+use source::is_test;
 use syn::{
     Attribute, ExprPath, ItemConst, ItemMod, LitStr, Macro,
     visit::{self, Visit},
@@ -59,15 +62,6 @@ struct Found {
     written: Vec<String>,
     /// The hints that are told, by name.
     told: Vec<String>,
-}
-
-fn is_test(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| {
-        attribute.path().is_ident("cfg")
-            && attribute
-                .parse_args::<syn::Ident>()
-                .is_ok_and(|argument| argument == "test")
-    })
 }
 
 /// Whether there is something to type in a text: `kubectl` and one of its verbs, or one that is put in.

@@ -31,23 +31,23 @@ pub enum ListFormat {
     Name,
 }
 
-/// How they are printed.
+/// How requests are printed.
 pub(super) struct Manner {
     pub(super) format: ListFormat,
     /// The namespaces are named.
     pub(super) namespaces: bool,
-    /// What changes later is printed below: each object is one of its own.
+    /// Changes are printed below the list (`--watch`), so that each object stands by itself.
     pub(super) goes_on: bool,
-    /// Where they are.
+    /// The line that says in which cluster and namespace they are.
     pub(super) place: String,
-    /// What is said of none.
+    /// What is printed where there are no requests.
     pub(super) nothing: String,
 }
 
-/// Why they were not printed.
+/// Why requests were not printed.
 #[derive(Debug, thiserror::Error)]
 pub enum PrintError {
-    /// An object is none.
+    /// A request cannot be written as JSON or YAML.
     #[error("cannot print the requests")]
     Object(#[from] serde_json::Error),
     /// A stream failed.
@@ -179,7 +179,7 @@ impl Printer {
     }
 }
 
-/// A list of nothing.
+/// An empty list.
 fn none(format: ListFormat) -> serde_json::Result<String> {
     let list = output::list_of(&[]);
     if format == ListFormat::Json {

@@ -4,7 +4,10 @@ use http::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::fake::{Fake, REQUESTS, status};
+use crate::{
+    fake::{Fake, REQUESTS, status},
+    lists::named,
+};
 
 fn request(name: &str, user: &str, phase: Option<&str>) -> Value {
     json!({
@@ -46,14 +49,6 @@ fn page(names: &[&str], rest: &str) -> Value {
         .map(|name| request(name, "jane", None))
         .collect();
     json!({"apiVersion": "v1", "kind": "List", "metadata": {"continue": rest}, "items": items})
-}
-
-fn named(names: &str) -> String {
-    let lines: Vec<String> = names
-        .chars()
-        .map(|name| format!("accessrequest.spreadgroup.com/{name}\n"))
-        .collect();
-    lines.concat()
 }
 
 /// The queries of the lists that were asked for.

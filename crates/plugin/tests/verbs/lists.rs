@@ -290,7 +290,7 @@ fn several() -> Fake {
 }
 
 /// Requests of these names of one letter, as `-o name` prints them.
-fn named(names: &str) -> String {
+pub(crate) fn named(names: &str) -> String {
     let lines: Vec<String> = names
         .chars()
         .map(|name| format!("accessrequest.spreadgroup.com/{name}\n"))

@@ -52,7 +52,9 @@ pub async fn run(
             if list == List::Complete {
                 synced.send_modify(|synced| synced.requests = true);
                 // The task that listens ends with this one.
-                requests_listed.take().map(|listed| listed.send(()));
+                if let Some(listed) = requests_listed.take() {
+                    let _: Result<(), ()> = listed.send(());
+                }
             }
         })
         .await;

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use decide::{access::Request, standing::Candidate, text::safe};
+use decide::{access::Request, standing::Candidate};
 
 use super::{
     Objects,
@@ -18,9 +18,9 @@ use crate::{
     cluster::index::{Fullest, Held, gauges::Most},
 };
 
-/// The most bytes that the open requests of one user in one namespace may take together.
+/// Maximum number of bytes that the open requests of one user in one namespace may take together.
 const MAX_OPEN_BYTES: usize = 1024 * 1024;
-/// The most that all requests of one user take of memory, over all namespaces.
+/// Maximum number of bytes that all requests of one user may take of memory, over all namespaces.
 const MAX_HELD_BYTES: usize = 4 * 1024 * 1024;
 /// How much all requests of one user may take of the store, for each that there may be: a usual one
 /// takes some 2 KiB.
@@ -125,8 +125,7 @@ impl Objects {
         let bytes = open.here.bytes.saturating_add(request.size);
         let (here, all) = (open.here.count, open.all.count);
         let (most_here, most) = (self.common.max_open_requests, self.limits.open_per_user);
-        let in_all = self.common.index.counts().open;
-        let share = self.limits.share(in_all);
+        let share = self.limits.share(self.common.index.counts().open);
         let namespace = format!("in namespace {}", request.namespace);
         let everywhere = "in all namespaces";
         let (has, place, most) = if bytes > MAX_OPEN_BYTES {
@@ -139,10 +138,9 @@ impl Objects {
             let most = format!("{most} (--max-open-requests-per-user)");
             (format!("{all} open requests"), everywhere, most)
         } else if all >= share {
+            // How many others have is not theirs to know.
             let most = format!(
-                "{share} now, because all users together have {in_all} of at most {} \
-                 (--max-open-requests-in-all)",
-                self.limits.open_in_all
+                "{share} now, because all users together are near their limit (--max-open-requests-in-all)"
             );
             (format!("{all} open requests"), everywhere, most)
         } else {
@@ -163,8 +161,7 @@ impl Objects {
     fn check_rate(&self, user: &str) -> Result<(), Refused> {
         self.rate.take(user).map_err(|wait| {
             Refused::because(format!(
-                "{:?} files more than {} requests a minute (--max-requests-per-minute): try again in {} s",
-                safe(user),
+                "{user:?} files more than {} requests a minute (--max-requests-per-minute): try again in {} s",
                 self.rate.per_minute(),
                 wait.as_secs().saturating_add(1)
             ))

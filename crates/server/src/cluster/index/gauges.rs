@@ -34,7 +34,7 @@ struct ResourceLabels {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LimitLabels {
-    /// The flag that sets it.
+    /// What is limited, by the flag where one sets it.
     limit: &'static str,
 }
 
@@ -63,12 +63,12 @@ impl IndexGauges {
         );
         registry.register(
             "left_out_requests",
-            "Requests that are over and not in memory (--max-indexed-requests): limits and clean-up know of them later",
+            "Requests that are over and not in memory (--max-indexed-requests): they count against their users, and are deleted later",
             all.left_out.clone(),
         );
         registry.register(
             "list_complete",
-            "1 once all objects of a kind that were there at the start are known; before that, denials may be less specific",
+            "1 once all objects of a kind that were there at the start are known: the server is ready once all lists are complete",
             all.complete.clone(),
         );
         registry.register(
@@ -81,7 +81,11 @@ impl IndexGauges {
             "How much of a limit is used, by the user who uses most of it, or by all users together",
             all.used.clone(),
         );
-        registry.register("limit", "The limit", all.limits.clone());
+        registry.register(
+            "limit",
+            "The limit that limit_used counts towards",
+            all.limits.clone(),
+        );
         all
     }
 

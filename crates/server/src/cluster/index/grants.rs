@@ -40,13 +40,11 @@ impl Grants {
         self.named.insert(grant, Named { request, round });
     }
 
-    /// Marks a grant as seen in this round. False: it is not known.
-    pub(super) fn see(&mut self, grant: &Key) -> bool {
-        let round = self.round;
-        self.named
-            .get_mut(grant)
-            .map(|named| named.round = round)
-            .is_some()
+    /// Marks a known grant as seen in this round.
+    pub(super) fn see(&mut self, grant: &Key) {
+        if let Some(named) = self.named.get_mut(grant) {
+            named.round = self.round;
+        }
     }
 
     /// Forgets which request a grant names, and says which it was.

@@ -190,7 +190,7 @@ impl Index {
     }
 
     /// Takes a request from a list that is not complete yet.
-    pub fn take_listed(&self, object: &AccessRequest) {
+    fn take_listed(&self, object: &AccessRequest) {
         let (key, is_settled) = self.prepare(|state| {
             let key = state.key(object);
             let is_settled = state.put_request(&key, object);
